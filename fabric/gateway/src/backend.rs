@@ -1,0 +1,119 @@
+//! What the gateway needs from a node. `mc-node` implements it; the gateway knows nothing else.
+
+use crate::api::{
+    BlockStat, DhtPeers, DhtRecord, ErrorBody, GcView, Imported, JobView, NodeView, PeerView,
+    PinView,
+};
+use async_trait::async_trait;
+use bytes::Bytes;
+use futures::stream::BoxStream;
+use mc_types::{Cid, ErrorCode, JobId, JobSpec, JobState};
+use std::time::Duration;
+
+/// A block on its way in or out.
+pub type BlockStream = BoxStream<'static, Result<(Cid, Bytes), Error>>;
+/// Log bytes as they are written.
+pub type LogBytes = BoxStream<'static, Result<Bytes, Error>>;
+
+/// Why a call failed, in the words that the user will read.
+#[derive(Debug, Clone, thiserror::Error)]
+#[error("{}: {}", .0.code, .0.message)]
+pub struct Error(pub ErrorBody);
+
+impl Error {
+    /// An error with its code and its sentence.
+    pub fn new(code: ErrorCode, message: impl Into<String>) -> Self {
+        Self(ErrorBody {
+            code,
+            message: message.into(),
+            hint: None,
+        })
+    }
+
+    /// This error with advice on what to do.
+    #[must_use]
+    pub fn with_hint(mut self, hint: impl Into<String>) -> Self {
+        self.0.hint = Some(hint.into());
+        self
+    }
+}
+
+/// Which of the two log streams.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogStream {
+    /// Standard output.
+    Stdout,
+    /// Standard error.
+    Stderr,
+}
+
+/// From where content may come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reach {
+    /// Only this node's store.
+    Local,
+    /// The store, then connected peers, then the DHT.
+    Network,
+}
+
+/// The node behind the gateway. Every method may be dropped while it waits: nothing that was
+/// acknowledged is undone by it, and nothing that was not is owed.
+#[async_trait]
+pub trait Backend: Send + Sync + 'static {
+    /// Records a job durably. It is acknowledged by returning.
+    async fn submit(&self, job: JobSpec) -> Result<JobView, Error>;
+    /// A job. With `wait`, returns only once its state differs from `seen`, it is terminal, or
+    /// that time has passed.
+    async fn job(
+        &self,
+        id: JobId,
+        seen: Option<JobState>,
+        wait: Option<Duration>,
+    ) -> Result<JobView, Error>;
+    /// The newest `limit` jobs, newest first, only those in `state` if given.
+    async fn jobs(&self, state: Option<JobState>, limit: u32) -> Result<Vec<JobView>, Error>;
+    /// Calls a job off. A job that already ended stays as it is.
+    async fn cancel(&self, id: JobId) -> Result<JobView, Error>;
+    /// What the job wrote from byte `offset` on; with `follow`, until it ends.
+    async fn logs(
+        &self,
+        id: JobId,
+        stream: LogStream,
+        offset: u64,
+        follow: bool,
+    ) -> Result<LogBytes, Error>;
+
+    /// This node.
+    async fn node(&self) -> Result<NodeView, Error>;
+    /// The nodes that this node knows, itself first.
+    async fn nodes(&self) -> Result<Vec<PeerView>, Error>;
+
+    /// Stores verified blocks; durable on return. They are kept from collection for a while, so
+    /// that the caller can pin or submit.
+    async fn import(&self, blocks: BlockStream) -> Result<Imported, Error>;
+    /// Those of `roots` whose DAG is not complete in the store.
+    async fn missing(&self, roots: Vec<Cid>) -> Result<Vec<Cid>, Error>;
+    /// The blocks of a DAG, parents before children, each once.
+    async fn dag(&self, root: Cid, reach: Reach) -> Result<BlockStream, Error>;
+    /// One block.
+    async fn block(&self, cid: Cid, reach: Reach) -> Result<Bytes, Error>;
+    /// The size of a block in the store.
+    async fn block_stat(&self, cid: Cid) -> Result<BlockStat, Error>;
+    /// Removes a block that no pin needs.
+    async fn remove_block(&self, cid: Cid) -> Result<(), Error>;
+    /// Pins a DAG under a name, fetching what is missing.
+    async fn pin(&self, name: String, cid: Cid) -> Result<PinView, Error>;
+    /// Removes a pin.
+    async fn unpin(&self, name: String) -> Result<(), Error>;
+    /// All pins by name.
+    async fn pins(&self) -> Result<Vec<PinView>, Error>;
+    /// Removes the blocks that no pin needs.
+    async fn gc(&self) -> Result<GcView, Error>;
+
+    /// Nodes that the DHT says provide a CID.
+    async fn dht_providers(&self, cid: Cid) -> Result<DhtPeers, Error>;
+    /// The nodes of this node's routing table.
+    async fn dht_peers(&self) -> Result<DhtPeers, Error>;
+    /// A record of the DHT.
+    async fn dht_record(&self, key: String) -> Result<DhtRecord, Error>;
+}

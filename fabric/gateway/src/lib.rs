@@ -1,0 +1,3 @@
+//! HTTP gateway.
+pub mod api;
+pub mod backend;

@@ -1,0 +1,2 @@
+//! The libp2p node.
+pub mod message;

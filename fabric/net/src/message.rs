@@ -1,0 +1,130 @@
+//! What nodes say to each other about work: requests and responses of `/mc/<network>/work/1`.
+//!
+//! A *worker* lends slots, a *coordinator* grants leases from its ledger; one node is usually both.
+
+use bytes::Bytes;
+use mc_types::{Ending, FencingToken, JobId, JobSpec, Lease};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// A question to another node.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Request {
+    /// Worker to coordinator, on connecting and whenever it changes: what I lend.
+    Announce(Announcement),
+    /// Coordinator to worker: run this, you hold the lease.
+    Offer {
+        /// The lease, already granted.
+        lease: Lease,
+        /// What to run. Boxed for the sake of the small variants.
+        job: Box<JobSpec>,
+    },
+    /// Worker to coordinator: I am still at it, renew my lease.
+    Heartbeat {
+        /// The job.
+        job: JobId,
+        /// The token of my lease.
+        token: FencingToken,
+        /// Whether the component runs already, rather than still being fetched.
+        running: bool,
+    },
+    /// Worker to coordinator: it ended. Repeated until the answer is final.
+    Finish {
+        /// The job.
+        job: JobId,
+        /// The token of my lease.
+        token: FencingToken,
+        /// What it came to.
+        ending: Ending,
+    },
+    /// Worker to coordinator: I cannot go on (shutdown), give it to another.
+    Release {
+        /// The job.
+        job: JobId,
+        /// The token of my lease.
+        token: FencingToken,
+        /// Why, for humans.
+        reason: String,
+    },
+    /// Coordinator to worker: stop this attempt.
+    Cancel {
+        /// The job.
+        job: JobId,
+        /// The token of the attempt.
+        token: FencingToken,
+    },
+    /// Coordinator to worker: what has a running attempt written so far?
+    Log {
+        /// The job.
+        job: JobId,
+        /// Which of its streams.
+        stream: LogStream,
+        /// From which byte on.
+        offset: u64,
+    },
+}
+
+/// The answer to a [`Request`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Response {
+    /// To an announcement, a release or a cancellation: noted.
+    Ok,
+    /// To an offer: it will be run.
+    Accepted,
+    /// To an offer: it will not.
+    Refused {
+        /// Why, for humans.
+        reason: String,
+    },
+    /// To a heartbeat: the lease holds for another term.
+    Renewed {
+        /// Its length in milliseconds.
+        ttl_ms: u64,
+    },
+    /// To a heartbeat, a finish or a release: the lease is another's by now; drop the attempt.
+    Stale,
+    /// To a heartbeat: the user called the job off; stop, and finish it as cancelled.
+    Cancelled,
+    /// To a finish: it is in the ledger, durably.
+    Recorded,
+    /// To a finish: the result is still being fetched; ask again soon.
+    Pending,
+    /// To a log request: the bytes from the offset on, perhaps none yet.
+    Log {
+        /// At most 64 KiB.
+        bytes: Bytes,
+    },
+    /// The other side cannot answer.
+    Error {
+        /// Why, for humans.
+        message: String,
+    },
+}
+
+/// What a worker lends to a coordinator.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Announcement {
+    /// Tasks it runs at a time; 0 when it executes nothing.
+    pub slots_total: u32,
+    /// How many of them are free.
+    pub slots_free: u32,
+    /// Processor cores.
+    pub cpus: u32,
+    /// Memory of the machine, in bytes.
+    pub memory_bytes: u64,
+    /// Names and values set by its owner.
+    pub labels: BTreeMap<String, String>,
+}
+
+/// One of the two streams that a guest writes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LogStream {
+    /// Standard output.
+    Stdout,
+    /// Standard error.
+    Stderr,
+}

@@ -1,0 +1,94 @@
+//! Content identifiers: CIDv1 with sha2-256, the form in which the fabric names every block.
+
+pub use ::cid::Cid;
+use multihash_codetable::{Code, MultihashDigest};
+
+/// Multicodec of a raw leaf: the block is the bytes of a file.
+pub const RAW: u64 = 0x55;
+/// Multicodec of a UnixFS node (`dag-pb`).
+pub const DAG_PB: u64 = 0x70;
+/// Multicodec of structured data (`dag-cbor`): tasks, outcomes.
+pub const DAG_CBOR: u64 = 0x71;
+
+/// Multihash code of sha2-256, the only hash that is accepted.
+const SHA2_256: u64 = 0x12;
+
+/// Why bytes and a CID do not belong together.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum VerifyError {
+    /// The CID uses a hash function that this fabric does not compute.
+    #[error("{cid} uses hash function {code:#x}; only sha2-256 (0x12) is accepted")]
+    UnsupportedHash {
+        /// The CID in question.
+        cid: Cid,
+        /// Its multihash code.
+        code: u64,
+    },
+    /// The bytes hash to another CID.
+    #[error("the bytes do not hash to {expected}")]
+    Mismatch {
+        /// What the bytes were said to be.
+        expected: Cid,
+    },
+}
+
+/// The CIDv1 of `bytes` under the multicodec `codec`.
+#[must_use]
+pub fn of(codec: u64, bytes: &[u8]) -> Cid {
+    Cid::new_v1(codec, Code::Sha2_256.digest(bytes))
+}
+
+/// Checks that `bytes` are what `cid` names, by hashing them.
+///
+/// # Errors
+///
+/// [`VerifyError`] when they are not, or when the CID's hash function is not sha2-256.
+pub fn verify(cid: &Cid, bytes: &[u8]) -> Result<(), VerifyError> {
+    if cid.hash().code() != SHA2_256 {
+        return Err(VerifyError::UnsupportedHash {
+            cid: *cid,
+            code: cid.hash().code(),
+        });
+    }
+    if *cid.hash() == Code::Sha2_256.digest(bytes) {
+        Ok(())
+    } else {
+        Err(VerifyError::Mismatch { expected: *cid })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cid_of_empty_raw_block_is_the_well_known_one() {
+        // The same constant is used by every IPFS implementation for the empty raw block.
+        assert_eq!(
+            of(RAW, b"").to_string(),
+            "bafkreihdwdcefgh4dqkjv67uzcmw7ojee6xedzdetojuzjevtenxquvyku"
+        );
+    }
+
+    #[test]
+    fn flipped_bit_is_refused() {
+        let cid = of(RAW, b"block");
+        assert_eq!(verify(&cid, b"block"), Ok(()));
+        assert_eq!(
+            verify(&cid, b"clock"),
+            Err(VerifyError::Mismatch { expected: cid })
+        );
+    }
+
+    #[test]
+    fn foreign_hash_functions_are_refused_by_name() {
+        let identity = multihash_codetable::Multihash::wrap(0x00, b"inline").unwrap();
+        let cid = Cid::new_v1(RAW, identity);
+        let error = verify(&cid, b"inline").unwrap_err();
+        assert!(
+            matches!(error, VerifyError::UnsupportedHash { code: 0, .. }),
+            "{error}"
+        );
+    }
+}

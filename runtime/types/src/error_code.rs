@@ -1,0 +1,92 @@
+//! Stable codes of the errors that users see.
+
+use serde::{Deserialize, Serialize};
+
+macro_rules! error_codes {
+    ($($(#[doc = $doc:literal])+ $name:ident = $code:literal,)+) => {
+        /// Names a kind of error forever, whatever its message says.
+        ///
+        /// Each code has a help page, `fabric/cli/errors/<code>.md`.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+        #[non_exhaustive]
+        pub enum ErrorCode {
+            $($(#[doc = $doc])+ #[serde(rename = $code)] $name,)+
+        }
+
+        impl ErrorCode {
+            /// Every code, in order.
+            pub const ALL: &[Self] = &[$(Self::$name),+];
+
+            /// The text form, such as `MC0001`.
+            #[must_use]
+            pub const fn as_str(self) -> &'static str {
+                match self { $(Self::$name => $code),+ }
+            }
+        }
+    };
+}
+
+error_codes! {
+    /// An option, argument or configuration key that cannot be used as given.
+    Usage = "MC0001",
+    /// A file or directory that does not exist or cannot be read.
+    Path = "MC0002",
+    /// A file that is not WebAssembly.
+    NotWasm = "MC0003",
+    /// A core module where a component is needed.
+    CoreModule = "MC0004",
+    /// A component that imports what the host does not offer.
+    UnsupportedImport = "MC0005",
+    /// A component that is malformed, too large, or not a command.
+    InvalidComponent = "MC0006",
+    /// Building a directory into a component failed.
+    Build = "MC0007",
+    /// No node answers at the given address.
+    NodeUnreachable = "MC0008",
+    /// Another node uses the data directory.
+    DataDirLocked = "MC0009",
+    /// The listen address is taken or cannot be used.
+    Listen = "MC0010",
+    /// Content that no reachable peer has.
+    ContentNotFound = "MC0011",
+    /// Bytes that do not match their CID, or a DAG that is malformed.
+    CorruptContent = "MC0012",
+    /// No such job, pin or block.
+    NotFound = "MC0013",
+    /// The disk is full or cannot be written.
+    Storage = "MC0014",
+    /// A task that cannot be accepted as described.
+    InvalidTask = "MC0015",
+    /// The result of a job that has not ended, or that has none.
+    NoResult = "MC0016",
+    /// The database cannot be used.
+    Ledger = "MC0017",
+    /// The identity key is missing, malformed or readable by others.
+    Identity = "MC0018",
+    /// The machine or the network failed; trying again may help.
+    Infrastructure = "MC0019",
+    /// A peer is needed that is not connected.
+    PeerUnreachable = "MC0020",
+    /// A limit of this node was reached; try again later.
+    Overloaded = "MC0021",
+    /// A defect in this program.
+    Internal = "MC0022",
+}
+
+impl std::fmt::Display for ErrorCode {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn codes_count_up_from_one() {
+        for (index, code) in ErrorCode::ALL.iter().enumerate() {
+            assert_eq!(code.as_str(), format!("MC{:04}", index + 1));
+        }
+    }
+}

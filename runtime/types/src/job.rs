@@ -1,0 +1,147 @@
+//! A task together with how it is to be run, and what becomes of it.
+
+use crate::{TaskSpec, TaskSpecError};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// Most labels of a job, and most bytes of a label's name or value.
+const MAX_LABELS: usize = 64;
+const MAX_LABEL_BYTES: usize = 256;
+/// Most retries.
+const MAX_RETRIES: u32 = 100;
+
+/// What a user submits. Nothing here but `task` can change the outcome.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct JobSpec {
+    /// What is to be computed.
+    pub task: TaskSpec,
+    /// Longest time of one attempt, in milliseconds, before it is killed; absent means none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub timeout_ms: Option<u64>,
+    /// How many further attempts may follow when a machine, not the task, fails. Default 3.
+    #[serde(default = "default_retries")]
+    pub retries: u32,
+    /// Free names and values, for the user and for policies; `target_node` names the node to use.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub labels: BTreeMap<String, String>,
+}
+
+const fn default_retries() -> u32 {
+    3
+}
+
+/// Which field of a job cannot be accepted, and why.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum JobSpecError {
+    /// The task itself.
+    #[error(transparent)]
+    Task(#[from] TaskSpecError),
+    /// The labels.
+    #[error("labels: at most {MAX_LABELS}, each name and value at most {MAX_LABEL_BYTES} bytes")]
+    Labels,
+    /// The number of retries.
+    #[error("retries is {0}; at most {MAX_RETRIES} are accepted")]
+    Retries(u32),
+    /// The timeout.
+    #[error("timeout_ms is 0; leave it out for no timeout")]
+    ZeroTimeout,
+}
+
+impl JobSpec {
+    /// A job that runs `task` with the defaults.
+    #[must_use]
+    pub fn new(task: TaskSpec) -> Self {
+        Self {
+            task,
+            timeout_ms: None,
+            retries: default_retries(),
+            labels: BTreeMap::new(),
+        }
+    }
+
+    /// Checks what the types cannot express.
+    ///
+    /// # Errors
+    ///
+    /// [`JobSpecError`] names the first field that cannot be accepted.
+    pub fn validate(&self) -> Result<(), JobSpecError> {
+        self.task.validate()?;
+        let too_long = |(k, v): (&String, &String)| k.len().max(v.len()) > MAX_LABEL_BYTES;
+        if self.labels.len() > MAX_LABELS || self.labels.iter().any(too_long) {
+            return Err(JobSpecError::Labels);
+        }
+        if self.retries > MAX_RETRIES {
+            return Err(JobSpecError::Retries(self.retries));
+        }
+        if self.timeout_ms == Some(0) {
+            return Err(JobSpecError::ZeroTimeout);
+        }
+        Ok(())
+    }
+}
+
+/// Where a job is in its life: queued → assigned → running → succeeded, failed or cancelled.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum JobState {
+    /// Waiting for a node.
+    Queued,
+    /// Leased to a node that has not started it yet.
+    Assigned,
+    /// A node is running it.
+    Running,
+    /// It exited with code 0.
+    Succeeded,
+    /// It ended in any other way.
+    Failed,
+    /// The user called it off.
+    Cancelled,
+}
+
+impl JobState {
+    /// Whether the job will not change any more.
+    #[must_use]
+    pub const fn is_terminal(self) -> bool {
+        matches!(self, Self::Succeeded | Self::Failed | Self::Cancelled)
+    }
+
+    /// The name used in JSON and in the ledger.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Queued => "queued",
+            Self::Assigned => "assigned",
+            Self::Running => "running",
+            Self::Succeeded => "succeeded",
+            Self::Failed => "failed",
+            Self::Cancelled => "cancelled",
+        }
+    }
+}
+
+impl std::fmt::Display for JobState {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+/// Why a job failed without an [`Outcome`](crate::Outcome).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+#[non_exhaustive]
+pub enum FailureReason {
+    /// An attempt took longer than [`JobSpec::timeout_ms`].
+    Timeout,
+    /// The component or an input cannot be used, on this machine or any other.
+    Rejected {
+        /// What is wrong with it.
+        message: String,
+    },
+    /// Machines failed until no retry was left.
+    Infrastructure {
+        /// What happened to the last attempt.
+        message: String,
+    },
+}

@@ -1,0 +1,50 @@
+//! The vocabulary that every other crate of Mutual Cloud shares: pure data, no I/O.
+//!
+//! A [`TaskSpec`] says *what is computed*: component, arguments, inputs and limits. It is encoded
+//! as canonical DAG-CBOR ([`canonical`]), so it has a CID, and so has the [`Outcome`] that every
+//! honest peer must reach. A [`JobSpec`] adds *how it is to be run* (timeout, retries, labels,
+//! priority): none of that changes the outcome, so none of it is in the task's CID.
+//!
+//! ```
+//! use mc_types::{canonical, cid, Limits, TaskSpec};
+//!
+//! let component = cid::of(cid::RAW, b"\0asm\x0d\0\x01\0");
+//! let task = TaskSpec::wasm(component).with_args(["--count", "3"]);
+//! let (task_cid, bytes) = canonical::encode(&task)?;
+//! assert_eq!(canonical::decode::<TaskSpec>(&bytes)?, task);
+//! assert_eq!(task_cid.codec(), cid::DAG_CBOR);
+//! assert_eq!(task.limits, Limits::default());
+//! # Ok::<(), canonical::Error>(())
+//! ```
+//!
+//! # Invariants
+//!
+//! * One value has one encoding: [`canonical::decode`] refuses any other.
+//! * Encodings are append-only. A new field is optional and absent when it has its default, so
+//!   the CID of an old task stays what it was; the files under `fixtures/` hold that promise.
+//! * Nothing here reads a clock, a file or the environment; [`SystemClock`] is the only exception.
+
+pub mod canonical;
+pub mod cid;
+mod clock;
+mod error_code;
+mod id;
+mod job;
+mod lease;
+mod limits;
+mod outcome;
+mod record;
+mod task;
+mod usage;
+
+pub use crate::cid::Cid;
+pub use clock::{Clock, SystemClock, Timestamp};
+pub use error_code::ErrorCode;
+pub use id::{IdError, JobId, NodeId};
+pub use job::{FailureReason, JobSpec, JobSpecError, JobState};
+pub use lease::{FencingToken, Lease};
+pub use limits::{Limits, MAX_MEMORY_BYTES};
+pub use outcome::{End, Meter, Outcome, TrapKind};
+pub use record::{Completion, Ending, Holder, JobRecord};
+pub use task::{Determinism, TaskKind, TaskSpec, TaskSpecError};
+pub use usage::Usage;

@@ -1,0 +1,102 @@
+//! What a task came to: the statement that honest peers agree on.
+
+use crate::Cid;
+use serde::{Deserialize, Serialize};
+
+/// How a task ended. Failures of the machine are not among them: those are retried.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+#[non_exhaustive]
+pub enum End {
+    /// The component returned or called `exit`.
+    Exited {
+        /// Its exit code.
+        code: u8,
+    },
+    /// The component trapped.
+    Trapped {
+        /// Why.
+        kind: TrapKind,
+    },
+    /// [`Limits::fuel`](crate::Limits::fuel) was used up.
+    OutOfFuel,
+    /// The component gave up after [`Limits::memory_bytes`](crate::Limits::memory_bytes) had been
+    /// refused to it.
+    MemoryLimit,
+    /// More than [`Limits::output_bytes`](crate::Limits::output_bytes) was written.
+    OutputLimit,
+}
+
+/// Why a component trapped.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum TrapKind {
+    /// `unreachable`: an abort, a failed assertion or a panic.
+    Unreachable,
+    /// An access outside linear memory.
+    MemoryOutOfBounds,
+    /// An access outside a table.
+    TableOutOfBounds,
+    /// A call through an empty table slot.
+    NullReference,
+    /// A call through a table slot of another type.
+    IndirectCallToWrongType,
+    /// An integer was divided by zero.
+    DivisionByZero,
+    /// An integer operation overflowed.
+    IntegerOverflow,
+    /// A float that no integer can hold was converted to one.
+    BadConversionToInteger,
+    /// Calls were nested too deeply.
+    StackOverflow,
+    /// Anything else, such as a violation of the canonical ABI.
+    Other,
+}
+
+impl std::fmt::Display for TrapKind {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Unreachable => "unreachable",
+            Self::MemoryOutOfBounds => "memory out of bounds",
+            Self::TableOutOfBounds => "table out of bounds",
+            Self::NullReference => "null reference",
+            Self::IndirectCallToWrongType => "indirect call to a function of another type",
+            Self::DivisionByZero => "division by zero",
+            Self::IntegerOverflow => "integer overflow",
+            Self::BadConversionToInteger => "bad conversion to integer",
+            Self::StackOverflow => "stack overflow",
+            Self::Other => "other",
+        })
+    }
+}
+
+/// Which counter gave the fuel, and by which table of costs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
+pub enum Meter {
+    /// The fuel of wasmtime 48.
+    #[serde(rename = "wasmtime-48")]
+    Wasmtime48,
+}
+
+/// The result of a task. Nothing in it may differ between honest peers, so peers can compare CIDs.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Outcome {
+    /// The task.
+    pub task: Cid,
+    /// How it ended.
+    pub end: End,
+    /// Everything written to standard output: a UnixFS file.
+    pub stdout: Cid,
+    /// Everything written to standard error: a UnixFS file.
+    pub stderr: Cid,
+    /// The contents of `/out`: a UnixFS directory.
+    pub outputs: Cid,
+    /// Units of fuel used.
+    pub fuel: u64,
+    /// The counter that gave `fuel`.
+    pub meter: Meter,
+}

@@ -1,0 +1,266 @@
+//! What is to be computed.
+
+use crate::{Cid, Limits, MAX_MEMORY_BYTES};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// Most inputs of a task.
+const MAX_INPUTS: usize = 1024;
+/// Longest input name, in bytes: what file systems allow.
+const MAX_INPUT_NAME_BYTES: usize = 255;
+
+/// The technology that runs a task.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
+pub enum TaskKind {
+    /// A WASI 0.2 command component.
+    #[default]
+    Wasm,
+}
+
+/// What honest peers may be expected to agree on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
+pub enum Determinism {
+    /// The outcome depends on the task alone: it may be cached, compared and audited.
+    #[default]
+    Deterministic,
+    /// The task may see the outside world: it can be retried, nothing more.
+    Relaxed,
+}
+
+/// A unit of computation. Two tasks with the same CID compute the same thing.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TaskSpec {
+    /// How to read the other fields.
+    pub kind: TaskKind,
+    /// The component: a UnixFS file or a raw block.
+    pub component: Cid,
+    /// Arguments after the program's name.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub args: Vec<String>,
+    /// Environment variables.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub env: BTreeMap<String, String>,
+    /// Files and directories by name, readable under `/in/<name>`.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub inputs: BTreeMap<String, Cid>,
+    /// What standard input reads; absent means empty.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stdin: Option<Cid>,
+    /// Bounds on the execution.
+    pub limits: Limits,
+    /// What peers may be expected to agree on.
+    pub determinism: Determinism,
+}
+
+/// Which field of a task cannot be accepted, and why.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum TaskSpecError {
+    /// An input's name is not a plain file name.
+    #[error("input name {name:?} is not a plain file name of 1 to {MAX_INPUT_NAME_BYTES} bytes")]
+    InputName {
+        /// The name.
+        name: String,
+    },
+    /// Too many inputs.
+    #[error("{count} inputs; at most {MAX_INPUTS} are accepted")]
+    TooManyInputs {
+        /// How many there are.
+        count: usize,
+    },
+    /// A string contains a NUL, or an environment variable's name an `=`.
+    #[error("{field} contains a character that it cannot hold: {text:?}")]
+    BadCharacter {
+        /// The field.
+        field: &'static str,
+        /// The text.
+        text: String,
+    },
+    /// A limit has a value that no machine can honour.
+    #[error("limit {field} is {value}; it must be {rule}")]
+    Limit {
+        /// The limit.
+        field: &'static str,
+        /// Its value.
+        value: u64,
+        /// What would be accepted.
+        rule: &'static str,
+    },
+}
+
+impl TaskSpec {
+    /// A deterministic task that runs `component` without arguments, inputs or special limits.
+    #[must_use]
+    pub fn wasm(component: Cid) -> Self {
+        Self {
+            kind: TaskKind::Wasm,
+            component,
+            args: Vec::new(),
+            env: BTreeMap::new(),
+            inputs: BTreeMap::new(),
+            stdin: None,
+            limits: Limits::default(),
+            determinism: Determinism::default(),
+        }
+    }
+
+    /// This task with `args` as its arguments.
+    #[must_use]
+    pub fn with_args<S: Into<String>>(mut self, args: impl IntoIterator<Item = S>) -> Self {
+        self.args = args.into_iter().map(Into::into).collect();
+        self
+    }
+
+    /// Every CID whose DAG must be at hand before the task can start.
+    pub fn roots(&self) -> impl Iterator<Item = Cid> {
+        std::iter::once(self.component)
+            .chain(self.inputs.values().copied())
+            .chain(self.stdin)
+    }
+
+    /// Checks what the types cannot express.
+    ///
+    /// # Errors
+    ///
+    /// [`TaskSpecError`] names the first field that cannot be accepted.
+    pub fn validate(&self) -> Result<(), TaskSpecError> {
+        if self.inputs.len() > MAX_INPUTS {
+            return Err(TaskSpecError::TooManyInputs {
+                count: self.inputs.len(),
+            });
+        }
+        if let Some(name) = self.inputs.keys().find(|name| !is_plain_file_name(name)) {
+            return Err(TaskSpecError::InputName { name: name.clone() });
+        }
+        no_characters("args", self.args.iter(), &['\0'])?;
+        no_characters("env", self.env.values(), &['\0'])?;
+        no_characters("env", self.env.keys(), &['\0', '='])?;
+        limit(
+            "memory_bytes",
+            self.limits.memory_bytes,
+            1 << 16,
+            MAX_MEMORY_BYTES,
+            "64KiB to 4GiB",
+        )?;
+        limit(
+            "output_bytes",
+            self.limits.output_bytes,
+            0,
+            1 << 40,
+            "at most 1TiB",
+        )?;
+        // wasmtime counts fuel down in a signed 64-bit integer.
+        limit(
+            "fuel",
+            self.limits.fuel.unwrap_or(1),
+            1,
+            1 << 62,
+            "1 to 2^62",
+        )
+    }
+}
+
+fn is_plain_file_name(name: &str) -> bool {
+    !name.is_empty()
+        && name.len() <= MAX_INPUT_NAME_BYTES
+        && name != "."
+        && name != ".."
+        && !name.contains(['/', '\0'])
+}
+
+fn no_characters<'a>(
+    field: &'static str,
+    mut texts: impl Iterator<Item = &'a String>,
+    forbidden: &[char],
+) -> Result<(), TaskSpecError> {
+    match texts.find(|text| text.contains(forbidden)) {
+        Some(text) => Err(TaskSpecError::BadCharacter {
+            field,
+            text: text.clone(),
+        }),
+        None => Ok(()),
+    }
+}
+
+fn limit(
+    field: &'static str,
+    value: u64,
+    least: u64,
+    most: u64,
+    rule: &'static str,
+) -> Result<(), TaskSpecError> {
+    if (least..=most).contains(&value) {
+        Ok(())
+    } else {
+        Err(TaskSpecError::Limit { field, value, rule })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cid;
+
+    fn task() -> TaskSpec {
+        TaskSpec::wasm(cid::of(cid::RAW, b"component"))
+    }
+
+    #[test]
+    fn default_task_is_valid() {
+        assert_eq!(task().validate(), Ok(()));
+    }
+
+    #[test]
+    fn input_names_cannot_leave_the_input_directory() {
+        for name in ["", ".", "..", "../x", "a/b", "/etc", "nul\0"] {
+            let mut task = task();
+            task.inputs.insert(name.to_owned(), cid::of(cid::RAW, b""));
+            assert!(
+                matches!(task.validate(), Err(TaskSpecError::InputName { .. })),
+                "{name:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn limits_outside_their_range_are_named() {
+        let mut task = task();
+        task.limits.memory_bytes = MAX_MEMORY_BYTES + 1;
+        let error = task.validate().unwrap_err().to_string();
+        assert!(error.contains("memory_bytes"), "{error}");
+        task.limits = Limits {
+            fuel: Some(0),
+            ..Limits::default()
+        };
+        let error = task.validate().unwrap_err().to_string();
+        assert!(error.contains("fuel"), "{error}");
+    }
+
+    #[test]
+    fn environment_names_cannot_hold_an_equals_sign() {
+        let mut task = task();
+        task.env.insert("A=B".to_owned(), "c".to_owned());
+        assert!(matches!(
+            task.validate(),
+            Err(TaskSpecError::BadCharacter { field: "env", .. })
+        ));
+    }
+
+    #[test]
+    fn roots_are_component_inputs_and_stdin() {
+        let mut task = task();
+        let input = cid::of(cid::RAW, b"input");
+        let stdin = cid::of(cid::RAW, b"stdin");
+        task.inputs.insert("a".to_owned(), input);
+        task.stdin = Some(stdin);
+        assert_eq!(
+            task.roots().collect::<Vec<_>>(),
+            [task.component, input, stdin]
+        );
+    }
+}
