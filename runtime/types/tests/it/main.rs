@@ -1,0 +1,175 @@
+//! Golden encodings: the CID of a task, an outcome or a job must never change by accident.
+//!
+//! Each value below is written out in full, so that a changed default cannot hide. To add a value,
+//! add it here and run the tests with `MC_BLESS=1` once; never re-bless an existing file.
+
+#![expect(clippy::unwrap_used, reason = "a failed expectation is how a test fails")]
+
+use mc_types::{
+    Cid, Determinism, End, JobSpec, Limits, Meter, Outcome, TaskKind, TaskSpec, TrapKind,
+    canonical, cid,
+};
+use serde::{Serialize, de::DeserializeOwned};
+use std::{collections::BTreeMap, fmt::Debug, path::Path};
+
+fn component() -> Cid {
+    cid::of(cid::RAW, b"component")
+}
+
+fn smallest_task() -> TaskSpec {
+    TaskSpec {
+        kind: TaskKind::Wasm,
+        component: component(),
+        args: vec![],
+        env: BTreeMap::new(),
+        inputs: BTreeMap::new(),
+        stdin: None,
+        limits: Limits {
+            fuel: None,
+            memory_bytes: 1 << 30,
+            output_bytes: 1 << 30,
+        },
+        determinism: Determinism::Deterministic,
+    }
+}
+
+fn full_task() -> TaskSpec {
+    TaskSpec {
+        kind: TaskKind::Wasm,
+        component: component(),
+        args: vec!["-n".to_owned(), String::new(), "wörter".to_owned()],
+        env: [
+            ("LANG".to_owned(), "C".to_owned()),
+            ("A".to_owned(), "b=c".to_owned()),
+        ]
+        .into(),
+        inputs: [("text".to_owned(), cid::of(cid::DAG_PB, b"directory"))].into(),
+        stdin: Some(cid::of(cid::RAW, b"stdin")),
+        limits: Limits {
+            fuel: Some(1 << 40),
+            memory_bytes: 1 << 26,
+            output_bytes: 1 << 20,
+        },
+        determinism: Determinism::Relaxed,
+    }
+}
+
+fn outcome(end: End) -> Outcome {
+    Outcome {
+        task: cid::of(cid::DAG_CBOR, b"task"),
+        end,
+        stdout: cid::of(cid::RAW, b"out"),
+        stderr: cid::of(cid::RAW, b""),
+        outputs: cid::of(cid::DAG_PB, b"outputs"),
+        fuel: 123_456_789,
+        meter: Meter::Wasmtime48,
+    }
+}
+
+fn full_job() -> JobSpec {
+    JobSpec {
+        task: full_task(),
+        timeout_ms: Some(30_000),
+        retries: 2,
+        labels: [("team".to_owned(), "physics".to_owned())].into(),
+    }
+}
+
+#[test]
+fn smallest_task_keeps_its_cid() {
+    golden(
+        "task-smallest",
+        &smallest_task(),
+        "bafyreicbcevcsx7lcwrnhhox5vh4be3tnm7qcwuerqtbcrufwtfqasaq6e",
+    );
+}
+
+#[test]
+fn full_task_keeps_its_cid() {
+    golden(
+        "task-full",
+        &full_task(),
+        "bafyreifhvften4zxuthejulkf5lw5rqi65dgzdkvnaehfsn23cav47ylry",
+    );
+}
+
+#[test]
+fn outcomes_keep_their_cids() {
+    golden(
+        "outcome-exited",
+        &outcome(End::Exited { code: 3 }),
+        "bafyreidd5ykvhdbe4wtqmv53fte6ofchhg3usvxbvugx7karyfxgn6hua4",
+    );
+    golden(
+        "outcome-trapped",
+        &outcome(End::Trapped {
+            kind: TrapKind::DivisionByZero,
+        }),
+        "bafyreifzns6cpea7inenypo44cvthx5vpjsmx5y333i3kvzp7qhraicbdm",
+    );
+    golden(
+        "outcome-out-of-fuel",
+        &outcome(End::OutOfFuel),
+        "bafyreiefgrobxnoj5ypl3ckly2ts6vinsvvp2shtfvomrqbt6rgm4pmspe",
+    );
+}
+
+#[test]
+fn job_keeps_its_encoding() {
+    golden(
+        "job-full",
+        &full_job(),
+        "bafyreia2srxspod6t3nutley6ydgzrqya4rdf57a7a3lpgk5ogrm7fqmem",
+    );
+}
+
+#[test]
+fn unknown_field_is_refused() {
+    let (_, bytes) = canonical::encode(
+        &[("kind", "wasm"), ("surprise", "x")].map(|(k, v)| BTreeMap::from([(k, v)])),
+    )
+    .unwrap();
+    assert!(canonical::decode::<TaskSpec>(&bytes).is_err());
+    let mut map: BTreeMap<&str, u64> = BTreeMap::new();
+    map.extend([("memory_bytes", 1 << 20), ("output_bytes", 0)]);
+    let (_, bytes) = canonical::encode(&map).unwrap();
+    assert!(canonical::decode::<Limits>(&bytes).is_ok());
+    map.insert("surprise", 1);
+    let (_, bytes) = canonical::encode(&map).unwrap();
+    assert!(canonical::decode::<Limits>(&bytes).is_err());
+}
+
+/// Every prefix and every single-byte change of a golden encoding is decoded without a panic, and
+/// never to the value that the original names.
+#[test]
+fn damaged_encodings_are_refused_or_differ() {
+    let (_, good) = canonical::encode(&full_job()).unwrap();
+    for length in 0..good.len() {
+        assert!(
+            canonical::decode::<JobSpec>(&good[..length]).is_err(),
+            "prefix of {length}"
+        );
+    }
+    for position in 0..good.len() {
+        let mut bad = good.clone();
+        bad[position] ^= 0x55;
+        assert_ne!(
+            canonical::decode::<JobSpec>(&bad),
+            Ok(full_job()),
+            "byte {position}"
+        );
+    }
+}
+
+#[track_caller]
+fn golden<T: Serialize + DeserializeOwned + PartialEq + Debug>(name: &str, value: &T, text: &str) {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("fixtures/{name}.cbor"));
+    let (cid, bytes) = canonical::encode(value).unwrap();
+    if !path.exists() && std::env::var_os("MC_BLESS").is_some() {
+        std::fs::write(&path, &bytes).unwrap();
+    }
+    let committed = std::fs::read(&path).unwrap();
+    assert_eq!(committed, bytes, "{name}: the encoding changed");
+    assert_eq!(cid.to_string(), text, "{name}: the CID changed");
+    assert_eq!(&canonical::decode::<T>(&committed).unwrap(), value);
+}
