@@ -1,1 +1,2 @@
-//! mc-node
+//! The node.
+pub mod config;

@@ -1,0 +1,204 @@
+//! Configuration: defaults, then the TOML file, then `MC_*` variables, then flags.
+//!
+//! Every setting has one dotted key ([`SETTINGS`]), which is its place in the file; its variable is
+//! the key in capitals with `MC_` before it and `_` for the dots (`p2p.listen`, `MC_P2P_LISTEN`).
+
+mod merge;
+mod settings;
+mod value;
+
+pub use merge::{Merged, Origin, Sources};
+pub use settings::{Kind, SETTINGS, Setting};
+pub use value::{ByteSize, Period};
+
+use serde::{Deserialize, Serialize};
+use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf, time::Duration};
+
+/// Most tasks at a time: far more than any machine has cores.
+const MAX_SLOTS: u32 = 1024;
+/// A shorter term would expire between two heartbeats on a busy machine.
+const MIN_TTL: Duration = Duration::from_secs(1);
+/// A longer one would leave a lost task waiting for hours.
+const MAX_TTL: Duration = Duration::from_secs(3600);
+
+/// Everything that can be configured, complete and checked.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// Where identity, blocks and ledger are kept.
+    pub data_dir: PathBuf,
+    /// The network (namespace) that this node belongs to.
+    pub network: String,
+    /// Base URL of the node that commands talk to; without it, the node of `data_dir`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub node: Option<String>,
+    /// The HTTP API.
+    #[serde(default)]
+    pub api: Api,
+    /// Peers.
+    pub p2p: P2p,
+    /// What this node lends.
+    pub worker: Worker,
+    /// What this node grants.
+    pub lease: Lease,
+    /// Compiled components.
+    pub cache: Cache,
+}
+
+/// `[api]`
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Api {
+    /// Where the HTTP API listens; without it, on port 7780 of the loopback interface, or on a
+    /// free port when that is taken.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub listen: Option<SocketAddr>,
+}
+
+/// `[p2p]`
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct P2p {
+    /// Multiaddrs to listen on; without them, TCP and QUIC port 7781 of every interface, or free
+    /// ports when those are taken.
+    pub listen: Vec<String>,
+    /// Multiaddrs of peers to connect to at start, each ending in `/p2p/<id>`.
+    pub bootstrap: Vec<String>,
+    /// Whether peers on the local network are found without bootstrap.
+    pub mdns: bool,
+}
+
+/// `[worker]`
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Worker {
+    /// Whether this node runs tasks at all.
+    pub execute: bool,
+    /// How many tasks it runs at a time; without it, one per processor core.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub slots: Option<u32>,
+    /// Names and values that describe this node to others.
+    pub labels: BTreeMap<String, String>,
+}
+
+/// `[lease]`
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Lease {
+    /// How long a node may be silent before its task is given to another.
+    pub ttl: Period,
+}
+
+/// `[cache]`
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Cache {
+    /// Where compiled components are kept. May be shared by several nodes.
+    pub dir: PathBuf,
+    /// How large the directory may grow.
+    pub max: ByteSize,
+}
+
+/// Why a configuration cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ConfigError {
+    /// The file was asked for, but cannot be read.
+    #[error("cannot read the configuration file {path}")]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+    /// The file is not TOML.
+    #[error("{path} is not valid TOML: {message}")]
+    Syntax {
+        /// The file.
+        path: PathBuf,
+        /// Where and why.
+        message: String,
+    },
+    /// A key that does not exist.
+    #[error("unknown setting {key:?} in {origin}; did you mean {nearest:?}?")]
+    UnknownKey {
+        /// The key as written.
+        key: String,
+        /// Where it was written.
+        origin: String,
+        /// The valid key that looks most like it.
+        nearest: String,
+    },
+    /// A value that its key does not take.
+    #[error("{key} in {origin}: {message}")]
+    Value {
+        /// The key.
+        key: String,
+        /// Where it was written.
+        origin: String,
+        /// What is wrong, and what is accepted.
+        message: String,
+    },
+    /// There is no place for data: neither `data_dir` nor `HOME` is set.
+    #[error("no data directory: set data_dir (--data-dir, MC_DATA_DIR) or HOME")]
+    NoHome,
+}
+
+impl Config {
+    /// Puts the sources together and checks every value.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError`] names the key, where it was set, and what would be accepted.
+    pub fn load(sources: Sources) -> Result<Self, ConfigError> {
+        sources.merge().map(|merged| merged.config)
+    }
+
+    /// Checks what the types cannot express; gives the key that is wrong and what it takes.
+    fn validate(&self) -> Result<(), (&'static str, String)> {
+        let refuse = |key, message: &str| Err((key, message.to_owned()));
+        let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+        if self.network.is_empty() || self.network.len() > 32 || !self.network.chars().all(plain) {
+            return refuse(
+                "network",
+                "1 to 32 of the characters a-z, 0-9 and - are accepted",
+            );
+        }
+        if self
+            .worker
+            .slots
+            .is_some_and(|slots| slots == 0 || slots > MAX_SLOTS)
+        {
+            return refuse(
+                "worker.slots",
+                "1 to 1024 are accepted; to run nothing, set execute",
+            );
+        }
+        if !(MIN_TTL..=MAX_TTL).contains(&self.lease.ttl.0) {
+            return refuse("lease.ttl", "1s to 1h are accepted");
+        }
+        let multiaddr = |address: &&String| !address.starts_with('/');
+        if let Some(address) = self.p2p.listen.iter().find(multiaddr) {
+            return Err(("p2p.listen", not_a_multiaddr(address)));
+        }
+        if let Some(address) = self.p2p.bootstrap.iter().find(multiaddr) {
+            return Err(("p2p.bootstrap", not_a_multiaddr(address)));
+        }
+        if self
+            .node
+            .as_ref()
+            .is_some_and(|url| !url.starts_with("http://"))
+        {
+            return refuse("node", "a URL such as http://127.0.0.1:7780 is accepted");
+        }
+        Ok(())
+    }
+}
+
+fn not_a_multiaddr(address: &str) -> String {
+    format!("{address:?} is not a multiaddr such as /ip4/127.0.0.1/tcp/7781")
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,335 @@
+//! Putting the sources of configuration together.
+
+use super::{
+    Config, ConfigError,
+    settings::{Kind, SETTINGS, Setting, nearest, variable},
+};
+use serde::Deserialize;
+use std::{
+    collections::BTreeMap,
+    fmt,
+    path::{Path, PathBuf},
+};
+use toml::{Table, Value};
+
+/// Where a value came from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Origin {
+    /// The program.
+    Default,
+    /// The configuration file.
+    File(PathBuf),
+    /// An environment variable.
+    Variable(String),
+    /// The command line.
+    Flag,
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Default => f.write_str("the defaults"),
+            Self::File(path) => write!(f, "{}", path.display()),
+            Self::Variable(name) => write!(f, "the environment variable {name}"),
+            Self::Flag => f.write_str("the command line"),
+        }
+    }
+}
+
+/// What a configuration is made from, weakest first.
+#[derive(Debug, Clone, Default)]
+pub struct Sources {
+    /// A file that must exist. Without it, `mc-wasm/config.toml` in the user's configuration
+    /// directory is read if it is there.
+    pub file: Option<PathBuf>,
+    /// The environment: `HOME`, `XDG_*` and `MC_*` are looked at.
+    pub environment: BTreeMap<String, String>,
+    /// Settings from the command line, by key.
+    pub flags: Vec<(&'static str, Value)>,
+}
+
+/// A configuration and where each of its values came from.
+#[derive(Debug, Clone)]
+pub struct Merged {
+    /// The configuration.
+    pub config: Config,
+    /// By key.
+    pub origins: BTreeMap<&'static str, Origin>,
+}
+
+/// Values by key, each with its origin.
+#[derive(Default)]
+struct Layers {
+    values: BTreeMap<&'static str, (Value, Origin)>,
+}
+
+/// Variables that begin with `MC_` and are no settings: read by tests and tools.
+const OTHER_VARIABLES: &[&str] = &["MC_BLESS", "MC_CONFIG", "MC_LOG"];
+
+impl Sources {
+    /// The sources of a command: the process's environment and the given flags.
+    #[must_use]
+    pub fn of_process(file: Option<PathBuf>, flags: Vec<(&'static str, Value)>) -> Self {
+        let text = |s: std::ffi::OsString| s.into_string().ok();
+        let pair = |(k, v)| Some((text(k)?, text(v)?));
+        let environment: BTreeMap<_, _> = std::env::vars_os().filter_map(pair).collect();
+        let file = file.or_else(|| environment.get("MC_CONFIG").map(PathBuf::from));
+        Self {
+            file,
+            environment,
+            flags,
+        }
+    }
+
+    /// Puts the sources together.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError`] names the first setting that is wrong.
+    pub fn merge(self) -> Result<Merged, ConfigError> {
+        let mut layers = Layers::default();
+        layers.defaults(&self.environment);
+        if let Some((path, table)) = self.read_file()? {
+            layers.file(&path, table)?;
+        }
+        layers.environment(&self.environment)?;
+        for (key, value) in self.flags {
+            layers.set(key, value, Origin::Flag)?;
+        }
+        layers.finish()
+    }
+
+    fn read_file(&self) -> Result<Option<(PathBuf, Table)>, ConfigError> {
+        let (path, required) = match (&self.file, xdg(&self.environment, "CONFIG", ".config")) {
+            (Some(path), _) => (path.clone(), true),
+            (None, Some(dir)) => (dir.join("config.toml"), false),
+            (None, None) => return Ok(None),
+        };
+        let text = match std::fs::read_to_string(&path) {
+            Ok(text) => text,
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound && !required => return Ok(None),
+            Err(source) => return Err(ConfigError::Read { path, source }),
+        };
+        match text.parse::<Table>() {
+            Ok(table) => Ok(Some((path, table))),
+            Err(e) => Err(ConfigError::Syntax {
+                path,
+                message: e.to_string(),
+            }),
+        }
+    }
+}
+
+/// `$XDG_<kind>_HOME/mc-wasm`, or that place's default below the home directory.
+fn xdg(environment: &BTreeMap<String, String>, kind: &str, default: &str) -> Option<PathBuf> {
+    // A relative path is invalid there and must be ignored, says the XDG specification.
+    let absolute = |text: &String| Path::new(text).is_absolute().then(|| PathBuf::from(text));
+    environment
+        .get(&format!("XDG_{kind}_HOME"))
+        .and_then(absolute)
+        .or_else(|| Some(environment.get("HOME").and_then(absolute)?.join(default)))
+        .map(|dir| dir.join("mc-wasm"))
+}
+
+impl Layers {
+    fn defaults(&mut self, environment: &BTreeMap<String, String>) {
+        let path = |path: PathBuf| Value::from(path.to_string_lossy().into_owned());
+        let fixed: [(&'static str, Value); 8] = [
+            ("network", "main".into()),
+            ("p2p.listen", Value::Array(vec![])),
+            ("p2p.bootstrap", Value::Array(vec![])),
+            ("p2p.mdns", true.into()),
+            ("worker.execute", true.into()),
+            ("worker.labels", Value::Table(Table::new())),
+            ("lease.ttl", "15s".into()),
+            ("cache.max", "2GiB".into()),
+        ];
+        let places = [
+            ("data_dir", xdg(environment, "DATA", ".local/share")),
+            ("cache.dir", xdg(environment, "CACHE", ".cache")),
+        ];
+        let places = places
+            .into_iter()
+            .filter_map(|(key, dir)| Some((key, path(dir?))));
+        for (key, value) in fixed.into_iter().chain(places) {
+            self.values.insert(key, (value, Origin::Default));
+        }
+    }
+
+    fn file(&mut self, path: &Path, table: Table) -> Result<(), ConfigError> {
+        let origin = Origin::File(path.to_owned());
+        for (key, value) in flatten(table) {
+            self.set(&key, value, origin.clone())?;
+        }
+        Ok(())
+    }
+
+    fn environment(&mut self, environment: &BTreeMap<String, String>) -> Result<(), ConfigError> {
+        let ours = environment
+            .iter()
+            .filter(|(name, _)| name.starts_with("MC_"));
+        for (name, text) in ours.filter(|(name, _)| !OTHER_VARIABLES.contains(&name.as_str())) {
+            let origin = Origin::Variable(name.clone());
+            let Some(setting) = SETTINGS.iter().find(|s| variable(s.key) == *name) else {
+                let nearest = nearest(name, SETTINGS.iter().map(|s| variable(s.key)));
+                let origin = "the environment".to_owned();
+                return Err(ConfigError::UnknownKey {
+                    key: name.clone(),
+                    origin,
+                    nearest,
+                });
+            };
+            let value = parse_text(setting, text).map_err(|message| {
+                let (key, origin) = (setting.key.to_owned(), origin.to_string());
+                ConfigError::Value {
+                    key,
+                    origin,
+                    message,
+                }
+            })?;
+            self.set(setting.key, value, origin)?;
+        }
+        Ok(())
+    }
+
+    fn set(&mut self, key: &str, value: Value, origin: Origin) -> Result<(), ConfigError> {
+        let Some(setting) = SETTINGS.iter().find(|s| s.key == key) else {
+            let nearest = nearest(key, SETTINGS.iter().map(|s| s.key.to_owned()));
+            let origin = origin.to_string();
+            return Err(ConfigError::UnknownKey {
+                key: key.to_owned(),
+                origin,
+                nearest,
+            });
+        };
+        self.values.insert(setting.key, (value, origin));
+        Ok(())
+    }
+
+    fn finish(self) -> Result<Merged, ConfigError> {
+        if !self.values.contains_key("data_dir") || !self.values.contains_key("cache.dir") {
+            return Err(ConfigError::NoHome);
+        }
+        let mut table = Table::new();
+        for (key, (value, _)) in &self.values {
+            insert(&mut table, key, value.clone());
+        }
+        match Config::deserialize(Value::Table(table)) {
+            Ok(config) => {
+                config
+                    .validate()
+                    .map_err(|(key, message)| self.refuse(key, message))?;
+                let origins = self
+                    .values
+                    .into_iter()
+                    .map(|(key, (_, o))| (key, o))
+                    .collect();
+                Ok(Merged { config, origins })
+            }
+            Err(e) => Err(self.blame(&e.to_string())),
+        }
+    }
+
+    /// Finds the value that made the whole unreadable: the one without which it would be read.
+    fn blame(&self, message: &str) -> ConfigError {
+        let culprit = self.values.iter().find(|(key, (value, _))| {
+            let mut only = self.with_defaults_except(key);
+            insert(&mut only, key, value.clone());
+            Config::deserialize(Value::Table(only)).is_err()
+        });
+        let key = culprit.map_or("", |(key, _)| key);
+        self.refuse(key, message.trim().to_owned())
+    }
+
+    fn with_defaults_except(&self, except: &str) -> Table {
+        let mut layers = Self::default();
+        layers.defaults(&BTreeMap::from([("HOME".to_owned(), "/".to_owned())]));
+        let mut table = Table::new();
+        for (key, (value, _)) in layers.values.into_iter().filter(|(key, _)| *key != except) {
+            insert(&mut table, key, value);
+        }
+        table
+    }
+
+    fn refuse(&self, key: &str, message: String) -> ConfigError {
+        let origin = self
+            .values
+            .get(key)
+            .map_or(&Origin::Default, |(_, origin)| origin);
+        ConfigError::Value {
+            key: key.to_owned(),
+            origin: origin.to_string(),
+            message,
+        }
+    }
+}
+
+/// Leaves by dotted key. A table that is itself a setting's value (`worker.labels`) is a leaf.
+fn flatten(table: Table) -> Vec<(String, Value)> {
+    let mut leaves = Vec::new();
+    for (key, value) in table {
+        match value {
+            Value::Table(inner) if !is_map(&key) => {
+                for (inner_key, value) in inner {
+                    leaves.push((format!("{key}.{inner_key}"), value));
+                }
+            }
+            value => leaves.push((key, value)),
+        }
+    }
+    leaves
+}
+
+fn is_map(key: &str) -> bool {
+    SETTINGS.iter().any(|s| s.key == key && s.kind == Kind::Map)
+}
+
+fn insert(table: &mut Table, key: &str, value: Value) {
+    match key.split_once('.') {
+        None => {
+            table.insert(key.to_owned(), value);
+        }
+        Some((section, key)) => {
+            let section = table
+                .entry(section)
+                .or_insert_with(|| Value::Table(Table::new()))
+                .as_table_mut();
+            if let Some(section) = section {
+                section.insert(key.to_owned(), value);
+            }
+        }
+    }
+}
+
+/// Reads the text of a variable as the value that the setting takes.
+fn parse_text(setting: &Setting, text: &str) -> Result<Value, String> {
+    let parts = || {
+        text.split(',')
+            .map(str::trim)
+            .filter(|part| !part.is_empty())
+    };
+    match setting.kind {
+        Kind::Text => Ok(text.into()),
+        Kind::List => Ok(Value::Array(parts().map(Value::from).collect())),
+        Kind::Bool => match text {
+            "true" | "1" | "yes" | "on" => Ok(true.into()),
+            "false" | "0" | "no" | "off" => Ok(false.into()),
+            _ => Err(format!("{text:?} is neither true nor false")),
+        },
+        Kind::Integer => text
+            .parse::<i64>()
+            .map(Value::from)
+            .map_err(|_| format!("{text:?} is not a number")),
+        Kind::Map => {
+            let pair = |part: &str| {
+                let (name, value) = part
+                    .split_once('=')
+                    .ok_or_else(|| format!("{part:?} is not name=value"))?;
+                Ok((name.to_owned(), Value::from(value)))
+            };
+            Ok(Value::Table(
+                parts().map(pair).collect::<Result<Table, String>>()?,
+            ))
+        }
+    }
+}

@@ -1,0 +1,112 @@
+//! The table of settings: the one list of valid keys.
+
+/// The shape of a setting's value.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// A string.
+    Text,
+    /// A list of strings; in a variable, separated by commas.
+    List,
+    /// `true` or `false`.
+    Bool,
+    /// A whole number.
+    Integer,
+    /// Names and values; in a variable, `name=value` separated by commas.
+    Map,
+}
+
+/// One setting.
+#[derive(Debug, Clone, Copy)]
+pub struct Setting {
+    /// Its dotted key.
+    pub key: &'static str,
+    /// The shape of its value.
+    pub kind: Kind,
+    /// What it is, with its unit and default.
+    pub doc: &'static str,
+}
+
+/// Every setting.
+pub const SETTINGS: &[Setting] = &[
+    setting(
+        "data_dir",
+        Kind::Text,
+        "where identity, blocks and ledger are kept",
+    ),
+    setting(
+        "network",
+        Kind::Text,
+        "the network (namespace) this node belongs to",
+    ),
+    setting(
+        "node",
+        Kind::Text,
+        "base URL of the node that commands talk to",
+    ),
+    setting(
+        "api.listen",
+        Kind::Text,
+        "address of the HTTP API; default 127.0.0.1:7780",
+    ),
+    setting(
+        "p2p.listen",
+        Kind::List,
+        "multiaddrs to listen on; default port 7781, TCP and QUIC",
+    ),
+    setting(
+        "p2p.bootstrap",
+        Kind::List,
+        "multiaddrs of peers to connect to at start",
+    ),
+    setting(
+        "p2p.mdns",
+        Kind::Bool,
+        "find peers on the local network; default true",
+    ),
+    setting(
+        "worker.execute",
+        Kind::Bool,
+        "run tasks on this node; default true",
+    ),
+    setting(
+        "worker.slots",
+        Kind::Integer,
+        "tasks at a time; default one per core",
+    ),
+    setting(
+        "worker.labels",
+        Kind::Map,
+        "names and values that describe this node",
+    ),
+    setting(
+        "lease.ttl",
+        Kind::Text,
+        "silence after which a task moves on; default 15s",
+    ),
+    setting(
+        "cache.dir",
+        Kind::Text,
+        "where compiled components are kept",
+    ),
+    setting(
+        "cache.max",
+        Kind::Text,
+        "how large the cache may grow; default 2GiB",
+    ),
+];
+
+const fn setting(key: &'static str, kind: Kind, doc: &'static str) -> Setting {
+    Setting { key, kind, doc }
+}
+
+/// The environment variable of a setting.
+pub(super) fn variable(key: &str) -> String {
+    format!("MC_{}", key.to_uppercase().replace('.', "_"))
+}
+
+/// The valid name that looks most like `name`, among `valid`.
+pub(super) fn nearest<'a>(name: &str, valid: impl Iterator<Item = String> + 'a) -> String {
+    valid
+        .min_by_key(|candidate| strsim::damerau_levenshtein(name, candidate))
+        .unwrap_or_default()
+}

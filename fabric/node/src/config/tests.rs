@@ -1,0 +1,144 @@
+use super::*;
+use std::path::Path;
+
+fn environment(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
+    let home = [("HOME", "/home/ada")];
+    home.iter()
+        .chain(pairs)
+        .map(|(k, v)| ((*k).to_owned(), (*v).to_owned()))
+        .collect()
+}
+
+fn sources(file: Option<&Path>, pairs: &[(&str, &str)]) -> Sources {
+    Sources {
+        file: file.map(Path::to_owned),
+        environment: environment(pairs),
+        flags: Vec::new(),
+    }
+}
+
+fn file(text: &str) -> tempfile::NamedTempFile {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), text).unwrap();
+    file
+}
+
+#[test]
+fn defaults_follow_the_xdg_directories() {
+    let config = Config::load(sources(None, &[])).unwrap();
+    assert_eq!(config.data_dir, Path::new("/home/ada/.local/share/mc-wasm"));
+    assert_eq!(config.cache.dir, Path::new("/home/ada/.cache/mc-wasm"));
+    assert_eq!(config.lease.ttl, Period(Duration::from_secs(15)));
+    assert!(config.worker.execute && config.p2p.mdns);
+    let config = Config::load(sources(None, &[("XDG_DATA_HOME", "/data")])).unwrap();
+    assert_eq!(config.data_dir, Path::new("/data/mc-wasm"));
+}
+
+#[test]
+fn flags_beat_variables_which_beat_the_file() {
+    let file = file("network = 'file'\n[worker]\nslots = 3\n[p2p]\nmdns = false\n");
+    let mut sources = sources(
+        Some(file.path()),
+        &[
+            ("MC_NETWORK", "variable"),
+            ("MC_WORKER_SLOTS", "5"),
+            ("MC_WORKER_LABELS", "a=b,c=d"),
+        ],
+    );
+    sources.flags = vec![("network", "flag".into())];
+    let merged = sources.merge().unwrap();
+    assert_eq!(merged.config.network, "flag");
+    assert_eq!(merged.config.worker.slots, Some(5));
+    assert_eq!(
+        merged.config.worker.labels.get("c").map(String::as_str),
+        Some("d")
+    );
+    assert!(!merged.config.p2p.mdns);
+    assert_eq!(merged.origins.get("network"), Some(&Origin::Flag));
+    assert_eq!(
+        merged.origins.get("p2p.mdns"),
+        Some(&Origin::File(file.path().to_owned()))
+    );
+    assert_eq!(merged.origins.get("lease.ttl"), Some(&Origin::Default));
+}
+
+#[test]
+fn unknown_keys_are_refused_with_the_nearest_valid_name() {
+    let file = file("[p2p]\nbotstrap = []\n");
+    let error = Config::load(sources(Some(file.path()), &[]))
+        .unwrap_err()
+        .to_string();
+    assert!(
+        error.contains("p2p.botstrap") && error.contains("p2p.bootstrap"),
+        "{error}"
+    );
+    let error = Config::load(sources(None, &[("MC_NETWROK", "x")]))
+        .unwrap_err()
+        .to_string();
+    assert!(
+        error.contains("MC_NETWROK") && error.contains("MC_NETWORK"),
+        "{error}"
+    );
+}
+
+#[test]
+fn bad_values_name_their_key_and_origin() {
+    for (text, key) in [
+        ("[lease]\nttl = 'soon'", "lease.ttl"),
+        ("[lease]\nttl = '10ms'", "lease.ttl"),
+        ("[worker]\nslots = 'many'", "worker.slots"),
+        ("[worker]\nslots = 0", "worker.slots"),
+        ("[cache]\nmax = '-1'", "cache.max"),
+        ("network = 'Main Net'", "network"),
+        ("[p2p]\nlisten = ['localhost:1']", "p2p.listen"),
+        ("[api]\nlisten = 'nowhere'", "api.listen"),
+        ("p2p = 3", "p2p"),
+    ] {
+        let file = file(text);
+        let error = Config::load(sources(Some(file.path()), &[]))
+            .unwrap_err()
+            .to_string();
+        assert!(error.contains(key), "{text:?} gave {error}");
+    }
+    let error = Config::load(sources(None, &[("MC_P2P_MDNS", "maybe")]))
+        .unwrap_err()
+        .to_string();
+    assert!(
+        error.contains("p2p.mdns") && error.contains("MC_P2P_MDNS"),
+        "{error}"
+    );
+}
+
+#[test]
+fn files_that_cannot_be_read_are_named() {
+    let missing = Path::new("/nonexistent/config.toml");
+    let error = Config::load(sources(Some(missing), &[])).unwrap_err();
+    assert!(matches!(error, ConfigError::Read { .. }), "{error}");
+    let broken = file("= 3");
+    let error = Config::load(sources(Some(broken.path()), &[])).unwrap_err();
+    assert!(matches!(error, ConfigError::Syntax { .. }), "{error}");
+}
+
+#[test]
+fn without_a_home_a_data_directory_must_be_named() {
+    let error = Config::load(Sources::default()).unwrap_err();
+    assert!(matches!(error, ConfigError::NoHome), "{error}");
+    let flags = vec![("data_dir", "/d".into()), ("cache.dir", "/c".into())];
+    let config = Config::load(Sources {
+        flags,
+        ..Sources::default()
+    })
+    .unwrap();
+    assert_eq!(config.data_dir, Path::new("/d"));
+}
+
+#[test]
+fn printed_configuration_reads_back_the_same() {
+    let config = Config::load(sources(None, &[("MC_WORKER_LABELS", "zone=a")])).unwrap();
+    let text = toml::to_string(&config).unwrap();
+    let file = file(&text);
+    assert_eq!(
+        Config::load(sources(Some(file.path()), &[])).unwrap(),
+        config
+    );
+}
