@@ -1,1 +1,42 @@
-//! mc-content
+//! Content by CID: a block store on disk, UnixFS files and directories, CAR streams.
+//!
+//! What it is not: it knows no peers. Where blocks come from is behind [`BlockSource`], where they
+//! go behind [`BlockSink`]; the store is one of each, a peer's blocks may be another.
+//!
+//! ```
+//! use mc_content::{AddOptions, MemoryBlocks, unixfs};
+//!
+//! # tokio::runtime::Runtime::new().unwrap().block_on(async {
+//! let dir = tempfile::tempdir()?;
+//! std::fs::write(dir.path().join("poem"), "one two\n")?;
+//! let blocks = MemoryBlocks::default();
+//! let added = unixfs::add_path(dir.path(), &blocks, &AddOptions::default()).await?;
+//! let out = dir.path().join("copy");
+//! unixfs::export(&blocks, added.cid, &out, u64::MAX).await?;
+//! assert_eq!(std::fs::read(out.join("poem"))?, b"one two\n");
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! # }).unwrap();
+//! ```
+//!
+//! # Invariants
+//!
+//! * A [`Block`] exists only with bytes that hash to its CID.
+//! * A block or pin is durable (`fsync`) when the call that stored it returns.
+//! * Files and directories of any size pass through a bounded number of blocks in memory.
+
+pub mod block;
+pub mod car;
+mod dagpb;
+mod error;
+pub mod links;
+mod memory;
+mod store;
+pub mod unixfs;
+mod walk;
+
+pub use block::{Block, BlockSink, BlockSource, MAX_BLOCK_BYTES};
+pub use error::Error;
+pub use memory::{CountingSink, MemoryBlocks};
+pub use store::{GcReport, Options, Store};
+pub use unixfs::{AddOptions, Added};
+pub use walk::{MAX_DAG_BLOCKS, missing};

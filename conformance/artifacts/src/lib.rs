@@ -1,0 +1,82 @@
+//! The guests that tests run: built once per process, from source, with the ordinary toolchain.
+//!
+//! `conformance/guests` and `examples` are workspaces of their own, since they are compiled for
+//! `wasm32-wasip2`. Cargo's own lock makes concurrent test processes wait for each other.
+
+use std::{
+    path::{Path, PathBuf},
+    process::Command,
+    sync::OnceLock,
+};
+
+const TARGET: &str = "wasm32-wasip2";
+
+/// The component of the guest `conformance/guests/src/bin/<name>.rs`.
+///
+/// # Panics
+///
+/// When the guests cannot be built, or there is none of that name.
+#[must_use]
+pub fn guest(name: &str) -> PathBuf {
+    static BUILT: OnceLock<PathBuf> = OnceLock::new();
+    artifact(BUILT.get_or_init(|| build("conformance/guests")), name)
+}
+
+/// The component of the example `examples/<name>`.
+///
+/// # Panics
+///
+/// When the examples cannot be built, or there is none of that name.
+#[must_use]
+pub fn example(name: &str) -> PathBuf {
+    static BUILT: OnceLock<PathBuf> = OnceLock::new();
+    artifact(BUILT.get_or_init(|| build("examples")), name)
+}
+
+#[expect(clippy::panic, reason = "without its guest a test cannot run")]
+fn artifact(dir: &Path, name: &str) -> PathBuf {
+    let path = dir.join(format!("{name}.wasm"));
+    assert!(
+        path.exists(),
+        "there is no guest {name:?} in {}",
+        dir.display()
+    );
+    path
+}
+
+/// Builds a guest workspace, and gives the directory of its components.
+#[expect(clippy::panic, reason = "without its guest a test cannot run")]
+fn build(workspace: &str) -> PathBuf {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let target_dir = root.join("target/guests").join(workspace.replace('/', "-"));
+    let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    cargo
+        .args([
+            "build",
+            "--release",
+            "--quiet",
+            "--locked",
+            "--target",
+            TARGET,
+        ])
+        .current_dir(root.join(workspace))
+        .env("CARGO_TARGET_DIR", &target_dir);
+    // What cargo and rustc were told about the test must not reach the guest's build.
+    for name in [
+        "RUSTFLAGS",
+        "CARGO_ENCODED_RUSTFLAGS",
+        "CARGO_BUILD_TARGET",
+        "RUSTC_WRAPPER",
+    ] {
+        cargo.env_remove(name);
+    }
+    match cargo.output() {
+        Ok(output) if output.status.success() => target_dir.join(TARGET).join("release"),
+        Ok(output) => panic!(
+            "the guests in {workspace} could not be built; is the target there \
+             (rustup target add {TARGET})?\n{}",
+            String::from_utf8_lossy(&output.stderr)
+        ),
+        Err(error) => panic!("cargo could not be started: {error}"),
+    }
+}

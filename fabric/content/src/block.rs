@@ -1,0 +1,93 @@
+//! Blocks, and where they come from and go to.
+
+use crate::Error;
+use bytes::Bytes;
+use mc_types::{Cid, cid};
+use std::future::Future;
+
+/// Largest block, in bytes: what every IPFS implementation still carries.
+pub const MAX_BLOCK_BYTES: usize = 2 << 20;
+
+/// Bytes together with the CID that they hash to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Block {
+    cid: Cid,
+    bytes: Bytes,
+}
+
+impl Block {
+    /// A block that is said to be `cid`.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::BlockTooLarge`] before hashing, [`Error::Verify`] when the bytes are others.
+    pub fn new(cid: Cid, bytes: Bytes) -> Result<Self, Error> {
+        if bytes.len() > MAX_BLOCK_BYTES {
+            return Err(Error::BlockTooLarge { bytes: bytes.len() });
+        }
+        cid::verify(&cid, &bytes)?;
+        Ok(Self { cid, bytes })
+    }
+
+    /// A block of our own making, under the multicodec `codec`.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::BlockTooLarge`].
+    pub fn encode(codec: u64, bytes: impl Into<Bytes>) -> Result<Self, Error> {
+        let bytes = bytes.into();
+        if bytes.len() > MAX_BLOCK_BYTES {
+            return Err(Error::BlockTooLarge { bytes: bytes.len() });
+        }
+        Ok(Self {
+            cid: cid::of(codec, &bytes),
+            bytes,
+        })
+    }
+
+    /// Bytes that were hashed to `cid` just now, by the caller.
+    pub(crate) fn hashed(cid: Cid, bytes: impl Into<Bytes>) -> Self {
+        Self {
+            cid,
+            bytes: bytes.into(),
+        }
+    }
+
+    /// Its CID.
+    #[must_use]
+    pub const fn cid(&self) -> &Cid {
+        &self.cid
+    }
+
+    /// Its bytes.
+    #[must_use]
+    pub const fn bytes(&self) -> &Bytes {
+        &self.bytes
+    }
+
+    /// Both parts.
+    #[must_use]
+    pub fn into_parts(self) -> (Cid, Bytes) {
+        (self.cid, self.bytes)
+    }
+}
+
+/// Where blocks come from.
+pub trait BlockSource: Send + Sync {
+    /// The bytes of `cid`, which the source has verified.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NotFound`] when the source does not have it.
+    fn get(&self, cid: &Cid) -> impl Future<Output = Result<Bytes, Error>> + Send;
+}
+
+/// Where blocks go.
+pub trait BlockSink: Send + Sync {
+    /// Takes blocks; when it returns, they are where they belong.
+    ///
+    /// # Errors
+    ///
+    /// Whatever keeps the sink from taking them.
+    fn put_many(&self, blocks: Vec<Block>) -> impl Future<Output = Result<(), Error>> + Send;
+}

@@ -1,0 +1,138 @@
+//! What can go wrong with content.
+
+use mc_types::{Cid, ErrorCode, cid::VerifyError};
+use std::path::PathBuf;
+
+/// Why content could not be stored, found or read.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// Bytes and CID do not belong together.
+    #[error(transparent)]
+    Verify(#[from] VerifyError),
+    /// A block is too large for any peer to carry.
+    #[error("a block of {bytes} bytes; at most {max} are accepted", max = crate::MAX_BLOCK_BYTES)]
+    BlockTooLarge {
+        /// Its length in bytes.
+        bytes: usize,
+    },
+    /// A block that is needed is nowhere to be had.
+    #[error("{cid} was not found{}", asked(*.peers))]
+    NotFound {
+        /// The block.
+        cid: Cid,
+        /// How many peers were asked, if any could be.
+        peers: Option<usize>,
+    },
+    /// A block of the store no longer has the bytes that it was stored with.
+    #[error("the stored block {cid} is corrupt")]
+    Corrupt {
+        /// The block.
+        cid: Cid,
+    },
+    /// A block that does not have the form that its codec promises.
+    #[error("{cid} is malformed: {reason}")]
+    Malformed {
+        /// The block.
+        cid: Cid,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// A DAG with more blocks, depth or bytes than is accepted.
+    #[error("{cid} is too large: {limit}")]
+    TooLarge {
+        /// The root.
+        cid: Cid,
+        /// Which limit was passed.
+        limit: String,
+    },
+    /// Something in the file system that has no content-addressed form.
+    #[error("{path}: {reason}")]
+    Unsupported {
+        /// Where.
+        path: PathBuf,
+        /// What and why.
+        reason: &'static str,
+    },
+    /// A file or directory could not be read or written.
+    #[error("{path}: {source}")]
+    Path {
+        /// Where.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// A stream of blocks that breaks off or is malformed.
+    #[error("the CAR stream is broken at byte {offset}: {reason}")]
+    Car {
+        /// How far it was readable.
+        offset: u64,
+        /// What is wrong.
+        reason: String,
+    },
+    /// A pin's name that cannot be used.
+    #[error(
+        "{name:?} cannot be the name of a pin: 1 to 256 bytes without control characters are accepted"
+    )]
+    PinName {
+        /// The name.
+        name: String,
+    },
+    /// A block that a pin needs cannot be removed.
+    #[error("{cid} belongs to the pin {pin:?}; remove that first")]
+    Pinned {
+        /// The block.
+        cid: Cid,
+        /// One pin that needs it.
+        pin: String,
+    },
+    /// The disk is full.
+    #[error("the disk is full")]
+    DiskFull,
+    /// Another process uses the store.
+    #[error("the block store {path} is in use by another process")]
+    Locked {
+        /// The store.
+        path: PathBuf,
+    },
+    /// The storage engine failed.
+    #[error("the block store failed: {0}")]
+    Storage(String),
+    /// The other side of a block source failed.
+    #[error("{0}")]
+    Source(String),
+    /// The store was closed.
+    #[error("the block store is closed")]
+    Closed,
+}
+
+fn asked(peers: Option<usize>) -> String {
+    peers
+        .map(|peers| format!(" ({peers} peers were asked)"))
+        .unwrap_or_default()
+}
+
+impl Error {
+    /// The stable code that users see.
+    #[must_use]
+    pub const fn code(&self) -> ErrorCode {
+        match self {
+            Self::Verify(_) | Self::Corrupt { .. } | Self::Malformed { .. } | Self::Car { .. } => {
+                ErrorCode::CorruptContent
+            }
+            Self::NotFound { .. } => ErrorCode::ContentNotFound,
+            Self::BlockTooLarge { .. } | Self::TooLarge { .. } => ErrorCode::CorruptContent,
+            Self::Unsupported { .. } | Self::Path { .. } => ErrorCode::Path,
+            Self::PinName { .. } | Self::Pinned { .. } => ErrorCode::Usage,
+            Self::DiskFull | Self::Storage(_) => ErrorCode::Storage,
+            Self::Locked { .. } => ErrorCode::DataDirLocked,
+            Self::Source(_) | Self::Closed => ErrorCode::Infrastructure,
+        }
+    }
+}
+
+/// Whether an error of the operating system says that the disk is full.
+pub(crate) fn is_disk_full(error: &std::io::Error) -> bool {
+    use std::io::ErrorKind::{FileTooLarge, QuotaExceeded, StorageFull};
+    matches!(error.kind(), StorageFull | QuotaExceeded | FileTooLarge)
+}

@@ -1,0 +1,401 @@
+//! The block store on disk.
+//!
+//! Blocks are kept by multihash, so the same bytes under two codecs are stored once. All writes go
+//! through one thread that commits in groups: whatever waits when a commit begins shares its
+//! `fsync`, so many small writers cost little more than one.
+//!
+//! The engine is an LSM tree with large values in files of their own, since a B-tree with
+//! power-of-two pages would need two megabytes for a block of one.
+
+mod gc;
+mod writer;
+
+use crate::{Block, BlockSink, BlockSource, Error, error::is_disk_full};
+use bytes::Bytes;
+use fjall::{CompressionType, Database, Keyspace, KeyspaceCreateOptions, KvSeparationOptions};
+use mc_types::{Cid, Clock, SystemClock, Timestamp, cid};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+    thread::JoinHandle,
+    time::Duration,
+};
+use tokio::sync::{Semaphore, mpsc, oneshot};
+use writer::{Operation, Writer};
+
+pub use gc::GcReport;
+
+/// Operations that may wait for the writer; a caller beyond that waits itself.
+const QUEUE_OPERATIONS: usize = 1024;
+/// Bytes of blocks that may wait for the writer.
+const QUEUE_BYTES: usize = 64 << 20;
+/// Bytes of blocks that the engine may hold in memory before it flushes.
+const WRITE_BUFFER_BYTES: u64 = 32 << 20;
+/// Bytes of the engine's journal before it is forced to flush.
+const JOURNAL_BYTES: u64 = 256 << 20;
+/// Bytes of the engine's cache.
+const CACHE_BYTES: u64 = 32 << 20;
+/// Values from this size on, in bytes, are kept outside the tree.
+const SEPARATE_FROM_BYTES: u32 = 4 << 10;
+/// Longest name of a pin, in bytes.
+const MAX_PIN_NAME_BYTES: usize = 256;
+
+/// How a store is to be opened.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// How long a block that was stored is spared from collection even if nothing pins it, so that
+    /// an upload in progress is not collected before its root is pinned.
+    pub gc_grace: Duration,
+    /// Where the time comes from.
+    pub clock: Arc<dyn Clock>,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            gc_grace: Duration::from_secs(600),
+            clock: Arc::new(SystemClock),
+        }
+    }
+}
+
+/// A cheap handle to a block store.
+#[derive(Debug, Clone)]
+pub struct Store {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    engine: Engine,
+    operations: mpsc::Sender<Operation>,
+    /// One permit per kibibyte that waits for the writer.
+    waiting: Semaphore,
+    options: Options,
+    writer: std::sync::Mutex<Option<JoinHandle<()>>>,
+}
+
+impl std::fmt::Debug for Inner {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Store")
+            .field("options", &self.options)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The engine and its keyspaces.
+#[derive(Clone)]
+struct Engine {
+    database: Database,
+    /// Multihash → bytes.
+    blocks: Keyspace,
+    /// Multihash → when it was stored last, milliseconds, 8 bytes big-endian.
+    written: Keyspace,
+    /// Name → CID.
+    pins: Keyspace,
+}
+
+impl Engine {
+    fn open(path: &Path) -> Result<Self, fjall::Error> {
+        let database = Database::builder(path)
+            .cache_size(CACHE_BYTES)
+            .max_journaling_size(JOURNAL_BYTES)
+            .open()?;
+        let large = || {
+            let separated = KvSeparationOptions::default()
+                .separation_threshold(SEPARATE_FROM_BYTES)
+                .compression(CompressionType::None);
+            KeyspaceCreateOptions::default()
+                .with_kv_separation(Some(separated))
+                .max_memtable_size(WRITE_BUFFER_BYTES)
+        };
+        Ok(Self {
+            blocks: database.keyspace("blocks", large)?,
+            written: database.keyspace("written", KeyspaceCreateOptions::default)?,
+            pins: database.keyspace("pins", KeyspaceCreateOptions::default)?,
+            database,
+        })
+    }
+}
+
+impl Store {
+    /// Opens the store in the directory `path`, creating it if it is missing.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Locked`] when another process has it open, [`Error::DiskFull`], or
+    /// [`Error::Storage`] when the engine cannot recover it.
+    pub async fn open(path: &Path, options: Options) -> Result<Self, Error> {
+        let at: PathBuf = path.to_owned();
+        let engine = blocking(move || {
+            Engine::open(&at).map_err(|error| match error {
+                fjall::Error::Locked => Error::Locked { path: at },
+                error => storage(error),
+            })
+        })
+        .await?;
+        let (operations, queue) = mpsc::channel(QUEUE_OPERATIONS);
+        let writer = Writer::new(engine.clone(), queue, options.clone());
+        let writer = std::thread::Builder::new()
+            .name("block-writer".to_owned())
+            .spawn(move || writer.run())
+            .map_err(|error| Error::Storage(error.to_string()))?;
+        let inner = Inner {
+            engine,
+            operations,
+            waiting: Semaphore::new(QUEUE_BYTES >> 10),
+            options,
+            writer: std::sync::Mutex::new(Some(writer)),
+        };
+        Ok(Self {
+            inner: Arc::new(inner),
+        })
+    }
+
+    /// Stores a block; durable on return. A block that is there already only has its grace renewed.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::DiskFull`], [`Error::Storage`] or [`Error::Closed`]: the block is not stored.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future leaves it open whether the block is stored.
+    pub async fn put(&self, block: Block) -> Result<(), Error> {
+        self.put_all(vec![block]).await
+    }
+
+    async fn put_all(&self, blocks: Vec<Block>) -> Result<(), Error> {
+        if blocks.is_empty() {
+            return Ok(());
+        }
+        let bytes: usize = blocks.iter().map(|block| block.bytes().len()).sum();
+        let permits = u32::try_from((bytes.min(QUEUE_BYTES) >> 10) + 1).unwrap_or(u32::MAX);
+        let permits = permits.min(u32::try_from(QUEUE_BYTES >> 10).unwrap_or(u32::MAX));
+        let _permit = self
+            .inner
+            .waiting
+            .acquire_many(permits)
+            .await
+            .map_err(|_| Error::Closed)?;
+        self.write(|reply| Operation::Put { blocks, reply }).await
+    }
+
+    /// The bytes of a block, hashed again on the way out.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Corrupt`] when they are no longer what they were.
+    pub async fn get(&self, cid: &Cid) -> Result<Option<Bytes>, Error> {
+        let (engine, cid) = (self.inner.engine.clone(), *cid);
+        blocking(move || {
+            let Some(value) = engine
+                .blocks
+                .get(key(&cid))
+                .map_err(|e| read_error(e, &cid))?
+            else {
+                return Ok(None);
+            };
+            let bytes: Bytes = value.into();
+            match cid::verify(&cid, &bytes) {
+                Ok(()) => Ok(Some(bytes)),
+                Err(_) => Err(Error::Corrupt { cid }),
+            }
+        })
+        .await
+    }
+
+    /// Whether a block is there.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Storage`].
+    pub async fn has(&self, cid: &Cid) -> Result<bool, Error> {
+        self.size(cid).await.map(|size| size.is_some())
+    }
+
+    /// The length of a block in bytes, if it is there.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Storage`].
+    pub async fn size(&self, cid: &Cid) -> Result<Option<u64>, Error> {
+        let (engine, cid) = (self.inner.engine.clone(), *cid);
+        blocking(move || {
+            let size = engine
+                .blocks
+                .size_of(key(&cid))
+                .map_err(|e| read_error(e, &cid))?;
+            Ok(size.map(u64::from))
+        })
+        .await
+    }
+
+    /// Removes a block that no pin needs. A block that is not there is removed already.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Pinned`] names a pin that needs it.
+    pub async fn remove(&self, cid: &Cid) -> Result<(), Error> {
+        for (pin, root) in self.pins().await? {
+            let mut marked = std::collections::HashSet::new();
+            gc::mark(self, root, &mut marked).await?;
+            if marked.contains(key(cid).as_slice()) {
+                return Err(Error::Pinned { cid: *cid, pin });
+            }
+        }
+        let keys = vec![key(cid)];
+        self.write(|reply| Operation::Remove { keys, reply }).await
+    }
+
+    /// Gives the DAG below `root` a name that keeps it; durable on return. The DAG may still be
+    /// incomplete. A name that was used for another root is moved to this one.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::PinName`] or what [`Self::put`] gives.
+    pub async fn pin(&self, name: &str, root: Cid) -> Result<(), Error> {
+        let valid = (1..=MAX_PIN_NAME_BYTES).contains(&name.len());
+        if !valid || name.chars().any(char::is_control) {
+            return Err(Error::PinName {
+                name: name.chars().take(80).collect(),
+            });
+        }
+        let name = name.to_owned();
+        self.write(|reply| Operation::Pin { name, root, reply })
+            .await
+    }
+
+    /// Removes a pin; says whether there was one.
+    ///
+    /// # Errors
+    ///
+    /// What [`Self::put`] gives.
+    pub async fn unpin(&self, name: &str) -> Result<bool, Error> {
+        let name = name.to_owned();
+        self.write(|reply| Operation::Unpin { name, reply }).await
+    }
+
+    /// All pins by name.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Storage`].
+    pub async fn pins(&self) -> Result<Vec<(String, Cid)>, Error> {
+        let engine = self.inner.engine.clone();
+        blocking(move || {
+            let mut pins = Vec::new();
+            for entry in engine.pins.iter() {
+                let (name, root) = entry.into_inner().map_err(storage)?;
+                let name = String::from_utf8_lossy(&name).into_owned();
+                let root = Cid::try_from(&root[..])
+                    .map_err(|e| Error::Storage(format!("pin {name:?}: {e}")))?;
+                pins.push((name, root));
+            }
+            Ok(pins)
+        })
+        .await
+    }
+
+    /// Removes the blocks that no pin needs and that were not stored just now.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Malformed`] or [`Error::Corrupt`] for a pinned block that cannot be read: then
+    /// nothing is removed, since what it links to is not known.
+    pub async fn gc(&self) -> Result<GcReport, Error> {
+        gc::collect(self).await
+    }
+
+    /// Writes what is still queued and ends the writer. Later writes fail, reads still work.
+    pub async fn close(&self) {
+        let (reply, done) = oneshot::channel();
+        if self
+            .inner
+            .operations
+            .send(Operation::Close { reply })
+            .await
+            .is_ok()
+        {
+            // An error means that the writer is gone already.
+            let _ = done.await;
+        }
+        let writer = self
+            .inner
+            .writer
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner)
+            .take();
+        if let Some(writer) = writer {
+            let _ = tokio::task::spawn_blocking(move || writer.join()).await;
+        }
+    }
+
+    fn now(&self) -> Timestamp {
+        self.inner.options.clock.now()
+    }
+
+    async fn write<T>(
+        &self,
+        operation: impl FnOnce(oneshot::Sender<Result<T, Error>>) -> Operation,
+    ) -> Result<T, Error> {
+        let (reply, done) = oneshot::channel();
+        self.inner
+            .operations
+            .send(operation(reply))
+            .await
+            .map_err(|_| Error::Closed)?;
+        done.await.map_err(|_| Error::Closed)?
+    }
+}
+
+impl BlockSink for Store {
+    async fn put_many(&self, blocks: Vec<Block>) -> Result<(), Error> {
+        self.put_all(blocks).await
+    }
+}
+
+impl BlockSource for Store {
+    async fn get(&self, cid: &Cid) -> Result<Bytes, Error> {
+        let found = Self::get(self, cid).await?;
+        found.ok_or(Error::NotFound {
+            cid: *cid,
+            peers: None,
+        })
+    }
+}
+
+/// What a block is stored under.
+fn key(cid: &Cid) -> Vec<u8> {
+    cid.hash().to_bytes()
+}
+
+fn storage(error: fjall::Error) -> Error {
+    let full = match &error {
+        fjall::Error::Io(e) | fjall::Error::Storage(fjall::LsmError::Io(e)) => is_disk_full(e),
+        _ => false,
+    };
+    match error {
+        _ if full => Error::DiskFull,
+        fjall::Error::Poisoned => {
+            Error::Storage("an earlier write failed; restart the node to recover".to_owned())
+        }
+        error => Error::Storage(error.to_string()),
+    }
+}
+
+fn read_error(error: fjall::Error, cid: &Cid) -> Error {
+    match error {
+        fjall::Error::Storage(fjall::LsmError::ChecksumMismatch { .. }) => {
+            Error::Corrupt { cid: *cid }
+        }
+        error => storage(error),
+    }
+}
+
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, Error> + Send + 'static,
+) -> Result<T, Error> {
+    tokio::task::spawn_blocking(work)
+        .await
+        .map_err(|_| Error::Closed)?
+}

@@ -1,0 +1,132 @@
+//! Collecting the blocks that nothing needs any more.
+//!
+//! Marking reads while others write, so it may miss what happens in the meantime. Two rules make
+//! that harmless: a block that was stored (again) within the grace period is not removed, and a
+//! sweep is refused by the writer when a pin was added since marking began.
+
+use super::{Store, key, storage, writer::Operation};
+use crate::{Error, MAX_DAG_BLOCKS, links};
+use mc_types::{Cid, Timestamp, cid};
+use std::collections::HashSet;
+
+/// Blocks that are removed in one commit.
+const SWEEP_KEYS: usize = 1024;
+/// How often marking starts again because pins were added.
+const MAX_MARKINGS: u32 = 8;
+
+/// What a collection did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct GcReport {
+    /// Blocks that were removed.
+    pub removed_blocks: u64,
+    /// Their bytes.
+    pub removed_bytes: u64,
+    /// Blocks that stay.
+    pub kept_blocks: u64,
+}
+
+pub(super) async fn collect(store: &Store) -> Result<GcReport, Error> {
+    for _ in 0..MAX_MARKINGS {
+        let generation = store
+            .write(|reply| Operation::PinGeneration { reply })
+            .await?;
+        let now = store.now().as_millis();
+        let grace = u64::try_from(store.inner.options.gc_grace.as_millis()).unwrap_or(u64::MAX);
+        let spare_since = Timestamp::from_millis(now.saturating_sub(grace));
+        let mut marked = HashSet::new();
+        for (_, root) in store.pins().await? {
+            mark(store, root, &mut marked).await?;
+        }
+        let (candidates, kept) = unmarked(store, marked, spare_since).await?;
+        if let Some(report) = sweep(store, candidates, generation, spare_since, kept).await? {
+            return Ok(report);
+        }
+    }
+    Err(Error::Storage(
+        "pins are being added too quickly; try again".to_owned(),
+    ))
+}
+
+/// Adds the keys of a DAG. Blocks that are not there are passed over: a pin may be incomplete.
+pub(super) async fn mark(
+    store: &Store,
+    root: Cid,
+    marked: &mut HashSet<Vec<u8>>,
+) -> Result<(), Error> {
+    let mut pending = vec![root];
+    while let Some(cid) = pending.pop() {
+        if !marked.insert(key(&cid)) {
+            continue;
+        }
+        if marked.len() > MAX_DAG_BLOCKS {
+            let limit = format!("more than {MAX_DAG_BLOCKS} pinned blocks");
+            return Err(Error::TooLarge { cid: root, limit });
+        }
+        if cid.codec() != cid::RAW
+            && let Some(bytes) = store.get(&cid).await?
+        {
+            pending.extend(links::of(&cid, &bytes)?);
+        }
+    }
+    Ok(())
+}
+
+type Candidates = Vec<(Vec<u8>, u64)>;
+
+/// The blocks that are neither marked nor recent, with their sizes, and how many others there are.
+async fn unmarked(
+    store: &Store,
+    marked: HashSet<Vec<u8>>,
+    spare_since: Timestamp,
+) -> Result<(Candidates, u64), Error> {
+    let engine = store.inner.engine.clone();
+    super::blocking(move || {
+        let mut candidates = Vec::new();
+        let mut kept = 0;
+        for entry in engine.written.iter() {
+            let (key, written) = entry.into_inner().map_err(storage)?;
+            let written = written[..].try_into().map(u64::from_be_bytes).unwrap_or(0);
+            if marked.contains(&key[..]) || written >= spare_since.as_millis() {
+                kept += 1;
+            } else {
+                let size = engine
+                    .blocks
+                    .size_of(&key[..])
+                    .map_err(storage)?
+                    .unwrap_or(0);
+                candidates.push((key.to_vec(), u64::from(size)));
+            }
+        }
+        Ok((candidates, kept))
+    })
+    .await
+}
+
+/// `None` when a pin was added in the meantime.
+async fn sweep(
+    store: &Store,
+    candidates: Candidates,
+    marked_at: u64,
+    spare_since: Timestamp,
+    kept_blocks: u64,
+) -> Result<Option<GcReport>, Error> {
+    let mut report = GcReport {
+        kept_blocks,
+        ..GcReport::default()
+    };
+    for chunk in candidates.chunks(SWEEP_KEYS) {
+        let keys = chunk.iter().map(|(key, _)| key.clone()).collect();
+        let sweep = |reply| Operation::Sweep {
+            keys,
+            marked_at,
+            spare_since,
+            reply,
+        };
+        let Some(removed) = store.write(sweep).await? else {
+            return Ok(None);
+        };
+        report.removed_blocks += removed;
+        report.removed_bytes += chunk.iter().map(|(_, size)| size).sum::<u64>();
+    }
+    Ok(Some(report))
+}

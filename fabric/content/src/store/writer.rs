@@ -1,0 +1,216 @@
+//! The one thread that writes.
+
+use super::{Engine, Options, key, storage};
+use crate::{Block, Error};
+use fjall::PersistMode;
+use mc_types::{Cid, Timestamp};
+use tokio::sync::{mpsc, oneshot};
+
+/// Most operations of one commit.
+const GROUP_OPERATIONS: usize = 512;
+/// A commit is closed once it holds this many bytes.
+const GROUP_BYTES: usize = 16 << 20;
+
+type Reply<T> = oneshot::Sender<Result<T, Error>>;
+
+/// Something to be written.
+pub(super) enum Operation {
+    Put {
+        blocks: Vec<Block>,
+        reply: Reply<()>,
+    },
+    Remove {
+        keys: Vec<Vec<u8>>,
+        reply: Reply<()>,
+    },
+    Sweep {
+        keys: Vec<Vec<u8>>,
+        marked_at: u64,
+        spare_since: Timestamp,
+        reply: Reply<Option<u64>>,
+    },
+    Pin {
+        name: String,
+        root: Cid,
+        reply: Reply<()>,
+    },
+    Unpin {
+        name: String,
+        reply: Reply<bool>,
+    },
+    PinGeneration {
+        reply: Reply<u64>,
+    },
+    Close {
+        reply: oneshot::Sender<()>,
+    },
+}
+
+/// What is owed to a caller once the commit is durable.
+type Owed = Box<dyn FnOnce(Result<(), Error>)>;
+
+pub(super) struct Writer {
+    engine: Engine,
+    queue: mpsc::Receiver<Operation>,
+    options: Options,
+    /// Counts the pins that were added since the store was opened.
+    pin_generation: u64,
+}
+
+/// A commit in the making.
+struct Group {
+    batch: fjall::OwnedWriteBatch,
+    bytes: usize,
+    owed: Vec<Owed>,
+    closing: Option<oneshot::Sender<()>>,
+}
+
+impl Writer {
+    pub(super) fn new(engine: Engine, queue: mpsc::Receiver<Operation>, options: Options) -> Self {
+        Self {
+            engine,
+            queue,
+            options,
+            pin_generation: 0,
+        }
+    }
+
+    /// Commits until the store is closed or its last handle is gone.
+    pub(super) fn run(mut self) {
+        while let Some(first) = self.queue.blocking_recv() {
+            let batch = self
+                .engine
+                .database
+                .batch()
+                .durability(Some(PersistMode::SyncAll));
+            let mut group = Group {
+                batch,
+                bytes: 0,
+                owed: Vec::new(),
+                closing: None,
+            };
+            self.add(&mut group, first);
+            while group.closing.is_none()
+                && group.bytes < GROUP_BYTES
+                && group.owed.len() < GROUP_OPERATIONS
+                && let Ok(next) = self.queue.try_recv()
+            {
+                self.add(&mut group, next);
+            }
+            let closing = group.closing.take();
+            group.commit();
+            if let Some(closing) = closing {
+                // Nobody has to be waiting any more.
+                let _ = closing.send(());
+                return;
+            }
+        }
+    }
+
+    fn add(&mut self, group: &mut Group, operation: Operation) {
+        match operation {
+            Operation::Put { blocks, reply } => match self.put(group, &blocks) {
+                Ok(()) => group.owe(reply, ()),
+                Err(error) => send(reply, Err(error)),
+            },
+            Operation::Remove { keys, reply } => {
+                keys.iter().for_each(|key| group.remove(&self.engine, key));
+                group.owe(reply, ());
+            }
+            Operation::Sweep {
+                keys,
+                marked_at,
+                spare_since,
+                reply,
+            } => {
+                if marked_at == self.pin_generation {
+                    match self.sweep(group, &keys, spare_since) {
+                        Ok(removed) => group.owe(reply, Some(removed)),
+                        Err(error) => send(reply, Err(error)),
+                    }
+                } else {
+                    // A pin that was added since may need what was not marked.
+                    send(reply, Ok(None));
+                }
+            }
+            Operation::Pin { name, root, reply } => {
+                self.pin_generation += 1;
+                group.batch.insert(&self.engine.pins, name, root.to_bytes());
+                group.owe(reply, ());
+            }
+            Operation::Unpin { name, reply } => {
+                match self.engine.pins.contains_key(&name).map_err(storage) {
+                    Ok(there) => {
+                        group.batch.remove(&self.engine.pins, name);
+                        group.owe(reply, there);
+                    }
+                    Err(error) => send(reply, Err(error)),
+                }
+            }
+            Operation::PinGeneration { reply } => send(reply, Ok(self.pin_generation)),
+            Operation::Close { reply } => group.closing = Some(reply),
+        }
+    }
+
+    fn put(&self, group: &mut Group, blocks: &[Block]) -> Result<(), Error> {
+        let now = self.options.clock.now().as_millis().to_be_bytes();
+        for block in blocks {
+            let key = key(block.cid());
+            group.batch.insert(&self.engine.written, key.clone(), now);
+            if !self.engine.blocks.contains_key(&key).map_err(storage)? {
+                group.bytes += block.bytes().len();
+                group
+                    .batch
+                    .insert(&self.engine.blocks, key, block.bytes().clone());
+            }
+        }
+        Ok(())
+    }
+
+    /// Removes those of `keys` that were not stored again since they were looked at.
+    fn sweep(&self, group: &mut Group, keys: &[Vec<u8>], since: Timestamp) -> Result<u64, Error> {
+        let mut removed = 0;
+        for key in keys {
+            let written = self.engine.written.get(key).map_err(storage)?;
+            let written = written.and_then(|w| Some(u64::from_be_bytes(w[..].try_into().ok()?)));
+            // A put in this very group is seen by its order only, so sweeps never share one.
+            if written.is_none_or(|written| written < since.as_millis()) {
+                group.remove(&self.engine, key);
+                removed += 1;
+            }
+        }
+        Ok(removed)
+    }
+}
+
+impl Group {
+    fn remove(&mut self, engine: &Engine, key: &[u8]) {
+        self.batch.remove(&engine.blocks, key.to_vec());
+        self.batch.remove(&engine.written, key.to_vec());
+    }
+
+    fn owe<T: 'static>(&mut self, reply: Reply<T>, value: T) {
+        self.owed
+            .push(Box::new(move |done| send(reply, done.map(|()| value))));
+    }
+
+    /// Makes everything durable and only then answers.
+    fn commit(self) {
+        let mut failure = self.batch.commit().map_err(storage).err();
+        for owed in self.owed {
+            // Errors cannot be cloned; each caller gets one of the same kind.
+            let result = match &failure {
+                None => Ok(()),
+                Some(Error::DiskFull) => Err(Error::DiskFull),
+                Some(error) => Err(Error::Storage(error.to_string())),
+            };
+            owed(result);
+        }
+        failure.take();
+    }
+}
+
+fn send<T>(reply: Reply<T>, value: Result<T, Error>) {
+    // A caller that went away does not want to know.
+    let _ = reply.send(value);
+}

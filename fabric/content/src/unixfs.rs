@@ -1,0 +1,9 @@
+//! Files and directories as DAGs, compatible with `ipfs add --cid-version 1`.
+
+mod add;
+mod export;
+mod read;
+
+pub use add::{AddOptions, Added, CHUNK_BYTES, add_bytes, add_path, add_reader};
+pub use export::export;
+pub use read::{Kind, Stat, cat, entries, read_to_vec, stat};
