@@ -1,1 +1,21 @@
-//! mc-scheduler
+//! Which job runs where, as a pure state machine: commands and the time go in, effects come out.
+//!
+//! There is no I/O, no clock and no randomness here, so thousands of seeded failures can be
+//! simulated in seconds. Whoever drives a [`Scheduler`] first makes the records of
+//! [`Effect::Persist`] durable, and only then answers and carries the other effects out.
+//!
+//! # Invariants
+//!
+//! * Tokens only grow, and at most one per job is valid: that of its record's holder.
+//! * A terminal record never changes again.
+//! * A job that was submitted ends, if there are workers that end it and the driver keeps time.
+
+mod command;
+mod placement;
+mod queue;
+mod retry;
+mod scheduler;
+mod workers;
+
+pub use command::{Answer, Command, Effect, Step, WorkerOffer, WorkerView};
+pub use scheduler::{Config, Scheduler, Stats};

@@ -1,0 +1,65 @@
+//! What can go wrong with the ledger.
+
+use mc_types::{ErrorCode, JobId};
+use std::path::PathBuf;
+
+/// Why the ledger could not be read or written.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// A write under a token older than the row's, or one that would change a job that ended.
+    #[error("job {job} was written by the holder of a newer lease, or has ended")]
+    Fenced {
+        /// The job.
+        job: JobId,
+    },
+    /// A row that cannot be understood.
+    #[error("the ledger's row of job {job} is corrupt: {reason}")]
+    CorruptRow {
+        /// The job's id, as written there.
+        job: String,
+        /// What is wrong.
+        reason: String,
+    },
+    /// The database file is damaged or is none.
+    #[error("the ledger {path} is damaged or not a database")]
+    Corrupt {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The file was written by a newer version of this program.
+    #[error("the ledger {path} was written by a newer version of this program")]
+    NewerSchema {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The directory of the ledger could not be made.
+    #[error("cannot create {path}")]
+    Directory {
+        /// The directory.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+    /// The disk is full.
+    #[error("the disk is full")]
+    DiskFull,
+    /// Another process holds the database.
+    #[error("the ledger is locked by another process")]
+    Locked,
+    /// The database failed in any other way.
+    #[error("the database failed")]
+    Database(#[source] Box<dyn std::error::Error + Send + Sync>),
+}
+
+impl Error {
+    /// The stable code that users see.
+    #[must_use]
+    pub const fn code(&self) -> ErrorCode {
+        match self {
+            Self::DiskFull => ErrorCode::Storage,
+            _ => ErrorCode::Ledger,
+        }
+    }
+}

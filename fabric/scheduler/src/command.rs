@@ -1,0 +1,189 @@
+//! What a scheduler is told, and what it wants done.
+
+use mc_types::{Cid, Ending, FencingToken, JobId, JobRecord, JobSpec, JobState, Lease, NodeId};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+
+/// Something that happened.
+#[derive(Debug, Clone)]
+pub enum Command {
+    /// A user hands in a job. Its id must be new, and its specification valid.
+    Submit {
+        /// The new job.
+        id: JobId,
+        /// The CID of its task.
+        task_cid: Cid,
+        /// What is to be run and how.
+        spec: Arc<JobSpec>,
+    },
+    /// A worker says what it lends.
+    Announce {
+        /// The worker.
+        worker: NodeId,
+        /// What it lends.
+        offer: WorkerOffer,
+    },
+    /// The connection to a worker is gone. Its leases live on until they expire: it may come back.
+    WorkerGone {
+        /// The worker.
+        worker: NodeId,
+    },
+    /// A worker accepted an offer.
+    OfferAccepted {
+        /// The job.
+        job: JobId,
+        /// The token of the offered lease.
+        token: FencingToken,
+    },
+    /// A worker refused an offer, or did not answer it.
+    OfferFailed {
+        /// The job.
+        job: JobId,
+        /// The token of the offered lease.
+        token: FencingToken,
+        /// Why, for humans.
+        reason: String,
+    },
+    /// A worker wants its lease renewed.
+    Heartbeat {
+        /// The worker.
+        worker: NodeId,
+        /// The job.
+        job: JobId,
+        /// The token of its lease.
+        token: FencingToken,
+        /// Whether the task itself runs already.
+        running: bool,
+    },
+    /// A worker has a result that is about to be fetched: is it still wanted? Renews the lease.
+    CheckFinish {
+        /// The worker.
+        worker: NodeId,
+        /// The job.
+        job: JobId,
+        /// The token of its lease.
+        token: FencingToken,
+    },
+    /// An attempt ended, and its result is at hand.
+    Finish {
+        /// The worker.
+        worker: NodeId,
+        /// The job.
+        job: JobId,
+        /// The token of its lease.
+        token: FencingToken,
+        /// What it came to.
+        ending: Ending,
+    },
+    /// A worker gives a lease back.
+    Release {
+        /// The worker.
+        worker: NodeId,
+        /// The job.
+        job: JobId,
+        /// The token of its lease.
+        token: FencingToken,
+        /// Why, for humans.
+        reason: String,
+    },
+    /// The user calls a job off.
+    Cancel {
+        /// The job.
+        job: JobId,
+    },
+    /// Time has passed.
+    Tick,
+}
+
+/// What a worker lends.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct WorkerOffer {
+    /// Tasks it runs at a time.
+    pub slots_total: u32,
+    /// How many of them are free.
+    pub slots_free: u32,
+    /// Processor cores.
+    pub cpus: u32,
+    /// Memory in bytes.
+    pub memory_bytes: u64,
+    /// Names and values set by its owner.
+    pub labels: BTreeMap<String, String>,
+}
+
+/// A worker as the scheduler sees it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WorkerView {
+    /// The worker.
+    pub id: NodeId,
+    /// What it lends; `slots_free` counts what was granted since it said so.
+    pub offer: WorkerOffer,
+}
+
+/// The answer to a command.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Answer {
+    /// Done, nothing more to say.
+    Done,
+    /// The job is in the queue.
+    Submitted,
+    /// There are too many open jobs.
+    Overloaded,
+    /// The lease holds for another term.
+    Renewed {
+        /// The length of the term.
+        ttl: Duration,
+    },
+    /// The lease is another's by now.
+    Stale,
+    /// The job was called off.
+    Cancelled,
+    /// The finish is in the record, now or already.
+    Recorded,
+    /// The result is wanted.
+    MayFinish {
+        /// The task that it must be a result of.
+        task_cid: Cid,
+    },
+    /// The job is not open: it ended, or never was.
+    NotOpen,
+}
+
+/// Something to be done, in order.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Effect {
+    /// Make this record durable, before anything else is done.
+    Persist(Box<JobRecord>),
+    /// Offer the job to the worker.
+    Offer {
+        /// The worker.
+        worker: NodeId,
+        /// Its lease.
+        lease: Lease,
+        /// What to run.
+        spec: Arc<JobSpec>,
+    },
+    /// Tell the worker to stop.
+    CancelAttempt {
+        /// The worker.
+        worker: NodeId,
+        /// The job.
+        job: JobId,
+        /// The token of its attempt.
+        token: FencingToken,
+    },
+    /// Whoever waits for the job should look.
+    Changed {
+        /// The job.
+        job: JobId,
+        /// Its new state.
+        state: JobState,
+    },
+}
+
+/// What a command came to.
+#[derive(Debug)]
+pub struct Step {
+    /// The answer to whoever sent the command.
+    pub answer: Answer,
+    /// What is to be done.
+    pub effects: Vec<Effect>,
+}

@@ -1,0 +1,311 @@
+//! The state machine.
+
+mod attempts;
+mod commands;
+
+use crate::{
+    command::{Answer, Command, Effect, Step, WorkerView},
+    placement::{InTurn, Placement, target},
+    queue::Queue,
+    workers::Workers,
+};
+use mc_types::{FencingToken, Holder, JobId, JobRecord, JobState, Lease, NodeId, Timestamp};
+use std::{
+    collections::{BTreeSet, HashMap, VecDeque},
+    time::Duration,
+};
+
+/// Finished jobs that are remembered, so that a repeated finish gets its answer.
+const MAX_ENDED: usize = 10_000;
+/// Jobs of one line that are looked at when slots are free. Jobs that no free worker can take (for
+/// want of memory) are passed over up to here.
+const SCAN_JOBS: usize = 256;
+
+/// How a scheduler behaves.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// The term of a lease.
+    pub lease_ttl: Duration,
+    /// The pause after a first failure.
+    pub backoff_base: Duration,
+    /// The longest pause.
+    pub backoff_cap: Duration,
+    /// Most jobs that have not ended.
+    pub max_open_jobs: usize,
+    /// Most workers.
+    pub max_workers: usize,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            lease_ttl: Duration::from_secs(15),
+            backoff_base: Duration::from_millis(100),
+            backoff_cap: Duration::from_secs(30),
+            max_open_jobs: 1_000_000,
+            max_workers: 100_000,
+        }
+    }
+}
+
+/// What happened since the scheduler was made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Stats {
+    /// Heartbeats, finishes and releases with a token that was not valid any more.
+    pub stale: u64,
+    /// Leases that expired.
+    pub expired: u64,
+    /// Leases that were granted.
+    pub granted: u64,
+}
+
+/// An open job.
+#[derive(Debug)]
+struct Job {
+    record: JobRecord,
+    target: Option<NodeId>,
+    /// Attempts that a machine failed. A lease that was given back is none.
+    failures: u32,
+    /// The node that failed it last.
+    avoid: Option<NodeId>,
+}
+
+/// The scheduler: see the crate's documentation.
+#[derive(Debug)]
+pub struct Scheduler {
+    config: Config,
+    jobs: HashMap<JobId, Job>,
+    queue: Queue,
+    workers: Workers,
+    leases: BTreeSet<(Timestamp, JobId)>,
+    ended: HashMap<JobId, (FencingToken, JobState)>,
+    ended_order: VecDeque<JobId>,
+    newest_token: FencingToken,
+    placement: Box<dyn Placement>,
+    stats: Stats,
+}
+
+impl Scheduler {
+    /// A scheduler without jobs.
+    #[must_use]
+    pub fn new(config: Config) -> Self {
+        Self {
+            config,
+            jobs: HashMap::new(),
+            queue: Queue::default(),
+            workers: Workers::default(),
+            leases: BTreeSet::new(),
+            ended: HashMap::new(),
+            ended_order: VecDeque::new(),
+            newest_token: FencingToken::default(),
+            placement: Box::new(InTurn),
+            stats: Stats::default(),
+        }
+    }
+
+    /// The scheduler that goes on with the jobs of an earlier one. Leases begin a new term, since
+    /// their holders could not renew them in the meantime.
+    ///
+    /// `newest_token` must be at least as large as any that was ever granted.
+    #[must_use]
+    pub fn restore(
+        config: Config,
+        open_jobs: Vec<JobRecord>,
+        newest_token: FencingToken,
+        now: Timestamp,
+    ) -> (Self, Vec<Effect>) {
+        let mut scheduler = Self::new(config);
+        scheduler.newest_token = newest_token;
+        let mut effects = Vec::new();
+        for mut record in open_jobs {
+            scheduler.newest_token = scheduler.newest_token.max(record.last_token);
+            let (id, target) = (record.id, target(&record.spec));
+            if let Some(holder) = &mut record.holder {
+                holder.expires = now.plus(scheduler.config.lease_ttl);
+                scheduler.leases.insert((holder.expires, id));
+                effects.push(Effect::Persist(Box::new(record.clone())));
+            } else if record.not_before > now {
+                scheduler.queue.push_later(id, record.not_before);
+            } else {
+                scheduler.queue.push(id, target.as_ref());
+            }
+            let failures = record.attempts.saturating_sub(1);
+            scheduler.jobs.insert(
+                id,
+                Job {
+                    record,
+                    target,
+                    failures,
+                    avoid: None,
+                },
+            );
+        }
+        (scheduler, effects)
+    }
+
+    /// Takes a command. What must be durable before the answer is given is among the effects.
+    pub fn step(&mut self, now: Timestamp, command: Command) -> Step {
+        let mut effects = Vec::new();
+        self.expire(now, &mut effects);
+        let answer = self.obey(now, command, &mut effects);
+        self.place(now, &mut effects);
+        Step { answer, effects }
+    }
+
+    /// When [`Command::Tick`] is needed next, if nothing else happens.
+    #[must_use]
+    pub fn next_deadline(&self) -> Option<Timestamp> {
+        let expiry = self.leases.first().map(|(when, _)| *when);
+        expiry.into_iter().chain(self.queue.next_due()).min()
+    }
+
+    /// The workers that are known.
+    #[must_use]
+    pub fn workers(&self) -> Vec<WorkerView> {
+        self.workers.views()
+    }
+
+    /// What happened so far.
+    #[must_use]
+    pub const fn stats(&self) -> Stats {
+        self.stats
+    }
+
+    /// Jobs that have not ended.
+    #[must_use]
+    pub fn open_jobs(&self) -> usize {
+        self.jobs.len()
+    }
+
+    /// Ends leases and back-offs whose time has come.
+    fn expire(&mut self, now: Timestamp, effects: &mut Vec<Effect>) {
+        while let Some((_, id)) = self
+            .leases
+            .first()
+            .copied()
+            .filter(|(when, _)| *when <= now)
+        {
+            self.stats.expired += 1;
+            self.fail(now, id, "fell silent and its lease expired", effects);
+        }
+        for id in self.queue.take_due(now) {
+            if let Some(job) = self.jobs.get(&id) {
+                self.queue.push(id, job.target.as_ref());
+            }
+        }
+    }
+
+    /// Grants leases for as long as there are jobs and slots for them.
+    fn place(&mut self, now: Timestamp, effects: &mut Vec<Effect>) {
+        if !self.workers.any_free() {
+            return;
+        }
+        let mut free = self.workers.free_in_turn();
+        let pinned = free
+            .iter()
+            .flat_map(|w| self.queue.pinned(&w.id, SCAN_JOBS));
+        let pinned: Vec<_> = pinned.collect();
+        for id in pinned.into_iter().chain(self.queue.anywhere(SCAN_JOBS)) {
+            let Some(job) = self.jobs.get(&id) else {
+                continue;
+            };
+            let only = free
+                .iter()
+                .filter(|w| job.target.as_ref().is_none_or(|t| *t == w.id));
+            let only: Vec<WorkerView> = only.cloned().collect();
+            let spec = &job.record.spec;
+            let Some(chosen) = self.placement.choose(spec, &only, job.avoid.as_ref()) else {
+                continue;
+            };
+            let worker = chosen.id.clone();
+            self.grant(now, id, &worker, effects);
+            if !self.workers.any_free() {
+                return;
+            }
+            free = self.workers.free_in_turn();
+        }
+    }
+
+    fn grant(&mut self, now: Timestamp, id: JobId, worker: &NodeId, effects: &mut Vec<Effect>) {
+        let Some(job) = self.jobs.get_mut(&id) else {
+            return;
+        };
+        self.queue
+            .remove(id, job.target.as_ref(), job.record.not_before);
+        self.newest_token = FencingToken(self.newest_token.0 + 1);
+        let (token, expires) = (self.newest_token, now.plus(self.config.lease_ttl));
+        let record = &mut job.record;
+        record.state = JobState::Assigned;
+        record.attempts += 1;
+        record.last_token = token;
+        record.last_node = Some(worker.clone());
+        record.holder = Some(Holder {
+            node: worker.clone(),
+            token,
+            expires,
+        });
+        record.started = None;
+        self.leases.insert((expires, id));
+        self.workers.take(worker);
+        self.stats.granted += 1;
+        let ttl_ms = u64::try_from(self.config.lease_ttl.as_millis()).unwrap_or(u64::MAX);
+        let lease = Lease {
+            job: id,
+            token,
+            attempt: record.attempts,
+            expires,
+            ttl_ms,
+        };
+        effects.push(Effect::Persist(Box::new(record.clone())));
+        effects.push(Effect::Changed {
+            job: id,
+            state: record.state,
+        });
+        let spec = record.spec.clone();
+        effects.push(Effect::Offer {
+            worker: worker.clone(),
+            lease,
+            spec,
+        });
+    }
+
+    fn obey(&mut self, now: Timestamp, command: Command, effects: &mut Vec<Effect>) -> Answer {
+        match command {
+            Command::Submit { id, task_cid, spec } => {
+                self.submit(now, JobRecord::queued(id, task_cid, spec, now), effects)
+            }
+            Command::Announce { worker, offer } => {
+                self.workers
+                    .announce(worker, offer, self.config.max_workers);
+                Answer::Done
+            }
+            Command::WorkerGone { worker } => {
+                self.workers.forget(&worker);
+                Answer::Done
+            }
+            Command::OfferAccepted { .. } | Command::Tick => Answer::Done,
+            Command::OfferFailed { job, token, reason } => {
+                self.offer_failed(now, job, token, &reason, effects)
+            }
+            Command::Heartbeat {
+                worker,
+                job,
+                token,
+                running,
+            } => self.heartbeat(now, &worker, job, token, running, effects),
+            Command::CheckFinish { worker, job, token } => {
+                self.check_finish(now, &worker, job, token, effects)
+            }
+            Command::Finish {
+                worker,
+                job,
+                token,
+                ending,
+            } => self.finish(now, &worker, job, token, ending, effects),
+            Command::Release {
+                worker, job, token, ..
+            } => self.release(now, &worker, job, token, effects),
+            Command::Cancel { job } => self.cancel(now, job, effects),
+        }
+    }
+}

@@ -1,0 +1,186 @@
+//! What each command does.
+
+use super::{Job, Scheduler};
+use crate::{
+    command::{Answer, Effect},
+    placement::target,
+};
+use mc_types::{
+    End, Ending, FailureReason, FencingToken, JobId, JobRecord, JobState, NodeId, Timestamp,
+};
+use std::time::Duration;
+
+impl Scheduler {
+    pub(super) fn submit(
+        &mut self,
+        _now: Timestamp,
+        record: JobRecord,
+        effects: &mut Vec<Effect>,
+    ) -> Answer {
+        if self.jobs.len() >= self.config.max_open_jobs {
+            return Answer::Overloaded;
+        }
+        let (id, target) = (record.id, target(&record.spec));
+        effects.push(Effect::Persist(Box::new(record.clone())));
+        effects.push(Effect::Changed {
+            job: id,
+            state: record.state,
+        });
+        self.queue.push(id, target.as_ref());
+        self.jobs.insert(
+            id,
+            Job {
+                record,
+                target,
+                failures: 0,
+                avoid: None,
+            },
+        );
+        Answer::Submitted
+    }
+
+    /// A worker that refuses for want of a slot is believed; the job goes to another at once.
+    pub(super) fn offer_failed(
+        &mut self,
+        now: Timestamp,
+        id: JobId,
+        token: FencingToken,
+        _reason: &str,
+        effects: &mut Vec<Effect>,
+    ) -> Answer {
+        let Some(holder) = self.holder(id, token) else {
+            return Answer::Stale;
+        };
+        self.requeue(now, id, Some(Duration::ZERO), effects);
+        self.workers.exhausted(&holder);
+        if let Some(job) = self.jobs.get_mut(&id) {
+            job.avoid = Some(holder);
+        }
+        Answer::Done
+    }
+
+    pub(super) fn heartbeat(
+        &mut self,
+        now: Timestamp,
+        worker: &NodeId,
+        id: JobId,
+        token: FencingToken,
+        running: bool,
+        effects: &mut Vec<Effect>,
+    ) -> Answer {
+        if let Err(refusal) = self.check(worker, id, token) {
+            return refusal;
+        }
+        self.renew(now, id, effects);
+        if let Some(job) = self.jobs.get_mut(&id)
+            && running
+            && job.record.state == JobState::Assigned
+        {
+            job.record.state = JobState::Running;
+            job.record.started = Some(now);
+            effects.push(Effect::Persist(Box::new(job.record.clone())));
+            effects.push(Effect::Changed {
+                job: id,
+                state: JobState::Running,
+            });
+        }
+        Answer::Renewed {
+            ttl: self.config.lease_ttl,
+        }
+    }
+
+    pub(super) fn check_finish(
+        &mut self,
+        now: Timestamp,
+        worker: &NodeId,
+        id: JobId,
+        token: FencingToken,
+        effects: &mut Vec<Effect>,
+    ) -> Answer {
+        if let Err(refusal) = self.check(worker, id, token) {
+            return refusal;
+        }
+        self.renew(now, id, effects);
+        self.jobs
+            .get(&id)
+            .map_or(Answer::NotOpen, |job| Answer::MayFinish {
+                task_cid: job.record.task_cid,
+            })
+    }
+
+    pub(super) fn finish(
+        &mut self,
+        now: Timestamp,
+        worker: &NodeId,
+        id: JobId,
+        token: FencingToken,
+        ending: Ending,
+        effects: &mut Vec<Effect>,
+    ) -> Answer {
+        if let Err(refusal) = self.check(worker, id, token) {
+            return refusal;
+        }
+        match ending {
+            Ending::Failed(FailureReason::Infrastructure { message }) => {
+                self.fail(now, id, &message, effects);
+            }
+            // Nobody called the job off, so the worker gave up for reasons of its own.
+            Ending::Cancelled => self.fail(now, id, "gave the attempt up", effects),
+            Ending::Completed(ref completion) => {
+                let state = match completion.outcome.end {
+                    End::Exited { code: 0 } => JobState::Succeeded,
+                    _ => JobState::Failed,
+                };
+                let wall = Duration::from_millis(completion.usage.wall_ms);
+                self.end(now, id, state, ending, Some(wall), effects);
+            }
+            Ending::Failed(_) => self.end(now, id, JobState::Failed, ending, None, effects),
+        }
+        Answer::Recorded
+    }
+
+    pub(super) fn release(
+        &mut self,
+        now: Timestamp,
+        worker: &NodeId,
+        id: JobId,
+        token: FencingToken,
+        effects: &mut Vec<Effect>,
+    ) -> Answer {
+        if let Err(refusal) = self.check(worker, id, token) {
+            return refusal;
+        }
+        self.requeue(now, id, None, effects);
+        // It gives back because it goes away.
+        self.workers.exhausted(worker);
+        Answer::Done
+    }
+
+    pub(super) fn cancel(
+        &mut self,
+        now: Timestamp,
+        id: JobId,
+        effects: &mut Vec<Effect>,
+    ) -> Answer {
+        let Some(job) = self.jobs.get(&id) else {
+            return Answer::NotOpen;
+        };
+        if let Some(holder) = &job.record.holder {
+            let (worker, token) = (holder.node.clone(), holder.token);
+            effects.push(Effect::CancelAttempt {
+                worker,
+                job: id,
+                token,
+            });
+        }
+        self.end(
+            now,
+            id,
+            JobState::Cancelled,
+            Ending::Cancelled,
+            None,
+            effects,
+        );
+        Answer::Cancelled
+    }
+}
