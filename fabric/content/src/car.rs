@@ -173,7 +173,7 @@ where
 #[cfg(test)]
 mod tests {
     use super::*;
-    use futures::{executor::block_on, stream};
+    use futures::stream;
     use mc_types::cid;
 
     fn blocks() -> Vec<Block> {
@@ -196,7 +196,8 @@ mod tests {
             .map(|p| Ok::<_, Error>(Bytes::copy_from_slice(p)))
             .collect();
         let mut reader = Reader::new(stream::iter(pieces));
-        block_on(async {
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        runtime.block_on(async {
             let mut blocks = Vec::new();
             while let Some(block) = reader.next().await? {
                 blocks.push(block);

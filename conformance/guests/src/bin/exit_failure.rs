@@ -1,0 +1,5 @@
+//! Exits with a failure.
+
+fn main() -> std::process::ExitCode {
+    std::process::ExitCode::FAILURE
+}

@@ -1,0 +1,3 @@
+//! Does nothing, well.
+
+fn main() {}

@@ -1,0 +1,176 @@
+//! The layout of a data directory, and the one process that may use it.
+
+use crate::error::Error;
+use mc_system::lock::{DirLock, LockError};
+use mc_types::{JobId, NodeId};
+use serde::{Deserialize, Serialize};
+use std::{
+    fs,
+    io::Write,
+    os::unix::fs::{DirBuilderExt, OpenOptionsExt},
+    path::{Path, PathBuf},
+};
+
+/// Longest `node.json` that is read, in bytes; a real one has some two hundred.
+const MAX_NODE_FILE_BYTES: u64 = 4096;
+
+/// A data directory that this process holds the lock of.
+///
+/// | entry | content |
+/// |---|---|
+/// | `lock` | the lock, with the process id of its holder |
+/// | `identity.key` | the node's private key |
+/// | `blocks/` | the block store |
+/// | `ledger/` | jobs and leases |
+/// | `scratch/` | files of running attempts; emptied at start |
+/// | `node.json` | where the running node's API answers |
+#[derive(Debug)]
+pub struct DataDir {
+    root: PathBuf,
+    _lock: DirLock,
+}
+
+/// What a running node says about itself in `node.json`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NodeFile {
+    /// Base URL of its HTTP API.
+    pub api: String,
+    /// Its process.
+    pub pid: u32,
+    /// Its id.
+    pub id: NodeId,
+}
+
+impl NodeFile {
+    /// The file in the data directory `root`, if there is a readable one. It may be that of a node
+    /// that was killed: ask its API before trusting it.
+    #[must_use]
+    pub fn read(root: &Path) -> Option<Self> {
+        let path = root.join("node.json");
+        if fs::metadata(&path).ok()?.len() > MAX_NODE_FILE_BYTES {
+            return None;
+        }
+        serde_json::from_slice(&fs::read(path).ok()?).ok()
+    }
+}
+
+impl DataDir {
+    /// Creates the directory where it is missing, locks it, and clears what a killed process left.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::DataDirLocked`] when another process holds it, [`Error::Io`] otherwise.
+    pub fn open(root: &Path) -> Result<Self, Error> {
+        create_private_dir(root)?;
+        let lock = DirLock::acquire(root).map_err(|source| match source {
+            LockError::Held { pid, .. } => Error::DataDirLocked { path: root.to_owned(), pid },
+            source => Error::Lock { path: root.to_owned(), source },
+        })?;
+        let dir = Self { root: root.to_owned(), _lock: lock };
+        dir.remove_node_file();
+        remove_dir_if_present(&dir.scratch())?;
+        create_private_dir(&dir.scratch())?;
+        Ok(dir)
+    }
+
+    /// The node's private key.
+    #[must_use]
+    pub fn identity(&self) -> PathBuf {
+        self.root.join("identity.key")
+    }
+
+    /// The block store.
+    #[must_use]
+    pub fn blocks(&self) -> PathBuf {
+        self.root.join("blocks")
+    }
+
+    /// Jobs and leases.
+    #[must_use]
+    pub fn ledger(&self) -> PathBuf {
+        self.root.join("ledger")
+    }
+
+    /// Files of running attempts.
+    #[must_use]
+    pub fn scratch(&self) -> PathBuf {
+        self.root.join("scratch")
+    }
+
+    /// Says where the API answers. Written to a temporary name first, so readers see all or nothing.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Io`] when the file cannot be written.
+    pub fn write_node_file(&self, file: &NodeFile) -> Result<(), Error> {
+        let path = self.root.join("node.json");
+        let temporary = self.root.join("node.json.new");
+        let text = serde_json::to_vec_pretty(file).map_err(std::io::Error::from);
+        let write = |text: Vec<u8>| {
+            let mut options = fs::OpenOptions::new();
+            options.write(true).create(true).truncate(true).mode(0o600);
+            options.open(&temporary)?.write_all(&text)?;
+            fs::rename(&temporary, &path)
+        };
+        text.and_then(write).map_err(|source| Error::Io { path, source })
+    }
+
+    /// Takes the file away again: the API no longer answers.
+    pub fn remove_node_file(&self) {
+        // A file that is not there, or stays there, does no harm: readers ask the API.
+        let _ = fs::remove_file(self.root.join("node.json"));
+    }
+}
+
+/// A directory of one attempt's files, removed with everything in it when dropped.
+#[derive(Debug)]
+pub struct Scratch(PathBuf);
+
+impl Scratch {
+    /// Creates `<scratch>/<job>-<token>`.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Io`] when it cannot be created.
+    pub fn create(scratch: &Path, job: JobId, token: impl std::fmt::Display) -> Result<Self, Error> {
+        let path = scratch.join(format!("{job}-{token}"));
+        remove_dir_if_present(&path)?;
+        create_private_dir(&path)?;
+        Ok(Self(path))
+    }
+
+    /// Its path.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.0
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        // What cannot be removed now is removed when the node starts again.
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+/// Creates a directory, with its parents, that only its owner can enter.
+///
+/// # Errors
+///
+/// [`Error::Io`] names the path.
+pub fn create_private_dir(path: &Path) -> Result<(), Error> {
+    fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(path)
+        .map_err(|source| Error::Io { path: path.to_owned(), source })
+}
+
+fn remove_dir_if_present(path: &Path) -> Result<(), Error> {
+    match fs::remove_dir_all(path) {
+        Err(source) if source.kind() != std::io::ErrorKind::NotFound => {
+            Err(Error::Io { path: path.to_owned(), source })
+        }
+        _ => Ok(()),
+    }
+}

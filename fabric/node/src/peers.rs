@@ -1,0 +1,84 @@
+//! Saying something about work to a node, which may be this one.
+
+use crate::{coordinator::Coordinator, worker::Worker};
+use mc_net::{Client, RequestError};
+use mc_net::message::{Request, Response};
+use mc_types::NodeId;
+use std::sync::{Arc, OnceLock};
+
+/// Carries requests to other nodes by the network, and to this node's own roles directly, so that
+/// one node alone works in the same way as many.
+#[derive(Debug, Clone)]
+pub struct Peers {
+    local: NodeId,
+    net: Client,
+    roles: Arc<OnceLock<Roles>>,
+}
+
+/// The two roles of this node.
+#[derive(Debug, Clone)]
+pub struct Roles {
+    /// Grants leases.
+    pub coordinator: Coordinator,
+    /// Runs tasks.
+    pub worker: Worker,
+}
+
+impl Peers {
+    /// Carries requests over `net`. Until [`Self::set_roles`], this node itself answers with an error.
+    #[must_use]
+    pub fn new(net: Client) -> Self {
+        Self { local: net.local_id().clone(), net, roles: Arc::default() }
+    }
+
+    /// Completes the circle: the roles need to send, and are sent to. Later calls change nothing.
+    pub fn set_roles(&self, roles: Roles) {
+        let _ = self.roles.set(roles);
+    }
+
+    /// This node.
+    #[must_use]
+    pub fn local(&self) -> &NodeId {
+        &self.local
+    }
+
+    /// Sends `request` to `node` and waits for the answer.
+    ///
+    /// # Errors
+    ///
+    /// [`RequestError`] when the node is not connected or does not answer in time. It may have
+    /// acted on the request nevertheless.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future abandons the answer, not the request.
+    pub async fn request(&self, node: &NodeId, request: Request) -> Result<Response, RequestError> {
+        if *node == self.local {
+            Ok(self.answer(node.clone(), request).await)
+        } else {
+            self.net.request(node, request).await
+        }
+    }
+
+    /// Answers a request that came from `from`.
+    pub async fn answer(&self, from: NodeId, request: Request) -> Response {
+        let Some(Roles { coordinator, worker }) = self.roles.get() else {
+            return Response::Error { message: "the node is starting".to_owned() };
+        };
+        match request {
+            Request::Announce(announcement) => coordinator.announce(from, announcement).await,
+            Request::Heartbeat { job, token, running } => {
+                coordinator.heartbeat(from, job, token, running).await
+            }
+            Request::Finish { job, token, ending } => {
+                coordinator.finish(from, job, token, ending).await
+            }
+            Request::Release { job, token, reason } => {
+                coordinator.release(from, job, token, reason).await
+            }
+            Request::Offer { lease, job } => worker.offer(from, lease, *job),
+            Request::Cancel { job, token } => worker.cancel(&from, job, token),
+            Request::Log { job, stream, offset } => worker.log(&from, job, stream, offset).await,
+        }
+    }
+}

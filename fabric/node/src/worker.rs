@@ -1,0 +1,193 @@
+//! The worker: runs the attempts that coordinators offer, as many at a time as it has slots.
+
+mod attempt;
+mod execute;
+mod inputs;
+mod log;
+
+use crate::{content::Content, peers::Peers};
+use attempt::Attempt;
+use log::LogFiles;
+use mc_engine::Engine;
+use mc_net::message::{Announcement, LogStream, Response};
+use mc_types::{FencingToken, JobId, JobSpec, Lease, NodeId};
+use std::{
+    collections::HashMap,
+    path::PathBuf,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+use tokio::sync::watch;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+/// What a worker needs and what it lends.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// What it tells coordinators; `slots_free` is kept up to date by the worker.
+    pub announcement: Announcement,
+    /// Where attempts keep their files.
+    pub scratch: PathBuf,
+}
+
+/// A cheap handle to this node's worker.
+#[derive(Debug, Clone)]
+pub struct Worker {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    options: Options,
+    engine: Engine,
+    content: Content,
+    peers: Peers,
+    running: Mutex<HashMap<JobId, Running>>,
+    free: watch::Sender<u32>,
+    attempts: TaskTracker,
+    closing: CancellationToken,
+}
+
+/// An attempt as the worker sees it from outside.
+#[derive(Debug)]
+struct Running {
+    coordinator: NodeId,
+    token: FencingToken,
+    cancel: CancellationToken,
+    logs: LogFiles,
+}
+
+impl Worker {
+    /// A worker without anything to do yet.
+    #[must_use]
+    pub fn new(options: Options, engine: Engine, content: Content, peers: Peers) -> Self {
+        let (free, _) = watch::channel(options.announcement.slots_total);
+        let inner = Inner {
+            options,
+            engine,
+            content,
+            peers,
+            running: Mutex::default(),
+            free,
+            attempts: TaskTracker::new(),
+            closing: CancellationToken::new(),
+        };
+        Self { inner: Arc::new(inner) }
+    }
+
+    /// What this worker lends at the moment.
+    #[must_use]
+    pub fn announcement(&self) -> Announcement {
+        let slots_free = if self.inner.closing.is_cancelled() { 0 } else { *self.inner.free.borrow() };
+        Announcement { slots_free, ..self.inner.options.announcement.clone() }
+    }
+
+    /// Changes whenever the number of free slots does.
+    #[must_use]
+    pub fn free_slots(&self) -> watch::Receiver<u32> {
+        self.inner.free.subscribe()
+    }
+
+    /// Takes an offer or refuses it. An accepted attempt runs until it ended and its coordinator
+    /// knows it, or until it lost its lease.
+    #[must_use]
+    pub fn offer(&self, coordinator: NodeId, lease: Lease, spec: JobSpec) -> Response {
+        let refuse = |reason: &str| Response::Refused { reason: reason.to_owned() };
+        if let Err(error) = spec.validate() {
+            return Response::Refused { reason: error.to_string() };
+        }
+        let cancel = self.inner.closing.child_token();
+        if cancel.is_cancelled() {
+            return refuse("the node is shutting down");
+        }
+        let logs = LogFiles::new(&self.inner.options.scratch, &lease);
+        {
+            let mut running = self.inner.running();
+            if running.get(&lease.job).is_some_and(|r| r.token == lease.token) {
+                // The answer to the first offer was lost.
+                return Response::Accepted;
+            }
+            if running.len() >= self.inner.slots() {
+                return refuse("no slot is free");
+            }
+            if running.contains_key(&lease.job) {
+                return refuse("an earlier attempt of the job has not ended here yet");
+            }
+            let entry = Running {
+                coordinator: coordinator.clone(),
+                token: lease.token,
+                cancel: cancel.clone(),
+                logs: logs.clone(),
+            };
+            running.insert(lease.job, entry);
+            self.inner.publish_free(&running);
+        }
+        let attempt = Attempt { coordinator, lease, spec, cancel, logs };
+        self.inner.attempts.spawn(attempt.run(Arc::clone(&self.inner)));
+        Response::Accepted
+    }
+
+    /// Stops an attempt, if it is the one that `coordinator` granted with `token`.
+    #[must_use]
+    pub fn cancel(&self, coordinator: &NodeId, job: JobId, token: FencingToken) -> Response {
+        if let Some(running) = self.inner.running().get(&job)
+            && running.coordinator == *coordinator
+            && running.token == token
+        {
+            running.cancel.cancel();
+        }
+        Response::Ok
+    }
+
+    /// What an attempt has written from `offset` on.
+    pub async fn log(
+        &self,
+        coordinator: &NodeId,
+        job: JobId,
+        stream: LogStream,
+        offset: u64,
+    ) -> Response {
+        let logs = match self.inner.running().get(&job) {
+            Some(running) if running.coordinator == *coordinator => running.logs.clone(),
+            _ => return Response::Error { message: "no such attempt runs here".to_owned() },
+        };
+        match logs.read(stream, offset).await {
+            Ok(bytes) => Response::Log { bytes },
+            Err(error) => Response::Error { message: error.to_string() },
+        }
+    }
+
+    /// Accepts nothing more, gives running attempts `grace` to end, and hands the leases of those
+    /// that do not back to their coordinators.
+    pub async fn shutdown(&self, grace: Duration) {
+        self.inner.attempts.close();
+        self.inner.free.send_replace(0);
+        let _ = tokio::time::timeout(grace, self.inner.attempts.wait()).await;
+        self.inner.closing.cancel();
+        self.inner.attempts.wait().await;
+    }
+}
+
+impl Inner {
+    fn running(&self) -> MutexGuard<'_, HashMap<JobId, Running>> {
+        // Every update is a single insertion or removal, so a poisoned map is still consistent.
+        self.running.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn slots(&self) -> usize {
+        usize::try_from(self.options.announcement.slots_total).unwrap_or(usize::MAX)
+    }
+
+    fn publish_free(&self, running: &HashMap<JobId, Running>) {
+        let busy = u32::try_from(running.len()).unwrap_or(u32::MAX);
+        self.free.send_replace(self.options.announcement.slots_total.saturating_sub(busy));
+    }
+
+    /// Forgets an attempt that ended.
+    fn remove(&self, job: JobId, token: FencingToken) {
+        let mut running = self.running();
+        if running.get(&job).is_some_and(|r| r.token == token) {
+            running.remove(&job);
+            self.publish_free(&running);
+        }
+    }
+}

@@ -1,0 +1,109 @@
+//! Why a component cannot be loaded, or an execution has no outcome.
+
+use mc_types::ErrorCode;
+use std::{path::PathBuf, time::Duration};
+
+/// Why a component cannot be loaded.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The bytes are no WebAssembly.
+    #[error("this is not WebAssembly but {looks_like}")]
+    NotWasm {
+        /// What they look like.
+        looks_like: &'static str,
+    },
+    /// A core module, where a component is needed.
+    #[error("this is a core WebAssembly module, not a component")]
+    CoreModule,
+    /// It needs what the sandbox does not offer.
+    #[error("the component imports what is not offered here: {}", names.join(", "))]
+    UnsupportedImports {
+        /// The interfaces.
+        names: Vec<String>,
+    },
+    /// It is a library or a server, not a command.
+    #[error(
+        "the component is not a command: it does not export wasi:cli/run but {}",
+        list(exports)
+    )]
+    NotACommand {
+        /// What it exports.
+        exports: Vec<String>,
+    },
+    /// It cannot be compiled.
+    #[error("the component is malformed: {reason}")]
+    Invalid {
+        /// Where and why.
+        reason: String,
+    },
+    /// It is larger than anything that is compiled.
+    #[error("the component has {bytes} bytes; at most {max} are accepted")]
+    TooLarge {
+        /// Its length.
+        bytes: u64,
+        /// The limit.
+        max: u64,
+    },
+    /// The directory of compiled code cannot be used.
+    #[error("cannot use the cache directory {path}")]
+    Cache {
+        /// The directory.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+    /// wasmtime could not be started.
+    #[error("the WebAssembly engine failed: {0}")]
+    Engine(String),
+}
+
+fn list(names: &[String]) -> String {
+    if names.is_empty() {
+        "nothing".to_owned()
+    } else {
+        names.join(", ")
+    }
+}
+
+impl Error {
+    /// The stable code that users see.
+    #[must_use]
+    pub const fn code(&self) -> ErrorCode {
+        match self {
+            Self::NotWasm { .. } => ErrorCode::NotWasm,
+            Self::CoreModule => ErrorCode::CoreModule,
+            Self::UnsupportedImports { .. } => ErrorCode::UnsupportedImport,
+            Self::NotACommand { .. } | Self::Invalid { .. } | Self::TooLarge { .. } => {
+                ErrorCode::InvalidComponent
+            }
+            Self::Cache { .. } => ErrorCode::Storage,
+            Self::Engine(_) => ErrorCode::Internal,
+        }
+    }
+
+    /// Whether it is the component's fault, and so the same on every machine.
+    #[must_use]
+    pub const fn is_components_fault(&self) -> bool {
+        !matches!(self, Self::Cache { .. } | Self::Engine(_))
+    }
+}
+
+/// Why an execution has no outcome.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum RunError {
+    /// It took longer than it was given.
+    #[error("not finished after {after:?}")]
+    Timeout {
+        /// What it was given.
+        after: Duration,
+    },
+    /// It was called off.
+    #[error("called off")]
+    Cancelled,
+    /// The machine failed.
+    #[error("{0}")]
+    Host(String),
+}

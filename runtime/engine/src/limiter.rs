@@ -1,0 +1,118 @@
+//! How much memory a guest may have.
+
+use wasmtime::ResourceLimiter;
+
+/// Most entries of all tables together. The largest programs have some hundred thousand functions.
+const MAX_TABLE_ENTRIES: usize = 10_000_000;
+/// Most core instances, memories and tables of one component.
+const MAX_INSTANCES: usize = 64;
+
+/// Counts the linear memory of all instances of one guest.
+#[derive(Debug)]
+pub(crate) struct Limiter {
+    max_bytes: u64,
+    bytes: u64,
+    peak_bytes: u64,
+    table_entries: usize,
+    refused: bool,
+}
+
+impl Limiter {
+    pub(crate) const fn new(max_bytes: u64) -> Self {
+        Self {
+            max_bytes,
+            bytes: 0,
+            peak_bytes: 0,
+            table_entries: 0,
+            refused: false,
+        }
+    }
+
+    /// The highest total so far, in bytes.
+    pub(crate) const fn peak_bytes(&self) -> u64 {
+        self.peak_bytes
+    }
+
+    /// Whether the guest was ever refused memory.
+    pub(crate) const fn refused(&self) -> bool {
+        self.refused
+    }
+}
+
+impl ResourceLimiter for Limiter {
+    fn memory_growing(
+        &mut self,
+        current: usize,
+        desired: usize,
+        maximum: Option<usize>,
+    ) -> wasmtime::Result<bool> {
+        let growth = u64::try_from(desired.saturating_sub(current)).unwrap_or(u64::MAX);
+        let total = self.bytes.saturating_add(growth);
+        if total > self.max_bytes {
+            self.refused = true;
+            return Ok(false);
+        }
+        // Beyond its own maximum a memory does not grow, so nothing is counted.
+        if maximum.is_none_or(|maximum| desired <= maximum) {
+            self.bytes = total;
+            self.peak_bytes = self.peak_bytes.max(total);
+        }
+        Ok(true)
+    }
+
+    /// The machine has no memory left: no outcome, but a failure of this machine.
+    fn memory_grow_failed(&mut self, error: wasmtime::Error) -> wasmtime::Result<()> {
+        Err(error.context("this machine is out of memory"))
+    }
+
+    fn table_growing(
+        &mut self,
+        current: usize,
+        desired: usize,
+        _maximum: Option<usize>,
+    ) -> wasmtime::Result<bool> {
+        let total = self
+            .table_entries
+            .saturating_add(desired.saturating_sub(current));
+        if total > MAX_TABLE_ENTRIES {
+            return Ok(false);
+        }
+        self.table_entries = total;
+        Ok(true)
+    }
+
+    fn instances(&self) -> usize {
+        MAX_INSTANCES
+    }
+
+    fn memories(&self) -> usize {
+        MAX_INSTANCES
+    }
+
+    fn tables(&self) -> usize {
+        MAX_INSTANCES
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn limit_counts_all_memories_together() {
+        let mut limiter = Limiter::new(100);
+        assert!(limiter.memory_growing(0, 60, None).unwrap());
+        assert!(limiter.memory_growing(0, 40, None).unwrap());
+        assert!(!limiter.refused());
+        assert!(!limiter.memory_growing(40, 41, None).unwrap());
+        assert!(limiter.refused());
+        assert_eq!(limiter.peak_bytes(), 100);
+    }
+
+    #[test]
+    fn growth_beyond_the_memorys_own_maximum_is_not_counted() {
+        let mut limiter = Limiter::new(100);
+        assert!(limiter.memory_growing(0, 50, Some(10)).unwrap());
+        assert_eq!(limiter.peak_bytes(), 0);
+    }
+}

@@ -1,0 +1,181 @@
+//! Where a guest's standard output and error go.
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use std::{
+    fs::File,
+    io::Write,
+    path::Path,
+    pin::Pin,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+    task::{Context, Poll},
+};
+use tokio::io::AsyncWrite;
+use wasmtime_wasi::{
+    cli::{IsTerminal, StdoutStream},
+    p2::{OutputStream, Pollable, StreamError, StreamResult},
+};
+
+/// Bytes that a guest may hand over in one call.
+const WRITE_BYTES: usize = 64 << 10;
+
+/// The guest wrote more than its limit allows.
+#[derive(Debug, thiserror::Error)]
+#[error("output limit reached")]
+pub(crate) struct OutputLimitReached;
+
+/// What the two streams may still write together.
+#[derive(Debug)]
+pub(crate) struct Budget(AtomicU64);
+
+impl Budget {
+    pub(crate) fn new(bytes: u64) -> Arc<Self> {
+        Arc::new(Self(AtomicU64::new(bytes)))
+    }
+
+    /// Bytes that are left.
+    pub(crate) fn left(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+
+    fn spend(&self, bytes: usize) -> Result<(), OutputLimitReached> {
+        let bytes = u64::try_from(bytes).unwrap_or(u64::MAX);
+        let spent = |left: u64| left.checked_sub(bytes);
+        let result = self
+            .0
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, spent);
+        result.map(drop).map_err(|_| OutputLimitReached)
+    }
+}
+
+/// A stream into a file, or into the process's own. Every write goes through at once, so that others
+/// can read along.
+#[derive(Clone)]
+pub(crate) struct Log {
+    sink: Arc<Mutex<Sink>>,
+    budget: Arc<Budget>,
+}
+
+enum Sink {
+    File(File),
+    Stdout,
+    Stderr,
+}
+
+impl Log {
+    pub(crate) fn file(path: &Path, budget: Arc<Budget>) -> std::io::Result<Self> {
+        Ok(Self::new(Sink::File(File::create(path)?), budget))
+    }
+
+    pub(crate) fn stdout(budget: Arc<Budget>) -> Self {
+        Self::new(Sink::Stdout, budget)
+    }
+
+    pub(crate) fn stderr(budget: Arc<Budget>) -> Self {
+        Self::new(Sink::Stderr, budget)
+    }
+
+    fn new(sink: Sink, budget: Arc<Budget>) -> Self {
+        Self {
+            sink: Arc::new(Mutex::new(sink)),
+            budget,
+        }
+    }
+
+    fn write_all(&self, bytes: &[u8]) -> Result<(), wasmtime::Error> {
+        self.budget.spend(bytes.len())?;
+        let mut sink = self.sink.lock().unwrap_or_else(PoisonError::into_inner);
+        match &mut *sink {
+            Sink::File(file) => file.write_all(bytes),
+            Sink::Stdout => std::io::stdout().lock().write_all(bytes),
+            Sink::Stderr => std::io::stderr().lock().write_all(bytes),
+        }
+        .map_err(wasmtime::Error::from)
+    }
+
+    fn flush(&self) -> std::io::Result<()> {
+        let sink = self.sink.lock().unwrap_or_else(PoisonError::into_inner);
+        match &*sink {
+            Sink::Stdout => std::io::stdout().lock().flush(),
+            Sink::File(_) | Sink::Stderr => Ok(()),
+        }
+    }
+}
+
+impl IsTerminal for Log {
+    fn is_terminal(&self) -> bool {
+        let sink = self.sink.lock().unwrap_or_else(PoisonError::into_inner);
+        match &*sink {
+            Sink::File(_) => false,
+            Sink::Stdout => std::io::IsTerminal::is_terminal(&std::io::stdout()),
+            Sink::Stderr => std::io::IsTerminal::is_terminal(&std::io::stderr()),
+        }
+    }
+}
+
+impl StdoutStream for Log {
+    fn async_stream(&self) -> Box<dyn AsyncWrite + Send + Sync> {
+        Box::new(self.clone())
+    }
+
+    fn p2_stream(&self) -> Box<dyn OutputStream> {
+        Box::new(self.clone())
+    }
+}
+
+#[async_trait]
+impl Pollable for Log {
+    async fn ready(&mut self) {}
+}
+
+impl OutputStream for Log {
+    fn write(&mut self, bytes: Bytes) -> StreamResult<()> {
+        self.write_all(&bytes).map_err(|error| {
+            if error.is::<OutputLimitReached>() {
+                return StreamError::Trap(error);
+            }
+            match error
+                .downcast_ref::<std::io::Error>()
+                .map(std::io::Error::kind)
+            {
+                // Whoever read along has gone: the guest sees a closed stream, as under a shell.
+                Some(std::io::ErrorKind::BrokenPipe) => StreamError::Closed,
+                // A guest must not notice that this machine's disk is full.
+                _ => StreamError::Trap(error.context("output could not be written")),
+            }
+        })
+    }
+
+    fn flush(&mut self) -> StreamResult<()> {
+        Self::flush(self).map_err(|e| StreamError::LastOperationFailed(e.into()))
+    }
+
+    fn check_write(&mut self) -> StreamResult<usize> {
+        Ok(WRITE_BYTES)
+    }
+}
+
+impl AsyncWrite for Log {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<std::io::Result<usize>> {
+        Poll::Ready(
+            self.write_all(bytes)
+                .map(|()| bytes.len())
+                .map_err(std::io::Error::other),
+        )
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<std::io::Result<()>> {
+        Poll::Ready(Self::flush(&self))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<std::io::Result<()>> {
+        self.poll_flush(cx)
+    }
+}
