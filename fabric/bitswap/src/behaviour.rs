@@ -1,0 +1,389 @@
+//! The behaviour: client, server and connections put together.
+
+use crate::{
+    BlockStore, Config, SessionId,
+    client::{Ask, Client},
+    config::MAX_ENTRIES,
+    handler::{FromHandler, Handler, Send},
+    message::{DONT_HAVE, Entry, HAVE, Message, Presence, WANT_BLOCK, Wantlist},
+    protocol,
+    server::{Server, Wanted},
+};
+use bytes::Bytes;
+use futures::{StreamExt, future::BoxFuture, stream::FuturesUnordered};
+use libp2p::{
+    Multiaddr, PeerId,
+    core::{Endpoint, transport::PortUse},
+    swarm::{
+        ConnectionClosed, ConnectionDenied, ConnectionId, FromSwarm, NetworkBehaviour,
+        NotifyHandler, THandlerInEvent, ToSwarm, behaviour::ConnectionEstablished,
+    },
+};
+use mc_types::Cid;
+use std::{
+    collections::{HashMap, VecDeque},
+    sync::Arc,
+    task::{Context, Poll},
+    time::{Duration, Instant},
+};
+use tokio::time::{Interval, MissedTickBehavior};
+
+/// How often silent peers are looked for.
+const TICK: Duration = Duration::from_millis(250);
+
+/// What the behaviour reports.
+#[derive(Debug)]
+pub enum Event {
+    /// A wanted block came; it is verified.
+    Block {
+        /// Its CID, in the form in which it was wanted.
+        cid: Cid,
+        /// Its bytes.
+        bytes: Bytes,
+        /// Who sent it.
+        peer: PeerId,
+        /// The sessions that wanted it.
+        sessions: Vec<SessionId>,
+    },
+    /// No provider of the session is left that could be asked. The want stays open.
+    Exhausted {
+        /// The session.
+        session: SessionId,
+        /// The wanted block.
+        cid: Cid,
+    },
+}
+
+/// What was found for a peer's want.
+type Lookup = BoxFuture<'static, (PeerId, Wanted, Found)>;
+
+enum Found {
+    Block(Bytes),
+    Here,
+    NotHere,
+}
+
+/// The `NetworkBehaviour`.
+pub struct Behaviour {
+    config: Config,
+    store: Arc<dyn BlockStore>,
+    client: Client,
+    server: Server,
+    connections: HashMap<PeerId, Vec<ConnectionId>>,
+    lookups: FuturesUnordered<Lookup>,
+    out: VecDeque<ToSwarm<Event, Send>>,
+    tick: Option<Interval>,
+}
+
+impl std::fmt::Debug for Behaviour {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Behaviour")
+            .field("connections", &self.connections)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Behaviour {
+    /// A behaviour that serves from `store`.
+    #[must_use]
+    pub fn new(config: Config, store: Arc<dyn BlockStore>) -> Self {
+        Self {
+            client: Client::new(config.clone()),
+            server: Server::new(config.clone()),
+            config,
+            store,
+            connections: HashMap::new(),
+            lookups: FuturesUnordered::new(),
+            out: VecDeque::new(),
+            tick: None,
+        }
+    }
+
+    /// Opens a session without wants or providers.
+    pub fn open_session(&mut self) -> SessionId {
+        self.client.open_session()
+    }
+
+    /// Cancels the session's wants and forgets it.
+    pub fn close_session(&mut self, session: SessionId) {
+        for (peer, ask) in self.client.close_session(session) {
+            self.tell(peer, &[ask]);
+        }
+    }
+
+    /// Names a peer that may have what the session wants. It is asked once it is connected.
+    pub fn add_provider(&mut self, session: SessionId, peer: PeerId) {
+        self.client.add_provider(session, peer);
+    }
+
+    /// Wants a block for a session. Wanting it again lets everybody be asked again.
+    pub fn want(&mut self, session: SessionId, cid: Cid) {
+        self.client.want(session, cid);
+    }
+
+    /// Wants a block no more.
+    pub fn cancel(&mut self, session: SessionId, cid: Cid) {
+        if let Some((peer, ask)) = self.client.cancel(session, cid) {
+            self.tell(peer, &[ask]);
+        }
+    }
+
+    /// Sets how many blocks are asked from a peer ahead. js-libp2p needs 1: it sends as much as fits
+    /// the stream window in one frame, and frames above 1 MiB end the connection.
+    pub fn set_window(&mut self, peer: PeerId, window: usize) {
+        self.client.set_window(peer, window);
+    }
+
+    /// Blocks are in the store now that peers may have asked for before.
+    pub fn blocks_added(&mut self, cids: &[Cid]) {
+        self.server.added(cids);
+    }
+
+    /// Sends wants and cancels to a peer.
+    fn tell(&mut self, peer: PeerId, asks: &[Ask]) {
+        for asks in asks.chunks(MAX_ENTRIES) {
+            let entries = asks.iter().map(|ask| match ask {
+                Ask::Want(cid) => entry(cid, false),
+                Ask::Cancel(cid) => entry(cid, true),
+            });
+            let wantlist = Some(Wantlist {
+                entries: entries.collect(),
+                full: false,
+            });
+            self.send(
+                peer,
+                Message {
+                    wantlist,
+                    ..Message::default()
+                },
+            );
+        }
+    }
+
+    fn send(&mut self, peer: PeerId, message: Message) {
+        // The oldest connection: the newest may be the one that is about to be closed as superfluous.
+        let Some(connection) = self.connections.get(&peer).and_then(|all| all.first()) else {
+            return;
+        };
+        self.out.push_back(ToSwarm::NotifyHandler {
+            peer_id: peer,
+            handler: NotifyHandler::One(*connection),
+            event: Send(Box::new(message)),
+        });
+    }
+
+    fn received(&mut self, peer: PeerId, message: Message) {
+        for payload in message.payload {
+            let Some(cid) = protocol::cid_of(&payload) else {
+                tracing::debug!(%peer, "a block that cannot be verified");
+                continue;
+            };
+            let sessions = self.client.received(&peer, &cid, Instant::now());
+            if sessions.is_empty() {
+                tracing::trace!(%peer, %cid, "a block that nobody wants");
+                continue;
+            }
+            let block = Event::Block {
+                cid,
+                bytes: payload.data,
+                peer,
+                sessions,
+            };
+            self.out.push_back(ToSwarm::GenerateEvent(block));
+        }
+        for presence in message.presences.iter().take(MAX_ENTRIES) {
+            if presence.kind == DONT_HAVE
+                && let Some(cid) = protocol::parse_cid(&presence.cid)
+            {
+                self.client.refused(&peer, cid);
+            }
+        }
+        if let Some(wantlist) = message.wantlist {
+            self.server.wanted(peer, wantlist);
+        }
+    }
+
+    /// Asks for what can be asked for.
+    fn ask(&mut self, expire: bool) {
+        let round = self.client.round(Instant::now(), expire);
+        for (peer, asks) in round.asks {
+            self.tell(peer, &asks);
+        }
+        for (session, cid) in round.exhausted {
+            self.out
+                .push_back(ToSwarm::GenerateEvent(Event::Exhausted { session, cid }));
+        }
+    }
+
+    /// Starts looking up what peers want, as far as the bounds allow.
+    fn look_up(&mut self) {
+        while self.lookups.len() < self.config.max_store_reads
+            && let Some((peer, wanted)) = self.server.next()
+        {
+            self.lookups
+                .push(lookup(Arc::clone(&self.store), peer, wanted));
+        }
+    }
+
+    fn answer(&mut self, peer: PeerId, wanted: Wanted, found: Found) {
+        let presence = |kind| Message {
+            presences: vec![Presence {
+                cid: wanted.cid.to_bytes(),
+                kind,
+            }],
+            ..Message::default()
+        };
+        match found {
+            Found::Block(bytes) => {
+                if self.server.sending(&peer, bytes.len()) {
+                    let payload = vec![protocol::payload(&wanted.cid, bytes)];
+                    self.send(
+                        peer,
+                        Message {
+                            payload,
+                            ..Message::default()
+                        },
+                    );
+                }
+            }
+            Found::Here => self.send(peer, presence(HAVE)),
+            Found::NotHere => {
+                self.server.not_here(&peer, wanted.cid);
+                if wanted.send_dont_have {
+                    self.send(peer, presence(DONT_HAVE));
+                }
+            }
+        }
+    }
+
+    fn connected(&mut self, peer: PeerId, connection: ConnectionId) {
+        self.connections.entry(peer).or_default().push(connection);
+        self.client.connected(peer);
+        self.server.connected(peer);
+    }
+
+    fn disconnected(&mut self, peer: PeerId, connection: ConnectionId, remaining: usize) {
+        if let Some(connections) = self.connections.get_mut(&peer) {
+            connections.retain(|other| *other != connection);
+        }
+        // What was asked over this connection may be lost with it.
+        self.client.unreachable(&peer);
+        self.server.lost(&peer);
+        if remaining == 0 {
+            self.connections.remove(&peer);
+            self.client.disconnected(&peer);
+            self.server.disconnected(&peer);
+        }
+    }
+
+    /// Whether the time to look for silent peers has come.
+    fn poll_tick(&mut self, cx: &mut Context<'_>) -> bool {
+        let tick = self.tick.get_or_insert_with(|| {
+            let mut tick = tokio::time::interval(TICK);
+            tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+            tick
+        });
+        tick.poll_tick(cx).is_ready()
+    }
+}
+
+fn lookup(store: Arc<dyn BlockStore>, peer: PeerId, wanted: Wanted) -> Lookup {
+    Box::pin(async move {
+        let found = if wanted.have {
+            store
+                .has(wanted.cid)
+                .await
+                .map(|has| if has { Found::Here } else { Found::NotHere })
+        } else {
+            store
+                .get(wanted.cid)
+                .await
+                .map(|block| block.map_or(Found::NotHere, Found::Block))
+        };
+        let found = found.unwrap_or_else(|error| {
+            tracing::warn!(%error, cid = %wanted.cid, "block cannot be read");
+            Found::NotHere
+        });
+        (peer, wanted, found)
+    })
+}
+
+fn entry(cid: &Cid, cancel: bool) -> Entry {
+    Entry {
+        cid: cid.to_bytes(),
+        priority: 1,
+        cancel,
+        want_type: WANT_BLOCK,
+        send_dont_have: true,
+    }
+}
+
+impl NetworkBehaviour for Behaviour {
+    type ConnectionHandler = Handler;
+    type ToSwarm = Event;
+
+    fn handle_established_inbound_connection(
+        &mut self,
+        _: ConnectionId,
+        _: PeerId,
+        _: &Multiaddr,
+        _: &Multiaddr,
+    ) -> Result<Handler, ConnectionDenied> {
+        Ok(Handler::new())
+    }
+
+    fn handle_established_outbound_connection(
+        &mut self,
+        _: ConnectionId,
+        _: PeerId,
+        _: &Multiaddr,
+        _: Endpoint,
+        _: PortUse,
+    ) -> Result<Handler, ConnectionDenied> {
+        Ok(Handler::new())
+    }
+
+    fn on_swarm_event(&mut self, event: FromSwarm<'_>) {
+        match event {
+            FromSwarm::ConnectionEstablished(ConnectionEstablished {
+                peer_id,
+                connection_id,
+                ..
+            }) => self.connected(peer_id, connection_id),
+            FromSwarm::ConnectionClosed(ConnectionClosed {
+                peer_id,
+                connection_id,
+                remaining_established,
+                ..
+            }) => self.disconnected(peer_id, connection_id, remaining_established),
+            _ => {}
+        }
+    }
+
+    fn on_connection_handler_event(&mut self, peer: PeerId, _: ConnectionId, event: FromHandler) {
+        match event {
+            FromHandler::Received(message) => self.received(peer, message.0),
+            FromHandler::Sent { block_bytes } => self.server.sent(&peer, block_bytes),
+            FromHandler::Failed => {
+                self.server.lost(&peer);
+                self.client.unreachable(&peer);
+            }
+        }
+    }
+
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<ToSwarm<Event, THandlerInEvent<Self>>> {
+        loop {
+            if let Some(event) = self.out.pop_front() {
+                return Poll::Ready(event);
+            }
+            let expire = self.poll_tick(cx);
+            self.ask(expire);
+            self.look_up();
+            if let Poll::Ready(Some((peer, wanted, found))) = self.lookups.poll_next_unpin(cx) {
+                self.answer(peer, wanted, found);
+            } else if self.out.is_empty() {
+                return Poll::Pending;
+            }
+        }
+    }
+}

@@ -1,0 +1,46 @@
+//! The bounds within which this side stays.
+
+use std::time::Duration;
+
+/// Bounds and times. Every one of them limits what a peer can make this node spend.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// Blocks that are asked from one peer before it has sent any: enough to keep a fast link busy
+    /// with blocks of a mebibyte.
+    pub window: usize,
+    /// After this time without any block from a peer that was asked, the next one is asked.
+    pub stall_timeout: Duration,
+    /// Wants of one peer that are kept; further ones are ignored.
+    pub max_wants_per_peer: usize,
+    /// Bytes of blocks on their way to one peer before more are read for it.
+    pub max_outgoing_bytes_per_peer: usize,
+    /// Blocks that are read from the store at a time, for all peers together.
+    pub max_store_reads: usize,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            window: 32,
+            stall_timeout: Duration::from_secs(5),
+            max_wants_per_peer: 4096,
+            max_outgoing_bytes_per_peer: 4 << 20,
+            max_store_reads: 32,
+        }
+    }
+}
+
+/// Largest message that is read, in bytes: what js-libp2p sends at most.
+pub(crate) const MAX_MESSAGE_BYTES: usize = 4 << 20;
+/// Largest block that is accepted, in bytes.
+pub(crate) const MAX_BLOCK_BYTES: usize = 2 << 20;
+/// Most entries of one want-list.
+pub(crate) const MAX_ENTRIES: usize = 4096;
+/// Longest CID, in bytes.
+pub(crate) const MAX_CID_BYTES: usize = 128;
+/// Inbound streams of one connection that are read at the same time; others wait.
+pub(crate) const MAX_INBOUND_STREAMS: usize = 64;
+/// Inbound streams of one connection that may wait. Yamux itself allows not many more.
+pub(crate) const MAX_WAITING_STREAMS: usize = 512;
+/// Broken messages of one connection after which it is no longer read.
+pub(crate) const MAX_BROKEN_MESSAGES: usize = 16;

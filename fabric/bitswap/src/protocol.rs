@@ -1,0 +1,168 @@
+//! Frames on a stream, and CIDs in them.
+
+use crate::{
+    config::{MAX_BLOCK_BYTES, MAX_CID_BYTES, MAX_MESSAGE_BYTES},
+    message::{Message, Payload},
+};
+use bytes::Bytes;
+use futures::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use libp2p::StreamProtocol;
+use mc_types::{Cid, cid};
+use prost::Message as _;
+use std::io::{Error, ErrorKind, Result};
+
+/// The protocol's name on the wire.
+pub const PROTOCOL: StreamProtocol = StreamProtocol::new("/ipfs/bitswap/1.2.0");
+
+/// Bytes of the longest length prefix that is accepted: 2^28 is more than any message may have.
+const MAX_PREFIX_BYTES: usize = 4;
+/// How much is read at once of a message whose length is only claimed.
+const READ_BYTES: usize = 64 << 10;
+
+/// The next message; `None` when the stream ends before one begins.
+pub(crate) async fn read<S: AsyncRead + Unpin>(stream: &mut S) -> Result<Option<Message>> {
+    let Some(length) = read_length(stream).await? else {
+        return Ok(None);
+    };
+    if length > MAX_MESSAGE_BYTES {
+        return Err(invalid(format!("a message of {length} bytes")));
+    }
+    let mut bytes = Vec::new();
+    // Memory is taken as bytes arrive, not as they are promised.
+    while bytes.len() < length {
+        let begin = bytes.len();
+        bytes.resize((begin + READ_BYTES).min(length), 0);
+        let room = bytes.get_mut(begin..).unwrap_or_default();
+        stream.read_exact(room).await?;
+    }
+    Message::decode(Bytes::from(bytes))
+        .map(Some)
+        .map_err(|e| invalid(e.to_string()))
+}
+
+async fn read_length<S: AsyncRead + Unpin>(stream: &mut S) -> Result<Option<usize>> {
+    let mut length = 0;
+    for position in 0..MAX_PREFIX_BYTES {
+        let mut byte = [0];
+        if stream.read(&mut byte).await? == 0 {
+            return if position == 0 {
+                Ok(None)
+            } else {
+                Err(ErrorKind::UnexpectedEof.into())
+            };
+        }
+        let [byte] = byte;
+        length |= usize::from(byte & 0x7f) << (7 * position);
+        if byte & 0x80 == 0 {
+            return Ok(Some(length));
+        }
+    }
+    Err(invalid("a length of too many bytes".to_owned()))
+}
+
+/// Writes a message and pushes it out.
+pub(crate) async fn write<S: AsyncWrite + Unpin>(stream: &mut S, message: &Message) -> Result<()> {
+    stream
+        .write_all(&message.encode_length_delimited_to_vec())
+        .await?;
+    stream.flush().await
+}
+
+fn invalid(reason: String) -> Error {
+    Error::new(ErrorKind::InvalidData, reason)
+}
+
+/// The CID of a want or a presence.
+pub(crate) fn parse_cid(bytes: &[u8]) -> Option<Cid> {
+    if bytes.len() > MAX_CID_BYTES {
+        None
+    } else {
+        Cid::try_from(bytes).ok()
+    }
+}
+
+/// The block as it is sent.
+pub(crate) fn payload(cid: &Cid, data: Bytes) -> Payload {
+    let mut prefix = Vec::new();
+    for number in [
+        u64::from(cid.version()),
+        cid.codec(),
+        cid.hash().code(),
+        u64::from(cid.hash().size()),
+    ] {
+        let mut buffer = unsigned_varint::encode::u64_buffer();
+        prefix.extend_from_slice(unsigned_varint::encode::u64(number, &mut buffer));
+    }
+    Payload { prefix, data }
+}
+
+/// The CID that a received block hashes to; `None` for a hash function that is not accepted, or a
+/// block that is too large. Since it is computed here, the bytes are verified by construction.
+pub(crate) fn cid_of(payload: &Payload) -> Option<Cid> {
+    if payload.data.len() > MAX_BLOCK_BYTES {
+        return None;
+    }
+    let (version, rest) = unsigned_varint::decode::u64(&payload.prefix).ok()?;
+    let (codec, rest) = unsigned_varint::decode::u64(rest).ok()?;
+    let (hash, _) = unsigned_varint::decode::u64(rest).ok()?;
+    let cid = cid::of(codec, &payload.data);
+    if hash != cid.hash().code() {
+        return None;
+    }
+    match version {
+        0 => Cid::new_v0(*cid.hash()).ok(),
+        1 => Some(cid),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use futures::{executor::block_on, io::Cursor};
+
+    #[test]
+    fn blocks_keep_their_cid_through_prefix_and_bytes() {
+        let v1 = cid::of(cid::RAW, b"bytes");
+        let v0 = Cid::new_v0(*v1.hash()).unwrap();
+        for cid in [v0, v1, cid::of(cid::DAG_CBOR, b"bytes")] {
+            assert_eq!(
+                cid_of(&payload(&cid, Bytes::from_static(b"bytes"))),
+                Some(cid)
+            );
+            assert_ne!(
+                cid_of(&payload(&cid, Bytes::from_static(b"other"))),
+                Some(cid)
+            );
+        }
+    }
+
+    #[test]
+    fn oversized_and_truncated_frames_are_errors() {
+        let huge = [0xff, 0xff, 0xff, 0x7f, 0];
+        assert!(block_on(read(&mut Cursor::new(huge))).is_err());
+        assert!(block_on(read(&mut Cursor::new([0xff; 10]))).is_err());
+        assert!(block_on(read(&mut Cursor::new([0x05, 1, 2]))).is_err());
+        assert!(block_on(read(&mut Cursor::new([]))).unwrap().is_none());
+    }
+
+    #[test]
+    fn no_bytes_make_the_parser_panic() {
+        let mut state = 1_u64;
+        for length in 0..2_000_usize {
+            let mut bytes = unsigned_varint::encode::usize(length, &mut [0; 10]).to_vec();
+            bytes.extend((0..length).map(|_| {
+                state = state
+                    .wrapping_mul(6_364_136_223_846_793_005)
+                    .wrapping_add(1);
+                state.to_be_bytes()[0]
+            }));
+            if let Ok(Some(message)) = block_on(read(&mut Cursor::new(bytes))) {
+                message
+                    .payload
+                    .iter()
+                    .for_each(|payload| drop(cid_of(payload)));
+            }
+        }
+    }
+}
