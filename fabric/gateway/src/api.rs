@@ -57,6 +57,7 @@ pub struct JobView {
     /// The job's id; empty for a component that ran without a node.
     pub id: Option<JobId>,
     /// What was computed.
+    #[serde(with = "mc_types::cid::portable")]
     pub task_cid: Cid,
     /// Where the job is in its life.
     pub state: JobState,
@@ -69,12 +70,16 @@ pub struct JobView {
     /// More about the failure, for humans.
     pub message: Option<String>,
     /// Standard output, a UnixFS file.
+    #[serde(default, with = "mc_types::cid::portable::option")]
     pub stdout_cid: Option<Cid>,
     /// Standard error, a UnixFS file.
+    #[serde(default, with = "mc_types::cid::portable::option")]
     pub stderr_cid: Option<Cid>,
     /// The contents of `/out`, a UnixFS directory.
+    #[serde(default, with = "mc_types::cid::portable::option")]
     pub outputs_cid: Option<Cid>,
     /// The outcome, DAG-CBOR.
+    #[serde(default, with = "mc_types::cid::portable::option")]
     pub outcome_cid: Option<Cid>,
     /// Units of fuel used.
     pub fuel: Option<u64>,
@@ -241,6 +246,7 @@ pub struct NodeList {
 #[serde(deny_unknown_fields)]
 pub struct CidList {
     /// In the request: roots. In the answer: those whose DAG is not complete in the node's store.
+    #[serde(with = "mc_types::cid::portable::list")]
     pub cids: Vec<Cid>,
 }
 
@@ -260,6 +266,7 @@ pub struct PinView {
     /// The name.
     pub name: String,
     /// The root.
+    #[serde(with = "mc_types::cid::portable")]
     pub cid: Cid,
 }
 
@@ -285,6 +292,7 @@ pub struct GcView {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BlockStat {
     /// The block.
+    #[serde(with = "mc_types::cid::portable")]
     pub cid: Cid,
     /// Its length in bytes.
     pub size: u64,

@@ -53,7 +53,11 @@ pub enum Reach {
     /// Only this node's store.
     Local,
     /// The store, then connected peers, then the DHT.
-    Network,
+    Network {
+        /// After this time without a block the search is given up; absent means the node's own
+        /// patience.
+        timeout: Option<Duration>,
+    },
 }
 
 /// The node behind the gateway. Every method may be dropped while it waits: nothing that was
@@ -93,8 +97,6 @@ pub trait Backend: Send + Sync + 'static {
     async fn import(&self, blocks: BlockStream) -> Result<Imported, Error>;
     /// Those of `roots` whose DAG is not complete in the store.
     async fn missing(&self, roots: Vec<Cid>) -> Result<Vec<Cid>, Error>;
-    /// The blocks of a DAG, parents before children, each once.
-    async fn dag(&self, root: Cid, reach: Reach) -> Result<BlockStream, Error>;
     /// One block.
     async fn block(&self, cid: Cid, reach: Reach) -> Result<Bytes, Error>;
     /// The size of a block in the store.

@@ -58,6 +58,116 @@ pub fn verify(cid: &Cid, bytes: &[u8]) -> Result<(), VerifyError> {
     }
 }
 
+/// Serde for fields that hold a CID: text where humans read (JSON, TOML), a link in DAG-CBOR.
+///
+/// The plain implementation would write an array of numbers into JSON.
+pub mod portable {
+    use super::Cid;
+    use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
+
+    /// A CID with this representation.
+    #[derive(Clone, Copy)]
+    struct Portable(Cid);
+
+    impl Serialize for Portable {
+        fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+            if serializer.is_human_readable() {
+                serializer.collect_str(&self.0)
+            } else {
+                self.0.serialize(serializer)
+            }
+        }
+    }
+
+    impl<'de> Deserialize<'de> for Portable {
+        fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+            if deserializer.is_human_readable() {
+                let text = String::deserialize(deserializer)?;
+                text.parse()
+                    .map(Self)
+                    .map_err(|e| D::Error::custom(format!("{text:?}: {e}")))
+            } else {
+                Cid::deserialize(deserializer).map(Self)
+            }
+        }
+    }
+
+    /// Writes a CID.
+    ///
+    /// # Errors
+    ///
+    /// The serializer's.
+    pub fn serialize<S: Serializer>(cid: &Cid, serializer: S) -> Result<S::Ok, S::Error> {
+        Portable(*cid).serialize(serializer)
+    }
+
+    /// Reads a CID.
+    ///
+    /// # Errors
+    ///
+    /// When there is none.
+    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Cid, D::Error> {
+        Portable::deserialize(deserializer).map(|cid| cid.0)
+    }
+
+    macro_rules! collection {
+        ($(#[$doc:meta])* $name:ident: $type:ty, $portable:ty, $to:expr, $from:expr) => {
+            $(#[$doc])*
+            pub mod $name {
+                use super::{Cid, Portable};
+                use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+                /// Writes the CIDs.
+                ///
+                /// # Errors
+                ///
+                /// The serializer's.
+                pub fn serialize<S: Serializer>(
+                    cids: &$type,
+                    serializer: S,
+                ) -> Result<S::Ok, S::Error> {
+                    let to: fn(&$type) -> $portable = $to;
+                    to(cids).serialize(serializer)
+                }
+
+                /// Reads the CIDs.
+                ///
+                /// # Errors
+                ///
+                /// When one of them is none.
+                pub fn deserialize<'de, D: Deserializer<'de>>(
+                    deserializer: D,
+                ) -> Result<$type, D::Error> {
+                    let from: fn($portable) -> $type = $from;
+                    <$portable>::deserialize(deserializer).map(from)
+                }
+            }
+        };
+    }
+
+    collection!(
+        /// For `Option<Cid>`.
+        option: Option<Cid>,
+        Option<Portable>,
+        |cid| cid.map(Portable),
+        |cid| cid.map(|cid| cid.0)
+    );
+    collection!(
+        /// For `Vec<Cid>`.
+        list: Vec<Cid>,
+        Vec<Portable>,
+        |cids| cids.iter().copied().map(Portable).collect(),
+        |cids| cids.into_iter().map(|cid| cid.0).collect()
+    );
+    collection!(
+        /// For maps from names to CIDs.
+        map: std::collections::BTreeMap<String, Cid>,
+        std::collections::BTreeMap<String, Portable>,
+        |cids| cids.iter().map(|(name, cid)| (name.clone(), Portable(*cid))).collect(),
+        |cids| cids.into_iter().map(|(name, cid)| (name, cid.0)).collect()
+    );
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

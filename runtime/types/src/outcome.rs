@@ -86,14 +86,18 @@ pub enum Meter {
 #[serde(deny_unknown_fields)]
 pub struct Outcome {
     /// The task.
+    #[serde(with = "crate::cid::portable")]
     pub task: Cid,
     /// How it ended.
     pub end: End,
     /// Everything written to standard output: a UnixFS file.
+    #[serde(with = "crate::cid::portable")]
     pub stdout: Cid,
     /// Everything written to standard error: a UnixFS file.
+    #[serde(with = "crate::cid::portable")]
     pub stderr: Cid,
     /// The contents of `/out`: a UnixFS directory.
+    #[serde(with = "crate::cid::portable")]
     pub outputs: Cid,
     /// Units of fuel used.
     pub fuel: u64,

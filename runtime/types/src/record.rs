@@ -23,6 +23,7 @@ pub enum Ending {
 #[serde(deny_unknown_fields)]
 pub struct Completion {
     /// The CID of `outcome`.
+    #[serde(with = "crate::cid::portable")]
     pub outcome_cid: Cid,
     /// The outcome.
     pub outcome: Outcome,

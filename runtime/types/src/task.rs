@@ -38,6 +38,7 @@ pub struct TaskSpec {
     /// How to read the other fields.
     pub kind: TaskKind,
     /// The component: a UnixFS file or a raw block.
+    #[serde(with = "crate::cid::portable")]
     pub component: Cid,
     /// Arguments after the program's name.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -46,10 +47,18 @@ pub struct TaskSpec {
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub env: BTreeMap<String, String>,
     /// Files and directories by name, readable under `/in/<name>`.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[serde(
+        default,
+        skip_serializing_if = "BTreeMap::is_empty",
+        with = "crate::cid::portable::map"
+    )]
     pub inputs: BTreeMap<String, Cid>,
     /// What standard input reads; absent means empty.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        skip_serializing_if = "Option::is_none",
+        with = "crate::cid::portable::option"
+    )]
     pub stdin: Option<Cid>,
     /// Bounds on the execution.
     pub limits: Limits,

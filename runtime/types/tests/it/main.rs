@@ -3,7 +3,10 @@
 //! Each value below is written out in full, so that a changed default cannot hide. To add a value,
 //! add it here and run the tests with `MC_BLESS=1` once; never re-bless an existing file.
 
-#![expect(clippy::unwrap_used, reason = "a failed expectation is how a test fails")]
+#![expect(
+    clippy::unwrap_used,
+    reason = "a failed expectation is how a test fails"
+)]
 
 use mc_types::{
     Cid, Determinism, End, JobSpec, Limits, Meter, Outcome, TaskKind, TaskSpec, TrapKind,
