@@ -1,2 +1,27 @@
-//! The libp2p node.
+//! The libp2p side of a node: peers, requests about work, blocks, the DHT.
+//!
+//! [`start`] gives a [`Client`], a cheap handle, and the requests of others. One task owns the swarm
+//! and everything that depends on it; handles talk to it through bounded queues.
+//!
+//! # Invariants
+//!
+//! * Peers of another network are disconnected as soon as they say so, and never enter the DHT.
+//! * The DHT gives hints. Nothing in it is believed without asking the peer it names.
+//! * Every queue and every message is bounded.
+
+mod behaviour;
+mod client;
+mod codec;
+mod error;
+mod event_loop;
+mod identity;
 pub mod message;
+mod swarm;
+mod transport;
+
+pub use client::{Client, DhtRecord, InboundRequest, PeerInfo, Reply, Session};
+pub use error::{Error, FetchError, RequestError};
+pub use identity::Identity;
+pub use libp2p::Multiaddr;
+pub use mc_bitswap::{BlockStore, StoreError};
+pub use swarm::{Options, Started, start};

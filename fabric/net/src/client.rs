@@ -1,0 +1,308 @@
+//! The handle to the network side.
+
+use crate::{
+    Error, FetchError, RequestError,
+    message::{Request, Response},
+};
+use bytes::Bytes;
+use libp2p::Multiaddr;
+use mc_types::{Cid, NodeId};
+use std::time::Duration;
+use tokio::sync::{mpsc, oneshot};
+
+/// Names a session between client and event loop.
+pub(crate) type SessionKey = mc_bitswap::SessionId;
+
+/// What the event loop is asked to do.
+#[derive(Debug)]
+pub(crate) enum Command {
+    Dial {
+        address: Multiaddr,
+    },
+    Request {
+        node: NodeId,
+        request: Box<Request>,
+        reply: oneshot::Sender<Answered>,
+    },
+    OpenSession {
+        providers: Vec<NodeId>,
+        timeout: Option<Duration>,
+        reply: oneshot::Sender<SessionKey>,
+    },
+    Get {
+        session: SessionKey,
+        cid: Cid,
+        reply: oneshot::Sender<Result<Bytes, FetchError>>,
+    },
+    CloseSession {
+        session: SessionKey,
+    },
+    BlocksAdded {
+        cids: Vec<Cid>,
+    },
+    Provide {
+        cid: Cid,
+    },
+    FindProviders {
+        cid: Cid,
+        reply: oneshot::Sender<Vec<PeerInfo>>,
+    },
+    GetRecord {
+        key: Vec<u8>,
+        reply: oneshot::Sender<Option<DhtRecord>>,
+    },
+    RoutingTable {
+        reply: oneshot::Sender<Vec<PeerInfo>>,
+    },
+    Peers {
+        reply: oneshot::Sender<Vec<PeerInfo>>,
+    },
+    Addresses {
+        reply: oneshot::Sender<Vec<Multiaddr>>,
+    },
+    Shutdown,
+}
+
+pub(crate) type Answered = Result<Response, RequestError>;
+
+/// What is known about a peer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PeerInfo {
+    /// Its id.
+    pub id: NodeId,
+    /// Where it may be reached.
+    pub addresses: Vec<String>,
+    /// What it calls itself, if it is connected.
+    pub agent: Option<String>,
+    /// The last measured round trip.
+    pub rtt: Option<Duration>,
+}
+
+/// A record of the DHT. What it says is its publisher's claim.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DhtRecord {
+    /// Its value.
+    pub value: Vec<u8>,
+    /// Who claims to have published it.
+    pub publisher: Option<NodeId>,
+}
+
+/// A request of another node, and how to answer it.
+#[derive(Debug)]
+pub struct InboundRequest {
+    /// Who asks; proven by the connection's encryption.
+    pub from: NodeId,
+    /// What it asks.
+    pub request: Request,
+    /// Where the answer goes.
+    pub reply: Reply,
+}
+
+/// Answers one request. Dropped without an answer, it answers with an error.
+#[derive(Debug)]
+pub struct Reply(pub(crate) Option<oneshot::Sender<Response>>);
+
+impl Reply {
+    /// Answers.
+    pub fn send(mut self, response: Response) {
+        if let Some(reply) = self.0.take() {
+            // A peer that went away does not want to know.
+            let _ = reply.send(response);
+        }
+    }
+}
+
+impl Drop for Reply {
+    fn drop(&mut self) {
+        if let Some(reply) = self.0.take() {
+            let message = "the request was dropped".to_owned();
+            let _ = reply.send(Response::Error { message });
+        }
+    }
+}
+
+/// A cheap handle to the network side.
+#[derive(Debug, Clone)]
+pub struct Client {
+    pub(crate) local: NodeId,
+    pub(crate) commands: mpsc::Sender<Command>,
+}
+
+impl Client {
+    /// This node.
+    #[must_use]
+    pub const fn local_id(&self) -> &NodeId {
+        &self.local
+    }
+
+    async fn ask<T>(
+        &self,
+        command: impl FnOnce(oneshot::Sender<T>) -> Command,
+    ) -> Result<T, Error> {
+        let (reply, answer) = oneshot::channel();
+        self.commands
+            .send(command(reply))
+            .await
+            .map_err(|_| Error::Closed)?;
+        answer.await.map_err(|_| Error::Closed)
+    }
+
+    /// The addresses under which this node may be reached, each ending in its id.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Closed`].
+    pub async fn addresses(&self) -> Result<Vec<Multiaddr>, Error> {
+        self.ask(|reply| Command::Addresses { reply }).await
+    }
+
+    /// The connected peers of this network.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Closed`].
+    pub async fn peers(&self) -> Result<Vec<PeerInfo>, Error> {
+        self.ask(|reply| Command::Peers { reply }).await
+    }
+
+    /// Begins to connect to an address.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Closed`].
+    pub async fn dial(&self, address: Multiaddr) -> Result<(), Error> {
+        self.commands
+            .send(Command::Dial { address })
+            .await
+            .map_err(|_| Error::Closed)
+    }
+
+    /// Asks a node something.
+    ///
+    /// # Errors
+    ///
+    /// [`RequestError`]. The node may have acted on the request all the same.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future abandons the answer, not the request.
+    pub async fn request(&self, node: &NodeId, request: Request) -> Answered {
+        let (node, request) = (node.clone(), Box::new(request));
+        let answered = self
+            .ask(|reply| Command::Request {
+                node,
+                request,
+                reply,
+            })
+            .await;
+        answered.unwrap_or(Err(RequestError::Closed))
+    }
+
+    /// Opens a session that fetches blocks from `providers` first, then from connected peers, then
+    /// from whom the DHT names. `timeout` replaces the usual patience.
+    ///
+    /// # Errors
+    ///
+    /// [`FetchError::Closed`].
+    pub async fn session(
+        &self,
+        providers: Vec<NodeId>,
+        timeout: Option<Duration>,
+    ) -> Result<Session, FetchError> {
+        let open = |reply| Command::OpenSession {
+            providers,
+            timeout,
+            reply,
+        };
+        let key = self.ask(open).await.map_err(|_| FetchError::Closed)?;
+        Ok(Session {
+            key,
+            client: self.clone(),
+        })
+    }
+
+    /// Blocks are in the store now that peers may be waiting for.
+    pub async fn blocks_added(&self, cids: Vec<Cid>) {
+        // Without a network nobody waits.
+        let _ = self.commands.send(Command::BlocksAdded { cids }).await;
+    }
+
+    /// Says in the DHT that this node has a DAG.
+    pub async fn provide(&self, cid: Cid) {
+        // Without a network nobody asks.
+        let _ = self.commands.send(Command::Provide { cid }).await;
+    }
+
+    /// The nodes that say in the DHT that they have a DAG.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Closed`].
+    pub async fn find_providers(&self, cid: Cid) -> Result<Vec<PeerInfo>, Error> {
+        self.ask(|reply| Command::FindProviders { cid, reply })
+            .await
+    }
+
+    /// A record of the DHT.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Closed`].
+    pub async fn record(&self, key: Vec<u8>) -> Result<Option<DhtRecord>, Error> {
+        self.ask(|reply| Command::GetRecord { key, reply }).await
+    }
+
+    /// The nodes of the DHT's routing table.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Closed`].
+    pub async fn routing_table(&self) -> Result<Vec<PeerInfo>, Error> {
+        self.ask(|reply| Command::RoutingTable { reply }).await
+    }
+
+    /// Ends the network side. What waits for it fails.
+    pub async fn shutdown(&self) {
+        // An error means that it has ended already.
+        let _ = self.commands.send(Command::Shutdown).await;
+    }
+}
+
+/// Fetches blocks that belong together.
+#[derive(Debug)]
+pub struct Session {
+    key: SessionKey,
+    client: Client,
+}
+
+impl Session {
+    /// A block, verified. Any number may be under way at a time.
+    ///
+    /// # Errors
+    ///
+    /// [`FetchError::NotFound`] when nobody who could be asked has it.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future cancels the want.
+    pub async fn get(&self, cid: Cid) -> Result<Bytes, FetchError> {
+        let get = |reply| Command::Get {
+            session: self.key,
+            cid,
+            reply,
+        };
+        self.client.ask(get).await.map_err(|_| FetchError::Closed)?
+    }
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        let close = Command::CloseSession { session: self.key };
+        if let Err(mpsc::error::TrySendError::Full(close)) = self.client.commands.try_send(close) {
+            let commands = self.client.commands.clone();
+            if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+                runtime.spawn(async move { commands.send(close).await });
+            }
+        }
+    }
+}

@@ -1,0 +1,108 @@
+//! What can go wrong between peers.
+
+use mc_types::{Cid, ErrorCode, NodeId};
+use std::path::PathBuf;
+
+/// Why the network side cannot start or carry on.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The key file cannot be read or written.
+    #[error("cannot use the identity key {path}")]
+    KeyFile {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+    /// The key file does not hold a key.
+    #[error("the identity key {path} is malformed")]
+    MalformedKey {
+        /// The file.
+        path: PathBuf,
+    },
+    /// Others may read the key file.
+    #[error("the identity key {path} can be read by others; run: chmod 600 {path}")]
+    ExposedKey {
+        /// The file.
+        path: PathBuf,
+    },
+    /// An address that cannot be listened on.
+    #[error("cannot listen on {address}: {reason}")]
+    Listen {
+        /// The address.
+        address: String,
+        /// Why.
+        reason: String,
+    },
+    /// A text that is no multiaddr, or lacks what is needed.
+    #[error("{address:?} is not a usable multiaddr: {reason}")]
+    Address {
+        /// The text.
+        address: String,
+        /// What is wrong.
+        reason: String,
+    },
+    /// The transports cannot be set up.
+    #[error("the network cannot be set up: {0}")]
+    Setup(String),
+    /// The event loop has ended.
+    #[error("the network is shut down")]
+    Closed,
+}
+
+impl Error {
+    /// The stable code that users see.
+    #[must_use]
+    pub const fn code(&self) -> ErrorCode {
+        match self {
+            Self::KeyFile { .. } | Self::MalformedKey { .. } | Self::ExposedKey { .. } => {
+                ErrorCode::Identity
+            }
+            Self::Listen { .. } => ErrorCode::Listen,
+            Self::Address { .. } => ErrorCode::Usage,
+            Self::Setup(_) | Self::Closed => ErrorCode::Infrastructure,
+        }
+    }
+}
+
+/// Why a request has no answer. The other side may have acted on it all the same.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum RequestError {
+    /// There is no connection to the node, and none could be made.
+    #[error("node {0} is not connected")]
+    NotConnected(NodeId),
+    /// The node did not answer in time.
+    #[error("node {0} did not answer in time")]
+    Timeout(NodeId),
+    /// The connection broke, or the answer could not be understood.
+    #[error("the request to node {node} failed: {reason}")]
+    Failed {
+        /// The node.
+        node: NodeId,
+        /// Why.
+        reason: String,
+    },
+    /// The network side has ended.
+    #[error("the network is shut down")]
+    Closed,
+}
+
+/// Why a block could not be fetched.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum FetchError {
+    /// No reachable peer has it.
+    #[error("{cid} was not found; {peers} peers were asked")]
+    NotFound {
+        /// The block.
+        cid: Cid,
+        /// How many peers were asked.
+        peers: usize,
+    },
+    /// The network side has ended.
+    #[error("the network is shut down")]
+    Closed,
+}

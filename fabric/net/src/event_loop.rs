@@ -1,0 +1,208 @@
+//! The task that owns the swarm.
+
+mod discovery;
+mod fetch;
+mod queries;
+mod requests;
+
+use crate::{
+    behaviour::{Behaviour, BehaviourEvent},
+    client::{Client, Command, InboundRequest, PeerInfo},
+    identity::node_id,
+    swarm::Options,
+};
+use discovery::Discovery;
+use fetch::Fetches;
+use futures::StreamExt;
+use libp2p::{Multiaddr, PeerId, Swarm, identify, multiaddr::Protocol, ping, swarm::SwarmEvent};
+use mc_types::NodeId;
+use queries::Queries;
+use requests::Requests;
+use std::{
+    collections::{BTreeSet, HashMap},
+    ops::ControlFlow,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+use tokio::sync::{mpsc, watch};
+
+/// Commands that may wait for the loop; a caller beyond that waits itself.
+const COMMANDS: usize = 1024;
+/// How often waiting fetches and dials are looked at.
+const TICK: Duration = Duration::from_millis(250);
+
+/// A connected peer of this network.
+#[derive(Debug, Default)]
+struct Peer {
+    agent: String,
+    addresses: Vec<Multiaddr>,
+    rtt: Option<Duration>,
+}
+
+pub(crate) struct EventLoop {
+    swarm: Swarm<Behaviour>,
+    options: Options,
+    commands: mpsc::Receiver<Command>,
+    ready: watch::Sender<Arc<BTreeSet<NodeId>>>,
+    peers: HashMap<PeerId, Peer>,
+    discovery: Discovery,
+    fetches: Fetches,
+    queries: Queries,
+    requests: Requests,
+}
+
+impl EventLoop {
+    pub(crate) fn new(
+        swarm: Swarm<Behaviour>,
+        options: Options,
+        requests: mpsc::Sender<InboundRequest>,
+        ready: watch::Sender<Arc<BTreeSet<NodeId>>>,
+    ) -> (Self, Client) {
+        let (commands, queue) = mpsc::channel(COMMANDS);
+        let client = Client {
+            local: node_id(swarm.local_peer_id()),
+            commands,
+        };
+        let event_loop = Self {
+            swarm,
+            discovery: Discovery::new(options.bootstrap.clone()),
+            options,
+            commands: queue,
+            ready,
+            peers: HashMap::new(),
+            fetches: Fetches::default(),
+            queries: Queries::default(),
+            requests: Requests::new(requests),
+        };
+        (event_loop, client)
+    }
+
+    /// Runs until it is told to end, or nobody holds a handle any more.
+    pub(crate) async fn run(mut self) {
+        let mut tick = tokio::time::interval(TICK);
+        loop {
+            // Local commands first: what was begun here is ended before others' wishes are met.
+            tokio::select! {
+                biased;
+                command = self.commands.recv() => {
+                    let Some(command) = command else { return };
+                    if self.command(command).is_break() {
+                        return;
+                    }
+                }
+                Some((channel, response)) = self.requests.next_answer() => {
+                    // The peer may have gone in the meantime.
+                    let _ = self.swarm.behaviour_mut().work.send_response(channel, response);
+                }
+                event = self.swarm.select_next_some() => self.event(event),
+                _ = tick.tick() => self.tick(Instant::now()),
+            }
+        }
+    }
+
+    fn command(&mut self, command: Command) -> ControlFlow<()> {
+        match command {
+            Command::Dial { address } => self.dial(address),
+            Command::Request {
+                node,
+                request,
+                reply,
+            } => self.send_request(node, *request, reply),
+            Command::OpenSession {
+                providers,
+                timeout,
+                reply,
+            } => {
+                self.open_session(providers, timeout, reply);
+            }
+            Command::Get {
+                session,
+                cid,
+                reply,
+            } => self.get(session, cid, reply),
+            Command::CloseSession { session } => self.close_session(session),
+            Command::BlocksAdded { cids } => self.swarm.behaviour_mut().bitswap.blocks_added(&cids),
+            Command::Provide { cid } => self.provide(&cid),
+            Command::FindProviders { cid, reply } => self.find_providers(&cid, reply),
+            Command::GetRecord { key, reply } => self.get_record(key, reply),
+            // Whoever asked may have lost interest; that holds for all answers below.
+            Command::RoutingTable { reply } => drop(reply.send(self.routing_table())),
+            Command::Peers { reply } => drop(reply.send(self.peer_infos())),
+            Command::Addresses { reply } => drop(reply.send(self.addresses())),
+            Command::Shutdown => return ControlFlow::Break(()),
+        }
+        ControlFlow::Continue(())
+    }
+
+    fn event(&mut self, event: SwarmEvent<BehaviourEvent>) {
+        match event {
+            SwarmEvent::Behaviour(event) => self.behaviour_event(event),
+            SwarmEvent::ConnectionClosed {
+                peer_id,
+                num_established: 0,
+                ..
+            } => {
+                self.disconnected(&peer_id);
+            }
+            SwarmEvent::OutgoingConnectionError { peer_id, error, .. } => {
+                tracing::debug!(?peer_id, %error, "connection failed");
+                self.discovery.dial_failed(peer_id);
+            }
+            SwarmEvent::NewListenAddr { address, .. } => tracing::info!(%address, "listening"),
+            _ => {}
+        }
+    }
+
+    fn behaviour_event(&mut self, event: BehaviourEvent) {
+        match event {
+            BehaviourEvent::Identify(identify::Event::Received { peer_id, info, .. }) => {
+                self.identified(peer_id, info);
+            }
+            BehaviourEvent::Ping(ping::Event {
+                peer,
+                result: Ok(rtt),
+                ..
+            }) => {
+                if let Some(peer) = self.peers.get_mut(&peer) {
+                    peer.rtt = Some(rtt);
+                }
+            }
+            BehaviourEvent::Kad(event) => self.kad_event(event),
+            BehaviourEvent::Mdns(event) => self.mdns_event(event),
+            BehaviourEvent::Work(event) => self.work_event(event),
+            BehaviourEvent::Bitswap(event) => self.bitswap_event(event),
+            _ => {}
+        }
+    }
+
+    fn tick(&mut self, now: Instant) {
+        self.redial(now);
+        self.expire_fetches(now);
+    }
+
+    fn peer_infos(&self) -> Vec<PeerInfo> {
+        let info = |(id, peer): (&PeerId, &Peer)| PeerInfo {
+            id: node_id(id),
+            addresses: peer.addresses.iter().map(ToString::to_string).collect(),
+            agent: Some(peer.agent.clone()),
+            rtt: peer.rtt,
+        };
+        self.peers.iter().map(info).collect()
+    }
+
+    fn addresses(&self) -> Vec<Multiaddr> {
+        let local = *self.swarm.local_peer_id();
+        let known = self
+            .swarm
+            .listeners()
+            .chain(self.swarm.external_addresses());
+        known
+            .map(|address| address.clone().with(Protocol::P2p(local)))
+            .collect()
+    }
+
+    fn publish_ready(&self) {
+        self.ready
+            .send_replace(Arc::new(self.peers.keys().map(node_id).collect()));
+    }
+}

@@ -1,0 +1,190 @@
+//! Finding peers, and keeping to those of the same network.
+
+use super::{EventLoop, Peer};
+use crate::behaviour::protocol_version;
+use libp2p::{
+    Multiaddr, PeerId, identify, mdns,
+    multiaddr::Protocol,
+    swarm::dial_opts::{DialOpts, PeerCondition},
+};
+use std::{
+    collections::{HashMap, HashSet},
+    time::{Duration, Instant},
+};
+
+/// Peers that this node connects to by itself.
+const MAX_OWN_PEERS: usize = 32;
+/// Peers of other networks that are remembered, so that they are not dialled again and again.
+const MAX_FOREIGN: usize = 4096;
+/// Addresses of one peer that are kept.
+const MAX_ADDRESSES: usize = 16;
+/// The pause before a bootstrap address is dialled again: doubled each time.
+const REDIAL_MIN: Duration = Duration::from_millis(500);
+const REDIAL_MAX: Duration = Duration::from_secs(30);
+
+/// A bootstrap address and when it may be dialled again.
+#[derive(Debug)]
+struct Bootstrap {
+    address: Multiaddr,
+    peer: Option<PeerId>,
+    next: Option<Instant>,
+    pause: Duration,
+}
+
+#[derive(Debug)]
+pub(super) struct Discovery {
+    bootstrap: Vec<Bootstrap>,
+    foreign: HashSet<PeerId>,
+    dialling: HashMap<PeerId, Instant>,
+}
+
+impl Discovery {
+    pub(super) fn new(addresses: Vec<Multiaddr>) -> Self {
+        let bootstrap = |address: Multiaddr| {
+            let peer = address.iter().find_map(|part| match part {
+                Protocol::P2p(peer) => Some(peer),
+                _ => None,
+            });
+            Bootstrap {
+                address,
+                peer,
+                next: None,
+                pause: REDIAL_MIN,
+            }
+        };
+        Self {
+            bootstrap: addresses.into_iter().map(bootstrap).collect(),
+            foreign: HashSet::new(),
+            dialling: HashMap::new(),
+        }
+    }
+
+    pub(super) fn dial_failed(&mut self, peer: Option<PeerId>) {
+        if let Some(peer) = peer {
+            self.dialling.remove(&peer);
+        }
+    }
+}
+
+impl EventLoop {
+    pub(super) fn dial(&mut self, address: Multiaddr) {
+        if let Err(error) = self.swarm.dial(address.clone()) {
+            tracing::debug!(%address, %error, "not dialled");
+        }
+    }
+
+    /// Dials the bootstrap peers that are not connected, in due time.
+    pub(super) fn redial(&mut self, now: Instant) {
+        let mut due = Vec::new();
+        for entry in &mut self.discovery.bootstrap {
+            if entry
+                .peer
+                .is_some_and(|peer| self.swarm.is_connected(&peer))
+            {
+                entry.pause = REDIAL_MIN;
+                entry.next = None;
+            } else if entry.next.is_none_or(|next| next <= now) {
+                entry.next = Some(now + entry.pause);
+                entry.pause = (entry.pause * 2).min(REDIAL_MAX);
+                due.push(entry.address.clone());
+            }
+        }
+        due.into_iter().for_each(|address| self.dial(address));
+        let fresh = |begun: &Instant| now.saturating_duration_since(*begun) < REDIAL_MAX;
+        self.discovery.dialling.retain(|_, begun| fresh(begun));
+    }
+
+    /// Connects to a peer that was found, unless there are enough already.
+    pub(super) fn found(&mut self, peer: PeerId, addresses: Vec<Multiaddr>) {
+        let enough = self.peers.len() + self.discovery.dialling.len() >= MAX_OWN_PEERS;
+        let own = peer == *self.swarm.local_peer_id();
+        if own || enough || self.peers.contains_key(&peer) || self.discovery.foreign.contains(&peer)
+        {
+            return;
+        }
+        self.connect(peer, addresses);
+    }
+
+    /// Connects to a peer that is needed.
+    pub(super) fn connect(&mut self, peer: PeerId, addresses: Vec<Multiaddr>) {
+        let options = DialOpts::peer_id(peer)
+            .condition(PeerCondition::DisconnectedAndNotDialing)
+            .addresses(addresses)
+            .extend_addresses_through_behaviour()
+            .build();
+        if self.swarm.dial(options).is_ok() {
+            self.discovery.dialling.insert(peer, Instant::now());
+        }
+    }
+
+    pub(super) fn identified(&mut self, id: PeerId, info: identify::Info) {
+        self.discovery.dialling.remove(&id);
+        if info.protocol_version != protocol_version(&self.options.network) {
+            tracing::debug!(peer = %id, theirs = %info.protocol_version, "peer of another network");
+            self.shun(id);
+            return;
+        }
+        let addresses: Vec<_> = info.listen_addrs.into_iter().take(MAX_ADDRESSES).collect();
+        for address in &addresses {
+            self.swarm
+                .behaviour_mut()
+                .kad
+                .add_address(&id, address.clone());
+        }
+        if info.agent_version.contains("js-libp2p") {
+            // Its frames would exceed what our multiplexer accepts if several blocks were under way.
+            self.swarm.behaviour_mut().bitswap.set_window(id, 1);
+        }
+        let first = !self.peers.contains_key(&id);
+        let peer = self.peers.entry(id).or_default();
+        *peer = Peer {
+            agent: info.agent_version,
+            addresses,
+            rtt: peer.rtt,
+        };
+        if first {
+            tracing::info!(peer = %id, "connected");
+            self.publish_ready();
+            // A way through the neighbourhood makes this node known to others, and them to it.
+            if let Err(error) = self.swarm.behaviour_mut().kad.bootstrap() {
+                tracing::debug!(%error, "no bootstrap");
+            }
+            self.provider_connected(id);
+        }
+    }
+
+    /// Ends the connection to a peer of another network, and remembers it.
+    fn shun(&mut self, id: PeerId) {
+        if self.discovery.foreign.len() >= MAX_FOREIGN {
+            self.discovery.foreign.clear();
+        }
+        self.discovery.foreign.insert(id);
+        self.swarm.behaviour_mut().kad.remove_peer(&id);
+        // It may have gone by itself.
+        let _ = self.swarm.disconnect_peer_id(id);
+    }
+
+    pub(super) fn disconnected(&mut self, id: &PeerId) {
+        if self.peers.remove(id).is_some() {
+            tracing::info!(peer = %id, "disconnected");
+            self.publish_ready();
+        }
+        self.fail_requests(id);
+    }
+
+    pub(super) fn mdns_event(&mut self, event: mdns::Event) {
+        let mdns::Event::Discovered(found) = event else {
+            return;
+        };
+        let mut by_peer: HashMap<PeerId, Vec<Multiaddr>> = HashMap::new();
+        for (peer, address) in found {
+            let addresses = by_peer.entry(peer).or_default();
+            if addresses.len() < MAX_ADDRESSES {
+                addresses.push(address);
+            }
+        }
+        by_peer
+            .into_iter()
+            .for_each(|(peer, addresses)| self.found(peer, addresses));
+    }
+}

@@ -1,0 +1,147 @@
+//! Requests about work, in both directions.
+
+use super::EventLoop;
+use crate::{
+    RequestError,
+    client::{Answered, InboundRequest, Reply},
+    identity::{node_id, peer_id},
+    message::{Request, Response},
+};
+use futures::{FutureExt, StreamExt, future::BoxFuture, stream::FuturesUnordered};
+use libp2p::{
+    PeerId,
+    request_response::{Event, Message, OutboundFailure, OutboundRequestId, ResponseChannel},
+};
+use mc_types::NodeId;
+use std::collections::HashMap;
+use tokio::sync::{mpsc, oneshot};
+
+type Channel = ResponseChannel<Response>;
+
+pub(super) struct Requests {
+    inbound: mpsc::Sender<InboundRequest>,
+    answering: FuturesUnordered<BoxFuture<'static, Option<(Channel, Response)>>>,
+    asked: HashMap<OutboundRequestId, (PeerId, oneshot::Sender<Answered>)>,
+}
+
+impl Requests {
+    pub(super) fn new(inbound: mpsc::Sender<InboundRequest>) -> Self {
+        Self {
+            inbound,
+            answering: FuturesUnordered::new(),
+            asked: HashMap::new(),
+        }
+    }
+
+    /// The next answer that is ready to be sent; never ready when none is awaited.
+    pub(super) async fn next_answer(&mut self) -> Option<(Channel, Response)> {
+        if self.answering.is_empty() {
+            std::future::pending::<()>().await;
+        }
+        self.answering.next().await.flatten()
+    }
+
+    fn accept(&mut self, peer: &PeerId, request: Request, channel: Channel) {
+        let (reply, answer) = oneshot::channel();
+        let inbound = InboundRequest {
+            from: node_id(peer),
+            request,
+            reply: Reply(Some(reply)),
+        };
+        let refused = self.inbound.try_send(inbound).is_err();
+        let answer = async move {
+            let busy = || Response::Error {
+                message: "this node is overloaded".to_owned(),
+            };
+            let response = if refused { busy() } else { answer.await.ok()? };
+            Some((channel, response))
+        };
+        self.answering.push(answer.boxed());
+    }
+}
+
+impl EventLoop {
+    pub(super) fn send_request(
+        &mut self,
+        node: NodeId,
+        request: Request,
+        reply: oneshot::Sender<Answered>,
+    ) {
+        let peer = peer_id(&node).filter(|peer| self.peers.contains_key(peer));
+        let Some(peer) = peer else {
+            // Whoever asked may have lost interest.
+            let _ = reply.send(Err(RequestError::NotConnected(node)));
+            return;
+        };
+        let id = self.swarm.behaviour_mut().work.send_request(&peer, request);
+        self.requests.asked.insert(id, (peer, reply));
+    }
+
+    pub(super) fn work_event(&mut self, event: Event<Request, Response>) {
+        match event {
+            Event::Message {
+                peer,
+                message:
+                    Message::Request {
+                        request, channel, ..
+                    },
+                ..
+            } => {
+                // Before it has said of which network it is, a peer has no say.
+                if self.peers.contains_key(&peer) {
+                    self.requests.accept(&peer, request, channel);
+                }
+            }
+            Event::Message {
+                message:
+                    Message::Response {
+                        request_id,
+                        response,
+                    },
+                ..
+            } => {
+                self.answered(request_id, Ok(response));
+            }
+            Event::OutboundFailure {
+                peer,
+                request_id,
+                error,
+                ..
+            } => {
+                let node = node_id(&peer);
+                self.answered(
+                    request_id,
+                    Err(match error {
+                        OutboundFailure::Timeout => RequestError::Timeout(node),
+                        OutboundFailure::DialFailure => RequestError::NotConnected(node),
+                        error => RequestError::Failed {
+                            node,
+                            reason: error.to_string(),
+                        },
+                    }),
+                );
+            }
+            Event::InboundFailure { peer, error, .. } => {
+                tracing::debug!(%peer, %error, "request not answered");
+            }
+            Event::ResponseSent { .. } => {}
+        }
+    }
+
+    /// Fails what the peer was asked: it is gone.
+    pub(super) fn fail_requests(&mut self, peer: &PeerId) {
+        let gone = self
+            .requests
+            .asked
+            .extract_if(|_, (asked, _)| asked == peer);
+        for (_, (_, reply)) in gone.collect::<Vec<_>>() {
+            let _ = reply.send(Err(RequestError::NotConnected(node_id(peer))));
+        }
+    }
+
+    fn answered(&mut self, id: OutboundRequestId, answer: Answered) {
+        if let Some((_, reply)) = self.requests.asked.remove(&id) {
+            let _ = reply.send(answer);
+        }
+    }
+}

@@ -1,0 +1,155 @@
+//! Starting the network side.
+
+use crate::{
+    Client, Error, Identity, behaviour::Behaviour, client::InboundRequest, event_loop::EventLoop,
+    transport::Lenient,
+};
+use futures::StreamExt;
+use libp2p::{
+    Multiaddr, Swarm, SwarmBuilder, Transport, TransportError, noise, quic, swarm::SwarmEvent, tcp,
+    yamux,
+};
+use mc_bitswap::BlockStore;
+use mc_types::NodeId;
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
+use tokio::{
+    sync::{mpsc, watch},
+    task::JoinHandle,
+};
+
+/// How long a connection is kept on which nothing is said. Work needs warm connections.
+const IDLE_TIMEOUT: Duration = Duration::from_secs(600);
+/// Requests of others that may wait for this node. Beyond that they are refused.
+const INBOUND_REQUESTS: usize = 1024;
+/// How long a listener may take to come up.
+const LISTEN_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How a node takes part in a network.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// The network: 1 to 32 of the characters a-z, 0-9 and -.
+    pub network: String,
+    /// Where to listen.
+    pub listen: Vec<Multiaddr>,
+    /// Peers to connect to, with their ids.
+    pub bootstrap: Vec<Multiaddr>,
+    /// Whether to find peers on the local network.
+    pub mdns: bool,
+    /// What this node calls itself.
+    pub agent: String,
+    /// After this time without a block a search for blocks is given up.
+    pub fetch_timeout: Duration,
+}
+
+/// A network side that runs.
+#[derive(Debug)]
+pub struct Started {
+    /// The handle to it.
+    pub client: Client,
+    /// Requests of other nodes.
+    pub requests: mpsc::Receiver<InboundRequest>,
+    /// The nodes of the same network that are connected.
+    pub peers: watch::Receiver<Arc<BTreeSet<NodeId>>>,
+    /// Ends when the client is shut down.
+    pub task: JoinHandle<()>,
+}
+
+/// Listens, and starts the task that owns the swarm.
+///
+/// # Errors
+///
+/// [`Error::Listen`] when an address is taken or cannot be used.
+pub async fn start(
+    identity: Identity,
+    options: Options,
+    blocks: Arc<dyn BlockStore>,
+) -> Result<Started, Error> {
+    let mut swarm = build(identity, &options, blocks)?;
+    for address in &options.listen {
+        listen(&mut swarm, address).await?;
+    }
+    let (requests, inbound) = mpsc::channel(INBOUND_REQUESTS);
+    let (peers, connected) = watch::channel(Arc::default());
+    let (event_loop, client) = EventLoop::new(swarm, options, requests, peers);
+    let task = tokio::spawn(event_loop.run());
+    Ok(Started {
+        client,
+        requests: inbound,
+        peers: connected,
+        task,
+    })
+}
+
+fn build(
+    identity: Identity,
+    options: &Options,
+    blocks: Arc<dyn BlockStore>,
+) -> Result<Swarm<Behaviour>, Error> {
+    let setup = |e: &dyn std::fmt::Display| Error::Setup(e.to_string());
+    let builder = SwarmBuilder::with_existing_identity(identity.into_keypair())
+        .with_tokio()
+        .with_tcp(
+            tcp::Config::default().nodelay(true),
+            noise::Config::new,
+            yamux::Config::default,
+        )
+        .map_err(|e| setup(&e))?
+        .with_other_transport(|key| {
+            let quic = quic::tokio::Transport::new(quic::Config::new(key));
+            quic.map(|(peer, connection), _| (peer, Lenient(connection)))
+        })
+        .map_err(|e| setup(&e))?
+        .with_dns()
+        .map_err(|e| setup(&e))?;
+    let swarm = builder
+        .with_behaviour(|key| Behaviour::new(key, options, blocks))
+        .map_err(|e| setup(&e))?
+        .with_swarm_config(|config| config.with_idle_connection_timeout(IDLE_TIMEOUT))
+        .build();
+    Ok(swarm)
+}
+
+/// Listens on an address and waits until it is really bound.
+async fn listen(swarm: &mut Swarm<Behaviour>, address: &Multiaddr) -> Result<(), Error> {
+    let failed = |reason: String| Error::Listen {
+        address: address.to_string(),
+        reason,
+    };
+    let listener = swarm
+        .listen_on(address.clone())
+        .map_err(|error| match error {
+            TransportError::MultiaddrNotSupported(_) => failed("no such transport".to_owned()),
+            TransportError::Other(error) => failed(innermost(&error)),
+        })?;
+    let bound = async {
+        loop {
+            match swarm.select_next_some().await {
+                SwarmEvent::NewListenAddr { listener_id, .. } if listener_id == listener => {
+                    return Ok(());
+                }
+                SwarmEvent::ListenerClosed {
+                    listener_id,
+                    reason,
+                    ..
+                } if listener_id == listener => {
+                    let reason = reason
+                        .err()
+                        .map_or_else(|| "closed".to_owned(), |e| innermost(&e));
+                    return Err(failed(reason));
+                }
+                _ => {}
+            }
+        }
+    };
+    let timeout = tokio::time::timeout(LISTEN_TIMEOUT, bound).await;
+    timeout.unwrap_or_else(|_| Err(failed("no answer from the operating system".to_owned())))
+}
+
+/// The cause at the bottom of an error, which is the one that helps.
+fn innermost(error: &dyn std::error::Error) -> String {
+    let mut error = error;
+    while let Some(source) = error.source() {
+        error = source;
+    }
+    error.to_string()
+}
