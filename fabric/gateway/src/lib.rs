@@ -1,3 +1,25 @@
-//! HTTP gateway.
+//! The HTTP API of a node.
+//!
+//! The gateway knows nothing of networks or ledgers: everything it serves comes from a
+//! [`backend::Backend`], which the node implements. The JSON is in [`api`], for clients too.
+//!
+//! | path | what |
+//! |---|---|
+//! | `/api/v1/jobs` | submit, look at, wait for, follow and cancel jobs |
+//! | `/api/v1/node`, `/api/v1/nodes` | this node, and those it knows |
+//! | `/api/v1/content` | upload blocks as a CAR stream |
+//! | `/api/v1/blocks`, `/api/v1/pins`, `/api/v1/gc` | the block store |
+//! | `/api/v1/dht` | look into the DHT |
+//! | `/ipfs/{cid}?format=raw` | a block, from whoever has it |
+//! | `/api/health` | whether it answers |
+//!
+//! Every error is an [`api::ErrorBody`]. Requests from web pages are refused: see [`Server`].
+
 pub mod api;
 pub mod backend;
+mod error;
+mod guard;
+mod routes;
+mod server;
+
+pub use server::{Options, Server, ServerError};

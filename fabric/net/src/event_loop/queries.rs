@@ -139,30 +139,33 @@ impl EventLoop {
         };
         let mut enough = last;
         match (&mut waiting, result) {
-            (Waiting::Providers { found, .. }, QueryResult::GetProviders(Ok(found_now))) => {
-                if let GetProvidersOk::FoundProviders { providers, .. } = found_now {
-                    found.extend(providers);
-                    enough |= found.len() >= MAX_PROVIDERS;
+            (
+                Waiting::Providers { found, .. },
+                QueryResult::GetProviders(Ok(GetProvidersOk::FoundProviders { providers, .. })),
+            ) => {
+                found.extend(providers);
+                enough |= found.len() >= MAX_PROVIDERS;
+            }
+            (
+                Waiting::Fetch { session },
+                QueryResult::GetProviders(Ok(GetProvidersOk::FoundProviders { providers, .. })),
+            ) => {
+                let session = *session;
+                for peer in providers.into_iter().take(MAX_PROVIDERS) {
+                    self.provider_found(session, peer);
                 }
             }
-            (Waiting::Fetch { session }, QueryResult::GetProviders(Ok(found_now))) => {
-                if let GetProvidersOk::FoundProviders { providers, .. } = found_now {
-                    let session = *session;
-                    for peer in providers.into_iter().take(MAX_PROVIDERS) {
-                        self.provider_found(session, peer);
-                    }
-                }
-            }
-            (Waiting::Record { reply }, QueryResult::GetRecord(Ok(found_now))) => {
-                if let GetRecordOk::FoundRecord(found) = found_now {
-                    let publisher = found.record.publisher.as_ref().map(node_id);
-                    let record = DhtRecord {
-                        value: found.record.value,
-                        publisher,
-                    };
-                    reply.take().map(|reply| reply.send(Some(record)));
-                    enough = true;
-                }
+            (
+                Waiting::Record { reply },
+                QueryResult::GetRecord(Ok(GetRecordOk::FoundRecord(found))),
+            ) => {
+                let publisher = found.record.publisher.as_ref().map(node_id);
+                let record = DhtRecord {
+                    value: found.record.value,
+                    publisher,
+                };
+                reply.take().map(|reply| reply.send(Some(record)));
+                enough = true;
             }
             _ => {}
         }

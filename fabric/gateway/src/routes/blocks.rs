@@ -1,0 +1,104 @@
+//! `/api/v1/blocks` and `/ipfs`
+
+use super::cid;
+use crate::{
+    api::{BlockStat, Imported},
+    backend::{Error, Reach},
+    server::Shared,
+};
+use axum::{
+    Json, Router,
+    body::Bytes,
+    extract::{Path, Query, State, rejection::QueryRejection},
+    http::{StatusCode, header},
+    response::{IntoResponse, Response},
+    routing::get,
+};
+use futures::{StreamExt, stream};
+use mc_types::ErrorCode;
+use serde::Deserialize;
+use std::time::Duration;
+
+/// Longest search for a block, in milliseconds.
+const MAX_TIMEOUT_MS: u64 = 600_000;
+
+pub(super) fn routes() -> Router<Shared> {
+    Router::new()
+        .route("/api/v1/blocks/{cid}", get(local).put(put).delete(remove))
+        .route("/api/v1/blocks/{cid}/stat", get(stat))
+        .route("/ipfs/{cid}", get(anywhere))
+}
+
+fn raw(text: &str, bytes: Bytes) -> Response {
+    let headers = [
+        (header::CONTENT_TYPE, "application/vnd.ipld.raw".to_owned()),
+        (header::ETAG, format!("\"{text}.raw\"")),
+        // What a CID names never changes.
+        (
+            header::CACHE_CONTROL,
+            "public, max-age=29030400, immutable".to_owned(),
+        ),
+        (header::X_CONTENT_TYPE_OPTIONS, "nosniff".to_owned()),
+    ];
+    (headers, bytes).into_response()
+}
+
+async fn local(State(shared): State<Shared>, Path(text): Path<String>) -> Result<Response, Error> {
+    let bytes = shared.backend.block(cid(&text)?, Reach::Local).await?;
+    Ok(raw(&text, bytes))
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Anywhere {
+    format: Option<String>,
+    timeout_ms: Option<u64>,
+}
+
+async fn anywhere(
+    State(shared): State<Shared>,
+    Path(text): Path<String>,
+    query: Result<Query<Anywhere>, QueryRejection>,
+) -> Result<Response, Error> {
+    let Query(query) = query?;
+    if query.format.is_some_and(|format| format != "raw") {
+        let message = "format: only raw is offered".to_owned();
+        return Err(Error::new(ErrorCode::Usage, message));
+    }
+    let timeout = query
+        .timeout_ms
+        .map(|ms| Duration::from_millis(ms.min(MAX_TIMEOUT_MS)));
+    let bytes = shared
+        .backend
+        .block(cid(&text)?, Reach::Network { timeout })
+        .await?;
+    Ok(raw(&text, bytes))
+}
+
+async fn stat(
+    State(shared): State<Shared>,
+    Path(text): Path<String>,
+) -> Result<Json<BlockStat>, Error> {
+    Ok(Json(shared.backend.block_stat(cid(&text)?).await?))
+}
+
+async fn put(
+    State(shared): State<Shared>,
+    Path(text): Path<String>,
+    bytes: Bytes,
+) -> Result<(StatusCode, Json<Imported>), Error> {
+    let cid = cid(&text)?;
+    let block = mc_content::Block::new(cid, bytes)?;
+    let imported = shared
+        .backend
+        .import(stream::once(async { Ok(block.into_parts()) }).boxed());
+    Ok((StatusCode::CREATED, Json(imported.await?)))
+}
+
+async fn remove(
+    State(shared): State<Shared>,
+    Path(text): Path<String>,
+) -> Result<StatusCode, Error> {
+    shared.backend.remove_block(cid(&text)?).await?;
+    Ok(StatusCode::NO_CONTENT)
+}

@@ -1,0 +1,52 @@
+//! `/api/v1/content`
+
+use crate::{
+    api::{CidList, Imported},
+    backend::Error,
+    server::Shared,
+};
+use axum::{
+    Json, Router,
+    body::Body,
+    extract::{DefaultBodyLimit, State, rejection::JsonRejection},
+    routing::post,
+};
+use futures::{StreamExt, stream};
+use mc_content::car;
+use mc_types::ErrorCode;
+
+/// Most roots that are asked about at a time.
+const MAX_ROOTS: usize = 4096;
+
+pub(super) fn routes() -> Router<Shared> {
+    Router::new()
+        // Read block by block, so that its length does not matter.
+        .route(
+            "/api/v1/content",
+            post(import).layer(DefaultBodyLimit::disable()),
+        )
+        .route("/api/v1/content/missing", post(missing))
+}
+
+async fn import(State(shared): State<Shared>, body: Body) -> Result<Json<Imported>, Error> {
+    let reader = car::Reader::new(body.into_data_stream());
+    let blocks = stream::try_unfold(reader, |mut reader| async move {
+        let block = reader.next().await?;
+        Ok(block.map(|block| (block.into_parts(), reader)))
+    });
+    Ok(Json(shared.backend.import(blocks.boxed()).await?))
+}
+
+async fn missing(
+    State(shared): State<Shared>,
+    body: Result<Json<CidList>, JsonRejection>,
+) -> Result<Json<CidList>, Error> {
+    let Json(roots) = body?;
+    if roots.cids.len() > MAX_ROOTS {
+        let message = format!("cids: at most {MAX_ROOTS} are accepted");
+        return Err(Error::new(ErrorCode::Usage, message));
+    }
+    Ok(Json(CidList {
+        cids: shared.backend.missing(roots.cids).await?,
+    }))
+}

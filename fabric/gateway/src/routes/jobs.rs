@@ -1,0 +1,132 @@
+//! `/api/v1/jobs`
+
+use super::parsed;
+use crate::{
+    api::{JobList, JobView, SubmitRequest},
+    backend::{Error, LogStream},
+    server::Shared,
+};
+use axum::{
+    Json, Router,
+    body::Body,
+    extract::{
+        Path, Query, State,
+        rejection::{JsonRejection, QueryRejection},
+    },
+    http::{StatusCode, header},
+    response::{IntoResponse, Response},
+    routing::{get, post},
+};
+use futures::StreamExt;
+use mc_types::{JobId, JobState};
+use serde::Deserialize;
+use std::time::Duration;
+
+/// Longest wait of one request, in milliseconds; clients ask again.
+const MAX_WAIT_MS: u64 = 30_000;
+/// Most jobs of one list, and the usual number.
+const MAX_LIST: u32 = 10_000;
+const USUAL_LIST: u32 = 100;
+
+pub(super) fn routes() -> Router<Shared> {
+    Router::new()
+        .route("/api/v1/jobs", get(list).post(submit))
+        .route("/api/v1/jobs/{id}", get(show))
+        .route("/api/v1/jobs/{id}/cancel", post(cancel))
+        .route("/api/v1/jobs/{id}/logs", get(logs))
+}
+
+async fn submit(
+    State(shared): State<Shared>,
+    body: Result<Json<SubmitRequest>, JsonRejection>,
+) -> Result<(StatusCode, Json<JobView>), Error> {
+    let Json(request) = body?;
+    let job = shared.backend.submit(request.job).await?;
+    Ok((StatusCode::CREATED, Json(job)))
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ListQuery {
+    state: Option<JobState>,
+    limit: Option<u32>,
+}
+
+async fn list(
+    State(shared): State<Shared>,
+    query: Result<Query<ListQuery>, QueryRejection>,
+) -> Result<Json<JobList>, Error> {
+    let Query(query) = query?;
+    let limit = query.limit.unwrap_or(USUAL_LIST).min(MAX_LIST);
+    Ok(Json(JobList {
+        jobs: shared.backend.jobs(query.state, limit).await?,
+    }))
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ShowQuery {
+    seen: Option<JobState>,
+    wait_ms: Option<u64>,
+}
+
+async fn show(
+    State(shared): State<Shared>,
+    Path(id): Path<String>,
+    query: Result<Query<ShowQuery>, QueryRejection>,
+) -> Result<Json<JobView>, Error> {
+    let Query(query) = query?;
+    let id: JobId = parsed(&id)?;
+    let wait = query
+        .wait_ms
+        .map(|ms| Duration::from_millis(ms.min(MAX_WAIT_MS)));
+    tokio::select! {
+        job = shared.backend.job(id, query.seen, wait) => Ok(Json(job?)),
+        // A client that waits learns the last state rather than an error.
+        () = shared.stopping.cancelled() => Ok(Json(shared.backend.job(id, None, None).await?)),
+    }
+}
+
+async fn cancel(
+    State(shared): State<Shared>,
+    Path(id): Path<String>,
+) -> Result<Json<JobView>, Error> {
+    Ok(Json(shared.backend.cancel(parsed(&id)?).await?))
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Stream {
+    Stdout,
+    Stderr,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct LogsQuery {
+    stream: Stream,
+    #[serde(default)]
+    offset: u64,
+    #[serde(default)]
+    follow: bool,
+}
+
+async fn logs(
+    State(shared): State<Shared>,
+    Path(id): Path<String>,
+    query: Result<Query<LogsQuery>, QueryRejection>,
+) -> Result<Response, Error> {
+    let Query(query) = query?;
+    let stream = match query.stream {
+        Stream::Stdout => LogStream::Stdout,
+        Stream::Stderr => LogStream::Stderr,
+    };
+    let bytes = shared
+        .backend
+        .logs(parsed(&id)?, stream, query.offset, query.follow)
+        .await?;
+    let stopping = shared.stopping.clone();
+    let bytes = bytes.take_until(async move { stopping.cancelled().await });
+    let kind = [(header::CONTENT_TYPE, "application/octet-stream")];
+    Ok((kind, Body::from_stream(bytes)).into_response())
+}

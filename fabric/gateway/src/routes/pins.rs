@@ -1,0 +1,52 @@
+//! `/api/v1/pins` and `/api/v1/gc`
+
+use crate::{
+    api::{GcView, PinList, PinView},
+    backend::Error,
+    server::Shared,
+};
+use axum::{
+    Json, Router,
+    extract::{Path, State, rejection::JsonRejection},
+    http::StatusCode,
+    routing::{get, post, put},
+};
+use mc_types::ErrorCode;
+
+pub(super) fn routes() -> Router<Shared> {
+    Router::new()
+        .route("/api/v1/pins", get(list))
+        .route("/api/v1/pins/{name}", put(add).delete(remove))
+        .route("/api/v1/gc", post(collect))
+}
+
+async fn list(State(shared): State<Shared>) -> Result<Json<PinList>, Error> {
+    Ok(Json(PinList {
+        pins: shared.backend.pins().await?,
+    }))
+}
+
+async fn add(
+    State(shared): State<Shared>,
+    Path(name): Path<String>,
+    body: Result<Json<PinView>, JsonRejection>,
+) -> Result<Json<PinView>, Error> {
+    let Json(pin) = body?;
+    if pin.name != name {
+        let message = "name: differs from the one in the path".to_owned();
+        return Err(Error::new(ErrorCode::Usage, message));
+    }
+    Ok(Json(shared.backend.pin(name, pin.cid).await?))
+}
+
+async fn remove(
+    State(shared): State<Shared>,
+    Path(name): Path<String>,
+) -> Result<StatusCode, Error> {
+    shared.backend.unpin(name).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+async fn collect(State(shared): State<Shared>) -> Result<Json<GcView>, Error> {
+    Ok(Json(shared.backend.gc().await?))
+}

@@ -1,0 +1,115 @@
+//! Listening, serving, and stopping in order.
+
+use crate::{backend::Backend, error, guard, routes};
+use axum::{Router, extract::DefaultBodyLimit, middleware};
+use mc_types::ErrorCode;
+use std::{future::IntoFuture, net::SocketAddr, sync::Arc, time::Duration};
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+/// Largest JSON body, in bytes: a task with everything in it has at most 1 MiB.
+const MAX_JSON_BYTES: usize = 2 << 20;
+/// How long requests that are under way may take once the server is to stop.
+const GRACE: Duration = Duration::from_secs(2);
+
+/// Where to listen.
+#[derive(Debug, Clone, Copy)]
+pub struct Options {
+    /// The address. Others than loopback ones expose the API to everybody who can reach them.
+    pub listen: SocketAddr,
+}
+
+/// Why the server cannot run.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ServerError {
+    /// The address is taken or cannot be used.
+    #[error("cannot listen on {address}")]
+    Listen {
+        /// The address.
+        address: SocketAddr,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+}
+
+impl ServerError {
+    /// The stable code that users see.
+    #[must_use]
+    pub const fn code(&self) -> ErrorCode {
+        match self {
+            Self::Listen { .. } => ErrorCode::Listen,
+        }
+    }
+}
+
+/// What the routes share.
+#[derive(Clone)]
+pub(crate) struct Shared {
+    pub(crate) backend: Arc<dyn Backend>,
+    /// Cancelled when the server is to stop: long waits end at once.
+    pub(crate) stopping: CancellationToken,
+}
+
+/// An HTTP server that listens already. Requests with an `Origin`, or a `Host` that is a name, are
+/// refused, since they come from web pages.
+#[derive(Debug)]
+pub struct Server {
+    listener: TcpListener,
+    address: SocketAddr,
+}
+
+impl Server {
+    /// Takes the port.
+    ///
+    /// # Errors
+    ///
+    /// [`ServerError::Listen`].
+    pub async fn bind(options: Options) -> Result<Self, ServerError> {
+        let address = options.listen;
+        let listening = async {
+            let listener = TcpListener::bind(address).await?;
+            let address = listener.local_addr()?;
+            Ok(Self { listener, address })
+        };
+        listening
+            .await
+            .map_err(|source| ServerError::Listen { address, source })
+    }
+
+    /// Where it listens.
+    #[must_use]
+    pub const fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Serves until `stopping` is cancelled, and two seconds longer what is under way by then.
+    pub async fn serve(self, backend: Arc<dyn Backend>, stopping: CancellationToken) {
+        let shared = Shared {
+            backend,
+            stopping: stopping.clone(),
+        };
+        let router = Router::new()
+            .merge(routes::all())
+            .fallback(error::unknown_path)
+            .method_not_allowed_fallback(error::wrong_method)
+            .layer(DefaultBodyLimit::max(MAX_JSON_BYTES))
+            .layer(middleware::from_fn(guard::no_pages))
+            .with_state(shared);
+        let stop = stopping.clone();
+        let serving = axum::serve(self.listener, router)
+            .with_graceful_shutdown(async move { stop.cancelled().await })
+            .into_future();
+        let too_late = async {
+            stopping.cancelled().await;
+            tokio::time::sleep(GRACE).await;
+        };
+        tokio::select! {
+            served = serving => if let Err(error) = served {
+                tracing::error!(%error, "the HTTP server ended");
+            },
+            () = too_late => tracing::warn!("requests under way were cut off"),
+        }
+    }
+}
