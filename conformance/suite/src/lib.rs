@@ -1,1 +1,14 @@
-//! mc-conformance
+//! A harness that treats `mc-wasm` as a black box: it knows the path of a binary and its command
+//! line, nothing else, so another implementation can be put to the same tests.
+//!
+//! The binary is the one that `CONFORMANCE_BINARY` names, or the one of this workspace.
+
+mod binary;
+mod command;
+mod node;
+mod wait;
+
+pub use binary::binary;
+pub use command::{Finished, mc};
+pub use node::{Node, NodeOptions};
+pub use wait::{eventually, within};

@@ -9,20 +9,26 @@ mod finish;
 mod watchers;
 
 use crate::{content::Content, error::Error, peers::Peers};
-use actor::Input;
-use finish::Finishes;
+use actor::{Actor, Input};
+use mc_content::Block;
 use mc_ledger::Ledger;
 use mc_net::message::{Announcement, Response};
-use mc_scheduler::{Answer, Command, WorkerView};
-use mc_types::{Clock, Ending, FencingToken, JobId, JobRecord, JobSpec, JobState, NodeId, canonical};
+use mc_scheduler::{Answer, Command, WorkerOffer, WorkerView};
+use mc_types::{Clock, FencingToken, JobId, JobRecord, JobSpec, JobState, NodeId, canonical, cid};
 use std::{sync::Arc, time::Duration};
 use tokio::sync::{mpsc, oneshot};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use watchers::Watchers;
-
-pub use actor::Actor;
 
 /// Commands that may wait for the actor. A sender beyond that waits itself.
 const QUEUE_COMMANDS: usize = 1024;
+
+/// The name of the pin that keeps what a job needs, and then its result.
+fn pin(job: JobId) -> String {
+    format!("{PIN_PREFIX}{job}")
+}
+
+const PIN_PREFIX: &str = "job/";
 
 /// A cheap handle to this node's coordinator.
 #[derive(Debug, Clone)]
@@ -30,7 +36,288 @@ pub struct Coordinator {
     inputs: mpsc::Sender<Input>,
     ledger: Ledger,
     content: Content,
+    peers: Peers,
     watchers: Arc<Watchers>,
-    finishes: Arc<Finishes>,
+    finishes: Arc<finish::Finishes>,
     clock: Arc<dyn Clock>,
+}
+
+/// What a coordinator works with.
+#[derive(Debug, Clone)]
+pub struct Parts {
+    /// Where jobs are kept.
+    pub ledger: Ledger,
+    /// Where inputs and results are kept.
+    pub content: Content,
+    /// How workers are reached.
+    pub peers: Peers,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+}
+
+impl Coordinator {
+    /// Takes up the jobs of the ledger, and starts the actor; it runs until `stopping` is cancelled.
+    ///
+    /// # Errors
+    ///
+    /// The ledger's or the store's.
+    pub async fn start(
+        parts: Parts,
+        lease_ttl: Duration,
+        tasks: &TaskTracker,
+        stopping: CancellationToken,
+    ) -> Result<Self, Error> {
+        let (inputs, queue) = mpsc::channel(QUEUE_COMMANDS);
+        let coordinator = Self {
+            inputs,
+            ledger: parts.ledger,
+            content: parts.content,
+            peers: parts.peers,
+            watchers: Arc::default(),
+            finishes: Arc::default(),
+            clock: parts.clock,
+        };
+        coordinator.remove_orphaned_pins().await?;
+        let actor = Actor::restore(coordinator.clone(), lease_ttl, queue).await?;
+        tasks.spawn(actor.run(stopping));
+        Ok(coordinator)
+    }
+
+    /// A crash between pinning a job and recording it leaves a pin that nobody would remove.
+    async fn remove_orphaned_pins(&self) -> Result<(), Error> {
+        for (name, _) in self.content.store().pins().await? {
+            let job = name
+                .strip_prefix(PIN_PREFIX)
+                .and_then(|id| id.parse::<JobId>().ok());
+            if let Some(job) = job
+                && self.ledger.get(job).await?.is_none()
+            {
+                self.content.store().unpin(&name).await?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn ask(&self, command: Command) -> Result<Answer, Error> {
+        let (reply, answer) = oneshot::channel();
+        let input = Input::Step { command, reply };
+        self.inputs
+            .send(input)
+            .await
+            .map_err(|_| Error::ShuttingDown)?;
+        answer.await.map_err(|_| Error::ShuttingDown)?
+    }
+
+    /// Records a job durably, with everything that it needs in this node's store.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::InvalidJob`], [`Error::Overloaded`], or why the content or the ledger failed.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future leaves it open whether the job is recorded.
+    pub async fn submit(&self, spec: JobSpec) -> Result<JobRecord, Error> {
+        spec.validate()
+            .map_err(|e| Error::InvalidJob(e.to_string()))?;
+        let (task_cid, bytes) =
+            canonical::encode(&spec.task).map_err(|e| Error::InvalidJob(e.to_string()))?;
+        let now = self.clock.now();
+        let id = JobId::new(now, rand::random());
+        // The task links to component and inputs, so its pin keeps them too. Pinned first: what is
+        // found complete afterwards cannot be collected any more.
+        let task = Block::encode(cid::DAG_CBOR, bytes)?;
+        let name = pin(id);
+        let (stored, pinned) = tokio::join!(
+            self.content.put(vec![task]),
+            self.content.store().pin(&name, task_cid)
+        );
+        stored?;
+        pinned?;
+        let recorded = self.record(id, task_cid, spec).await;
+        if recorded.is_err() {
+            // The first error is the one that matters; an orphaned pin is removed at the next start.
+            let _ = self.content.store().unpin(&name).await;
+        }
+        recorded
+    }
+
+    async fn record(
+        &self,
+        id: JobId,
+        task_cid: mc_types::Cid,
+        spec: JobSpec,
+    ) -> Result<JobRecord, Error> {
+        for root in spec.task.roots() {
+            self.content.fetch(root, Vec::new(), None).await?;
+        }
+        let command = Command::Submit {
+            id,
+            task_cid,
+            spec: Arc::new(spec),
+        };
+        match self.ask(command).await? {
+            Answer::Submitted => self.job(id).await?.ok_or(Error::ShuttingDown),
+            _ => Err(Error::Overloaded),
+        }
+    }
+
+    /// A job as the ledger has it.
+    ///
+    /// # Errors
+    ///
+    /// The ledger's.
+    pub async fn job(&self, id: JobId) -> Result<Option<JobRecord>, Error> {
+        Ok(self.ledger.get(id).await?)
+    }
+
+    /// A job once its state differs from `seen`, it has ended, or `wait` has passed.
+    ///
+    /// # Errors
+    ///
+    /// The ledger's.
+    pub async fn wait(
+        &self,
+        id: JobId,
+        seen: Option<JobState>,
+        wait: Duration,
+    ) -> Result<Option<JobRecord>, Error> {
+        let deadline = tokio::time::Instant::now() + wait;
+        let bell = self.watchers.bell(id);
+        loop {
+            let rung = bell.notified();
+            tokio::pin!(rung);
+            rung.as_mut().enable();
+            let job = self.job(id).await?;
+            let changed = |job: &JobRecord| job.state.is_terminal() || Some(job.state) != seen;
+            if job.as_ref().is_none_or(changed) {
+                return Ok(job);
+            }
+            if tokio::time::timeout_at(deadline, rung).await.is_err() {
+                return Ok(job);
+            }
+        }
+    }
+
+    /// Calls a job off. One that has ended stays as it is.
+    ///
+    /// # Errors
+    ///
+    /// The ledger's.
+    pub async fn cancel(&self, id: JobId) -> Result<Option<JobRecord>, Error> {
+        self.ask(Command::Cancel { job: id }).await?;
+        self.job(id).await
+    }
+
+    /// The workers that lend slots to this node.
+    pub async fn workers(&self) -> Vec<WorkerView> {
+        let (reply, workers) = oneshot::channel();
+        if self.inputs.send(Input::Workers { reply }).await.is_err() {
+            return Vec::new();
+        }
+        workers.await.unwrap_or_default()
+    }
+
+    /// How workers are reached.
+    #[must_use]
+    pub const fn peers(&self) -> &Peers {
+        &self.peers
+    }
+
+    /// The ledger, for reading.
+    #[must_use]
+    pub const fn ledger(&self) -> &Ledger {
+        &self.ledger
+    }
+
+    /// A worker says what it lends.
+    pub async fn announce(&self, worker: NodeId, announcement: Announcement) -> Response {
+        let offer = WorkerOffer {
+            slots_total: announcement.slots_total,
+            slots_free: announcement.slots_free.min(announcement.slots_total),
+            cpus: announcement.cpus,
+            memory_bytes: announcement.memory_bytes,
+            labels: announcement.labels,
+        };
+        self.respond(Command::Announce { worker, offer }).await
+    }
+
+    /// The connection to a node is gone.
+    pub async fn gone(&self, worker: NodeId) {
+        // While shutting down it does not matter who is there.
+        let _ = self.ask(Command::WorkerGone { worker }).await;
+    }
+
+    /// A worker renews its lease.
+    pub async fn heartbeat(
+        &self,
+        worker: NodeId,
+        job: JobId,
+        token: FencingToken,
+        running: bool,
+    ) -> Response {
+        match self
+            .ask(Command::Heartbeat {
+                worker,
+                job,
+                token,
+                running,
+            })
+            .await
+        {
+            Ok(Answer::NotOpen) => self.ended(job, token).await,
+            answer => respond(answer),
+        }
+    }
+
+    /// A worker gives a lease back.
+    pub async fn release(
+        &self,
+        worker: NodeId,
+        job: JobId,
+        token: FencingToken,
+        reason: String,
+    ) -> Response {
+        self.respond(Command::Release {
+            worker,
+            job,
+            token,
+            reason,
+        })
+        .await
+    }
+
+    async fn respond(&self, command: Command) -> Response {
+        respond(self.ask(command).await)
+    }
+
+    /// What to tell the worker of a job that is not open: the ledger remembers all of them.
+    async fn ended(&self, job: JobId, token: FencingToken) -> Response {
+        match self.ledger.get(job).await {
+            Ok(Some(record)) if record.last_token == token => match record.state {
+                JobState::Cancelled => Response::Cancelled,
+                state if state.is_terminal() => Response::Recorded,
+                _ => Response::Stale,
+            },
+            Ok(_) => Response::Stale,
+            Err(error) => Response::Error {
+                message: error.to_string(),
+            },
+        }
+    }
+}
+
+fn respond(answer: Result<Answer, Error>) -> Response {
+    match answer {
+        Ok(Answer::Renewed { ttl }) => Response::Renewed {
+            ttl_ms: u64::try_from(ttl.as_millis()).unwrap_or(u64::MAX),
+        },
+        Ok(Answer::Stale | Answer::NotOpen) => Response::Stale,
+        Ok(Answer::Cancelled) => Response::Cancelled,
+        Ok(Answer::Recorded) => Response::Recorded,
+        Ok(_) => Response::Ok,
+        Err(error) => Response::Error {
+            message: error.to_string(),
+        },
+    }
 }

@@ -63,10 +63,19 @@ impl DataDir {
     pub fn open(root: &Path) -> Result<Self, Error> {
         create_private_dir(root)?;
         let lock = DirLock::acquire(root).map_err(|source| match source {
-            LockError::Held { pid, .. } => Error::DataDirLocked { path: root.to_owned(), pid },
-            source => Error::Lock { path: root.to_owned(), source },
+            LockError::Held { pid, .. } => Error::DataDirLocked {
+                path: root.to_owned(),
+                pid,
+            },
+            source => Error::Lock {
+                path: root.to_owned(),
+                source,
+            },
         })?;
-        let dir = Self { root: root.to_owned(), _lock: lock };
+        let dir = Self {
+            root: root.to_owned(),
+            _lock: lock,
+        };
         dir.remove_node_file();
         remove_dir_if_present(&dir.scratch())?;
         create_private_dir(&dir.scratch())?;
@@ -112,7 +121,8 @@ impl DataDir {
             options.open(&temporary)?.write_all(&text)?;
             fs::rename(&temporary, &path)
         };
-        text.and_then(write).map_err(|source| Error::Io { path, source })
+        text.and_then(write)
+            .map_err(|source| Error::Io { path, source })
     }
 
     /// Takes the file away again: the API no longer answers.
@@ -132,7 +142,11 @@ impl Scratch {
     /// # Errors
     ///
     /// [`Error::Io`] when it cannot be created.
-    pub fn create(scratch: &Path, job: JobId, token: impl std::fmt::Display) -> Result<Self, Error> {
+    pub fn create(
+        scratch: &Path,
+        job: JobId,
+        token: impl std::fmt::Display,
+    ) -> Result<Self, Error> {
         let path = scratch.join(format!("{job}-{token}"));
         remove_dir_if_present(&path)?;
         create_private_dir(&path)?;
@@ -163,14 +177,18 @@ pub fn create_private_dir(path: &Path) -> Result<(), Error> {
         .recursive(true)
         .mode(0o700)
         .create(path)
-        .map_err(|source| Error::Io { path: path.to_owned(), source })
+        .map_err(|source| Error::Io {
+            path: path.to_owned(),
+            source,
+        })
 }
 
 fn remove_dir_if_present(path: &Path) -> Result<(), Error> {
     match fs::remove_dir_all(path) {
-        Err(source) if source.kind() != std::io::ErrorKind::NotFound => {
-            Err(Error::Io { path: path.to_owned(), source })
-        }
+        Err(source) if source.kind() != std::io::ErrorKind::NotFound => Err(Error::Io {
+            path: path.to_owned(),
+            source,
+        }),
         _ => Ok(()),
     }
 }

@@ -1,9 +1,9 @@
 //! What can keep a node from starting or from doing what it was asked.
 
-use mc_types::{Cid, ErrorCode};
+use mc_types::ErrorCode;
 use std::path::PathBuf;
 
-/// Why a node cannot start, or cannot carry on.
+/// Why a node cannot start, or cannot do what it was asked.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
@@ -16,47 +16,104 @@ pub enum Error {
         pid: Option<u32>,
     },
     /// The lock of the data directory could not be asked for.
-    #[error("cannot lock the data directory {path}")]
+    #[error("cannot lock the data directory {path}: {source}")]
     Lock {
         /// The directory.
         path: PathBuf,
         /// Why.
-        #[source]
         source: mc_system::lock::LockError,
     },
     /// A file or directory could not be read or written.
-    #[error("cannot use {path}")]
+    #[error("cannot use {path}: {source}")]
     Io {
         /// The path.
         path: PathBuf,
         /// Why.
-        #[source]
         source: std::io::Error,
     },
     /// The block store.
-    #[error("the block store failed")]
+    #[error(transparent)]
     Content(#[from] mc_content::Error),
     /// The ledger.
-    #[error("the ledger failed")]
+    #[error(transparent)]
     Ledger(#[from] mc_ledger::Error),
+    /// A write to the ledger failed, and with it everything in the same transaction.
+    #[error("the ledger could not be written: {reason}")]
+    LedgerWrite {
+        /// The code of the cause.
+        code: ErrorCode,
+        /// The cause.
+        reason: String,
+    },
     /// The network.
-    #[error("the network failed")]
+    #[error(transparent)]
     Net(#[from] mc_net::Error),
     /// The engine.
-    #[error("the engine failed")]
+    #[error(transparent)]
     Engine(#[from] mc_engine::Error),
     /// The HTTP API.
-    #[error("the HTTP API failed")]
+    #[error(transparent)]
     Gateway(#[from] mc_gateway::ServerError),
-    /// Content that no reachable peer has.
-    #[error("{cid} was not found: {asked} peers were asked")]
-    ContentNotFound {
-        /// The block that is missing.
-        cid: Cid,
-        /// How many peers were asked.
-        asked: usize,
-    },
+    /// A job that cannot be accepted as described.
+    #[error("{0}")]
+    InvalidJob(String),
+    /// There are too many open jobs.
+    #[error("this node has too many open jobs")]
+    Overloaded,
+    /// A worker reported what cannot be.
+    #[error("{0}")]
+    FalseResult(String),
     /// The node is going down.
     #[error("the node is shutting down")]
     ShuttingDown,
+}
+
+fn by_process(pid: Option<u32>) -> String {
+    pid.map(|pid| format!(" by process {pid}"))
+        .unwrap_or_default()
+}
+
+impl Error {
+    /// The stable code that users see.
+    #[must_use]
+    pub fn code(&self) -> ErrorCode {
+        match self {
+            Self::DataDirLocked { .. } => ErrorCode::DataDirLocked,
+            Self::Lock { .. } => ErrorCode::Storage,
+            Self::Io { source, .. } if source.kind() == std::io::ErrorKind::StorageFull => {
+                ErrorCode::Storage
+            }
+            Self::Io { .. } => ErrorCode::Path,
+            Self::Content(error) => error.code(),
+            Self::Ledger(error) => error.code(),
+            Self::LedgerWrite { code, .. } => *code,
+            Self::Net(error) => error.code(),
+            Self::Engine(error) => error.code(),
+            Self::Gateway(error) => error.code(),
+            Self::InvalidJob(_) => ErrorCode::InvalidTask,
+            Self::Overloaded => ErrorCode::Overloaded,
+            Self::FalseResult(_) | Self::ShuttingDown => ErrorCode::Infrastructure,
+        }
+    }
+
+    /// What to do about it.
+    #[must_use]
+    pub fn hint(&self) -> Option<String> {
+        let hint = match self {
+            Self::DataDirLocked { .. } => {
+                "stop that node, or give this one another directory with --data-dir"
+            }
+            Self::Net(mc_net::Error::Listen { .. }) => {
+                "choose another address with --listen, or port 0 for a free one"
+            }
+            Self::Gateway(_) => "choose another address with --api, or port 0 for a free one",
+            Self::Content(mc_content::Error::DiskFull) => "free some space, or run: mc-wasm gc",
+            Self::Content(mc_content::Error::NotFound { .. }) => {
+                "check the CID, and that a node which has it is connected: mc-wasm nodes"
+            }
+            Self::Overloaded => "wait until some jobs have ended: mc-wasm ps",
+            _ => return None,
+        };
+        Some(hint.to_owned())
+    }
 }

@@ -1,2 +1,27 @@
-//! The node.
+//! A node: everything put together.
+//!
+//! [`Node::start`] opens the data directory, joins the network, and serves the HTTP API. A node has
+//! two roles at once. Its *coordinator* grants leases from its ledger; its *worker* runs what
+//! coordinators offer, its own among them. Both talk through [`peers::Peers`], which carries requests
+//! to other nodes over the network and to this node's own roles directly.
+//!
+//! # Invariants
+//!
+//! * One process uses a data directory at a time.
+//! * Shutdown goes from the outside in: no new requests, attempts finished or their leases given
+//!   back, then ledger, network and store.
+
+mod backend;
 pub mod config;
+mod content;
+mod coordinator;
+mod data_dir;
+mod error;
+mod node;
+mod peers;
+mod worker;
+
+pub use config::Config;
+pub use data_dir::NodeFile;
+pub use error::Error;
+pub use node::{Mode, Node};

@@ -1,8 +1,8 @@
 //! Saying something about work to a node, which may be this one.
 
 use crate::{coordinator::Coordinator, worker::Worker};
+use mc_net::message::{Announcement, Request, Response};
 use mc_net::{Client, RequestError};
-use mc_net::message::{Request, Response};
 use mc_types::NodeId;
 use std::sync::{Arc, OnceLock};
 
@@ -28,7 +28,11 @@ impl Peers {
     /// Carries requests over `net`. Until [`Self::set_roles`], this node itself answers with an error.
     #[must_use]
     pub fn new(net: Client) -> Self {
-        Self { local: net.local_id().clone(), net, roles: Arc::default() }
+        Self {
+            local: net.local_id().clone(),
+            net,
+            roles: Arc::default(),
+        }
     }
 
     /// Completes the circle: the roles need to send, and are sent to. Later calls change nothing.
@@ -60,16 +64,41 @@ impl Peers {
         }
     }
 
+    /// Tells a node what this one lends. If it is not heard, it is said again soon.
+    pub fn announce(&self, node: &NodeId, announcement: Announcement) {
+        let (peers, node) = (self.clone(), node.clone());
+        tokio::spawn(async move {
+            if let Err(error) = peers.request(&node, Request::Announce(announcement)).await {
+                tracing::debug!(%error, "announcement not heard");
+            }
+        });
+    }
+
+    /// The connection to a node is gone.
+    pub async fn gone(&self, node: &NodeId) {
+        if let Some(roles) = self.roles.get() {
+            roles.coordinator.gone(node.clone()).await;
+        }
+    }
+
     /// Answers a request that came from `from`.
     pub async fn answer(&self, from: NodeId, request: Request) -> Response {
-        let Some(Roles { coordinator, worker }) = self.roles.get() else {
-            return Response::Error { message: "the node is starting".to_owned() };
+        let Some(Roles {
+            coordinator,
+            worker,
+        }) = self.roles.get()
+        else {
+            return Response::Error {
+                message: "the node is starting".to_owned(),
+            };
         };
         match request {
             Request::Announce(announcement) => coordinator.announce(from, announcement).await,
-            Request::Heartbeat { job, token, running } => {
-                coordinator.heartbeat(from, job, token, running).await
-            }
+            Request::Heartbeat {
+                job,
+                token,
+                running,
+            } => coordinator.heartbeat(from, job, token, running).await,
             Request::Finish { job, token, ending } => {
                 coordinator.finish(from, job, token, ending).await
             }
@@ -78,7 +107,11 @@ impl Peers {
             }
             Request::Offer { lease, job } => worker.offer(from, lease, *job),
             Request::Cancel { job, token } => worker.cancel(&from, job, token),
-            Request::Log { job, stream, offset } => worker.log(&from, job, stream, offset).await,
+            Request::Log {
+                job,
+                stream,
+                offset,
+            } => worker.log(&from, job, stream, offset).await,
         }
     }
 }

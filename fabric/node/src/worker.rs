@@ -71,14 +71,23 @@ impl Worker {
             attempts: TaskTracker::new(),
             closing: CancellationToken::new(),
         };
-        Self { inner: Arc::new(inner) }
+        Self {
+            inner: Arc::new(inner),
+        }
     }
 
     /// What this worker lends at the moment.
     #[must_use]
     pub fn announcement(&self) -> Announcement {
-        let slots_free = if self.inner.closing.is_cancelled() { 0 } else { *self.inner.free.borrow() };
-        Announcement { slots_free, ..self.inner.options.announcement.clone() }
+        let slots_free = if self.inner.closing.is_cancelled() {
+            0
+        } else {
+            *self.inner.free.borrow()
+        };
+        Announcement {
+            slots_free,
+            ..self.inner.options.announcement.clone()
+        }
     }
 
     /// Changes whenever the number of free slots does.
@@ -91,9 +100,13 @@ impl Worker {
     /// knows it, or until it lost its lease.
     #[must_use]
     pub fn offer(&self, coordinator: NodeId, lease: Lease, spec: JobSpec) -> Response {
-        let refuse = |reason: &str| Response::Refused { reason: reason.to_owned() };
+        let refuse = |reason: &str| Response::Refused {
+            reason: reason.to_owned(),
+        };
         if let Err(error) = spec.validate() {
-            return Response::Refused { reason: error.to_string() };
+            return Response::Refused {
+                reason: error.to_string(),
+            };
         }
         let cancel = self.inner.closing.child_token();
         if cancel.is_cancelled() {
@@ -102,7 +115,10 @@ impl Worker {
         let logs = LogFiles::new(&self.inner.options.scratch, &lease);
         {
             let mut running = self.inner.running();
-            if running.get(&lease.job).is_some_and(|r| r.token == lease.token) {
+            if running
+                .get(&lease.job)
+                .is_some_and(|r| r.token == lease.token)
+            {
                 // The answer to the first offer was lost.
                 return Response::Accepted;
             }
@@ -121,8 +137,16 @@ impl Worker {
             running.insert(lease.job, entry);
             self.inner.publish_free(&running);
         }
-        let attempt = Attempt { coordinator, lease, spec, cancel, logs };
-        self.inner.attempts.spawn(attempt.run(Arc::clone(&self.inner)));
+        let attempt = Attempt {
+            coordinator,
+            lease,
+            spec,
+            cancel,
+            logs,
+        };
+        self.inner
+            .attempts
+            .spawn(attempt.run(Arc::clone(&self.inner)));
         Response::Accepted
     }
 
@@ -148,11 +172,17 @@ impl Worker {
     ) -> Response {
         let logs = match self.inner.running().get(&job) {
             Some(running) if running.coordinator == *coordinator => running.logs.clone(),
-            _ => return Response::Error { message: "no such attempt runs here".to_owned() },
+            _ => {
+                return Response::Error {
+                    message: "no such attempt runs here".to_owned(),
+                };
+            }
         };
         match logs.read(stream, offset).await {
             Ok(bytes) => Response::Log { bytes },
-            Err(error) => Response::Error { message: error.to_string() },
+            Err(error) => Response::Error {
+                message: error.to_string(),
+            },
         }
     }
 
@@ -179,7 +209,8 @@ impl Inner {
 
     fn publish_free(&self, running: &HashMap<JobId, Running>) {
         let busy = u32::try_from(running.len()).unwrap_or(u32::MAX);
-        self.free.send_replace(self.options.announcement.slots_total.saturating_sub(busy));
+        self.free
+            .send_replace(self.options.announcement.slots_total.saturating_sub(busy));
     }
 
     /// Forgets an attempt that ended.

@@ -59,7 +59,10 @@ mod tests {
         let mut third = std::pin::pin!(third.notified());
         watchers.ring(job);
         tokio::join!(first, second);
-        assert!(futures::poll!(third.as_mut()).is_pending(), "another job's bell rang");
+        assert!(
+            futures::poll!(third.as_mut()).is_pending(),
+            "another job's bell rang"
+        );
     }
 
     #[test]
@@ -68,6 +71,10 @@ mod tests {
         for n in 0..10_000 {
             watchers.bell(JobId::new(Timestamp::from_millis(1), n));
         }
-        assert!(watchers.bells().len() < 10, "{} bells", watchers.bells().len());
+        assert!(
+            watchers.bells().len() < 10,
+            "{} bells",
+            watchers.bells().len()
+        );
     }
 }

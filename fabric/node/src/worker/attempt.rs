@@ -83,7 +83,11 @@ impl Attempt {
             };
             let _ = tokio::time::timeout(pause, started).await;
             let (job, token, running) = (self.lease.job, self.lease.token, *is_running.borrow());
-            let request = Request::Heartbeat { job, token, running };
+            let request = Request::Heartbeat {
+                job,
+                token,
+                running,
+            };
             match inner.peers.request(&self.coordinator, request).await {
                 Ok(Response::Stale) => return Lost::Stale,
                 Ok(Response::Cancelled) => return Lost::Cancelled,
@@ -99,7 +103,11 @@ impl Attempt {
         let attempts = async {
             loop {
                 let (job, token) = (self.lease.job, self.lease.token);
-                let request = Request::Finish { job, token, ending: ending.clone() };
+                let request = Request::Finish {
+                    job,
+                    token,
+                    ending: ending.clone(),
+                };
                 match inner.peers.request(&self.coordinator, request).await {
                     Ok(Response::Recorded) => return,
                     Ok(Response::Stale | Response::Cancelled) => {
@@ -117,7 +125,10 @@ impl Attempt {
                 pause = (pause * 2).min(FINISH_RETRY_MAX);
             }
         };
-        if tokio::time::timeout(FINISH_GIVE_UP, attempts).await.is_err() {
+        if tokio::time::timeout(FINISH_GIVE_UP, attempts)
+            .await
+            .is_err()
+        {
             warn!("finish given up: the coordinator did not answer for a day");
         }
     }

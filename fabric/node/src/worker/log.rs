@@ -20,7 +20,10 @@ impl LogFiles {
     /// The files of the attempt that `lease` grants, inside its scratch directory.
     pub(super) fn new(scratch: &Path, lease: &Lease) -> Self {
         let dir = scratch.join(format!("{}-{}", lease.job, lease.token));
-        Self { stdout: dir.join("stdout"), stderr: dir.join("stderr") }
+        Self {
+            stdout: dir.join("stdout"),
+            stderr: dir.join("stderr"),
+        }
     }
 
     /// At most [`MAX_READ_BYTES`] from `offset` on; none when nothing is there yet.

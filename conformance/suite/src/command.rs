@@ -1,0 +1,113 @@
+//! Running one command to its end.
+
+use crate::{binary, wait::within};
+use std::{
+    ffi::OsStr,
+    io::Read,
+    process::{Child, Command, Stdio},
+    thread,
+    time::Duration,
+};
+
+/// Longest time of one command, however slow the machine.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+/// A command that ended.
+#[derive(Debug)]
+pub struct Finished {
+    /// Its exit code; `None` when a signal ended it.
+    pub code: Option<i32>,
+    /// What it wrote to standard output.
+    pub stdout: Vec<u8>,
+    /// What it wrote to standard error.
+    pub stderr: String,
+}
+
+/// Runs `mc-wasm` with `args` and no configuration but theirs.
+///
+/// # Panics
+///
+/// When it does not end within two minutes.
+pub fn mc<S: AsRef<OsStr>>(args: impl IntoIterator<Item = S>) -> Finished {
+    finish(command(args))
+}
+
+/// `mc-wasm` with `args`, not started yet. Nothing of the caller's configuration reaches it.
+pub(crate) fn command<S: AsRef<OsStr>>(args: impl IntoIterator<Item = S>) -> Command {
+    let mut command = Command::new(binary());
+    command.args(args).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    for (name, _) in std::env::vars_os() {
+        if name.to_string_lossy().starts_with("MC_") {
+            command.env_remove(name);
+        }
+    }
+    command
+}
+
+#[expect(clippy::expect_used, clippy::panic, reason = "a failed expectation is how a test fails")]
+fn finish(mut command: Command) -> Finished {
+    let mut child = command.spawn().expect("the binary can be started");
+    let stdout = drain(child.stdout.take());
+    let stderr = drain(child.stderr.take());
+    let status = within(PATIENCE, || child.try_wait().expect("a child can be waited for"));
+    let Some(status) = status else {
+        end(&mut child);
+        panic!("still running after {PATIENCE:?}: {command:?}");
+    };
+    Finished {
+        code: status.code(),
+        stdout: stdout.join().expect("the reader ends"),
+        stderr: String::from_utf8_lossy(&stderr.join().expect("the reader ends")).into_owned(),
+    }
+}
+
+/// Reads a pipe on a thread of its own, so that a talkative child cannot block on a full one.
+pub(crate) fn drain<R: Read + Send + 'static>(pipe: Option<R>) -> thread::JoinHandle<Vec<u8>> {
+    thread::spawn(move || {
+        let mut bytes = Vec::new();
+        if let Some(mut pipe) = pipe {
+            // A pipe that breaks ends the text; what was read until then still counts.
+            let _ = pipe.read_to_end(&mut bytes);
+        }
+        bytes
+    })
+}
+
+pub(crate) fn end(child: &mut Child) {
+    // It may have ended by itself.
+    let _ = child.kill();
+    let _ = child.wait();
+}
+
+impl Finished {
+    /// Standard output as text.
+    #[must_use]
+    pub fn text(&self) -> String {
+        String::from_utf8_lossy(&self.stdout).into_owned()
+    }
+
+    /// Standard output as JSON.
+    ///
+    /// # Panics
+    ///
+    /// When it is not JSON, with both streams.
+    #[expect(clippy::panic, reason = "a failed expectation is how a test fails")]
+    #[must_use]
+    pub fn json(&self) -> serde_json::Value {
+        serde_json::from_slice(&self.stdout).unwrap_or_else(|e| panic!("not JSON ({e}): {self:#?}"))
+    }
+
+    /// This, if it exited with `code`.
+    ///
+    /// # Panics
+    ///
+    /// When it did not, with both streams.
+    #[expect(clippy::panic, reason = "a failed expectation is how a test fails")]
+    #[must_use]
+    pub fn expect_code(self, code: i32) -> Self {
+        if self.code == Some(code) {
+            return self;
+        }
+        panic!("exit code {:?}, not {code}\n{}\n{}", self.code, self.text(), self.stderr);
+    }
+}

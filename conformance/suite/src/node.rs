@@ -1,0 +1,164 @@
+//! A node in a process of its own.
+
+use crate::{
+    command::{command, drain, end},
+    mc, within,
+};
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::Value;
+use std::{
+    io::{BufRead, BufReader},
+    path::{Path, PathBuf},
+    process::Child,
+    sync::mpsc,
+    thread,
+    time::Duration,
+};
+
+/// How long a node may take to start or to stop, however slow the machine.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// How a node is to be started. Ports are free ones, mDNS is off: tests must not meet each other.
+#[derive(Debug, Clone, Default)]
+pub struct NodeOptions {
+    /// Its data directory; a new one when absent.
+    pub data_dir: Option<PathBuf>,
+    /// Addresses of other nodes.
+    pub bootstrap: Vec<String>,
+    /// Any other flags.
+    pub flags: Vec<String>,
+}
+
+/// A running node; killed when dropped.
+#[derive(Debug)]
+pub struct Node {
+    /// The URL of its API.
+    pub api: String,
+    /// Its PeerId.
+    pub id: String,
+    /// Its addresses on the loopback interface.
+    pub addresses: Vec<String>,
+    data_dir: PathBuf,
+    child: Child,
+    _owned: Option<tempfile::TempDir>,
+}
+
+impl NodeOptions {
+    /// A node that knows nobody.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// That connects to `node` at start.
+    #[must_use]
+    pub fn bootstrap(mut self, node: &Node) -> Self {
+        self.bootstrap.extend(node.addresses.iter().take(1).cloned());
+        self
+    }
+
+    /// On a directory that outlives it.
+    #[must_use]
+    pub fn data_dir(mut self, dir: &Path) -> Self {
+        self.data_dir = Some(dir.to_owned());
+        self
+    }
+
+    /// With further flags.
+    #[must_use]
+    pub fn flags<S: Into<String>>(mut self, flags: impl IntoIterator<Item = S>) -> Self {
+        self.flags.extend(flags.into_iter().map(Into::into));
+        self
+    }
+
+    /// Starts it, and returns once it answers.
+    ///
+    /// # Panics
+    ///
+    /// When it does not start.
+    #[must_use]
+    #[expect(clippy::expect_used, clippy::panic, reason = "a failed expectation fails the test")]
+    pub fn start(self) -> Node {
+        let owned = self.data_dir.is_none().then(|| tempfile::tempdir().expect("a directory"));
+        let data_dir = self.data_dir.clone().or_else(|| Some(owned.as_ref()?.path().to_owned()));
+        let data_dir = data_dir.expect("one of the two is there");
+        let mut args: Vec<String> = vec!["--format".into(), "json".into(), "node".into()];
+        args.extend(["--data-dir".into(), data_dir.display().to_string()]);
+        args.extend(["--api", "127.0.0.1:0", "--no-mdns"].map(String::from));
+        args.extend(["--listen", "/ip4/127.0.0.1/tcp/0"].map(String::from));
+        args.extend(self.bootstrap.iter().flat_map(|a| ["--bootstrap".to_owned(), a.clone()]));
+        args.extend(self.flags);
+        let mut child = command(&args).spawn().expect("the binary can be started");
+        let stderr = drain(child.stderr.take());
+        let stdout = child.stdout.take().expect("it was piped");
+        let (line, first_line) = mpsc::channel();
+        thread::spawn(move || {
+            let mut lines = BufReader::new(stdout).lines();
+            let _ = line.send(lines.next());
+            // The rest is read too, so that the node never blocks on a full pipe.
+            lines.for_each(drop);
+        });
+        let first = first_line.recv_timeout(PATIENCE);
+        let Ok(Some(Ok(first))) = first else {
+            end(&mut child);
+            let stderr = stderr.join().unwrap_or_default();
+            panic!("no node from {args:?}:\n{}", String::from_utf8_lossy(&stderr));
+        };
+        let ready: Value = serde_json::from_str(&first).expect("the first line is JSON");
+        let text = |value: Option<&Value>| value.and_then(Value::as_str).map(str::to_owned);
+        let addresses = ready.get("addresses").and_then(Value::as_array).cloned();
+        Node {
+            api: text(ready.get("api")).expect("an API"),
+            id: text(ready.get("id")).expect("an id"),
+            addresses: addresses.iter().flatten().filter_map(|a| text(Some(a))).collect(),
+            data_dir,
+            child,
+            _owned: owned,
+        }
+    }
+}
+
+impl Node {
+    /// Runs a command against this node.
+    pub fn mc<'a>(&self, args: impl IntoIterator<Item = &'a str>) -> crate::Finished {
+        let node = ["--node", self.api.as_str()];
+        mc(node.into_iter().chain(args))
+    }
+
+    /// Its data directory.
+    #[must_use]
+    pub fn data_dir(&self) -> &Path {
+        &self.data_dir
+    }
+
+    /// Ends it without warning, as a power cut would.
+    pub fn kill(mut self) {
+        end(&mut self.child);
+    }
+
+    /// Asks it to stop, and gives its exit code.
+    ///
+    /// # Panics
+    ///
+    /// When it does not stop within a minute.
+    #[must_use]
+    #[expect(clippy::expect_used, reason = "a failed expectation is how a test fails")]
+    pub fn stop(mut self) -> Option<i32> {
+        let pid = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw).expect("a pid");
+        kill_process(pid, Signal::TERM).expect("it can be signalled");
+        let status = within(PATIENCE, || self.child.try_wait().expect("a child can be waited for"));
+        status.expect("it stops").code()
+    }
+
+    /// Whether the process is still there.
+    #[must_use]
+    pub fn is_running(&mut self) -> bool {
+        matches!(self.child.try_wait(), Ok(None))
+    }
+}
+
+impl Drop for Node {
+    fn drop(&mut self) {
+        end(&mut self.child);
+    }
+}

@@ -1,0 +1,173 @@
+//! What cannot be accepted is refused with a code and a sentence, and breaks nothing.
+
+use mc_artifacts::guest;
+use mc_conformance::{Finished, NodeOptions, mc};
+use std::path::Path;
+
+/// Checks the exit code, the error code and that the message names what matters.
+#[track_caller]
+fn refused(done: &Finished, code: i32, error: &str, names: &[&str]) {
+    assert_eq!(done.code, Some(code), "{done:#?}");
+    assert!(done.stderr.contains(error), "{error} in {done:#?}");
+    for name in names {
+        assert!(done.stderr.contains(name), "{name} in {done:#?}");
+    }
+    assert!(!done.stderr.contains("panicked"), "{done:#?}");
+}
+
+#[test]
+fn files_that_are_no_components_are_refused_by_kind() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = |name: &str, bytes: &[u8]| {
+        let path = dir.path().join(name);
+        std::fs::write(&path, bytes).unwrap();
+        path.display().to_string()
+    };
+    let script = path("script.wasm", b"#!/bin/sh\necho no\n");
+    let core = path("core.wasm", b"\0asm\x01\0\0\0");
+    let broken = path("broken.wasm", b"\0asm\x0d\0\x01\0\xff\xff\xff");
+    let empty = path("empty.wasm", b"");
+    for command in ["run", "submit"] {
+        let data = dir.path().join("data").display().to_string();
+        let go = |file: &str| mc(["--data-dir", &data, command, file]);
+        refused(&go(&script), 65, "MC0003", &["script.wasm"]);
+        refused(&go(&core), 65, "MC0004", &["core.wasm"]);
+        refused(&go(&broken), 65, "MC0006", &["broken.wasm"]);
+        refused(&go(&empty), 65, "MC0003", &["empty.wasm"]);
+        refused(&go("/nonexistent/x.wasm"), 66, "MC0002", &["/nonexistent/x.wasm"]);
+    }
+}
+
+#[test]
+fn imports_that_are_not_offered_are_named() {
+    let component = guest("imports_keyvalue").display().to_string();
+    refused(&mc(["run", &component]), 65, "MC0005", &["wasi:keyvalue/store"]);
+    let node = NodeOptions::new().start();
+    let done = node.mc(["submit", &component]);
+    refused(&done, 65, "MC0005", &["wasi:keyvalue/store"]);
+}
+
+#[test]
+fn an_input_that_does_not_exist_is_named() {
+    let node = NodeOptions::new().start();
+    let component = guest("exit_zero").display().to_string();
+    let done = node.mc(["submit", "--input", "text=/nonexistent/input", &component]);
+    refused(&done, 66, "MC0002", &["/nonexistent/input"]);
+    let done = node.mc(["submit", "--input", "no-equals-sign", &component]);
+    refused(&done, 2, "MC0001", &["no-equals-sign"]);
+    let done = node.mc(["submit", "--input", "../up=README.md", &component]);
+    assert_ne!(done.code, Some(0), "{done:#?}");
+}
+
+#[test]
+fn two_nodes_cannot_share_a_data_directory() {
+    let node = NodeOptions::new().start();
+    let dir = node.data_dir().display().to_string();
+    let args = ["node", "--data-dir", &dir, "--api", "127.0.0.1:0", "--no-mdns"];
+    refused(&mc(args), 70, "MC0009", &[&dir]);
+    assert_eq!(node.stop(), Some(0));
+}
+
+#[test]
+fn ports_in_use_are_named() {
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = taken.local_addr().unwrap().port().to_string();
+    let dir = tempfile::tempdir().unwrap();
+    let dir = dir.path().display().to_string();
+    let api = format!("127.0.0.1:{port}");
+    let done = mc(["node", "--data-dir", &dir, "--api", &api, "--no-mdns"]);
+    refused(&done, 70, "MC0010", &[&port]);
+    let listen = format!("/ip4/127.0.0.1/tcp/{port}");
+    let args = ["node", "--data-dir", &dir, "--api", "127.0.0.1:0", "--no-mdns", "--listen", &listen];
+    refused(&mc(args), 70, "MC0010", &[&port]);
+}
+
+#[test]
+fn a_node_that_does_not_answer_has_its_own_exit_code() {
+    let unused = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let url = format!("http://{unused}");
+    refused(&mc(["--node", &url, "ps"]), 69, "MC0008", &[&url]);
+}
+
+#[test]
+fn usage_errors_say_what_to_type_instead() {
+    let done = mc(["run", "x.wasm", "--memroy", "1MiB"]);
+    assert_eq!(done.code, Some(2), "{done:#?}");
+    assert!(done.stderr.contains("--memory"), "{done:#?}");
+    refused(&mc(["run", "--memory", "lots", "x.wasm"]), 2, "", &["lots", "256MiB"]);
+    refused(&mc(["wait", "nonsense"]), 2, "", &["nonsense"]);
+}
+
+#[test]
+fn jobs_and_content_that_do_not_exist_are_not_found() {
+    let node = NodeOptions::new().start();
+    let done = node.mc(["status", "01jd5xz7m8q9r0s1t2v3w4x5y6"]);
+    assert_ne!(done.code, Some(0));
+    assert!(done.stderr.contains("MC0013"), "{done:#?}");
+    let cid = "bafkreibm6jg3ux5qumhcn2b3flc3tyu6dmlb4xa7u5bf44yegnrjhc4yeq";
+    let done = node.mc(["cat", cid, "--timeout", "2s"]);
+    assert_ne!(done.code, Some(0));
+    assert!(done.stderr.contains("MC0011") && done.stderr.contains(cid), "{done:#?}");
+}
+
+/// A file system of a few megabytes, made for one test.
+struct SmallDisk<'a>(&'a Path);
+
+impl<'a> SmallDisk<'a> {
+    fn mount(at: &'a Path, megabytes: u32) -> Self {
+        let size = format!("size={megabytes}m");
+        let mounted = std::process::Command::new("mount")
+            .args(["-t", "tmpfs", "-o", &size, "tmpfs"])
+            .arg(at)
+            .status()
+            .expect("mount can be started");
+        assert!(mounted.success(), "this test needs to mount a tmpfs; run it as root");
+        Self(at)
+    }
+}
+
+impl Drop for SmallDisk<'_> {
+    fn drop(&mut self) {
+        // Lazily, since a node that was killed may still be going away.
+        let _ = std::process::Command::new("umount").arg("-l").arg(self.0).status();
+    }
+}
+
+#[test]
+fn a_full_disk_is_an_error_and_loses_nothing_that_was_acknowledged() {
+    let dir = tempfile::tempdir().unwrap();
+    let disk = SmallDisk::mount(dir.path(), 96);
+    let data = dir.path().join("data");
+    let node = NodeOptions::new().data_dir(&data).start();
+    let files = tempfile::tempdir().unwrap();
+    let mut kept = Vec::new();
+    let mut full = None;
+    for n in 0..40u8 {
+        let path = files.path().join(n.to_string());
+        std::fs::write(&path, vec![n; 4 << 20]).unwrap();
+        let done = node.mc(["add", path.to_str().unwrap()]);
+        if done.code == Some(0) {
+            kept.push((n, done.text().split_whitespace().next().unwrap().to_owned()));
+        } else {
+            full = Some(done);
+            break;
+        }
+    }
+    let full = full.expect("160 MiB do not fit into 96 MiB");
+    assert!(full.stderr.contains("MC0014"), "{full:#?}");
+    assert!(!kept.is_empty());
+    node.kill();
+    // With some room again, the same store opens and has everything that was acknowledged.
+    let grown = std::process::Command::new("mount")
+        .args(["-o", "remount,size=512m"])
+        .arg(dir.path())
+        .status()
+        .unwrap();
+    assert!(grown.success());
+    let node = NodeOptions::new().data_dir(&data).start();
+    for (n, cid) in &kept {
+        assert_eq!(node.mc(["cat", cid]).expect_code(0).stdout, vec![*n; 4 << 20]);
+    }
+    drop(node);
+    drop(disk);
+}

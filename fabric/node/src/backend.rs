@@ -1,0 +1,271 @@
+//! The node as the HTTP API sees it.
+
+mod blocks;
+mod jobs;
+
+use crate::{
+    Config, content::Content, coordinator::Coordinator, error::Error as NodeError, worker::Worker,
+};
+use async_trait::async_trait;
+use bytes::Bytes;
+use mc_gateway::{
+    api::{
+        BlockStat, DhtPeers, DhtRecord, GcView, Imported, JobView, NodeView, PeerAddresses,
+        PeerView, PinView,
+    },
+    backend::{Backend, BlockStream, Error, LogBytes, LogStream, Reach},
+};
+use mc_net::{Client, PeerInfo};
+use mc_types::{Cid, ErrorCode, JobId, JobSpec, JobState};
+use std::{collections::BTreeMap, time::Duration};
+
+/// What the API is served from.
+#[derive(Debug)]
+pub(crate) struct NodeBackend {
+    network: String,
+    content: Content,
+    coordinator: Coordinator,
+    worker: Worker,
+    net: Client,
+}
+
+impl NodeBackend {
+    pub(crate) fn new(
+        config: &Config,
+        content: Content,
+        coordinator: Coordinator,
+        worker: Worker,
+        net: Client,
+    ) -> Self {
+        Self {
+            network: config.network.clone(),
+            content,
+            coordinator,
+            worker,
+            net,
+        }
+    }
+}
+
+impl From<NodeError> for Error {
+    fn from(error: NodeError) -> Self {
+        let refusal = Self::new(error.code(), error.to_string());
+        match error.hint() {
+            Some(hint) => refusal.with_hint(hint),
+            None => refusal,
+        }
+    }
+}
+
+/// An error of a part, with the code and the hint that users see.
+fn refuse(error: impl Into<NodeError>) -> Error {
+    error.into().into()
+}
+
+fn addresses(peer: PeerInfo) -> PeerAddresses {
+    PeerAddresses {
+        id: peer.id,
+        addresses: peer.addresses,
+    }
+}
+
+#[async_trait]
+impl Backend for NodeBackend {
+    async fn submit(&self, job: JobSpec) -> Result<JobView, Error> {
+        Ok(JobView::from(&self.coordinator.submit(job).await?))
+    }
+
+    async fn job(
+        &self,
+        id: JobId,
+        seen: Option<JobState>,
+        wait: Option<Duration>,
+    ) -> Result<JobView, Error> {
+        let job = match wait {
+            Some(wait) => self.coordinator.wait(id, seen, wait).await?,
+            None => self.coordinator.job(id).await?,
+        };
+        job.as_ref()
+            .map(JobView::from)
+            .ok_or_else(|| jobs::unknown(id))
+    }
+
+    async fn jobs(&self, state: Option<JobState>, limit: u32) -> Result<Vec<JobView>, Error> {
+        let jobs = self
+            .coordinator
+            .ledger()
+            .list(state, limit)
+            .await
+            .map_err(refuse)?;
+        Ok(jobs.iter().map(JobView::from).collect())
+    }
+
+    async fn cancel(&self, id: JobId) -> Result<JobView, Error> {
+        let job = self.coordinator.cancel(id).await?;
+        job.as_ref()
+            .map(JobView::from)
+            .ok_or_else(|| jobs::unknown(id))
+    }
+
+    async fn logs(
+        &self,
+        id: JobId,
+        stream: LogStream,
+        offset: u64,
+        follow: bool,
+    ) -> Result<LogBytes, Error> {
+        self.follow(id, stream, offset, follow).await
+    }
+
+    async fn node(&self) -> Result<NodeView, Error> {
+        let lent = self.worker.announcement();
+        let peers = self.net.peers().await.map_err(refuse)?.len();
+        let addresses = self.net.addresses().await.map_err(refuse)?;
+        Ok(NodeView {
+            id: self.net.local_id().clone(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            network: self.network.clone(),
+            addresses: addresses.iter().map(ToString::to_string).collect(),
+            slots_total: lent.slots_total,
+            slots_free: lent.slots_free,
+            cpus: lent.cpus,
+            memory_bytes: lent.memory_bytes,
+            peers: u32::try_from(peers).unwrap_or(u32::MAX),
+        })
+    }
+
+    async fn nodes(&self) -> Result<Vec<PeerView>, Error> {
+        let own = self.node().await?;
+        let workers = self.coordinator.workers().await;
+        let offers: BTreeMap<_, _> = workers.into_iter().map(|w| (w.id, w.offer)).collect();
+        let this = PeerView {
+            id: own.id,
+            this_node: true,
+            connected: true,
+            addresses: own.addresses,
+            agent: None,
+            rtt_us: None,
+            slots_total: Some(own.slots_total),
+            slots_free: Some(own.slots_free),
+            cpus: Some(own.cpus),
+            memory_bytes: Some(own.memory_bytes),
+        };
+        let peer = |peer: PeerInfo| {
+            let offer = offers.get(&peer.id);
+            PeerView {
+                this_node: false,
+                connected: true,
+                addresses: peer.addresses,
+                agent: peer.agent,
+                rtt_us: peer.rtt.and_then(|rtt| u64::try_from(rtt.as_micros()).ok()),
+                slots_total: offer.map(|offer| offer.slots_total),
+                slots_free: offer.map(|offer| offer.slots_free),
+                cpus: offer.map(|offer| offer.cpus),
+                memory_bytes: offer.map(|offer| offer.memory_bytes),
+                id: peer.id,
+            }
+        };
+        let peers = self.net.peers().await.map_err(refuse)?;
+        Ok(std::iter::once(this)
+            .chain(peers.into_iter().map(peer))
+            .collect())
+    }
+
+    async fn import(&self, blocks: BlockStream) -> Result<Imported, Error> {
+        self.import_blocks(blocks).await
+    }
+
+    async fn missing(&self, roots: Vec<Cid>) -> Result<Vec<Cid>, Error> {
+        let mut missing = Vec::new();
+        for root in roots {
+            let lacks = mc_content::missing(self.content.store(), root, 1)
+                .await
+                .map_err(refuse)?;
+            if !lacks.is_empty() {
+                missing.push(root);
+            }
+        }
+        Ok(missing)
+    }
+
+    async fn block(&self, cid: Cid, reach: Reach) -> Result<Bytes, Error> {
+        self.read_block(cid, reach).await
+    }
+
+    async fn block_stat(&self, cid: Cid) -> Result<BlockStat, Error> {
+        let size = self.content.store().size(&cid).await.map_err(refuse)?;
+        size.map(|size| BlockStat { cid, size })
+            .ok_or_else(|| blocks::unknown(&cid))
+    }
+
+    async fn remove_block(&self, cid: Cid) -> Result<(), Error> {
+        self.content.store().remove(&cid).await.map_err(refuse)
+    }
+
+    async fn pin(&self, name: String, cid: Cid) -> Result<PinView, Error> {
+        self.pin_dag(name, cid).await
+    }
+
+    async fn unpin(&self, name: String) -> Result<(), Error> {
+        if self.content.store().unpin(&name).await.map_err(refuse)? {
+            return Ok(());
+        }
+        Err(Error::new(
+            ErrorCode::NotFound,
+            format!("there is no pin {name:?}"),
+        ))
+    }
+
+    async fn pins(&self) -> Result<Vec<PinView>, Error> {
+        let pins = self.content.store().pins().await.map_err(refuse)?;
+        Ok(pins
+            .into_iter()
+            .map(|(name, cid)| PinView { name, cid })
+            .collect())
+    }
+
+    async fn gc(&self) -> Result<GcView, Error> {
+        let report = self.content.store().gc().await.map_err(refuse)?;
+        Ok(GcView {
+            removed_blocks: report.removed_blocks,
+            removed_bytes: report.removed_bytes,
+            kept_blocks: report.kept_blocks,
+        })
+    }
+
+    async fn dht_providers(&self, cid: Cid) -> Result<DhtPeers, Error> {
+        let found = self.net.find_providers(cid).await.map_err(refuse)?;
+        Ok(DhtPeers {
+            peers: found.into_iter().map(addresses).collect(),
+        })
+    }
+
+    async fn dht_peers(&self) -> Result<DhtPeers, Error> {
+        let known = self.net.routing_table().await.map_err(refuse)?;
+        Ok(DhtPeers {
+            peers: known.into_iter().map(addresses).collect(),
+        })
+    }
+
+    async fn dht_record(&self, key: String) -> Result<DhtRecord, Error> {
+        let record = self
+            .net
+            .record(key.clone().into_bytes())
+            .await
+            .map_err(refuse)?;
+        let Some(record) = record else {
+            let message = format!("the DHT has no record {key:?}");
+            return Err(Error::new(ErrorCode::NotFound, message));
+        };
+        let value_hex = record
+            .value
+            .iter()
+            .map(|byte| format!("{byte:02x}"))
+            .collect();
+        Ok(DhtRecord {
+            key,
+            value_hex,
+            publisher: record.publisher,
+        })
+    }
+}

@@ -1,0 +1,164 @@
+//! Content of this node and of its peers: the store first, then the network.
+
+use bytes::Bytes;
+use futures::{StreamExt, future::BoxFuture, stream::FuturesUnordered};
+use mc_content::{Block, BlockSource, Error, MAX_DAG_BLOCKS, Store, links};
+use mc_net::{BlockStore, Client, FetchError, Session, StoreError};
+use mc_types::{Cid, NodeId, cid};
+use std::{
+    collections::{HashSet, VecDeque},
+    time::Duration,
+};
+use tokio::sync::OnceCell;
+
+/// Blocks of one DAG that are fetched at a time: enough for the windows of two providers.
+const FETCH_BLOCKS: usize = 64;
+
+/// The store of this node and the way to those of others.
+#[derive(Debug, Clone)]
+pub struct Content {
+    store: Store,
+    net: Client,
+}
+
+impl Content {
+    /// Content of `store`, and of the peers that `net` reaches.
+    #[must_use]
+    pub const fn new(store: Store, net: Client) -> Self {
+        Self { store, net }
+    }
+
+    /// The store.
+    #[must_use]
+    pub const fn store(&self) -> &Store {
+        &self.store
+    }
+
+    /// Blocks that are read from the store, or else fetched, first from `providers`. What is fetched
+    /// is stored before it is handed on. `timeout` replaces the usual patience.
+    #[must_use]
+    pub fn source(&self, providers: Vec<NodeId>, timeout: Option<Duration>) -> Source {
+        Source {
+            content: self.clone(),
+            providers,
+            timeout,
+            session: OnceCell::new(),
+        }
+    }
+
+    /// Stores blocks of our own, and tells peers who may be waiting for them.
+    ///
+    /// # Errors
+    ///
+    /// The store's.
+    pub async fn put(&self, blocks: Vec<Block>) -> Result<(), Error> {
+        let cids = blocks.iter().map(|block| *block.cid()).collect();
+        mc_content::BlockSink::put_many(&self.store, blocks).await?;
+        self.net.blocks_added(cids).await;
+        Ok(())
+    }
+
+    /// Makes the DAG below `root` complete in the store.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NotFound`] when no reachable peer has a block, [`Error::TooLarge`] beyond
+    /// [`MAX_DAG_BLOCKS`], or the store's.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future keeps what was fetched so far.
+    pub async fn fetch(
+        &self,
+        root: Cid,
+        providers: Vec<NodeId>,
+        timeout: Option<Duration>,
+    ) -> Result<(), Error> {
+        let source = self.source(providers, timeout);
+        let mut seen = HashSet::from([root]);
+        let mut pending = VecDeque::from([root]);
+        let mut fetching: FuturesUnordered<BoxFuture<'_, Result<Vec<Cid>, Error>>> =
+            FuturesUnordered::new();
+        loop {
+            while fetching.len() < FETCH_BLOCKS
+                && let Some(cid) = pending.pop_front()
+            {
+                fetching.push(Box::pin(source.links(cid)));
+            }
+            let Some(links) = fetching.next().await else {
+                return Ok(());
+            };
+            pending.extend(links?.into_iter().filter(|link| seen.insert(*link)));
+            if seen.len() > MAX_DAG_BLOCKS {
+                let limit = format!("more than {MAX_DAG_BLOCKS} blocks");
+                return Err(Error::TooLarge { cid: root, limit });
+            }
+        }
+    }
+}
+
+/// The store and the network as one source of blocks.
+#[derive(Debug)]
+pub struct Source {
+    content: Content,
+    providers: Vec<NodeId>,
+    timeout: Option<Duration>,
+    /// Opened when the first block is missing: most reads need no network.
+    session: OnceCell<Session>,
+}
+
+impl Source {
+    /// Makes sure of a block and gives its links.
+    async fn links(&self, cid: Cid) -> Result<Vec<Cid>, Error> {
+        if cid.codec() == cid::RAW && self.content.store.has(&cid).await? {
+            return Ok(Vec::new());
+        }
+        links::of(&cid, &self.get(&cid).await?)
+    }
+
+    async fn fetch(&self, cid: Cid) -> Result<Bytes, Error> {
+        let closed = |e: FetchError| Error::Source(e.to_string());
+        let open = || {
+            self.content
+                .net
+                .session(self.providers.clone(), self.timeout)
+        };
+        let session = self.session.get_or_try_init(open).await.map_err(closed)?;
+        session.get(cid).await.map_err(|error| match error {
+            FetchError::NotFound { cid, peers } => Error::NotFound {
+                cid,
+                peers: Some(peers),
+            },
+            error => closed(error),
+        })
+    }
+}
+
+impl BlockSource for Source {
+    async fn get(&self, cid: &Cid) -> Result<Bytes, Error> {
+        if let Some(bytes) = self.content.store.get(cid).await? {
+            return Ok(bytes);
+        }
+        let bytes = self.fetch(*cid).await?;
+        self.content
+            .put(vec![Block::new(*cid, bytes.clone())?])
+            .await?;
+        Ok(bytes)
+    }
+}
+
+/// The store as peers see it.
+#[derive(Debug)]
+pub(crate) struct Served(pub(crate) Store);
+
+impl BlockStore for Served {
+    fn get(&self, cid: Cid) -> BoxFuture<'static, Result<Option<Bytes>, StoreError>> {
+        let store = self.0.clone();
+        Box::pin(async move { store.get(&cid).await.map_err(|e| StoreError(e.to_string())) })
+    }
+
+    fn has(&self, cid: Cid) -> BoxFuture<'static, Result<bool, StoreError>> {
+        let store = self.0.clone();
+        Box::pin(async move { store.has(&cid).await.map_err(|e| StoreError(e.to_string())) })
+    }
+}

@@ -1,0 +1,219 @@
+//! The one task that steps the scheduler.
+
+use super::Coordinator;
+use crate::error::Error;
+use mc_net::message::{Request, Response};
+use mc_scheduler::{Answer, Command, Config, Effect, Scheduler, WorkerView};
+use mc_types::{JobId, JobRecord, JobSpec, Lease, NodeId};
+use std::{collections::HashMap, sync::Arc, time::Duration};
+use tokio::sync::{mpsc, oneshot};
+use tokio_util::sync::CancellationToken;
+
+/// Commands that share one transaction.
+const GROUP_COMMANDS: usize = 256;
+/// How long the actor sleeps at most, so that a clock that was set is noticed.
+const MAX_SLEEP: Duration = Duration::from_secs(1);
+
+/// What the actor is told.
+#[derive(Debug)]
+pub(super) enum Input {
+    Step {
+        command: Command,
+        reply: oneshot::Sender<Result<Answer, Error>>,
+    },
+    Workers {
+        reply: oneshot::Sender<Vec<WorkerView>>,
+    },
+}
+
+pub(super) struct Actor {
+    coordinator: Coordinator,
+    config: Config,
+    scheduler: Scheduler,
+    inputs: mpsc::Receiver<Input>,
+}
+
+/// What several commands came to, until it is durable.
+#[derive(Default)]
+struct Group {
+    replies: Vec<(oneshot::Sender<Result<Answer, Error>>, Answer)>,
+    /// The newest record of each job.
+    records: HashMap<JobId, JobRecord>,
+    actions: Vec<Effect>,
+}
+
+impl Group {
+    fn add(&mut self, effects: Vec<Effect>) {
+        for effect in effects {
+            match effect {
+                Effect::Persist(record) => {
+                    self.records.insert(record.id, *record);
+                }
+                action => self.actions.push(action),
+            }
+        }
+    }
+}
+
+impl Actor {
+    pub(super) async fn restore(
+        coordinator: Coordinator,
+        lease_ttl: Duration,
+        inputs: mpsc::Receiver<Input>,
+    ) -> Result<Self, Error> {
+        let config = Config {
+            lease_ttl,
+            ..Config::default()
+        };
+        let scheduler = restored(&coordinator, &config).await?;
+        Ok(Self {
+            coordinator,
+            config,
+            scheduler,
+            inputs,
+        })
+    }
+
+    pub(super) async fn run(mut self, stopping: CancellationToken) {
+        loop {
+            let sleep = self.sleep();
+            let mut group = Group::default();
+            tokio::select! {
+                biased;
+                input = self.inputs.recv() => match input {
+                    Some(input) => self.take(input, &mut group),
+                    None => return,
+                },
+                () = tokio::time::sleep(sleep) => self.tick(&mut group),
+                () = stopping.cancelled() => return,
+            }
+            while group.replies.len() < GROUP_COMMANDS
+                && let Ok(input) = self.inputs.try_recv()
+            {
+                self.take(input, &mut group);
+            }
+            self.commit(group).await;
+        }
+    }
+
+    /// How long nothing has to be done.
+    fn sleep(&self) -> Duration {
+        let now = self.coordinator.clock.now();
+        let deadline = self.scheduler.next_deadline();
+        deadline
+            .map_or(MAX_SLEEP, |deadline| deadline.since(now))
+            .min(MAX_SLEEP)
+    }
+
+    fn take(&mut self, input: Input, group: &mut Group) {
+        match input {
+            Input::Workers { reply } => {
+                // Whoever asked may have lost interest.
+                let _ = reply.send(self.scheduler.workers());
+            }
+            Input::Step { command, reply } => {
+                let step = self.scheduler.step(self.coordinator.clock.now(), command);
+                group.add(step.effects);
+                group.replies.push((reply, step.answer));
+            }
+        }
+    }
+
+    fn tick(&mut self, group: &mut Group) {
+        let step = self
+            .scheduler
+            .step(self.coordinator.clock.now(), Command::Tick);
+        group.add(step.effects);
+    }
+
+    /// Makes the group durable, then answers and acts.
+    async fn commit(&mut self, group: Group) {
+        let records: Vec<_> = group.records.into_values().collect();
+        if !records.is_empty()
+            && let Err(error) = self.coordinator.ledger.apply(&records).await
+        {
+            tracing::error!(
+                error = &error as &dyn std::error::Error,
+                "the ledger failed"
+            );
+            self.roll_back(group.replies, &error).await;
+            return;
+        }
+        for (reply, answer) in group.replies {
+            // Whoever asked may have lost interest; what was done stays done.
+            let _ = reply.send(Ok(answer));
+        }
+        group
+            .actions
+            .into_iter()
+            .for_each(|action| self.act(action));
+    }
+
+    /// Nothing of the group counts: the scheduler goes back to what the ledger says.
+    async fn roll_back(
+        &mut self,
+        replies: Vec<(oneshot::Sender<Result<Answer, Error>>, Answer)>,
+        error: &mc_ledger::Error,
+    ) {
+        match restored(&self.coordinator, &self.config).await {
+            Ok(scheduler) => self.scheduler = scheduler,
+            Err(error) => tracing::error!(%error, "the ledger cannot be read either"),
+        }
+        for (reply, _) in replies {
+            let unwritten = Error::LedgerWrite {
+                code: error.code(),
+                reason: error.to_string(),
+            };
+            let _ = reply.send(Err(unwritten));
+        }
+    }
+
+    fn act(&self, action: Effect) {
+        match action {
+            Effect::Persist(_) => {}
+            Effect::Changed { job, .. } => self.coordinator.watchers.ring(job),
+            Effect::Offer {
+                worker,
+                lease,
+                spec,
+            } => {
+                tokio::spawn(offer(self.coordinator.clone(), worker, lease, spec));
+            }
+            Effect::CancelAttempt { worker, job, token } => {
+                let peers = self.coordinator.peers.clone();
+                tokio::spawn(async move {
+                    // If this is lost, the next heartbeat is told.
+                    let _ = peers.request(&worker, Request::Cancel { job, token }).await;
+                });
+            }
+        }
+    }
+}
+
+async fn restored(coordinator: &Coordinator, config: &Config) -> Result<Scheduler, Error> {
+    let ledger = &coordinator.ledger;
+    let (jobs, token) = (ledger.open_jobs().await?, ledger.newest_token().await?);
+    let now = coordinator.clock.now();
+    // Renewed terms need not be written: after another restart they are renewed again.
+    let (scheduler, _) = Scheduler::restore(config.clone(), jobs, token, now);
+    Ok(scheduler)
+}
+
+async fn offer(coordinator: Coordinator, worker: NodeId, lease: Lease, spec: Arc<JobSpec>) {
+    let (job, token) = (lease.job, lease.token);
+    let request = Request::Offer {
+        lease,
+        job: Box::new(JobSpec::clone(&spec)),
+    };
+    let reason = match coordinator.peers.request(&worker, request).await {
+        Ok(Response::Accepted) => return,
+        Ok(Response::Refused { reason }) => reason,
+        Ok(other) => format!("unexpected answer {other:?}"),
+        Err(error) => error.to_string(),
+    };
+    tracing::debug!(%job, %worker, %reason, "offer failed");
+    // While shutting down nothing more is granted; the lease expires by itself.
+    let _ = coordinator
+        .ask(Command::OfferFailed { job, token, reason })
+        .await;
+}

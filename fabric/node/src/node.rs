@@ -1,0 +1,353 @@
+//! Starting a node, and stopping it in order.
+
+use crate::{
+    Config, Error,
+    backend::NodeBackend,
+    content::{Content, Served},
+    coordinator::{Coordinator, Parts},
+    data_dir::{DataDir, NodeFile},
+    peers::{Peers, Roles},
+    worker::{self, Worker},
+};
+use mc_content::Store;
+use mc_engine::{Allocation, Engine};
+use mc_gateway::Server;
+use mc_ledger::Ledger;
+use mc_net::{Client, Identity, InboundRequest, Multiaddr, Started, message::Announcement};
+use mc_types::{NodeId, SystemClock};
+use std::{
+    collections::BTreeSet,
+    net::{Ipv4Addr, SocketAddr},
+    sync::Arc,
+    time::Duration,
+};
+use tokio::{
+    sync::{mpsc, watch},
+    task::JoinHandle,
+};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+/// The usual ports.
+const API_PORT: u16 = 7780;
+const P2P_PORT: u16 = 7781;
+/// How long running attempts may take to end when the node stops.
+const ATTEMPT_GRACE: Duration = Duration::from_millis(500);
+/// How often what this node lends is said again, in case it was not heard.
+const ANNOUNCE_EVERY: Duration = Duration::from_secs(2);
+/// After this time without a block a search for blocks is given up.
+const FETCH_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Why a node is started.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mode {
+    /// To stay: it takes the usual ports where they are free.
+    Daemon,
+    /// For one command: it takes any free ports.
+    Embedded,
+}
+
+/// A node that runs.
+#[derive(Debug)]
+pub struct Node {
+    config: Config,
+    data_dir: DataDir,
+    api_url: String,
+    addresses: Vec<String>,
+    store: Store,
+    ledger: Ledger,
+    net: Client,
+    net_task: JoinHandle<()>,
+    worker: Worker,
+    server: JoinHandle<()>,
+    /// Stops the HTTP API.
+    closing: CancellationToken,
+    /// Stops what talks to peers and to the ledger.
+    stopping: CancellationToken,
+    tasks: TaskTracker,
+}
+
+impl Node {
+    /// Starts a node. It answers when this returns.
+    ///
+    /// # Errors
+    ///
+    /// [`Error`] says what is in the way, and [`Error::hint`] what to do about it.
+    pub async fn start(config: Config, mode: Mode) -> Result<Self, Error> {
+        let data_dir = DataDir::open(&config.data_dir)?;
+        let store = Store::open(&data_dir.blocks(), mc_content::Options::default()).await?;
+        let ledger = Ledger::open(&data_dir.ledger()).await?;
+        let identity = Identity::load_or_create(&data_dir.identity())?;
+        let slots = slots(&config);
+        let engine = engine(&config, slots)?;
+        let server = bind(&config, mode).await?;
+        let started = join(&config, mode, &identity, &store).await?;
+        let Started {
+            client: net,
+            requests,
+            peers: connected,
+            task: net_task,
+        } = started;
+
+        let (closing, stopping, tasks) = (
+            CancellationToken::new(),
+            CancellationToken::new(),
+            TaskTracker::new(),
+        );
+        let content = Content::new(store.clone(), net.clone());
+        let peers = Peers::new(net.clone());
+        let parts = Parts {
+            ledger: ledger.clone(),
+            content: content.clone(),
+            peers: peers.clone(),
+            clock: Arc::new(SystemClock),
+        };
+        let ttl = config.lease.ttl.0;
+        let coordinator = Coordinator::start(parts, ttl, &tasks, stopping.clone()).await?;
+        let options = worker::Options {
+            announcement: announcement(&config, slots),
+            scratch: data_dir.scratch(),
+        };
+        let worker = Worker::new(options, engine, content.clone(), peers.clone());
+        peers.set_roles(Roles {
+            coordinator: coordinator.clone(),
+            worker: worker.clone(),
+        });
+        tasks.spawn(answer(peers.clone(), requests, stopping.clone()));
+        tasks.spawn(announce(peers, worker.clone(), connected, stopping.clone()));
+
+        let api_url = format!("http://{}", server.address());
+        let id = net.local_id().clone();
+        let backend = NodeBackend::new(&config, content, coordinator, worker.clone(), net.clone());
+        let server = tokio::spawn(server.serve(Arc::new(backend), closing.clone()));
+        let addresses = net
+            .addresses()
+            .await?
+            .iter()
+            .map(Multiaddr::to_string)
+            .collect();
+        let node_file = NodeFile {
+            api: api_url.clone(),
+            pid: std::process::id(),
+            id,
+        };
+        data_dir.write_node_file(&node_file)?;
+        Ok(Self {
+            config,
+            data_dir,
+            api_url,
+            addresses,
+            store,
+            ledger,
+            net,
+            net_task,
+            worker,
+            server,
+            closing,
+            stopping,
+            tasks,
+        })
+    }
+
+    /// The URL of its HTTP API.
+    #[must_use]
+    pub fn api_url(&self) -> &str {
+        &self.api_url
+    }
+
+    /// Its id.
+    #[must_use]
+    pub const fn id(&self) -> &NodeId {
+        self.net.local_id()
+    }
+
+    /// Its addresses, each ending in its id.
+    #[must_use]
+    pub fn addresses(&self) -> &[String] {
+        &self.addresses
+    }
+
+    /// What it was started with.
+    #[must_use]
+    pub const fn config(&self) -> &Config {
+        &self.config
+    }
+
+    /// Stops it: attempts that do not end at once give their leases back, and everything that was
+    /// acknowledged is on disk.
+    pub async fn shutdown(self) {
+        self.data_dir.remove_node_file();
+        self.closing.cancel();
+        self.worker.shutdown(ATTEMPT_GRACE).await;
+        // The task has ended by itself if it panicked; there is nothing more to stop then.
+        let _ = self.server.await;
+        self.stopping.cancel();
+        self.tasks.close();
+        self.tasks.wait().await;
+        self.ledger.close().await;
+        self.net.shutdown().await;
+        let _ = self.net_task.await;
+        self.store.close().await;
+    }
+}
+
+fn slots(config: &Config) -> u32 {
+    let execute = config.worker.execute;
+    if execute {
+        config
+            .worker
+            .slots
+            .unwrap_or_else(mc_system::inventory::cpus)
+    } else {
+        0
+    }
+}
+
+fn engine(config: &Config, slots: u32) -> Result<Engine, Error> {
+    let options = mc_engine::Options {
+        cache_dir: Some(config.cache.dir.clone()),
+        cache_max_bytes: config.cache.max.0,
+        // A guest that is being killed still holds its slot, so there are some to spare.
+        allocation: Allocation::Pooling {
+            slots: slots.saturating_mul(2).max(1),
+        },
+    };
+    Ok(Engine::new(&options)?)
+}
+
+fn announcement(config: &Config, slots: u32) -> Announcement {
+    Announcement {
+        slots_total: slots,
+        slots_free: slots,
+        cpus: mc_system::inventory::cpus(),
+        memory_bytes: mc_system::inventory::memory_bytes(),
+        labels: config.worker.labels.clone(),
+    }
+}
+
+/// Takes the configured address, or else the usual port, or else any.
+async fn bind(config: &Config, mode: Mode) -> Result<Server, Error> {
+    let loopback = |port| SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+    let bind = |listen| Server::bind(mc_gateway::Options { listen });
+    if let Some(listen) = config.api.listen {
+        return Ok(bind(listen).await?);
+    }
+    if mode == Mode::Daemon
+        && let Ok(server) = bind(loopback(API_PORT)).await
+    {
+        return Ok(server);
+    }
+    Ok(bind(loopback(0)).await?)
+}
+
+/// Joins the network on the configured addresses, or else the usual port, or else any.
+async fn join(
+    config: &Config,
+    mode: Mode,
+    identity: &Identity,
+    store: &Store,
+) -> Result<Started, Error> {
+    let options = |listen| {
+        Ok::<_, Error>(mc_net::Options {
+            network: config.network.clone(),
+            listen,
+            bootstrap: multiaddrs(&config.p2p.bootstrap)?,
+            mdns: config.p2p.mdns,
+            agent: concat!("mc-wasm/", env!("CARGO_PKG_VERSION")).to_owned(),
+            fetch_timeout: FETCH_TIMEOUT,
+        })
+    };
+    let start = |options| mc_net::start(identity.clone(), options, Arc::new(Served(store.clone())));
+    if !config.p2p.listen.is_empty() {
+        return Ok(start(options(multiaddrs(&config.p2p.listen)?)?).await?);
+    }
+    if mode == Mode::Daemon
+        && let Ok(started) = start(options(every_interface(P2P_PORT)?)?).await
+    {
+        return Ok(started);
+    }
+    Ok(start(options(every_interface(0)?)?).await?)
+}
+
+fn every_interface(port: u16) -> Result<Vec<Multiaddr>, Error> {
+    multiaddrs(&[
+        format!("/ip4/0.0.0.0/tcp/{port}"),
+        format!("/ip4/0.0.0.0/udp/{port}/quic-v1"),
+    ])
+}
+
+fn multiaddrs(texts: &[String]) -> Result<Vec<Multiaddr>, Error> {
+    let parse = |text: &String| {
+        text.parse().map_err(|e| {
+            let reason = format!("{e}");
+            Error::Net(mc_net::Error::Address {
+                address: text.clone(),
+                reason,
+            })
+        })
+    };
+    texts.iter().map(parse).collect()
+}
+
+/// Answers what other nodes ask.
+async fn answer(
+    peers: Peers,
+    mut requests: mpsc::Receiver<InboundRequest>,
+    stopping: CancellationToken,
+) {
+    let tasks = TaskTracker::new();
+    while let Some(Some(request)) = stopping.run_until_cancelled(requests.recv()).await {
+        let peers = peers.clone();
+        tasks.spawn(async move {
+            let InboundRequest {
+                from,
+                request,
+                reply,
+            } = request;
+            reply.send(peers.answer(from, request).await);
+        });
+    }
+    tasks.close();
+    tasks.wait().await;
+}
+
+/// Tells coordinators what this node lends, and this node's own coordinator who has gone.
+async fn announce(
+    peers: Peers,
+    worker: Worker,
+    mut connected: watch::Receiver<Arc<BTreeSet<NodeId>>>,
+    stopping: CancellationToken,
+) {
+    let mut free = worker.free_slots();
+    let mut every = tokio::time::interval(ANNOUNCE_EVERY);
+    let mut known: Arc<BTreeSet<NodeId>> = Arc::default();
+    let mut was_free = true;
+    loop {
+        // What is due to those who know already; newcomers are told in any case.
+        let (others, own) = tokio::select! {
+            biased;
+            () = stopping.cancelled() => return,
+            changed = connected.changed() => match changed {
+                Ok(()) => (false, false),
+                Err(_) => return,
+            },
+            _ = every.tick() => (true, true),
+            // Coordinators count what they granted themselves. A slot that another one's job has
+            // given back they can only learn from here.
+            Ok(()) = free.changed() => {
+                let is_free = *free.borrow_and_update() > 0;
+                let was_free = std::mem::replace(&mut was_free, is_free);
+                (is_free && !was_free, false)
+            }
+        };
+        let now = connected.borrow_and_update().clone();
+        for gone in known.difference(&now) {
+            peers.gone(gone).await;
+        }
+        let told = now.iter().filter(|node| others || !known.contains(*node));
+        let own = own.then(|| peers.local());
+        for node in told.chain(own) {
+            peers.announce(node, worker.announcement());
+        }
+        known = now;
+    }
+}

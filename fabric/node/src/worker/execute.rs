@@ -1,0 +1,193 @@
+//! Running one task, from fetching its inputs to storing its outputs.
+
+use super::{Inner, attempt::Attempt, inputs};
+use crate::{content::Source, data_dir::Scratch};
+use mc_content::{AddOptions, Block, unixfs};
+use mc_engine::{
+    Execution, Invocation, MAX_COMPONENT_BYTES, Mount, Output, Program, RunError, Stdin,
+};
+use mc_types::{Completion, Ending, FailureReason, Outcome, TaskSpec, canonical, cid};
+use std::time::Duration;
+use tokio::sync::watch;
+
+/// Why an attempt has no outcome.
+enum Failure {
+    /// It would be the same on every machine.
+    Rejected(String),
+    /// Another machine may do better.
+    Infrastructure(String),
+    Timeout,
+    Stopped,
+}
+
+impl From<mc_content::Error> for Failure {
+    fn from(error: mc_content::Error) -> Self {
+        use mc_content::Error as E;
+        match error {
+            E::Malformed { .. } | E::TooLarge { .. } | E::Unsupported { .. } | E::Verify(_) => {
+                Self::Rejected(format!("{}: {error}", error.code()))
+            }
+            error => Self::Infrastructure(format!("{}: {error}", error.code())),
+        }
+    }
+}
+
+impl From<mc_engine::Error> for Failure {
+    fn from(error: mc_engine::Error) -> Self {
+        let message = format!("{}: {error}", error.code());
+        if error.is_components_fault() {
+            Self::Rejected(message)
+        } else {
+            Self::Infrastructure(message)
+        }
+    }
+}
+
+impl From<crate::error::Error> for Failure {
+    fn from(error: crate::error::Error) -> Self {
+        Self::Infrastructure(error.to_string())
+    }
+}
+
+impl From<RunError> for Failure {
+    fn from(error: RunError) -> Self {
+        match error {
+            RunError::Timeout { .. } => Self::Timeout,
+            RunError::Cancelled => Self::Stopped,
+            error => Self::Infrastructure(error.to_string()),
+        }
+    }
+}
+
+/// Runs the attempt; `None` when it was stopped because this node shuts down. `running` is set once
+/// the guest itself begins.
+pub(super) async fn execute(
+    inner: &Inner,
+    attempt: &Attempt,
+    running: watch::Sender<bool>,
+) -> Option<Ending> {
+    let work = run(inner, attempt, running);
+    let result = tokio::select! {
+        biased;
+        result = work => result,
+        // The guest itself is stopped by the same token; this ends a fetch.
+        () = stopped_for_long(attempt) => Err(Failure::Stopped),
+    };
+    Some(match result {
+        Ok(completion) => Ending::Completed(Box::new(completion)),
+        Err(Failure::Timeout) => Ending::Failed(FailureReason::Timeout),
+        Err(Failure::Rejected(message)) => Ending::Failed(FailureReason::Rejected { message }),
+        Err(Failure::Infrastructure(message)) => {
+            Ending::Failed(FailureReason::Infrastructure { message })
+        }
+        Err(Failure::Stopped) if inner.closing.is_cancelled() => return None,
+        Err(Failure::Stopped) => Ending::Cancelled,
+    })
+}
+
+/// Ends a while after the attempt was stopped, which is time enough for a guest to be.
+async fn stopped_for_long(attempt: &Attempt) {
+    attempt.cancel.cancelled().await;
+    tokio::time::sleep(Duration::from_millis(500)).await;
+}
+
+async fn run(
+    inner: &Inner,
+    attempt: &Attempt,
+    running: watch::Sender<bool>,
+) -> Result<Completion, Failure> {
+    let task = &attempt.spec.task;
+    let scratch = Scratch::create(
+        &inner.options.scratch,
+        attempt.lease.job,
+        attempt.lease.token,
+    )?;
+    let source = inner
+        .content
+        .source(vec![attempt.coordinator.clone()], None);
+    let program = program(inner, &source, task).await?;
+    let files = inputs::prepare(&source, task, scratch.path()).await?;
+    let mount = |host: &std::path::Path, guest: &str, writable| Mount {
+        host: host.to_owned(),
+        guest: guest.to_owned(),
+        writable,
+    };
+    let invocation = Invocation {
+        name: "task".to_owned(),
+        args: task.args.clone(),
+        env: task.env.clone(),
+        limits: task.limits,
+        mounts: vec![
+            mount(&files.inputs, "/in", false),
+            mount(&files.outputs, "/out", true),
+        ],
+        stdin: files.stdin.map_or(Stdin::Empty, Stdin::File),
+        stdout: Output::File(attempt.logs.stdout.clone()),
+        stderr: Output::File(attempt.logs.stderr.clone()),
+        timeout: attempt.spec.timeout_ms.map(Duration::from_millis),
+        cancel: attempt.cancel.clone(),
+    };
+    // The attempt may have no listener any more; it runs all the same.
+    let _ = running.send(true);
+    let execution = on_a_thread(program, invocation).await?;
+    collect(inner, attempt, &files.outputs, execution).await
+}
+
+/// Guests compute without pause, so each has a thread that nobody else waits for.
+async fn on_a_thread(program: Program, invocation: Invocation) -> Result<Execution, Failure> {
+    let runtime = tokio::runtime::Handle::current();
+    let run = move || runtime.block_on(program.run(invocation));
+    let ended = tokio::task::spawn_blocking(run).await;
+    let ended = ended.map_err(|e| Failure::Infrastructure(e.to_string()))?;
+    Ok(ended?)
+}
+
+async fn program(inner: &Inner, source: &Source, task: &TaskSpec) -> Result<Program, Failure> {
+    let cid = task.component;
+    let engine = inner.engine.clone();
+    let cached = tokio::task::spawn_blocking(move || engine.cached(&cid)).await;
+    if let Ok(Some(program)) = cached {
+        return Ok(program);
+    }
+    let bytes = unixfs::read_to_vec(source, cid, MAX_COMPONENT_BYTES).await?;
+    let engine = inner.engine.clone();
+    let loaded = tokio::task::spawn_blocking(move || engine.load(&cid, &bytes)).await;
+    Ok(loaded.map_err(|e| Failure::Infrastructure(e.to_string()))??)
+}
+
+/// Stores what the guest left, and states the outcome.
+async fn collect(
+    inner: &Inner,
+    attempt: &Attempt,
+    out: &std::path::Path,
+    execution: Execution,
+) -> Result<Completion, Failure> {
+    let store = inner.content.store();
+    let options = AddOptions::default();
+    let (stdout, stderr, outputs) = tokio::try_join!(
+        unixfs::add_path(&attempt.logs.stdout, store, &options),
+        unixfs::add_path(&attempt.logs.stderr, store, &options),
+        unixfs::add_path(out, store, &options),
+    )?;
+    let rejected = |e: canonical::Error| Failure::Rejected(e.to_string());
+    let (task, _) = canonical::encode(&attempt.spec.task).map_err(rejected)?;
+    let outcome = Outcome {
+        task,
+        end: execution.end,
+        stdout: stdout.cid,
+        stderr: stderr.cid,
+        outputs: outputs.cid,
+        fuel: execution.usage.fuel,
+        meter: execution.meter,
+    };
+    let (outcome_cid, bytes) = canonical::encode(&outcome).map_err(rejected)?;
+    inner
+        .content
+        .put(vec![Block::encode(cid::DAG_CBOR, bytes)?])
+        .await?;
+    Ok(Completion {
+        outcome_cid,
+        outcome,
+        usage: execution.usage,
+    })
+}
