@@ -1,1 +1,43 @@
-fn main() {}
+//! `mc-wasm`: the command line of Mutual Cloud.
+
+mod args;
+mod client;
+mod commands;
+mod component;
+mod connect;
+mod exit;
+mod failure;
+mod follow;
+mod inputs;
+mod job;
+mod output;
+
+use args::{Cli, Command};
+use clap::Parser;
+use failure::Failure;
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return failure::usage(&error),
+    };
+    output::init_logging(&cli.global);
+    let json = cli.global.format == args::Format::Json;
+    match runtime(&cli.command).and_then(|runtime| runtime.block_on(commands::run(cli))) {
+        Ok(code) => code,
+        Err(failure) => failure.report(json),
+    }
+}
+
+/// A command that runs one guest needs no threads but its own.
+fn runtime(command: &Command) -> Result<tokio::runtime::Runtime, Failure> {
+    let mut builder = match command {
+        Command::Run(_) => tokio::runtime::Builder::new_current_thread(),
+        _ => tokio::runtime::Builder::new_multi_thread(),
+    };
+    builder
+        .enable_all()
+        .build()
+        .map_err(|e| Failure::internal(e.to_string()))
+}

@@ -16,7 +16,7 @@ const FETCH_BLOCKS: usize = 64;
 
 /// The store of this node and the way to those of others.
 #[derive(Debug, Clone)]
-pub struct Content {
+pub(crate) struct Content {
     store: Store,
     net: Client,
 }
@@ -24,20 +24,20 @@ pub struct Content {
 impl Content {
     /// Content of `store`, and of the peers that `net` reaches.
     #[must_use]
-    pub const fn new(store: Store, net: Client) -> Self {
+    pub(crate) const fn new(store: Store, net: Client) -> Self {
         Self { store, net }
     }
 
     /// The store.
     #[must_use]
-    pub const fn store(&self) -> &Store {
+    pub(crate) const fn store(&self) -> &Store {
         &self.store
     }
 
     /// Blocks that are read from the store, or else fetched, first from `providers`. What is fetched
     /// is stored before it is handed on. `timeout` replaces the usual patience.
     #[must_use]
-    pub fn source(&self, providers: Vec<NodeId>, timeout: Option<Duration>) -> Source {
+    pub(crate) fn source(&self, providers: Vec<NodeId>, timeout: Option<Duration>) -> Source {
         Source {
             content: self.clone(),
             providers,
@@ -51,7 +51,7 @@ impl Content {
     /// # Errors
     ///
     /// The store's.
-    pub async fn put(&self, blocks: Vec<Block>) -> Result<(), Error> {
+    pub(crate) async fn put(&self, blocks: Vec<Block>) -> Result<(), Error> {
         let cids = blocks.iter().map(|block| *block.cid()).collect();
         mc_content::BlockSink::put_many(&self.store, blocks).await?;
         self.net.blocks_added(cids).await;
@@ -68,7 +68,7 @@ impl Content {
     /// # Cancel safety
     ///
     /// Dropping the future keeps what was fetched so far.
-    pub async fn fetch(
+    pub(crate) async fn fetch(
         &self,
         root: Cid,
         providers: Vec<NodeId>,
@@ -99,7 +99,7 @@ impl Content {
 
 /// The store and the network as one source of blocks.
 #[derive(Debug)]
-pub struct Source {
+pub(crate) struct Source {
     content: Content,
     providers: Vec<NodeId>,
     timeout: Option<Duration>,

@@ -32,7 +32,7 @@ const PIN_PREFIX: &str = "job/";
 
 /// A cheap handle to this node's coordinator.
 #[derive(Debug, Clone)]
-pub struct Coordinator {
+pub(crate) struct Coordinator {
     inputs: mpsc::Sender<Input>,
     ledger: Ledger,
     content: Content,
@@ -44,7 +44,7 @@ pub struct Coordinator {
 
 /// What a coordinator works with.
 #[derive(Debug, Clone)]
-pub struct Parts {
+pub(crate) struct Parts {
     /// Where jobs are kept.
     pub ledger: Ledger,
     /// Where inputs and results are kept.
@@ -61,7 +61,7 @@ impl Coordinator {
     /// # Errors
     ///
     /// The ledger's or the store's.
-    pub async fn start(
+    pub(crate) async fn start(
         parts: Parts,
         lease_ttl: Duration,
         tasks: &TaskTracker,
@@ -117,7 +117,7 @@ impl Coordinator {
     /// # Cancel safety
     ///
     /// Dropping the future leaves it open whether the job is recorded.
-    pub async fn submit(&self, spec: JobSpec) -> Result<JobRecord, Error> {
+    pub(crate) async fn submit(&self, spec: JobSpec) -> Result<JobRecord, Error> {
         spec.validate()
             .map_err(|e| Error::InvalidJob(e.to_string()))?;
         let (task_cid, bytes) =
@@ -167,7 +167,7 @@ impl Coordinator {
     /// # Errors
     ///
     /// The ledger's.
-    pub async fn job(&self, id: JobId) -> Result<Option<JobRecord>, Error> {
+    pub(crate) async fn job(&self, id: JobId) -> Result<Option<JobRecord>, Error> {
         Ok(self.ledger.get(id).await?)
     }
 
@@ -176,7 +176,7 @@ impl Coordinator {
     /// # Errors
     ///
     /// The ledger's.
-    pub async fn wait(
+    pub(crate) async fn wait(
         &self,
         id: JobId,
         seen: Option<JobState>,
@@ -204,13 +204,13 @@ impl Coordinator {
     /// # Errors
     ///
     /// The ledger's.
-    pub async fn cancel(&self, id: JobId) -> Result<Option<JobRecord>, Error> {
+    pub(crate) async fn cancel(&self, id: JobId) -> Result<Option<JobRecord>, Error> {
         self.ask(Command::Cancel { job: id }).await?;
         self.job(id).await
     }
 
     /// The workers that lend slots to this node.
-    pub async fn workers(&self) -> Vec<WorkerView> {
+    pub(crate) async fn workers(&self) -> Vec<WorkerView> {
         let (reply, workers) = oneshot::channel();
         if self.inputs.send(Input::Workers { reply }).await.is_err() {
             return Vec::new();
@@ -220,18 +220,18 @@ impl Coordinator {
 
     /// How workers are reached.
     #[must_use]
-    pub const fn peers(&self) -> &Peers {
+    pub(crate) const fn peers(&self) -> &Peers {
         &self.peers
     }
 
     /// The ledger, for reading.
     #[must_use]
-    pub const fn ledger(&self) -> &Ledger {
+    pub(crate) const fn ledger(&self) -> &Ledger {
         &self.ledger
     }
 
     /// A worker says what it lends.
-    pub async fn announce(&self, worker: NodeId, announcement: Announcement) -> Response {
+    pub(crate) async fn announce(&self, worker: NodeId, announcement: Announcement) -> Response {
         let offer = WorkerOffer {
             slots_total: announcement.slots_total,
             slots_free: announcement.slots_free.min(announcement.slots_total),
@@ -243,13 +243,13 @@ impl Coordinator {
     }
 
     /// The connection to a node is gone.
-    pub async fn gone(&self, worker: NodeId) {
+    pub(crate) async fn gone(&self, worker: NodeId) {
         // While shutting down it does not matter who is there.
         let _ = self.ask(Command::WorkerGone { worker }).await;
     }
 
     /// A worker renews its lease.
-    pub async fn heartbeat(
+    pub(crate) async fn heartbeat(
         &self,
         worker: NodeId,
         job: JobId,
@@ -271,7 +271,7 @@ impl Coordinator {
     }
 
     /// A worker gives a lease back.
-    pub async fn release(
+    pub(crate) async fn release(
         &self,
         worker: NodeId,
         job: JobId,

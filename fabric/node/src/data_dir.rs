@@ -25,7 +25,7 @@ const MAX_NODE_FILE_BYTES: u64 = 4096;
 /// | `scratch/` | files of running attempts; emptied at start |
 /// | `node.json` | where the running node's API answers |
 #[derive(Debug)]
-pub struct DataDir {
+pub(crate) struct DataDir {
     root: PathBuf,
     _lock: DirLock,
 }
@@ -60,7 +60,7 @@ impl DataDir {
     /// # Errors
     ///
     /// [`Error::DataDirLocked`] when another process holds it, [`Error::Io`] otherwise.
-    pub fn open(root: &Path) -> Result<Self, Error> {
+    pub(crate) fn open(root: &Path) -> Result<Self, Error> {
         create_private_dir(root)?;
         let lock = DirLock::acquire(root).map_err(|source| match source {
             LockError::Held { pid, .. } => Error::DataDirLocked {
@@ -84,25 +84,25 @@ impl DataDir {
 
     /// The node's private key.
     #[must_use]
-    pub fn identity(&self) -> PathBuf {
+    pub(crate) fn identity(&self) -> PathBuf {
         self.root.join("identity.key")
     }
 
     /// The block store.
     #[must_use]
-    pub fn blocks(&self) -> PathBuf {
+    pub(crate) fn blocks(&self) -> PathBuf {
         self.root.join("blocks")
     }
 
     /// Jobs and leases.
     #[must_use]
-    pub fn ledger(&self) -> PathBuf {
+    pub(crate) fn ledger(&self) -> PathBuf {
         self.root.join("ledger")
     }
 
     /// Files of running attempts.
     #[must_use]
-    pub fn scratch(&self) -> PathBuf {
+    pub(crate) fn scratch(&self) -> PathBuf {
         self.root.join("scratch")
     }
 
@@ -111,7 +111,7 @@ impl DataDir {
     /// # Errors
     ///
     /// [`Error::Io`] when the file cannot be written.
-    pub fn write_node_file(&self, file: &NodeFile) -> Result<(), Error> {
+    pub(crate) fn write_node_file(&self, file: &NodeFile) -> Result<(), Error> {
         let path = self.root.join("node.json");
         let temporary = self.root.join("node.json.new");
         let text = serde_json::to_vec_pretty(file).map_err(std::io::Error::from);
@@ -126,7 +126,7 @@ impl DataDir {
     }
 
     /// Takes the file away again: the API no longer answers.
-    pub fn remove_node_file(&self) {
+    pub(crate) fn remove_node_file(&self) {
         // A file that is not there, or stays there, does no harm: readers ask the API.
         let _ = fs::remove_file(self.root.join("node.json"));
     }
@@ -134,7 +134,7 @@ impl DataDir {
 
 /// A directory of one attempt's files, removed with everything in it when dropped.
 #[derive(Debug)]
-pub struct Scratch(PathBuf);
+pub(crate) struct Scratch(PathBuf);
 
 impl Scratch {
     /// Creates `<scratch>/<job>-<token>`.
@@ -142,7 +142,7 @@ impl Scratch {
     /// # Errors
     ///
     /// [`Error::Io`] when it cannot be created.
-    pub fn create(
+    pub(crate) fn create(
         scratch: &Path,
         job: JobId,
         token: impl std::fmt::Display,
@@ -155,7 +155,7 @@ impl Scratch {
 
     /// Its path.
     #[must_use]
-    pub fn path(&self) -> &Path {
+    pub(crate) fn path(&self) -> &Path {
         &self.0
     }
 }
@@ -172,7 +172,7 @@ impl Drop for Scratch {
 /// # Errors
 ///
 /// [`Error::Io`] names the path.
-pub fn create_private_dir(path: &Path) -> Result<(), Error> {
+pub(crate) fn create_private_dir(path: &Path) -> Result<(), Error> {
     fs::DirBuilder::new()
         .recursive(true)
         .mode(0o700)

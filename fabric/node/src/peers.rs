@@ -9,7 +9,7 @@ use std::sync::{Arc, OnceLock};
 /// Carries requests to other nodes by the network, and to this node's own roles directly, so that
 /// one node alone works in the same way as many.
 #[derive(Debug, Clone)]
-pub struct Peers {
+pub(crate) struct Peers {
     local: NodeId,
     net: Client,
     roles: Arc<OnceLock<Roles>>,
@@ -17,7 +17,7 @@ pub struct Peers {
 
 /// The two roles of this node.
 #[derive(Debug, Clone)]
-pub struct Roles {
+pub(crate) struct Roles {
     /// Grants leases.
     pub coordinator: Coordinator,
     /// Runs tasks.
@@ -27,7 +27,7 @@ pub struct Roles {
 impl Peers {
     /// Carries requests over `net`. Until [`Self::set_roles`], this node itself answers with an error.
     #[must_use]
-    pub fn new(net: Client) -> Self {
+    pub(crate) fn new(net: Client) -> Self {
         Self {
             local: net.local_id().clone(),
             net,
@@ -36,13 +36,13 @@ impl Peers {
     }
 
     /// Completes the circle: the roles need to send, and are sent to. Later calls change nothing.
-    pub fn set_roles(&self, roles: Roles) {
+    pub(crate) fn set_roles(&self, roles: Roles) {
         let _ = self.roles.set(roles);
     }
 
     /// This node.
     #[must_use]
-    pub fn local(&self) -> &NodeId {
+    pub(crate) fn local(&self) -> &NodeId {
         &self.local
     }
 
@@ -56,7 +56,11 @@ impl Peers {
     /// # Cancel safety
     ///
     /// Dropping the future abandons the answer, not the request.
-    pub async fn request(&self, node: &NodeId, request: Request) -> Result<Response, RequestError> {
+    pub(crate) async fn request(
+        &self,
+        node: &NodeId,
+        request: Request,
+    ) -> Result<Response, RequestError> {
         if *node == self.local {
             Ok(self.answer(node.clone(), request).await)
         } else {
@@ -65,7 +69,7 @@ impl Peers {
     }
 
     /// Tells a node what this one lends. If it is not heard, it is said again soon.
-    pub fn announce(&self, node: &NodeId, announcement: Announcement) {
+    pub(crate) fn announce(&self, node: &NodeId, announcement: Announcement) {
         let (peers, node) = (self.clone(), node.clone());
         tokio::spawn(async move {
             if let Err(error) = peers.request(&node, Request::Announce(announcement)).await {
@@ -75,14 +79,14 @@ impl Peers {
     }
 
     /// The connection to a node is gone.
-    pub async fn gone(&self, node: &NodeId) {
+    pub(crate) async fn gone(&self, node: &NodeId) {
         if let Some(roles) = self.roles.get() {
             roles.coordinator.gone(node.clone()).await;
         }
     }
 
     /// Answers a request that came from `from`.
-    pub async fn answer(&self, from: NodeId, request: Request) -> Response {
+    pub(crate) async fn answer(&self, from: NodeId, request: Request) -> Response {
         let Some(Roles {
             coordinator,
             worker,

@@ -22,7 +22,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 /// What a worker needs and what it lends.
 #[derive(Debug, Clone)]
-pub struct Options {
+pub(crate) struct Options {
     /// What it tells coordinators; `slots_free` is kept up to date by the worker.
     pub announcement: Announcement,
     /// Where attempts keep their files.
@@ -31,7 +31,7 @@ pub struct Options {
 
 /// A cheap handle to this node's worker.
 #[derive(Debug, Clone)]
-pub struct Worker {
+pub(crate) struct Worker {
     inner: Arc<Inner>,
 }
 
@@ -59,7 +59,7 @@ struct Running {
 impl Worker {
     /// A worker without anything to do yet.
     #[must_use]
-    pub fn new(options: Options, engine: Engine, content: Content, peers: Peers) -> Self {
+    pub(crate) fn new(options: Options, engine: Engine, content: Content, peers: Peers) -> Self {
         let (free, _) = watch::channel(options.announcement.slots_total);
         let inner = Inner {
             options,
@@ -78,7 +78,7 @@ impl Worker {
 
     /// What this worker lends at the moment.
     #[must_use]
-    pub fn announcement(&self) -> Announcement {
+    pub(crate) fn announcement(&self) -> Announcement {
         let slots_free = if self.inner.closing.is_cancelled() {
             0
         } else {
@@ -92,14 +92,14 @@ impl Worker {
 
     /// Changes whenever the number of free slots does.
     #[must_use]
-    pub fn free_slots(&self) -> watch::Receiver<u32> {
+    pub(crate) fn free_slots(&self) -> watch::Receiver<u32> {
         self.inner.free.subscribe()
     }
 
     /// Takes an offer or refuses it. An accepted attempt runs until it ended and its coordinator
     /// knows it, or until it lost its lease.
     #[must_use]
-    pub fn offer(&self, coordinator: NodeId, lease: Lease, spec: JobSpec) -> Response {
+    pub(crate) fn offer(&self, coordinator: NodeId, lease: Lease, spec: JobSpec) -> Response {
         let refuse = |reason: &str| Response::Refused {
             reason: reason.to_owned(),
         };
@@ -152,7 +152,7 @@ impl Worker {
 
     /// Stops an attempt, if it is the one that `coordinator` granted with `token`.
     #[must_use]
-    pub fn cancel(&self, coordinator: &NodeId, job: JobId, token: FencingToken) -> Response {
+    pub(crate) fn cancel(&self, coordinator: &NodeId, job: JobId, token: FencingToken) -> Response {
         if let Some(running) = self.inner.running().get(&job)
             && running.coordinator == *coordinator
             && running.token == token
@@ -163,7 +163,7 @@ impl Worker {
     }
 
     /// What an attempt has written from `offset` on.
-    pub async fn log(
+    pub(crate) async fn log(
         &self,
         coordinator: &NodeId,
         job: JobId,
@@ -188,7 +188,7 @@ impl Worker {
 
     /// Accepts nothing more, gives running attempts `grace` to end, and hands the leases of those
     /// that do not back to their coordinators.
-    pub async fn shutdown(&self, grace: Duration) {
+    pub(crate) async fn shutdown(&self, grace: Duration) {
         self.inner.attempts.close();
         self.inner.free.send_replace(0);
         let _ = tokio::time::timeout(grace, self.inner.attempts.wait()).await;

@@ -9,7 +9,11 @@ const COMPONENT: &[u8] = &[0x0d, 0x00, 0x01, 0x00];
 const CORE: &[u8] = &[0x01, 0x00, 0x00, 0x00];
 
 /// Refuses what is no component, by the first bytes alone.
-pub(crate) fn check(bytes: &[u8]) -> Result<(), Error> {
+///
+/// # Errors
+///
+/// [`Error::NotWasm`], [`Error::CoreModule`] or [`Error::Invalid`].
+pub fn check(bytes: &[u8]) -> Result<(), Error> {
     let Some(version) = bytes.strip_prefix(MAGIC) else {
         return Err(Error::NotWasm {
             looks_like: looks_like(bytes),

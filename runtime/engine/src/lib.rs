@@ -28,6 +28,7 @@ mod ticker;
 mod trap;
 mod wasi;
 
+pub use classify::check as check_component;
 pub use config::Allocation;
 pub use engine::{Engine, MAX_COMPONENT_BYTES, Options};
 pub use error::{Error, RunError};

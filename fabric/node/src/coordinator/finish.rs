@@ -50,7 +50,7 @@ impl Drop for Fetching<'_> {
 
 impl Coordinator {
     /// An attempt ended. Repeating it changes nothing.
-    pub async fn finish(
+    pub(crate) async fn finish(
         &self,
         worker: NodeId,
         job: JobId,

@@ -1,0 +1,298 @@
+//! What can be typed.
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use mc_node::config::{ByteSize, Period};
+use mc_types::{Cid, JobId, JobState};
+use std::path::PathBuf;
+
+/// Lends and borrows idle machines: runs WebAssembly tasks on whichever peer is free.
+#[derive(Debug, Parser)]
+#[command(name = "mc-wasm", version, after_long_help = crate::exit::HELP)]
+pub(crate) struct Cli {
+    #[command(flatten)]
+    pub(crate) global: Global,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// How results are printed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+pub(crate) enum Format {
+    /// For humans.
+    #[default]
+    Text,
+    /// For machines.
+    Json,
+}
+
+/// Options of every command.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Global {
+    /// The node to talk to, such as http://127.0.0.1:7780; default: that of the data directory
+    #[arg(long, global = true, value_name = "URL")]
+    pub(crate) node: Option<String>,
+    /// Where identity, blocks and ledger are kept
+    #[arg(long, global = true, value_name = "DIR")]
+    pub(crate) data_dir: Option<PathBuf>,
+    /// A configuration file instead of the usual one
+    #[arg(long, global = true, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+    /// How results are printed
+    #[arg(long, global = true, value_enum, default_value_t)]
+    pub(crate) format: Format,
+    /// Print nothing but results and errors
+    #[arg(short, long, global = true)]
+    pub(crate) quiet: bool,
+    /// Print more about what is going on; repeat for more
+    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    pub(crate) verbose: u8,
+    /// The network (namespace) to belong to
+    #[arg(long, global = true, value_name = "NAME", help_heading = "Network")]
+    pub(crate) network: Option<String>,
+    /// Connect to this peer, a multiaddr ending in /p2p/<id>; repeatable
+    #[arg(long, global = true, value_name = "ADDR", help_heading = "Network")]
+    pub(crate) bootstrap: Vec<String>,
+    /// Do not look for peers on the local network
+    #[arg(long, global = true, help_heading = "Network")]
+    pub(crate) no_mdns: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Run a component here and now, without a node
+    Run(Run),
+    /// Run a component on whichever peer is idle, and wait for its result
+    Submit(Submit),
+    /// List jobs, newest first
+    Ps(Ps),
+    /// Show a job
+    Status { id: JobId },
+    /// Wait for a job to end, and exit as it did
+    Wait { id: JobId },
+    /// Print what a job has written
+    Logs(Logs),
+    /// Call a job off
+    Cancel { id: JobId },
+    /// Fetch what a job left in /out
+    Result(Fetch),
+    /// Start a node
+    Node(Node),
+    /// List the nodes that the node knows
+    Nodes,
+    /// Add a file or directory to the node's store, pinned; print its CID
+    Add(Add),
+    /// Fetch a file or directory by its CID
+    Get(Get),
+    /// Print a file by its CID
+    Cat(Cat),
+    /// Single blocks
+    #[command(subcommand)]
+    Block(Block),
+    /// Names that keep content from collection
+    #[command(subcommand)]
+    Pin(Pin),
+    /// Remove the blocks that no pin needs
+    Gc,
+    /// Look into the DHT
+    #[command(subcommand)]
+    Dht(Dht),
+    /// The configuration
+    #[command(subcommand)]
+    Config(Config),
+    /// Check this installation, and say how to mend it
+    Doctor,
+    /// Explain an error code
+    Explain { code: String },
+    /// Print completions for a shell
+    Completions { shell: clap_complete::Shell },
+    /// Print the version
+    Version,
+}
+
+/// What is to be computed.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Task {
+    /// A .wasm file, a directory with a Cargo.toml to build, or a CID
+    pub(crate) component: String,
+    /// Arguments of the component; after `--`, any are
+    #[arg(value_name = "ARGS")]
+    pub(crate) args: Vec<String>,
+    /// A file, directory or CID that appears as /in/NAME; repeatable
+    #[arg(long, value_name = "NAME=PATH|CID")]
+    pub(crate) input: Vec<String>,
+    /// Where to leave what the component writes to /out
+    #[arg(long, value_name = "DIR")]
+    pub(crate) out: Option<PathBuf>,
+    /// An environment variable; repeatable
+    #[arg(long, value_name = "K=V")]
+    pub(crate) env: Vec<String>,
+    /// What standard input reads: a file, or - for this command's own
+    #[arg(long, value_name = "FILE", num_args = 0..=1, default_missing_value = "-")]
+    pub(crate) stdin: Option<String>,
+    /// Most units of fuel, about one per wasm operator; default: not limited
+    #[arg(long, value_name = "N")]
+    pub(crate) fuel: Option<u64>,
+    /// Most linear memory, such as 256MiB; default 1GiB
+    #[arg(long, value_name = "SIZE")]
+    pub(crate) memory: Option<ByteSize>,
+    /// Most output, such as 64MiB; default 1GiB
+    #[arg(long, value_name = "SIZE")]
+    pub(crate) output: Option<ByteSize>,
+    /// Kill it after this time, such as 30s; default: never
+    #[arg(long, value_name = "TIME")]
+    pub(crate) timeout: Option<Period>,
+    /// Which binary of the directory to build, if it has several
+    #[arg(long, value_name = "NAME")]
+    pub(crate) bin: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Run {
+    #[command(flatten)]
+    pub(crate) task: Task,
+    /// A directory of this machine that the component may change; repeatable. Such a run is not
+    /// deterministic
+    #[arg(long, value_name = "HOST::GUEST")]
+    pub(crate) dir: Vec<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Submit {
+    #[command(flatten)]
+    pub(crate) task: Task,
+    /// A free name and value; target_node=ID names the node that must run it; repeatable
+    #[arg(long, value_name = "K=V")]
+    pub(crate) label: Vec<String>,
+    /// How often to try again when a machine fails
+    #[arg(long, value_name = "N", default_value_t = 3)]
+    pub(crate) retries: u32,
+    /// Do not wait: print the job's id
+    #[arg(long)]
+    pub(crate) detach: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Ps {
+    /// Only jobs in this state
+    #[arg(long, value_parser = state)]
+    pub(crate) state: Option<JobState>,
+    /// Most jobs
+    #[arg(long, default_value_t = 100)]
+    pub(crate) limit: u32,
+}
+
+fn state(text: &str) -> Result<JobState, String> {
+    serde_json::from_value(text.into())
+        .map_err(|_| "one of queued, assigned, running, succeeded, failed, cancelled".to_owned())
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Logs {
+    pub(crate) id: JobId,
+    /// Go on until the job ends
+    #[arg(short, long)]
+    pub(crate) follow: bool,
+    /// Standard error instead of standard output
+    #[arg(long)]
+    pub(crate) stderr: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Fetch {
+    pub(crate) id: JobId,
+    /// Where to leave it
+    #[arg(long, value_name = "DIR")]
+    pub(crate) out: PathBuf,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Node {
+    /// Multiaddr to listen on, such as /ip4/0.0.0.0/tcp/7781; repeatable
+    #[arg(long, value_name = "ADDR")]
+    pub(crate) listen: Vec<String>,
+    /// Address of the HTTP API
+    #[arg(long, value_name = "IP:PORT")]
+    pub(crate) api: Option<String>,
+    /// Grant leases and keep content, but run nothing
+    #[arg(long)]
+    pub(crate) no_execute: bool,
+    /// Tasks at a time; default: one per core
+    #[arg(long, value_name = "N")]
+    pub(crate) slots: Option<u32>,
+    /// Silence after which a task is given to another node
+    #[arg(long, value_name = "TIME")]
+    pub(crate) lease_ttl: Option<Period>,
+    /// A name and value that describe this node; repeatable
+    #[arg(long, value_name = "K=V")]
+    pub(crate) label: Vec<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Add {
+    pub(crate) path: PathBuf,
+    /// Only print the CID, store nothing
+    #[arg(long)]
+    pub(crate) only_hash: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Get {
+    pub(crate) cid: Cid,
+    /// Where to write it
+    #[arg(short, long, value_name = "PATH")]
+    pub(crate) output: PathBuf,
+    /// Give up after this time without a block
+    #[arg(long, value_name = "TIME")]
+    pub(crate) timeout: Option<Period>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Cat {
+    pub(crate) cid: Cid,
+    /// Give up after this time without a block
+    #[arg(long, value_name = "TIME")]
+    pub(crate) timeout: Option<Period>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Block {
+    /// Print a block
+    Get { cid: Cid },
+    /// Store a file of up to 2 MiB as one raw block; print its CID
+    Put { path: PathBuf },
+    /// Print the size of a block
+    Stat { cid: Cid },
+    /// Remove a block
+    Rm { cid: Cid },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Pin {
+    /// Keep a file, directory or other DAG
+    Add {
+        cid: Cid,
+        /// The pin's name; default: the CID
+        #[arg(long)]
+        name: Option<String>,
+    },
+    /// Remove a pin
+    Rm { name: String },
+    /// List the pins
+    Ls,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Dht {
+    /// Print a record
+    Get { key: String },
+    /// List the nodes that provide a CID
+    Providers { cid: Cid },
+    /// List the nodes of the routing table
+    Peers,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Config {
+    /// Print the configuration in force, and where each value comes from
+    Print,
+}

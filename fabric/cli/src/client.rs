@@ -1,0 +1,201 @@
+//! The HTTP client.
+
+mod content;
+
+use crate::failure::Failure;
+use futures::{Stream, StreamExt};
+use mc_gateway::api::{
+    DhtPeers, DhtRecord, ErrorBody, GcView, JobList, JobView, NodeList, NodeView, PinList, PinView,
+    SubmitRequest,
+};
+use mc_types::{Cid, ErrorCode, JobId, JobSpec, JobState};
+use reqwest::{Method, RequestBuilder, Response};
+use serde::{Serialize, de::DeserializeOwned};
+use std::time::Duration;
+
+
+/// How long it may take to connect. Nodes are near.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long one wait for a job takes before it is asked again, in milliseconds.
+const WAIT_MS: u64 = 20_000;
+
+/// A node's API.
+#[derive(Debug, Clone)]
+pub(crate) struct Client {
+    base: String,
+    http: reqwest::Client,
+}
+
+impl Client {
+    pub(crate) fn new(url: &str) -> Result<Self, Failure> {
+        if !url.starts_with("http://") {
+            return Err(Failure::usage(format!("{url:?} is not the URL of a node"))
+                .with_hint("give one such as http://127.0.0.1:7780"));
+        }
+        let http = reqwest::Client::builder()
+            .connect_timeout(CONNECT_TIMEOUT)
+            .no_proxy()
+            .build();
+        let http = http.map_err(|e| Failure::internal(e.to_string()))?;
+        Ok(Self {
+            base: url.trim_end_matches('/').to_owned(),
+            http,
+        })
+    }
+
+    fn request(&self, method: Method, path: &str) -> RequestBuilder {
+        self.http.request(method, format!("{}{path}", self.base))
+    }
+
+    /// Sends a request; gives the response if it is a success, and the node's error otherwise.
+    async fn send(&self, request: RequestBuilder) -> Result<Response, Failure> {
+        let response = request.send().await.map_err(|e| self.unreachable(&e))?;
+        let status = response.status();
+        if status.is_success() {
+            return Ok(response);
+        }
+        match response.json::<ErrorBody>().await {
+            Ok(body) => Err(body.into()),
+            Err(_) => {
+                let message = format!("{} answered {status}: is it a node?", self.base);
+                Err(Failure::new(ErrorCode::NodeUnreachable, message))
+            }
+        }
+    }
+
+    async fn json<T: DeserializeOwned>(&self, request: RequestBuilder) -> Result<T, Failure> {
+        self.send(request)
+            .await?
+            .json()
+            .await
+            .map_err(|e| self.unreachable(&e))
+    }
+
+    async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, Failure> {
+        self.json(self.request(Method::GET, path)).await
+    }
+
+    async fn post<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        body: &impl Serialize,
+    ) -> Result<T, Failure> {
+        self.json(self.request(Method::POST, path).json(body)).await
+    }
+
+    fn unreachable(&self, error: &reqwest::Error) -> Failure {
+        let mut cause: &dyn std::error::Error = error;
+        while let Some(source) = cause.source() {
+            cause = source;
+        }
+        let message = format!("the node {} does not answer: {cause}", self.base);
+        Failure::new(ErrorCode::NodeUnreachable, message)
+            .with_hint("check the URL, or start a node with: mc-wasm node")
+    }
+
+    pub(crate) async fn node(&self) -> Result<NodeView, Failure> {
+        self.get("/api/v1/node").await
+    }
+
+    pub(crate) async fn nodes(&self) -> Result<NodeList, Failure> {
+        self.get("/api/v1/nodes").await
+    }
+
+    pub(crate) async fn submit(&self, job: JobSpec) -> Result<JobView, Failure> {
+        self.post("/api/v1/jobs", &SubmitRequest { job }).await
+    }
+
+    pub(crate) async fn job(&self, id: JobId) -> Result<JobView, Failure> {
+        self.get(&format!("/api/v1/jobs/{id}")).await
+    }
+
+    /// The job once its state is another than `seen`, or after a while.
+    pub(crate) async fn wait(&self, id: JobId, seen: JobState) -> Result<JobView, Failure> {
+        self.get(&format!("/api/v1/jobs/{id}?seen={seen}&wait_ms={WAIT_MS}"))
+            .await
+    }
+
+    pub(crate) async fn jobs(
+        &self,
+        state: Option<JobState>,
+        limit: u32,
+    ) -> Result<JobList, Failure> {
+        let state = state
+            .map(|state| format!("&state={state}"))
+            .unwrap_or_default();
+        self.get(&format!("/api/v1/jobs?limit={limit}{state}"))
+            .await
+    }
+
+    pub(crate) async fn cancel(&self, id: JobId) -> Result<JobView, Failure> {
+        self.json(self.request(Method::POST, &format!("/api/v1/jobs/{id}/cancel")))
+            .await
+    }
+
+    /// What the job writes to `stream`.
+    pub(crate) async fn logs(
+        &self,
+        id: JobId,
+        stream: &str,
+        offset: u64,
+        follow: bool,
+    ) -> Result<impl Stream<Item = Result<bytes::Bytes, Failure>> + use<>, Failure> {
+        let path =
+            format!("/api/v1/jobs/{id}/logs?stream={stream}&offset={offset}&follow={follow}");
+        let response = self.send(self.request(Method::GET, &path)).await?;
+        let client = self.clone();
+        Ok(response
+            .bytes_stream()
+            .map(move |piece| piece.map_err(|e| client.unreachable(&e))))
+    }
+
+    pub(crate) async fn pins(&self) -> Result<PinList, Failure> {
+        self.get("/api/v1/pins").await
+    }
+
+    pub(crate) async fn pin(&self, name: &str, cid: Cid) -> Result<PinView, Failure> {
+        let path = format!("/api/v1/pins/{}", in_path(name));
+        let pin = PinView {
+            name: name.to_owned(),
+            cid,
+        };
+        self.json(self.request(Method::PUT, &path).json(&pin)).await
+    }
+
+    pub(crate) async fn unpin(&self, name: &str) -> Result<(), Failure> {
+        let path = format!("/api/v1/pins/{}", in_path(name));
+        self.send(self.request(Method::DELETE, &path))
+            .await
+            .map(drop)
+    }
+
+    pub(crate) async fn gc(&self) -> Result<GcView, Failure> {
+        self.json(self.request(Method::POST, "/api/v1/gc")).await
+    }
+
+    pub(crate) async fn dht_providers(&self, cid: &Cid) -> Result<DhtPeers, Failure> {
+        self.get(&format!("/api/v1/dht/providers/{cid}")).await
+    }
+
+    pub(crate) async fn dht_peers(&self) -> Result<DhtPeers, Failure> {
+        self.get("/api/v1/dht/peers").await
+    }
+
+    pub(crate) async fn dht_record(&self, key: &str) -> Result<DhtRecord, Failure> {
+        self.get(&format!("/api/v1/dht/records/{}", in_path(key)))
+            .await
+    }
+}
+
+/// A text as one segment of a path.
+fn in_path(text: &str) -> String {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
+    let segment = text.bytes().map(|byte| {
+        if plain(byte) {
+            char::from(byte).to_string()
+        } else {
+            format!("%{byte:02X}")
+        }
+    });
+    segment.collect()
+}

@@ -1,0 +1,63 @@
+//! One file per group of commands.
+
+mod content;
+mod doctor;
+mod jobs;
+mod meta;
+mod node;
+mod run;
+mod submit;
+
+use crate::{
+    args::{Cli, Command},
+    client::Client,
+    connect,
+    failure::Failure,
+};
+use std::process::ExitCode;
+
+/// Does what was typed.
+pub(crate) async fn run(cli: Cli) -> Result<ExitCode, Failure> {
+    let global = cli.global;
+    match cli.command {
+        Command::Run(args) => return run::run(&global, args).await,
+        Command::Node(args) => return node::run(&global, args).await,
+        Command::Submit(args) => return submit::run(&global, args).await,
+        Command::Doctor => return doctor::run(&global).await,
+        Command::Config(_) => return meta::config(&global),
+        Command::Explain { code } => return meta::explain(&code),
+        Command::Completions { shell } => return meta::completions(shell),
+        Command::Version => return meta::version(&global),
+        Command::Add(args) if args.only_hash => return content::only_hash(&args.path).await,
+        command => {
+            let connection = connect::connect(&global).await?;
+            let done = with_node(&global, &connection.client, command).await;
+            connection.close().await;
+            done
+        }
+    }
+}
+
+async fn with_node(
+    global: &crate::args::Global,
+    client: &Client,
+    command: Command,
+) -> Result<ExitCode, Failure> {
+    match command {
+        Command::Ps(args) => jobs::ps(global, client, &args).await,
+        Command::Status { id } => jobs::status(global, client, id).await,
+        Command::Wait { id } => jobs::wait(global, client, id).await,
+        Command::Logs(args) => jobs::logs(client, &args).await,
+        Command::Cancel { id } => jobs::cancel(global, client, id).await,
+        Command::Result(args) => jobs::result(client, &args).await,
+        Command::Nodes => node::nodes(global, client).await,
+        Command::Add(args) => content::add(global, client, &args.path).await,
+        Command::Get(args) => content::get(client, &args).await,
+        Command::Cat(args) => content::cat(client, &args).await,
+        Command::Block(command) => content::block(global, client, command).await,
+        Command::Pin(command) => content::pin(global, client, command).await,
+        Command::Gc => content::gc(global, client).await,
+        Command::Dht(command) => content::dht(global, client, command).await,
+        _ => Err(Failure::internal("a command without a node was given one")),
+    }
+}

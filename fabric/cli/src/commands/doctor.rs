@@ -1,0 +1,192 @@
+//! `doctor`
+
+use crate::{args::Global, client::Client, connect, failure::Failure, output};
+use mc_node::{Config, NodeFile};
+use mc_system::{inventory, probe};
+use serde::Serialize;
+use std::{
+    net::{Ipv4Addr, TcpListener},
+    path::Path,
+    process::ExitCode,
+};
+
+/// Less free disk than this is worth a warning, in bytes.
+const LOW_DISK_BYTES: u64 = 1 << 30;
+/// The port that nodes usually listen on for peers.
+const P2P_PORT: u16 = 7781;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+enum Verdict {
+    Ok,
+    Warn,
+    Fail,
+}
+
+/// What was looked at, how it is, and how to mend it.
+#[derive(Debug, Serialize)]
+struct Check {
+    what: &'static str,
+    verdict: Verdict,
+    found: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    fix: Option<&'static str>,
+}
+
+fn ok(what: &'static str, found: impl Into<String>) -> Check {
+    Check {
+        what,
+        verdict: Verdict::Ok,
+        found: found.into(),
+        fix: None,
+    }
+}
+
+fn warn(what: &'static str, found: impl Into<String>, fix: &'static str) -> Check {
+    Check {
+        what,
+        verdict: Verdict::Warn,
+        found: found.into(),
+        fix: Some(fix),
+    }
+}
+
+fn fail(what: &'static str, found: impl Into<String>, fix: &'static str) -> Check {
+    Check {
+        what,
+        verdict: Verdict::Fail,
+        found: found.into(),
+        fix: Some(fix),
+    }
+}
+
+pub(super) async fn run(global: &Global) -> Result<ExitCode, Failure> {
+    let config = connect::configuration(global)?.config;
+    let mut checks = vec![
+        ok("configuration", "valid"),
+        data_dir(&config.data_dir),
+        disk(&config),
+    ];
+    checks.extend(node(&config).await);
+    checks.extend([wasm_target(), containers(), gpu(), database()]);
+    output::value(global, &checks, |checks| checks.iter().map(line).collect())?;
+    let failed = checks.iter().any(|check| check.verdict == Verdict::Fail);
+    Ok(if failed {
+        ExitCode::FAILURE
+    } else {
+        ExitCode::SUCCESS
+    })
+}
+
+fn line(check: &Check) -> String {
+    let verdict = match check.verdict {
+        Verdict::Ok => "ok",
+        Verdict::Warn => "warn",
+        Verdict::Fail => "FAIL",
+    };
+    let fix = check
+        .fix
+        .map(|fix| format!("\n      {:<18} -> {fix}", ""))
+        .unwrap_or_default();
+    format!("{verdict:<5} {:<18} {}{fix}\n", check.what, check.found)
+}
+
+fn data_dir(dir: &Path) -> Check {
+    let existing = dir.ancestors().find(|dir| dir.exists()).unwrap_or(dir);
+    match tempfile::tempfile_in(existing) {
+        Ok(_) => ok("data directory", dir.display().to_string()),
+        Err(error) => fail(
+            "data directory",
+            format!("{}: {error}", existing.display()),
+            "make it writable, or choose another with --data-dir",
+        ),
+    }
+}
+
+fn disk(config: &Config) -> Check {
+    let dir = config.data_dir.ancestors().find(|dir| dir.exists());
+    match dir.and_then(inventory::free_disk_bytes) {
+        Some(free) if free < LOW_DISK_BYTES => warn(
+            "disk",
+            format!("{} MiB free", free >> 20),
+            "free some space; mc-wasm gc helps",
+        ),
+        Some(free) => ok("disk", format!("{} MiB free", free >> 20)),
+        None => warn("disk", "cannot be asked", "check the data directory"),
+    }
+}
+
+/// The node of the data directory and whom it reaches; or, without one, the ports it would take.
+async fn node(config: &Config) -> Vec<Check> {
+    let client = NodeFile::read(&config.data_dir).and_then(|file| Client::new(&file.api).ok());
+    let node = match &client {
+        Some(client) => client.node().await.ok(),
+        None => None,
+    };
+    let Some(node) = node else {
+        return vec![ok("node", "none is running"), port()];
+    };
+    let running = ok(
+        "node",
+        format!("{}, {} slots free", node.id, node.slots_free),
+    );
+    let peers = match node.peers {
+        0 => warn(
+            "peers",
+            "none",
+            "name one with --bootstrap, or check the firewall",
+        ),
+        peers => ok("peers", format!("{peers} connected")),
+    };
+    vec![running, peers]
+}
+
+fn port() -> Check {
+    match TcpListener::bind((Ipv4Addr::UNSPECIFIED, P2P_PORT)) {
+        Ok(_) => ok("port 7781", "free"),
+        Err(error) => warn(
+            "port 7781",
+            error.to_string(),
+            "a free port will be used; fix one with --listen so that others find it again",
+        ),
+    }
+}
+
+fn wasm_target() -> Check {
+    if probe::has_wasm_target() {
+        return ok("wasm target", "wasm32-wasip2 is installed");
+    }
+    warn(
+        "wasm target",
+        "wasm32-wasip2 is not installed",
+        "rustup target add wasm32-wasip2 (submit DIRECTORY does it for you)",
+    )
+}
+
+fn containers() -> Check {
+    let runtimes = ["crun", "runc", "youki"];
+    let found = runtimes
+        .iter()
+        .find_map(|runtime| probe::first_line(runtime, &["--version"]));
+    match found {
+        Some(version) => ok("container runtime", version),
+        None => ok("container runtime", "none; WebAssembly tasks need none"),
+    }
+}
+
+fn gpu() -> Check {
+    match probe::gpu_devices().as_slice() {
+        [] => ok("GPU", "none found"),
+        devices => ok("GPU", devices.join(", ")),
+    }
+}
+
+fn database() -> Check {
+    match probe::first_line("psql", &["--version"]) {
+        Some(version) => ok(
+            "database",
+            format!("SQLite (built in); {version} is there too"),
+        ),
+        None => ok("database", "SQLite (built in)"),
+    }
+}

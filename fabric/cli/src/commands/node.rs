@@ -1,0 +1,112 @@
+//! `node`, `nodes`
+
+use crate::{
+    args::{Format, Global, Node as Args},
+    client::Client,
+    connect,
+    failure::Failure,
+    inputs, output,
+};
+use mc_gateway::api::PeerView;
+use mc_node::{Mode, Node};
+use serde::Serialize;
+use std::process::ExitCode;
+use tokio::signal::unix::{SignalKind, signal};
+
+/// The line that says that a node is ready.
+#[derive(Serialize)]
+struct Ready<'n> {
+    id: &'n str,
+    api: &'n str,
+    addresses: &'n [String],
+}
+
+pub(super) async fn run(global: &Global, args: Args) -> Result<ExitCode, Failure> {
+    let config = connect::configuration_with(global, flags(&args)?)?.config;
+    let internal = |e: std::io::Error| Failure::internal(e.to_string());
+    let mut terminate = signal(SignalKind::terminate()).map_err(internal)?;
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(internal)?;
+    let node = Node::start(config, Mode::Daemon).await?;
+    announce(global, &node)?;
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+    output::note(global, "stopping");
+    node.shutdown().await;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The flags as settings.
+fn flags(args: &Args) -> Result<Vec<(&'static str, toml::Value)>, Failure> {
+    let mut flags: Vec<(&'static str, toml::Value)> = Vec::new();
+    if !args.listen.is_empty() {
+        flags.push(("p2p.listen", args.listen.clone().into()));
+    }
+    if let Some(api) = &args.api {
+        flags.push(("api.listen", api.clone().into()));
+    }
+    if args.no_execute {
+        flags.push(("worker.execute", false.into()));
+    }
+    if let Some(slots) = args.slots {
+        flags.push(("worker.slots", i64::from(slots).into()));
+    }
+    if let Some(ttl) = args.lease_ttl {
+        flags.push(("lease.ttl", ttl.to_string().into()));
+    }
+    if !args.label.is_empty() {
+        let labels = inputs::pairs("--label", &args.label)?;
+        let labels = labels.into_iter().map(|(name, value)| (name, value.into()));
+        flags.push(("worker.labels", toml::Value::Table(labels.collect())));
+    }
+    Ok(flags)
+}
+
+fn announce(global: &Global, node: &Node) -> Result<(), Failure> {
+    if global.format == Format::Json {
+        let ready = Ready {
+            id: node.id().as_str(),
+            api: node.api_url(),
+            addresses: node.addresses(),
+        };
+        return output::value(global, &ready, |_| String::new());
+    }
+    output::note(global, &format!("PeerId   {}", node.id()));
+    for address in node.addresses() {
+        output::note(global, &format!("address  {address}"));
+    }
+    output::note(global, &format!("API      {}", node.api_url()));
+    Ok(())
+}
+
+pub(super) async fn nodes(global: &Global, client: &Client) -> Result<ExitCode, Failure> {
+    output::value(global, &client.nodes().await?, |list| {
+        let head = ["ID", "SLOTS", "CPUS", "MEMORY", "RTT", ""]
+            .map(str::to_owned)
+            .to_vec();
+        let rows: Vec<_> = std::iter::once(head)
+            .chain(list.nodes.iter().map(row))
+            .collect();
+        output::table(&rows)
+    })?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn row(node: &PeerView) -> Vec<String> {
+    let dash = || "-".to_owned();
+    let slots = node.slots_free.zip(node.slots_total);
+    vec![
+        node.id.to_string(),
+        slots.map_or_else(dash, |(free, total)| format!("{free}/{total}")),
+        node.cpus.map_or_else(dash, |cpus| cpus.to_string()),
+        node.memory_bytes
+            .map_or_else(dash, |bytes| format!("{}MiB", bytes >> 20)),
+        node.rtt_us.map_or_else(dash, |us| format!("{us}us")),
+        if node.this_node {
+            "this node".to_owned()
+        } else {
+            String::new()
+        },
+    ]
+}

@@ -1,0 +1,96 @@
+//! `submit`
+
+use crate::{
+    args::{Global, Submit},
+    component::{self, Component},
+    connect::{self, Connection},
+    exit,
+    failure::Failure,
+    follow::{self, Ended},
+    job, output,
+};
+use mc_content::unixfs;
+use mc_gateway::api::JobView;
+use mc_types::Determinism;
+use std::{io::Read, path::Path, process::ExitCode};
+
+/// The first bytes of a file tell what it is.
+const MAGIC_BYTES: u64 = 64;
+
+pub(super) async fn run(global: &Global, args: Submit) -> Result<ExitCode, Failure> {
+    let component = component::resolve(&args.task.component, args.task.bin.as_deref(), global)?;
+    if let Component::File(path) = &component {
+        check(path)?;
+    }
+    let prepared = job::prepare(&args.task, &component, Determinism::Deterministic).await?;
+    let spec = job::spec(&args, prepared.task.clone())?;
+    let connection = connect::connect(global).await?;
+    let done = submit(global, &connection, &args, &prepared, spec).await;
+    connection.close().await;
+    done
+}
+
+/// Refuses what is no component before anything is sent.
+fn check(path: &Path) -> Result<(), Failure> {
+    let mut first = Vec::new();
+    let read =
+        std::fs::File::open(path).and_then(|file| file.take(MAGIC_BYTES).read_to_end(&mut first));
+    read.map_err(|e| Failure::path(path, &e))?;
+    mc_engine::check_component(&first)
+        .map_err(|e| Failure::from(e).about(&path.display().to_string()))
+}
+
+async fn submit(
+    global: &Global,
+    connection: &Connection,
+    args: &Submit,
+    prepared: &job::Prepared,
+    spec: mc_types::JobSpec,
+) -> Result<ExitCode, Failure> {
+    let client = &connection.client;
+    job::upload(client, prepared).await?;
+    let submitted = client.submit(spec).await?;
+    if args.detach {
+        if connection.is_embedded() {
+            output::note(
+                global,
+                "it stays queued until a node runs here: mc-wasm node",
+            );
+        }
+        output::value(global, &submitted, |job| {
+            job.id.map(|id| id.to_string()).unwrap_or_default()
+        })?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    let id = submitted.id;
+    match follow::to_end(client, global, submitted, true).await? {
+        Ended::Job(job) => {
+            if let Some(out) = &args.task.out {
+                leave_outputs(connection, &job, out).await?;
+            }
+            follow::conclude(global, &job, &args.task.component)
+        }
+        Ended::Detached => {
+            let id = id.map(|id| id.to_string()).unwrap_or_default();
+            let goes_on = if connection.is_embedded() {
+                format!("job {id} stays queued; it runs when a node runs here: mc-wasm node")
+            } else {
+                format!(
+                    "job {id} goes on; follow it with: mc-wasm wait {id}; stop it with: mc-wasm cancel {id}"
+                )
+            };
+            output::note(global, &goes_on);
+            Ok(ExitCode::from(exit::DETACHED))
+        }
+    }
+}
+
+/// Writes what the guest left, however it ended.
+async fn leave_outputs(connection: &Connection, job: &JobView, out: &Path) -> Result<(), Failure> {
+    let Some(cid) = job.outputs_cid else {
+        return Ok(());
+    };
+    let blocks = connection.client.blocks(None);
+    unixfs::export(&blocks, cid, out, u64::MAX).await?;
+    Ok(())
+}

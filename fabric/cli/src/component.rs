@@ -1,0 +1,164 @@
+//! COMPONENT: a file, a directory to build, or a CID.
+
+use crate::{args::Global, failure::Failure, output};
+use mc_types::{Cid, ErrorCode};
+use std::{
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+};
+
+const TARGET: &str = "wasm32-wasip2";
+
+/// Where a component comes from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Component {
+    File(PathBuf),
+    Cid(Cid),
+}
+
+/// Finds out what the user means, and builds it if it is a directory.
+pub(crate) fn resolve(
+    text: &str,
+    bin: Option<&str>,
+    global: &Global,
+) -> Result<Component, Failure> {
+    let path = Path::new(text);
+    if path.is_dir() {
+        return build(path, bin, global).map(Component::File);
+    }
+    if path.exists() {
+        return Ok(Component::File(path.to_owned()));
+    }
+    if let Ok(cid) = text.parse() {
+        return Ok(Component::Cid(cid));
+    }
+    if text.starts_with("oci://") || text.starts_with("docker://") {
+        return Err(
+            Failure::usage(format!("{text}: OCI references are not supported"))
+                .with_hint("give a .wasm file, a directory with a Cargo.toml, or a CID"),
+        );
+    }
+    Err(Failure::new(
+        ErrorCode::Path,
+        format!("{text}: no such file or directory"),
+    )
+    .with_hint("give a .wasm file, a directory with a Cargo.toml, or a CID"))
+}
+
+/// Builds the package in `dir` for the target of components, and gives the component.
+fn build(dir: &Path, bin: Option<&str>, global: &Global) -> Result<PathBuf, Failure> {
+    if !dir.join("Cargo.toml").is_file() {
+        return Err(Failure::new(
+            ErrorCode::Build,
+            format!("{} has no Cargo.toml", dir.display()),
+        )
+        .with_hint("give a .wasm file, or the directory of a Rust package"));
+    }
+    ensure_target(global)?;
+    output::note(global, &format!("building {}", dir.display()));
+    let mut cargo = clean("cargo");
+    cargo.args(["build", "--release", "--target", TARGET]);
+    cargo
+        .arg("--message-format=json-render-diagnostics")
+        .current_dir(dir);
+    if let Some(bin) = bin {
+        cargo.args(["--bin", bin]);
+    }
+    if !global.quiet && global.verbose == 0 {
+        cargo.arg("--quiet");
+    }
+    let output = cargo
+        .stderr(Stdio::inherit())
+        .output()
+        .map_err(|e| no_cargo(&e))?;
+    if !output.status.success() {
+        return Err(Failure::new(
+            ErrorCode::Build,
+            format!("{} does not build", dir.display()),
+        ));
+    }
+    only_component(dir, &String::from_utf8_lossy(&output.stdout))
+}
+
+/// The component among what cargo says it has built.
+fn only_component(dir: &Path, messages: &str) -> Result<PathBuf, Failure> {
+    let executable = |line: &str| {
+        let message: serde_json::Value = serde_json::from_str(line).ok()?;
+        message.get("executable")?.as_str().map(PathBuf::from)
+    };
+    let built: Vec<_> = messages.lines().filter_map(executable).collect();
+    match built.as_slice() {
+        [one] => Ok(one.clone()),
+        [] => Err(Failure::new(
+            ErrorCode::Build,
+            format!("{} has no binary", dir.display()),
+        )),
+        several => {
+            let name = |path: &PathBuf| path.file_stem().map(|n| n.to_string_lossy().into_owned());
+            let names: Vec<_> = several.iter().filter_map(name).collect();
+            let message = format!(
+                "{} has several binaries: {}",
+                dir.display(),
+                names.join(", ")
+            );
+            Err(Failure::new(ErrorCode::Build, message).with_hint("choose one with --bin NAME"))
+        }
+    }
+}
+
+/// Adds the target if rustup is there and says that it is missing. Without rustup, cargo will say.
+fn ensure_target(global: &Global) -> Result<(), Failure> {
+    let installed = clean("rustup")
+        .args(["target", "list", "--installed"])
+        .output();
+    let Ok(installed) = installed else {
+        return Ok(());
+    };
+    if String::from_utf8_lossy(&installed.stdout)
+        .lines()
+        .any(|line| line.trim() == TARGET)
+    {
+        return Ok(());
+    }
+    output::note(global, &format!("adding the target {TARGET}"));
+    let added = clean("rustup")
+        .args(["target", "add", TARGET])
+        .stdout(Stdio::null())
+        .status();
+    if added.is_ok_and(|status| status.success()) {
+        return Ok(());
+    }
+    Err(Failure::new(
+        ErrorCode::Build,
+        format!("the target {TARGET} cannot be added"),
+    )
+    .with_hint(format!("rustup target add {TARGET}")))
+}
+
+/// A command without what an outer `cargo run` has put into the environment, which would make the
+/// inner one build something else.
+fn clean(program: &str) -> Command {
+    let mut command = Command::new(program);
+    command.stdin(Stdio::null());
+    for (name, _) in std::env::vars_os() {
+        let name_text = name.to_string_lossy();
+        let leaked = name_text.starts_with("CARGO_") && name_text != "CARGO_HOME";
+        if leaked
+            || matches!(
+                &*name_text,
+                "CARGO" | "RUSTFLAGS" | "RUSTC" | "RUSTC_WRAPPER"
+            )
+        {
+            command.env_remove(name);
+        }
+    }
+    command
+}
+
+fn no_cargo(error: &std::io::Error) -> Failure {
+    Failure::new(
+        ErrorCode::Build,
+        format!("cargo cannot be started: {error}"),
+    )
+    .with_hint("install Rust with rustup, or give a .wasm file")
+}

@@ -1,0 +1,146 @@
+//! Following a job to its end.
+
+use crate::{
+    args::{Format, Global},
+    client::Client,
+    exit,
+    failure::Failure,
+    output,
+};
+use futures::StreamExt;
+use indicatif::{ProgressBar, ProgressStyle};
+use mc_gateway::api::{self, JobView};
+use mc_types::{JobId, JobState};
+use std::{io::IsTerminal, io::Write, process::ExitCode, time::Duration};
+
+/// How often the line of progress moves.
+const FRAME: Duration = Duration::from_millis(120);
+
+/// How waiting ended.
+pub(crate) enum Ended {
+    /// The job has ended.
+    Job(Box<JobView>),
+    /// The user does not want to wait any longer.
+    Detached,
+}
+
+/// Waits until the job ends or the user interrupts. With `attached`, prints what the guest writes.
+pub(crate) async fn to_end(
+    client: &Client,
+    global: &Global,
+    job: JobView,
+    attached: bool,
+) -> Result<Ended, Failure> {
+    let Some(id) = job.id else {
+        return Ok(Ended::Job(Box::new(job)));
+    };
+    let progress = progress(global);
+    let following = async {
+        let print = attached && global.format == Format::Text;
+        let waiting = wait(client, id, job, progress.as_ref());
+        let (ended, _, _) = tokio::try_join!(
+            waiting,
+            print_log(client, id, "stdout", print, progress.as_ref()),
+            print_log(client, id, "stderr", print, progress.as_ref()),
+        )?;
+        Ok(Ended::Job(Box::new(ended)))
+    };
+    let ended = tokio::select! {
+        ended = following => ended,
+        interrupted = tokio::signal::ctrl_c() => match interrupted {
+            Ok(()) => Ok(Ended::Detached),
+            Err(error) => Err(Failure::internal(error.to_string())),
+        },
+    };
+    if let Some(progress) = &progress {
+        progress.finish_and_clear();
+    }
+    ended
+}
+
+/// A line of progress, if a human looks on.
+fn progress(global: &Global) -> Option<ProgressBar> {
+    let wanted = !global.quiet && global.format == Format::Text && std::io::stderr().is_terminal();
+    wanted.then(|| {
+        let progress = ProgressBar::new_spinner();
+        if let Ok(style) = ProgressStyle::with_template("{spinner} {elapsed} {msg}") {
+            progress.set_style(style);
+        }
+        progress.enable_steady_tick(FRAME);
+        progress
+    })
+}
+
+async fn wait(
+    client: &Client,
+    id: JobId,
+    mut job: JobView,
+    progress: Option<&ProgressBar>,
+) -> Result<JobView, Failure> {
+    while !job.state.is_terminal() {
+        if let Some(progress) = progress {
+            let on = job.node.as_ref().filter(|_| job.state != JobState::Queued);
+            let on = on.map(|node| format!(" on {node}")).unwrap_or_default();
+            progress.set_message(format!("{id} {}{on}", job.state));
+        }
+        job = client.wait(id, job.state).await?;
+    }
+    Ok(job)
+}
+
+/// Prints what the guest writes, as it writes it, until the job ends.
+async fn print_log(
+    client: &Client,
+    id: JobId,
+    stream: &str,
+    print: bool,
+    progress: Option<&ProgressBar>,
+) -> Result<(), Failure> {
+    if !print {
+        return Ok(());
+    }
+    let mut pieces = Box::pin(client.logs(id, stream, 0, true).await?);
+    while let Some(piece) = pieces.next().await {
+        let piece = piece?;
+        let write = || {
+            if stream == "stdout" {
+                return output::write(&piece);
+            }
+            // A closed standard error leaves nobody to tell.
+            let _ = std::io::stderr().lock().write_all(&piece);
+            Ok(())
+        };
+        match progress {
+            Some(progress) => progress.suspend(write)?,
+            None => write()?,
+        }
+    }
+    Ok(())
+}
+
+/// Says how a job ended, where that is not obvious, and gives the exit code.
+pub(crate) fn conclude(global: &Global, job: &JobView, name: &str) -> Result<ExitCode, Failure> {
+    if global.format == Format::Json {
+        output::value(global, job, |_| String::new())?;
+        return Ok(exit::of_job(job));
+    }
+    let id = job.id.map(|id| format!("job {id}: ")).unwrap_or_default();
+    let why = match job.failure {
+        None | Some(api::Failure::Exit) => None,
+        Some(api::Failure::Trap) => Some(format!(
+            "trap: {}",
+            job.trap.as_deref().unwrap_or("unknown")
+        )),
+        Some(api::Failure::OutOfFuel) => Some("out of fuel; raise --fuel".to_owned()),
+        Some(api::Failure::MemoryLimit) => Some("memory limit reached; raise --memory".to_owned()),
+        Some(api::Failure::OutputLimit) => Some("output limit reached; raise --output".to_owned()),
+        Some(api::Failure::Timeout) => Some("timeout; raise --timeout".to_owned()),
+        Some(api::Failure::Cancelled) => Some("cancelled".to_owned()),
+        Some(api::Failure::Rejected | api::Failure::Infrastructure) => job.message.clone(),
+    };
+    if let Some(why) = why {
+        // Errors are printed even when quiet was asked for.
+        let _ = writeln!(std::io::stderr(), "{id}{name}: {why}");
+    }
+    Ok(exit::of_job(job))
+}

@@ -1,0 +1,79 @@
+//! `--input`, `--env` and `--label`.
+
+use crate::failure::Failure;
+use mc_types::{Cid, ErrorCode};
+use std::{collections::BTreeMap, path::PathBuf};
+
+/// Where an input comes from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Input {
+    Path(PathBuf),
+    Cid(Cid),
+}
+
+/// The inputs by name. A path that exists is a path, even if it looks like a CID.
+pub(crate) fn inputs(texts: &[String]) -> Result<BTreeMap<String, Input>, Failure> {
+    let mut inputs = BTreeMap::new();
+    for text in texts {
+        let (name, source) = pair("--input", text, "NAME=PATH or NAME=CID")?;
+        let path = PathBuf::from(&source);
+        let input = match (path.exists(), source.parse::<Cid>()) {
+            (false, Ok(cid)) => Input::Cid(cid),
+            (true, _) => Input::Path(path),
+            (false, Err(_)) => {
+                let message = format!("the input {name} does not exist: {source}");
+                return Err(Failure::new(ErrorCode::Path, message));
+            }
+        };
+        if inputs.insert(name.clone(), input).is_some() {
+            return Err(Failure::usage(format!(
+                "--input: two inputs are named {name:?}"
+            )));
+        }
+    }
+    Ok(inputs)
+}
+
+/// Names and values by name.
+pub(crate) fn pairs(option: &str, texts: &[String]) -> Result<BTreeMap<String, String>, Failure> {
+    texts.iter().map(|text| pair(option, text, "K=V")).collect()
+}
+
+fn pair(option: &str, text: &str, form: &str) -> Result<(String, String), Failure> {
+    let pair = text.split_once('=').filter(|(name, _)| !name.is_empty());
+    let (name, value) =
+        pair.ok_or_else(|| Failure::usage(format!("{option}: {text:?} is not {form}")))?;
+    Ok((name.to_owned(), value.to_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn inputs_are_paths_or_cids() {
+        let dir = tempfile::tempdir().unwrap();
+        let cid = "bafkreihdwdcefgh4dqkjv67uzcmw7ojee6xedzdetojuzjevtenxquvyku";
+        let texts = [format!("a={}", dir.path().display()), format!("b={cid}")];
+        let inputs = inputs(&texts).unwrap();
+        assert_eq!(inputs.get("a"), Some(&Input::Path(dir.path().to_owned())));
+        assert_eq!(inputs.get("b"), Some(&Input::Cid(cid.parse().unwrap())));
+    }
+
+    #[test]
+    fn malformed_inputs_are_named() {
+        for (text, code) in [
+            ("no-equals-sign", ErrorCode::Usage),
+            ("=x", ErrorCode::Usage),
+            ("a=/nonexistent/path", ErrorCode::Path),
+        ] {
+            assert_eq!(
+                inputs(&[text.to_owned()]).unwrap_err().code(),
+                code,
+                "{text}"
+            );
+        }
+        let twice = ["a=/".to_owned(), "a=/".to_owned()];
+        assert_eq!(inputs(&twice).unwrap_err().code(), ErrorCode::Usage);
+    }
+}

@@ -1,0 +1,139 @@
+//! From what was typed to a task and a job.
+
+use crate::{
+    args::{Submit, Task},
+    client::Client,
+    component::Component,
+    failure::Failure,
+    inputs::{self, Input},
+};
+use mc_content::{AddOptions, CountingSink, unixfs};
+use mc_types::{Cid, Determinism, JobSpec, Limits, TaskKind, TaskSpec};
+use std::{
+    collections::BTreeMap,
+    io::Write,
+    path::{Path, PathBuf},
+};
+
+/// What a task is made of, with the files that its CIDs were made from.
+#[derive(Debug)]
+pub(crate) struct Prepared {
+    pub(crate) task: TaskSpec,
+    pub(crate) files: BTreeMap<Cid, PathBuf>,
+    /// Standard input that was read to its end, as long as it is needed.
+    _stdin: Option<tempfile::NamedTempFile>,
+}
+
+/// The limits that were typed.
+pub(crate) fn limits(task: &Task) -> Limits {
+    let usual = Limits::default();
+    Limits {
+        fuel: task.fuel,
+        memory_bytes: task.memory.map_or(usual.memory_bytes, |size| size.0),
+        output_bytes: task.output.map_or(usual.output_bytes, |size| size.0),
+    }
+}
+
+/// The CID of a file or directory.
+pub(crate) async fn cid_of(path: &Path) -> Result<Cid, Failure> {
+    let added = unixfs::add_path(path, &CountingSink::default(), &AddOptions::default()).await?;
+    Ok(added.cid)
+}
+
+/// Reads this command's standard input into a file.
+pub(crate) fn stdin_file() -> Result<tempfile::NamedTempFile, Failure> {
+    let read = || {
+        let mut file = tempfile::NamedTempFile::new()?;
+        std::io::copy(&mut std::io::stdin().lock(), &mut file)?;
+        file.flush()?;
+        Ok(file)
+    };
+    read().map_err(|e| Failure::path(Path::new("standard input"), &e))
+}
+
+/// Names everything that a task needs.
+pub(crate) async fn prepare(
+    args: &Task,
+    component: &Component,
+    determinism: Determinism,
+) -> Result<Prepared, Failure> {
+    let mut files = BTreeMap::new();
+    let component = match component {
+        Component::Cid(cid) => *cid,
+        Component::File(path) => {
+            let cid = cid_of(path).await?;
+            files.insert(cid, path.clone());
+            cid
+        }
+    };
+    let mut named = BTreeMap::new();
+    for (name, input) in inputs::inputs(&args.input)? {
+        let cid = match input {
+            Input::Cid(cid) => cid,
+            Input::Path(path) => {
+                let cid = cid_of(&path).await?;
+                files.insert(cid, path);
+                cid
+            }
+        };
+        named.insert(name, cid);
+    }
+    let read = if args.stdin.as_deref() == Some("-") {
+        Some(stdin_file()?)
+    } else {
+        None
+    };
+    let stdin = match (&args.stdin, &read) {
+        (None, _) => None,
+        (Some(_), Some(file)) => Some(file.path().to_owned()),
+        (Some(path), None) => Some(PathBuf::from(path)),
+    };
+    let stdin = match stdin {
+        None => None,
+        Some(path) => {
+            let cid = cid_of(&path).await?;
+            files.insert(cid, path);
+            Some(cid)
+        }
+    };
+    let task = TaskSpec {
+        kind: TaskKind::Wasm,
+        component,
+        args: args.args.clone(),
+        env: inputs::pairs("--env", &args.env)?,
+        inputs: named,
+        stdin,
+        limits: limits(args),
+        determinism,
+    };
+    task.validate().map_err(|e| Failure::usage(e.to_string()))?;
+    Ok(Prepared {
+        task,
+        files,
+        _stdin: read,
+    })
+}
+
+/// The job that was typed.
+pub(crate) fn spec(args: &Submit, task: TaskSpec) -> Result<JobSpec, Failure> {
+    let timeout = args.task.timeout.map(|timeout| timeout.0.as_millis());
+    let job = JobSpec {
+        task,
+        timeout_ms: timeout.map(|ms| u64::try_from(ms).unwrap_or(u64::MAX)),
+        retries: args.retries,
+        labels: inputs::pairs("--label", &args.label)?,
+    };
+    job.validate().map_err(|e| Failure::usage(e.to_string()))?;
+    Ok(job)
+}
+
+/// Sends what the node lacks.
+pub(crate) async fn upload(client: &Client, prepared: &Prepared) -> Result<(), Failure> {
+    let roots = prepared.files.keys().copied().collect();
+    for cid in client.missing(roots).await? {
+        if let Some(path) = prepared.files.get(&cid) {
+            client.upload(path, cid).await?;
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,83 @@
+//! Results on standard output, everything for humans on standard error.
+
+use crate::{
+    args::{Format, Global},
+    failure::Failure,
+};
+use mc_types::ErrorCode;
+use serde::Serialize;
+use std::io::Write;
+
+/// Log lines go to standard error: warnings, or as many as `-v` asks for.
+pub(crate) fn init_logging(global: &Global) {
+    let level = match (global.quiet, global.verbose) {
+        (true, _) => "error",
+        (_, 0) => "warn,libp2p_mdns=off,sqlx=error",
+        (_, 1) => "info,sqlx=warn",
+        (_, 2) => "debug,sqlx=warn",
+        _ => "trace",
+    };
+    tracing_subscriber::fmt()
+        .with_env_filter(tracing_subscriber::EnvFilter::new(level))
+        .with_writer(std::io::stderr)
+        .init();
+}
+
+/// Writes to standard output. Whoever reads it may stop at any time, which ends the command quietly.
+pub(crate) fn write(bytes: &[u8]) -> Result<(), Failure> {
+    let mut stdout = std::io::stdout().lock();
+    let written = stdout.write_all(bytes).and_then(|()| stdout.flush());
+    written.map_err(|e| Failure::new(ErrorCode::Path, format!("standard output: {e}")))
+}
+
+/// Writes a line to standard output.
+pub(crate) fn line(text: &str) -> Result<(), Failure> {
+    write(format!("{text}\n").as_bytes())
+}
+
+/// Writes a value as JSON, or the text that `human` makes of it.
+pub(crate) fn value<T: Serialize>(
+    global: &Global,
+    value: &T,
+    human: impl FnOnce(&T) -> String,
+) -> Result<(), Failure> {
+    match global.format {
+        Format::Json => {
+            let json = serde_json::to_string(value);
+            line(&json.map_err(|e| Failure::internal(e.to_string()))?)
+        }
+        Format::Text => line(human(value).trim_end_matches('\n')),
+    }
+}
+
+/// Says something to the human, unless they asked for quiet.
+pub(crate) fn note(global: &Global, text: &str) {
+    if !global.quiet {
+        // A closed standard error leaves nobody to tell.
+        let _ = writeln!(std::io::stderr(), "{text}");
+    }
+}
+
+/// A table with aligned columns, the first row its head.
+pub(crate) fn table(rows: &[Vec<String>]) -> String {
+    let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
+    let width = |column: usize| {
+        rows.iter()
+            .filter_map(|row| row.get(column))
+            .map(|cell| cell.chars().count())
+            .max()
+    };
+    let widths: Vec<_> = (0..columns)
+        .map(|column| width(column).unwrap_or(0))
+        .collect();
+    let mut text = String::new();
+    for row in rows {
+        let cells = row
+            .iter()
+            .zip(&widths)
+            .map(|(cell, width)| format!("{cell:<width$}"));
+        text.push_str(cells.collect::<Vec<_>>().join("  ").trim_end());
+        text.push('\n');
+    }
+    text
+}
