@@ -20,21 +20,39 @@ pub fn binary() -> &'static Path {
     })
 }
 
-#[expect(clippy::panic, clippy::expect_used, reason = "without a binary there is nothing to test")]
+#[expect(
+    clippy::panic,
+    clippy::expect_used,
+    reason = "without a binary there is nothing to test"
+)]
 fn build() -> PathBuf {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let output = Command::new(cargo)
-        .args(["build", "--release", "--quiet", "--package", "mc-cli", "--message-format=json"])
+        .args([
+            "build",
+            "--release",
+            "--quiet",
+            "--package",
+            "mc-cli",
+            "--message-format=json",
+        ])
         .current_dir(env!("CARGO_MANIFEST_DIR"))
         .output()
         .expect("cargo can be started");
     if !output.status.success() {
-        panic!("cargo build failed:\n{}", String::from_utf8_lossy(&output.stderr));
+        panic!(
+            "cargo build failed:\n{}",
+            String::from_utf8_lossy(&output.stderr)
+        );
     }
     let executable = |line: &str| {
         let message: serde_json::Value = serde_json::from_str(line).ok()?;
         message.get("executable")?.as_str().map(PathBuf::from)
     };
     let lines = String::from_utf8_lossy(&output.stdout).into_owned();
-    lines.lines().rev().find_map(executable).expect("cargo names the executable")
+    lines
+        .lines()
+        .rev()
+        .find_map(executable)
+        .expect("cargo names the executable")
 }

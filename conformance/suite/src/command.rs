@@ -35,7 +35,11 @@ pub fn mc<S: AsRef<OsStr>>(args: impl IntoIterator<Item = S>) -> Finished {
 /// `mc-wasm` with `args`, not started yet. Nothing of the caller's configuration reaches it.
 pub(crate) fn command<S: AsRef<OsStr>>(args: impl IntoIterator<Item = S>) -> Command {
     let mut command = Command::new(binary());
-    command.args(args).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command
+        .args(args)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
     for (name, _) in std::env::vars_os() {
         if name.to_string_lossy().starts_with("MC_") {
             command.env_remove(name);
@@ -44,12 +48,18 @@ pub(crate) fn command<S: AsRef<OsStr>>(args: impl IntoIterator<Item = S>) -> Com
     command
 }
 
-#[expect(clippy::expect_used, clippy::panic, reason = "a failed expectation is how a test fails")]
+#[expect(
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a failed expectation is how a test fails"
+)]
 fn finish(mut command: Command) -> Finished {
     let mut child = command.spawn().expect("the binary can be started");
     let stdout = drain(child.stdout.take());
     let stderr = drain(child.stderr.take());
-    let status = within(PATIENCE, || child.try_wait().expect("a child can be waited for"));
+    let status = within(PATIENCE, || {
+        child.try_wait().expect("a child can be waited for")
+    });
     let Some(status) = status else {
         end(&mut child);
         panic!("still running after {PATIENCE:?}: {command:?}");
@@ -108,6 +118,11 @@ impl Finished {
         if self.code == Some(code) {
             return self;
         }
-        panic!("exit code {:?}, not {code}\n{}\n{}", self.code, self.text(), self.stderr);
+        panic!(
+            "exit code {:?}, not {code}\n{}\n{}",
+            self.code,
+            self.text(),
+            self.stderr
+        );
     }
 }

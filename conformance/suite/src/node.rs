@@ -53,7 +53,8 @@ impl NodeOptions {
     /// That connects to `node` at start.
     #[must_use]
     pub fn bootstrap(mut self, node: &Node) -> Self {
-        self.bootstrap.extend(node.addresses.iter().take(1).cloned());
+        self.bootstrap
+            .extend(node.addresses.iter().take(1).cloned());
         self
     }
 
@@ -77,16 +78,30 @@ impl NodeOptions {
     ///
     /// When it does not start.
     #[must_use]
-    #[expect(clippy::expect_used, clippy::panic, reason = "a failed expectation fails the test")]
+    #[expect(
+        clippy::expect_used,
+        clippy::panic,
+        reason = "a failed expectation fails the test"
+    )]
     pub fn start(self) -> Node {
-        let owned = self.data_dir.is_none().then(|| tempfile::tempdir().expect("a directory"));
-        let data_dir = self.data_dir.clone().or_else(|| Some(owned.as_ref()?.path().to_owned()));
+        let owned = self
+            .data_dir
+            .is_none()
+            .then(|| tempfile::tempdir().expect("a directory"));
+        let data_dir = self
+            .data_dir
+            .clone()
+            .or_else(|| Some(owned.as_ref()?.path().to_owned()));
         let data_dir = data_dir.expect("one of the two is there");
         let mut args: Vec<String> = vec!["--format".into(), "json".into(), "node".into()];
         args.extend(["--data-dir".into(), data_dir.display().to_string()]);
         args.extend(["--api", "127.0.0.1:0", "--no-mdns"].map(String::from));
         args.extend(["--listen", "/ip4/127.0.0.1/tcp/0"].map(String::from));
-        args.extend(self.bootstrap.iter().flat_map(|a| ["--bootstrap".to_owned(), a.clone()]));
+        args.extend(
+            self.bootstrap
+                .iter()
+                .flat_map(|a| ["--bootstrap".to_owned(), a.clone()]),
+        );
         args.extend(self.flags);
         let mut child = command(&args).spawn().expect("the binary can be started");
         let stderr = drain(child.stderr.take());
@@ -102,7 +117,10 @@ impl NodeOptions {
         let Ok(Some(Ok(first))) = first else {
             end(&mut child);
             let stderr = stderr.join().unwrap_or_default();
-            panic!("no node from {args:?}:\n{}", String::from_utf8_lossy(&stderr));
+            panic!(
+                "no node from {args:?}:\n{}",
+                String::from_utf8_lossy(&stderr)
+            );
         };
         let ready: Value = serde_json::from_str(&first).expect("the first line is JSON");
         let text = |value: Option<&Value>| value.and_then(Value::as_str).map(str::to_owned);
@@ -110,7 +128,11 @@ impl NodeOptions {
         Node {
             api: text(ready.get("api")).expect("an API"),
             id: text(ready.get("id")).expect("an id"),
-            addresses: addresses.iter().flatten().filter_map(|a| text(Some(a))).collect(),
+            addresses: addresses
+                .iter()
+                .flatten()
+                .filter_map(|a| text(Some(a)))
+                .collect(),
             data_dir,
             child,
             _owned: owned,
@@ -121,8 +143,8 @@ impl NodeOptions {
 impl Node {
     /// Runs a command against this node.
     pub fn mc<'a>(&self, args: impl IntoIterator<Item = &'a str>) -> crate::Finished {
-        let node = ["--node", self.api.as_str()];
-        mc(node.into_iter().chain(args))
+        let node = ["--node".to_owned(), self.api.clone()];
+        mc(node.into_iter().chain(args.into_iter().map(str::to_owned)))
     }
 
     /// Its data directory.
@@ -142,11 +164,19 @@ impl Node {
     ///
     /// When it does not stop within a minute.
     #[must_use]
-    #[expect(clippy::expect_used, reason = "a failed expectation is how a test fails")]
+    #[expect(
+        clippy::expect_used,
+        reason = "a failed expectation is how a test fails"
+    )]
     pub fn stop(mut self) -> Option<i32> {
-        let pid = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw).expect("a pid");
+        let pid = i32::try_from(self.child.id())
+            .ok()
+            .and_then(Pid::from_raw)
+            .expect("a pid");
         kill_process(pid, Signal::TERM).expect("it can be signalled");
-        let status = within(PATIENCE, || self.child.try_wait().expect("a child can be waited for"));
+        let status = within(PATIENCE, || {
+            self.child.try_wait().expect("a child can be waited for")
+        });
         status.expect("it stops").code()
     }
 

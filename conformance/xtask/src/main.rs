@@ -1,1 +1,33 @@
-fn main() {}
+//! Checks of the repository itself: `cargo xtask layers|errors|ci`.
+
+mod ci;
+mod error_pages;
+mod layers;
+
+use std::process::ExitCode;
+
+const USAGE: &str = "usage: cargo xtask COMMAND
+  layers   dependencies point downwards, and heavy libraries have one home
+  errors   every error code has its help page
+  ci       formatting, lints, layers and errors";
+
+#[expect(clippy::print_stderr, reason = "this is a command for the terminal")]
+fn main() -> ExitCode {
+    let command = std::env::args().nth(1).unwrap_or_default();
+    let done = match command.as_str() {
+        "layers" => layers::check(),
+        "errors" => error_pages::check(),
+        "ci" => ci::run(),
+        _ => {
+            eprintln!("{USAGE}");
+            return ExitCode::from(2);
+        }
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("{error:?}");
+            ExitCode::FAILURE
+        }
+    }
+}

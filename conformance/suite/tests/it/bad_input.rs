@@ -34,14 +34,24 @@ fn files_that_are_no_components_are_refused_by_kind() {
         refused(&go(&core), 65, "MC0004", &["core.wasm"]);
         refused(&go(&broken), 65, "MC0006", &["broken.wasm"]);
         refused(&go(&empty), 65, "MC0003", &["empty.wasm"]);
-        refused(&go("/nonexistent/x.wasm"), 66, "MC0002", &["/nonexistent/x.wasm"]);
+        refused(
+            &go("/nonexistent/x.wasm"),
+            66,
+            "MC0002",
+            &["/nonexistent/x.wasm"],
+        );
     }
 }
 
 #[test]
 fn imports_that_are_not_offered_are_named() {
     let component = guest("imports_keyvalue").display().to_string();
-    refused(&mc(["run", &component]), 65, "MC0005", &["wasi:keyvalue/store"]);
+    refused(
+        &mc(["run", &component]),
+        65,
+        "MC0005",
+        &["wasi:keyvalue/store"],
+    );
     let node = NodeOptions::new().start();
     let done = node.mc(["submit", &component]);
     refused(&done, 65, "MC0005", &["wasi:keyvalue/store"]);
@@ -63,7 +73,14 @@ fn an_input_that_does_not_exist_is_named() {
 fn two_nodes_cannot_share_a_data_directory() {
     let node = NodeOptions::new().start();
     let dir = node.data_dir().display().to_string();
-    let args = ["node", "--data-dir", &dir, "--api", "127.0.0.1:0", "--no-mdns"];
+    let args = [
+        "node",
+        "--data-dir",
+        &dir,
+        "--api",
+        "127.0.0.1:0",
+        "--no-mdns",
+    ];
     refused(&mc(args), 70, "MC0009", &[&dir]);
     assert_eq!(node.stop(), Some(0));
 }
@@ -78,13 +95,25 @@ fn ports_in_use_are_named() {
     let done = mc(["node", "--data-dir", &dir, "--api", &api, "--no-mdns"]);
     refused(&done, 70, "MC0010", &[&port]);
     let listen = format!("/ip4/127.0.0.1/tcp/{port}");
-    let args = ["node", "--data-dir", &dir, "--api", "127.0.0.1:0", "--no-mdns", "--listen", &listen];
+    let args = [
+        "node",
+        "--data-dir",
+        &dir,
+        "--api",
+        "127.0.0.1:0",
+        "--no-mdns",
+        "--listen",
+        &listen,
+    ];
     refused(&mc(args), 70, "MC0010", &[&port]);
 }
 
 #[test]
 fn a_node_that_does_not_answer_has_its_own_exit_code() {
-    let unused = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let unused = std::net::TcpListener::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap();
     let url = format!("http://{unused}");
     refused(&mc(["--node", &url, "ps"]), 69, "MC0008", &[&url]);
 }
@@ -94,7 +123,12 @@ fn usage_errors_say_what_to_type_instead() {
     let done = mc(["run", "x.wasm", "--memroy", "1MiB"]);
     assert_eq!(done.code, Some(2), "{done:#?}");
     assert!(done.stderr.contains("--memory"), "{done:#?}");
-    refused(&mc(["run", "--memory", "lots", "x.wasm"]), 2, "", &["lots", "256MiB"]);
+    refused(
+        &mc(["run", "--memory", "lots", "x.wasm"]),
+        2,
+        "",
+        &["lots", "256MiB"],
+    );
     refused(&mc(["wait", "nonsense"]), 2, "", &["nonsense"]);
 }
 
@@ -107,7 +141,10 @@ fn jobs_and_content_that_do_not_exist_are_not_found() {
     let cid = "bafkreibm6jg3ux5qumhcn2b3flc3tyu6dmlb4xa7u5bf44yegnrjhc4yeq";
     let done = node.mc(["cat", cid, "--timeout", "2s"]);
     assert_ne!(done.code, Some(0));
-    assert!(done.stderr.contains("MC0011") && done.stderr.contains(cid), "{done:#?}");
+    assert!(
+        done.stderr.contains("MC0011") && done.stderr.contains(cid),
+        "{done:#?}"
+    );
 }
 
 /// A file system of a few megabytes, made for one test.
@@ -121,7 +158,10 @@ impl<'a> SmallDisk<'a> {
             .arg(at)
             .status()
             .expect("mount can be started");
-        assert!(mounted.success(), "this test needs to mount a tmpfs; run it as root");
+        assert!(
+            mounted.success(),
+            "this test needs to mount a tmpfs; run it as root"
+        );
         Self(at)
     }
 }
@@ -129,7 +169,10 @@ impl<'a> SmallDisk<'a> {
 impl Drop for SmallDisk<'_> {
     fn drop(&mut self) {
         // Lazily, since a node that was killed may still be going away.
-        let _ = std::process::Command::new("umount").arg("-l").arg(self.0).status();
+        let _ = std::process::Command::new("umount")
+            .arg("-l")
+            .arg(self.0)
+            .status();
     }
 }
 
@@ -166,7 +209,10 @@ fn a_full_disk_is_an_error_and_loses_nothing_that_was_acknowledged() {
     assert!(grown.success());
     let node = NodeOptions::new().data_dir(&data).start();
     for (n, cid) in &kept {
-        assert_eq!(node.mc(["cat", cid]).expect_code(0).stdout, vec![*n; 4 << 20]);
+        assert_eq!(
+            node.mc(["cat", cid]).expect_code(0).stdout,
+            vec![*n; 4 << 20]
+        );
     }
     drop(node);
     drop(disk);

@@ -4,7 +4,10 @@ use mc_conformance::NodeOptions;
 use std::path::Path;
 
 fn added(node: &mc_conformance::Node, path: &Path) -> String {
-    let text = node.mc(["add", path.to_str().unwrap()]).expect_code(0).text();
+    let text = node
+        .mc(["add", path.to_str().unwrap()])
+        .expect_code(0)
+        .text();
     text.split_whitespace().next().unwrap().to_owned()
 }
 
@@ -14,10 +17,16 @@ fn well_known_content_has_its_well_known_cid() {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("empty");
     std::fs::write(&file, b"").unwrap();
-    assert_eq!(added(&node, &file), "bafkreihdwdcefgh4dqkjv67uzcmw7ojee6xedzdetojuzjevtenxquvyku");
+    assert_eq!(
+        added(&node, &file),
+        "bafkreihdwdcefgh4dqkjv67uzcmw7ojee6xedzdetojuzjevtenxquvyku"
+    );
     let empty = dir.path().join("dir");
     std::fs::create_dir(&empty).unwrap();
-    assert_eq!(added(&node, &empty), "bafybeiczsscdsbs7ffqz55asqdf3smv6klcw3gofszvwlyarci47bgf354");
+    assert_eq!(
+        added(&node, &empty),
+        "bafybeiczsscdsbs7ffqz55asqdf3smv6klcw3gofszvwlyarci47bgf354"
+    );
 }
 
 #[test]
@@ -30,8 +39,12 @@ fn directories_come_back_as_they_were() {
     std::fs::write(tree.join("ünïcode name"), b"x").unwrap();
     let cid = added(&node, &tree);
     let out = dir.path().join("out");
-    node.mc(["get", &cid, "-o", out.to_str().unwrap()]).expect_code(0);
-    assert_eq!(std::fs::read(out.join("a/b/c")).unwrap(), vec![7; 2_500_000]);
+    node.mc(["get", &cid, "-o", out.to_str().unwrap()])
+        .expect_code(0);
+    assert_eq!(
+        std::fs::read(out.join("a/b/c")).unwrap(),
+        vec![7; 2_500_000]
+    );
     assert_eq!(std::fs::read(out.join("ünïcode name")).unwrap(), b"x");
 }
 
@@ -44,7 +57,10 @@ fn content_is_found_on_another_node_by_its_cid_alone() {
     let file = dir.path().join("file");
     std::fs::write(&file, vec![42; 5_000_000]).unwrap();
     let cid = added(&a, &file);
-    assert_eq!(c.mc(["cat", &cid]).expect_code(0).stdout, vec![42; 5_000_000]);
+    assert_eq!(
+        c.mc(["cat", &cid]).expect_code(0).stdout,
+        vec![42; 5_000_000]
+    );
 }
 
 #[test]
@@ -54,12 +70,27 @@ fn collection_spares_what_is_pinned() {
     let file = dir.path().join("file");
     std::fs::write(&file, b"pinned content").unwrap();
     let cid = added(&node, &file);
-    node.mc(["pin", "add", &cid, "--name", "keep"]).expect_code(0);
-    assert!(node.mc(["pin", "ls"]).expect_code(0).text().contains("keep"));
+    node.mc(["pin", "add", &cid, "--name", "keep"])
+        .expect_code(0);
+    assert!(
+        node.mc(["pin", "ls"])
+            .expect_code(0)
+            .text()
+            .contains("keep")
+    );
     node.mc(["gc"]).expect_code(0);
-    assert_eq!(node.mc(["cat", &cid]).expect_code(0).stdout, b"pinned content");
+    assert_eq!(
+        node.mc(["cat", &cid]).expect_code(0).stdout,
+        b"pinned content"
+    );
     node.mc(["pin", "rm", "keep"]).expect_code(0);
-    assert!(!node.mc(["pin", "ls"]).expect_code(0).text().contains("keep"));
+    assert!(
+        !node
+            .mc(["pin", "ls"])
+            .expect_code(0)
+            .text()
+            .contains("keep")
+    );
 }
 
 #[test]
@@ -68,10 +99,21 @@ fn blocks_can_be_put_looked_at_and_removed() {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("file");
     std::fs::write(&file, b"a block").unwrap();
-    let put = node.mc(["block", "put", file.to_str().unwrap()]).expect_code(0).text();
+    let put = node
+        .mc(["block", "put", file.to_str().unwrap()])
+        .expect_code(0)
+        .text();
     let cid = put.trim();
-    assert_eq!(node.mc(["block", "get", cid]).expect_code(0).stdout, b"a block");
-    assert!(node.mc(["block", "stat", cid]).expect_code(0).text().contains('7'));
+    assert_eq!(
+        node.mc(["block", "get", cid]).expect_code(0).stdout,
+        b"a block"
+    );
+    assert!(
+        node.mc(["block", "stat", cid])
+            .expect_code(0)
+            .text()
+            .contains('7')
+    );
     node.mc(["block", "rm", cid]).expect_code(0);
     assert_ne!(node.mc(["block", "stat", cid]).code, Some(0));
 }

@@ -6,20 +6,34 @@ use std::time::Duration;
 
 /// Waits until `a` counts `n` nodes with slots besides itself.
 fn lenders(a: &Node, n: usize) {
-    eventually("the other nodes lend their slots", Duration::from_secs(30), || {
-        let nodes = a.mc(["nodes", "--format", "json"]).expect_code(0).json();
-        let lends = |node: &&serde_json::Value| {
-            node["this_node"] == false && node["slots_total"].as_u64().unwrap_or(0) > 0
-        };
-        (nodes["nodes"].as_array().unwrap().iter().filter(lends).count() >= n).then_some(())
-    });
+    eventually(
+        "the other nodes lend their slots",
+        Duration::from_secs(30),
+        || {
+            let nodes = a.mc(["nodes", "--format", "json"]).expect_code(0).json();
+            let lends = |node: &&serde_json::Value| {
+                node["this_node"] == false && node["slots_total"].as_u64().unwrap_or(0) > 0
+            };
+            (nodes["nodes"]
+                .as_array()
+                .unwrap()
+                .iter()
+                .filter(lends)
+                .count()
+                >= n)
+                .then_some(())
+        },
+    );
 }
 
 #[test]
 fn a_job_of_one_node_is_executed_by_another_and_fetched_by_a_third() {
     let a = NodeOptions::new().flags(["--no-execute"]).start();
     let b = NodeOptions::new().bootstrap(&a).start();
-    let c = NodeOptions::new().bootstrap(&a).flags(["--no-execute"]).start();
+    let c = NodeOptions::new()
+        .bootstrap(&a)
+        .flags(["--no-execute"])
+        .start();
     lenders(&a, 1);
     let dir = tempfile::tempdir().unwrap();
     let input = dir.path().join("input");
@@ -31,18 +45,33 @@ fn a_job_of_one_node_is_executed_by_another_and_fetched_by_a_third() {
     std::fs::write(input.join("deep/empty"), b"").unwrap();
     let tree = format!("tree={}", input.display());
     let component = guest("copy_tree").display().to_string();
-    let done =
-        a.mc(["submit", "--format", "json", "--input", &tree, &component]).expect_code(0).json();
-    assert_eq!(done["node"], b.id.as_str(), "executed by the node that has slots");
+    let done = a
+        .mc(["submit", "--format", "json", "--input", &tree, &component])
+        .expect_code(0)
+        .json();
+    assert_eq!(
+        done["node"],
+        b.id.as_str(),
+        "executed by the node that has slots"
+    );
     let outputs = done["outputs_cid"].as_str().unwrap();
     let fetched = dir.path().join("fetched");
-    c.mc(["get", outputs, "-o", fetched.to_str().unwrap()]).expect_code(0);
+    c.mc(["get", outputs, "-o", fetched.to_str().unwrap()])
+        .expect_code(0);
     assert_eq!(std::fs::read(fetched.join("tree/large")).unwrap(), large);
-    assert_eq!(std::fs::read(fetched.join("tree/deep/er/small")).unwrap(), b"small");
+    assert_eq!(
+        std::fs::read(fetched.join("tree/deep/er/small")).unwrap(),
+        b"small"
+    );
     assert_eq!(std::fs::read(fetched.join("tree/deep/empty")).unwrap(), b"");
     let stdout = done["stdout_cid"].as_str().unwrap();
     let from_c = c.mc(["cat", stdout]).expect_code(0).stdout;
-    assert_eq!(from_c, a.mc(["logs", done["id"].as_str().unwrap()]).expect_code(0).stdout);
+    assert_eq!(
+        from_c,
+        a.mc(["logs", done["id"].as_str().unwrap()])
+            .expect_code(0)
+            .stdout
+    );
 }
 
 #[test]
@@ -51,7 +80,10 @@ fn results_survive_the_node_that_made_them() {
     let b = NodeOptions::new().bootstrap(&a).start();
     lenders(&a, 1);
     let component = guest("echo_world").display().to_string();
-    let done = a.mc(["submit", "--format", "json", &component, "--", "kept"]).expect_code(0).json();
+    let done = a
+        .mc(["submit", "--format", "json", &component, "--", "kept"])
+        .expect_code(0)
+        .json();
     b.kill();
     let id = done["id"].as_str().unwrap();
     assert!(a.mc(["logs", id]).expect_code(0).text().contains("kept"));
@@ -66,8 +98,10 @@ fn a_label_names_the_node_that_must_run_the_job() {
     let component = guest("exit_zero").display().to_string();
     for node in [&b, &c, &a] {
         let label = format!("target_node={}", node.id);
-        let done =
-            a.mc(["submit", "--format", "json", "--label", &label, &component]).expect_code(0).json();
+        let done = a
+            .mc(["submit", "--format", "json", "--label", &label, &component])
+            .expect_code(0)
+            .json();
         assert_eq!(done["node"], node.id.as_str());
     }
 }
@@ -75,7 +109,10 @@ fn a_label_names_the_node_that_must_run_the_job() {
 #[test]
 fn nodes_of_different_networks_do_not_meet() {
     let a = NodeOptions::new().flags(["--network", "red"]).start();
-    let b = NodeOptions::new().bootstrap(&a).flags(["--network", "blue"]).start();
+    let b = NodeOptions::new()
+        .bootstrap(&a)
+        .flags(["--network", "blue"])
+        .start();
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("secret");
     std::fs::write(&file, b"of the red network").unwrap();
@@ -90,22 +127,33 @@ fn nodes_of_different_networks_do_not_meet() {
 #[test]
 fn nodes_learn_of_each_other_through_a_common_bootstrap_peer() {
     let hub = NodeOptions::new().flags(["--no-execute"]).start();
-    let a = NodeOptions::new().bootstrap(&hub).flags(["--no-execute"]).start();
+    let a = NodeOptions::new()
+        .bootstrap(&hub)
+        .flags(["--no-execute"])
+        .start();
     let b = NodeOptions::new().bootstrap(&hub).start();
     lenders(&a, 1);
     let component = guest("exit_zero").display().to_string();
-    let done = a.mc(["submit", "--format", "json", &component]).expect_code(0).json();
+    let done = a
+        .mc(["submit", "--format", "json", &component])
+        .expect_code(0)
+        .json();
     assert_eq!(done["node"], b.id.as_str());
 }
 
 #[test]
 fn a_stopping_node_hands_its_jobs_back_at_once() {
-    let a = NodeOptions::new().flags(["--no-execute", "--lease-ttl", "1h"]).start();
+    let a = NodeOptions::new()
+        .flags(["--no-execute", "--lease-ttl", "1h"])
+        .start();
     let b = NodeOptions::new().bootstrap(&a).start();
     lenders(&a, 1);
     let component = guest("ticks").display().to_string();
-    let submitted =
-        a.mc(["submit", "--detach", "--format", "json", &component, "--", "100", "50"]).json();
+    let submitted = a
+        .mc([
+            "submit", "--detach", "--format", "json", &component, "--", "100", "50",
+        ])
+        .json();
     let id = submitted["id"].as_str().unwrap();
     eventually("running", Duration::from_secs(20), || {
         let view = a.mc(["status", "--format", "json", id]).json();

@@ -12,7 +12,9 @@ fn wasm(name: &str) -> String {
 /// An embedded node on a directory of its own, without ports that others could want.
 fn submit(dir: &Path, args: &[&str]) -> mc_conformance::Finished {
     let dir = dir.display().to_string();
-    mc(["--data-dir", dir.as_str(), "submit", "--no-mdns"].into_iter().chain(args.iter().copied()))
+    mc(["--data-dir", dir.as_str(), "submit", "--no-mdns"]
+        .into_iter()
+        .chain(args.iter().copied()))
 }
 
 #[test]
@@ -46,13 +48,32 @@ fn exit_codes_and_failures_pass_through() {
         ("exit_zero", &[][..], 0, Value::Null),
         ("exit_failure", &[], 1, "exit".into()),
         ("trap_unreachable", &[], 134, "trap".into()),
-        ("cpu_forever", &["--fuel", "10000000"], 152, "out_of_fuel".into()),
-        ("cpu_forever", &["--timeout", "300ms"], 124, "timeout".into()),
-        ("memory_hog", &["--memory", "16MiB"], 137, "memory_limit".into()),
+        (
+            "cpu_forever",
+            &["--fuel", "10000000"],
+            152,
+            "out_of_fuel".into(),
+        ),
+        (
+            "cpu_forever",
+            &["--timeout", "300ms"],
+            124,
+            "timeout".into(),
+        ),
+        (
+            "memory_hog",
+            &["--memory", "16MiB"],
+            137,
+            "memory_limit".into(),
+        ),
     ] {
         let component = wasm(guest);
         let command = ["submit", "--format", "json"];
-        let args = command.iter().chain(args).copied().chain([component.as_str()]);
+        let args = command
+            .iter()
+            .chain(args)
+            .copied()
+            .chain([component.as_str()]);
         let done = node.mc(args).expect_code(code);
         assert_eq!(done.json()["failure"], failure, "{guest}: {done:#?}");
     }
@@ -61,12 +82,32 @@ fn exit_codes_and_failures_pass_through() {
 #[test]
 fn json_of_a_job_has_every_promised_field() {
     let node = NodeOptions::new().start();
-    let done = node.mc(["submit", "--format", "json", &wasm("exit_zero")]).expect_code(0).json();
+    let done = node
+        .mc(["submit", "--format", "json", &wasm("exit_zero")])
+        .expect_code(0)
+        .json();
     let id = done["id"].as_str().unwrap().to_owned();
-    for view in [&done, &node.mc(["status", "--format", "json", &id]).expect_code(0).json()] {
+    for view in [
+        &done,
+        &node
+            .mc(["status", "--format", "json", &id])
+            .expect_code(0)
+            .json(),
+    ] {
         for field in [
-            "id", "task_cid", "state", "exit_code", "stdout_cid", "stderr_cid", "outputs_cid",
-            "outcome_cid", "fuel", "memory_peak_bytes", "wall_ms", "node", "attempts",
+            "id",
+            "task_cid",
+            "state",
+            "exit_code",
+            "stdout_cid",
+            "stderr_cid",
+            "outputs_cid",
+            "outcome_cid",
+            "fuel",
+            "memory_peak_bytes",
+            "wall_ms",
+            "node",
+            "attempts",
         ] {
             assert!(!view[field].is_null(), "{field} in {view}");
         }
@@ -86,27 +127,54 @@ fn detached_job_is_listed_waited_for_and_fetched() {
     std::fs::write(input.path().join("sub/file"), b"content").unwrap();
     let tree = format!("tree={}", input.path().display());
     let submitted = node
-        .mc(["submit", "--detach", "--format", "json", "--label", "team=x", "--input", &tree, &wasm("copy_tree")])
+        .mc([
+            "submit",
+            "--detach",
+            "--format",
+            "json",
+            "--label",
+            "team=x",
+            "--input",
+            &tree,
+            &wasm("copy_tree"),
+        ])
         .expect_code(0)
         .json();
     let id = submitted["id"].as_str().unwrap().to_owned();
     let listed = node.mc(["ps", "--format", "json"]).expect_code(0).text();
     assert!(listed.contains(&id), "{listed}");
-    let waited = node.mc(["wait", "--format", "json", &id]).expect_code(0).json();
+    let waited = node
+        .mc(["wait", "--format", "json", &id])
+        .expect_code(0)
+        .json();
     assert_eq!(waited["labels"]["team"], "x");
     let out = input.path().join("out");
-    node.mc(["result", &id, "--out", out.to_str().unwrap()]).expect_code(0);
-    assert_eq!(std::fs::read(out.join("tree/sub/file")).unwrap(), b"content");
+    node.mc(["result", &id, "--out", out.to_str().unwrap()])
+        .expect_code(0);
+    assert_eq!(
+        std::fs::read(out.join("tree/sub/file")).unwrap(),
+        b"content"
+    );
 }
 
 #[test]
 fn cancelled_job_stops_and_stays_cancelled() {
     let node = NodeOptions::new().start();
-    let submitted =
-        node.mc(["submit", "--detach", "--format", "json", &wasm("cpu_forever")]).expect_code(0).json();
+    let submitted = node
+        .mc([
+            "submit",
+            "--detach",
+            "--format",
+            "json",
+            &wasm("cpu_forever"),
+        ])
+        .expect_code(0)
+        .json();
     let id = submitted["id"].as_str().unwrap();
     let state = || node.mc(["status", "--format", "json", id]).json()["state"].clone();
-    eventually("running", Duration::from_secs(20), || (state() == "running").then_some(()));
+    eventually("running", Duration::from_secs(20), || {
+        (state() == "running").then_some(())
+    });
     node.mc(["cancel", id]).expect_code(0);
     node.mc(["wait", id]).expect_code(130);
     assert_eq!(state(), "cancelled");
@@ -120,7 +188,16 @@ fn cancelled_job_stops_and_stays_cancelled() {
 fn logs_of_a_running_job_can_be_followed() {
     let node = NodeOptions::new().start();
     let submitted = node
-        .mc(["submit", "--detach", "--format", "json", &wasm("ticks"), "--", "30", "50"])
+        .mc([
+            "submit",
+            "--detach",
+            "--format",
+            "json",
+            &wasm("ticks"),
+            "--",
+            "30",
+            "50",
+        ])
         .expect_code(0)
         .json();
     let id = submitted["id"].as_str().unwrap();
@@ -133,9 +210,14 @@ fn logs_of_a_running_job_can_be_followed() {
 #[test]
 fn a_job_queued_before_a_restart_is_run_after_it() {
     let dir = tempfile::tempdir().unwrap();
-    let node = NodeOptions::new().data_dir(dir.path()).flags(["--no-execute"]).start();
-    let submitted =
-        node.mc(["submit", "--detach", "--format", "json", &wasm("exit_zero")]).expect_code(0).json();
+    let node = NodeOptions::new()
+        .data_dir(dir.path())
+        .flags(["--no-execute"])
+        .start();
+    let submitted = node
+        .mc(["submit", "--detach", "--format", "json", &wasm("exit_zero")])
+        .expect_code(0)
+        .json();
     let id = submitted["id"].as_str().unwrap();
     assert_eq!(node.stop(), Some(0));
     let node = NodeOptions::new().data_dir(dir.path()).start();
@@ -150,13 +232,23 @@ fn arguments_environment_and_input_reach_the_guest() {
     std::fs::write(&stdin, "typed\n").unwrap();
     let done = node
         .mc([
-            "submit", "--env", "COLOUR=blue", "--stdin", stdin.to_str().unwrap(),
-            &wasm("echo_world"), "--", "--flag", "wörd",
+            "submit",
+            "--env",
+            "COLOUR=blue",
+            "--stdin",
+            stdin.to_str().unwrap(),
+            &wasm("echo_world"),
+            "--",
+            "--flag",
+            "wörd",
         ])
         .expect_code(0)
         .text();
     for expected in ["--flag", "wörd", "COLOUR=blue", "typed"] {
         assert!(done.contains(expected), "{expected} in {done}");
     }
-    assert!(!done.contains("PATH="), "the host's environment leaked: {done}");
+    assert!(
+        !done.contains("PATH="),
+        "the host's environment leaked: {done}"
+    );
 }

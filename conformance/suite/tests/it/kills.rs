@@ -6,20 +6,30 @@ use serde_json::Value;
 use std::time::{Duration, Instant};
 
 fn status(node: &Node, id: &str) -> Value {
-    node.mc(["status", "--format", "json", id]).expect_code(0).json()
+    node.mc(["status", "--format", "json", id])
+        .expect_code(0)
+        .json()
 }
 
 fn detached(node: &Node, args: &[&str]) -> String {
     let command = ["submit", "--detach", "--format", "json"];
-    let submitted = node.mc(command.iter().chain(args).copied()).expect_code(0).json();
+    let submitted = node
+        .mc(command.iter().chain(args).copied())
+        .expect_code(0)
+        .json();
     submitted["id"].as_str().unwrap().to_owned()
 }
 
 #[test]
 fn a_job_whose_node_is_killed_runs_again_elsewhere_within_a_term_and_two_seconds() {
     let ttl = Duration::from_secs(3);
-    let a = NodeOptions::new().flags(["--no-execute", "--lease-ttl", "3s"]).start();
-    let nodes = [NodeOptions::new().bootstrap(&a).start(), NodeOptions::new().bootstrap(&a).start()];
+    let a = NodeOptions::new()
+        .flags(["--no-execute", "--lease-ttl", "3s"])
+        .start();
+    let nodes = [
+        NodeOptions::new().bootstrap(&a).start(),
+        NodeOptions::new().bootstrap(&a).start(),
+    ];
     let component = guest("ticks").display().to_string();
     let id = detached(&a, &[&component, "--", "100", "100"]);
     let holder = eventually("running", Duration::from_secs(30), || {
@@ -27,15 +37,25 @@ fn a_job_whose_node_is_killed_runs_again_elsewhere_within_a_term_and_two_seconds
         (view["state"] == "running").then(|| view["node"].as_str().unwrap().to_owned())
     });
     let [first, second] = nodes;
-    let (victim, heir) = if first.id == holder { (first, second) } else { (second, first) };
+    let (victim, heir) = if first.id == holder {
+        (first, second)
+    } else {
+        (second, first)
+    };
     victim.kill();
     let killed = Instant::now();
     eventually("running elsewhere", ttl + Duration::from_secs(2), || {
         let view = status(&a, &id);
         (view["state"] == "running" && view["node"] == heir.id.as_str()).then_some(())
     });
-    println!("running again after {:?} with a term of {ttl:?}", killed.elapsed());
-    let done = a.mc(["wait", "--format", "json", &id]).expect_code(0).json();
+    println!(
+        "running again after {:?} with a term of {ttl:?}",
+        killed.elapsed()
+    );
+    let done = a
+        .mc(["wait", "--format", "json", &id])
+        .expect_code(0)
+        .json();
     assert_eq!(done["attempts"], 2);
     let expected: String = (0..100).map(|n| format!("tick {n}\n")).collect();
     assert_eq!(a.mc(["logs", &id]).expect_code(0).text(), expected);
@@ -48,7 +68,10 @@ fn a_killed_coordinator_remembers_every_job_and_takes_the_result_of_a_running_on
     let listen = format!("/ip4/127.0.0.1/tcp/{port}");
     let flags = ["--no-execute", "--lease-ttl", "20s", "--listen", &listen];
     let a = NodeOptions::new().data_dir(dir.path()).flags(flags).start();
-    let b = NodeOptions::new().bootstrap(&a).flags(["--slots", "1"]).start();
+    let b = NodeOptions::new()
+        .bootstrap(&a)
+        .flags(["--slots", "1"])
+        .start();
     let component = guest("ticks").display().to_string();
     let running = detached(&a, &[&component, "--", "40", "100"]);
     eventually("running", Duration::from_secs(30), || {
@@ -60,7 +83,10 @@ fn a_killed_coordinator_remembers_every_job_and_takes_the_result_of_a_running_on
     for id in [&running, &queued] {
         let done = a.mc(["wait", "--format", "json", id]).expect_code(0).json();
         assert_eq!(done["node"], b.id.as_str());
-        assert_eq!(done["attempts"], 1, "nothing was lost, so nothing runs twice: {done}");
+        assert_eq!(
+            done["attempts"], 1,
+            "nothing was lost, so nothing runs twice: {done}"
+        );
     }
 }
 
@@ -72,7 +98,10 @@ fn acknowledged_jobs_survive_kills_at_any_moment() {
     let component = guest("echo_world").display().to_string();
     let mut acknowledged: Vec<String> = Vec::new();
     for round in 0..8u64 {
-        let node = NodeOptions::new().data_dir(dir.path()).flags(["--lease-ttl", "1s"]).start();
+        let node = NodeOptions::new()
+            .data_dir(dir.path())
+            .flags(["--lease-ttl", "1s"])
+            .start();
         // The moments differ from round to round, from amid the first upload to amid execution.
         let until = Instant::now() + Duration::from_millis(40 + 173 * round);
         let api = node.api.clone();
@@ -81,7 +110,9 @@ fn acknowledged_jobs_survive_kills_at_any_moment() {
             let mut ids = Vec::new();
             loop {
                 let round = format!("round {round}");
-                let args = ["submit", "--detach", "--format", "json", &component, "--", &round];
+                let args = [
+                    "submit", "--detach", "--format", "json", &component, "--", &round,
+                ];
                 let node = ["--node", &api];
                 let done = mc_conformance::mc(node.iter().copied().chain(args));
                 if done.code != Some(0) {
@@ -103,5 +134,9 @@ fn acknowledged_jobs_survive_kills_at_any_moment() {
 }
 
 fn free_port() -> u16 {
-    std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+    std::net::TcpListener::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap()
+        .port()
 }

@@ -1,8 +1,17 @@
 //! The promises of the README, put to a real binary: real processes, real network, real disk.
 
-#![expect(clippy::unwrap_used, reason = "a failed expectation is how a test fails")]
-#![expect(clippy::indexing_slicing, reason = "a missing JSON field is how a test fails")]
-#![expect(clippy::expect_used, reason = "a failed expectation is how a test fails")]
+#![expect(
+    clippy::unwrap_used,
+    reason = "a failed expectation is how a test fails"
+)]
+#![expect(
+    clippy::indexing_slicing,
+    reason = "a missing JSON field is how a test fails"
+)]
+#![expect(
+    clippy::expect_used,
+    reason = "a failed expectation is how a test fails"
+)]
 #![expect(clippy::panic, reason = "a failed expectation is how a test fails")]
 
 mod bad_input;

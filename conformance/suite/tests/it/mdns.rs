@@ -16,7 +16,11 @@ struct Lan {
 fn ip(args: &[&str]) {
     let done = Command::new("ip").args(args).status();
     let ok = done.is_ok_and(|status| status.success());
-    assert!(ok, "`ip {}` failed: this test needs root and the package iproute2", args.join(" "));
+    assert!(
+        ok,
+        "`ip {}` failed: this test needs root and the package iproute2",
+        args.join(" ")
+    );
 }
 
 impl Lan {
@@ -37,7 +41,9 @@ impl Lan {
 
     fn mc(&self, end: usize) -> Command {
         let mut command = Command::new("ip");
-        command.args(["netns", "exec", &self.names[end]]).arg(binary());
+        command
+            .args(["netns", "exec", &self.names[end]])
+            .arg(binary());
         command.stdin(Stdio::null());
         command
     }
@@ -66,7 +72,11 @@ fn nodes_on_one_local_network_find_each_other() {
     let dirs = [tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap()];
     let start = |end: usize, flags: &[&str]| {
         let mut command = lan.mc(end);
-        command.arg("node").arg("--data-dir").arg(dirs[end].path()).args(flags);
+        command
+            .arg("node")
+            .arg("--data-dir")
+            .arg(dirs[end].path())
+            .args(flags);
         command.stdout(Stdio::null()).stderr(Stdio::null());
         Process(command.spawn().unwrap())
     };
@@ -89,5 +99,9 @@ fn nodes_on_one_local_network_find_each_other() {
         nodes["nodes"].as_array()?.iter().any(lends).then_some(())
     });
     let done = mc(&["submit", guest("exit_zero").to_str().unwrap()]);
-    assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+    assert!(
+        done.status.success(),
+        "{}",
+        String::from_utf8_lossy(&done.stderr)
+    );
 }

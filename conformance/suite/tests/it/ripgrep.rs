@@ -15,11 +15,21 @@ fn ripgrep() -> PathBuf {
     let component = root.join("bin/rg.wasm");
     if !component.exists() {
         let mut cargo = Command::new("cargo");
-        cargo.args(["install", "--quiet", "--locked", "--target", "wasm32-wasip2", "ripgrep"]);
+        cargo.args([
+            "install",
+            "--quiet",
+            "--locked",
+            "--target",
+            "wasm32-wasip2",
+            "ripgrep",
+        ]);
         cargo.args(["--version", VERSION, "--root"]).arg(&root);
         cargo.env("CARGO_TARGET_DIR", root.join("target"));
         let built = cargo.status().expect("cargo can be started");
-        assert!(built.success(), "ripgrep could not be built for wasm32-wasip2");
+        assert!(
+            built.success(),
+            "ripgrep could not be built for wasm32-wasip2"
+        );
     }
     component
 }
@@ -57,20 +67,44 @@ fn ripgrep_on_another_node_finds_what_grep_finds() {
 
     let a = NodeOptions::new().flags(["--no-execute"]).start();
     let b = NodeOptions::new().bootstrap(&a).start();
-    let c = NodeOptions::new().bootstrap(&a).flags(["--no-execute"]).start();
+    let c = NodeOptions::new()
+        .bootstrap(&a)
+        .flags(["--no-execute"])
+        .start();
     eventually("b lends its slots", Duration::from_secs(30), || {
-        a.mc(["nodes"]).expect_code(0).text().contains(&b.id).then_some(())
+        a.mc(["nodes"])
+            .expect_code(0)
+            .text()
+            .contains(&b.id)
+            .then_some(())
     });
     let input = format!("texts={}", texts.display());
     let component = ripgrep().display().to_string();
-    let arguments = ["--", "-n", "-i", "--no-heading", "--sort", "path", PATTERN, "/in/texts"];
+    let arguments = [
+        "--",
+        "-n",
+        "-i",
+        "--no-heading",
+        "--sort",
+        "path",
+        PATTERN,
+        "/in/texts",
+    ];
     let submit = ["submit", "--input", &input, &component];
     let found = a.mc(submit.into_iter().chain(arguments)).expect_code(0);
     assert_eq!(found.text().lines().collect::<Vec<_>>(), expected);
 
     let submit = ["submit", "--format", "json", "--input", &input, &component];
-    let done = a.mc(submit.into_iter().chain(arguments)).expect_code(0).json();
+    let done = a
+        .mc(submit.into_iter().chain(arguments))
+        .expect_code(0)
+        .json();
     assert_eq!(done["node"], b.id.as_str());
-    let fetched = c.mc(["cat", done["stdout_cid"].as_str().unwrap()]).expect_code(0);
-    assert_eq!(fetched.stdout, found.stdout, "fetched by CID on a third node");
+    let fetched = c
+        .mc(["cat", done["stdout_cid"].as_str().unwrap()])
+        .expect_code(0);
+    assert_eq!(
+        fetched.stdout, found.stdout,
+        "fetched by CID on a third node"
+    );
 }

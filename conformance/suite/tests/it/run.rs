@@ -36,7 +36,10 @@ fn run_reads_inputs_and_leaves_outputs() {
         &wasm("copy_tree"),
     ])
     .expect_code(0);
-    assert_eq!(std::fs::read(out.join("tree/file")).unwrap(), b"in a directory");
+    assert_eq!(
+        std::fs::read(out.join("tree/file")).unwrap(),
+        b"in a directory"
+    );
     assert_eq!(std::fs::read(out.join("single")).unwrap(), b"alone");
 }
 
@@ -47,11 +50,29 @@ fn run_and_submit_name_task_and_outputs_alike() {
     std::fs::write(dir.path().join("file"), vec![1; 1_500_000]).unwrap();
     let input = format!("data={}", dir.path().join("file").display());
     let component = wasm("copy_tree");
-    let args = ["--format", "json", "--fuel", "1000000000", "--input", &input, &component];
+    let args = [
+        "--format",
+        "json",
+        "--fuel",
+        "1000000000",
+        "--input",
+        &input,
+        &component,
+    ];
     let here = mc(["run"].into_iter().chain(args)).expect_code(0).json();
     let node = NodeOptions::new().start();
-    let there = node.mc(["submit"].into_iter().chain(args)).expect_code(0).json();
-    for field in ["task_cid", "stdout_cid", "stderr_cid", "outputs_cid", "exit_code", "state"] {
+    let there = node
+        .mc(["submit"].into_iter().chain(args))
+        .expect_code(0)
+        .json();
+    for field in [
+        "task_cid",
+        "stdout_cid",
+        "stderr_cid",
+        "outputs_cid",
+        "exit_code",
+        "state",
+    ] {
         assert_eq!(here[field], there[field], "{field}");
     }
 }

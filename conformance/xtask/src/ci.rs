@@ -1,0 +1,43 @@
+//! What must hold before the tests are run.
+
+use crate::{error_pages, layers};
+use anyhow::{Context, Result, ensure};
+use std::{
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+/// Workspaces of their own, since they are compiled for another target.
+const GUESTS: &[&str] = &["examples", "conformance/guests"];
+
+/// The root of the repository.
+pub(crate) fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
+}
+
+pub(crate) fn run() -> Result<()> {
+    cargo(&root(), &["fmt", "--all", "--check"])?;
+    for guests in GUESTS {
+        cargo(&root().join(guests), &["fmt", "--all", "--check"])?;
+    }
+    layers::check()?;
+    error_pages::check()?;
+    let clippy = [
+        "clippy",
+        "--release",
+        "--workspace",
+        "--all-targets",
+        "--",
+        "-D",
+        "warnings",
+    ];
+    cargo(&root(), &clippy)
+}
+
+fn cargo(dir: &Path, args: &[&str]) -> Result<()> {
+    let text = args.join(" ");
+    let status = Command::new("cargo").args(args).current_dir(dir).status();
+    let status = status.with_context(|| format!("cargo {text}"))?;
+    ensure!(status.success(), "cargo {text} failed in {}", dir.display());
+    Ok(())
+}

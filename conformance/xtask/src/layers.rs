@@ -1,0 +1,159 @@
+//! Who may depend on whom.
+
+use anyhow::{Context, Result, bail};
+use cargo_metadata::{DependencyKind, MetadataCommand};
+use std::collections::BTreeMap;
+
+/// The crates of the workspace, each with those that it may use.
+const ALLOWED: &[(&str, &[&str])] = &[
+    ("mc-types", &[]),
+    ("mc-engine", &["mc-types"]),
+    ("mc-system", &["mc-types"]),
+    ("mc-content", &["mc-types"]),
+    ("mc-bitswap", &["mc-types"]),
+    ("mc-scheduler", &["mc-types"]),
+    ("mc-ledger", &["mc-types"]),
+    ("mc-net", &["mc-types", "mc-bitswap"]),
+    ("mc-gateway", &["mc-types", "mc-content"]),
+    (
+        "mc-node",
+        &[
+            "mc-types",
+            "mc-engine",
+            "mc-system",
+            "mc-content",
+            "mc-scheduler",
+            "mc-ledger",
+            "mc-net",
+            "mc-gateway",
+        ],
+    ),
+    (
+        "mc-cli",
+        &[
+            "mc-types",
+            "mc-engine",
+            "mc-system",
+            "mc-content",
+            "mc-gateway",
+            "mc-node",
+        ],
+    ),
+    ("mc-artifacts", &[]),
+    ("mc-conformance", &["mc-artifacts"]),
+    ("mc-bench", &["mc-artifacts", "mc-conformance"]),
+    ("xtask", &["mc-types"]),
+];
+
+/// Libraries that only their homes may use.
+const HOMES: &[(&str, &[&str])] = &[
+    ("wasmtime", &["mc-engine"]),
+    ("wasmtime-wasi", &["mc-engine"]),
+    ("fjall", &["mc-content"]),
+    ("sqlx", &["mc-ledger"]),
+    ("axum", &["mc-gateway"]),
+    ("libp2p", &["mc-net", "mc-bitswap"]),
+    ("clap", &["mc-cli"]),
+];
+
+/// The only crate that others may use in their tests.
+const TEST_ONLY: &[&str] = &["mc-artifacts"];
+
+/// A dependency of a crate of the workspace.
+struct Dependency {
+    from: String,
+    to: String,
+    /// Whether only tests use it.
+    of_tests: bool,
+}
+
+/// Reads the workspace and checks it.
+pub(crate) fn check() -> Result<()> {
+    let metadata = MetadataCommand::new().exec().context("cargo metadata")?;
+    let mut dependencies = Vec::new();
+    let mut crates = Vec::new();
+    for package in metadata.workspace_packages() {
+        crates.push(package.name.to_string());
+        for dependency in &package.dependencies {
+            dependencies.push(Dependency {
+                from: package.name.to_string(),
+                to: dependency.name.clone(),
+                of_tests: dependency.kind == DependencyKind::Development,
+            });
+        }
+    }
+    let violations = violations(&crates, &dependencies);
+    if violations.is_empty() {
+        return Ok(());
+    }
+    bail!("the layers are broken:\n  {}", violations.join("\n  "));
+}
+
+fn violations(crates: &[String], dependencies: &[Dependency]) -> Vec<String> {
+    let allowed: BTreeMap<_, _> = ALLOWED.iter().copied().collect();
+    let mut violations = Vec::new();
+    for name in crates
+        .iter()
+        .filter(|name| !allowed.contains_key(name.as_str()))
+    {
+        violations.push(format!("{name} has no place among the layers"));
+    }
+    for Dependency { from, to, of_tests } in dependencies {
+        if let Some((_, homes)) = HOMES.iter().find(|(library, _)| library == to)
+            && !homes.contains(&from.as_str())
+        {
+            violations.push(format!(
+                "{from} uses {to}, whose home is {}",
+                homes.join(", ")
+            ));
+        }
+        let ours = allowed.contains_key(to.as_str());
+        let may = allowed
+            .get(from.as_str())
+            .is_some_and(|may| may.contains(&to.as_str()));
+        let in_tests = *of_tests && TEST_ONLY.contains(&to.as_str());
+        if ours && !may && !in_tests {
+            violations.push(format!("{from} may not use {to}"));
+        }
+    }
+    violations
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn one(from: &str, to: &str, of_tests: bool) -> Vec<String> {
+        let crates = [from.to_owned()];
+        let dependency = Dependency {
+            from: from.to_owned(),
+            to: to.to_owned(),
+            of_tests,
+        };
+        violations(&crates, &[dependency])
+    }
+
+    #[test]
+    fn downward_dependencies_are_allowed_and_others_are_named() {
+        assert_eq!(one("mc-net", "mc-bitswap", false), Vec::<String>::new());
+        assert_eq!(
+            one("mc-engine", "mc-net", false),
+            ["mc-engine may not use mc-net"]
+        );
+        assert_eq!(one("mc-ledger", "mc-scheduler", false).len(), 1);
+        assert_eq!(one("mc-surprise", "serde", false).len(), 1);
+    }
+
+    #[test]
+    fn heavy_libraries_stay_at_home() {
+        assert_eq!(one("mc-ledger", "sqlx", false), Vec::<String>::new());
+        assert_eq!(one("mc-node", "sqlx", false).len(), 1);
+        assert_eq!(one("mc-node", "wasmtime", true).len(), 1);
+    }
+
+    #[test]
+    fn guests_are_for_tests() {
+        assert_eq!(one("mc-engine", "mc-artifacts", true), Vec::<String>::new());
+        assert_eq!(one("mc-engine", "mc-artifacts", false).len(), 1);
+    }
+}
