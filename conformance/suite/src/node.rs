@@ -25,6 +25,8 @@ pub struct NodeOptions {
     pub data_dir: Option<PathBuf>,
     /// Addresses of other nodes.
     pub bootstrap: Vec<String>,
+    /// The port for peers; a free one when absent.
+    pub port: Option<u16>,
     /// Any other flags.
     pub flags: Vec<String>,
 }
@@ -55,6 +57,13 @@ impl NodeOptions {
     pub fn bootstrap(mut self, node: &Node) -> Self {
         self.bootstrap
             .extend(node.addresses.iter().take(1).cloned());
+        self
+    }
+
+    /// That peers find on the same port whenever it is started.
+    #[must_use]
+    pub const fn port(mut self, port: u16) -> Self {
+        self.port = Some(port);
         self
     }
 
@@ -96,7 +105,8 @@ impl NodeOptions {
         let mut args: Vec<String> = vec!["--format".into(), "json".into(), "node".into()];
         args.extend(["--data-dir".into(), data_dir.display().to_string()]);
         args.extend(["--api", "127.0.0.1:0", "--no-mdns"].map(String::from));
-        args.extend(["--listen", "/ip4/127.0.0.1/tcp/0"].map(String::from));
+        let port = self.port.unwrap_or(0);
+        args.extend(["--listen".to_owned(), format!("/ip4/127.0.0.1/tcp/{port}")]);
         args.extend(
             self.bootstrap
                 .iter()

@@ -80,7 +80,9 @@ pub struct Handler {
 
 impl std::fmt::Debug for Handler {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Handler").field("queue", &self.queue.len()).finish_non_exhaustive()
+        f.debug_struct("Handler")
+            .field("queue", &self.queue.len())
+            .finish_non_exhaustive()
     }
 }
 

@@ -13,7 +13,6 @@ use reqwest::{Method, RequestBuilder, Response};
 use serde::{Serialize, de::DeserializeOwned};
 use std::time::Duration;
 
-
 /// How long it may take to connect. Nodes are near.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long one wait for a job takes before it is asked again, in milliseconds.

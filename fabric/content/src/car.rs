@@ -196,7 +196,9 @@ mod tests {
             .map(|p| Ok::<_, Error>(Bytes::copy_from_slice(p)))
             .collect();
         let mut reader = Reader::new(stream::iter(pieces));
-        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .build()
+            .unwrap();
         runtime.block_on(async {
             let mut blocks = Vec::new();
             while let Some(block) = reader.next().await? {

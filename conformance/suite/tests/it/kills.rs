@@ -65,9 +65,12 @@ fn a_job_whose_node_is_killed_runs_again_elsewhere_within_a_term_and_two_seconds
 fn a_killed_coordinator_remembers_every_job_and_takes_the_result_of_a_running_one() {
     let dir = tempfile::tempdir().unwrap();
     let port = free_port();
-    let listen = format!("/ip4/127.0.0.1/tcp/{port}");
-    let flags = ["--no-execute", "--lease-ttl", "20s", "--listen", &listen];
-    let a = NodeOptions::new().data_dir(dir.path()).flags(flags).start();
+    let flags = ["--no-execute", "--lease-ttl", "20s"];
+    let a = NodeOptions::new()
+        .data_dir(dir.path())
+        .port(port)
+        .flags(flags)
+        .start();
     let b = NodeOptions::new()
         .bootstrap(&a)
         .flags(["--slots", "1"])
@@ -79,7 +82,11 @@ fn a_killed_coordinator_remembers_every_job_and_takes_the_result_of_a_running_on
     });
     let queued = detached(&a, &[&component, "--", "3", "1"]);
     a.kill();
-    let a = NodeOptions::new().data_dir(dir.path()).flags(flags).start();
+    let a = NodeOptions::new()
+        .data_dir(dir.path())
+        .port(port)
+        .flags(flags)
+        .start();
     for id in [&running, &queued] {
         let done = a.mc(["wait", "--format", "json", id]).expect_code(0).json();
         assert_eq!(done["node"], b.id.as_str());
