@@ -33,7 +33,6 @@ pub fn example(name: &str) -> PathBuf {
     artifact(BUILT.get_or_init(|| build("examples")), name)
 }
 
-#[expect(clippy::panic, reason = "without its guest a test cannot run")]
 fn artifact(dir: &Path, name: &str) -> PathBuf {
     let path = dir.join(format!("{name}.wasm"));
     assert!(

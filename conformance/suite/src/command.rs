@@ -101,8 +101,8 @@ impl Finished {
     /// # Panics
     ///
     /// When it is not JSON, with both streams.
-    #[expect(clippy::panic, reason = "a failed expectation is how a test fails")]
     #[must_use]
+    #[expect(clippy::panic, reason = "a failed expectation is how a test fails")]
     pub fn json(&self) -> serde_json::Value {
         serde_json::from_slice(&self.stdout).unwrap_or_else(|e| panic!("not JSON ({e}): {self:#?}"))
     }
@@ -113,7 +113,6 @@ impl Finished {
     ///
     /// When it did not, with both streams.
     #[expect(clippy::panic, reason = "a failed expectation is how a test fails")]
-    #[must_use]
     pub fn expect_code(self, code: i32) -> Self {
         if self.code == Some(code) {
             return self;

@@ -54,9 +54,14 @@ fn files(path: &Path) -> io::Result<Vec<PathBuf>> {
     if !path.is_dir() {
         return Ok(vec![path.to_owned()]);
     }
-    let mut entries = fs::read_dir(path)?.map(|e| Ok(e?.path())).collect::<io::Result<Vec<_>>>()?;
+    let mut entries = fs::read_dir(path)?
+        .map(|e| Ok(e?.path()))
+        .collect::<io::Result<Vec<_>>>()?;
     entries.sort();
-    let below = entries.iter().map(|entry| files(entry)).collect::<io::Result<Vec<_>>>()?;
+    let below = entries
+        .iter()
+        .map(|entry| files(entry))
+        .collect::<io::Result<Vec<_>>>()?;
     Ok(below.concat())
 }
 
@@ -67,7 +72,9 @@ impl Counts {
         self.lines += bytes.iter().filter(|b| **b == b'\n').count() as u64;
         for word in String::from_utf8_lossy(bytes).split_whitespace() {
             self.words += 1;
-            let word = word.trim_matches(|c: char| !c.is_alphanumeric()).to_lowercase();
+            let word = word
+                .trim_matches(|c: char| !c.is_alphanumeric())
+                .to_lowercase();
             if !word.is_empty() {
                 *self.by_word.entry(word).or_default() += 1;
             }
@@ -76,7 +83,11 @@ impl Counts {
 
     /// The most frequent words; of equally frequent ones the first in the alphabet.
     fn top(&self) -> Vec<(&String, u64)> {
-        let mut words: Vec<_> = self.by_word.iter().map(|(word, count)| (word, *count)).collect();
+        let mut words: Vec<_> = self
+            .by_word
+            .iter()
+            .map(|(word, count)| (word, *count))
+            .collect();
         words.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
         words.truncate(TOP);
         words
@@ -84,7 +95,11 @@ impl Counts {
 
     /// Words consist of letters and digits alone, so they need no escaping.
     fn to_json(&self) -> String {
-        let top: Vec<_> = self.top().iter().map(|(word, n)| format!("\"{word}\": {n}")).collect();
+        let top: Vec<_> = self
+            .top()
+            .iter()
+            .map(|(word, n)| format!("\"{word}\": {n}"))
+            .collect();
         format!(
             "{{\"files\": {}, \"lines\": {}, \"words\": {}, \"bytes\": {}, \"top\": {{{}}}}}\n",
             self.files,

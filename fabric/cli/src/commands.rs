@@ -20,15 +20,15 @@ use std::process::ExitCode;
 pub(crate) async fn run(cli: Cli) -> Result<ExitCode, Failure> {
     let global = cli.global;
     match cli.command {
-        Command::Run(args) => return run::run(&global, args).await,
-        Command::Node(args) => return node::run(&global, args).await,
-        Command::Submit(args) => return submit::run(&global, args).await,
-        Command::Doctor => return doctor::run(&global).await,
-        Command::Config(_) => return meta::config(&global),
-        Command::Explain { code } => return meta::explain(&code),
-        Command::Completions { shell } => return meta::completions(shell),
-        Command::Version => return meta::version(&global),
-        Command::Add(args) if args.only_hash => return content::only_hash(&args.path).await,
+        Command::Run(args) => run::run(&global, args).await,
+        Command::Node(args) => node::run(&global, args).await,
+        Command::Submit(args) => submit::run(&global, args).await,
+        Command::Doctor => doctor::run(&global).await,
+        Command::Config(_) => meta::config(&global),
+        Command::Explain { code } => meta::explain(&code),
+        Command::Completions { shell } => meta::completions(shell),
+        Command::Version => meta::version(&global),
+        Command::Add(args) if args.only_hash => content::only_hash(&args.path).await,
         command => {
             let connection = connect::connect(&global).await?;
             let done = with_node(&global, &connection.client, command).await;

@@ -13,7 +13,11 @@ fn copy(from: &Path, to: &Path) -> io::Result<()> {
         return io::copy(&mut fs::File::open(from)?, &mut target).map(drop);
     }
     fs::create_dir_all(to)?;
-    let mut names = fs::read_dir(from)?.map(|e| Ok(e?.file_name())).collect::<io::Result<Vec<_>>>()?;
+    let mut names = fs::read_dir(from)?
+        .map(|e| Ok(e?.file_name()))
+        .collect::<io::Result<Vec<_>>>()?;
     names.sort();
-    names.iter().try_for_each(|name| copy(&from.join(name), &to.join(name)))
+    names
+        .iter()
+        .try_for_each(|name| copy(&from.join(name), &to.join(name)))
 }

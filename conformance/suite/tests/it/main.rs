@@ -12,7 +12,6 @@
     clippy::expect_used,
     reason = "a failed expectation is how a test fails"
 )]
-#![expect(clippy::panic, reason = "a failed expectation is how a test fails")]
 
 mod bad_input;
 mod content;

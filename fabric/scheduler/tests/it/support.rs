@@ -1,0 +1,84 @@
+//! Jobs, workers and endings for tests.
+
+use mc_scheduler::{Command, Config, WorkerOffer};
+use mc_types::{
+    Completion, End, Ending, FailureReason, JobId, JobSpec, Meter, NodeId, Outcome, TaskSpec,
+    Timestamp, Usage, cid,
+};
+use std::{sync::Arc, time::Duration};
+
+pub(crate) const TTL: Duration = Duration::from_secs(10);
+
+pub(crate) fn config() -> Config {
+    Config {
+        lease_ttl: TTL,
+        ..Config::default()
+    }
+}
+
+pub(crate) fn at(millis: u64) -> Timestamp {
+    Timestamp::from_millis(1_000_000 + millis)
+}
+
+pub(crate) fn node(n: u32) -> NodeId {
+    format!("12D3KooWnode{}", n + 1)
+        .replace('0', "z")
+        .parse()
+        .unwrap()
+}
+
+pub(crate) fn job(n: u128) -> JobId {
+    JobId::new(at(0), n)
+}
+
+pub(crate) fn spec() -> JobSpec {
+    JobSpec::new(TaskSpec::wasm(cid::of(cid::RAW, b"component")))
+}
+
+pub(crate) fn submit(id: JobId, spec: JobSpec) -> Command {
+    Command::Submit {
+        id,
+        task_cid: cid::of(cid::DAG_CBOR, b"task"),
+        spec: Arc::new(spec),
+    }
+}
+
+pub(crate) fn announce(worker: NodeId, slots: u32) -> Command {
+    let offer = WorkerOffer {
+        slots_total: slots,
+        slots_free: slots,
+        cpus: slots,
+        memory_bytes: 4 << 30,
+        ..WorkerOffer::default()
+    };
+    Command::Announce { worker, offer }
+}
+
+pub(crate) fn exited(code: u8) -> Ending {
+    let empty = cid::of(cid::RAW, b"");
+    let outcome = Outcome {
+        task: cid::of(cid::DAG_CBOR, b"task"),
+        end: End::Exited { code },
+        stdout: empty,
+        stderr: empty,
+        outputs: empty,
+        fuel: 1,
+        meter: Meter::Wasmtime48,
+    };
+    let usage = Usage {
+        fuel: 1,
+        memory_peak_bytes: 1,
+        wall_ms: 5,
+    };
+    Ending::Completed(Box::new(Completion {
+        outcome_cid: empty,
+        outcome,
+        usage,
+    }))
+}
+
+pub(crate) fn broke() -> Ending {
+    Ending::Failed(FailureReason::Infrastructure {
+        message: "the disk broke".to_owned(),
+    })
+}
