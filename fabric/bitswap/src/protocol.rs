@@ -119,7 +119,14 @@ pub(crate) fn cid_of(payload: &Payload) -> Option<Cid> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use futures::{executor::block_on, io::Cursor};
+    use futures::io::Cursor;
+
+    fn block_on<T>(future: impl Future<Output = T>) -> T {
+        tokio::runtime::Builder::new_current_thread()
+            .build()
+            .unwrap()
+            .block_on(future)
+    }
 
     #[test]
     fn blocks_keep_their_cid_through_prefix_and_bytes() {
@@ -158,10 +165,9 @@ mod tests {
                 state.to_be_bytes()[0]
             }));
             if let Ok(Some(message)) = block_on(read(&mut Cursor::new(bytes))) {
-                message
-                    .payload
-                    .iter()
-                    .for_each(|payload| drop(cid_of(payload)));
+                for payload in &message.payload {
+                    let _ = cid_of(payload);
+                }
             }
         }
     }

@@ -6,7 +6,7 @@ use mc_scheduler::{Answer, Command, Effect, Scheduler};
 use mc_types::{FencingToken, JobId, JobRecord, JobState, NodeId};
 use std::collections::{BTreeMap, HashMap};
 
-const SEEDS: u64 = 300;
+const SEEDS: u64 = 2_000;
 const WORKERS: u32 = 5;
 const JOBS: u128 = 25;
 /// Milliseconds in which things go wrong; afterwards everything works and every job must end.
