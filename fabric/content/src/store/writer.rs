@@ -147,7 +147,8 @@ impl Writer {
                     Err(error) => send(reply, Err(error)),
                 }
             }
-            Operation::PinGeneration { reply } => send(reply, Ok(self.pin_generation)),
+            // Answered after the commit, so that whoever asks sees the pins that it counts.
+            Operation::PinGeneration { reply } => group.owe(reply, self.pin_generation),
             Operation::Close { reply } => group.closing = Some(reply),
         }
     }

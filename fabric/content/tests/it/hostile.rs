@@ -1,0 +1,143 @@
+//! DAGs that nobody means well with.
+
+use mc_content::{AddOptions, Block, BlockSink, Error, MemoryBlocks, unixfs};
+use mc_types::{Cid, cid};
+
+/// A directory node, written byte by byte so that it may say anything.
+async fn directory(blocks: &MemoryBlocks, entries: &[(&str, Cid)]) -> Cid {
+    let mut node = Vec::new();
+    for (name, cid) in entries {
+        let hash = cid.to_bytes();
+        let mut link = vec![0x0a, u8::try_from(hash.len()).unwrap()];
+        link.extend(&hash);
+        link.extend([0x12, u8::try_from(name.len()).unwrap()]);
+        link.extend(name.as_bytes());
+        node.extend([0x12, u8::try_from(link.len()).unwrap()]);
+        node.extend(link);
+    }
+    node.extend([0x0a, 0x02, 0x08, 0x01]);
+    let block = Block::encode(cid::DAG_PB, node).unwrap();
+    let cid = *block.cid();
+    blocks.put_many(vec![block]).await.unwrap();
+    cid
+}
+
+async fn symlink(blocks: &MemoryBlocks, target: &str) -> Cid {
+    let length = u8::try_from(target.len()).unwrap();
+    let mut node = vec![0x0a, length + 4, 0x08, 0x04, 0x12, length];
+    node.extend(target.as_bytes());
+    let block = Block::encode(cid::DAG_PB, node).unwrap();
+    let cid = *block.cid();
+    blocks.put_many(vec![block]).await.unwrap();
+    cid
+}
+
+async fn export(blocks: &MemoryBlocks, root: Cid) -> Result<u64, Error> {
+    let dir = tempfile::tempdir().unwrap();
+    let target = dir.path().join("target");
+    let result = unixfs::export(blocks, root, &target, 1 << 20).await;
+    assert_eq!(
+        result.is_ok(),
+        target.exists(),
+        "a failed export leaves nothing"
+    );
+    result
+}
+
+#[tokio::test]
+async fn names_that_leave_the_directory_or_clash_are_refused() {
+    let blocks = MemoryBlocks::default();
+    let file = unixfs::add_bytes(b"file", &blocks).await.unwrap().cid;
+    for names in [
+        &["../up"][..],
+        &[".."],
+        &["."],
+        &[""],
+        &["a/b"],
+        &["/etc"],
+        &["a", "a"],
+        &["n\0l"],
+    ] {
+        let entries: Vec<_> = names.iter().map(|name| (*name, file)).collect();
+        let root = directory(&blocks, &entries).await;
+        let error = export(&blocks, root).await.unwrap_err();
+        assert!(
+            matches!(error, Error::Malformed { .. }),
+            "{names:?}: {error}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn symbolic_links_that_leave_the_directory_are_refused() {
+    let blocks = MemoryBlocks::default();
+    for (target, good) in [
+        ("sibling", true),
+        ("./x/../y", true),
+        ("/etc/passwd", false),
+        ("../x", false),
+        ("a/../../x", false),
+    ] {
+        let link = symlink(&blocks, target).await;
+        let root = directory(&blocks, &[("link", link)]).await;
+        assert_eq!(export(&blocks, root).await.is_ok(), good, "{target}");
+    }
+}
+
+#[tokio::test]
+async fn exports_stop_at_their_limit() {
+    let blocks = MemoryBlocks::default();
+    let large = unixfs::add_bytes(&vec![0; 2 << 20], &blocks)
+        .await
+        .unwrap()
+        .cid;
+    assert!(matches!(
+        export(&blocks, large).await,
+        Err(Error::TooLarge { .. })
+    ));
+    // The same small file many times over is as large as it is on disk.
+    let small = unixfs::add_bytes(&vec![0; 600_000], &blocks)
+        .await
+        .unwrap()
+        .cid;
+    let root = directory(&blocks, &[("a", small), ("b", small)]).await;
+    assert!(matches!(
+        export(&blocks, root).await,
+        Err(Error::TooLarge { .. })
+    ));
+}
+
+#[tokio::test]
+async fn missing_and_malformed_parts_are_named() {
+    let blocks = MemoryBlocks::default();
+    let added = unixfs::add_bytes(&vec![1; 3 << 20], &blocks).await.unwrap();
+    let leaf = cid::of(cid::RAW, &vec![1; 1 << 20]);
+    blocks.remove(&leaf);
+    let error = export(&blocks, added.cid).await.unwrap_err();
+    assert!(
+        matches!(error, Error::NotFound { cid, .. } if cid == leaf),
+        "{error}"
+    );
+    let junk = Block::encode(cid::DAG_PB, vec![0xff; 40]).unwrap();
+    let cid = *junk.cid();
+    blocks.put_many(vec![junk]).await.unwrap();
+    assert!(matches!(
+        export(&blocks, cid).await,
+        Err(Error::Malformed { .. })
+    ));
+}
+
+#[tokio::test]
+async fn what_has_no_content_is_refused_with_its_path() {
+    let dir = tempfile::tempdir().unwrap();
+    let socket = dir.path().join("socket");
+    let _listener = std::os::unix::net::UnixListener::bind(&socket).unwrap();
+    let (blocks, options) = (MemoryBlocks::default(), AddOptions::default());
+    let error = unixfs::add_path(dir.path(), &blocks, &options)
+        .await
+        .unwrap_err();
+    assert!(
+        matches!(&error, Error::Unsupported { path, .. } if *path == socket),
+        "{error}"
+    );
+}

@@ -1,0 +1,15 @@
+//! The store and UnixFS on a real disk.
+
+#![expect(
+    clippy::unwrap_used,
+    reason = "a failed expectation is how a test fails"
+)]
+#![expect(
+    clippy::indexing_slicing,
+    reason = "a missing block is how a test fails"
+)]
+
+mod crash;
+mod hostile;
+mod store;
+mod unixfs;
