@@ -46,6 +46,14 @@ pub(super) enum Operation {
     },
 }
 
+impl Operation {
+    /// Such an operation has a commit of its own. Whether a block is there is looked up in what is
+    /// committed, so a put beside it would take a block for stored that is just being removed.
+    const fn removes_blocks(&self) -> bool {
+        matches!(self, Self::Remove { .. } | Self::Sweep { .. })
+    }
+}
+
 /// What is owed to a caller once the commit is durable.
 type Owed = Box<dyn FnOnce(Result<(), Error>)>;
 
@@ -77,7 +85,8 @@ impl Writer {
 
     /// Commits until the store is closed or its last handle is gone.
     pub(super) fn run(mut self) {
-        while let Some(first) = self.queue.blocking_recv() {
+        let mut held_back = None;
+        while let Some(first) = held_back.take().or_else(|| self.queue.blocking_recv()) {
             let batch = self
                 .engine
                 .database
@@ -89,13 +98,20 @@ impl Writer {
                 owed: Vec::new(),
                 closing: None,
             };
+            let mut alone = first.removes_blocks();
             self.add(&mut group, first);
-            while group.closing.is_none()
+            while !alone
+                && group.closing.is_none()
                 && group.bytes < GROUP_BYTES
                 && group.owed.len() < GROUP_OPERATIONS
                 && let Ok(next) = self.queue.try_recv()
             {
-                self.add(&mut group, next);
+                if next.removes_blocks() {
+                    held_back = Some(next);
+                    alone = true;
+                } else {
+                    self.add(&mut group, next);
+                }
             }
             let closing = group.closing.take();
             group.commit();
@@ -174,7 +190,6 @@ impl Writer {
         for key in keys {
             let written = self.engine.written.get(key).map_err(storage)?;
             let written = written.and_then(|w| Some(u64::from_be_bytes(w[..].try_into().ok()?)));
-            // A put in this very group is seen by its order only, so sweeps never share one.
             if written.is_none_or(|written| written < since.as_millis()) {
                 group.remove(&self.engine, key);
                 removed += 1;

@@ -141,6 +141,36 @@ async fn collection_never_takes_what_was_pinned_while_it_was_there() {
     }
 }
 
+/// A block that is stored again while it is being collected is there when the call returns.
+#[tokio::test(flavor = "multi_thread")]
+async fn collection_never_takes_what_was_stored_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let clock: Arc<Hand> = Arc::default();
+    let store = open(dir.path(), &clock).await;
+    for round in 1..=20u64 {
+        for n in 0..100u32 {
+            store.put(raw(&n.to_le_bytes())).await.unwrap();
+        }
+        clock.0.store(round * 1_000_000, Ordering::Relaxed);
+        let storing = {
+            let store = store.clone();
+            tokio::spawn(async move {
+                for n in 0..100u32 {
+                    store.put(raw(&n.to_le_bytes())).await.unwrap();
+                }
+            })
+        };
+        store.gc().await.unwrap();
+        storing.await.unwrap();
+        for n in 0..100u32 {
+            assert!(
+                store.has(raw(&n.to_le_bytes()).cid()).await.unwrap(),
+                "round {round}: {n}"
+            );
+        }
+    }
+}
+
 #[tokio::test]
 async fn names_of_pins_are_bounded() {
     let dir = tempfile::tempdir().unwrap();
