@@ -6,12 +6,17 @@ use crate::{
 };
 use futures::StreamExt;
 use libp2p::{
-    Multiaddr, Swarm, SwarmBuilder, Transport, TransportError, noise, quic, swarm::SwarmEvent, tcp,
-    yamux,
+    Multiaddr, Swarm, SwarmBuilder, Transport, TransportError, multiaddr::Protocol, noise, quic,
+    swarm::SwarmEvent, tcp, yamux,
 };
 use mc_bitswap::BlockStore;
 use mc_types::NodeId;
-use std::{collections::BTreeSet, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeSet,
+    net::{IpAddr, SocketAddr},
+    sync::Arc,
+    time::Duration,
+};
 use tokio::{
     sync::{mpsc, watch},
     task::JoinHandle,
@@ -115,6 +120,13 @@ async fn listen(swarm: &mut Swarm<Behaviour>, address: &Multiaddr) -> Result<(),
         address: address.to_string(),
         reason,
     };
+    if let Some(socket) = tcp_socket(address) {
+        // The transport shares ports, so that it can dial from the one it listens on; two nodes on
+        // one port would get each other's connections. A listener that does not share finds out.
+        std::net::TcpListener::bind(socket)
+            .map(drop)
+            .map_err(|e| failed(e.to_string()))?;
+    }
     let listener = swarm
         .listen_on(address.clone())
         .map_err(|error| match error {
@@ -143,6 +155,20 @@ async fn listen(swarm: &mut Swarm<Behaviour>, address: &Multiaddr) -> Result<(),
     };
     let timeout = tokio::time::timeout(LISTEN_TIMEOUT, bound).await;
     timeout.unwrap_or_else(|_| Err(failed("no answer from the operating system".to_owned())))
+}
+
+/// The socket address of a TCP multiaddr with a port of its own.
+fn tcp_socket(address: &Multiaddr) -> Option<SocketAddr> {
+    let mut parts = address.iter();
+    let ip: IpAddr = match parts.next()? {
+        Protocol::Ip4(ip) => ip.into(),
+        Protocol::Ip6(ip) => ip.into(),
+        _ => return None,
+    };
+    match parts.next()? {
+        Protocol::Tcp(port) if port != 0 => Some((ip, port).into()),
+        _ => None,
+    }
 }
 
 /// The cause at the bottom of an error, which is the one that helps.

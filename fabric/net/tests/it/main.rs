@@ -1,0 +1,258 @@
+//! Real nodes on the loopback interface.
+
+#![expect(
+    clippy::unwrap_used,
+    reason = "a failed expectation is how a test fails"
+)]
+
+use bytes::Bytes;
+use futures::future::BoxFuture;
+use mc_net::{
+    BlockStore, Error, FetchError, Identity, Multiaddr, Options, RequestError, Started, StoreError,
+    message::{Announcement, Request, Response},
+};
+use mc_types::{Cid, cid};
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+/// Blocks in memory, and how often they were read.
+#[derive(Debug, Default)]
+struct Blocks {
+    blocks: Mutex<HashMap<Cid, Bytes>>,
+    reads: AtomicUsize,
+}
+
+impl Blocks {
+    fn put(&self, bytes: Vec<u8>) -> Cid {
+        let cid = cid::of(cid::RAW, &bytes);
+        self.blocks.lock().unwrap().insert(cid, bytes.into());
+        cid
+    }
+}
+
+impl BlockStore for Blocks {
+    fn get(&self, cid: Cid) -> BoxFuture<'static, Result<Option<Bytes>, StoreError>> {
+        self.reads.fetch_add(1, Ordering::Relaxed);
+        let block = self.blocks.lock().unwrap().get(&cid).cloned();
+        Box::pin(async move { Ok(block) })
+    }
+
+    fn has(&self, cid: Cid) -> BoxFuture<'static, Result<bool, StoreError>> {
+        let has = self.blocks.lock().unwrap().contains_key(&cid);
+        Box::pin(async move { Ok(has) })
+    }
+}
+
+struct Peer {
+    started: Started,
+    blocks: Arc<Blocks>,
+    address: Multiaddr,
+}
+
+fn options(bootstrap: &[&Peer]) -> Options {
+    Options {
+        network: "test".to_owned(),
+        listen: vec!["/ip4/127.0.0.1/tcp/0".parse().unwrap()],
+        bootstrap: bootstrap.iter().map(|peer| peer.address.clone()).collect(),
+        mdns: false,
+        agent: "test/1".to_owned(),
+        fetch_timeout: Duration::from_secs(5),
+    }
+}
+
+async fn start(options: Options) -> Peer {
+    let blocks: Arc<Blocks> = Arc::default();
+    let started = mc_net::start(Identity::generate(), options, blocks.clone())
+        .await
+        .unwrap();
+    let address = started
+        .client
+        .addresses()
+        .await
+        .unwrap()
+        .first()
+        .unwrap()
+        .clone();
+    Peer {
+        started,
+        blocks,
+        address,
+    }
+}
+
+/// Waits until `peer` is connected to `n` others.
+async fn connected(peer: &mut Peer, n: usize) {
+    let enough = peer.started.peers.wait_for(|peers| peers.len() >= n);
+    let waited = tokio::time::timeout(Duration::from_secs(20), enough).await;
+    assert!(
+        waited.is_ok_and(|peers| peers.is_ok()),
+        "never connected to {n} peers"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn requests_are_answered_in_both_directions() {
+    let mut a = start(options(&[])).await;
+    let mut b = start(options(&[&a])).await;
+    connected(&mut a, 1).await;
+    connected(&mut b, 1).await;
+    let (a_id, b_id) = (
+        a.started.client.local_id().clone(),
+        b.started.client.local_id().clone(),
+    );
+    for (asking, answering, id, from) in [
+        (&a.started.client, &mut b.started.requests, &b_id, &a_id),
+        (&b.started.client, &mut a.started.requests, &a_id, &b_id),
+    ] {
+        let announcement = Announcement {
+            slots_total: 3,
+            ..Announcement::default()
+        };
+        let request = Request::Announce(announcement);
+        let (answer, ()) = tokio::join!(asking.request(id, request.clone()), async {
+            let inbound = answering.recv().await.unwrap();
+            assert_eq!((&inbound.from, &inbound.request), (from, &request));
+            inbound.reply.send(Response::Renewed { ttl_ms: 7 });
+        });
+        assert_eq!(answer.unwrap(), Response::Renewed { ttl_ms: 7 });
+    }
+    let nobody = Identity::generate().node_id();
+    let unknown = a
+        .started
+        .client
+        .request(&nobody, Request::Announce(Announcement::default()));
+    assert!(matches!(unknown.await, Err(RequestError::NotConnected(_))));
+    b.started.client.shutdown().await;
+    b.started.task.await.unwrap();
+    let gone = a.started.peers.wait_for(|peers| peers.is_empty());
+    tokio::time::timeout(Duration::from_secs(20), gone)
+        .await
+        .unwrap()
+        .unwrap();
+}
+
+/// TCP and QUIC, from a named provider, from a peer that is merely connected.
+#[tokio::test(flavor = "multi_thread")]
+async fn blocks_come_from_providers_and_from_connected_peers() {
+    for listen in ["/ip4/127.0.0.1/tcp/0", "/ip4/127.0.0.1/udp/0/quic-v1"] {
+        let listen = Options {
+            listen: vec![listen.parse().unwrap()],
+            ..options(&[])
+        };
+        let mut a = start(listen.clone()).await;
+        let bootstrap = vec![a.address.clone()];
+        let b = start(Options {
+            bootstrap,
+            ..listen
+        })
+        .await;
+        connected(&mut a, 1).await;
+        let cids: Vec<_> = (0..100u8).map(|n| b.blocks.put(vec![n; 1 << 20])).collect();
+        let begun = std::time::Instant::now();
+        for providers in [vec![b.started.client.local_id().clone()], vec![]] {
+            let session = a.started.client.session(providers, None).await.unwrap();
+            let gets = cids.iter().map(|cid| session.get(*cid));
+            let blocks = futures::future::try_join_all(gets).await.unwrap();
+            for (cid, block) in cids.iter().zip(blocks) {
+                assert!(cid::verify(cid, &block).is_ok());
+            }
+        }
+        println!(
+            "200 blocks of 1 MiB over {} took {:?}",
+            b.address,
+            begun.elapsed()
+        );
+    }
+}
+
+/// c knows only b, and b does not have it; the DHT names a.
+#[tokio::test(flavor = "multi_thread")]
+async fn blocks_are_found_through_the_dht() {
+    let a = start(options(&[])).await;
+    let mut b = start(options(&[&a])).await;
+    connected(&mut b, 1).await;
+    let cid = a.blocks.put(b"far away".to_vec());
+    a.started.client.provide(cid).await;
+    let c = start(options(&[&b])).await;
+    let session = c
+        .started
+        .client
+        .session(Vec::new(), Some(Duration::from_secs(20)))
+        .await
+        .unwrap();
+    assert_eq!(
+        session.get(cid).await.unwrap(),
+        Bytes::from_static(b"far away")
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_nobody_has_is_not_found_in_time_and_comes_when_it_appears() {
+    let mut a = start(options(&[])).await;
+    let b = start(options(&[&a])).await;
+    connected(&mut a, 1).await;
+    let absent = cid::of(cid::RAW, b"absent");
+    let session = a
+        .started
+        .client
+        .session(Vec::new(), Some(Duration::from_secs(1)))
+        .await
+        .unwrap();
+    let missing = session.get(absent).await;
+    assert!(matches!(missing, Err(FetchError::NotFound { cid, .. }) if cid == absent));
+    let session = a
+        .started
+        .client
+        .session(Vec::new(), Some(Duration::from_secs(20)))
+        .await
+        .unwrap();
+    let late = cid::of(cid::RAW, b"late");
+    let appearing = async {
+        // Asked once in vain before it appears.
+        while b.blocks.reads.load(Ordering::Relaxed) == 0 {
+            tokio::task::yield_now().await;
+        }
+        b.blocks.put(b"late".to_vec());
+        b.started.client.blocks_added(vec![late]).await;
+    };
+    let (got, ()) = tokio::join!(session.get(late), appearing);
+    assert_eq!(got.unwrap(), Bytes::from_static(b"late"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn peers_of_another_network_are_not_peers() {
+    let a = start(options(&[])).await;
+    let b = start(Options {
+        network: "other".to_owned(),
+        ..options(&[&a])
+    })
+    .await;
+    let same = start(options(&[&a])).await;
+    let mut a = a;
+    connected(&mut a, 1).await;
+    let ids: Vec<_> = a.started.peers.borrow().iter().cloned().collect();
+    assert_eq!(ids, [same.started.client.local_id().clone()]);
+    assert!(b.started.peers.borrow().is_empty());
+}
+
+#[tokio::test]
+async fn ports_in_use_and_bad_addresses_are_named() {
+    let a = start(options(&[])).await;
+    let taken: Multiaddr = a.address.iter().take(2).collect();
+    let listen = Options {
+        listen: vec![taken.clone()],
+        ..options(&[])
+    };
+    let refused = mc_net::start(Identity::generate(), listen, Arc::<Blocks>::default()).await;
+    let error = refused.err().unwrap();
+    assert!(
+        matches!(&error, Error::Listen { address, .. } if *address == taken.to_string()),
+        "{error}"
+    );
+}
