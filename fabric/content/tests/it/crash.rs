@@ -62,8 +62,8 @@ async fn acknowledged_blocks_survive_kills_at_any_moment() {
         for line in lines.map_while(Result::ok) {
             if let Some(n) = line.strip_prefix("stored ") {
                 acknowledged.push(n.parse::<u64>().unwrap());
-                let until =
-                    *until.get_or_insert(Instant::now() + Duration::from_millis(30 + 97 * round));
+                let until = *until
+                    .get_or_insert_with(|| Instant::now() + Duration::from_millis(30 + 97 * round));
                 if Instant::now() >= until {
                     // What it says until it is gone was acknowledged too.
                     let _ = child.kill();

@@ -195,7 +195,7 @@ async fn acknowledged_jobs_survive_kills_at_any_moment() {
             if let Some(n) = line.strip_prefix("written ") {
                 acknowledged.push(n.parse::<u64>().unwrap());
                 let pause = Duration::from_millis(20) + Duration::from_millis(83) * round;
-                if Instant::now() >= *until.get_or_insert(Instant::now() + pause) {
+                if Instant::now() >= *until.get_or_insert_with(|| Instant::now() + pause) {
                     // What it says until it is gone was acknowledged too.
                     let _ = child.kill();
                 }
