@@ -121,6 +121,8 @@ fn container(crun: &Path, scratch: &Path) -> Result<Command> {
             "options": ["rbind", "ro"],
         });
         config.insert("mounts".to_owned(), json!([usr]));
+        // A name of its own would need a namespace of its own.
+        config.remove("hostname");
         if let Some(process) = config.get_mut("process").and_then(Value::as_object_mut) {
             process.insert("args".to_owned(), json!(["/bin/true"]));
             process.insert("terminal".to_owned(), json!(false));

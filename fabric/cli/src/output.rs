@@ -12,7 +12,7 @@ use std::io::Write;
 pub(crate) fn init_logging(global: &Global) {
     let level = match (global.quiet, global.verbose) {
         (true, _) => "error",
-        (_, 0) => "warn,libp2p_mdns=off,sqlx=error",
+        (_, 0) => "warn,libp2p_mdns=off,libp2p_kad=error,sqlx=error",
         (_, 1) => "info,sqlx=warn",
         (_, 2) => "debug,sqlx=warn",
         _ => "trace",
