@@ -1,0 +1,16 @@
+//! The files of a guest: what it was given, and over that what it wrote.
+//!
+//! One tree, rooted at `/`. Nodes are made when the guest first meets them and numbered in that order;
+//! the number serves as inode. Nothing in here is an object of the operating system.
+
+mod change;
+mod data;
+mod list;
+mod node;
+mod path;
+mod tree;
+
+pub use list::Entry;
+pub use node::{FileKind, NodeId, Stat};
+pub use path::MAX_NAME_BYTES;
+pub use tree::{FileSystem, OpenFlags, Quota};

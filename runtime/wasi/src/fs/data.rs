@@ -1,0 +1,173 @@
+//! The bytes of a file.
+
+use crate::{At, Errno, Inputs, Result};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// Bytes that are copied at a time when a given file is changed, and that a written file grows by.
+const PAGE_BYTES: u64 = 64 << 10;
+/// Largest file, in bytes: what a signed offset can express.
+pub(super) const MAX_FILE_BYTES: u64 = i64::MAX as u64;
+
+/// Bytes that were given, under pages that were written.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Data {
+    /// Where the bytes come from that no page has, and how many of them are left.
+    given: Option<(At, u64)>,
+    size: u64,
+    /// By number. A page may be shorter than it could be; zeros follow.
+    pages: BTreeMap<u64, Vec<u8>>,
+    /// Whether it was ever changed.
+    changed: bool,
+}
+
+impl Data {
+    pub(super) const fn given(at: At, size: u64) -> Self {
+        Self {
+            given: Some((at, size)),
+            size,
+            pages: BTreeMap::new(),
+            changed: false,
+        }
+    }
+
+    pub(super) const fn size(&self) -> u64 {
+        self.size
+    }
+
+    /// Bytes that count against the quota: none before the guest changed anything, all after that.
+    pub(super) const fn charged(&self) -> u64 {
+        if self.given.is_some() && !self.changed {
+            0
+        } else {
+            self.size
+        }
+    }
+
+    /// What will be charged after a change that leaves the file `size` bytes long.
+    pub(super) const fn charged_if(size: u64) -> u64 {
+        size
+    }
+
+    /// Reads as many bytes as there are from `offset` on.
+    pub(super) fn read(
+        &self,
+        offset: u64,
+        into: &mut [u8],
+        inputs: &mut dyn Inputs,
+    ) -> Result<usize> {
+        let left = usize::try_from(self.size.saturating_sub(offset)).unwrap_or(usize::MAX);
+        let length = left.min(into.len());
+        let mut rest = into.get_mut(..length).unwrap_or_default();
+        let mut offset = offset;
+        while !rest.is_empty() {
+            let within = to_usize(offset % PAGE_BYTES);
+            let page = self.pages.get(&(offset / PAGE_BYTES));
+            let until = match page {
+                Some(_) => to_usize(PAGE_BYTES) - within,
+                None => to_usize(self.unwritten(offset)),
+            };
+            let (part, tail) = rest.split_at_mut(until.min(rest.len()));
+            match page {
+                Some(page) => copy(page.get(within..).unwrap_or_default(), part),
+                None => self.read_given(offset, part, inputs)?,
+            }
+            offset += part.len() as u64;
+            rest = tail;
+        }
+        Ok(length)
+    }
+
+    /// Bytes from `offset` to the next page that was written.
+    fn unwritten(&self, offset: u64) -> u64 {
+        let next = self.pages.range(offset / PAGE_BYTES..).next();
+        next.map_or(u64::MAX, |(page, _)| page * PAGE_BYTES - offset)
+    }
+
+    fn read_given(&self, offset: u64, into: &mut [u8], inputs: &mut dyn Inputs) -> Result<()> {
+        let mut filled = 0;
+        if let Some((at, length)) = &self.given {
+            let there = usize::try_from(length.saturating_sub(offset)).unwrap_or(usize::MAX);
+            let part = there.min(into.len());
+            if let Some(part) = into.get_mut(..part).filter(|part| !part.is_empty()) {
+                filled = inputs.read(at, offset, part)?;
+            }
+        }
+        into.get_mut(filled..).unwrap_or_default().fill(0);
+        Ok(())
+    }
+
+    /// The length of the file after `bytes` were written at `offset`.
+    pub(super) fn size_after(&self, offset: u64, bytes: usize) -> Result<u64, Errno> {
+        let end = offset.checked_add(bytes as u64);
+        let end = end.filter(|end| *end <= MAX_FILE_BYTES);
+        Ok(end.ok_or(Errno::FileTooLarge)?.max(self.size))
+    }
+
+    /// Writes `bytes` at `offset`. The caller has checked [`Self::size_after`].
+    pub(super) fn write(
+        &mut self,
+        offset: u64,
+        bytes: &[u8],
+        inputs: &mut dyn Inputs,
+    ) -> Result<()> {
+        let (mut offset, mut rest) = (offset, bytes);
+        while !rest.is_empty() {
+            let within = to_usize(offset % PAGE_BYTES);
+            let (part, tail) = rest.split_at(rest.len().min(to_usize(PAGE_BYTES) - within));
+            let page = self.page(offset / PAGE_BYTES, inputs)?;
+            let end = within + part.len();
+            if page.len() < end {
+                page.resize(end, 0);
+            }
+            copy(part, page.get_mut(within..end).unwrap_or_default());
+            offset += part.len() as u64;
+            rest = tail;
+        }
+        self.size = self.size.max(offset);
+        self.changed = true;
+        Ok(())
+    }
+
+    /// A page to write to, with the bytes that were given.
+    fn page(&mut self, number: u64, inputs: &mut dyn Inputs) -> Result<&mut Vec<u8>> {
+        if !self.pages.contains_key(&number) {
+            let start = number * PAGE_BYTES;
+            let given = self.given.as_ref().map_or(0, |(_, length)| *length);
+            let length = given.saturating_sub(start).min(PAGE_BYTES);
+            let mut page = vec![0; to_usize(length)];
+            self.read_given(start, &mut page, inputs)?;
+            self.pages.insert(number, page);
+        }
+        Ok(self.pages.entry(number).or_default())
+    }
+
+    /// Cuts the file off or extends it with zeros.
+    pub(super) fn resize(&mut self, size: u64) {
+        if size < self.size {
+            let (last, within) = (size / PAGE_BYTES, to_usize(size % PAGE_BYTES));
+            self.pages.split_off(&(last + 1));
+            if let Some(page) = self.pages.get_mut(&last) {
+                page.truncate(within);
+            }
+            if let Some((_, length)) = &mut self.given {
+                *length = size.min(*length);
+            }
+        }
+        self.size = size;
+        self.changed = true;
+    }
+}
+
+/// Copies what there is and fills up with zeros.
+fn copy(from: &[u8], into: &mut [u8]) {
+    let length = from.len().min(into.len());
+    let (head, tail) = into.split_at_mut(length);
+    head.copy_from_slice(from.get(..length).unwrap_or_default());
+    tail.fill(0);
+}
+
+/// What is at most [`PAGE_BYTES`], or as much as memory can address.
+fn to_usize(bytes: u64) -> usize {
+    usize::try_from(bytes).unwrap_or(usize::MAX)
+}

@@ -1,0 +1,79 @@
+//! Listing directories, in the order of the names' bytes.
+
+use super::{
+    node::{FileKind, NodeId, Slot},
+    tree::FileSystem,
+};
+use crate::{Inputs, Result};
+use std::{ops::Bound, sync::Arc};
+
+/// One entry of a directory.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Entry {
+    /// Its name.
+    pub name: String,
+    /// What it is.
+    pub node: NodeId,
+    /// What kind of thing that is.
+    pub kind: FileKind,
+}
+
+impl FileSystem {
+    /// The entry that comes after `after`, or the first one.
+    ///
+    /// # Errors
+    ///
+    /// [`Errno::NotDirectory`](crate::Errno::NotDirectory).
+    pub fn entry_after(
+        &mut self,
+        id: NodeId,
+        after: Option<&str>,
+        inputs: &mut dyn Inputs,
+    ) -> Result<Option<Entry>> {
+        let given = match &self.directory(id)?.given {
+            Some(at) => inputs.list(at)?,
+            None => Arc::default(),
+        };
+        let mut after = after.map(str::to_owned);
+        loop {
+            let Some(name) = self.name_after(id, after.as_deref(), &given)? else {
+                return Ok(None);
+            };
+            if let Some(node) = self.child(id, &name, inputs)? {
+                let kind = self.kind(node)?;
+                return Ok(Some(Entry { name, node, kind }));
+            }
+            after = Some(name);
+        }
+    }
+
+    /// The next name that was given or that the guest gave, whichever comes first.
+    fn name_after(
+        &self,
+        id: NodeId,
+        after: Option<&str>,
+        given: &[String],
+    ) -> Result<Option<String>> {
+        let from = match after {
+            Some(after) => given.partition_point(|name| name.as_str() <= after),
+            None => 0,
+        };
+        let theirs = given.get(from).map(String::as_str);
+        let start = after.map_or(Bound::Unbounded, Bound::Excluded);
+        let ours = self
+            .directory(id)?
+            .entries
+            .range::<str, _>((start, Bound::Unbounded))
+            .find(|(_, slot)| !matches!(slot, Slot::Removed))
+            .map(|(name, _)| name.as_str());
+        let next = match (ours, theirs) {
+            (Some(ours), Some(theirs)) => Some(ours.min(theirs)),
+            (ours, theirs) => ours.or(theirs),
+        };
+        Ok(next.map(str::to_owned))
+    }
+
+    pub(super) fn is_empty(&mut self, id: NodeId, inputs: &mut dyn Inputs) -> Result<bool> {
+        Ok(self.entry_after(id, None, inputs)?.is_none())
+    }
+}

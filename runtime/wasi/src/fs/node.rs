@@ -1,0 +1,124 @@
+//! What the tree consists of.
+
+use super::data::Data;
+use crate::At;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// The number of a file, directory or link.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize,
+)]
+pub struct NodeId(pub u64);
+
+/// What kind of thing a node is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[expect(missing_docs, reason = "the names say it")]
+pub enum FileKind {
+    Directory,
+    File,
+    Symlink,
+}
+
+/// What is known of a node.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Stat {
+    /// Its number.
+    pub node: NodeId,
+    /// What kind of thing it is.
+    pub kind: FileKind,
+    /// Names that it has.
+    pub links: u64,
+    /// Bytes of a file or of a link's target.
+    pub size: u64,
+    /// Last read, in nanoseconds since 1970: reading does not change it, setting it does.
+    pub accessed: u64,
+    /// Last written, in nanoseconds since 1970.
+    pub modified: u64,
+    /// Last changed in any way, in nanoseconds since 1970.
+    pub changed: u64,
+}
+
+/// A file, directory or link.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Node {
+    pub(super) kind: Kind,
+    /// Whether the guest may change it.
+    pub(super) writable: bool,
+    /// Whether the guest made it, so that it counts against the quota.
+    pub(super) made: bool,
+    /// Names that it has.
+    pub(super) links: u32,
+    /// Open handles.
+    pub(super) opens: u32,
+    pub(super) accessed: u64,
+    pub(super) modified: u64,
+    pub(super) changed: u64,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) enum Kind {
+    Directory(Directory),
+    File(Data),
+    Symlink(String),
+}
+
+/// A directory: what was given, changed by what the guest did.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Directory {
+    pub(super) parent: NodeId,
+    /// The directory that was given, whose entries are here too unless `entries` says otherwise.
+    pub(super) given: Option<At>,
+    pub(super) entries: BTreeMap<String, Slot>,
+}
+
+/// What a name stands for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) enum Slot {
+    /// A node.
+    Node(NodeId),
+    /// What was given and has not been looked at.
+    Given { at: At, writable: bool },
+    /// Nothing any more.
+    Removed,
+}
+
+impl Node {
+    pub(super) const fn new(kind: Kind, writable: bool, made: bool, now: u64) -> Self {
+        Self {
+            kind,
+            writable,
+            made,
+            links: 1,
+            opens: 0,
+            accessed: now,
+            modified: now,
+            changed: now,
+        }
+    }
+
+    pub(super) const fn file_kind(&self) -> FileKind {
+        match self.kind {
+            Kind::Directory(_) => FileKind::Directory,
+            Kind::File(_) => FileKind::File,
+            Kind::Symlink(_) => FileKind::Symlink,
+        }
+    }
+
+    pub(super) fn stat(&self, node: NodeId) -> Stat {
+        let size = match &self.kind {
+            Kind::Directory(_) => 0,
+            Kind::File(data) => data.size(),
+            Kind::Symlink(target) => target.len() as u64,
+        };
+        Stat {
+            node,
+            kind: self.file_kind(),
+            links: self.links.into(),
+            size,
+            accessed: self.accessed,
+            modified: self.modified,
+            changed: self.changed,
+        }
+    }
+}

@@ -1,0 +1,428 @@
+//! The tree of files, and what needs no path: opening, reading, writing.
+
+use super::{
+    data::{Data, MAX_FILE_BYTES},
+    node::{Directory, FileKind, Kind, Node, NodeId, Slot, Stat},
+};
+use crate::{At, Errno, Given, Inputs, Result};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// How much a guest may write.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Quota {
+    /// Bytes of all files that it wrote to, together.
+    pub bytes: u64,
+    /// Files, directories and links that it made.
+    pub files: u64,
+}
+
+/// What opening does besides.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct OpenFlags {
+    /// Makes the file if it is not there.
+    pub create: bool,
+    /// Fails unless it is a directory.
+    pub directory: bool,
+    /// Fails if it is there.
+    pub exclusive: bool,
+    /// Empties the file.
+    pub truncate: bool,
+    /// Follows a link at the end of the path.
+    pub follow: bool,
+    /// Whether the file is to be written to.
+    pub write: bool,
+}
+
+/// All files of a guest.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FileSystem {
+    pub(super) nodes: BTreeMap<NodeId, Node>,
+    next: u64,
+    quota: Quota,
+    used: Quota,
+    /// The time of everything that was given, in nanoseconds since 1970.
+    start: u64,
+}
+
+impl FileSystem {
+    /// The directory `/`.
+    pub const ROOT: NodeId = NodeId(1);
+
+    /// An empty read-only `/`.
+    pub(crate) fn new(quota: Quota, start: u64) -> Self {
+        let root = Directory {
+            parent: Self::ROOT,
+            ..Directory::default()
+        };
+        let root = Node::new(Kind::Directory(root), false, false, start);
+        Self {
+            nodes: BTreeMap::from([(Self::ROOT, root)]),
+            next: Self::ROOT.0 + 1,
+            quota,
+            used: Quota { bytes: 0, files: 0 },
+            start,
+        }
+    }
+
+    /// Puts something given, or else an empty directory, at the absolute path `path`, before the guest
+    /// starts. Directories on the way are made and read-only.
+    pub(crate) fn mount(&mut self, path: &str, given: Option<At>, writable: bool) {
+        let mut here = Self::ROOT;
+        let mut parts = path.split('/').filter(|part| !part.is_empty()).peekable();
+        while let Some(part) = parts.next() {
+            let last = parts.peek().is_none();
+            let slot = match (&given, last) {
+                (Some(at), true) => Slot::Given {
+                    at: at.clone(),
+                    writable,
+                },
+                (None, true) => Slot::Node(self.empty_directory(here, writable)),
+                (_, false) => match self.mounted(here, part) {
+                    Some(node) => Slot::Node(node),
+                    None => Slot::Node(self.empty_directory(here, false)),
+                },
+            };
+            let next = match &slot {
+                Slot::Node(node) => *node,
+                Slot::Given { .. } | Slot::Removed => here,
+            };
+            if let Some(Node {
+                kind: Kind::Directory(directory),
+                ..
+            }) = self.nodes.get_mut(&here)
+            {
+                directory.entries.insert(part.to_owned(), slot);
+            }
+            here = next;
+        }
+    }
+
+    fn mounted(&self, parent: NodeId, name: &str) -> Option<NodeId> {
+        match self.directory(parent).ok()?.entries.get(name)? {
+            Slot::Node(node) => Some(*node),
+            Slot::Given { .. } | Slot::Removed => None,
+        }
+    }
+
+    fn empty_directory(&mut self, parent: NodeId, writable: bool) -> NodeId {
+        let directory = Directory {
+            parent,
+            ..Directory::default()
+        };
+        let start = self.start;
+        self.insert(Node::new(
+            Kind::Directory(directory),
+            writable,
+            false,
+            start,
+        ))
+    }
+
+    pub(super) fn insert(&mut self, node: Node) -> NodeId {
+        let id = NodeId(self.next);
+        self.next += 1;
+        self.nodes.insert(id, node);
+        id
+    }
+
+    /// A node that a handle or an entry names. There always is one; were there none, the guest would
+    /// be told of a bad descriptor.
+    pub(super) fn node(&self, id: NodeId) -> Result<&Node, Errno> {
+        self.nodes.get(&id).ok_or(Errno::BadDescriptor)
+    }
+
+    pub(super) fn node_mut(&mut self, id: NodeId) -> Result<&mut Node, Errno> {
+        self.nodes.get_mut(&id).ok_or(Errno::BadDescriptor)
+    }
+
+    pub(super) fn directory(&self, id: NodeId) -> Result<&Directory, Errno> {
+        match &self.node(id)?.kind {
+            Kind::Directory(directory) => Ok(directory),
+            Kind::File(_) | Kind::Symlink(_) => Err(Errno::NotDirectory),
+        }
+    }
+
+    pub(super) fn directory_mut(&mut self, id: NodeId) -> Result<&mut Directory, Errno> {
+        match &mut self.node_mut(id)?.kind {
+            Kind::Directory(directory) => Ok(directory),
+            Kind::File(_) | Kind::Symlink(_) => Err(Errno::NotDirectory),
+        }
+    }
+
+    fn data(&self, id: NodeId) -> Result<&Data, Errno> {
+        match &self.node(id)?.kind {
+            Kind::File(data) => Ok(data),
+            Kind::Directory(_) => Err(Errno::IsDirectory),
+            Kind::Symlink(_) => Err(Errno::Invalid),
+        }
+    }
+
+    /// What `name` stands for in a directory, made a node if it was not looked at before.
+    pub(super) fn child(
+        &mut self,
+        parent: NodeId,
+        name: &str,
+        inputs: &mut dyn Inputs,
+    ) -> Result<Option<NodeId>> {
+        let writable = self.node(parent)?.writable;
+        let directory = self.directory(parent)?;
+        let (at, writable) = match (directory.entries.get(name), &directory.given) {
+            (Some(Slot::Node(node)), _) => return Ok(Some(*node)),
+            (Some(Slot::Removed), _) | (None, None) => return Ok(None),
+            (Some(Slot::Given { at, writable }), _) => (at.clone(), *writable),
+            (None, Some(at)) => (at.child(name), writable),
+        };
+        let Some(given) = inputs.look_up(&at)? else {
+            return Ok(None);
+        };
+        let kind = match given {
+            Given::Directory => Kind::Directory(Directory {
+                parent,
+                given: Some(at),
+                entries: BTreeMap::new(),
+            }),
+            Given::File { size } => Kind::File(Data::given(at, size.min(MAX_FILE_BYTES))),
+            Given::Symlink { target } => Kind::Symlink(target),
+        };
+        let node = self.insert(Node::new(kind, writable, false, self.start));
+        let entries = &mut self.directory_mut(parent)?.entries;
+        entries.insert(name.to_owned(), Slot::Node(node));
+        Ok(Some(node))
+    }
+
+    /// Opens what `path` leads to, or makes it, and keeps it until [`Self::close`].
+    ///
+    /// # Errors
+    ///
+    /// As `openat` has them.
+    pub fn open(
+        &mut self,
+        base: NodeId,
+        path: &str,
+        flags: OpenFlags,
+        now: u64,
+        inputs: &mut dyn Inputs,
+    ) -> Result<NodeId> {
+        // As `O_EXCL` does: a link at the end is in the way, wherever it points.
+        let follow = flags.follow && !(flags.create && flags.exclusive);
+        let place = self.resolve(base, path, follow, inputs)?;
+        let node = match place.node {
+            None if !flags.create => return Err(Errno::NoEntry.into()),
+            None if place.directory => return Err(Errno::IsDirectory.into()),
+            None if flags.directory => return Err(Errno::NoEntry.into()),
+            None => self.make(&place, Kind::File(Data::default()), now)?,
+            Some(_) if flags.create && flags.exclusive => return Err(Errno::Exist.into()),
+            Some(node) => {
+                self.check_open(node, flags)?;
+                if flags.truncate {
+                    self.resize(node, 0, now)?;
+                }
+                node
+            }
+        };
+        self.keep(node);
+        Ok(node)
+    }
+
+    fn check_open(&self, id: NodeId, flags: OpenFlags) -> Result<(), Errno> {
+        let node = self.node(id)?;
+        match node.file_kind() {
+            FileKind::Symlink => return Err(Errno::Loop),
+            FileKind::Directory if flags.truncate || flags.create && !flags.directory => {
+                return Err(Errno::IsDirectory);
+            }
+            FileKind::File if flags.directory => return Err(Errno::NotDirectory),
+            FileKind::Directory | FileKind::File => {}
+        }
+        let changes = flags.truncate || flags.write && node.file_kind() == FileKind::File;
+        if changes && !node.writable {
+            return Err(Errno::ReadOnly);
+        }
+        Ok(())
+    }
+
+    /// Counts a handle of `node`.
+    pub fn keep(&mut self, node: NodeId) {
+        if let Some(node) = self.nodes.get_mut(&node) {
+            node.opens = node.opens.saturating_add(1);
+        }
+    }
+
+    /// Ends what [`Self::open`] or [`Self::keep`] began.
+    pub fn close(&mut self, id: NodeId) {
+        if let Some(node) = self.nodes.get_mut(&id) {
+            node.opens = node.opens.saturating_sub(1);
+            self.collect(id);
+        }
+    }
+
+    /// Forgets a node that has neither names nor handles.
+    pub(super) fn collect(&mut self, id: NodeId) {
+        let Some(node) = self.nodes.get(&id) else {
+            return;
+        };
+        if node.links > 0 || node.opens > 0 {
+            return;
+        }
+        if node.made {
+            self.used.files = self.used.files.saturating_sub(1);
+        }
+        if let Kind::File(data) = &node.kind {
+            self.used.bytes = self.used.bytes.saturating_sub(data.charged());
+        }
+        self.nodes.remove(&id);
+    }
+
+    /// Counts one more file that the guest made.
+    pub(super) fn charge_file(&mut self) -> Result<(), Errno> {
+        if self.used.files >= self.quota.files {
+            return Err(Errno::InsufficientSpace);
+        }
+        self.used.files += 1;
+        Ok(())
+    }
+
+    /// Counts what a file will occupy instead of what it does.
+    fn charge_bytes(&mut self, before: u64, after: u64) -> Result<(), Errno> {
+        let used = self.used.bytes.saturating_sub(before);
+        let used = used.saturating_add(after);
+        if used > self.quota.bytes && after > before {
+            return Err(Errno::InsufficientSpace);
+        }
+        self.used.bytes = used;
+        Ok(())
+    }
+
+    /// Bytes and files that the guest has written.
+    #[must_use]
+    pub const fn used(&self) -> Quota {
+        self.used
+    }
+
+    /// What is known of a node.
+    ///
+    /// # Errors
+    ///
+    /// [`Errno::BadDescriptor`] for a number that no node has.
+    pub fn stat(&self, id: NodeId) -> Result<Stat, Errno> {
+        Ok(self.node(id)?.stat(id))
+    }
+
+    /// What kind of thing a node is.
+    ///
+    /// # Errors
+    ///
+    /// [`Errno::BadDescriptor`] for a number that no node has.
+    pub fn kind(&self, id: NodeId) -> Result<FileKind, Errno> {
+        Ok(self.node(id)?.file_kind())
+    }
+
+    /// Whether the guest may change a node.
+    ///
+    /// # Errors
+    ///
+    /// [`Errno::BadDescriptor`] for a number that no node has.
+    pub fn is_writable(&self, id: NodeId) -> Result<bool, Errno> {
+        Ok(self.node(id)?.writable)
+    }
+
+    /// The directory that a directory is in, or itself for `/`.
+    ///
+    /// # Errors
+    ///
+    /// [`Errno::NotDirectory`].
+    pub fn parent(&self, id: NodeId) -> Result<NodeId, Errno> {
+        Ok(self.directory(id)?.parent)
+    }
+
+    /// Reads as many bytes as there are from `offset` on.
+    ///
+    /// # Errors
+    ///
+    /// [`Errno::IsDirectory`] where there is nothing to read.
+    pub fn read(
+        &self,
+        id: NodeId,
+        offset: u64,
+        into: &mut [u8],
+        inputs: &mut dyn Inputs,
+    ) -> Result<usize> {
+        self.data(id)?.read(offset, into, inputs)
+    }
+
+    /// Writes all of `bytes` at `offset`, or at the end if there is none; returns where.
+    ///
+    /// # Errors
+    ///
+    /// [`Errno::FileTooLarge`], [`Errno::InsufficientSpace`], [`Errno::ReadOnly`].
+    pub fn write(
+        &mut self,
+        id: NodeId,
+        offset: Option<u64>,
+        bytes: &[u8],
+        now: u64,
+        inputs: &mut dyn Inputs,
+    ) -> Result<u64> {
+        let data = self.data(id)?;
+        let offset = offset.unwrap_or_else(|| data.size());
+        if bytes.is_empty() {
+            return Ok(offset);
+        }
+        let (before, size) = (data.charged(), data.size_after(offset, bytes.len())?);
+        if !self.node(id)?.writable {
+            return Err(Errno::ReadOnly.into());
+        }
+        self.charge_bytes(before, Data::charged_if(size))?;
+        let node = self.node_mut(id)?;
+        if let Kind::File(data) = &mut node.kind {
+            data.write(offset, bytes, inputs)?;
+        }
+        (node.modified, node.changed) = (now, now);
+        Ok(offset)
+    }
+
+    /// Cuts a file off, or extends it with zeros.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::write`].
+    pub fn resize(&mut self, id: NodeId, size: u64, now: u64) -> Result<()> {
+        if size > MAX_FILE_BYTES {
+            return Err(Errno::FileTooLarge.into());
+        }
+        let before = self.data(id)?.charged();
+        if !self.node(id)?.writable {
+            return Err(Errno::ReadOnly.into());
+        }
+        self.charge_bytes(before, Data::charged_if(size))?;
+        let node = self.node_mut(id)?;
+        if let Kind::File(data) = &mut node.kind {
+            data.resize(size);
+        }
+        (node.modified, node.changed) = (now, now);
+        Ok(())
+    }
+
+    /// Sets the times of a node, in nanoseconds since 1970; absent ones stay.
+    ///
+    /// # Errors
+    ///
+    /// [`Errno::ReadOnly`].
+    pub fn set_times(
+        &mut self,
+        id: NodeId,
+        accessed: Option<u64>,
+        modified: Option<u64>,
+        now: u64,
+    ) -> Result<()> {
+        let node = self.node_mut(id)?;
+        if !node.writable {
+            return Err(Errno::ReadOnly.into());
+        }
+        node.accessed = accessed.unwrap_or(node.accessed);
+        node.modified = modified.unwrap_or(node.modified);
+        node.changed = now;
+        Ok(())
+    }
+}

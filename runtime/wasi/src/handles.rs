@@ -1,0 +1,214 @@
+//! What the guest holds.
+
+use crate::{Errno, NodeId, Result, Stop, Stream};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// Something that the guest holds by a number.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Handle {
+    /// A file or directory.
+    Descriptor(Descriptor),
+    /// Standard input as a preview-1 descriptor.
+    Stdin,
+    /// Standard output or error as a preview-1 descriptor.
+    Standard(Stream),
+    /// Something to read from.
+    Input(Input),
+    /// Something to write to.
+    Output(Output),
+    /// Something to wait for.
+    Pollable(Pollable),
+    /// A listing in progress.
+    Listing {
+        /// The directory.
+        node: NodeId,
+        /// The name that was last given out.
+        after: Option<String>,
+    },
+    /// An error that an operation on a stream ran into.
+    Error(Errno),
+}
+
+/// A file or directory that is open.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Descriptor {
+    /// What it is open for.
+    pub node: NodeId,
+    /// Whether it may be read.
+    pub read: bool,
+    /// Whether it may be written to; for a directory, whether what is in it may be changed.
+    pub write: bool,
+    /// Where preview 1 reads and writes next.
+    pub offset: u64,
+    /// Whether preview 1 writes at the end.
+    pub append: bool,
+    /// The names after which preview 1 may continue a listing, by the cookies it was told.
+    pub cookies: BTreeMap<u64, String>,
+}
+
+impl Descriptor {
+    /// A descriptor at the beginning of `node`.
+    #[must_use]
+    pub const fn new(node: NodeId, read: bool, write: bool) -> Self {
+        Self {
+            node,
+            read,
+            write,
+            offset: 0,
+            append: false,
+            cookies: BTreeMap::new(),
+        }
+    }
+}
+
+/// Something to read from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Input {
+    /// Standard input.
+    Stdin,
+    /// A file from an offset on.
+    File {
+        /// The file.
+        node: NodeId,
+        /// Where to read next.
+        offset: u64,
+    },
+}
+
+/// Something to write to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Output {
+    /// A standard stream.
+    Standard(Stream),
+    /// A file.
+    File {
+        /// The file.
+        node: NodeId,
+        /// Where to write next; absent for its end, wherever that is by then.
+        offset: Option<u64>,
+    },
+}
+
+/// Something to wait for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Pollable {
+    /// It is there: nothing but time is ever waited for.
+    Ready,
+    /// A time on the monotonic clock.
+    At(u64),
+}
+
+impl Handle {
+    /// The file that stays in being as long as this handle does.
+    pub(crate) const fn node(&self) -> Option<NodeId> {
+        match self {
+            Self::Descriptor(Descriptor { node, .. })
+            | Self::Input(Input::File { node, .. })
+            | Self::Output(Output::File { node, .. })
+            | Self::Listing { node, .. } => Some(*node),
+            _ => None,
+        }
+    }
+}
+
+/// All that the guest holds. A new handle gets the lowest number that is free, as POSIX has it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Handles {
+    held: BTreeMap<u32, Handle>,
+    /// No number below this one is free.
+    lowest: u32,
+    max: u32,
+}
+
+impl Handles {
+    pub(crate) const fn new(max: u32) -> Self {
+        Self {
+            held: BTreeMap::new(),
+            lowest: 0,
+            max,
+        }
+    }
+
+    pub(crate) fn insert(&mut self, handle: Handle) -> Result<u32, Errno> {
+        if self.held.len() >= self.max as usize {
+            return Err(Errno::TooManyHandles);
+        }
+        let number = (self.lowest..=u32::MAX)
+            .find(|number| !self.held.contains_key(number))
+            .ok_or(Errno::TooManyHandles)?;
+        self.lowest = number.saturating_add(1);
+        self.held.insert(number, handle);
+        Ok(number)
+    }
+
+    pub(crate) fn get(&self, number: u32) -> Result<&Handle, Errno> {
+        self.held.get(&number).ok_or(Errno::BadDescriptor)
+    }
+
+    pub(crate) fn get_mut(&mut self, number: u32) -> Result<&mut Handle, Errno> {
+        self.held.get_mut(&number).ok_or(Errno::BadDescriptor)
+    }
+
+    pub(crate) fn remove(&mut self, number: u32) -> Result<Handle, Errno> {
+        let handle = self.held.remove(&number).ok_or(Errno::BadDescriptor)?;
+        self.lowest = self.lowest.min(number);
+        Ok(handle)
+    }
+
+    /// Puts `handle` in the place of another one, which is returned.
+    pub(crate) fn replace(&mut self, number: u32, handle: Handle) -> Result<Handle, Errno> {
+        let held = self.held.get_mut(&number).ok_or(Errno::BadDescriptor)?;
+        Ok(std::mem::replace(held, handle))
+    }
+
+    pub(crate) fn descriptor(&self, number: u32) -> Result<&Descriptor, Errno> {
+        match self.get(number)? {
+            Handle::Descriptor(descriptor) => Ok(descriptor),
+            _ => Err(Errno::BadDescriptor),
+        }
+    }
+
+    pub(crate) fn descriptor_mut(&mut self, number: u32) -> Result<&mut Descriptor, Errno> {
+        match self.get_mut(number)? {
+            Handle::Descriptor(descriptor) => Ok(descriptor),
+            _ => Err(Errno::BadDescriptor),
+        }
+    }
+
+    pub(crate) fn pollable(&self, number: u32) -> Result<Pollable, Stop> {
+        match self.get(number) {
+            Ok(Handle::Pollable(pollable)) => Ok(*pollable),
+            _ => Err(Stop::Trap("no such pollable")),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lowest_free_number_is_given_out() {
+        let mut handles = Handles::new(10);
+        for expected in 0..5 {
+            assert_eq!(handles.insert(Handle::Stdin), Ok(expected));
+        }
+        handles.remove(3).unwrap();
+        handles.remove(1).unwrap();
+        assert_eq!(handles.insert(Handle::Stdin), Ok(1));
+        assert_eq!(handles.insert(Handle::Stdin), Ok(3));
+        assert_eq!(handles.insert(Handle::Stdin), Ok(5));
+    }
+
+    #[test]
+    fn limit_counts_what_is_held() {
+        let mut handles = Handles::new(2);
+        handles.insert(Handle::Stdin).unwrap();
+        handles.insert(Handle::Stdin).unwrap();
+        assert_eq!(handles.insert(Handle::Stdin), Err(Errno::TooManyHandles));
+        handles.remove(0).unwrap();
+        assert_eq!(handles.insert(Handle::Stdin), Ok(0));
+        assert_eq!(handles.remove(7), Err(Errno::BadDescriptor));
+    }
+}
