@@ -1,0 +1,44 @@
+//! What operators cost: version 1 of the table.
+//!
+//! | operators | units |
+//! |---|---|
+//! | `nop`, `block`, `loop`, `else`, `end` | 0 |
+//! | `memory.copy`, `memory.fill`, `memory.init` | 1, and 1 for every [`BYTES_PER_UNIT`] bytes |
+//! | `table.copy`, `table.fill`, `table.init` | 1, and 1 for every element |
+//! | `memory.grow` | 1, and [`UNITS_PER_PAGE`] for every page if it succeeds |
+//! | `table.grow` | 1, and 1 for every element if it succeeds |
+//! | any other | 1 |
+//!
+//! A function occupies a stack of [`FRAME_BYTES`], 8 bytes for each parameter and local and for each
+//! value that it keeps on its operand stack at most, and 16 where that is a vector.
+
+use wasmparser::{Operator, ValType};
+
+/// Bytes that a bulk operator moves for one unit.
+pub const BYTES_PER_UNIT: u64 = 1 << BYTES_PER_UNIT_LOG2;
+pub(crate) const BYTES_PER_UNIT_LOG2: u32 = 4;
+/// Units for a page that memory grows by.
+pub const UNITS_PER_PAGE: u64 = 1 << UNITS_PER_PAGE_LOG2;
+pub(crate) const UNITS_PER_PAGE_LOG2: u32 = 12;
+/// Bytes of stack for a call, apart from its values.
+pub const FRAME_BYTES: u64 = 32;
+
+/// Units that an operator costs whatever its operands are.
+pub(crate) const fn fixed(operator: &Operator<'_>) -> u64 {
+    match operator {
+        Operator::Nop
+        | Operator::Block { .. }
+        | Operator::Loop { .. }
+        | Operator::Else
+        | Operator::End => 0,
+        _ => 1,
+    }
+}
+
+/// Bytes of stack for a value.
+pub(crate) const fn stack(value: ValType) -> u64 {
+    match value {
+        ValType::V128 => 16,
+        _ => 8,
+    }
+}
