@@ -27,12 +27,10 @@ const TOUCH_AFTER: Duration = Duration::from_secs(3600);
 pub(crate) struct Cache {
     dir: PathBuf,
     max_bytes: u64,
-    /// What the engine is: code of another one is not found.
-    fingerprint: String,
 }
 
 impl Cache {
-    pub(crate) fn open(dir: &Path, max_bytes: u64, fingerprint: String) -> Result<Self, Error> {
+    pub(crate) fn open(dir: &Path, max_bytes: u64) -> Result<Self, Error> {
         let failed = |source| Error::Cache {
             path: dir.to_owned(),
             source,
@@ -50,16 +48,16 @@ impl Cache {
         Ok(Self {
             dir: dir.to_owned(),
             max_bytes,
-            fingerprint,
         })
     }
 
-    /// The code of a component, if there is an intact entry.
-    pub(crate) fn get(&self, cid: &Cid) -> Option<Vec<u8>> {
-        let path = self.path(cid);
+    /// The code of a program, if there is an intact entry. `engine` names what made it: code of another
+    /// one is not found.
+    pub(crate) fn get(&self, cid: &Cid, engine: &str) -> Option<Vec<u8>> {
+        let path = self.path(cid, engine);
         let mut entry = fs::read(&path).ok()?;
         let (header, code) = entry.split_at_checked(HEADER_BYTES)?;
-        if header.strip_prefix(MAGIC)? != self.checksum(cid, code) {
+        if header.strip_prefix(MAGIC)? != checksum(cid, engine, code) {
             tracing::warn!(path = %path.display(), "damaged cache entry, compiling again");
             return None;
         }
@@ -69,13 +67,13 @@ impl Cache {
     }
 
     /// Adds an entry. A cache that cannot be written only costs time, so failure is logged.
-    pub(crate) fn put(&self, cid: &Cid, code: &[u8]) {
+    pub(crate) fn put(&self, cid: &Cid, engine: &str, code: &[u8]) {
         let written = (|| {
             let mut file = tempfile::NamedTempFile::new_in(&self.dir)?;
             file.write_all(MAGIC)?;
-            file.write_all(&self.checksum(cid, code))?;
+            file.write_all(&checksum(cid, engine, code))?;
             file.write_all(code)?;
-            file.persist(self.path(cid)).map_err(|e| e.error)?;
+            file.persist(self.path(cid, engine)).map_err(|e| e.error)?;
             self.evict()
         })();
         if let Err(error) = written {
@@ -83,18 +81,8 @@ impl Cache {
         }
     }
 
-    fn path(&self, cid: &Cid) -> PathBuf {
-        self.dir
-            .join(format!("{cid}-{}.{EXTENSION}", self.fingerprint))
-    }
-
-    fn checksum(&self, cid: &Cid, code: &[u8]) -> [u8; 32] {
-        let key = format!("{cid}{}", self.fingerprint);
-        Sha256::new()
-            .chain_update(key)
-            .chain_update(code)
-            .finalize()
-            .into()
+    fn path(&self, cid: &Cid, engine: &str) -> PathBuf {
+        self.dir.join(format!("{cid}-{engine}.{EXTENSION}"))
     }
 
     /// Removes the least recently used entries until the rest fits.
@@ -134,6 +122,14 @@ impl Cache {
     }
 }
 
+fn checksum(cid: &Cid, engine: &str, code: &[u8]) -> [u8; 32] {
+    Sha256::new()
+        .chain_update(format!("{cid}{engine}"))
+        .chain_update(code)
+        .finalize()
+        .into()
+}
+
 /// Marks an entry as used.
 fn touch(path: &Path) {
     #[expect(
@@ -163,7 +159,7 @@ mod tests {
 
     fn cache(dir: &Path, max_bytes: u64) -> Cache {
         fs::set_permissions(dir, fs::Permissions::from_mode(0o700)).unwrap();
-        Cache::open(dir, max_bytes, "engine-a".to_owned()).unwrap()
+        Cache::open(dir, max_bytes).unwrap()
     }
 
     #[test]
@@ -171,25 +167,25 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let cache = cache(dir.path(), 1 << 20);
         let cid = cid::of(cid::RAW, b"component");
-        cache.put(&cid, b"native code");
-        assert_eq!(cache.get(&cid).as_deref(), Some(&b"native code"[..]));
-        let good = fs::read(cache.path(&cid)).unwrap();
+        cache.put(&cid, "engine-a", b"native code");
+        assert_eq!(
+            cache.get(&cid, "engine-a").as_deref(),
+            Some(&b"native code"[..])
+        );
+        let good = fs::read(cache.path(&cid, "engine-a")).unwrap();
         for position in 0..good.len() {
             let mut bad = good.clone();
             bad[position] ^= 1;
-            fs::write(cache.path(&cid), &bad).unwrap();
-            assert_eq!(cache.get(&cid), None, "byte {position}");
-            fs::write(cache.path(&cid), &good[..position]).unwrap();
-            assert_eq!(cache.get(&cid), None, "length {position}");
+            fs::write(cache.path(&cid, "engine-a"), &bad).unwrap();
+            assert_eq!(cache.get(&cid, "engine-a"), None, "byte {position}");
+            fs::write(cache.path(&cid, "engine-a"), &good[..position]).unwrap();
+            assert_eq!(cache.get(&cid, "engine-a"), None, "length {position}");
         }
-        fs::write(cache.path(&cid), &good).unwrap();
-        let other = Cache {
-            fingerprint: "engine-b".to_owned(),
-            ..cache
-        };
-        assert_eq!(other.get(&cid), None);
-        fs::write(other.path(&cid), &good).unwrap();
-        assert_eq!(other.get(&cid), None, "renamed from another engine");
+        fs::write(cache.path(&cid, "engine-a"), &good).unwrap();
+        assert_eq!(cache.get(&cid, "engine-b"), None);
+        fs::write(cache.path(&cid, "engine-b"), &good).unwrap();
+        let renamed = cache.get(&cid, "engine-b");
+        assert_eq!(renamed, None, "renamed from another engine");
     }
 
     #[test]
@@ -198,16 +194,19 @@ mod tests {
         let cache = cache(dir.path(), 3_000);
         let cids: Vec<_> = (0..5u8).map(|n| cid::of(cid::RAW, &[n])).collect();
         for (n, cid) in (0u64..).zip(&cids) {
-            cache.put(cid, &[0; 900]);
+            cache.put(cid, "engine-a", &[0; 900]);
             let time = SystemTime::UNIX_EPOCH + Duration::from_secs(1_000_000 + n);
             fs::File::options()
                 .write(true)
-                .open(cache.path(cid))
+                .open(cache.path(cid, "engine-a"))
                 .unwrap()
                 .set_modified(time)
                 .unwrap();
         }
-        let there: Vec<_> = cids.iter().map(|cid| cache.get(cid).is_some()).collect();
+        let there: Vec<_> = cids
+            .iter()
+            .map(|cid| cache.get(cid, "engine-a").is_some())
+            .collect();
         assert_eq!(there, [false, false, true, true, true]);
     }
 
@@ -216,7 +215,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o777)).unwrap();
         assert!(matches!(
-            Cache::open(dir.path(), 1, String::new()),
+            Cache::open(dir.path(), 1),
             Err(Error::Cache { .. })
         ));
     }

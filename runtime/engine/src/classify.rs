@@ -8,20 +8,29 @@ const COMPONENT: &[u8] = &[0x0d, 0x00, 0x01, 0x00];
 /// Version and layer of a core module: 1, 0.
 const CORE: &[u8] = &[0x01, 0x00, 0x00, 0x00];
 
-/// Refuses what is no component, by the first bytes alone.
+/// What can be run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Form {
+    /// A component.
+    Component,
+    /// A core module.
+    Module,
+}
+
+/// Tells what bytes are, by the first of them alone.
 ///
 /// # Errors
 ///
-/// [`Error::NotWasm`], [`Error::CoreModule`] or [`Error::Invalid`].
-pub fn check(bytes: &[u8]) -> Result<(), Error> {
+/// [`Error::NotWasm`] or [`Error::Invalid`].
+pub fn classify(bytes: &[u8]) -> Result<Form, Error> {
     let Some(version) = bytes.strip_prefix(MAGIC) else {
         return Err(Error::NotWasm {
             looks_like: looks_like(bytes),
         });
     };
     match version.get(..4) {
-        Some(COMPONENT) => Ok(()),
-        Some(CORE) => Err(Error::CoreModule),
+        Some(COMPONENT) => Ok(Form::Component),
+        Some(CORE) => Ok(Form::Module),
         Some(_) => Err(Error::Invalid {
             reason: "its version is unknown".to_owned(),
         }),
@@ -57,14 +66,15 @@ mod tests {
 
     #[test]
     fn every_kind_of_wrong_file_is_called_by_its_name() {
-        let message = |bytes: &[u8]| check(bytes).unwrap_err().to_string();
+        let message = |bytes: &[u8]| classify(bytes).unwrap_err().to_string();
         assert!(message(b"").contains("empty"));
         assert!(message(b"\x7fELF\x02").contains("Linux"));
         assert!(message(b"#!/bin/sh").contains("script"));
         assert!(message(b"  (component)").contains("text"));
         assert!(message(b"hello").contains("something else"));
         assert!(message(b"\0asm").contains("cut off"));
-        assert!(matches!(check(b"\0asm\x01\0\0\0"), Err(Error::CoreModule)));
-        assert!(check(b"\0asm\x0d\0\x01\0").is_ok());
+        let form = |bytes: &[u8]| classify(bytes).unwrap();
+        assert_eq!(form(b"\0asm\x01\0\0\0"), Form::Module);
+        assert_eq!(form(b"\0asm\x0d\0\x01\0"), Form::Component);
     }
 }

@@ -3,14 +3,14 @@
 use crate::Error;
 use wasmtime::{Config, InstanceAllocationStrategy, OptLevel, PoolingAllocationConfig};
 
-/// Bytes of native stack that wasm may use. A guest's own recursion reaches this limit as a trap.
-const WASM_STACK_BYTES: usize = 1 << 20;
-/// Bytes of the stack that a guest and the host functions it calls share.
-const ASYNC_STACK_BYTES: usize = 2 << 20;
 /// Bytes of address space per linear memory of the pool: all that 32-bit wasm can address.
 const POOL_MEMORY_BYTES: usize = 1 << 32;
-/// Core instances, memories and tables of one component. Components from Python tools have some 15.
+/// Core instances and tables of one component. Components from Python tools have some 15.
 const CORE_INSTANCES: u32 = 64;
+/// Memories of one component, with the page of the meter.
+const MEMORIES: u32 = 5;
+/// Bytes of stack for the calls that a guest makes of the host.
+pub(crate) const HOST_STACK_BYTES: usize = 2 << 20;
 
 /// Where instances come from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -25,34 +25,75 @@ pub enum Allocation {
     },
 }
 
+/// What executes a guest.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Target {
+    /// This machine, by code that Cranelift made for it.
+    #[default]
+    Native,
+    /// Pulley, an interpreter that is the same on every machine and some 20 times as slow. It stands in
+    /// for a machine of another kind.
+    Pulley,
+}
+
+/// Who counts fuel.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) enum Counting {
+    /// The guest itself, as it was instrumented.
+    Instrumented,
+    /// wasmtime.
+    Wasmtime,
+}
+
+impl Counting {
+    /// Bytes of native stack that wasm may use. Instrumented guests count their own and stop long
+    /// before; this many is four times the most that they may ask for.
+    pub(crate) const fn stack_bytes(self) -> usize {
+        match self {
+            Self::Instrumented => 64 << 20,
+            Self::Wasmtime => 8 << 20,
+        }
+    }
+}
+
 /// An engine in which every honest peer gets the same results.
-pub(crate) fn engine(allocation: Allocation) -> Result<wasmtime::Engine, Error> {
+pub(crate) fn engine(
+    allocation: Allocation,
+    target: Target,
+    counting: Counting,
+) -> Result<wasmtime::Engine, Error> {
+    let failed = |e: wasmtime::Error| Error::Engine(format!("{e:#}"));
     let mut config = Config::new();
+    if target == Target::Pulley {
+        config.target("pulley64").map_err(failed)?;
+    }
     config
         .wasm_component_model(true)
         // Results must not depend on the bits of a NaN, which differ between processors.
         .cranelift_nan_canonicalization(true)
         .wasm_relaxed_simd(false)
-        .consume_fuel(true)
-        // The kill switch: a guest yields at every tick, and can then be dropped.
+        .consume_fuel(counting == Counting::Wasmtime)
+        // The kill switch: a guest looks at it at every tick.
         .epoch_interruption(true)
         .cranelift_opt_level(OptLevel::Speed)
-        .max_wasm_stack(WASM_STACK_BYTES)
-        .async_stack_size(ASYNC_STACK_BYTES)
+        .max_wasm_stack(counting.stack_bytes())
+        .async_stack_size(counting.stack_bytes() + HOST_STACK_BYTES)
         .memory_init_cow(true);
     if let Allocation::Pooling { slots } = allocation {
         let mut pool = PoolingAllocationConfig::default();
         pool.total_component_instances(slots)
             .total_core_instances(slots.saturating_mul(CORE_INSTANCES))
-            .total_memories(slots.saturating_mul(4))
+            .total_memories(slots.saturating_mul(MEMORIES))
             .total_tables(slots.saturating_mul(CORE_INSTANCES))
             .total_stacks(slots)
             .max_core_instances_per_component(CORE_INSTANCES)
-            .max_memories_per_component(4)
+            .max_memories_per_component(MEMORIES)
+            .max_memories_per_module(MEMORIES)
             .max_tables_per_component(CORE_INSTANCES)
+            .max_tables_per_module(CORE_INSTANCES)
             .max_memory_size(POOL_MEMORY_BYTES)
             .table_elements(1 << 20);
         config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool));
     }
-    wasmtime::Engine::new(&config).map_err(|e| Error::Engine(format!("{e:#}")))
+    wasmtime::Engine::new(&config).map_err(failed)
 }

@@ -1,21 +1,27 @@
 //! From bytes to programs.
 
 use crate::{
-    Allocation, Error, Program,
+    Allocation, Error, Form, Program, Target,
     cache::Cache,
-    classify, config,
+    classify::classify,
+    config::{self, Counting},
+    guest::Guest,
+    preview1, preview2,
+    program::Code,
+    relaxed,
     ticker::Ticker,
-    wasi::{self, State},
 };
-use mc_types::Cid;
+use mc_checkpoint::{PASS_VERSION, Refused};
+use mc_types::{Cid, Determinism};
 use sha2::{Digest, Sha256};
 use std::{
     collections::HashMap,
     hash::{Hash, Hasher},
     path::PathBuf,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, OnceLock, PoisonError},
 };
-use wasmtime::component::{Component, Linker};
+use wasmtime::{Module, Precompiled, component::Component};
+use wasmtime_wasi::p2::bindings::CommandPre;
 
 /// Largest component, in bytes. CPython with its standard library has some 40 million.
 pub const MAX_COMPONENT_BYTES: u64 = 128 << 20;
@@ -31,6 +37,8 @@ pub struct Options {
     pub cache_max_bytes: u64,
     /// Where instances come from.
     pub allocation: Allocation,
+    /// What executes guests.
+    pub target: Target,
 }
 
 impl Default for Options {
@@ -39,6 +47,45 @@ impl Default for Options {
             cache_dir: None,
             cache_max_bytes: 2 << 30,
             allocation: Allocation::default(),
+            target: Target::default(),
+        }
+    }
+}
+
+/// In which way a program is compiled and linked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+enum Way {
+    /// Instrumented, in its own world.
+    Metered,
+    /// As it is, in its own world: what cannot be instrumented.
+    Fallback,
+    /// As it is, in the machine's world.
+    Relaxed,
+}
+
+impl Way {
+    /// The ways in which a program may run, in the order of preference. That it was found in a later
+    /// one in the cache means that the earlier one had refused it.
+    const fn of(determinism: Determinism) -> &'static [Self] {
+        match determinism {
+            Determinism::Relaxed => &[Self::Relaxed],
+            _ => &[Self::Metered, Self::Fallback],
+        }
+    }
+
+    const fn counting(self) -> Counting {
+        match self {
+            Self::Metered => Counting::Instrumented,
+            Self::Fallback | Self::Relaxed => Counting::Wasmtime,
+        }
+    }
+
+    /// Names the way in the cache: code of another one, or of another version of it, is not found.
+    fn label(self) -> String {
+        match self {
+            Self::Metered => format!("m{PASS_VERSION}"),
+            Self::Fallback => format!("f{PASS_VERSION}"),
+            Self::Relaxed => "r".to_owned(),
         }
     }
 }
@@ -50,24 +97,62 @@ pub struct Engine {
 }
 
 struct Inner {
-    raw: wasmtime::Engine,
-    linker: Linker<State>,
+    options: Options,
     cache: Option<Cache>,
-    ticker: Arc<Ticker>,
+    instrumented: OnceLock<Backend>,
+    plain: OnceLock<Backend>,
     loaded: Mutex<Loaded>,
+}
+
+/// A wasmtime engine with all that guests may import.
+struct Backend {
+    raw: wasmtime::Engine,
+    ticker: Arc<Ticker>,
+    components: wasmtime::component::Linker<Guest>,
+    modules: wasmtime::Linker<Guest>,
+    fingerprint: String,
 }
 
 /// Programs in memory.
 #[derive(Default)]
 struct Loaded {
     /// Each with the number of its last use.
-    programs: HashMap<Cid, (Program, u64)>,
+    programs: HashMap<(Cid, Determinism), (Program, u64)>,
     uses: u64,
+}
+
+/// A program that was compiled.
+enum Compiled {
+    Component(Component),
+    Module(Module),
 }
 
 impl std::fmt::Debug for Engine {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Engine").finish_non_exhaustive()
+    }
+}
+
+fn engine_error(error: wasmtime::Error) -> Error {
+    Error::Engine(format!("{error:#}"))
+}
+
+fn invalid(error: wasmtime::Error) -> Error {
+    Error::Invalid {
+        reason: format!("{error:#}"),
+    }
+}
+
+impl Backend {
+    fn new(options: &Options, counting: Counting) -> Result<Self, Error> {
+        let raw = config::engine(options.allocation, options.target, counting)?;
+        Ok(Self {
+            ticker: Arc::new(Ticker::new()),
+            components: preview2::linker(&raw).map_err(engine_error)?,
+            modules: preview1::linker(&raw).map_err(engine_error)?,
+            fingerprint: fingerprint(&raw),
+            raw,
+        })
     }
 }
 
@@ -78,43 +163,64 @@ impl Engine {
     ///
     /// [`Error::Cache`] when the directory cannot be used, [`Error::Engine`] when wasmtime fails.
     pub fn new(options: &Options) -> Result<Self, Error> {
-        let raw = config::engine(options.allocation)?;
-        let linker = wasi::linker(&raw).map_err(|e| Error::Engine(format!("{e:#}")))?;
-        let open = |dir: &PathBuf| Cache::open(dir, options.cache_max_bytes, fingerprint(&raw));
-        let cache = options.cache_dir.as_ref().map(open).transpose()?;
+        let open = |dir: &PathBuf| Cache::open(dir, options.cache_max_bytes);
         let inner = Inner {
-            raw,
-            linker,
-            cache,
-            ticker: Arc::new(Ticker::new()),
+            options: options.clone(),
+            cache: options.cache_dir.as_ref().map(open).transpose()?,
+            instrumented: OnceLock::new(),
+            plain: OnceLock::new(),
             loaded: Mutex::default(),
         };
-        Ok(Self {
+        let engine = Self {
             inner: Arc::new(inner),
-        })
+        };
+        engine.backend(Counting::Instrumented)?;
+        Ok(engine)
     }
 
-    /// The program of a component that was compiled before, in this process or another.
+    /// The wasmtime engine for a way of counting, made when it is first needed.
+    fn backend(&self, counting: Counting) -> Result<&Backend, Error> {
+        let cell = match counting {
+            Counting::Instrumented => &self.inner.instrumented,
+            Counting::Wasmtime => &self.inner.plain,
+        };
+        if let Some(backend) = cell.get() {
+            return Ok(backend);
+        }
+        let made = Backend::new(&self.inner.options, counting)?;
+        Ok(cell.get_or_init(|| made))
+    }
+
+    /// The program of a component or module that was compiled before, in this process or another.
     #[must_use]
-    pub fn cached(&self, cid: &Cid) -> Option<Program> {
-        if let Some(program) = self.loaded(cid) {
+    pub fn cached(&self, cid: &Cid, determinism: Determinism) -> Option<Program> {
+        if let Some(program) = self.loaded(cid, determinism) {
             return Some(program);
         }
-        let code = self.inner.cache.as_ref()?.get(cid)?;
-        let component = self.deserialize(&code)?;
-        let program = Program::new(self, &component).ok()?;
-        self.keep(cid, &program);
+        let cache = self.inner.cache.as_ref()?;
+        let program = Way::of(determinism).iter().find_map(|way| {
+            let backend = self.backend(way.counting()).ok()?;
+            let code = cache.get(cid, &key(*way, backend))?;
+            let compiled = backend.deserialize(&code)?;
+            backend.program(&compiled, *way).ok()
+        })?;
+        self.keep(cid, determinism, &program);
         Some(program)
     }
 
-    /// The program of the component `cid`, whose bytes are given. Takes seconds for a large one that
-    /// was not compiled before: call it where that may block.
+    /// The program of the component or module `cid`, whose bytes are given. Takes seconds for a large
+    /// one that was not compiled before: call it where that may block.
     ///
     /// # Errors
     ///
-    /// [`Error`] says why the component cannot be run.
-    pub fn load(&self, cid: &Cid, bytes: &[u8]) -> Result<Program, Error> {
-        if let Some(program) = self.cached(cid) {
+    /// [`Error`] says why it cannot be run.
+    pub fn load(
+        &self,
+        cid: &Cid,
+        bytes: &[u8],
+        determinism: Determinism,
+    ) -> Result<Program, Error> {
+        if let Some(program) = self.cached(cid, determinism) {
             return Ok(program);
         }
         let length = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
@@ -124,46 +230,27 @@ impl Engine {
                 max: MAX_COMPONENT_BYTES,
             });
         }
-        classify::check(bytes)?;
-        let invalid = |e: wasmtime::Error| Error::Invalid {
-            reason: format!("{e:#}"),
+        let form = classify(bytes)?;
+        let (way, instrumented) = match (determinism, instrument(form, bytes)) {
+            (Determinism::Relaxed, _) => (Way::Relaxed, None),
+            (_, Ok(instrumented)) => (Way::Metered, Some(instrumented)),
+            (_, Err(refused)) => {
+                tracing::info!(%cid, %refused, "wasmtime counts the fuel of this one");
+                (Way::Fallback, None)
+            }
         };
-        let component = Component::from_binary(&self.inner.raw, bytes).map_err(invalid)?;
-        let program = Program::new(self, &component)?;
+        let backend = self.backend(way.counting())?;
+        let compiled = backend.compile(form, instrumented.as_deref().unwrap_or(bytes))?;
+        let program = backend.program(&compiled, way)?;
         if let Some(cache) = &self.inner.cache {
-            cache.put(cid, &component.serialize().map_err(invalid)?);
+            let code = compiled.serialize().map_err(invalid)?;
+            cache.put(cid, &key(way, backend), &code);
         }
-        self.keep(cid, &program);
+        self.keep(cid, determinism, &program);
         Ok(program)
     }
 
-    pub(crate) fn raw(&self) -> &wasmtime::Engine {
-        &self.inner.raw
-    }
-
-    pub(crate) fn linker(&self) -> &Linker<State> {
-        &self.inner.linker
-    }
-
-    pub(crate) fn ticker(&self) -> Arc<Ticker> {
-        Arc::clone(&self.inner.ticker)
-    }
-
-    fn deserialize(&self, code: &[u8]) -> Option<Component> {
-        #[expect(
-            unsafe_code,
-            reason = "compiled code can be trusted only as far as its origin"
-        )]
-        // SAFETY: `Cache::get` returned the code, so its checksum over component, engine fingerprint
-        // and code is intact, and it lies in a directory that only this user can write to: it is
-        // what `Component::serialize` gave to `Cache::put` under the same engine.
-        let component = unsafe { Component::deserialize(&self.inner.raw, code) };
-        component
-            .inspect_err(|error| tracing::warn!(%error, "cached code was refused"))
-            .ok()
-    }
-
-    fn loaded(&self, cid: &Cid) -> Option<Program> {
+    fn loaded(&self, cid: &Cid, determinism: Determinism) -> Option<Program> {
         let mut loaded = self
             .inner
             .loaded
@@ -171,12 +258,12 @@ impl Engine {
             .unwrap_or_else(PoisonError::into_inner);
         let Loaded { programs, uses } = &mut *loaded;
         *uses += 1;
-        let (program, last_use) = programs.get_mut(cid)?;
+        let (program, last_use) = programs.get_mut(&(*cid, determinism))?;
         *last_use = *uses;
         Some(program.clone())
     }
 
-    fn keep(&self, cid: &Cid, program: &Program) {
+    fn keep(&self, cid: &Cid, determinism: Determinism, program: &Program) {
         let mut loaded = self
             .inner
             .loaded
@@ -187,11 +274,158 @@ impl Engine {
             let oldest = programs
                 .iter()
                 .min_by_key(|(_, (_, used))| *used)
-                .map(|(cid, _)| *cid);
+                .map(|(key, _)| *key);
             oldest.map(|oldest| programs.remove(&oldest));
         }
-        programs.insert(*cid, (program.clone(), *uses));
+        programs.insert((*cid, determinism), (program.clone(), *uses));
     }
+}
+
+fn instrument(form: Form, bytes: &[u8]) -> Result<Vec<u8>, Refused> {
+    match form {
+        Form::Component => mc_checkpoint::instrument_component(bytes),
+        Form::Module => mc_checkpoint::instrument_module(bytes),
+    }
+}
+
+/// What names compiled code besides the program's CID.
+fn key(way: Way, backend: &Backend) -> String {
+    format!("{}-{}", way.label(), backend.fingerprint)
+}
+
+impl Compiled {
+    fn serialize(&self) -> wasmtime::Result<Vec<u8>> {
+        match self {
+            Self::Component(component) => component.serialize(),
+            Self::Module(module) => module.serialize(),
+        }
+    }
+}
+
+impl Backend {
+    fn compile(&self, form: Form, bytes: &[u8]) -> Result<Compiled, Error> {
+        Ok(match form {
+            Form::Component => {
+                Compiled::Component(Component::from_binary(&self.raw, bytes).map_err(invalid)?)
+            }
+            Form::Module => {
+                Compiled::Module(Module::from_binary(&self.raw, bytes).map_err(invalid)?)
+            }
+        })
+    }
+
+    fn deserialize(&self, code: &[u8]) -> Option<Compiled> {
+        #[expect(
+            unsafe_code,
+            reason = "compiled code can be trusted only as far as its origin"
+        )]
+        // SAFETY: `Cache::get` returned the code, so its checksum over program, engine fingerprint
+        // and code is intact, and it lies in a directory that only this user can write to: it is
+        // what `serialize` gave to `Cache::put` under the same engine.
+        let compiled = unsafe {
+            match wasmtime::Engine::detect_precompiled(code)? {
+                Precompiled::Component => {
+                    Component::deserialize(&self.raw, code).map(Compiled::Component)
+                }
+                Precompiled::Module => Module::deserialize(&self.raw, code).map(Compiled::Module),
+            }
+        };
+        compiled
+            .inspect_err(|error| tracing::warn!(%error, "cached code was refused"))
+            .ok()
+    }
+
+    /// Links a program that is a command.
+    fn program(&self, compiled: &Compiled, way: Way) -> Result<Program, Error> {
+        let code = match (compiled, way) {
+            (Compiled::Component(component), Way::Relaxed) => self.relaxed(component)?,
+            (Compiled::Component(component), _) => self.component(component)?,
+            (Compiled::Module(_), Way::Relaxed) => {
+                return Err(Error::CoreModule {
+                    reason: "only components can run as relaxed tasks".to_owned(),
+                });
+            }
+            (Compiled::Module(module), _) => self.module(module)?,
+        };
+        Ok(Program {
+            raw: self.raw.clone(),
+            ticker: Arc::clone(&self.ticker),
+            counting: way.counting(),
+            code,
+        })
+    }
+
+    /// The name of the interface by which a component is run, if it imports nothing that is not there.
+    fn command(&self, component: &Component) -> Result<String, Error> {
+        let kind = component.component_type();
+        let imports = kind.imports(&self.raw).map(|(name, _)| name.to_owned());
+        let names: Vec<_> = imports.filter(|name| !is_offered(name)).collect();
+        if !names.is_empty() {
+            return Err(Error::UnsupportedImports { names });
+        }
+        let mut exports = kind.exports(&self.raw).map(|(name, _)| name.to_owned());
+        let run = exports.find(|name| name.starts_with("wasi:cli/run@0.2."));
+        run.ok_or_else(|| Error::NotACommand {
+            exports: kind.exports(&self.raw).map(|(n, _)| n.to_owned()).collect(),
+        })
+    }
+
+    fn component(&self, component: &Component) -> Result<Code, Error> {
+        let interface = self.command(component)?;
+        let mut linker = None;
+        let imports = component.component_type();
+        let mut names = imports.imports(&self.raw).map(|(name, _)| name);
+        if names.any(preview2::is_denied) {
+            let linker = linker.insert(self.components.clone());
+            preview2::deny(linker, component, &self.raw).map_err(invalid)?;
+        }
+        let linker = linker.as_ref().unwrap_or(&self.components);
+        let pre = linker.instantiate_pre(component).map_err(invalid)?;
+        let run = component
+            .get_export_index(None, &interface)
+            .and_then(|interface| component.get_export_index(Some(&interface), "run"));
+        let run = run.ok_or_else(|| Error::NotACommand {
+            exports: vec![interface],
+        })?;
+        Ok(Code::Component(pre, run))
+    }
+
+    fn module(&self, module: &Module) -> Result<Code, Error> {
+        let foreign = module
+            .imports()
+            .filter(|import| import.module() != preview1::MODULE)
+            .map(|import| format!("{}.{}", import.module(), import.name()));
+        let mut names: Vec<_> = foreign.collect();
+        if !names.is_empty() {
+            names.dedup();
+            return Err(Error::UnsupportedImports { names });
+        }
+        let lacking = |reason: &str| Error::CoreModule {
+            reason: reason.to_owned(),
+        };
+        let start = module.get_export("_start");
+        let start = start.and_then(|start| start.func().cloned());
+        let start = start.ok_or_else(|| lacking("it does not export the function _start"))?;
+        if start.params().len() + start.results().len() > 0 {
+            return Err(lacking("its _start takes parameters or returns something"));
+        }
+        let pre = self.modules.instantiate_pre(module).map_err(invalid)?;
+        Ok(Code::Module(pre))
+    }
+
+    fn relaxed(&self, component: &Component) -> Result<Code, Error> {
+        self.command(component)?;
+        let linker = relaxed::linker(&self.raw).map_err(engine_error)?;
+        let command = linker.instantiate_pre(component).and_then(CommandPre::new);
+        Ok(Code::Relaxed(Arc::new(command.map_err(invalid)?)))
+    }
+}
+
+/// Whether an imported interface is there.
+fn is_offered(import: &str) -> bool {
+    import == mc_checkpoint::meter::ATTACH_IMPORT
+        || preview2::is_denied(import)
+        || relaxed::is_offered(import)
 }
 
 /// Names everything that decides whether compiled code fits an engine.

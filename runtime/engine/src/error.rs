@@ -13,9 +13,12 @@ pub enum Error {
         /// What they look like.
         looks_like: &'static str,
     },
-    /// A core module, where a component is needed.
-    #[error("this is a core WebAssembly module, not a component")]
-    CoreModule,
+    /// A core module that is no command of WASI preview 1.
+    #[error("this core WebAssembly module is no command: {reason}")]
+    CoreModule {
+        /// What it lacks.
+        reason: String,
+    },
     /// It needs what the sandbox does not offer.
     #[error("the component imports what is not offered here: {}", names.join(", "))]
     UnsupportedImports {
@@ -73,7 +76,7 @@ impl Error {
     pub const fn code(&self) -> ErrorCode {
         match self {
             Self::NotWasm { .. } => ErrorCode::NotWasm,
-            Self::CoreModule => ErrorCode::CoreModule,
+            Self::CoreModule { .. } => ErrorCode::CoreModule,
             Self::UnsupportedImports { .. } => ErrorCode::UnsupportedImport,
             Self::NotACommand { .. } | Self::Invalid { .. } | Self::TooLarge { .. } => {
                 ErrorCode::InvalidComponent

@@ -1,36 +1,43 @@
-//! One task in one sandbox: wasmtime, its limits, and the cache of compiled code.
+//! One task in one sandbox: wasmtime, a guest's world, limits, and the cache of compiled code.
 //!
-//! What it is not: it knows neither content nor peers. Inputs are directories of the host that the
-//! caller made ready, outputs are files that the caller collects.
+//! What it is not: it knows neither content nor peers. Inputs are read through
+//! [`Inputs`](mc_wasi::Inputs), and what a guest wrote is left in its world for the caller to collect.
 //!
 //! # Core concepts
 //!
-//! An [`Engine`] compiles a component once into a [`Program`], which any number of executions share.
-//! [`Program::run`] takes an [`Invocation`] and gives an [`Execution`]: how the guest ended and what
-//! it used. What the machine did wrong is a [`RunError`] instead, and never part of an outcome.
+//! An [`Engine`] compiles a component or core module once into a [`Program`], which any number of
+//! executions share. [`Program::run`] takes an [`Invocation`] and gives an [`Execution`]: how the guest
+//! ended and what it used. What the machine did wrong is a [`RunError`] instead, and never part of an
+//! outcome.
 //!
 //! # Invariants
 //!
 //! * `wasmtime::Config` has one constructor, in `config`.
-//! * No wasmtime type leaves the crate, and wasmtime-wasi is used in `wasi` alone: whoever replaces
-//!   the WASI implementation replaces that module.
+//! * No wasmtime type leaves the crate. wasmtime-wasi is used in `relaxed` alone: deterministic guests
+//!   meet [`mc_wasi`], by `preview1` or `preview2`.
+//! * What runs is what was instrumented, or else counted by wasmtime; [`Execution::meter`] tells which,
+//!   and which it is follows from the program's bytes.
 //! * Compiled code is executed only if its checksum says that this very engine made it.
 
 mod cache;
 mod classify;
 mod config;
+mod deterministic;
 mod engine;
 mod error;
+mod guest;
 mod limiter;
-mod output;
+mod preview1;
+mod preview2;
 mod program;
+mod relaxed;
+mod sink;
 mod ticker;
 mod trap;
-mod wasi;
 
-pub use classify::check as check_component;
-pub use config::Allocation;
+pub use classify::{Form, classify};
+pub use config::{Allocation, Target};
 pub use engine::{Engine, MAX_COMPONENT_BYTES, Options};
 pub use error::{Error, RunError};
-pub use program::{Execution, Invocation, Mount, Output, Program, Stdin};
+pub use program::{Execution, Invocation, Mount, Output, Program, Stdin, World};
 pub use tokio_util::sync::CancellationToken;

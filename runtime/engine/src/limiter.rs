@@ -1,9 +1,8 @@
 //! How much memory a guest may have.
 
+use mc_types::Limits;
 use wasmtime::ResourceLimiter;
 
-/// Most entries of all tables together. The largest programs have some hundred thousand functions.
-const MAX_TABLE_ENTRIES: usize = 10_000_000;
 /// Most core instances, memories and tables of one component.
 const MAX_INSTANCES: usize = 64;
 
@@ -13,16 +12,22 @@ pub(crate) struct Limiter {
     max_bytes: u64,
     bytes: u64,
     peak_bytes: u64,
-    table_entries: usize,
+    /// Bytes that are not the guest's.
+    overhead_bytes: u64,
+    max_table_entries: u64,
+    table_entries: u64,
     refused: bool,
 }
 
 impl Limiter {
-    pub(crate) const fn new(max_bytes: u64) -> Self {
+    /// A limiter of a guest that has `overhead_bytes` of memory besides its own.
+    pub(crate) const fn new(limits: &Limits, overhead_bytes: u64) -> Self {
         Self {
-            max_bytes,
+            max_bytes: limits.memory_bytes.saturating_add(overhead_bytes),
             bytes: 0,
             peak_bytes: 0,
+            overhead_bytes,
+            max_table_entries: limits.table_entries,
             table_entries: 0,
             refused: false,
         }
@@ -30,7 +35,7 @@ impl Limiter {
 
     /// The highest total so far, in bytes.
     pub(crate) const fn peak_bytes(&self) -> u64 {
-        self.peak_bytes
+        self.peak_bytes.saturating_sub(self.overhead_bytes)
     }
 
     /// Whether the guest was ever refused memory.
@@ -69,16 +74,21 @@ impl ResourceLimiter for Limiter {
         &mut self,
         current: usize,
         desired: usize,
-        _maximum: Option<usize>,
+        maximum: Option<usize>,
     ) -> wasmtime::Result<bool> {
-        let total = self
-            .table_entries
-            .saturating_add(desired.saturating_sub(current));
-        if total > MAX_TABLE_ENTRIES {
+        let growth = u64::try_from(desired.saturating_sub(current)).unwrap_or(u64::MAX);
+        let total = self.table_entries.saturating_add(growth);
+        if total > self.max_table_entries {
             return Ok(false);
         }
-        self.table_entries = total;
+        if maximum.is_none_or(|maximum| desired <= maximum) {
+            self.table_entries = total;
+        }
         Ok(true)
+    }
+
+    fn table_grow_failed(&mut self, error: wasmtime::Error) -> wasmtime::Result<()> {
+        Err(error.context("this machine is out of memory"))
     }
 
     fn instances(&self) -> usize {
@@ -98,9 +108,17 @@ impl ResourceLimiter for Limiter {
 mod tests {
     use super::*;
 
+    fn limiter(memory_bytes: u64) -> Limiter {
+        let limits = Limits {
+            memory_bytes,
+            ..Limits::default()
+        };
+        Limiter::new(&limits, 0)
+    }
+
     #[test]
     fn limit_counts_all_memories_together() {
-        let mut limiter = Limiter::new(100);
+        let mut limiter = limiter(100);
         assert!(limiter.memory_growing(0, 60, None).unwrap());
         assert!(limiter.memory_growing(0, 40, None).unwrap());
         assert!(!limiter.refused());
@@ -111,7 +129,7 @@ mod tests {
 
     #[test]
     fn growth_beyond_the_memorys_own_maximum_is_not_counted() {
-        let mut limiter = Limiter::new(100);
+        let mut limiter = limiter(100);
         assert!(limiter.memory_growing(0, 50, Some(10)).unwrap());
         assert_eq!(limiter.peak_bytes(), 0);
     }

@@ -1,36 +1,33 @@
-//! A compiled component and its executions.
+//! A program that was compiled, and what one execution of it depends on.
 
-use crate::{
-    Error, RunError,
-    engine::Engine,
-    output::Budget,
-    ticker::Ticker,
-    trap,
-    wasi::{self, State},
-};
+use crate::{RunError, config::Counting, deterministic, guest::Guest, relaxed, ticker::Ticker};
 use mc_types::{End, Limits, Meter, Usage};
-use std::{
-    collections::BTreeMap,
-    path::{Path, PathBuf},
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{collections::BTreeMap, path::PathBuf, sync::Arc, time::Duration};
 use tokio_util::sync::CancellationToken;
-use wasmtime::{Store, component::Component};
-use wasmtime_wasi::p2::bindings::CommandPre;
+use wasmtime::component::ComponentExportIndex;
 
-/// What fuel is set to when a task is not limited: more than any task lives to use.
-const UNLIMITED_FUEL: u64 = 1 << 62;
-/// Deepest directory that is looked at when `/out` is measured.
-const MAX_DEPTH: usize = 256;
-
-/// A component that is ready to run. Cheap to clone.
+/// A program that is ready to run. Cheap to clone.
 #[derive(Clone)]
 pub struct Program {
     // Not the engine itself, which keeps programs and would keep itself alive through them.
-    raw: wasmtime::Engine,
-    ticker: Arc<Ticker>,
-    command: Arc<CommandPre<State>>,
+    pub(crate) raw: wasmtime::Engine,
+    pub(crate) ticker: Arc<Ticker>,
+    pub(crate) counting: Counting,
+    pub(crate) code: Code,
+}
+
+/// Compiled code, linked.
+#[derive(Clone)]
+pub(crate) enum Code {
+    /// A component of which the function is called.
+    Component(
+        wasmtime::component::InstancePre<Guest>,
+        ComponentExportIndex,
+    ),
+    /// A core module.
+    Module(wasmtime::InstancePre<Guest>),
+    /// A component whose task is relaxed.
+    Relaxed(relaxed::Command),
 }
 
 impl std::fmt::Debug for Program {
@@ -40,7 +37,7 @@ impl std::fmt::Debug for Program {
 }
 
 /// Everything that one execution depends on.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub struct Invocation {
     /// The program's own name, its zeroth argument.
     pub name: String,
@@ -50,10 +47,8 @@ pub struct Invocation {
     pub env: BTreeMap<String, String>,
     /// What it may use.
     pub limits: Limits,
-    /// The directories that it sees.
-    pub mounts: Vec<Mount>,
-    /// Where its standard input comes from.
-    pub stdin: Stdin,
+    /// What it sees of the world.
+    pub world: World,
     /// Where its standard output goes.
     pub stdout: Output,
     /// Where its standard error goes.
@@ -64,7 +59,37 @@ pub struct Invocation {
     pub cancel: CancellationToken,
 }
 
-/// A directory that the guest sees.
+/// What a guest sees of the world.
+pub enum World {
+    /// What it was given, and a clock and random numbers that follow from that.
+    Deterministic {
+        /// Its directories.
+        mounts: Vec<mc_wasi::Mount>,
+        /// Reads what it was given.
+        inputs: Box<dyn mc_wasi::Inputs>,
+        /// When it believes to start, in seconds since 1970.
+        start_seconds: Option<u64>,
+    },
+    /// Directories of this machine, its clock and its network.
+    Relaxed {
+        /// Its directories.
+        mounts: Vec<Mount>,
+        /// Where its standard input comes from.
+        stdin: Stdin,
+    },
+}
+
+impl std::fmt::Debug for World {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let (name, mounts): (_, &dyn std::fmt::Debug) = match self {
+            Self::Deterministic { mounts, .. } => ("Deterministic", mounts),
+            Self::Relaxed { mounts, .. } => ("Relaxed", mounts),
+        };
+        f.debug_tuple(name).field(mounts).finish()
+    }
+}
+
+/// A directory of this machine that a relaxed guest sees.
 #[derive(Debug, Clone)]
 pub struct Mount {
     /// The host's directory.
@@ -75,7 +100,7 @@ pub struct Mount {
     pub writable: bool,
 }
 
-/// Where standard input comes from.
+/// Where the standard input of a relaxed guest comes from.
 #[derive(Debug, Clone)]
 pub enum Stdin {
     /// Nothing to read.
@@ -93,10 +118,12 @@ pub enum Output {
     Inherit,
     /// A file, which may be read while it grows.
     File(PathBuf),
+    /// [`Execution::stdout`] or [`Execution::stderr`].
+    Memory,
 }
 
 /// An execution that reached its end.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug)]
 pub struct Execution {
     /// How the guest ended.
     pub end: End,
@@ -104,123 +131,33 @@ pub struct Execution {
     pub usage: Usage,
     /// What counted the fuel.
     pub meter: Meter,
+    /// What it wrote to standard output, if that went to memory.
+    pub stdout: Vec<u8>,
+    /// What it wrote to standard error, if that went to memory.
+    pub stderr: Vec<u8>,
+    /// What is left of its world, with the files that it wrote; absent if it was relaxed.
+    pub world: Option<mc_wasi::Host>,
 }
 
 impl Program {
-    pub(crate) fn new(engine: &Engine, component: &Component) -> Result<Self, Error> {
-        let raw = engine.raw();
-        let kind = component.component_type();
-        let imports = kind.imports(raw).map(|(name, _)| name.to_owned());
-        let names: Vec<_> = imports.filter(|name| !wasi::is_offered(name)).collect();
-        if !names.is_empty() {
-            return Err(Error::UnsupportedImports { names });
-        }
-        let exports: Vec<_> = kind.exports(raw).map(|(name, _)| name.to_owned()).collect();
-        if !exports
-            .iter()
-            .any(|name| name.starts_with("wasi:cli/run@0.2."))
-        {
-            return Err(Error::NotACommand { exports });
-        }
-        let invalid = |e: wasmtime::Error| Error::Invalid {
-            reason: format!("{e:#}"),
-        };
-        let command = engine
-            .linker()
-            .instantiate_pre(component)
-            .and_then(CommandPre::new);
-        let command = Arc::new(command.map_err(invalid)?);
-        Ok(Self {
-            raw: raw.clone(),
-            ticker: engine.ticker(),
-            command,
-        })
-    }
-
-    /// Runs the component to its end. The guest computes on the thread that polls the future, which
-    /// yields every 10 ms; give it a thread of its own where others must not wait.
+    /// Runs the program to its end, which may take long: call it where that may block.
     ///
     /// # Errors
     ///
     /// [`RunError`]: the execution has no outcome.
-    ///
-    /// # Cancel safety
-    ///
-    /// Dropping the future stops the guest; files that it wrote remain.
-    pub async fn run(&self, invocation: Invocation) -> Result<Execution, RunError> {
-        let host = |e: wasmtime::Error| RunError::Host(format!("{e:#}"));
-        let budget = Budget::new(invocation.limits.output_bytes);
-        let _ticking = self
-            .ticker
-            .run(&self.raw)
-            .map_err(|e| RunError::Host(e.to_string()))?;
-        let begun = Instant::now();
-        let fuel = invocation.limits.fuel.unwrap_or(UNLIMITED_FUEL);
-        let mut store = Store::new(&self.raw, wasi::state(&invocation, &budget).map_err(host)?);
-        store.limiter(|state| &mut state.limiter);
-        store.set_fuel(fuel).map_err(host)?;
-        store.epoch_deadline_async_yield_and_update(1);
-
-        let ended = tokio::select! {
-            biased;
-            () = invocation.cancel.cancelled() => return Err(RunError::Cancelled),
-            () = expire(invocation.timeout) => {
-                let after = invocation.timeout.unwrap_or_default();
-                return Err(RunError::Timeout { after });
-            }
-            ended = self.call(&mut store) => ended,
-        };
-        let limiter = &store.data().limiter;
-        let mut end = match ended {
-            Ok(end) => end,
-            Err(error) => trap::end(&error, limiter)?,
-        };
-        let written = invocation.mounts.iter().filter(|mount| mount.writable);
-        let written: u64 = written.map(|mount| size_below(&mount.host, 0)).sum();
-        if written > budget.left() {
-            end = End::OutputLimit;
+    pub fn run(&self, invocation: Invocation) -> Result<Execution, RunError> {
+        match &self.code {
+            Code::Relaxed(command) => relaxed::run(self, command, invocation),
+            Code::Component(..) | Code::Module(_) => deterministic::run(self, invocation),
         }
-        let usage = Usage {
-            fuel: fuel - store.get_fuel().map_err(host)?,
-            memory_peak_bytes: limiter.peak_bytes(),
-            wall_ms: u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX),
-        };
-        Ok(Execution {
-            end,
-            usage,
-            meter: Meter::Wasmtime48,
-        })
     }
 
-    async fn call(&self, store: &mut Store<State>) -> wasmtime::Result<End> {
-        let command = self.command.instantiate_async(&mut *store).await?;
-        let code = match command.wasi_cli_run().call_run(&mut *store).await? {
-            Ok(()) => 0,
-            Err(()) => 1,
-        };
-        Ok(End::Exited { code })
-    }
-}
-
-async fn expire(timeout: Option<Duration>) {
-    match timeout {
-        Some(timeout) => tokio::time::sleep(timeout).await,
-        None => std::future::pending().await,
-    }
-}
-
-/// Bytes of the files below a directory. What cannot be read counts as nothing: it cannot be
-/// collected either.
-fn size_below(dir: &Path, depth: usize) -> u64 {
-    let Ok(entries) = std::fs::read_dir(dir) else {
-        return 0;
-    };
-    let sizes = entries.flatten().map(|entry| match entry.metadata() {
-        Ok(metadata) if metadata.is_dir() && depth < MAX_DEPTH => {
-            size_below(&entry.path(), depth + 1)
+    /// What counts the fuel.
+    #[must_use]
+    pub const fn meter(&self) -> Meter {
+        match self.counting {
+            Counting::Instrumented => Meter::Operators1,
+            Counting::Wasmtime => Meter::Wasmtime48,
         }
-        Ok(metadata) if metadata.is_file() => metadata.len(),
-        _ => 0,
-    });
-    sizes.fold(0, u64::saturating_add)
+    }
 }

@@ -1,23 +1,42 @@
 //! What an error that ended a guest means.
 
-use crate::{RunError, limiter::Limiter, output::OutputLimitReached};
+use crate::{RunError, limiter::Limiter};
+use mc_checkpoint::meter::Reading;
 use mc_types::{End, TrapKind};
+use mc_wasi::Stop;
 use wasmtime::Trap;
-use wasmtime_wasi::I32Exit;
 
-/// The guest's end, if it was the guest's own; otherwise what the machine did wrong.
-pub(crate) fn end(error: &wasmtime::Error, limiter: &Limiter) -> Result<End, RunError> {
-    if let Some(exit) = error.downcast_ref::<I32Exit>() {
-        // As POSIX does, the low eight bits count.
-        return Ok(End::Exited {
-            code: exit.0.to_le_bytes()[0],
-        });
+/// The guest's end, if it was the guest's own; otherwise what the machine did wrong. `meter` is what the
+/// meter of an instrumented guest says.
+pub(crate) fn end(
+    error: wasmtime::Error,
+    limiter: &Limiter,
+    meter: Option<Reading>,
+) -> Result<End, RunError> {
+    let error = match error.downcast::<RunError>() {
+        Ok(interrupted) => return Err(interrupted),
+        Err(error) => error,
+    };
+    if let Some(stop) = error.downcast_ref::<Stop>() {
+        return stopped(stop);
     }
-    if error.is::<OutputLimitReached>() {
-        return Ok(End::OutputLimit);
+    if let Some(reading) = meter
+        && reading.struck
+    {
+        return Ok(if reading.fuel_left < 0 {
+            End::OutOfFuel
+        } else {
+            End::Trapped {
+                kind: TrapKind::StackOverflow,
+            }
+        });
     }
     match error.downcast_ref::<Trap>() {
         Some(Trap::OutOfFuel) => Ok(End::OutOfFuel),
+        // How much fits the machine's own stack depends on the machine.
+        Some(Trap::StackOverflow) => Err(RunError::Host(
+            "the guest's calls were nested deeper than this machine's stack allows".to_owned(),
+        )),
         Some(Trap::Interrupt) => Err(RunError::Host("interrupted".to_owned())),
         // A guest that was refused memory usually aborts.
         Some(_) if limiter.refused() => Ok(End::MemoryLimit),
@@ -27,7 +46,19 @@ pub(crate) fn end(error: &wasmtime::Error, limiter: &Limiter) -> Result<End, Run
     }
 }
 
-fn kind(trap: Trap) -> TrapKind {
+fn stopped(stop: &Stop) -> Result<End, RunError> {
+    match stop {
+        Stop::Exit(code) => Ok(End::Exited { code: *code }),
+        Stop::OutputLimit => Ok(End::OutputLimit),
+        Stop::OutOfFuel => Ok(End::OutOfFuel),
+        Stop::Trap(_) => Ok(End::Trapped {
+            kind: TrapKind::Other,
+        }),
+        Stop::Host(reason) => Err(RunError::Host(reason.clone())),
+    }
+}
+
+pub(crate) fn kind(trap: Trap) -> TrapKind {
     match trap {
         Trap::UnreachableCodeReached => TrapKind::Unreachable,
         Trap::MemoryOutOfBounds | Trap::HeapMisaligned => TrapKind::MemoryOutOfBounds,

@@ -43,7 +43,7 @@ pub use error_code::ErrorCode;
 pub use id::{IdError, JobId, NodeId};
 pub use job::{FailureReason, JobSpec, JobSpecError, JobState};
 pub use lease::{FencingToken, Lease};
-pub use limits::{Limits, MAX_MEMORY_BYTES};
+pub use limits::{Limits, MAX_MEMORY_BYTES, MAX_STACK_BYTES};
 pub use outcome::{End, Meter, Outcome, TrapKind};
 pub use record::{Completion, Ending, Holder, JobRecord};
 pub use task::{Determinism, TaskKind, TaskSpec, TaskSpecError};

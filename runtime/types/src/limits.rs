@@ -4,6 +4,8 @@ use serde::{Deserialize, Serialize};
 
 /// The most linear memory that a task may ask for, in bytes: all that 32-bit wasm can address.
 pub const MAX_MEMORY_BYTES: u64 = 1 << 32;
+/// The most stack that a task may ask for, in bytes: a machine's own is several times as large.
+pub const MAX_STACK_BYTES: u64 = 16 << 20;
 
 /// Bounds on one execution. Exceeding one is an outcome, the same on every honest peer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -14,8 +16,60 @@ pub struct Limits {
     pub fuel: Option<u64>,
     /// Most linear memory of all instances together, in bytes. Default 1 GiB.
     pub memory_bytes: u64,
-    /// Most bytes that standard output, standard error and `/out` may hold together. Default 1 GiB.
+    /// Most bytes that standard output and standard error may hold together. Default 1 GiB.
     pub output_bytes: u64,
+    /// Most bytes of all files that the task writes, together. Default 1 GiB.
+    #[serde(
+        default = "default_scratch_bytes",
+        skip_serializing_if = "is_default_scratch_bytes"
+    )]
+    pub scratch_bytes: u64,
+    /// Most files, directories and links that the task makes. Default 100,000.
+    #[serde(
+        default = "default_scratch_files",
+        skip_serializing_if = "is_default_scratch_files"
+    )]
+    pub scratch_files: u64,
+    /// Most handles (open files, streams, timers) at a time. Default 10,000.
+    #[serde(
+        default = "default_handles",
+        skip_serializing_if = "is_default_handles"
+    )]
+    pub handles: u64,
+    /// Most bytes of stack, as the meter counts them. Default 8 MiB.
+    #[serde(
+        default = "default_stack_bytes",
+        skip_serializing_if = "is_default_stack_bytes"
+    )]
+    pub stack_bytes: u64,
+    /// Most entries of all tables together. Default 10 million.
+    #[serde(
+        default = "default_table_entries",
+        skip_serializing_if = "is_default_table_entries"
+    )]
+    pub table_entries: u64,
+}
+
+/// Limits that came later than the others are not encoded where they have their default, so that a task
+/// has one CID whoever encodes it.
+macro_rules! defaults {
+    ($($default:ident, $is_default:ident = $value:expr;)*) => {$(
+        const fn $default() -> u64 {
+            $value
+        }
+
+        const fn $is_default(value: &u64) -> bool {
+            *value == $value
+        }
+    )*};
+}
+
+defaults! {
+    default_scratch_bytes, is_default_scratch_bytes = 1 << 30;
+    default_scratch_files, is_default_scratch_files = 100_000;
+    default_handles, is_default_handles = 10_000;
+    default_stack_bytes, is_default_stack_bytes = 8 << 20;
+    default_table_entries, is_default_table_entries = 10_000_000;
 }
 
 impl Default for Limits {
@@ -24,6 +78,11 @@ impl Default for Limits {
             fuel: None,
             memory_bytes: 1 << 30,
             output_bytes: 1 << 30,
+            scratch_bytes: default_scratch_bytes(),
+            scratch_files: default_scratch_files(),
+            handles: default_handles(),
+            stack_bytes: default_stack_bytes(),
+            table_entries: default_table_entries(),
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use crate::Cid;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 
 /// How a task ended. Failures of the machine are not among them: those are retried.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -23,7 +24,7 @@ pub enum End {
     /// The component gave up after [`Limits::memory_bytes`](crate::Limits::memory_bytes) had been
     /// refused to it.
     MemoryLimit,
-    /// More than [`Limits::output_bytes`](crate::Limits::output_bytes) was written.
+    /// More than [`Limits::output_bytes`](crate::Limits::output_bytes) was written to the standard streams.
     OutputLimit,
 }
 
@@ -76,9 +77,12 @@ impl std::fmt::Display for TrapKind {
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
 pub enum Meter {
-    /// The fuel of wasmtime 48.
+    /// The fuel of wasmtime 48: for what the meter below does not know how to count.
     #[serde(rename = "wasmtime-48")]
     Wasmtime48,
+    /// Operators and bytes, by the first version of the table of costs.
+    #[serde(rename = "operators-1")]
+    Operators1,
 }
 
 /// The result of a task. Nothing in it may differ between honest peers, so peers can compare CIDs.
@@ -99,6 +103,13 @@ pub struct Outcome {
     /// The contents of `/out`: a UnixFS directory.
     #[serde(with = "crate::cid::portable")]
     pub outputs: Cid,
+    /// What [`TaskSpec::dirs`](crate::TaskSpec::dirs) hold in the end: UnixFS directories.
+    #[serde(
+        default,
+        skip_serializing_if = "BTreeMap::is_empty",
+        with = "crate::cid::portable::map"
+    )]
+    pub dirs: BTreeMap<String, Cid>,
     /// Units of fuel used.
     pub fuel: u64,
     /// The counter that gave `fuel`.

@@ -1,6 +1,6 @@
 //! What is to be computed.
 
-use crate::{Cid, Limits, MAX_MEMORY_BYTES};
+use crate::{Cid, Limits, MAX_MEMORY_BYTES, MAX_STACK_BYTES};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -8,6 +8,12 @@ use std::collections::BTreeMap;
 const MAX_INPUTS: usize = 1024;
 /// Longest input name, in bytes: what file systems allow.
 const MAX_INPUT_NAME_BYTES: usize = 255;
+/// Most directories that a task may change.
+const MAX_DIRS: usize = 64;
+/// Longest path of one, in bytes.
+const MAX_DIR_PATH_BYTES: usize = 1024;
+/// Latest time that a task may believe to start at, in seconds since 1970: nanoseconds fit 64 bits.
+const MAX_CLOCK_SECONDS: u64 = 9_000_000_000;
 
 /// The technology that runs a task.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -20,7 +26,7 @@ pub enum TaskKind {
 }
 
 /// What honest peers may be expected to agree on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
 pub enum Determinism {
@@ -60,6 +66,16 @@ pub struct TaskSpec {
         with = "crate::cid::portable::option"
     )]
     pub stdin: Option<Cid>,
+    /// Directories by absolute path that the task may change, and what they hold in the beginning.
+    #[serde(
+        default,
+        skip_serializing_if = "BTreeMap::is_empty",
+        with = "crate::cid::portable::map"
+    )]
+    pub dirs: BTreeMap<String, Cid>,
+    /// When the task believes to start, in seconds since 1970; absent means 2026-01-01.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub clock: Option<u64>,
     /// Bounds on the execution.
     pub limits: Limits,
     /// What peers may be expected to agree on.
@@ -75,6 +91,14 @@ pub enum TaskSpecError {
     InputName {
         /// The name.
         name: String,
+    },
+    /// A directory's path is not absolute, or lies in another one.
+    #[error("directory {path:?}: {rule}")]
+    DirectoryPath {
+        /// The path.
+        path: String,
+        /// What would be accepted.
+        rule: &'static str,
     },
     /// Too many inputs.
     #[error("{count} inputs; at most {MAX_INPUTS} are accepted")]
@@ -113,6 +137,8 @@ impl TaskSpec {
             env: BTreeMap::new(),
             inputs: BTreeMap::new(),
             stdin: None,
+            dirs: BTreeMap::new(),
+            clock: None,
             limits: Limits::default(),
             determinism: Determinism::default(),
         }
@@ -130,6 +156,7 @@ impl TaskSpec {
         std::iter::once(self.component)
             .chain(self.inputs.values().copied())
             .chain(self.stdin)
+            .chain(self.dirs.values().copied())
     }
 
     /// Checks what the types cannot express.
@@ -143,6 +170,7 @@ impl TaskSpec {
                 count: self.inputs.len(),
             });
         }
+        self.validate_dirs()?;
         if let Some(name) = self.inputs.keys().find(|name| !is_plain_file_name(name)) {
             return Err(TaskSpecError::InputName { name: name.clone() });
         }
@@ -163,7 +191,29 @@ impl TaskSpec {
             1 << 40,
             "at most 1TiB",
         )?;
-        // wasmtime counts fuel down in a signed 64-bit integer.
+        limit(
+            "stack_bytes",
+            self.limits.stack_bytes,
+            1 << 12,
+            MAX_STACK_BYTES,
+            "4KiB to 16MiB",
+        )?;
+        limit("handles", self.limits.handles, 8, 1 << 20, "8 to 1048576")?;
+        limit(
+            "table_entries",
+            self.limits.table_entries,
+            0,
+            10_000_000,
+            "at most 10000000",
+        )?;
+        limit(
+            "clock",
+            self.clock.unwrap_or(0),
+            0,
+            MAX_CLOCK_SECONDS,
+            "at most 9000000000 seconds since 1970",
+        )?;
+        // Meters count fuel down in a signed 64-bit integer.
         limit(
             "fuel",
             self.limits.fuel.unwrap_or(1),
@@ -171,6 +221,45 @@ impl TaskSpec {
             1 << 62,
             "1 to 2^62",
         )
+    }
+}
+
+impl TaskSpec {
+    fn validate_dirs(&self) -> Result<(), TaskSpecError> {
+        if self.dirs.len() > MAX_DIRS {
+            return Err(TaskSpecError::TooManyInputs {
+                count: self.dirs.len(),
+            });
+        }
+        for path in self.dirs.keys() {
+            let refuse = |rule| {
+                Err(TaskSpecError::DirectoryPath {
+                    path: path.clone(),
+                    rule,
+                })
+            };
+            let Some(parts) = path.strip_prefix('/') else {
+                return refuse("a path from / on is expected");
+            };
+            if !parts.split('/').all(is_plain_file_name) || path.len() > MAX_DIR_PATH_BYTES {
+                return refuse("plain names between single slashes are expected");
+            }
+            if parts.split('/').next() == Some("in") {
+                return refuse("/in is for inputs");
+            }
+            let inside = |other: &String| {
+                path.strip_prefix(other.as_str())
+                    .is_some_and(|rest| rest.starts_with('/'))
+            };
+            if self.dirs.keys().any(inside)
+                || ["/out", "/tmp"]
+                    .iter()
+                    .any(|o| path.starts_with(&format!("{o}/")))
+            {
+                return refuse("it lies in another directory that the task may change");
+            }
+        }
+        Ok(())
     }
 }
 
@@ -248,6 +337,27 @@ mod tests {
         };
         let error = task.validate().unwrap_err().to_string();
         assert!(error.contains("fuel"), "{error}");
+    }
+
+    #[test]
+    fn directories_are_absolute_and_apart() {
+        for path in [
+            "", "/", "work", "/work/", "//work", "/a/../b", "/in", "/in/x", "/out/x", "/tmp/x",
+            "/a/b",
+        ] {
+            let mut task = task();
+            task.dirs.insert("/a".to_owned(), cid::of(cid::RAW, b""));
+            task.dirs.insert(path.to_owned(), cid::of(cid::RAW, b""));
+            assert!(
+                matches!(task.validate(), Err(TaskSpecError::DirectoryPath { .. })),
+                "{path:?}"
+            );
+        }
+        let mut task = task();
+        for path in ["/work", "/home/user", "/out", "/tmp", "/workshop", "/inner"] {
+            task.dirs.insert(path.to_owned(), cid::of(cid::RAW, b""));
+        }
+        assert_eq!(task.validate(), Ok(()));
     }
 
     #[test]

@@ -23,6 +23,7 @@ mod handles;
 mod host;
 mod inputs;
 mod log;
+mod memory;
 mod random;
 mod streams;
 
@@ -34,4 +35,5 @@ pub use handles::{Descriptor, Handle, Input, Output, Pollable};
 pub use host::{Bounds, Host, Mount, Preview, Setup, State};
 pub use inputs::{At, Given, Inputs, Nothing};
 pub use log::Stream;
+pub use memory::{InMemory, Tree};
 pub use streams::StreamError;

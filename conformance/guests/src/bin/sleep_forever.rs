@@ -1,5 +1,7 @@
-//! Sleeps for a very long time.
+//! Sleeps again and again.
 
 fn main() {
-    std::thread::sleep(std::time::Duration::from_secs(1_000_000));
+    loop {
+        std::thread::sleep(std::time::Duration::from_secs(1_000_000));
+    }
 }

@@ -1,6 +1,9 @@
-//! Prints a line, sleeps, and so on: `ticks COUNT MILLISECONDS`.
+//! Prints a line, computes, and so on: `ticks COUNT MILLISECONDS`. Sleeping would take no time.
 
-use std::{io::Write, time::Duration};
+use std::{hint::black_box, io::Write};
+
+/// Turns of the loop below that take about a millisecond.
+const TURNS_PER_MILLISECOND: u64 = 400_000;
 
 fn main() {
     let number = |n| {
@@ -12,6 +15,8 @@ fn main() {
     for tick in 0..count {
         println!("tick {tick}");
         std::io::stdout().flush().unwrap();
-        std::thread::sleep(Duration::from_millis(pause));
+        for turn in 0..pause * TURNS_PER_MILLISECOND {
+            black_box(turn);
+        }
     }
 }

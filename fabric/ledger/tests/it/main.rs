@@ -64,6 +64,7 @@ fn completed() -> Ending {
         stderr: empty,
         outputs: empty,
         fuel: u64::MAX >> 2,
+        dirs: Default::default(),
         meter: Meter::Wasmtime48,
     };
     let usage = Usage {

@@ -63,6 +63,7 @@ pub(crate) fn exited(code: u8) -> Ending {
         stderr: empty,
         outputs: empty,
         fuel: 1,
+        dirs: Default::default(),
         meter: Meter::Wasmtime48,
     };
     let usage = Usage {

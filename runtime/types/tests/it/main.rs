@@ -27,10 +27,17 @@ fn smallest_task() -> TaskSpec {
         env: BTreeMap::new(),
         inputs: BTreeMap::new(),
         stdin: None,
+        dirs: BTreeMap::new(),
+        clock: None,
         limits: Limits {
             fuel: None,
             memory_bytes: 1 << 30,
             output_bytes: 1 << 30,
+            scratch_bytes: 1 << 30,
+            scratch_files: 100_000,
+            handles: 10_000,
+            stack_bytes: 8 << 20,
+            table_entries: 10_000_000,
         },
         determinism: Determinism::Deterministic,
     }
@@ -48,10 +55,17 @@ fn full_task() -> TaskSpec {
         .into(),
         inputs: [("text".to_owned(), cid::of(cid::DAG_PB, b"directory"))].into(),
         stdin: Some(cid::of(cid::RAW, b"stdin")),
+        dirs: BTreeMap::new(),
+        clock: None,
         limits: Limits {
             fuel: Some(1 << 40),
             memory_bytes: 1 << 26,
             output_bytes: 1 << 20,
+            scratch_bytes: 1 << 30,
+            scratch_files: 100_000,
+            handles: 10_000,
+            stack_bytes: 8 << 20,
+            table_entries: 10_000_000,
         },
         determinism: Determinism::Relaxed,
     }
@@ -65,6 +79,7 @@ fn outcome(end: End) -> Outcome {
         stderr: cid::of(cid::RAW, b""),
         outputs: cid::of(cid::DAG_PB, b"outputs"),
         fuel: 123_456_789,
+        dirs: BTreeMap::new(),
         meter: Meter::Wasmtime48,
     }
 }

@@ -1,9 +1,10 @@
-//! WASI 0.2 for a guest. The only module that builds it, and the place of any other implementation.
+//! WASI 0.2 over this machine, by wasmtime-wasi.
 
+use super::output::{Budget, Log};
 use crate::{
     limiter::Limiter,
-    output::{Budget, Log},
-    program::{Invocation, Output, Stdin},
+    program::{Invocation, Stdin, World},
+    sink::Sink,
 };
 use std::sync::Arc;
 use wasmtime::component::{Linker, ResourceTable};
@@ -49,9 +50,17 @@ pub(crate) fn is_offered(import: &str) -> bool {
     OFFERED.iter().any(|package| import.starts_with(package))
 }
 
-/// The state of a guest that is about to start. Nothing of the host's environment is in it; sockets
-/// are there but every address is refused.
-pub(crate) fn state(invocation: &Invocation, budget: &Arc<Budget>) -> wasmtime::Result<State> {
+/// The state of a guest that is about to start, and its streams. Nothing of the host's environment is
+/// in it.
+pub(crate) fn state(
+    invocation: &Invocation,
+    budget: &Arc<Budget>,
+) -> wasmtime::Result<(State, Log, Log)> {
+    let World::Relaxed { mounts, stdin } = &invocation.world else {
+        return Err(wasmtime::Error::msg(
+            "a deterministic world for a relaxed program",
+        ));
+    };
     let mut builder = WasiCtxBuilder::new();
     builder.arg(&invocation.name).args(&invocation.args);
     for (name, value) in &invocation.env {
@@ -59,7 +68,7 @@ pub(crate) fn state(invocation: &Invocation, budget: &Arc<Budget>) -> wasmtime::
     }
     // The guest has a thread of its own, so it may as well wait for files there.
     builder.allow_blocking_current_thread(true);
-    for mount in &invocation.mounts {
+    for mount in mounts {
         let perms = if mount.writable {
             FsPerms::ReadWrite
         } else {
@@ -67,7 +76,7 @@ pub(crate) fn state(invocation: &Invocation, budget: &Arc<Budget>) -> wasmtime::
         };
         builder.preopened_dir(&mount.host, &mount.guest, perms)?;
     }
-    match &invocation.stdin {
+    match stdin {
         Stdin::Empty => builder.stdin(MemoryInputPipe::new(bytes::Bytes::new())),
         Stdin::Inherit => builder.inherit_stdin(),
         Stdin::File(path) => {
@@ -75,22 +84,14 @@ pub(crate) fn state(invocation: &Invocation, budget: &Arc<Budget>) -> wasmtime::
             builder.stdin(wasmtime_wasi::cli::AsyncStdinStream::new(file))
         }
     };
-    builder.stdout(log(&invocation.stdout, budget, Log::stdout)?);
-    builder.stderr(log(&invocation.stderr, budget, Log::stderr)?);
-    Ok(State {
+    let stdout = Log::new(Sink::open(&invocation.stdout, false)?, Arc::clone(budget));
+    let stderr = Log::new(Sink::open(&invocation.stderr, true)?, Arc::clone(budget));
+    builder.stdout(stdout.clone()).stderr(stderr.clone());
+    builder.inherit_network().allow_ip_name_lookup(true);
+    let state = State {
         context: builder.build(),
         table: ResourceTable::new(),
-        limiter: Limiter::new(invocation.limits.memory_bytes),
-    })
-}
-
-fn log(
-    output: &Output,
-    budget: &Arc<Budget>,
-    inherit: fn(Arc<Budget>) -> Log,
-) -> std::io::Result<Log> {
-    match output {
-        Output::Inherit => Ok(inherit(Arc::clone(budget))),
-        Output::File(path) => Log::file(path, Arc::clone(budget)),
-    }
+        limiter: Limiter::new(&invocation.limits, 0),
+    };
+    Ok((state, stdout, stderr))
 }

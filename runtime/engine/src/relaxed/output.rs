@@ -1,11 +1,9 @@
 //! Where a guest's standard output and error go.
 
+use crate::sink::Sink;
 use async_trait::async_trait;
 use bytes::Bytes;
 use std::{
-    fs::File,
-    io::Write,
-    path::Path,
     pin::Pin,
     sync::{
         Arc, Mutex, PoisonError,
@@ -59,60 +57,30 @@ pub(crate) struct Log {
     budget: Arc<Budget>,
 }
 
-enum Sink {
-    File(File),
-    Stdout,
-    Stderr,
-}
-
 impl Log {
-    pub(crate) fn file(path: &Path, budget: Arc<Budget>) -> std::io::Result<Self> {
-        Ok(Self::new(Sink::File(File::create(path)?), budget))
-    }
-
-    pub(crate) fn stdout(budget: Arc<Budget>) -> Self {
-        Self::new(Sink::Stdout, budget)
-    }
-
-    pub(crate) fn stderr(budget: Arc<Budget>) -> Self {
-        Self::new(Sink::Stderr, budget)
-    }
-
-    fn new(sink: Sink, budget: Arc<Budget>) -> Self {
+    pub(crate) fn new(sink: Sink, budget: Arc<Budget>) -> Self {
         Self {
             sink: Arc::new(Mutex::new(sink)),
             budget,
         }
     }
 
+    /// What was kept in memory.
+    pub(crate) fn take(&self) -> Vec<u8> {
+        let mut sink = self.sink.lock().unwrap_or_else(PoisonError::into_inner);
+        std::mem::replace(&mut *sink, Sink::Memory(Vec::new())).into_bytes()
+    }
+
     fn write_all(&self, bytes: &[u8]) -> Result<(), wasmtime::Error> {
         self.budget.spend(bytes.len())?;
         let mut sink = self.sink.lock().unwrap_or_else(PoisonError::into_inner);
-        match &mut *sink {
-            Sink::File(file) => file.write_all(bytes),
-            Sink::Stdout => std::io::stdout().lock().write_all(bytes),
-            Sink::Stderr => std::io::stderr().lock().write_all(bytes),
-        }
-        .map_err(wasmtime::Error::from)
-    }
-
-    fn flush(&self) -> std::io::Result<()> {
-        let sink = self.sink.lock().unwrap_or_else(PoisonError::into_inner);
-        match &*sink {
-            Sink::Stdout => std::io::stdout().lock().flush(),
-            Sink::File(_) | Sink::Stderr => Ok(()),
-        }
+        Ok(sink.write_all(bytes)?)
     }
 }
 
 impl IsTerminal for Log {
     fn is_terminal(&self) -> bool {
-        let sink = self.sink.lock().unwrap_or_else(PoisonError::into_inner);
-        match &*sink {
-            Sink::File(_) => false,
-            Sink::Stdout => std::io::IsTerminal::is_terminal(&std::io::stdout()),
-            Sink::Stderr => std::io::IsTerminal::is_terminal(&std::io::stderr()),
-        }
+        false
     }
 }
 
@@ -150,7 +118,7 @@ impl OutputStream for Log {
     }
 
     fn flush(&mut self) -> StreamResult<()> {
-        Self::flush(self).map_err(|e| StreamError::LastOperationFailed(e.into()))
+        Ok(())
     }
 
     fn check_write(&mut self) -> StreamResult<usize> {
@@ -172,7 +140,7 @@ impl AsyncWrite for Log {
     }
 
     fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<std::io::Result<()>> {
-        Poll::Ready(Self::flush(&self))
+        Poll::Ready(Ok(()))
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<std::io::Result<()>> {

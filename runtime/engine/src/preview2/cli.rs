@@ -1,0 +1,99 @@
+//! `wasi:cli`
+
+use super::{
+    call,
+    types::{InputStream, OutputStream, TerminalInput, TerminalOutput},
+};
+use crate::guest::{Call, Guest};
+use mc_wasi::{Stop, Stream};
+use wasmtime::component::{Linker, Resource, ResourceType};
+
+pub(super) fn add(linker: &mut Linker<Guest>) -> wasmtime::Result<()> {
+    environment(linker)?;
+    exit(linker)?;
+    standard(linker)?;
+    terminals(linker)
+}
+
+fn environment(linker: &mut Linker<Guest>) -> wasmtime::Result<()> {
+    let mut environment = linker.instance("wasi:cli/environment@0.2.6")?;
+    environment.func_wrap("get-environment", |cx: Call<'_>, (): ()| {
+        call(cx, |host| Ok(host.env().to_vec()))
+    })?;
+    environment.func_wrap("get-arguments", |cx: Call<'_>, (): ()| {
+        call(cx, |host| Ok(host.args().to_vec()))
+    })?;
+    environment.func_wrap("initial-cwd", |cx: Call<'_>, (): ()| {
+        call(cx, |_| Ok(None::<String>))
+    })
+}
+
+fn exit(linker: &mut Linker<Guest>) -> wasmtime::Result<()> {
+    let mut exit = linker.instance("wasi:cli/exit@0.2.6")?;
+    exit.func_wrap("exit", |cx: Call<'_>, (status,): (Result<(), ()>,)| {
+        Guest::call(cx, |_| Err::<(), _>(Stop::Exit(status.is_err().into())))
+    })?;
+    exit.func_wrap("exit-with-code", |cx: Call<'_>, (code,): (u8,)| {
+        Guest::call(cx, |_| Err::<(), _>(Stop::Exit(code)))
+    })
+}
+
+fn standard(linker: &mut Linker<Guest>) -> wasmtime::Result<()> {
+    let mut stdin = linker.instance("wasi:cli/stdin@0.2.6")?;
+    stdin.func_wrap("get-stdin", |cx: Call<'_>, (): ()| {
+        call(cx, |host| {
+            Ok(Resource::<InputStream>::new_own(host.stdin()?))
+        })
+    })?;
+    for (interface, function, stream) in [
+        ("wasi:cli/stdout@0.2.6", "get-stdout", Stream::Stdout),
+        ("wasi:cli/stderr@0.2.6", "get-stderr", Stream::Stderr),
+    ] {
+        let mut instance = linker.instance(interface)?;
+        instance.func_wrap(function, move |cx: Call<'_>, (): ()| {
+            call(cx, |host| {
+                Ok(Resource::<OutputStream>::new_own(host.standard(stream)?))
+            })
+        })?;
+    }
+    Ok(())
+}
+
+/// No stream is a terminal, whatever it leads to outside.
+fn terminals(linker: &mut Linker<Guest>) -> wasmtime::Result<()> {
+    let (input, output) = (
+        ResourceType::host::<TerminalInput>(),
+        ResourceType::host::<TerminalOutput>(),
+    );
+    for interface in [
+        "wasi:cli/terminal-input@0.2.6",
+        "wasi:cli/terminal-stdin@0.2.6",
+    ] {
+        let mut instance = linker.instance(interface)?;
+        instance.resource("terminal-input", input, Guest::drop_handle)?;
+    }
+    for interface in [
+        "wasi:cli/terminal-output@0.2.6",
+        "wasi:cli/terminal-stdout@0.2.6",
+        "wasi:cli/terminal-stderr@0.2.6",
+    ] {
+        let mut instance = linker.instance(interface)?;
+        instance.resource("terminal-output", output, Guest::drop_handle)?;
+    }
+    linker
+        .instance("wasi:cli/terminal-stdin@0.2.6")?
+        .func_wrap("get-terminal-stdin", |cx: Call<'_>, (): ()| {
+            call(cx, |_| Ok(None::<Resource<TerminalInput>>))
+        })?;
+    for (interface, function) in [
+        ("wasi:cli/terminal-stdout@0.2.6", "get-terminal-stdout"),
+        ("wasi:cli/terminal-stderr@0.2.6", "get-terminal-stderr"),
+    ] {
+        linker
+            .instance(interface)?
+            .func_wrap(function, |cx: Call<'_>, (): ()| {
+                call(cx, |_| Ok(None::<Resource<TerminalOutput>>))
+            })?;
+    }
+    Ok(())
+}

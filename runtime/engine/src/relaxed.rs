@@ -1,0 +1,142 @@
+//! Execution of a relaxed task, which sees this machine's directories, clock and network.
+
+mod output;
+mod wasi;
+
+use crate::{
+    Execution, Invocation, RunError, limiter::Limiter, program::Program, program::World, trap,
+};
+use mc_types::{End, Usage};
+use output::{Budget, OutputLimitReached};
+use std::{path::Path, sync::Arc, time::Duration, time::Instant};
+pub(crate) use wasi::{State, is_offered, linker};
+use wasmtime::{Store, Trap};
+use wasmtime_wasi::{I32Exit, p2::bindings::CommandPre};
+
+/// What fuel is set to when a task is not limited: more than any task lives to use.
+const UNLIMITED_FUEL: u64 = 1 << 62;
+/// Deepest directory that is looked at when what was written is measured.
+const MAX_DEPTH: usize = 256;
+
+/// A linked component.
+pub(crate) type Command = Arc<CommandPre<State>>;
+
+/// Runs a program on this thread.
+pub(crate) fn run(
+    program: &Program,
+    command: &Command,
+    invocation: Invocation,
+) -> Result<Execution, RunError> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|e| RunError::Host(e.to_string()))?;
+    runtime.block_on(execute(program, command, invocation))
+}
+
+async fn execute(
+    program: &Program,
+    command: &Command,
+    invocation: Invocation,
+) -> Result<Execution, RunError> {
+    let host = |e: wasmtime::Error| RunError::Host(format!("{e:#}"));
+    let budget = Budget::new(invocation.limits.output_bytes);
+    let ticking = program.ticker.run(&program.raw);
+    let _ticking = ticking.map_err(|e| RunError::Host(e.to_string()))?;
+    let begun = Instant::now();
+    let fuel = invocation.limits.fuel.unwrap_or(UNLIMITED_FUEL);
+    let (state, stdout, stderr) = wasi::state(&invocation, &budget).map_err(host)?;
+    let mut store = Store::new(&program.raw, state);
+    store.limiter(|state| &mut state.limiter);
+    store.set_fuel(fuel).map_err(host)?;
+    store.epoch_deadline_async_yield_and_update(1);
+
+    let ended = tokio::select! {
+        biased;
+        () = invocation.cancel.cancelled() => return Err(RunError::Cancelled),
+        () = expire(invocation.timeout) => {
+            let after = invocation.timeout.unwrap_or_default();
+            return Err(RunError::Timeout { after });
+        }
+        ended = call(command, &mut store) => ended,
+    };
+    let limiter = &store.data().limiter;
+    let mut end = match ended {
+        Ok(end) => end,
+        Err(error) => end_of(error, limiter)?,
+    };
+    if written(&invocation) > budget.left() {
+        end = End::OutputLimit;
+    }
+    let usage = Usage {
+        fuel: fuel - store.get_fuel().map_err(host)?,
+        memory_peak_bytes: limiter.peak_bytes(),
+        wall_ms: u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX),
+    };
+    Ok(Execution {
+        end,
+        usage,
+        meter: program.meter(),
+        stdout: stdout.take(),
+        stderr: stderr.take(),
+        world: None,
+    })
+}
+
+async fn call(command: &Command, store: &mut Store<State>) -> wasmtime::Result<End> {
+    let command = command.instantiate_async(&mut *store).await?;
+    let result = command.wasi_cli_run().call_run(&mut *store).await?;
+    Ok(End::Exited {
+        code: result.is_err().into(),
+    })
+}
+
+fn end_of(error: wasmtime::Error, limiter: &Limiter) -> Result<End, RunError> {
+    if let Some(exit) = error.downcast_ref::<I32Exit>() {
+        // As POSIX does, the low eight bits count.
+        return Ok(End::Exited {
+            code: exit.0.to_le_bytes()[0],
+        });
+    }
+    if error.is::<OutputLimitReached>() {
+        return Ok(End::OutputLimit);
+    }
+    if let Some(Trap::StackOverflow) = error.downcast_ref::<Trap>() {
+        return Ok(End::Trapped {
+            kind: trap::kind(Trap::StackOverflow),
+        });
+    }
+    trap::end(error, limiter, None)
+}
+
+async fn expire(timeout: Option<Duration>) {
+    match timeout {
+        Some(timeout) => tokio::time::sleep(timeout).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Bytes of the files that the guest could write.
+fn written(invocation: &Invocation) -> u64 {
+    let World::Relaxed { mounts, .. } = &invocation.world else {
+        return 0;
+    };
+    let writable = mounts.iter().filter(|mount| mount.writable);
+    writable.map(|mount| size_below(&mount.host, 0)).sum()
+}
+
+/// Bytes of the files below a directory. What cannot be read counts as nothing: it cannot be
+/// collected either.
+fn size_below(dir: &Path, depth: usize) -> u64 {
+    let Ok(entries) = std::fs::read_dir(dir) else {
+        return 0;
+    };
+    let sizes = entries.flatten().map(|entry| match entry.metadata() {
+        Ok(metadata) if metadata.is_dir() && depth < MAX_DEPTH => {
+            size_below(&entry.path(), depth + 1)
+        }
+        Ok(metadata) if metadata.is_file() => metadata.len(),
+        _ => 0,
+    });
+    sizes.fold(0, u64::saturating_add)
+}

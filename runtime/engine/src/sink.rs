@@ -1,0 +1,52 @@
+//! Where a guest's standard output and error go.
+
+use crate::program::Output;
+use std::{fs::File, io::Write};
+
+/// Takes what a guest writes, at once, so that others can read along.
+#[derive(Debug)]
+pub(crate) enum Sink {
+    File(File),
+    Stdout,
+    Stderr,
+    Memory(Vec<u8>),
+}
+
+impl Sink {
+    /// The sink of `output`, which stands for standard output unless `stderr` is set.
+    pub(crate) fn open(output: &Output, stderr: bool) -> std::io::Result<Self> {
+        Ok(match output {
+            Output::Inherit if stderr => Self::Stderr,
+            Output::Inherit => Self::Stdout,
+            Output::File(path) => Self::File(File::create(path)?),
+            Output::Memory => Self::Memory(Vec::new()),
+        })
+    }
+
+    pub(crate) fn write_all(&mut self, bytes: &[u8]) -> std::io::Result<()> {
+        if bytes.is_empty() {
+            return Ok(());
+        }
+        match self {
+            Self::File(file) => file.write_all(bytes),
+            Self::Stdout => {
+                let mut stdout = std::io::stdout().lock();
+                stdout.write_all(bytes)?;
+                stdout.flush()
+            }
+            Self::Stderr => std::io::stderr().lock().write_all(bytes),
+            Self::Memory(memory) => {
+                memory.extend_from_slice(bytes);
+                Ok(())
+            }
+        }
+    }
+
+    /// What was kept in memory.
+    pub(crate) fn into_bytes(self) -> Vec<u8> {
+        match self {
+            Self::Memory(bytes) => bytes,
+            Self::File(_) | Self::Stdout | Self::Stderr => Vec::new(),
+        }
+    }
+}

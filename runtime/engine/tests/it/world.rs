@@ -1,0 +1,84 @@
+//! What a guest sees of the world.
+
+use crate::support::{engine, file, invocation, mount, program, text, with_inputs};
+use mc_artifacts::{example, guest};
+use mc_engine::{Output, RunError};
+use mc_types::End;
+use mc_wasi::{InMemory, Tree};
+use std::time::{Duration, Instant};
+
+#[test]
+fn arguments_environment_and_input_are_all_that_a_guest_sees() {
+    let inputs = InMemory {
+        stdin: b"typed\n".to_vec(),
+        ..InMemory::default()
+    };
+    let mut echo = with_inputs(&["--flag", "wörd"], vec![], inputs);
+    echo.env.insert("COLOUR".to_owned(), "blue".to_owned());
+    let ended = program(&engine(), &guest("echo_world")).run(echo).unwrap();
+    assert_eq!(ended.end, End::Exited { code: 0 });
+    assert_eq!(
+        text(&ended.stdout),
+        "argument --flag\nargument wörd\nvariable COLOUR=blue\ntyped\n"
+    );
+    assert_eq!(text(&ended.stderr), "echoed\n");
+}
+
+#[test]
+fn inputs_are_read_and_outputs_are_left() {
+    let inputs = InMemory {
+        mounts: vec![Tree::directory([(
+            "poem",
+            Tree::file("one two\nthree two\n"),
+        )])],
+        ..InMemory::default()
+    };
+    let count = with_inputs(&[], vec![mount("/in/text", true, false)], inputs);
+    let mut ended = program(&engine(), &example("word-count"))
+        .run(count)
+        .unwrap();
+    assert_eq!(
+        ended.end,
+        End::Exited { code: 0 },
+        "{}",
+        text(&ended.stderr)
+    );
+    let counts = file(&mut ended, "/out/counts.json").unwrap();
+    assert!(text(&counts).contains("\"words\": 4"), "{counts:?}");
+}
+
+#[test]
+fn a_full_disk_is_an_error_of_the_guest() {
+    let program = program(&engine(), &guest("file_flood"));
+    for (mebibytes, fits) in [("1", true), ("3", false)] {
+        let mut flood = invocation(&[mebibytes]);
+        flood.limits.scratch_bytes = 2 << 20;
+        let ended = program.run(flood).unwrap();
+        assert_eq!(ended.end == End::Exited { code: 0 }, fits, "{mebibytes}");
+        let told = text(&ended.stderr);
+        assert_eq!(told.is_empty(), fits, "{told}");
+        if !fits { println!("{told}"); }
+    }
+}
+
+#[test]
+fn output_can_be_read_while_it_grows() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("stdout");
+    let mut ticks = invocation(&["1000", "10"]);
+    ticks.stdout = Output::File(path.clone());
+    let cancel = ticks.cancel.clone();
+    let program = program(&engine(), &guest("ticks"));
+    let ended = std::thread::scope(|scope| {
+        scope.spawn(|| {
+            let deadline = Instant::now() + Duration::from_secs(10);
+            while !std::fs::read_to_string(&path).is_ok_and(|text| text.contains("tick 3")) {
+                assert!(Instant::now() < deadline, "nothing to read");
+                std::thread::sleep(Duration::from_millis(5));
+            }
+            cancel.cancel();
+        });
+        program.run(ticks)
+    });
+    assert!(matches!(ended, Err(RunError::Cancelled)));
+}
