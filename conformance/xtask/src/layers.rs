@@ -7,7 +7,9 @@ use std::collections::BTreeMap;
 /// The crates of the workspace, each with those that it may use.
 const ALLOWED: &[(&str, &[&str])] = &[
     ("mc-types", &[]),
-    ("mc-engine", &["mc-types"]),
+    ("mc-wasi", &["mc-types"]),
+    ("mc-checkpoint", &[]),
+    ("mc-engine", &["mc-types", "mc-wasi", "mc-checkpoint"]),
     ("mc-system", &["mc-types"]),
     ("mc-content", &["mc-types"]),
     ("mc-bitswap", &["mc-types"]),
@@ -19,6 +21,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
         "mc-node",
         &[
             "mc-types",
+            "mc-wasi",
             "mc-engine",
             "mc-system",
             "mc-content",
@@ -32,6 +35,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
         "mc-cli",
         &[
             "mc-types",
+            "mc-wasi",
             "mc-engine",
             "mc-system",
             "mc-content",
@@ -49,6 +53,8 @@ const ALLOWED: &[(&str, &[&str])] = &[
 const HOMES: &[(&str, &[&str])] = &[
     ("wasmtime", &["mc-engine"]),
     ("wasmtime-wasi", &["mc-engine"]),
+    ("wasm-encoder", &["mc-checkpoint"]),
+    ("wasmparser", &["mc-checkpoint"]),
     ("fjall", &["mc-content"]),
     ("sqlx", &["mc-ledger"]),
     ("axum", &["mc-gateway"]),

@@ -135,9 +135,30 @@ pub(crate) struct Task {
     /// Most linear memory, such as 256MiB; default 1GiB
     #[arg(long, value_name = "SIZE")]
     pub(crate) memory: Option<ByteSize>,
-    /// Most output, such as 64MiB; default 1GiB
+    /// Most standard output and error, such as 64MiB; default 1GiB
     #[arg(long, value_name = "SIZE")]
     pub(crate) output: Option<ByteSize>,
+    /// Most bytes in files that the component writes; default 1GiB
+    #[arg(long, value_name = "SIZE")]
+    pub(crate) scratch: Option<ByteSize>,
+    /// Most files that the component makes; default 100000
+    #[arg(long, value_name = "N")]
+    pub(crate) files: Option<u64>,
+    /// Most open files, streams and timers at a time; default 10000
+    #[arg(long, value_name = "N")]
+    pub(crate) handles: Option<u64>,
+    /// Most stack, as the meter counts it; default 8MiB
+    #[arg(long, value_name = "SIZE")]
+    pub(crate) stack: Option<ByteSize>,
+    /// Most entries of all tables; default 10000000
+    #[arg(long, value_name = "N")]
+    pub(crate) table: Option<u64>,
+    /// When the component believes to start, in seconds since 1970; default: 2026 begins
+    #[arg(long, value_name = "SECONDS")]
+    pub(crate) clock: Option<u64>,
+    /// A directory of this machine that the component sees as GUEST and may change; repeatable
+    #[arg(long, value_name = "HOST::GUEST")]
+    pub(crate) dir: Vec<String>,
     /// Kill it after this time, such as 30s; default: never
     #[arg(long, value_name = "TIME")]
     pub(crate) timeout: Option<Period>,
@@ -150,10 +171,21 @@ pub(crate) struct Task {
 pub(crate) struct Run {
     #[command(flatten)]
     pub(crate) task: Task,
-    /// A directory of this machine that the component may change; repeatable. Such a run is not
-    /// deterministic
-    #[arg(long, value_name = "HOST::GUEST")]
-    pub(crate) dir: Vec<String>,
+    /// What executes the component: this machine, or an interpreter that is the same on all
+    #[arg(long, value_enum, default_value_t = EngineName::Cranelift)]
+    pub(crate) engine: EngineName,
+    /// Let it see this machine's directories, clock and network as they are
+    #[arg(long)]
+    pub(crate) relaxed: bool,
+}
+
+/// What executes a component.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum EngineName {
+    /// Native code, made by Cranelift.
+    Cranelift,
+    /// The interpreter Pulley.
+    Pulley,
 }
 
 #[derive(Debug, Args)]

@@ -44,6 +44,11 @@ impl Failure {
         self
     }
 
+    /// What was wrong.
+    pub(crate) fn message(&self) -> &str {
+        &self.0.message
+    }
+
     pub(crate) const fn code(&self) -> ErrorCode {
         self.0.code
     }
@@ -96,8 +101,8 @@ impl From<mc_engine::Error> for Failure {
     fn from(error: mc_engine::Error) -> Self {
         let failure = Self::new(error.code(), error.to_string());
         match error {
-            mc_engine::Error::CoreModule => {
-                failure.with_hint("build it for --target wasm32-wasip2, or wrap it with an adapter")
+            mc_engine::Error::CoreModule { .. } => {
+                failure.with_hint("build it as a command for WASI: for --target wasm32-wasip2")
             }
             mc_engine::Error::NotWasm { .. } => {
                 failure.with_hint("give a .wasm component, or a directory with a Cargo.toml")

@@ -34,6 +34,26 @@ pub(crate) fn inputs(texts: &[String]) -> Result<BTreeMap<String, Input>, Failur
     Ok(inputs)
 }
 
+/// The directories of this machine by the guest's path.
+pub(crate) fn dirs(texts: &[String]) -> Result<BTreeMap<String, PathBuf>, Failure> {
+    let mut dirs = BTreeMap::new();
+    for text in texts {
+        let (host, guest) = text
+            .split_once("::")
+            .ok_or_else(|| Failure::usage(format!("--dir: {text:?} is not HOST::GUEST")))?;
+        let host = PathBuf::from(host);
+        let metadata = std::fs::metadata(&host).map_err(|e| Failure::path(&host, &e))?;
+        if !metadata.is_dir() {
+            let message = format!("--dir: {} is not a directory", host.display());
+            return Err(Failure::new(ErrorCode::Path, message));
+        }
+        if dirs.insert(guest.to_owned(), host).is_some() {
+            return Err(Failure::usage(format!("--dir: {guest} is given twice")));
+        }
+    }
+    Ok(dirs)
+}
+
 /// Names and values by name.
 pub(crate) fn pairs(option: &str, texts: &[String]) -> Result<BTreeMap<String, String>, Failure> {
     texts.iter().map(|text| pair(option, text, "K=V")).collect()

@@ -31,6 +31,11 @@ pub(crate) fn limits(task: &Task) -> Limits {
         fuel: task.fuel,
         memory_bytes: task.memory.map_or(usual.memory_bytes, |size| size.0),
         output_bytes: task.output.map_or(usual.output_bytes, |size| size.0),
+        scratch_bytes: task.scratch.map_or(usual.scratch_bytes, |size| size.0),
+        scratch_files: task.files.unwrap_or(usual.scratch_files),
+        handles: task.handles.unwrap_or(usual.handles),
+        stack_bytes: task.stack.map_or(usual.stack_bytes, |size| size.0),
+        table_entries: task.table.unwrap_or(usual.table_entries),
     }
 }
 
@@ -78,6 +83,12 @@ pub(crate) async fn prepare(
         };
         named.insert(name, cid);
     }
+    let mut dirs = BTreeMap::new();
+    for (guest, path) in inputs::dirs(&args.dir)? {
+        let cid = cid_of(&path).await?;
+        files.insert(cid, path);
+        dirs.insert(guest, cid);
+    }
     let read = if args.stdin.as_deref() == Some("-") {
         Some(stdin_file()?)
     } else {
@@ -103,6 +114,8 @@ pub(crate) async fn prepare(
         env: inputs::pairs("--env", &args.env)?,
         inputs: named,
         stdin,
+        dirs,
+        clock: args.clock,
         limits: limits(args),
         determinism,
     };

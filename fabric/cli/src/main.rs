@@ -10,6 +10,7 @@ mod failure;
 mod follow;
 mod inputs;
 mod job;
+mod leave;
 mod output;
 
 use args::{Cli, Command};

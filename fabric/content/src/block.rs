@@ -82,6 +82,19 @@ pub trait BlockSource: Send + Sync {
     fn get(&self, cid: &Cid) -> impl Future<Output = Result<Bytes, Error>> + Send;
 }
 
+/// No source at all has nothing.
+impl<S: BlockSource> BlockSource for Option<S> {
+    async fn get(&self, cid: &Cid) -> Result<Bytes, Error> {
+        match self {
+            Some(source) => source.get(cid).await,
+            None => Err(Error::NotFound {
+                cid: *cid,
+                peers: None,
+            }),
+        }
+    }
+}
+
 /// Where blocks go.
 pub trait BlockSink: Send + Sync {
     /// Takes blocks; when it returns, they are where they belong.

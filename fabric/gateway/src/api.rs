@@ -78,6 +78,13 @@ pub struct JobView {
     /// The contents of `/out`, a UnixFS directory.
     #[serde(default, with = "mc_types::cid::portable::option")]
     pub outputs_cid: Option<Cid>,
+    /// What the task's own directories hold in the end, UnixFS directories by path.
+    #[serde(
+        default,
+        skip_serializing_if = "BTreeMap::is_empty",
+        with = "mc_types::cid::portable::map"
+    )]
+    pub dirs: BTreeMap<String, Cid>,
     /// The outcome, DAG-CBOR.
     #[serde(default, with = "mc_types::cid::portable::option")]
     pub outcome_cid: Option<Cid>,
@@ -117,6 +124,7 @@ impl From<&JobRecord> for JobView {
             stdout_cid: outcome.map(|o| o.stdout),
             stderr_cid: outcome.map(|o| o.stderr),
             outputs_cid: outcome.map(|o| o.outputs),
+            dirs: outcome.map(|o| o.dirs.clone()).unwrap_or_default(),
             outcome_cid: completion.map(|c| c.outcome_cid),
             fuel: outcome.map(|o| o.fuel),
             memory_peak_bytes: completion.map(|c| c.usage.memory_peak_bytes),

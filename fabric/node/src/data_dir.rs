@@ -152,12 +152,6 @@ impl Scratch {
         create_private_dir(&path)?;
         Ok(Self(path))
     }
-
-    /// Its path.
-    #[must_use]
-    pub(crate) fn path(&self) -> &Path {
-        &self.0
-    }
 }
 
 impl Drop for Scratch {

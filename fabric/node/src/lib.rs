@@ -20,6 +20,7 @@ mod error;
 mod node;
 mod peers;
 mod worker;
+pub mod world;
 
 pub use config::Config;
 pub use data_dir::NodeFile;

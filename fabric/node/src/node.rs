@@ -210,6 +210,7 @@ fn engine(config: &Config, slots: u32) -> Result<Engine, Error> {
         allocation: Allocation::Pooling {
             slots: slots.saturating_mul(2).max(1),
         },
+        target: mc_engine::Target::Native,
     };
     Ok(Engine::new(&options)?)
 }

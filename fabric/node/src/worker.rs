@@ -2,7 +2,6 @@
 
 mod attempt;
 mod execute;
-mod inputs;
 mod log;
 
 use crate::{content::Content, peers::Peers};

@@ -39,6 +39,16 @@ pub fn of(codec: u64, bytes: &[u8]) -> Cid {
     Cid::new_v1(codec, Code::Sha2_256.digest(bytes))
 }
 
+/// The 32 bytes of the hash in a CID that [`of`] made; what another one has, cut off or filled with zeros.
+#[must_use]
+pub fn digest(cid: &Cid) -> [u8; 32] {
+    let mut digest = [0; 32];
+    for (to, from) in digest.iter_mut().zip(cid.hash().digest()) {
+        *to = *from;
+    }
+    digest
+}
+
 /// Checks that `bytes` are what `cid` names, by hashing them.
 ///
 /// # Errors

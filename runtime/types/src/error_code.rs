@@ -33,7 +33,7 @@ error_codes! {
     Path = "MC0002",
     /// A file that is not WebAssembly.
     NotWasm = "MC0003",
-    /// A core module where a component is needed.
+    /// A core module that is no command of WASI preview 1.
     CoreModule = "MC0004",
     /// A component that imports what the host does not offer.
     UnsupportedImport = "MC0005",

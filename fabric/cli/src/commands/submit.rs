@@ -7,7 +7,7 @@ use crate::{
     exit,
     failure::Failure,
     follow::{self, Ended},
-    job, output,
+    inputs, job, leave, output,
 };
 use mc_content::unixfs;
 use mc_gateway::api::JobView;
@@ -36,7 +36,8 @@ fn check(path: &Path) -> Result<(), Failure> {
     let read =
         std::fs::File::open(path).and_then(|file| file.take(MAGIC_BYTES).read_to_end(&mut first));
     read.map_err(|e| Failure::path(path, &e))?;
-    mc_engine::check_component(&first)
+    mc_engine::classify(&first)
+        .map(drop)
         .map_err(|e| Failure::from(e).about(&path.display().to_string()))
 }
 
@@ -68,6 +69,7 @@ async fn submit(
             if let Some(out) = &args.task.out {
                 leave_outputs(connection, &job, out).await?;
             }
+            leave_dirs(connection, &job, args).await?;
             follow::conclude(global, &job, &args.task.component)
         }
         Ended::Detached => {
@@ -83,6 +85,22 @@ async fn submit(
             Ok(ExitCode::from(exit::DETACHED))
         }
     }
+}
+
+/// Changes the task's own directories as the task did. What they were like is in the task, not on disk
+/// any more: what is in the way of a result is replaced.
+async fn leave_dirs(connection: &Connection, job: &JobView, args: &Submit) -> Result<(), Failure> {
+    let blocks = connection.client.blocks(None);
+    for (guest, host) in inputs::dirs(&args.task.dir)? {
+        let Some(cid) = job.dirs.get(&guest) else {
+            continue;
+        };
+        let staging = tempfile::tempdir_in(&host).map_err(|e| Failure::path(&host, &e))?;
+        let new = staging.path().join("new");
+        unixfs::export(&blocks, *cid, &new, u64::MAX).await?;
+        leave::replace(&new, &host, staging.path())?;
+    }
+    Ok(())
 }
 
 /// Writes what the guest left, however it ended.

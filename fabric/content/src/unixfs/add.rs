@@ -47,14 +47,168 @@ pub struct Added {
     pub file_bytes: u64,
 }
 
-/// Blocks on their way to the sink.
-struct Batch<'a, S> {
+/// Adds a tree piece by piece, from the leaves upwards: for trees that are not on disk.
+pub struct Adder<'a, S> {
     sink: &'a S,
+    options: AddOptions,
+    /// Blocks on their way to the sink.
     blocks: Vec<Block>,
     bytes: usize,
 }
 
-impl<S: BlockSink> Batch<'_, S> {
+impl<S> std::fmt::Debug for Adder<'_, S> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Adder").finish_non_exhaustive()
+    }
+}
+
+/// A file that is being added.
+pub struct FileInProgress {
+    adder: FileAdder,
+    root: Option<Cid>,
+    total_bytes: u64,
+    file_bytes: u64,
+}
+
+impl std::fmt::Debug for FileInProgress {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("FileInProgress").finish_non_exhaustive()
+    }
+}
+
+impl<'a, S: BlockSink> Adder<'a, S> {
+    /// An adder that hands blocks to `sink`.
+    #[must_use]
+    pub fn new(sink: &'a S, options: &AddOptions) -> Self {
+        Self {
+            sink,
+            options: options.clone(),
+            blocks: Vec::new(),
+            bytes: 0,
+        }
+    }
+
+    /// Begins a file.
+    #[must_use]
+    pub fn file(&self) -> FileInProgress {
+        let chunk_bytes = self.options.chunk_bytes.clamp(1, CHUNK_BYTES);
+        let adder = FileAdder::builder()
+            .with_chunker(Chunker::Size(chunk_bytes))
+            .build();
+        FileInProgress {
+            adder,
+            root: None,
+            total_bytes: 0,
+            file_bytes: 0,
+        }
+    }
+
+    /// Adds bytes to the end of a file.
+    ///
+    /// # Errors
+    ///
+    /// The sink's.
+    pub async fn extend(&mut self, file: &mut FileInProgress, bytes: &[u8]) -> Result<(), Error> {
+        let mut rest = bytes;
+        file.file_bytes += u64::try_from(bytes.len()).unwrap_or(u64::MAX);
+        while !rest.is_empty() {
+            let (blocks, consumed) = file.adder.push(rest);
+            let blocks: Vec<_> = blocks.collect();
+            rest = rest.get(consumed..).unwrap_or_default();
+            self.add_blocks(file, blocks).await?;
+        }
+        Ok(())
+    }
+
+    async fn add_blocks(
+        &mut self,
+        file: &mut FileInProgress,
+        blocks: Vec<(Cid, Vec<u8>)>,
+    ) -> Result<(), Error> {
+        for (cid, bytes) in blocks {
+            file.total_bytes += u64::try_from(bytes.len()).unwrap_or(u64::MAX);
+            self.push(Block::hashed(cid, bytes)).await?;
+            file.root = Some(cid);
+        }
+        Ok(())
+    }
+
+    /// Ends a file.
+    ///
+    /// # Errors
+    ///
+    /// The sink's.
+    pub async fn end_file(&mut self, mut file: FileInProgress) -> Result<Added, Error> {
+        let adder = std::mem::take(&mut file.adder);
+        let last: Vec<_> = adder.finish().collect();
+        self.add_blocks(&mut file, last).await?;
+        Ok(Added {
+            cid: file.root.unwrap_or_else(|| cid::of(cid::RAW, b"")),
+            total_bytes: file.total_bytes,
+            file_bytes: file.file_bytes,
+        })
+    }
+
+    /// Adds a directory of entries that were added before, in the order of the bytes of their names.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Unsupported`] for too many entries, or the sink's.
+    pub async fn directory(
+        &mut self,
+        entries: Vec<(String, Added)>,
+        path: &Path,
+    ) -> Result<Added, Error> {
+        let (mut file_bytes, mut below) = (0, 0);
+        let mut links = Vec::with_capacity(entries.len());
+        for (name, added) in entries {
+            file_bytes += added.file_bytes;
+            below += added.total_bytes;
+            links.push(Link {
+                hash: added.cid.to_bytes(),
+                name: Some(name),
+                total_bytes: Some(added.total_bytes),
+            });
+        }
+        let data = UnixFs {
+            kind: DIRECTORY,
+            ..UnixFs::default()
+        };
+        let node = Node {
+            data: Some(data.encode_to_vec()),
+            links,
+        };
+        let (cid, own) = self.node(&node, path).await?;
+        Ok(Added {
+            cid,
+            total_bytes: below + own,
+            file_bytes,
+        })
+    }
+
+    /// Adds a symbolic link.
+    ///
+    /// # Errors
+    ///
+    /// The sink's.
+    pub async fn symlink(&mut self, target: String, path: &Path) -> Result<Added, Error> {
+        let data = UnixFs {
+            kind: SYMLINK,
+            data: Some(target.into_bytes()),
+            ..UnixFs::default()
+        };
+        let node = Node {
+            data: Some(data.encode_to_vec()),
+            links: Vec::new(),
+        };
+        let (cid, total_bytes) = self.node(&node, path).await?;
+        Ok(Added {
+            cid,
+            total_bytes,
+            file_bytes: 0,
+        })
+    }
+
     async fn push(&mut self, block: Block) -> Result<(), Error> {
         self.bytes += block.bytes().len();
         self.blocks.push(block);
@@ -65,7 +219,12 @@ impl<S: BlockSink> Batch<'_, S> {
         }
     }
 
-    async fn flush(&mut self) -> Result<(), Error> {
+    /// Hands over what is left. What was added is complete only after this.
+    ///
+    /// # Errors
+    ///
+    /// The sink's.
+    pub async fn flush(&mut self) -> Result<(), Error> {
         self.bytes = 0;
         let blocks = std::mem::take(&mut self.blocks);
         if blocks.is_empty() {
@@ -105,21 +264,17 @@ pub async fn add_path<S: BlockSink>(
     sink: &S,
     options: &AddOptions,
 ) -> Result<Added, Error> {
-    let mut batch = Batch {
-        sink,
-        blocks: Vec::new(),
-        bytes: 0,
-    };
+    let mut batch = Adder::new(sink, options);
     let metadata = tokio::fs::metadata(path)
         .await
         .map_err(|e| path_error(path, e))?;
     let added = if metadata.is_dir() {
-        directory(path.to_owned(), &mut batch, options, 0).await?
+        directory(path.to_owned(), &mut batch, 0).await?
     } else if metadata.is_file() {
         let file = tokio::fs::File::open(path)
             .await
             .map_err(|e| path_error(path, e))?;
-        read_file(file, path, &mut batch, options).await?
+        read_file(file, path, &mut batch).await?
     } else {
         return Err(neither_file_nor_directory(path));
     };
@@ -137,12 +292,8 @@ pub async fn add_reader<S: BlockSink>(
     sink: &S,
     options: &AddOptions,
 ) -> Result<Added, Error> {
-    let mut batch = Batch {
-        sink,
-        blocks: Vec::new(),
-        bytes: 0,
-    };
-    let added = read_file(reader, Path::new("standard input"), &mut batch, options).await?;
+    let mut batch = Adder::new(sink, options);
+    let added = read_file(reader, Path::new("standard input"), &mut batch).await?;
     batch.flush().await?;
     Ok(added)
 }
@@ -159,47 +310,21 @@ pub async fn add_bytes<S: BlockSink>(bytes: &[u8], sink: &S) -> Result<Added, Er
 async fn read_file<S: BlockSink>(
     mut reader: impl AsyncRead + Unpin + Send,
     path: &Path,
-    batch: &mut Batch<'_, S>,
-    options: &AddOptions,
+    batch: &mut Adder<'_, S>,
 ) -> Result<Added, Error> {
-    let chunk_bytes = options.chunk_bytes.clamp(1, CHUNK_BYTES);
-    let mut adder = FileAdder::builder()
-        .with_chunker(Chunker::Size(chunk_bytes))
-        .build();
-    let mut buffer = vec![0; chunk_bytes];
-    let (mut file_bytes, mut total_bytes, mut root) = (0, 0, None);
+    let mut file = batch.file();
+    let mut buffer = vec![0; CHUNK_BYTES];
     loop {
         let filled = fill(&mut reader, &mut buffer)
             .await
             .map_err(|e| path_error(path, e))?;
-        let mut rest = buffer.get(..filled).unwrap_or_default();
-        file_bytes += u64::try_from(filled).unwrap_or(u64::MAX);
-        while !rest.is_empty() {
-            let (blocks, consumed) = adder.push(rest);
-            let blocks: Vec<_> = blocks.collect();
-            rest = rest.get(consumed..).unwrap_or_default();
-            for (cid, bytes) in blocks {
-                total_bytes += u64::try_from(bytes.len()).unwrap_or(u64::MAX);
-                batch.push(Block::hashed(cid, bytes)).await?;
-                root = Some(cid);
-            }
-        }
-        if filled < chunk_bytes {
-            break;
+        batch
+            .extend(&mut file, buffer.get(..filled).unwrap_or_default())
+            .await?;
+        if filled < CHUNK_BYTES {
+            return batch.end_file(file).await;
         }
     }
-    let last: Vec<_> = adder.finish().collect();
-    for (cid, bytes) in last {
-        total_bytes += u64::try_from(bytes.len()).unwrap_or(u64::MAX);
-        batch.push(Block::hashed(cid, bytes)).await?;
-        root = Some(cid);
-    }
-    let cid = root.unwrap_or_else(|| cid::of(cid::RAW, b""));
-    Ok(Added {
-        cid,
-        total_bytes,
-        file_bytes,
-    })
 }
 
 /// Reads until the buffer is full or the reader is at its end.
@@ -218,8 +343,7 @@ type BoxedAdd<'f> = Pin<Box<dyn Future<Output = Result<Added, Error>> + Send + '
 
 fn directory<'f, S: BlockSink>(
     path: PathBuf,
-    batch: &'f mut Batch<'_, S>,
-    options: &'f AddOptions,
+    batch: &'f mut Adder<'_, S>,
     depth: usize,
 ) -> BoxedAdd<'f> {
     Box::pin(async move {
@@ -229,49 +353,24 @@ fn directory<'f, S: BlockSink>(
                 reason: "directories are nested too deeply",
             });
         }
-        let mut links = Vec::new();
-        let (mut file_bytes, mut below) = (0, 0);
+        let mut entries = Vec::new();
         for (name, kind) in sorted_entries(&path).await? {
             let entry = path.join(&name);
             let added = if kind.is_dir() {
-                directory(entry, batch, options, depth + 1).await?
+                directory(entry, batch, depth + 1).await?
             } else if kind.is_symlink() {
                 symlink(&entry, batch).await?
             } else if kind.is_file() {
                 let file = tokio::fs::File::open(&entry)
                     .await
                     .map_err(|e| path_error(&entry, e))?;
-                read_file(file, &entry, batch, options).await?
+                read_file(file, &entry, batch).await?
             } else {
                 return Err(neither_file_nor_directory(&entry));
             };
-            file_bytes += added.file_bytes;
-            below += added.total_bytes;
-            links.push(Link {
-                hash: added.cid.to_bytes(),
-                name: Some(name),
-                total_bytes: Some(added.total_bytes),
-            });
+            entries.push((name, added));
         }
-        let data = UnixFs {
-            kind: DIRECTORY,
-            ..UnixFs::default()
-        }
-        .encode_to_vec();
-        let (cid, own) = batch
-            .node(
-                &Node {
-                    data: Some(data),
-                    links,
-                },
-                &path,
-            )
-            .await?;
-        Ok(Added {
-            cid,
-            total_bytes: below + own,
-            file_bytes,
-        })
+        batch.directory(entries, &path).await
     })
 }
 
@@ -303,7 +402,7 @@ async fn sorted_entries(path: &Path) -> Result<Vec<(String, std::fs::FileType)>,
     Ok(entries)
 }
 
-async fn symlink<S: BlockSink>(path: &Path, batch: &mut Batch<'_, S>) -> Result<Added, Error> {
+async fn symlink<S: BlockSink>(path: &Path, batch: &mut Adder<'_, S>) -> Result<Added, Error> {
     let target = tokio::fs::read_link(path)
         .await
         .map_err(|e| path_error(path, e))?;
@@ -314,21 +413,7 @@ async fn symlink<S: BlockSink>(path: &Path, batch: &mut Batch<'_, S>) -> Result<
             path: path.to_owned(),
             reason: "the target of the symbolic link is not UTF-8",
         })?;
-    let data = UnixFs {
-        kind: SYMLINK,
-        data: Some(target.into_bytes()),
-        ..UnixFs::default()
-    };
-    let node = Node {
-        data: Some(data.encode_to_vec()),
-        links: Vec::new(),
-    };
-    let (cid, total_bytes) = batch.node(&node, path).await?;
-    Ok(Added {
-        cid,
-        total_bytes,
-        file_bytes: 0,
-    })
+    batch.symlink(target, path).await
 }
 
 fn neither_file_nor_directory(path: &Path) -> Error {

@@ -37,12 +37,14 @@ pub struct Stat {
 }
 
 /// A node that was fetched and understood.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) enum Fetched {
     /// Bytes that stand in the node itself, then those of the parts.
     File {
         bytes: Bytes,
         parts: Vec<Cid>,
+        /// Bytes of each part, as far as the node claims them.
+        part_bytes: Vec<u64>,
         file_bytes: u64,
     },
     /// Name and CID of each entry.
@@ -63,6 +65,7 @@ pub(super) async fn fetch<S: BlockSource>(source: &S, cid: Cid) -> Result<Fetche
             return Ok(Fetched::File {
                 bytes,
                 parts: Vec::new(),
+                part_bytes: Vec::new(),
                 file_bytes,
             });
         }
@@ -101,6 +104,7 @@ fn file(cid: Cid, node: &Node, unixfs: UnixFs) -> Result<Fetched, Error> {
         bytes,
         parts,
         file_bytes: unixfs.file_bytes.unwrap_or(claimed),
+        part_bytes: unixfs.block_bytes,
     })
 }
 

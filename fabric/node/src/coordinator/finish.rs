@@ -152,7 +152,8 @@ impl Coordinator {
             tokio::join!(self.content.put(vec![outcome_block]), store.pin(&name, cid));
         stored?;
         pinned?;
-        for root in [outcome.stdout, outcome.stderr, outcome.outputs] {
+        let roots = [outcome.stdout, outcome.stderr, outcome.outputs];
+        for root in roots.into_iter().chain(outcome.dirs.values().copied()) {
             self.content.fetch(root, vec![worker.clone()], None).await?;
         }
         Ok(())

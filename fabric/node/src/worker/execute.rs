@@ -1,12 +1,16 @@
 //! Running one task, from fetching its inputs to storing its outputs.
 
-use super::{Inner, attempt::Attempt, inputs};
-use crate::{content::Source, data_dir::Scratch};
-use mc_content::{AddOptions, Block, unixfs};
-use mc_engine::{
-    Execution, Invocation, MAX_COMPONENT_BYTES, Mount, Output, Program, RunError, Stdin,
+use super::{Inner, attempt::Attempt};
+use crate::{
+    content::Source,
+    data_dir::Scratch,
+    world::{self, Given, Left, Root, Stdin},
 };
-use mc_types::{Completion, Ending, FailureReason, Outcome, TaskSpec, canonical, cid};
+use mc_content::{AddOptions, Block, Store, unixfs};
+use mc_engine::{Execution, Invocation, MAX_COMPONENT_BYTES, Output, Program, RunError, World};
+use mc_types::{
+    Cid, Completion, Determinism, Ending, FailureReason, Outcome, TaskSpec, canonical, cid,
+};
 use std::time::Duration;
 use tokio::sync::watch;
 
@@ -97,7 +101,11 @@ async fn run(
     running: watch::Sender<bool>,
 ) -> Result<Completion, Failure> {
     let task = &attempt.spec.task;
-    let scratch = Scratch::create(
+    if task.determinism != Determinism::Deterministic {
+        let reason = "relaxed tasks run on the machine of their owner only: mc-wasm run --relaxed";
+        return Err(Failure::Rejected(reason.to_owned()));
+    }
+    let _scratch = Scratch::create(
         &inner.options.scratch,
         attempt.lease.job,
         attempt.lease.token,
@@ -106,77 +114,96 @@ async fn run(
         .content
         .source(vec![attempt.coordinator.clone()], None);
     let program = program(inner, &source, task).await?;
-    let files = inputs::prepare(&source, task, scratch.path()).await?;
-    let mount = |host: &std::path::Path, guest: &str, writable| Mount {
-        host: host.to_owned(),
-        guest: guest.to_owned(),
-        writable,
-    };
+    let (task_cid, _) = canonical::encode(task).map_err(|e| Failure::Rejected(e.to_string()))?;
+    let (mounts, roots) = world::of_task(task);
+    let timeout = attempt.spec.timeout_ms.map(Duration::from_millis);
+    let given = Given::new(
+        roots,
+        task.stdin
+            .map_or(Stdin::Empty, |cid| Stdin::Root(Root::Content(cid))),
+        Box::new(move || Ok(mc_types::cid::digest(&task_cid))),
+        source,
+        tokio::runtime::Handle::current(),
+        attempt.cancel.clone(),
+    );
+    let deadline = timeout.and_then(|timeout| std::time::Instant::now().checked_add(timeout));
     let invocation = Invocation {
         name: "task".to_owned(),
         args: task.args.clone(),
         env: task.env.clone(),
         limits: task.limits,
-        mounts: vec![
-            mount(&files.inputs, "/in", false),
-            mount(&files.outputs, "/out", true),
-        ],
-        stdin: files.stdin.map_or(Stdin::Empty, Stdin::File),
+        world: World::Deterministic {
+            mounts,
+            inputs: Box::new(given.until(deadline)),
+            start_seconds: task.clock,
+        },
         stdout: Output::File(attempt.logs.stdout.clone()),
         stderr: Output::File(attempt.logs.stderr.clone()),
-        timeout: attempt.spec.timeout_ms.map(Duration::from_millis),
+        timeout,
         cancel: attempt.cancel.clone(),
     };
     // The attempt may have no listener any more; it runs all the same.
     let _ = running.send(true);
-    let execution = on_a_thread(program, invocation).await?;
-    collect(inner, attempt, &files.outputs, execution).await
+    let dirs: Vec<_> = task.dirs.keys().cloned().collect();
+    let store = inner.content.store().clone();
+    let runtime = tokio::runtime::Handle::current();
+    let work = move || run_and_collect(&program, invocation, &dirs, &store, &runtime);
+    let ended = tokio::task::spawn_blocking(work).await;
+    let (execution, left) = ended.map_err(|e| Failure::Infrastructure(e.to_string()))??;
+    conclude(inner, attempt, execution, left, task_cid).await
 }
 
 /// Guests compute without pause, so each has a thread that nobody else waits for.
-async fn on_a_thread(program: Program, invocation: Invocation) -> Result<Execution, Failure> {
-    let runtime = tokio::runtime::Handle::current();
-    let run = move || runtime.block_on(program.run(invocation));
-    let ended = tokio::task::spawn_blocking(run).await;
-    let ended = ended.map_err(|e| Failure::Infrastructure(e.to_string()))?;
-    Ok(ended?)
+fn run_and_collect(
+    program: &Program,
+    invocation: Invocation,
+    dirs: &[String],
+    store: &Store,
+    runtime: &tokio::runtime::Handle,
+) -> Result<(Execution, Left), Failure> {
+    let mut execution = program.run(invocation)?;
+    let world = execution.world.as_mut();
+    let world = world.ok_or_else(|| Failure::Infrastructure("no world was left".to_owned()))?;
+    let left = world::collect(world, dirs, store, runtime)?;
+    Ok((execution, left))
 }
 
 async fn program(inner: &Inner, source: &Source, task: &TaskSpec) -> Result<Program, Failure> {
-    let cid = task.component;
+    let (cid, determinism) = (task.component, task.determinism);
     let engine = inner.engine.clone();
-    let cached = tokio::task::spawn_blocking(move || engine.cached(&cid)).await;
+    let cached = tokio::task::spawn_blocking(move || engine.cached(&cid, determinism)).await;
     if let Ok(Some(program)) = cached {
         return Ok(program);
     }
     let bytes = unixfs::read_to_vec(source, cid, MAX_COMPONENT_BYTES).await?;
     let engine = inner.engine.clone();
-    let loaded = tokio::task::spawn_blocking(move || engine.load(&cid, &bytes)).await;
+    let load = move || engine.load(&cid, &bytes, determinism);
+    let loaded = tokio::task::spawn_blocking(load).await;
     Ok(loaded.map_err(|e| Failure::Infrastructure(e.to_string()))??)
 }
 
-/// Stores what the guest left, and states the outcome.
-async fn collect(
+/// Stores what the guest wrote, and states the outcome.
+async fn conclude(
     inner: &Inner,
     attempt: &Attempt,
-    out: &std::path::Path,
     execution: Execution,
+    left: Left,
+    task: Cid,
 ) -> Result<Completion, Failure> {
     let store = inner.content.store();
     let options = AddOptions::default();
-    let (stdout, stderr, outputs) = tokio::try_join!(
+    let (stdout, stderr) = tokio::try_join!(
         unixfs::add_path(&attempt.logs.stdout, store, &options),
         unixfs::add_path(&attempt.logs.stderr, store, &options),
-        unixfs::add_path(out, store, &options),
     )?;
     let rejected = |e: canonical::Error| Failure::Rejected(e.to_string());
-    let (task, _) = canonical::encode(&attempt.spec.task).map_err(rejected)?;
     let outcome = Outcome {
         task,
         end: execution.end,
         stdout: stdout.cid,
         stderr: stderr.cid,
-        outputs: outputs.cid,
+        outputs: left.outputs,
+        dirs: left.dirs,
         fuel: execution.usage.fuel,
         meter: execution.meter,
     };

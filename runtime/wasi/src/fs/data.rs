@@ -31,6 +31,12 @@ impl Data {
         }
     }
 
+    /// What it was given as, if nothing was changed since.
+    pub(super) fn as_given(&self) -> Option<&At> {
+        let (at, _) = self.given.as_ref()?;
+        (!self.changed).then_some(at)
+    }
+
     pub(super) const fn size(&self) -> u64 {
         self.size
     }

@@ -318,6 +318,12 @@ impl FileSystem {
         Ok(self.node(id)?.file_kind())
     }
 
+    /// What a file was given as, if the guest has not changed it.
+    #[must_use]
+    pub fn as_given(&self, id: NodeId) -> Option<&At> {
+        self.data(id).ok()?.as_given()
+    }
+
     /// Whether the guest may change a node.
     ///
     /// # Errors

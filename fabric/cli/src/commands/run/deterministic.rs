@@ -1,0 +1,211 @@
+//! A run with an outcome that is the same everywhere.
+
+use super::{conclude_failed, execute, invocation, view};
+use crate::{
+    args::{Format, Global, Run},
+    component::Component,
+    connect::{self, Connection},
+    exit,
+    failure::Failure,
+    follow,
+    inputs::{self, Input},
+    job::{self, Prepared},
+    leave,
+};
+use mc_content::{CountingSink, unixfs};
+use mc_engine::{Execution, Invocation, Program, World};
+use mc_gateway::api::JobView;
+use mc_node::world::{self, Given, Root, Seed, Stdin};
+use mc_types::{Determinism, Outcome, canonical, cid};
+use mc_wasi::{Mount, Stop};
+use std::{path::PathBuf, process::ExitCode, sync::Arc};
+use tokio::runtime::Handle;
+
+pub(super) async fn run(
+    global: &Global,
+    program: Program,
+    what: Arc<(Run, Component)>,
+) -> Result<ExitCode, Failure> {
+    let args = &what.0;
+    let name = args.task.component.clone();
+    // Only then is the task's CID printed; a seed alone may not be needed at all.
+    let prepared = match global.format {
+        Format::Json => Some(prepare(&what).await?),
+        Format::Text => None,
+    };
+    let (mounts, roots) = directories(args)?;
+    let remote = roots
+        .iter()
+        .flatten()
+        .any(|root| matches!(root, Root::Content(_)));
+    let connection = match remote {
+        true => Some(connect::connect(global).await?),
+        false => None,
+    };
+    let world = given(
+        &what,
+        &mounts,
+        roots,
+        prepared.as_ref(),
+        connection.as_ref(),
+    )?;
+    let invocation = invocation(global, args, world)?;
+    let ended = finish(program, invocation, &what, mounts, prepared).await;
+    if let Some(connection) = connection {
+        connection.close().await;
+    }
+    match ended? {
+        Some(Ok(job)) => follow::conclude(global, &job, &name),
+        Some(Err(error)) => conclude_failed(global, &name, &error),
+        None => Ok(ExitCode::from(exit::CANCELLED)),
+    }
+}
+
+async fn prepare(what: &(Run, Component)) -> Result<Prepared, Failure> {
+    job::prepare(&what.0.task, &what.1, Determinism::Deterministic).await
+}
+
+/// The guest's directories and what they are made from.
+fn directories(args: &Run) -> Result<(Vec<Mount>, Vec<Option<Root>>), Failure> {
+    let inputs = inputs::inputs(&args.task.input)?.into_iter();
+    let inputs = inputs.map(|(name, input)| match input {
+        Input::Cid(cid) => (name, Root::Content(cid)),
+        Input::Path(path) => (name, Root::Path(path)),
+    });
+    let dirs = inputs::dirs(&args.task.dir)?.into_iter();
+    let dirs = dirs.map(|(guest, host)| (guest, Root::Path(host)));
+    Ok(world::mounts(inputs, dirs))
+}
+
+fn given(
+    what: &Arc<(Run, Component)>,
+    mounts: &[Mount],
+    roots: Vec<Option<Root>>,
+    prepared: Option<&Prepared>,
+    connection: Option<&Connection>,
+) -> Result<World, Failure> {
+    let args = &what.0;
+    let runtime = Handle::current();
+    let stdin = match (&args.task.stdin, prepared) {
+        (Some(path), _) => Stdin::Root(Root::Path(PathBuf::from(path))),
+        // Who asks for an outcome says what it is the outcome of.
+        (None, Some(_)) => Stdin::Empty,
+        (None, None) => Stdin::Inherit {
+            spool: tempfile::tempfile().map_err(|e| Failure::path(&std::env::temp_dir(), &e))?,
+            spooled: 0,
+        },
+    };
+    let seed: Seed = match prepared {
+        Some(prepared) => {
+            let (task, _) = canonical::encode(&prepared.task).map_err(internal)?;
+            Box::new(move || Ok(cid::digest(&task)))
+        }
+        None => {
+            let (what, runtime) = (Arc::clone(what), runtime.clone());
+            Box::new(move || {
+                let prepared = runtime.block_on(prepare(&what));
+                let prepared = prepared.map_err(|e| Stop::Host(e.message().to_owned()))?;
+                let encoded = canonical::encode(&prepared.task);
+                let (task, _) = encoded.map_err(|e| Stop::Host(e.to_string()))?;
+                Ok(cid::digest(&task))
+            })
+        }
+    };
+    let blocks = connection.map(|connection| connection.client.blocks(None));
+    let given = Given::new(
+        roots,
+        stdin,
+        seed,
+        blocks,
+        runtime,
+        mc_engine::CancellationToken::new(),
+    );
+    Ok(World::Deterministic {
+        mounts: mounts.to_vec(),
+        inputs: Box::new(given),
+        start_seconds: args.task.clock,
+    })
+}
+
+fn internal(error: canonical::Error) -> Failure {
+    Failure::internal(error.to_string())
+}
+
+type Ended = Option<Result<JobView, mc_engine::RunError>>;
+
+/// Runs the program, writes what it left to disk, and tells how it ended.
+async fn finish(
+    program: Program,
+    invocation: Invocation,
+    what: &Arc<(Run, Component)>,
+    mounts: Vec<Mount>,
+    prepared: Option<Prepared>,
+) -> Result<Ended, Failure> {
+    let mut execution = match execute(program, invocation).await {
+        Some(Ok(execution)) => execution,
+        Some(Err(error)) => return Ok(Some(Err(error))),
+        None => return Ok(None),
+    };
+    let (what, runtime) = (Arc::clone(what), Handle::current());
+    let work = move || {
+        let view = match &prepared {
+            Some(prepared) => view_of(&mut execution, prepared, &runtime)?,
+            None => view::brief(&execution),
+        };
+        leave_all(&mut execution, &what.0, &mounts)?;
+        Ok(view)
+    };
+    let done = tokio::task::spawn_blocking(work).await;
+    let view: Result<JobView, Failure> = done.map_err(|e| Failure::internal(e.to_string()))?;
+    Ok(Some(Ok(view?)))
+}
+
+fn leave_all(execution: &mut Execution, args: &Run, mounts: &[Mount]) -> Result<(), Failure> {
+    let Some(world) = &mut execution.world else {
+        return Ok(());
+    };
+    if let Some(out) = &args.task.out {
+        leave::leave(world, "/out", out, None)?;
+    }
+    for (guest, host) in inputs::dirs(&args.task.dir)? {
+        let mount = (0..).zip(mounts).find(|(_, mount)| mount.path == guest);
+        leave::leave(world, &guest, &host, mount.map(|(number, _)| number))?;
+    }
+    Ok(())
+}
+
+/// How it ended, with every CID that a node would give.
+fn view_of(
+    execution: &mut Execution,
+    prepared: &Prepared,
+    runtime: &Handle,
+) -> Result<JobView, Failure> {
+    let sink = CountingSink::default();
+    let (task, _) = canonical::encode(&prepared.task).map_err(internal)?;
+    let left = match &mut execution.world {
+        Some(world) => world::collect(world, prepared.task.dirs.keys(), &sink, runtime)?,
+        None => return Err(Failure::internal("no world was left".to_owned())),
+    };
+    let stdout = runtime.block_on(unixfs::add_bytes(&execution.stdout, &sink))?;
+    let stderr = runtime.block_on(unixfs::add_bytes(&execution.stderr, &sink))?;
+    let outcome = Outcome {
+        task,
+        end: execution.end.clone(),
+        stdout: stdout.cid,
+        stderr: stderr.cid,
+        outputs: left.outputs,
+        dirs: left.dirs,
+        fuel: execution.usage.fuel,
+        meter: execution.meter,
+    };
+    let (outcome_cid, _) = canonical::encode(&outcome).map_err(internal)?;
+    Ok(JobView {
+        task_cid: task,
+        stdout_cid: Some(outcome.stdout),
+        stderr_cid: Some(outcome.stderr),
+        outputs_cid: Some(outcome.outputs),
+        dirs: outcome.dirs,
+        outcome_cid: Some(outcome_cid),
+        ..view::brief(execution)
+    })
+}

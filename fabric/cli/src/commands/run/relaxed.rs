@@ -1,0 +1,82 @@
+//! A run that sees this machine as it is.
+
+use super::{conclude_failed, execute, invocation, view};
+use crate::{
+    args::{Format, Global, Run},
+    exit,
+    failure::Failure,
+    follow,
+    inputs::{self, Input},
+};
+use mc_engine::{Mount, Program, Stdin, World};
+use std::{
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
+
+pub(super) async fn run(
+    global: &Global,
+    program: Program,
+    args: &Run,
+) -> Result<ExitCode, Failure> {
+    let scratch = tempfile::tempdir().map_err(|e| Failure::path(&std::env::temp_dir(), &e))?;
+    let world = World::Relaxed {
+        mounts: mounts(args, scratch.path())?,
+        stdin: match args.task.stdin.as_deref() {
+            Some(path) => Stdin::File(PathBuf::from(path)),
+            None if global.format == Format::Json => Stdin::Empty,
+            None => Stdin::Inherit,
+        },
+    };
+    let invocation = invocation(global, args, world)?;
+    let name = &args.task.component;
+    match execute(program, invocation).await {
+        Some(Ok(execution)) => follow::conclude(global, &view::brief(&execution), name),
+        Some(Err(error)) => conclude_failed(global, name, &error),
+        None => Ok(ExitCode::from(exit::CANCELLED)),
+    }
+}
+
+/// Directories are mounted as they are; files are linked or copied, since only directories can be.
+fn mounts(args: &Run, scratch: &Path) -> Result<Vec<Mount>, Failure> {
+    let inputs_dir = scratch.join("in");
+    let out = args.task.out.clone().unwrap_or_else(|| scratch.join("out"));
+    for dir in [&inputs_dir, &out] {
+        std::fs::create_dir_all(dir).map_err(|e| Failure::path(dir, &e))?;
+    }
+    let mount = |host: &Path, guest: String, writable| Mount {
+        host: host.to_owned(),
+        guest,
+        writable,
+    };
+    let mut mounts = vec![
+        mount(&inputs_dir, "/in".to_owned(), false),
+        mount(&out, "/out".to_owned(), true),
+    ];
+    for (name, input) in inputs::inputs(&args.task.input)? {
+        let target = inputs_dir.join(&name);
+        match input {
+            Input::Cid(cid) => {
+                return Err(Failure::usage(format!(
+                    "--input {name}={cid}: a relaxed run reads files and directories only"
+                ))
+                .with_hint(format!("get it first: mc-wasm get {cid} --out {name}")));
+            }
+            Input::Path(path) if path.is_dir() => {
+                // An empty directory stands for it where `/in` is listed.
+                std::fs::create_dir(&target).map_err(|e| Failure::path(&target, &e))?;
+                mounts.push(mount(&path, format!("/in/{name}"), false));
+            }
+            Input::Path(path) => {
+                let linked = std::fs::hard_link(&path, &target);
+                linked
+                    .or_else(|_| std::fs::copy(&path, &target).map(drop))
+                    .map_err(|e| Failure::path(&path, &e))?;
+            }
+        }
+    }
+    for (guest, host) in inputs::dirs(&args.task.dir)? {
+        mounts.push(mount(&host, guest, true));
+    }
+    Ok(mounts)
+}

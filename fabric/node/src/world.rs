@@ -1,0 +1,53 @@
+//! A task's world: what it was given, and what it leaves.
+
+mod collect;
+mod given;
+mod host_files;
+
+pub use collect::{Left, collect};
+pub use given::{Given, Root, Seed, Stdin};
+
+use mc_types::TaskSpec;
+use mc_wasi::Mount;
+
+/// The directories of a task, and what each of them is made from, if anything. `/in/NAME` are the
+/// task's inputs, which it cannot change; `/out`, `/tmp` and its own directories it can.
+#[must_use]
+pub fn mounts<R>(
+    inputs: impl IntoIterator<Item = (String, R)>,
+    dirs: impl IntoIterator<Item = (String, R)>,
+) -> (Vec<Mount>, Vec<Option<R>>) {
+    let mut mounts = Vec::new();
+    let mut roots = Vec::new();
+    let mut add = |path: String, root: Option<R>, writable| {
+        mounts.push(Mount {
+            path,
+            given: root.is_some(),
+            writable,
+        });
+        roots.push(root);
+    };
+    add("/in".to_owned(), None, false);
+    for (name, root) in inputs {
+        add(format!("/in/{name}"), Some(root), false);
+    }
+    let dirs: Vec<_> = dirs.into_iter().collect();
+    for path in ["/out", "/tmp"] {
+        if dirs.iter().all(|(dir, _)| dir != path) {
+            add(path.to_owned(), None, true);
+        }
+    }
+    for (path, root) in dirs {
+        add(path, Some(root), true);
+    }
+    (mounts, roots)
+}
+
+/// The directories of `task`, which are all made from content.
+pub(crate) fn of_task(task: &TaskSpec) -> (Vec<Mount>, Vec<Option<Root>>) {
+    let content = |(name, cid): (&String, &mc_types::Cid)| (name.clone(), Root::Content(*cid));
+    mounts(
+        task.inputs.iter().map(content),
+        task.dirs.iter().map(content),
+    )
+}

@@ -1,0 +1,127 @@
+//! What a task leaves, as content.
+
+use mc_content::{
+    AddOptions, BlockSink, Error,
+    unixfs::{Added, Adder},
+};
+use mc_types::Cid;
+use mc_wasi::{FileKind, FileSystem, Host, Inputs, NodeId};
+use std::{collections::BTreeMap, path::Path, path::PathBuf};
+use tokio::runtime::Handle;
+
+/// Bytes that are read at a time.
+const READ_BYTES: usize = 1 << 20;
+/// Deepest directory: as deep as those that can be added from disk.
+const MAX_DEPTH: usize = 256;
+
+/// What a task left.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Left {
+    /// What is in `/out`.
+    pub outputs: Cid,
+    /// What is in each of its own directories.
+    pub dirs: BTreeMap<String, Cid>,
+}
+
+/// Adds what is in `/out` and in `dirs` to `sink`. Blocks: a runtime's own threads must not do it.
+///
+/// # Errors
+///
+/// [`Error::Unsupported`] for directories that are too large or too deep, or the sink's.
+pub fn collect<'d, S: BlockSink>(
+    world: &mut Host,
+    dirs: impl IntoIterator<Item = &'d String>,
+    sink: &S,
+    runtime: &Handle,
+) -> Result<Left, Error> {
+    let (files, inputs) = world.files();
+    let mut collector = Collector {
+        files,
+        inputs,
+        adder: Adder::new(sink, &AddOptions::default()),
+        runtime,
+    };
+    let outputs = collector.directory_at("/out")?;
+    let dirs = dirs
+        .into_iter()
+        .map(|path| Ok((path.clone(), collector.directory_at(path)?)))
+        .collect::<Result<_, Error>>()?;
+    runtime.block_on(collector.adder.flush())?;
+    Ok(Left { outputs, dirs })
+}
+
+struct Collector<'a, S> {
+    files: &'a mut FileSystem,
+    inputs: &'a mut dyn Inputs,
+    adder: Adder<'a, S>,
+    runtime: &'a Handle,
+}
+
+impl<S: BlockSink> Collector<'_, S> {
+    fn directory_at(&mut self, path: &str) -> Result<Cid, Error> {
+        let relative = path.trim_start_matches('/');
+        let root = FileSystem::ROOT;
+        let stat = self.files.stat_at(root, relative, false, self.inputs);
+        let stat = stat.map_err(|e| unreadable(Path::new(path), e))?;
+        let added = match stat.kind {
+            FileKind::Directory => self.directory(stat.node, PathBuf::from(path), 0)?,
+            FileKind::File => self.file(stat.node, Path::new(path))?,
+            FileKind::Symlink => self.symlink(root, relative, Path::new(path))?,
+        };
+        Ok(added.cid)
+    }
+
+    fn directory(&mut self, node: NodeId, path: PathBuf, depth: usize) -> Result<Added, Error> {
+        if depth > MAX_DEPTH {
+            return Err(Error::Unsupported {
+                path,
+                reason: "directories are nested too deeply",
+            });
+        }
+        let mut entries = Vec::new();
+        let mut after: Option<String> = None;
+        loop {
+            let next = self.files.entry_after(node, after.as_deref(), self.inputs);
+            let Some(entry) = next.map_err(|e| unreadable(&path, e))? else {
+                break;
+            };
+            let place = path.join(&entry.name);
+            let added = match entry.kind {
+                FileKind::Directory => self.directory(entry.node, place, depth + 1)?,
+                FileKind::File => self.file(entry.node, &place)?,
+                FileKind::Symlink => self.symlink(node, &entry.name, &place)?,
+            };
+            entries.push((entry.name.clone(), added));
+            after = Some(entry.name);
+        }
+        self.runtime.block_on(self.adder.directory(entries, &path))
+    }
+
+    fn file(&mut self, node: NodeId, path: &Path) -> Result<Added, Error> {
+        let mut file = self.adder.file();
+        let (mut offset, mut buffer) = (0, vec![0; READ_BYTES]);
+        loop {
+            let read = self.files.read(node, offset, &mut buffer, self.inputs);
+            let read = read.map_err(|e| unreadable(path, e))?;
+            let Some(bytes) = buffer.get(..read).filter(|bytes| !bytes.is_empty()) else {
+                break;
+            };
+            self.runtime.block_on(self.adder.extend(&mut file, bytes))?;
+            offset += read as u64;
+        }
+        self.runtime.block_on(self.adder.end_file(file))
+    }
+
+    fn symlink(&mut self, base: NodeId, name: &str, path: &Path) -> Result<Added, Error> {
+        let target = self.files.read_link(base, name, self.inputs);
+        let target = target.map_err(|e| unreadable(path, e))?;
+        self.runtime.block_on(self.adder.symlink(target, path))
+    }
+}
+
+fn unreadable(path: &Path, error: mc_wasi::Error) -> Error {
+    Error::Path {
+        path: path.to_owned(),
+        source: std::io::Error::other(error),
+    }
+}
