@@ -6,6 +6,7 @@ use crate::{
     component::Component,
     failure::Failure,
     inputs::{self, Input},
+    known_files::KnownFiles,
 };
 use mc_content::{AddOptions, CountingSink, unixfs};
 use mc_types::{Cid, Determinism, JobSpec, Limits, TaskKind, TaskSpec};
@@ -45,6 +46,20 @@ pub(crate) async fn cid_of(path: &Path) -> Result<Cid, Failure> {
     Ok(added.cid)
 }
 
+/// The CID of a file or directory, which may be known from an earlier time.
+async fn known_cid_of(path: &Path, known: &KnownFiles) -> Result<Cid, Failure> {
+    let metadata = std::fs::metadata(path).map_err(|e| Failure::path(path, &e))?;
+    let known = metadata.is_file().then_some(known);
+    if let Some(cid) = known.and_then(|known| known.get(&metadata)) {
+        return Ok(cid);
+    }
+    let cid = cid_of(path).await?;
+    if let Some(known) = known {
+        known.put(&metadata, &cid);
+    }
+    Ok(cid)
+}
+
 /// Reads this command's standard input into a file.
 pub(crate) fn stdin_file() -> Result<tempfile::NamedTempFile, Failure> {
     let read = || {
@@ -61,12 +76,13 @@ pub(crate) async fn prepare(
     args: &Task,
     component: &Component,
     determinism: Determinism,
+    known: &KnownFiles,
 ) -> Result<Prepared, Failure> {
     let mut files = BTreeMap::new();
     let component = match component {
         Component::Cid(cid) => *cid,
         Component::File(path) => {
-            let cid = cid_of(path).await?;
+            let cid = known_cid_of(path, known).await?;
             files.insert(cid, path.clone());
             cid
         }
@@ -76,7 +92,7 @@ pub(crate) async fn prepare(
         let cid = match input {
             Input::Cid(cid) => cid,
             Input::Path(path) => {
-                let cid = cid_of(&path).await?;
+                let cid = known_cid_of(&path, known).await?;
                 files.insert(cid, path);
                 cid
             }
@@ -85,7 +101,7 @@ pub(crate) async fn prepare(
     }
     let mut dirs = BTreeMap::new();
     for (guest, path) in inputs::dirs(&args.dir)? {
-        let cid = cid_of(&path).await?;
+        let cid = known_cid_of(&path, known).await?;
         files.insert(cid, path);
         dirs.insert(guest, cid);
     }
@@ -102,7 +118,7 @@ pub(crate) async fn prepare(
     let stdin = match stdin {
         None => None,
         Some(path) => {
-            let cid = cid_of(&path).await?;
+            let cid = known_cid_of(&path, known).await?;
             files.insert(cid, path);
             Some(cid)
         }

@@ -1,23 +1,26 @@
-//! Compiled components on disk.
+//! Compiled programs on disk.
 //!
-//! An entry is `magic ‖ sha2-256(key ‖ code) ‖ code`, under a name made of the component's CID and
-//! the engine's fingerprint. Entries are written under a temporary name and renamed, so processes
-//! share a directory without locks. The checksum catches damage and entries of another engine; that
-//! nobody else writes entries is ensured by the directory's mode, which is checked.
+//! An entry is `code ‖ xxh3-128(key ‖ code) ‖ magic`, under a name made of the program's CID and what
+//! compiled it; the code comes first so that it can be mapped instead of being read. Entries are written
+//! under a temporary name and renamed, so processes share a directory without locks. The checksum
+//! catches damage and entries of another engine; that nobody else writes entries is ensured by the
+//! directory's mode, which is checked, and no checksum could.
 
 use crate::Error;
 use mc_types::Cid;
-use sha2::{Digest, Sha256};
 use std::{
     fs,
-    io::Write,
+    io::{Read, Write},
     os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt},
     path::{Path, PathBuf},
     time::{Duration, SystemTime},
 };
+use xxhash_rust::xxh3::Xxh3;
 
-const MAGIC: &[u8] = b"mc-code1";
-const HEADER_BYTES: usize = MAGIC.len() + 32;
+const MAGIC: &[u8] = b"mc-code2";
+const TRAILER_BYTES: usize = 16 + MAGIC.len();
+/// Bytes that are read at a time.
+const READ_BYTES: usize = 1 << 20;
 const EXTENSION: &str = "cwasm";
 /// How old the time of an entry may be before a use renews it: a use every hour is recent enough.
 const TOUCH_AFTER: Duration = Duration::from_secs(3600);
@@ -51,28 +54,28 @@ impl Cache {
         })
     }
 
-    /// The code of a program, if there is an intact entry. `engine` names what made it: code of another
-    /// one is not found.
-    pub(crate) fn get(&self, cid: &Cid, engine: &str) -> Option<Vec<u8>> {
+    /// The file with the code of a program, if there is an intact entry. `engine` names what made it:
+    /// code of another one is not found.
+    pub(crate) fn get(&self, cid: &Cid, engine: &str) -> Option<PathBuf> {
         let path = self.path(cid, engine);
-        let mut entry = fs::read(&path).ok()?;
-        let (header, code) = entry.split_at_checked(HEADER_BYTES)?;
-        if header.strip_prefix(MAGIC)? != checksum(cid, engine, code) {
+        let mut file = fs::File::open(&path).ok()?;
+        if !is_intact(&mut file, cid, engine).unwrap_or(false) {
             tracing::warn!(path = %path.display(), "damaged cache entry, compiling again");
             return None;
         }
         touch(&path);
-        entry.drain(..HEADER_BYTES);
-        Some(entry)
+        Some(path)
     }
 
     /// Adds an entry. A cache that cannot be written only costs time, so failure is logged.
     pub(crate) fn put(&self, cid: &Cid, engine: &str, code: &[u8]) {
         let written = (|| {
             let mut file = tempfile::NamedTempFile::new_in(&self.dir)?;
-            file.write_all(MAGIC)?;
-            file.write_all(&checksum(cid, engine, code))?;
             file.write_all(code)?;
+            let mut hasher = hasher(cid, engine);
+            hasher.update(code);
+            file.write_all(&hasher.digest128().to_le_bytes())?;
+            file.write_all(MAGIC)?;
             file.persist(self.path(cid, engine)).map_err(|e| e.error)?;
             self.evict()
         })();
@@ -122,12 +125,33 @@ impl Cache {
     }
 }
 
-fn checksum(cid: &Cid, engine: &str, code: &[u8]) -> [u8; 32] {
-    Sha256::new()
-        .chain_update(format!("{cid}{engine}"))
-        .chain_update(code)
-        .finalize()
-        .into()
+fn hasher(cid: &Cid, engine: &str) -> Xxh3 {
+    let mut hasher = Xxh3::new();
+    hasher.update(&cid.to_bytes());
+    hasher.update(engine.as_bytes());
+    hasher
+}
+
+/// Whether the checksum at the end of an entry is that of what comes before it.
+fn is_intact(file: &mut fs::File, cid: &Cid, engine: &str) -> std::io::Result<bool> {
+    let length = file.metadata()?.len();
+    let Some(code) = length.checked_sub(TRAILER_BYTES as u64) else {
+        return Ok(false);
+    };
+    let mut hasher = hasher(cid, engine);
+    let mut buffer = vec![0; READ_BYTES];
+    let mut rest = file.take(code);
+    loop {
+        let read = rest.read(&mut buffer)?;
+        match buffer.get(..read).filter(|bytes| !bytes.is_empty()) {
+            Some(bytes) => hasher.update(bytes),
+            None => break,
+        }
+    }
+    let mut trailer = Vec::with_capacity(TRAILER_BYTES);
+    rest.into_inner().read_to_end(&mut trailer)?;
+    let sum = hasher.digest128().to_le_bytes();
+    Ok(trailer.strip_prefix(sum.as_slice()) == Some(MAGIC))
 }
 
 /// Marks an entry as used.
@@ -168,10 +192,8 @@ mod tests {
         let cache = cache(dir.path(), 1 << 20);
         let cid = cid::of(cid::RAW, b"component");
         cache.put(&cid, "engine-a", b"native code");
-        assert_eq!(
-            cache.get(&cid, "engine-a").as_deref(),
-            Some(&b"native code"[..])
-        );
+        let path = cache.get(&cid, "engine-a").unwrap();
+        assert!(fs::read(path).unwrap().starts_with(b"native code"));
         let good = fs::read(cache.path(&cid, "engine-a")).unwrap();
         for position in 0..good.len() {
             let mut bad = good.clone();

@@ -17,7 +17,7 @@ use sha2::{Digest, Sha256};
 use std::{
     collections::HashMap,
     hash::{Hash, Hasher},
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::{Arc, Mutex, OnceLock, PoisonError},
 };
 use wasmtime::{Module, Precompiled, component::Component};
@@ -200,8 +200,8 @@ impl Engine {
         let cache = self.inner.cache.as_ref()?;
         let program = Way::of(determinism).iter().find_map(|way| {
             let backend = self.backend(way.counting()).ok()?;
-            let code = cache.get(cid, &key(*way, backend))?;
-            let compiled = backend.deserialize(&code)?;
+            let path = cache.get(cid, &key(*way, backend))?;
+            let compiled = backend.deserialize(&path)?;
             backend.program(&compiled, *way).ok()
         })?;
         self.keep(cid, determinism, &program);
@@ -314,20 +314,23 @@ impl Backend {
         })
     }
 
-    fn deserialize(&self, code: &[u8]) -> Option<Compiled> {
+    fn deserialize(&self, path: &Path) -> Option<Compiled> {
         #[expect(
             unsafe_code,
             reason = "compiled code can be trusted only as far as its origin"
         )]
-        // SAFETY: `Cache::get` returned the code, so its checksum over program, engine fingerprint
-        // and code is intact, and it lies in a directory that only this user can write to: it is
-        // what `serialize` gave to `Cache::put` under the same engine.
+        // SAFETY: `Cache::get` returned the path, so the checksum over program, engine fingerprint
+        // and code is intact, and the file lies in a directory that only this user can write to: it
+        // is what `serialize` gave to `Cache::put` under the same engine. Entries are replaced by
+        // renaming, never written to, so what is mapped does not change.
         let compiled = unsafe {
-            match wasmtime::Engine::detect_precompiled(code)? {
+            match wasmtime::Engine::detect_precompiled_file(path).ok()?? {
                 Precompiled::Component => {
-                    Component::deserialize(&self.raw, code).map(Compiled::Component)
+                    Component::deserialize_file(&self.raw, path).map(Compiled::Component)
                 }
-                Precompiled::Module => Module::deserialize(&self.raw, code).map(Compiled::Module),
+                Precompiled::Module => {
+                    Module::deserialize_file(&self.raw, path).map(Compiled::Module)
+                }
             }
         };
         compiled

@@ -10,15 +10,16 @@ use crate::{
     connect, exit,
     failure::Failure,
     follow, job,
+    known_files::KnownFiles,
 };
-use mc_content::unixfs;
+use mc_content::{CountingSink, unixfs};
 use mc_engine::{
     CancellationToken, Engine, Execution, Invocation, MAX_COMPONENT_BYTES, Options, Output,
     Program, RunError, Target, World,
 };
 use mc_gateway::api::{self, JobView};
 use mc_types::{Cid, Determinism, ErrorCode, JobState};
-use std::{path::Path, process::ExitCode, sync::Arc};
+use std::{fs::Metadata, path::Path, process::ExitCode, sync::Arc};
 
 /// The name that every guest is called by, so that a task is the same wherever its file lies.
 const PROGRAM_NAME: &str = "task";
@@ -42,10 +43,23 @@ pub(super) async fn run(global: &Global, mut args: Run) -> Result<ExitCode, Fail
     let job = if args.relaxed {
         relaxed::run(global, program, &args).await
     } else {
-        deterministic::run(global, program, Arc::new((args, component))).await
+        let known = KnownFiles::below(&connect::configuration(global)?.config.cache.dir);
+        let what = What {
+            args,
+            component,
+            known,
+        };
+        deterministic::run(global, program, Arc::new(what)).await
     };
     drop(stdin);
     job
+}
+
+/// What is to be run.
+struct What {
+    args: Run,
+    component: Component,
+    known: KnownFiles,
 }
 
 /// An invocation that sees `world`.
@@ -115,8 +129,16 @@ async fn program(
     let engine = Engine::new(&options)?;
     let (cid, bytes, name) = match component {
         Component::File(path) => {
-            let bytes = read_component(path)?;
-            let added = unixfs::add_bytes(&bytes, &mc_content::CountingSink::default()).await?;
+            let known = KnownFiles::below(&config.cache.dir);
+            let metadata = std::fs::metadata(path).map_err(|e| Failure::path(path, &e))?;
+            if let Some(cid) = known.get(&metadata)
+                && let Some(program) = engine.cached(&cid, determinism)
+            {
+                return Ok(program);
+            }
+            let bytes = read_component(path, &metadata)?;
+            let added = unixfs::add_bytes(&bytes, &CountingSink::default()).await?;
+            known.put(&metadata, &added.cid);
             (added.cid, bytes, path.display().to_string())
         }
         Component::Cid(cid) => {
@@ -131,15 +153,14 @@ async fn program(
         .map_err(|e| Failure::from(e).about(&name))
 }
 
-fn read_component(path: &Path) -> Result<Vec<u8>, Failure> {
-    let failed = |e: std::io::Error| Failure::path(path, &e);
-    let bytes = std::fs::metadata(path).map_err(failed)?.len();
+fn read_component(path: &Path, metadata: &Metadata) -> Result<Vec<u8>, Failure> {
+    let bytes = metadata.len();
     if bytes > MAX_COMPONENT_BYTES {
         let max = MAX_COMPONENT_BYTES;
         return Err(Failure::from(mc_engine::Error::TooLarge { bytes, max })
             .about(&path.display().to_string()));
     }
-    std::fs::read(path).map_err(failed)
+    std::fs::read(path).map_err(|e| Failure::path(path, &e))
 }
 
 async fn fetched(global: &Global, cid: Cid) -> Result<Vec<u8>, Failure> {

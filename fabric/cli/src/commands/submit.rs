@@ -7,7 +7,9 @@ use crate::{
     exit,
     failure::Failure,
     follow::{self, Ended},
-    inputs, job, leave, output,
+    inputs, job,
+    known_files::KnownFiles,
+    leave, output,
 };
 use mc_content::unixfs;
 use mc_gateway::api::JobView;
@@ -22,7 +24,8 @@ pub(super) async fn run(global: &Global, args: Submit) -> Result<ExitCode, Failu
     if let Component::File(path) = &component {
         check(path)?;
     }
-    let prepared = job::prepare(&args.task, &component, Determinism::Deterministic).await?;
+    let known = KnownFiles::below(&connect::configuration(global)?.config.cache.dir);
+    let prepared = job::prepare(&args.task, &component, Determinism::Deterministic, &known).await?;
     let spec = job::spec(&args, prepared.task.clone())?;
     let connection = connect::connect(global).await?;
     let done = submit(global, &connection, &args, &prepared, spec).await;

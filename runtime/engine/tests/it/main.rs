@@ -4,6 +4,10 @@
     clippy::unwrap_used,
     reason = "a failed expectation is how a test fails"
 )]
+#![expect(
+    clippy::disallowed_methods,
+    reason = "the guests run on threads, and so do those who watch them"
+)]
 
 mod cache;
 mod ends;

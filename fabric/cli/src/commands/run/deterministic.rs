@@ -1,9 +1,8 @@
 //! A run with an outcome that is the same everywhere.
 
-use super::{conclude_failed, execute, invocation, view};
+use super::{What, conclude_failed, execute, invocation, view};
 use crate::{
     args::{Format, Global, Run},
-    component::Component,
     connect::{self, Connection},
     exit,
     failure::Failure,
@@ -24,9 +23,9 @@ use tokio::runtime::Handle;
 pub(super) async fn run(
     global: &Global,
     program: Program,
-    what: Arc<(Run, Component)>,
+    what: Arc<What>,
 ) -> Result<ExitCode, Failure> {
-    let args = &what.0;
+    let args = &what.args;
     let name = args.task.component.clone();
     // Only then is the task's CID printed; a seed alone may not be needed at all.
     let prepared = match global.format {
@@ -61,8 +60,14 @@ pub(super) async fn run(
     }
 }
 
-async fn prepare(what: &(Run, Component)) -> Result<Prepared, Failure> {
-    job::prepare(&what.0.task, &what.1, Determinism::Deterministic).await
+async fn prepare(what: &What) -> Result<Prepared, Failure> {
+    job::prepare(
+        &what.args.task,
+        &what.component,
+        Determinism::Deterministic,
+        &what.known,
+    )
+    .await
 }
 
 /// The guest's directories and what they are made from.
@@ -78,13 +83,13 @@ fn directories(args: &Run) -> Result<(Vec<Mount>, Vec<Option<Root>>), Failure> {
 }
 
 fn given(
-    what: &Arc<(Run, Component)>,
+    what: &Arc<What>,
     mounts: &[Mount],
     roots: Vec<Option<Root>>,
     prepared: Option<&Prepared>,
     connection: Option<&Connection>,
 ) -> Result<World, Failure> {
-    let args = &what.0;
+    let args = &what.args;
     let runtime = Handle::current();
     let stdin = match (&args.task.stdin, prepared) {
         (Some(path), _) => Stdin::Root(Root::Path(PathBuf::from(path))),
@@ -137,7 +142,7 @@ type Ended = Option<Result<JobView, mc_engine::RunError>>;
 async fn finish(
     program: Program,
     invocation: Invocation,
-    what: &Arc<(Run, Component)>,
+    what: &Arc<What>,
     mounts: Vec<Mount>,
     prepared: Option<Prepared>,
 ) -> Result<Ended, Failure> {
@@ -152,7 +157,7 @@ async fn finish(
             Some(prepared) => view_of(&mut execution, prepared, &runtime)?,
             None => view::brief(&execution),
         };
-        leave_all(&mut execution, &what.0, &mounts)?;
+        leave_all(&mut execution, &what.args, &mounts)?;
         Ok(view)
     };
     let done = tokio::task::spawn_blocking(work).await;
