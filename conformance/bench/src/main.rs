@@ -1,8 +1,9 @@
 //! Benchmarks that compare side by side in one run: medians and ratios, one JSON object at the end.
 //!
-//! `cargo run --release --package mc-bench [-- --wasmtime PATH]`. The other programs are used when
+//! `cargo run --release --package mc-bench [-- --wasmtime PATH] [--only PART]`. The other programs are used when
 //! they are there, and named as absent when they are not.
 
+mod in_process;
 mod process;
 #[expect(
     clippy::indexing_slicing,
@@ -19,18 +20,31 @@ use std::{path::PathBuf, process::Command};
 )]
 fn main() -> Result<()> {
     let mut arguments = std::env::args().skip(1);
-    let mut wasmtime = None;
+    let (mut wasmtime, mut only) = (None, None);
     while let Some(argument) = arguments.next() {
         match argument.as_str() {
             "--wasmtime" => wasmtime = arguments.next().map(PathBuf::from),
-            other => bail!("unknown argument {other:?}; --wasmtime PATH is accepted"),
+            "--only" => only = arguments.next(),
+            other => {
+                bail!("unknown argument {other:?}; --wasmtime PATH and --only PART are accepted")
+            }
         }
     }
     let wasmtime = wasmtime.or_else(|| on_path("wasmtime"));
-    let result = serde_json::json!({
-        "whole_process": process::compare(wasmtime.as_deref(), on_path("crun").as_deref())?,
-        "one_node": throughput::measure()?,
-    });
+    let wanted = |part: &str| only.as_deref().is_none_or(|only| only == part);
+    let mut result = serde_json::Map::new();
+    if wanted("whole_process") {
+        let crun = on_path("crun");
+        let part = process::compare(wasmtime.as_deref(), crun.as_deref())?;
+        result.insert("whole_process".to_owned(), part);
+    }
+    if wanted("in_process") {
+        result.insert("in_process".to_owned(), in_process::measure()?);
+    }
+    if wanted("one_node") {
+        result.insert("one_node".to_owned(), throughput::measure()?);
+    }
+    let result = serde_json::Value::Object(result);
     println!("{result:#}");
     Ok(())
 }

@@ -8,7 +8,7 @@ use wasmparser::{
 };
 
 /// Everything that is handled. Threads and relaxed operators can give several results; what is missing
-/// besides are exceptions, garbage collection, 64-bit memories and stack switching.
+/// besides are exceptions, garbage collection and `externref`, 64-bit memories and stack switching.
 pub(crate) const FEATURES: WasmFeatures = WasmFeatures::MUTABLE_GLOBAL
     .union(WasmFeatures::SATURATING_FLOAT_TO_INT)
     .union(WasmFeatures::SIGN_EXTENSION)
@@ -20,7 +20,6 @@ pub(crate) const FEATURES: WasmFeatures = WasmFeatures::MUTABLE_GLOBAL
     .union(WasmFeatures::FLOATS)
     .union(WasmFeatures::MULTI_MEMORY)
     .union(WasmFeatures::EXTENDED_CONST)
-    .union(WasmFeatures::GC_TYPES)
     .union(WasmFeatures::COMPONENT_MODEL);
 
 /// A module, seen as a whole.

@@ -23,6 +23,8 @@ mod cache;
 mod classify;
 mod config;
 mod deterministic;
+#[cfg(test)]
+mod differential;
 mod engine;
 mod error;
 mod guest;

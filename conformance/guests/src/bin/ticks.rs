@@ -3,7 +3,7 @@
 use std::{hint::black_box, io::Write};
 
 /// Turns of the loop below that take about a millisecond.
-const TURNS_PER_MILLISECOND: u64 = 400_000;
+const TURNS_PER_MILLISECOND: u64 = 500_000;
 
 fn main() {
     let number = |n| {
@@ -15,8 +15,10 @@ fn main() {
     for tick in 0..count {
         println!("tick {tick}");
         std::io::stdout().flush().unwrap();
+        let mut sum = 1_u64;
         for turn in 0..pause * TURNS_PER_MILLISECOND {
-            black_box(turn);
+            sum = (sum ^ turn).wrapping_mul(6_364_136_223_846_793_005);
         }
+        black_box(sum);
     }
 }
