@@ -21,3 +21,4 @@ mod kills;
 mod mdns;
 mod ripgrep;
 mod run;
+mod vectors;

@@ -10,6 +10,7 @@
 )]
 
 mod cache;
+mod determinism;
 mod ends;
 mod relaxed;
 mod support;

@@ -1,0 +1,16 @@
+;; Moves memory and tables about, which costs by length.
+(module
+  (memory (export "memory") 4)
+  (table 100 funcref)
+  (data $d "passive")
+  (elem $e func 0 0 0)
+  (func (export "_start")
+    (memory.fill (i32.const 0) (i32.const 7) (i32.const 100000))
+    (memory.copy (i32.const 50) (i32.const 0) (i32.const 100001))
+    (memory.init $d (i32.const 5) (i32.const 1) (i32.const 6))
+    (data.drop $d)
+    (table.init $e (i32.const 10) (i32.const 0) (i32.const 3))
+    (table.copy (i32.const 20) (i32.const 10) (i32.const 3))
+    (drop (memory.grow (i32.const 3)))
+    (drop (memory.grow (i32.const 70000)))
+    (drop (table.grow (ref.func 0) (i32.const 50)))))

@@ -1,0 +1,6 @@
+;; Traps: unreachable.
+(module
+  (memory (export "memory") 1)
+  (table 2 funcref)
+  (elem (i32.const 0) $start)
+  (func $start (export "_start") unreachable))
