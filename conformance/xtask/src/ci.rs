@@ -7,8 +7,8 @@ use std::{
     process::Command,
 };
 
-/// Workspaces of their own, since they are compiled for another target.
-const GUESTS: &[&str] = &["examples", "conformance/guests"];
+/// Workspaces of their own, since they are compiled in another way.
+const GUESTS: &[&str] = &["examples", "conformance/guests", "conformance/fuzz"];
 
 /// The root of the repository.
 pub(crate) fn root() -> PathBuf {

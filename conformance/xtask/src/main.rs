@@ -1,7 +1,8 @@
-//! Checks of the repository itself: `cargo xtask layers|errors|ci`.
+//! Checks of the repository itself: `cargo xtask layers|errors|ci|fuzz`.
 
 mod ci;
 mod error_pages;
+mod fuzz;
 mod layers;
 
 use std::process::ExitCode;
@@ -9,7 +10,8 @@ use std::process::ExitCode;
 const USAGE: &str = "usage: cargo xtask COMMAND
   layers   dependencies point downwards, and heavy libraries have one home
   errors   every error code has its help page
-  ci       formatting, lints, layers and errors";
+  ci       formatting, lints, layers and errors
+  fuzz     [--seconds N] [TARGET]: run the fuzz targets";
 
 #[expect(clippy::print_stderr, reason = "this is a command for the terminal")]
 fn main() -> ExitCode {
@@ -18,6 +20,7 @@ fn main() -> ExitCode {
         "layers" => layers::check(),
         "errors" => error_pages::check(),
         "ci" => ci::run(),
+        "fuzz" => fuzz::run(std::env::args().skip(2)),
         _ => {
             eprintln!("{USAGE}");
             return ExitCode::from(2);
