@@ -103,28 +103,13 @@ impl Host {
         Ok(self.descriptor(number)?.node)
     }
 
-    /// The node of a directory that may be changed through this descriptor.
-    fn changeable(&self, number: u32) -> Result<NodeId, Errno> {
-        let descriptor = self.descriptor(number)?;
-        if !descriptor.write && self.state.files.kind(descriptor.node)? == FileKind::Directory {
-            return Err(Errno::ReadOnly);
-        }
-        Ok(descriptor.node)
-    }
-
     /// Opens what a path leads to.
     ///
     /// # Errors
     ///
     /// As `openat` has them.
     pub fn open_at(&mut self, number: u32, path: &str, how: Opening) -> Result<u32> {
-        let changes = how.flags.create || how.flags.truncate || how.write;
-        let base = if changes && !how.flags.directory {
-            self.changeable(number)?
-        } else {
-            self.base(number)?
-        };
-        let (now, flags) = (self.wall_now(), how.flags);
+        let (base, now, flags) = (self.base(number)?, self.wall_now(), how.flags);
         let files = &mut self.state.files;
         let node = files.open(base, path, flags, now, &mut *self.inputs)?;
         let mut descriptor = Descriptor::new(node, how.read, how.write);
@@ -346,7 +331,7 @@ impl Host {
         accessed: NewTime,
         modified: NewTime,
     ) -> Result<()> {
-        let (base, now) = (self.changeable(number)?, self.wall_now());
+        let (base, now) = (self.base(number)?, self.wall_now());
         let files = &mut self.state.files;
         let stat = files.stat_at(base, path, follow, &mut *self.inputs)?;
         files.set_times(stat.node, accessed.value(now), modified.value(now), now)
@@ -358,7 +343,7 @@ impl Host {
     ///
     /// As `mkdirat` has them.
     pub fn create_directory(&mut self, number: u32, path: &str) -> Result<()> {
-        let (base, now) = (self.changeable(number)?, self.wall_now());
+        let (base, now) = (self.base(number)?, self.wall_now());
         let files = &mut self.state.files;
         files.create_directory(base, path, now, &mut *self.inputs)
     }
@@ -369,7 +354,7 @@ impl Host {
     ///
     /// As `rmdir` has them.
     pub fn remove_directory(&mut self, number: u32, path: &str) -> Result<()> {
-        let (base, now) = (self.changeable(number)?, self.wall_now());
+        let (base, now) = (self.base(number)?, self.wall_now());
         let files = &mut self.state.files;
         files.remove_directory(base, path, now, &mut *self.inputs)
     }
@@ -380,7 +365,7 @@ impl Host {
     ///
     /// As `unlinkat` has them.
     pub fn remove_file(&mut self, number: u32, path: &str) -> Result<()> {
-        let (base, now) = (self.changeable(number)?, self.wall_now());
+        let (base, now) = (self.base(number)?, self.wall_now());
         let files = &mut self.state.files;
         files.remove_file(base, path, now, &mut *self.inputs)
     }
@@ -391,8 +376,8 @@ impl Host {
     ///
     /// As `renameat` has them.
     pub fn rename(&mut self, old: (u32, &str), new: (u32, &str)) -> Result<()> {
-        let old = (self.changeable(old.0)?, old.1);
-        let new = (self.changeable(new.0)?, new.1);
+        let old = (self.base(old.0)?, old.1);
+        let new = (self.base(new.0)?, new.1);
         let now = self.wall_now();
         self.state.files.rename(old, new, now, &mut *self.inputs)
     }
@@ -408,7 +393,7 @@ impl Host {
             return Err(Errno::Invalid.into());
         }
         let old = (self.base(old.0)?, old.1);
-        let new = (self.changeable(new.0)?, new.1);
+        let new = (self.base(new.0)?, new.1);
         let now = self.wall_now();
         self.state.files.link(old, new, now, &mut *self.inputs)
     }
@@ -419,7 +404,7 @@ impl Host {
     ///
     /// As `symlinkat` has them.
     pub fn symlink(&mut self, number: u32, target: &str, path: &str) -> Result<()> {
-        let (base, now) = (self.changeable(number)?, self.wall_now());
+        let (base, now) = (self.base(number)?, self.wall_now());
         let files = &mut self.state.files;
         files.symlink(base, target, path, now, &mut *self.inputs)
     }

@@ -4,6 +4,9 @@ use crate::{Errno, NodeId, Result, Stop, Stream};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
+/// Handles beyond the limit that are kept for standard streams, errors and pollables.
+const RESERVE: u32 = 64;
+
 /// Something that the guest holds by a number.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Handle {
@@ -37,7 +40,8 @@ pub struct Descriptor {
     pub node: NodeId,
     /// Whether it may be read.
     pub read: bool,
-    /// Whether it may be written to; for a directory, whether what is in it may be changed.
+    /// Whether it may be written to. What is in a directory may be changed or not, whichever way it was
+    /// opened.
     pub write: bool,
     /// Where preview 1 reads and writes next.
     pub offset: u64,
@@ -131,7 +135,17 @@ impl Handles {
     }
 
     pub(crate) fn insert(&mut self, handle: Handle) -> Result<u32, Errno> {
-        if self.held.len() >= self.max as usize {
+        self.insert_within(handle, self.max)
+    }
+
+    /// Adds what the guest cannot be refused otherwise than by stopping it: a few of these are allowed
+    /// beyond the limit, so that a guest that has reached it can still say so.
+    pub(crate) fn insert_beyond(&mut self, handle: Handle) -> Result<u32, Errno> {
+        self.insert_within(handle, self.max.saturating_add(RESERVE))
+    }
+
+    fn insert_within(&mut self, handle: Handle, max: u32) -> Result<u32, Errno> {
+        if self.held.len() >= max as usize {
             return Err(Errno::TooManyHandles);
         }
         let number = (self.lowest..=u32::MAX)

@@ -247,7 +247,7 @@ impl Host {
 
     /// A handle of something that has no way to fail but by the number of handles.
     pub(crate) fn hold(&mut self, handle: Handle) -> Result<u32, Stop> {
-        let held = self.state.handles.insert(handle);
+        let held = self.state.handles.insert_beyond(handle);
         held.map_err(|_| Stop::Trap("too many open handles"))
     }
 

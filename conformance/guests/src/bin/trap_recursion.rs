@@ -9,5 +9,8 @@ fn deeper(n: u64) -> u64 {
         return 0;
     }
     // No loop can be made of this: what comes after the call cannot be done before it.
-    deeper(n.wrapping_mul(3) | 1).rotate_left(7).wrapping_mul(31) ^ n
+    deeper(n.wrapping_mul(3) | 1)
+        .rotate_left(7)
+        .wrapping_mul(31)
+        ^ n
 }

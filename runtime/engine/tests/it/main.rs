@@ -12,6 +12,7 @@
 mod cache;
 mod determinism;
 mod ends;
+mod hostile;
 mod relaxed;
 mod support;
 mod world;

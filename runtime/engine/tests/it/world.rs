@@ -2,7 +2,7 @@
 
 use crate::support::{engine, file, invocation, mount, program, text, with_inputs};
 use mc_artifacts::{example, guest};
-use mc_engine::{Output, RunError};
+use mc_engine::{Output, RunError, World};
 use mc_types::End;
 use mc_wasi::{InMemory, Tree};
 use std::time::{Duration, Instant};
@@ -45,6 +45,49 @@ fn inputs_are_read_and_outputs_are_left() {
     );
     let counts = file(&mut ended, "/out/counts.json").unwrap();
     assert!(text(&counts).contains("\"words\": 4"), "{counts:?}");
+}
+
+#[test]
+fn the_standard_library_finds_files_as_posix_has_them() {
+    let inputs = vec![mount("/in", false, false)];
+    let ended = program(&engine(), &guest("std_files"))
+        .run(with_inputs(&[], inputs, InMemory::default()))
+        .unwrap();
+    assert_eq!(text(&ended.stderr), "");
+    assert_eq!(text(&ended.stdout), "all is well\n");
+    assert_eq!(ended.end, End::Exited { code: 0 });
+}
+
+#[test]
+fn time_is_the_tasks_own_and_so_are_random_numbers() {
+    let program = program(&engine(), &guest("clocks"));
+    let with = |start_seconds, seed| {
+        let inputs = InMemory {
+            seed: [seed; 32],
+            ..InMemory::default()
+        };
+        let mut clocks = with_inputs(&[], vec![], inputs);
+        if let World::Deterministic {
+            start_seconds: start,
+            ..
+        } = &mut clocks.world
+        {
+            *start = start_seconds;
+        }
+        let ended = program.run(clocks).unwrap();
+        assert_eq!(
+            ended.end,
+            End::Exited { code: 0 },
+            "{}",
+            text(&ended.stderr)
+        );
+        text(&ended.stdout).to_owned()
+    };
+    let usual = with(None, 1);
+    assert!(usual.starts_with("1767225600 "), "{usual}");
+    assert!(with(Some(1_000_000_000), 1).starts_with("1000000000 "));
+    assert_eq!(with(None, 1), usual);
+    assert_ne!(with(None, 2), usual);
 }
 
 #[test]
