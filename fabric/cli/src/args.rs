@@ -3,7 +3,7 @@
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use mc_node::config::{ByteSize, Period};
 use mc_types::{Cid, JobId, JobState};
-use std::path::PathBuf;
+use std::{ffi::OsString, path::PathBuf};
 
 /// Lends and borrows idle machines: runs WebAssembly tasks on whichever peer is free.
 #[derive(Debug, Parser)]
@@ -107,6 +107,9 @@ pub(crate) enum Command {
     Completions { shell: clap_complete::Shell },
     /// Print the version
     Version,
+    /// Compile a component for a node
+    #[command(hide = true)]
+    Compile { args: Vec<OsString> },
 }
 
 /// What is to be computed.

@@ -14,7 +14,17 @@ use crate::{
     connect,
     failure::Failure,
 };
+use mc_engine::{Compiler, Job};
 use std::process::ExitCode;
+
+/// This program as a compiler, if it knows where it is.
+pub(crate) fn compiler() -> Option<Compiler> {
+    let program = std::env::current_exe().ok()?;
+    Some(Compiler {
+        program,
+        args: vec!["compile".into()],
+    })
+}
 
 /// Does what was typed.
 pub(crate) async fn run(cli: Cli) -> Result<ExitCode, Failure> {
@@ -26,6 +36,10 @@ pub(crate) async fn run(cli: Cli) -> Result<ExitCode, Failure> {
         Command::Doctor => doctor::run(&global).await,
         Command::Config(_) => meta::config(&global),
         Command::Explain { code } => meta::explain(&code),
+        Command::Compile { args } => {
+            let job = Job::parse(&args).ok_or_else(|| Failure::usage("this is for nodes only"))?;
+            Ok(ExitCode::from(mc_engine::compile_here(&job)))
+        }
         Command::Completions { shell } => meta::completions(shell),
         Command::Version => meta::version(&global),
         Command::Add(args) if args.only_hash => content::only_hash(&args.path).await,

@@ -66,7 +66,7 @@ pub(crate) async fn connect(global: &Global) -> Result<Connection, Failure> {
             config.data_dir.display()
         ),
     );
-    let node = Node::start(config, Mode::Embedded).await?;
+    let node = Node::start(config, Mode::Embedded, crate::commands::compiler()).await?;
     Ok(Connection {
         client: Client::new(node.api_url())?,
         embedded: Some(node),

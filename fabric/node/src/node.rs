@@ -10,7 +10,7 @@ use crate::{
     worker::{self, Worker},
 };
 use mc_content::Store;
-use mc_engine::{Allocation, Engine};
+use mc_engine::{Allocation, Compiler, Engine};
 use mc_gateway::Server;
 use mc_ledger::Ledger;
 use mc_net::{Client, Identity, InboundRequest, Multiaddr, Started, message::Announcement};
@@ -67,18 +67,22 @@ pub struct Node {
 }
 
 impl Node {
-    /// Starts a node. It answers when this returns.
+    /// Starts a node. It answers when this returns. `compiler` compiles what is not in the cache.
     ///
     /// # Errors
     ///
     /// [`Error`] says what is in the way, and [`Error::hint`] what to do about it.
-    pub async fn start(config: Config, mode: Mode) -> Result<Self, Error> {
+    pub async fn start(
+        config: Config,
+        mode: Mode,
+        compiler: Option<Compiler>,
+    ) -> Result<Self, Error> {
         let data_dir = DataDir::open(&config.data_dir)?;
         let store = Store::open(&data_dir.blocks(), mc_content::Options::default()).await?;
         let ledger = Ledger::open(&data_dir.ledger()).await?;
         let identity = Identity::load_or_create(&data_dir.identity())?;
         let slots = slots(&config);
-        let engine = engine(&config, slots)?;
+        let engine = engine(&config, slots, compiler)?;
         let server = bind(&config, mode).await?;
         let started = join(&config, mode, &identity, &store).await?;
         let Started {
@@ -202,7 +206,7 @@ fn slots(config: &Config) -> u32 {
     }
 }
 
-fn engine(config: &Config, slots: u32) -> Result<Engine, Error> {
+fn engine(config: &Config, slots: u32, compiler: Option<Compiler>) -> Result<Engine, Error> {
     let options = mc_engine::Options {
         cache_dir: Some(config.cache.dir.clone()),
         cache_max_bytes: config.cache.max.0,
@@ -211,6 +215,7 @@ fn engine(config: &Config, slots: u32) -> Result<Engine, Error> {
             slots: slots.saturating_mul(2).max(1),
         },
         target: mc_engine::Target::Native,
+        compiler,
     };
     Ok(Engine::new(&options)?)
 }

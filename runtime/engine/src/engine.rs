@@ -6,6 +6,7 @@ use crate::{
     classify::classify,
     config::{self, Counting},
     guest::Guest,
+    isolated::{Compiler, Job},
     preview1, preview2,
     program::Code,
     relaxed,
@@ -39,6 +40,8 @@ pub struct Options {
     pub allocation: Allocation,
     /// What executes guests.
     pub target: Target,
+    /// Compiles what is not in the cache, which there must be then; this process does if absent.
+    pub compiler: Option<Compiler>,
 }
 
 impl Default for Options {
@@ -48,6 +51,7 @@ impl Default for Options {
             cache_max_bytes: 2 << 30,
             allocation: Allocation::default(),
             target: Target::default(),
+            compiler: None,
         }
     }
 }
@@ -231,6 +235,19 @@ impl Engine {
             });
         }
         let form = classify(bytes)?;
+        if let (Some(compiler), Some(cache_dir)) =
+            (&self.inner.options.compiler, &self.inner.options.cache_dir)
+        {
+            let job = Job {
+                cid: *cid,
+                determinism,
+                cache_dir: cache_dir.clone(),
+                cache_max_bytes: self.inner.options.cache_max_bytes,
+            };
+            compiler.compile(&job, bytes)?;
+            let lost = || Error::Engine("compiled code was not found in the cache".to_owned());
+            return self.cached(cid, determinism).ok_or_else(lost);
+        }
         let (way, instrumented) = match (determinism, instrument(form, bytes)) {
             (Determinism::Relaxed, _) => (Way::Relaxed, None),
             (_, Ok(instrumented)) => (Way::Metered, Some(instrumented)),

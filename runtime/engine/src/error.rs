@@ -48,6 +48,14 @@ pub enum Error {
         /// The limit.
         max: u64,
     },
+    /// A compiler in another process refused it.
+    #[error("{message}")]
+    Refused {
+        /// The code of its reason.
+        code: ErrorCode,
+        /// Its reason.
+        message: String,
+    },
     /// The directory of compiled code cannot be used.
     #[error("cannot use the cache directory {path}")]
     Cache {
@@ -81,6 +89,7 @@ impl Error {
             Self::NotACommand { .. } | Self::Invalid { .. } | Self::TooLarge { .. } => {
                 ErrorCode::InvalidComponent
             }
+            Self::Refused { code, .. } => *code,
             Self::Cache { .. } => ErrorCode::Storage,
             Self::Engine(_) => ErrorCode::Internal,
         }

@@ -26,7 +26,7 @@ pub(super) async fn run(global: &Global, args: Args) -> Result<ExitCode, Failure
     let internal = |e: std::io::Error| Failure::internal(e.to_string());
     let mut terminate = signal(SignalKind::terminate()).map_err(internal)?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(internal)?;
-    let node = Node::start(config, Mode::Daemon).await?;
+    let node = Node::start(config, Mode::Daemon, super::compiler()).await?;
     announce(global, &node)?;
     tokio::select! {
         _ = terminate.recv() => {}

@@ -2,7 +2,7 @@
 
 use crate::support::invocation;
 use mc_artifacts::guest;
-use mc_engine::{Engine, Options};
+use mc_engine::{Allocation, Engine, Options};
 use mc_types::{Determinism::Deterministic, End, cid};
 
 #[test]
@@ -37,4 +37,25 @@ fn compiled_code_outlives_the_engine_and_damage_is_compiled_again() {
     third.load(&cid, &bytes, Deterministic).unwrap();
     let fourth = Engine::new(&options).unwrap();
     assert!(fourth.cached(&cid, Deterministic).is_some());
+}
+
+#[test]
+fn code_that_one_process_compiled_serves_a_pool_in_another() {
+    let dir = tempfile::tempdir().unwrap();
+    let options = Options {
+        cache_dir: Some(dir.path().join("cache")),
+        ..Options::default()
+    };
+    let bytes = std::fs::read(guest("exit_zero")).unwrap();
+    let cid = cid::of(cid::RAW, &bytes);
+    let single = Engine::new(&options).unwrap();
+    single.load(&cid, &bytes, Deterministic).unwrap();
+    let pooled = Engine::new(&Options {
+        allocation: Allocation::Pooling { slots: 2 },
+        ..options
+    })
+    .unwrap();
+    let program = pooled.cached(&cid, Deterministic).unwrap();
+    let ended = program.run(invocation(&[])).unwrap();
+    assert_eq!(ended.end, End::Exited { code: 0 });
 }

@@ -1,0 +1,242 @@
+//! Compiling in a process of its own, which is killed when it takes too much.
+//!
+//! Compiling untrusted code can take time and memory out of proportion to its size, and a thread that
+//! compiles cannot be stopped. So a node starts a program that calls [`compile_here`]: the bytes go to its
+//! standard input, compiled code to the cache that both share, and an error to its standard output.
+
+use crate::{Engine, Error, Options};
+use mc_types::{Cid, Determinism, ErrorCode};
+use rustix::process::{Resource, Rlimit, setrlimit};
+use std::{
+    ffi::OsString,
+    io::{Read, Write},
+    path::PathBuf,
+    process::{Command, Stdio},
+    time::{Duration, Instant},
+};
+
+/// Longest time that a program may take to compile.
+const MAX_TIME: Duration = Duration::from_secs(180);
+/// Most processor time of all threads together, in seconds.
+const MAX_CPU_SECONDS: u64 = 600;
+/// Most address space, in bytes: some 40 times the largest component that is accepted.
+const MAX_ADDRESS_SPACE: u64 = 8 << 30;
+/// Largest compiled program, in bytes.
+const MAX_CODE_BYTES: u64 = 1 << 30;
+/// Longest message of a failure, in bytes.
+const MAX_MESSAGE_BYTES: u64 = 4096;
+/// How often a running compiler is looked at.
+const POLL: Duration = Duration::from_millis(2);
+/// Exit code of a program that was refused.
+const REFUSED: u8 = 3;
+
+/// A program that compiles.
+#[derive(Debug, Clone)]
+pub struct Compiler {
+    /// The program.
+    pub program: PathBuf,
+    /// What comes before the arguments that [`Job::parse`] reads.
+    pub args: Vec<OsString>,
+}
+
+/// What is to be compiled.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Job {
+    /// The program's CID.
+    pub cid: Cid,
+    /// In which way it will be run.
+    pub determinism: Determinism,
+    /// The cache.
+    pub cache_dir: PathBuf,
+    /// How large that may grow, in bytes.
+    pub cache_max_bytes: u64,
+}
+
+impl Job {
+    fn args(&self) -> [OsString; 4] {
+        let determinism = match self.determinism {
+            Determinism::Relaxed => "relaxed",
+            _ => "deterministic",
+        };
+        [
+            self.cid.to_string().into(),
+            determinism.into(),
+            self.cache_dir.clone().into(),
+            self.cache_max_bytes.to_string().into(),
+        ]
+    }
+
+    /// What the compiler was started with.
+    #[must_use]
+    pub fn parse(args: &[OsString]) -> Option<Self> {
+        let [cid, determinism, cache_dir, max] = args else {
+            return None;
+        };
+        Some(Self {
+            cid: cid.to_str()?.parse().ok()?,
+            determinism: match determinism.to_str()? {
+                "relaxed" => Determinism::Relaxed,
+                "deterministic" => Determinism::Deterministic,
+                _ => return None,
+            },
+            cache_dir: cache_dir.into(),
+            cache_max_bytes: max.to_str()?.parse().ok()?,
+        })
+    }
+}
+
+/// Compiles what standard input has, within this process's limits, which it sets first; gives the exit
+/// code.
+pub fn compile_here(job: &Job) -> u8 {
+    let limit = |resource, value| {
+        let limit = Rlimit {
+            current: Some(value),
+            maximum: Some(value),
+        };
+        setrlimit(resource, limit)
+    };
+    let limited = limit(Resource::As, MAX_ADDRESS_SPACE)
+        .and_then(|()| limit(Resource::Cpu, MAX_CPU_SECONDS))
+        .and_then(|()| limit(Resource::Fsize, MAX_CODE_BYTES))
+        .and_then(|()| limit(Resource::Core, 0));
+    let mut bytes = Vec::new();
+    let read = std::io::stdin().lock().read_to_end(&mut bytes);
+    let compiled = match (limited, read) {
+        (Ok(()), Ok(_)) => compile(job, &bytes),
+        (Err(e), _) => Err(Error::Engine(e.to_string())),
+        (_, Err(e)) => Err(Error::Engine(e.to_string())),
+    };
+    match compiled {
+        Ok(()) => 0,
+        Err(error) => {
+            let _ = write!(std::io::stdout().lock(), "{} {error}", error.code());
+            if error.is_components_fault() {
+                REFUSED
+            } else {
+                1
+            }
+        }
+    }
+}
+
+fn compile(job: &Job, bytes: &[u8]) -> Result<(), Error> {
+    let engine = Engine::new(&Options {
+        cache_dir: Some(job.cache_dir.clone()),
+        cache_max_bytes: job.cache_max_bytes,
+        ..Options::default()
+    })?;
+    engine.load(&job.cid, bytes, job.determinism).map(drop)
+}
+
+impl Compiler {
+    /// Compiles `bytes` into the cache.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Invalid`] says why it was refused or given up.
+    pub(crate) fn compile(&self, job: &Job, bytes: &[u8]) -> Result<(), Error> {
+        let failed = |e: std::io::Error| Error::Engine(format!("the compiler cannot run: {e}"));
+        let mut child = Command::new(&self.program)
+            .args(&self.args)
+            .args(job.args())
+            .env_clear()
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .map_err(failed)?;
+        let (input, output) = (child.stdin.take(), child.stdout.take());
+        let begun = Instant::now();
+        let (status, message) = std::thread::scope(|scope| {
+            // A compiler that ends early closes its end, which ends the writing.
+            scope.spawn(move || input.map(|mut input| input.write_all(bytes)));
+            let message = scope.spawn(move || {
+                let mut message = String::new();
+                let output = output.map(|output| output.take(MAX_MESSAGE_BYTES));
+                let _ = output.map(|mut output| output.read_to_string(&mut message));
+                message
+            });
+            let status = loop {
+                match child.try_wait() {
+                    Ok(None) if begun.elapsed() < MAX_TIME => pause(),
+                    Ok(None) => {
+                        let _ = child.kill();
+                        break child.wait().map(|_| None);
+                    }
+                    Ok(Some(status)) => break Ok(Some(status)),
+                    Err(error) => break Err(error),
+                }
+            };
+            (status, message.join().unwrap_or_default())
+        });
+        match status.map_err(failed)? {
+            Some(status) if status.success() => Ok(()),
+            Some(status) if status.code() == Some(REFUSED.into()) => Err(refused(&message)),
+            Some(status) if status.code().is_some() => Err(Error::Engine(message)),
+            Some(_) | None => Err(Error::Invalid {
+                reason: "compiling it takes more time or memory than a node gives".to_owned(),
+            }),
+        }
+    }
+}
+
+/// An error from its code and message, as [`compile_here`] writes them.
+fn refused(text: &str) -> Error {
+    let (code, message) = text.split_once(' ').unwrap_or(("", text));
+    let code = ErrorCode::ALL.iter().find(|known| known.as_str() == code);
+    Error::Refused {
+        code: code.copied().unwrap_or(ErrorCode::InvalidComponent),
+        message: message.to_owned(),
+    }
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "there is no waiting for a process with a deadline"
+)]
+fn pause() {
+    std::thread::sleep(POLL);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use mc_types::cid;
+
+    #[test]
+    fn a_job_survives_being_passed_on() {
+        for determinism in [Determinism::Deterministic, Determinism::Relaxed] {
+            let job = Job {
+                cid: cid::of(cid::RAW, b"x"),
+                determinism,
+                cache_dir: "/some/where".into(),
+                cache_max_bytes: 7,
+            };
+            assert_eq!(Job::parse(&job.args()), Some(job));
+        }
+        assert_eq!(Job::parse(&["x".into()]), None);
+    }
+
+    #[test]
+    fn a_compiler_that_dies_is_reported() {
+        let dir = tempfile::tempdir().unwrap();
+        let job = Job {
+            cid: cid::of(cid::RAW, b"x"),
+            determinism: Determinism::Deterministic,
+            cache_dir: dir.path().to_owned(),
+            cache_max_bytes: 1,
+        };
+        let compiler = |script: &str| Compiler {
+            program: "/bin/sh".into(),
+            args: vec!["-c".into(), script.into(), "sh".into()],
+        };
+        let compile = |script: &str| compiler(script).compile(&job, &[0; 100_000]);
+        assert!(compile("cat > /dev/null").is_ok());
+        let refused = compile("echo MC0005 because; exit 3").unwrap_err();
+        assert_eq!(refused.code().to_string(), "MC0005");
+        assert!(refused.to_string().contains("because"), "{refused}");
+        let killed = compile("kill -9 $$").unwrap_err();
+        assert!(killed.is_components_fault(), "{killed}");
+        assert!(!compile("exit 1").unwrap_err().is_components_fault());
+    }
+}
