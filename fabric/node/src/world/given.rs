@@ -292,3 +292,143 @@ impl<S: BlockSource> Inputs for Given<S> {
         (self.seed)()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use bytes::Bytes;
+    use mc_content::{AddOptions, Block, BlockSink, unixfs::Adder};
+    use std::sync::{
+        Mutex,
+        atomic::{AtomicU64, Ordering},
+    };
+
+    const LEAF_BYTES: usize = 1 << 20;
+    const LEAVES: u32 = 1024;
+
+    /// A file of a gibibyte whose leaves are made anew whenever they are asked for.
+    #[derive(Default)]
+    struct Large {
+        /// Which leaf it is, or the block itself.
+        blocks: Mutex<HashMap<Cid, Result<u32, Bytes>>>,
+        asked: AtomicU64,
+    }
+
+    fn leaf(number: u32) -> Vec<u8> {
+        number.to_le_bytes().repeat(LEAF_BYTES / 4)
+    }
+
+    impl BlockSink for &Large {
+        async fn put_many(&self, blocks: Vec<Block>) -> Result<(), Error> {
+            let mut known = self.blocks.lock().unwrap();
+            for block in blocks {
+                let number = u32::from_le_bytes(*block.bytes().first_chunk().unwrap());
+                let is_leaf = block.bytes().len() == LEAF_BYTES;
+                let kept = if is_leaf {
+                    Ok(number)
+                } else {
+                    Err(block.bytes().clone())
+                };
+                known.insert(*block.cid(), kept);
+            }
+            Ok(())
+        }
+    }
+
+    impl BlockSource for &Large {
+        async fn get(&self, cid: &Cid) -> Result<Bytes, Error> {
+            self.asked.fetch_add(1, Ordering::Relaxed);
+            let blocks = self.blocks.lock().unwrap();
+            let not_found = Error::NotFound {
+                cid: *cid,
+                peers: None,
+            };
+            Ok(match blocks.get(cid).ok_or(not_found)? {
+                Ok(number) => leaf(*number).into(),
+                Err(bytes) => bytes.clone(),
+            })
+        }
+    }
+
+    fn given(runtime: &tokio::runtime::Runtime) -> (Given<&'static Large>, &'static Large) {
+        let large: &'static Large = Box::leak(Box::default());
+        let added = runtime.block_on(async {
+            let mut adder = Adder::new(&large, &AddOptions::default());
+            let mut file = adder.file();
+            for number in 0..LEAVES {
+                adder.extend(&mut file, &leaf(number)).await.unwrap();
+            }
+            let added = adder.end_file(file).await.unwrap();
+            adder.flush().await.unwrap();
+            added
+        });
+        let given = Given::new(
+            vec![Some(Root::Content(added.cid))],
+            Stdin::Empty,
+            Box::new(|| Ok([0; 32])),
+            large,
+            runtime.handle().clone(),
+            CancellationToken::new(),
+        );
+        (given, large)
+    }
+
+    #[test]
+    fn a_megabyte_of_a_gigabyte_costs_the_blocks_that_are_touched() {
+        let runtime = tokio::runtime::Runtime::new().unwrap();
+        let (mut given, large) = given(&runtime);
+        let at = At::mount(0);
+        let size = u64::from(LEAVES) * LEAF_BYTES as u64;
+        assert_eq!(given.look_up(&at).unwrap(), Some(Kind::File { size }));
+        let offset = size / 2 + 12_345;
+        let mut bytes = vec![0; LEAF_BYTES];
+        // In pieces, as guests read.
+        for (index, piece) in bytes.chunks_mut(64 << 10).enumerate() {
+            let at_piece = offset + (index as u64) * (64 << 10);
+            assert_eq!(given.read(&at, at_piece, piece).unwrap(), piece.len());
+        }
+        let expected: Vec<u8> = [leaf(LEAVES / 2), leaf(LEAVES / 2 + 1)].concat();
+        assert_eq!(bytes, expected[12_345..12_345 + LEAF_BYTES]);
+        // The root, at most one node on each of the levels below it, and two leaves.
+        let asked = large.asked.load(Ordering::Relaxed);
+        assert!(asked <= 8, "{asked} blocks");
+        assert_eq!(
+            given.read(&at, size, &mut bytes).unwrap(),
+            0,
+            "beyond the end"
+        );
+        assert_eq!(given.read(&at, size - 3, &mut bytes).unwrap(), 3);
+    }
+
+    #[test]
+    fn a_read_is_called_off() {
+        let runtime = tokio::runtime::Runtime::new().unwrap();
+        let cancel = CancellationToken::new();
+        let never = Never;
+        let mut given = Given::new(
+            vec![Some(Root::Content(Cid::default()))],
+            Stdin::Empty,
+            Box::new(|| Ok([0; 32])),
+            never,
+            runtime.handle().clone(),
+            cancel.clone(),
+        );
+        cancel.cancel();
+        assert!(matches!(given.look_up(&At::mount(0)), Err(Stop::Host(_))));
+        let expired = Instant::now();
+        let mut given = Given {
+            cancel: CancellationToken::new(),
+            ..given
+        }
+        .until(Some(expired));
+        assert!(matches!(given.look_up(&At::mount(0)), Err(Stop::Host(_))));
+    }
+
+    struct Never;
+
+    impl BlockSource for Never {
+        async fn get(&self, _: &Cid) -> Result<Bytes, Error> {
+            std::future::pending().await
+        }
+    }
+}
