@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! c := fuel_left;  s := stack_left                        ;; s only with a site
-//! if c < 0 or s < needed { fuel_left := c; struck := 1; unreachable }
+//! if c < 0 or stop or s < needed { fuel_left := c; struck := 1; unreachable }
 //! stack_left := s - own
 //! block
 //!   <body>        ;; c -= cost  before each branch, join, call and site
@@ -51,6 +51,7 @@ pub(crate) fn rewrite<R: Reencode<Error = Refused>>(
         result: count.saturating_add(3),
         out: wasm_encoder::Function::new(locals),
         cost: 0,
+        sites: 0,
         depth: 0,
         dead: None,
     };
@@ -74,6 +75,8 @@ struct Emitter<'a> {
     out: wasm_encoder::Function,
     /// Units that were not taken from the local yet.
     cost: u64,
+    /// Sites that there are already.
+    sites: u32,
     /// Blocks that are open within the body.
     depth: u32,
     /// In code that is never reached: blocks that were opened there.
@@ -100,18 +103,16 @@ impl Emitter<'_> {
         if self.function.has_site {
             let own = self.function.stack;
             let needed = self.function.stack_needed;
-            let (fuel, stack) = (self.fuel, self.stack);
+            let stack = self.stack;
             self.emit([
                 I::I32Const(0),
                 I::I32Load(self.at(meter::STACK_LEFT)),
                 I::LocalTee(stack),
                 I::I32Const(saturated(needed)),
                 I::I32LtS,
-                I::LocalGet(fuel),
-                I::I64Const(0),
-                I::I64LtS,
-                I::I32Or,
             ]);
+            self.must_end();
+            self.emit([I::I32Or]);
             self.strike();
             self.emit([
                 I::I32Const(0),
@@ -122,6 +123,24 @@ impl Emitter<'_> {
             ]);
         }
         self.emit([I::Block(self.context.results)]);
+    }
+
+    /// Whether the guest must end at this site: for want of fuel, or because it was stopped.
+    fn must_end(&mut self) {
+        let (fuel, stop) = (self.fuel, meter::STOP + 8 * u64::from(self.sites));
+        self.sites += 1;
+        self.emit([
+            I::I32Const(0),
+            I::I64Load(MemArg {
+                offset: stop,
+                align: 3,
+                memory_index: self.context.meter,
+            }),
+            I::LocalGet(fuel),
+            I::I64Or,
+            I::I64Const(0),
+            I::I64LtS,
+        ]);
     }
 
     /// Ends the guest if the value on the stack is not zero. No call is in here: a cold call makes the
@@ -215,8 +234,11 @@ impl Emitter<'_> {
             Operator::Loop { .. } => {
                 self.depth += 1;
                 self.flush();
-                let fuel = self.fuel;
-                self.emit([instruction, I::LocalGet(fuel), I::I64Const(0), I::I64LtS]);
+                if self.sites >= meter::STOP_WORDS {
+                    return Err(Refused::Shape("more loops in a function than are handled"));
+                }
+                self.emit([instruction]);
+                self.must_end();
                 self.strike();
             }
             Operator::Else => {

@@ -15,8 +15,14 @@ pub const FUEL_LEFT: u64 = 0;
 pub const STACK_LEFT: u64 = 8;
 /// Offset of a 32-bit integer that is 1 if the meter ended the guest.
 pub const STRUCK: u64 = 12;
-/// Bytes of the page that are in use.
+/// Bytes of the page that tell how the guest stands.
 pub const BYTES: usize = 16;
+/// Offset of the first of [`STOP_WORDS`] signed 64-bit integers, of which each site looks at one. They are
+/// zero; another thread ends the guest by making all of them negative. Each loop of a function has its own,
+/// so that no compiler can take the value that an earlier loop has seen for that of a later one.
+pub const STOP: u64 = 16;
+/// Integers that end the guest: all that fit the page.
+pub const STOP_WORDS: u32 = 8190;
 
 /// What the page says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

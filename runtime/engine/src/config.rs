@@ -73,8 +73,8 @@ pub(crate) fn engine(
         .cranelift_nan_canonicalization(true)
         .wasm_relaxed_simd(false)
         .consume_fuel(counting == Counting::Wasmtime)
-        // The kill switch: a guest looks at it at every tick.
-        .epoch_interruption(true)
+        // The kill switch of guests that have no meter of ours to look at.
+        .epoch_interruption(counting == Counting::Wasmtime)
         .cranelift_opt_level(OptLevel::Speed)
         .max_wasm_stack(counting.stack_bytes())
         .async_stack_size(counting.stack_bytes() + HOST_STACK_BYTES)

@@ -7,12 +7,16 @@ use crate::{
     limiter::Limiter,
     program::{Code, Program, World},
     sink::Sink,
+    ticker::Watch,
     trap,
 };
-use mc_checkpoint::{START_EXPORT, meter};
+use mc_checkpoint::{
+    START_EXPORT,
+    meter::{self, Reading},
+};
 use mc_types::{End, Usage};
 use mc_wasi::{Bounds, Host, Preview, Quota, Setup};
-use std::time::Instant;
+use std::{sync::Arc, time::Instant};
 use wasmtime::{Store, UpdateDeadline};
 
 /// What fuel is set to when a task is not limited: more than any task lives to use.
@@ -39,27 +43,31 @@ fn execute(program: &Program, invocation: Invocation) -> Result<Execution, RunEr
     let begun = Instant::now();
     let host = |e: wasmtime::Error| RunError::Host(format!("{e:#}"));
     let io = |e: std::io::Error| RunError::Host(e.to_string());
-    let _ticking = program.ticker.run(&program.raw).map_err(io)?;
-    let (timeout, cancel) = (invocation.timeout, invocation.cancel.clone());
-    let mut store = Store::new(&program.raw, guest(program, invocation).map_err(io)?);
+    let watch = Watch::new(invocation.timeout, invocation.cancel.clone());
+    let guest = guest(program, invocation, Arc::clone(&watch)).map_err(io)?;
+    let mut store = Store::new(&program.raw, guest);
     store.limiter(|guest| &mut guest.limiter);
     if program.counting == Counting::Wasmtime {
         let fuel = store.data().allowance.fuel;
         let fuel = u64::try_from(fuel).unwrap_or_default();
         store.set_fuel(fuel).map_err(host)?;
     }
-    store.set_epoch_deadline(1);
-    store.epoch_deadline_callback(move |_| {
-        if cancel.is_cancelled() {
-            return Err(RunError::Cancelled.into());
-        }
-        match timeout {
-            Some(after) if begun.elapsed() >= after => Err(RunError::Timeout { after }.into()),
-            _ => Ok(UpdateDeadline::Continue(1)),
-        }
-    });
+    if program.counting == Counting::Wasmtime {
+        let watch = Arc::clone(&watch);
+        store.set_epoch_deadline(1);
+        store.epoch_deadline_callback(move |_| match watch.reason() {
+            Some(reason) => Err(reason.into()),
+            None => Ok(UpdateDeadline::Continue(1)),
+        });
+    }
+    let running = program.ticker.run(&program.raw, &watch).map_err(io)?;
     let ended = call(program, &mut store);
+    // From here on nobody writes to the guest's memory any more.
+    drop(running);
     let (own_fuel, reading) = (Guest::own_fuel(&store), Guest::reading(&store));
+    if let (Some(Reading { struck: true, .. }), Some(reason)) = (reading, watch.reason()) {
+        return Err(reason);
+    }
     let mut guest = store.into_data();
     let settled = guest.settle(own_fuel);
     let end = match ended.and_then(|end| Ok(settled.map(|()| end)?)) {
@@ -82,7 +90,7 @@ fn execute(program: &Program, invocation: Invocation) -> Result<Execution, RunEr
     })
 }
 
-fn guest(program: &Program, invocation: Invocation) -> std::io::Result<Guest> {
+fn guest(program: &Program, invocation: Invocation, watch: Arc<Watch>) -> std::io::Result<Guest> {
     let limits = invocation.limits;
     let World::Deterministic {
         mounts,
@@ -130,6 +138,7 @@ fn guest(program: &Program, invocation: Invocation) -> std::io::Result<Guest> {
             stack: i32::try_from(limits.stack_bytes).unwrap_or(i32::MAX),
         },
         memory: None,
+        watch,
         stdout: Sink::open(&invocation.stdout, false)?,
         stderr: Sink::open(&invocation.stderr, true)?,
     })
@@ -153,6 +162,9 @@ fn call(program: &Program, store: &mut Store<Guest>) -> wasmtime::Result<End> {
                 let page = page.ok_or_else(|| wasmtime::Error::msg("the meter is missing"))?;
                 let beginning = store.data().page();
                 page.write(&mut *store, 0, &beginning)?;
+                let address = page.data_ptr(&*store);
+                address.expose_provenance();
+                store.data().watch.attach(address);
                 store.data_mut().counter = Counter::Module(page);
             }
             for name in [START_EXPORT, "_start"] {

@@ -88,7 +88,9 @@ fn run(wasm: &[u8], engine: &wasmtime::Engine, counting: Counting) -> Option<See
     let limits = StoreLimitsBuilder::new().memory_size(8 << 20).build();
     let mut store = Store::new(engine, limits);
     store.limiter(|limits: &mut StoreLimits| limits);
-    store.set_epoch_deadline(1_000_000);
+    if counting == Counting::Wasmtime {
+        store.set_epoch_deadline(1_000_000);
+    }
     if counting == Counting::Wasmtime {
         store.set_fuel(PLAIN_FUEL).unwrap();
     }

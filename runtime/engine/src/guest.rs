@@ -1,8 +1,9 @@
 //! What a running guest has on the host's side, and how its calls get there.
 
-use crate::{limiter::Limiter, sink::Sink};
+use crate::{limiter::Limiter, sink::Sink, ticker::Watch};
 use mc_checkpoint::meter::{self, Reading};
 use mc_wasi::{Host, Stop, Stream};
+use std::sync::Arc;
 use wasmtime::{AsContext, Memory, StoreContextMut, component::WasmList};
 
 /// A guest that calls.
@@ -35,17 +36,22 @@ pub(crate) struct Guest {
     pub(crate) allowance: Allowance,
     /// The memory that a core module's calls refer to.
     pub(crate) memory: Option<Memory>,
+    pub(crate) watch: Arc<Watch>,
     pub(crate) stdout: Sink,
     pub(crate) stderr: Sink,
 }
 
 impl Guest {
     /// Takes note of a component's meter, and says what may be used.
-    pub(crate) fn attach(&mut self, page: WasmList<u8>) -> (i64, u32) {
-        if matches!(self.counter, Counter::Absent) {
-            self.counter = Counter::Component(page);
+    pub(crate) fn attach(mut cx: Call<'_>, page: WasmList<u8>) -> (i64, u32) {
+        if matches!(cx.data().counter, Counter::Absent) {
+            // It is called with the beginning of the page before anything of the guest runs.
+            let address = page.as_le_slice(&cx).as_ptr();
+            address.expose_provenance();
+            cx.data().watch.attach(address);
+            cx.data_mut().counter = Counter::Component(page);
         }
-        let Allowance { fuel, stack } = self.allowance;
+        let Allowance { fuel, stack } = cx.data().allowance;
         (fuel, u32::try_from(stack).unwrap_or_default())
     }
 

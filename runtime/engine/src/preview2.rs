@@ -24,7 +24,7 @@ pub(crate) fn linker(engine: &wasmtime::Engine) -> wasmtime::Result<Linker<Guest
     let mut linker = Linker::new(engine);
     linker.root().func_wrap(
         meter::ATTACH_IMPORT,
-        |mut cx: Call<'_>, (page,): (WasmList<u8>,)| Ok((cx.data_mut().attach(page),)),
+        |cx: Call<'_>, (page,): (WasmList<u8>,)| Ok((Guest::attach(cx, page),)),
     )?;
     io::add(&mut linker)?;
     cli::add(&mut linker)?;

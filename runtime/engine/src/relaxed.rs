@@ -4,7 +4,8 @@ mod output;
 mod wasi;
 
 use crate::{
-    Execution, Invocation, RunError, limiter::Limiter, program::Program, program::World, trap,
+    Execution, Invocation, RunError, limiter::Limiter, program::Program, program::World,
+    ticker::Watch, trap,
 };
 use mc_types::{End, Usage};
 use output::{Budget, OutputLimitReached};
@@ -41,7 +42,9 @@ async fn execute(
 ) -> Result<Execution, RunError> {
     let host = |e: wasmtime::Error| RunError::Host(format!("{e:#}"));
     let budget = Budget::new(invocation.limits.output_bytes);
-    let ticking = program.ticker.run(&program.raw);
+    // The epoch makes the guest yield; what stops it is below.
+    let watch = Watch::new(None, invocation.cancel.clone());
+    let ticking = program.ticker.run(&program.raw, &watch);
     let _ticking = ticking.map_err(|e| RunError::Host(e.to_string()))?;
     let begun = Instant::now();
     let fuel = invocation.limits.fuel.unwrap_or(UNLIMITED_FUEL);

@@ -1,14 +1,20 @@
-//! The clock by which running guests yield.
+//! The clock by which running guests are stopped.
 
+use crate::RunError;
+use mc_checkpoint::meter;
 use std::{
-    sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
-    time::Duration,
+    sync::{
+        Arc, Condvar, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicI64, Ordering},
+    },
+    time::{Duration, Instant},
 };
+use tokio_util::sync::CancellationToken;
 
 /// Between two ticks: how long a guest that never waits may run before it can be stopped.
 const TICK: Duration = Duration::from_millis(10);
 
-/// Moves an engine's epoch on while guests run, and rests while none does.
+/// Looks after running guests at every tick, moves the engine's epoch on, and rests while no guest runs.
 #[derive(Debug)]
 pub(crate) struct Ticker(Arc<Shared>);
 
@@ -20,18 +26,88 @@ struct Shared {
 
 #[derive(Debug, Default)]
 struct State {
-    running: usize,
+    running: Vec<Arc<Watch>>,
     started: bool,
     stopped: bool,
 }
 
+/// A guest that may have to be stopped.
+#[derive(Debug)]
+pub(crate) struct Watch {
+    begun: Instant,
+    timeout: Option<Duration>,
+    cancel: CancellationToken,
+    /// The address of the page of the guest's meter, while it has one.
+    page: Mutex<Option<usize>>,
+}
+
+impl Watch {
+    pub(crate) fn new(timeout: Option<Duration>, cancel: CancellationToken) -> Arc<Self> {
+        Arc::new(Self {
+            begun: Instant::now(),
+            timeout,
+            cancel,
+            page: Mutex::new(None),
+        })
+    }
+
+    /// Why the guest has to be stopped, if it has to.
+    pub(crate) fn reason(&self) -> Option<RunError> {
+        if self.cancel.is_cancelled() {
+            return Some(RunError::Cancelled);
+        }
+        let after = self
+            .timeout
+            .filter(|after| self.begun.elapsed() >= *after)?;
+        Some(RunError::Timeout { after })
+    }
+
+    /// Lets the guest be stopped through the page at `page`, until [`Self::detach`].
+    pub(crate) fn attach(&self, page: *const u8) {
+        *self.page() = Some(page.addr());
+        // Whoever gave up before there was a page has left it to this.
+        self.look();
+    }
+
+    /// The page is the guest's no more.
+    pub(crate) fn detach(&self) {
+        *self.page() = None;
+    }
+
+    fn page(&self) -> MutexGuard<'_, Option<usize>> {
+        // An address is there or not, whatever panicked.
+        self.page.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Stops the guest if it has to be.
+    fn look(&self) {
+        if self.reason().is_none() {
+            return;
+        }
+        if let Some(page) = *self.page() {
+            for word in 0..u64::from(meter::STOP_WORDS) {
+                let offset = usize::try_from(meter::STOP + 8 * word).unwrap_or_default();
+                let word: *mut i64 = std::ptr::with_exposed_provenance_mut(page + offset);
+                #[expect(unsafe_code, reason = "a running guest is stopped through its memory")]
+                // SAFETY: the page is 64 KiB long, aligned, never moves, and stays mapped until
+                // `detach`, which waits for the lock that is held here. The guest, which only loads
+                // these words, is machine code; no Rust code reads or writes them meanwhile.
+                unsafe { AtomicI64::from_ptr(word) }.store(-1, Ordering::Relaxed);
+            }
+        }
+    }
+}
+
 /// Keeps the ticker going until it is dropped.
 #[derive(Debug)]
-pub(crate) struct Running(Arc<Shared>);
+pub(crate) struct Running {
+    shared: Arc<Shared>,
+    watch: Arc<Watch>,
+}
 
 impl Shared {
     fn state(&self) -> MutexGuard<'_, State> {
-        // A count and two flags are consistent whatever panicked.
+        // A list and two flags are consistent whatever panicked.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -45,25 +121,34 @@ impl Ticker {
     }
 
     /// Says that a guest begins to run. The thread is started with the first one.
-    pub(crate) fn run(&self, engine: &wasmtime::Engine) -> std::io::Result<Running> {
+    pub(crate) fn run(
+        &self,
+        engine: &wasmtime::Engine,
+        watch: &Arc<Watch>,
+    ) -> std::io::Result<Running> {
         let mut state = self.0.state();
         if !state.started {
             let (shared, engine) = (Arc::clone(&self.0), engine.clone());
             std::thread::Builder::new()
-                .name("epoch".to_owned())
+                .name("ticker".to_owned())
                 .spawn(move || tick(&shared, &engine))?;
             state.started = true;
         }
-        state.running += 1;
-        self.0.changed.notify_one();
-        Ok(Running(Arc::clone(&self.0)))
+        state.running.push(Arc::clone(watch));
+        if state.running.len() == 1 {
+            self.0.changed.notify_one();
+        }
+        Ok(Running {
+            shared: Arc::clone(&self.0),
+            watch: Arc::clone(watch),
+        })
     }
 }
 
 fn tick(shared: &Shared, engine: &wasmtime::Engine) {
     let mut state = shared.state();
     while !state.stopped {
-        state = if state.running == 0 {
+        state = if state.running.is_empty() {
             shared
                 .changed
                 .wait(state)
@@ -72,13 +157,20 @@ fn tick(shared: &Shared, engine: &wasmtime::Engine) {
             let waited = shared.changed.wait_timeout(state, TICK);
             waited.unwrap_or_else(PoisonError::into_inner).0
         };
+        state.running.iter().for_each(|watch| watch.look());
         engine.increment_epoch();
     }
 }
 
 impl Drop for Running {
     fn drop(&mut self) {
-        self.0.state().running -= 1;
+        self.watch.detach();
+        let mut state = self.shared.state();
+        let position = state
+            .running
+            .iter()
+            .position(|watch| Arc::ptr_eq(watch, &self.watch));
+        position.map(|position| state.running.swap_remove(position));
     }
 }
 
