@@ -45,7 +45,16 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ),
     ("mc-artifacts", &[]),
     ("mc-conformance", &["mc-artifacts"]),
-    ("mc-bench", &["mc-artifacts", "mc-conformance"]),
+    (
+        "mc-bench",
+        &[
+            "mc-types",
+            "mc-wasi",
+            "mc-engine",
+            "mc-artifacts",
+            "mc-conformance",
+        ],
+    ),
     ("xtask", &["mc-types"]),
 ];
 

@@ -39,9 +39,8 @@ fn outcome(name: &str, wasm: &Path, engine: &str, cache: &Path) -> Value {
     }
     command.arg(wasm).arg("--").args(&arguments);
     let output = command.output().unwrap();
-    let job: Value = serde_json::from_slice(&output.stdout).unwrap_or_else(|_| {
-        panic!("{name}: {}", String::from_utf8_lossy(&output.stderr));
-    });
+    let told = String::from_utf8_lossy(&output.stderr);
+    let job: Value = serde_json::from_slice(&output.stdout).expect(&told);
     json!({
         "options": options,
         "arguments": arguments,
