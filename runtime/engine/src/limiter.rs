@@ -1,6 +1,7 @@
 //! How much memory a guest may have.
 
 use mc_types::Limits;
+use mc_wasi::Stop;
 use wasmtime::ResourceLimiter;
 
 /// Most core instances, memories and tables of one component.
@@ -67,7 +68,7 @@ impl ResourceLimiter for Limiter {
 
     /// The machine has no memory left: no outcome, but a failure of this machine.
     fn memory_grow_failed(&mut self, error: wasmtime::Error) -> wasmtime::Result<()> {
-        Err(error.context("this machine is out of memory"))
+        Err(out_of_memory(&error))
     }
 
     fn table_growing(
@@ -88,7 +89,7 @@ impl ResourceLimiter for Limiter {
     }
 
     fn table_grow_failed(&mut self, error: wasmtime::Error) -> wasmtime::Result<()> {
-        Err(error.context("this machine is out of memory"))
+        Err(out_of_memory(&error))
     }
 
     fn instances(&self) -> usize {
@@ -102,6 +103,11 @@ impl ResourceLimiter for Limiter {
     fn tables(&self) -> usize {
         MAX_INSTANCES
     }
+}
+
+/// Nothing that the guest did.
+fn out_of_memory(error: &wasmtime::Error) -> wasmtime::Error {
+    Stop::Host(format!("this machine is out of memory: {error:#}")).into()
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@ use crate::{RunError, limiter::Limiter};
 use mc_checkpoint::meter::Reading;
 use mc_types::{End, TrapKind};
 use mc_wasi::Stop;
-use wasmtime::Trap;
+use wasmtime::{Trap, WasmBacktrace};
 
 /// The guest's end, if it was the guest's own; otherwise what the machine did wrong. `meter` is what the
 /// meter of an instrumented guest says.
@@ -42,6 +42,10 @@ pub(crate) fn end(
         Some(_) if limiter.refused() => Ok(End::MemoryLimit),
         Some(trap) => Ok(End::Trapped { kind: kind(*trap) }),
         None if limiter.refused() => Ok(End::MemoryLimit),
+        // The guest did something that a component must not do, such as to drop what it does not have.
+        None if error.is::<WasmBacktrace>() => Ok(End::Trapped {
+            kind: TrapKind::Other,
+        }),
         None => Err(RunError::Host(format!("{error:#}"))),
     }
 }

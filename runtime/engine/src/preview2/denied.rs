@@ -59,12 +59,30 @@ pub(crate) fn deny(
 }
 
 fn add(instance: &mut LinkerInstance<'_, Guest>, name: &str) -> wasmtime::Result<()> {
-    instance.func_new(name, |mut cx, ty, _, results| {
+    instance.func_new(name, |mut cx, ty, params, results| {
+        for param in params {
+            release(&mut cx, param)?;
+        }
         for (result, ty) in results.iter_mut().zip(ty.results()) {
             *result = answer(&mut cx, &ty)?;
         }
         Ok(())
     })
+}
+
+/// Gives back the handles that a call was lent or given, as every call must.
+fn release(cx: &mut Call<'_>, value: &Val) -> wasmtime::Result<()> {
+    match value {
+        Val::Resource(resource) => resource.resource_drop(cx),
+        Val::List(values) | Val::Tuple(values) => {
+            values.iter().try_for_each(|value| release(cx, value))
+        }
+        Val::Record(fields) => fields.iter().try_for_each(|(_, value)| release(cx, value)),
+        Val::Variant(_, Some(value))
+        | Val::Option(Some(value))
+        | Val::Result(Ok(Some(value)) | Err(Some(value))) => release(cx, value),
+        _ => Ok(()),
+    }
 }
 
 /// A type of another interface, by the name under which it is used.

@@ -138,3 +138,28 @@ fn a_module_without_memory_cannot_call() {
         }
     );
 }
+
+#[test]
+fn dropping_what_one_does_not_have_is_a_trap() {
+    let text = r#"(component
+      (import "wasi:io/poll@0.2.0" (instance $poll
+        (export "pollable" (type $p (sub resource)))
+        (export "[method]pollable.block" (func (param "self" (borrow $p))))))
+      (alias export $poll "pollable" (type $p))
+      (alias export $poll "[method]pollable.block" (func $block))
+      (core func $drop (canon resource.drop $p))
+      (core func $lowered (canon lower (func $block)))
+      (core module $m
+        (import "" "f" (func $f (param i32)))
+        (func (export "run") (result i32) (call $f (i32.const 77)) (i32.const 0)))
+      (core instance $i (instantiate $m (with "" (instance (export "f" (func $FUNCTION))))))
+      (func $run (result (result)) (canon lift (core func $i "run")))
+      (instance $command (export "run" (func $run)))
+      (export "wasi:cli/run@0.2.0" (instance $command)))"#;
+    for function in ["drop", "lowered"] {
+        let component = wat::parse_str(text.replace("FUNCTION", function)).unwrap();
+        let ended = load(&engine(), &component).run(invocation(&[])).unwrap();
+        let kind = TrapKind::Other;
+        assert_eq!(ended.end, End::Trapped { kind }, "{function}");
+    }
+}

@@ -91,6 +91,21 @@ fn time_is_the_tasks_own_and_so_are_random_numbers() {
 }
 
 #[test]
+fn the_network_is_there_and_denied() {
+    let ended = program(&engine(), &guest("net_denied"))
+        .run(invocation(&[]))
+        .unwrap();
+    assert_eq!(
+        text(&ended.stdout),
+        "connect: Some(PermissionDenied)\nlisten: Some(PermissionDenied)\n\
+         datagrams: Some(PermissionDenied)\nresolve: true\n",
+        "{}",
+        text(&ended.stderr)
+    );
+    assert_eq!(ended.end, End::Exited { code: 0 });
+}
+
+#[test]
 fn a_full_disk_is_an_error_of_the_guest() {
     let program = program(&engine(), &guest("file_flood"));
     for (mebibytes, fits) in [("1", true), ("3", false)] {
