@@ -24,6 +24,8 @@ pub(crate) const CANCELLED: u8 = 130;
 pub(crate) const TRAP: u8 = 134;
 /// Memory limit, as shells say it of SIGKILL.
 pub(crate) const MEMORY: u8 = 137;
+/// Nobody reads the output any more, as shells say it of SIGPIPE.
+pub(crate) const CLOSED: u8 = 141;
 /// Out of fuel, as shells say it of SIGXCPU.
 pub(crate) const FUEL: u8 = 152;
 /// Output limit, as shells say it of SIGXFSZ.
@@ -42,6 +44,7 @@ Exit codes: the guest's own, or
   130  cancelled
   134  the guest trapped
   137  memory limit
+  141  nobody reads the output any more
   152  out of fuel
   153  output limit";
 

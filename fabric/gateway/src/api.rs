@@ -1,7 +1,7 @@
 //! The JSON of the HTTP API, shared by the gateway and its clients.
 
 use mc_types::{
-    Cid, End, Ending, ErrorCode, FailureReason, JobId, JobRecord, JobSpec, JobState, NodeId,
+    Cid, End, Ending, ErrorCode, FailureReason, JobId, JobRecord, JobSpec, JobState, Meter, NodeId,
     Timestamp,
 };
 use serde::{Deserialize, Serialize};
@@ -90,6 +90,9 @@ pub struct JobView {
     pub outcome_cid: Option<Cid>,
     /// Units of fuel used.
     pub fuel: Option<u64>,
+    /// What counted them.
+    #[serde(default)]
+    pub meter: Option<Meter>,
     /// Highest total of linear memory, in bytes.
     pub memory_peak_bytes: Option<u64>,
     /// Time of the successful attempt, in milliseconds.
@@ -127,6 +130,7 @@ impl From<&JobRecord> for JobView {
             dirs: outcome.map(|o| o.dirs.clone()).unwrap_or_default(),
             outcome_cid: completion.map(|c| c.outcome_cid),
             fuel: outcome.map(|o| o.fuel),
+            meter: outcome.map(|o| o.meter),
             memory_peak_bytes: completion.map(|c| c.usage.memory_peak_bytes),
             wall_ms: completion.map(|c| c.usage.wall_ms),
             node: record.last_node.clone(),

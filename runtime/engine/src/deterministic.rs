@@ -70,6 +70,9 @@ fn execute(program: &Program, invocation: Invocation) -> Result<Execution, RunEr
     }
     let mut guest = store.into_data();
     let settled = guest.settle(own_fuel);
+    if guest.output_closed {
+        return Err(RunError::OutputClosed);
+    }
     let end = match ended.and_then(|end| Ok(settled.map(|()| end)?)) {
         Ok(end) => end,
         Err(error) => trap::end(error, &guest.limiter, reading)?,
@@ -141,6 +144,7 @@ fn guest(program: &Program, invocation: Invocation, watch: Arc<Watch>) -> std::i
         watch,
         stdout: Sink::open(&invocation.stdout, false)?,
         stderr: Sink::open(&invocation.stderr, true)?,
+        output_closed: false,
     })
 }
 

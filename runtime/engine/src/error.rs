@@ -115,6 +115,9 @@ pub enum RunError {
     /// It was called off.
     #[error("called off")]
     Cancelled,
+    /// Whoever read what it wrote has gone.
+    #[error("nobody reads the output any more")]
+    OutputClosed,
     /// The machine failed.
     #[error("{0}")]
     Host(String),

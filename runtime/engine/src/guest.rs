@@ -39,6 +39,8 @@ pub(crate) struct Guest {
     pub(crate) watch: Arc<Watch>,
     pub(crate) stdout: Sink,
     pub(crate) stderr: Sink,
+    /// Whether whoever read the output has gone.
+    pub(crate) output_closed: bool,
 }
 
 impl Guest {
@@ -111,8 +113,11 @@ impl Guest {
             (Stream::Stderr, &mut self.stderr),
         ] {
             let bytes = self.host.take_output(stream);
-            let written = sink.write_all(&bytes);
-            written.map_err(|e| Stop::Host(format!("output could not be written: {e}")))?;
+            if let Err(error) = sink.write_all(&bytes) {
+                self.output_closed = error.kind() == std::io::ErrorKind::BrokenPipe;
+                let reason = format!("output could not be written: {error}");
+                return Err(Stop::Host(reason));
+            }
         }
         Ok(())
     }

@@ -2,6 +2,7 @@
 
 use mc_artifacts::guest;
 use mc_conformance::{NodeOptions, mc};
+use std::path::{Path, PathBuf};
 
 fn wasm(name: &str) -> String {
     guest(name).display().to_string()
@@ -70,9 +71,74 @@ fn run_and_submit_name_task_and_outputs_alike() {
         "stdout_cid",
         "stderr_cid",
         "outputs_cid",
+        "outcome_cid",
+        "fuel",
+        "meter",
         "exit_code",
         "state",
     ] {
+        assert!(!here[field].is_null(), "{field}");
         assert_eq!(here[field], there[field], "{field}");
     }
+}
+
+fn tree(dir: &Path) -> PathBuf {
+    let tree = dir.join("tree");
+    std::fs::create_dir_all(tree.join("removed_dir/inner")).unwrap();
+    for (name, text) in [
+        ("appended", "some"),
+        ("removed", "x"),
+        ("removed_dir/inner/file", "x"),
+        ("one", "1"),
+        ("two", "2"),
+        ("untouched", "as it was"),
+    ] {
+        std::fs::write(tree.join(name), text).unwrap();
+    }
+    tree
+}
+
+/// What a task does to a directory of ours is the same whether it is done here or elsewhere.
+#[test]
+fn a_directory_is_changed_as_the_guest_changes_it() {
+    let node = NodeOptions::new().start();
+    let component = wasm("edit_tree");
+    let mut outcomes = vec![];
+    for command in ["run", "submit"] {
+        let dir = tempfile::tempdir().unwrap();
+        let tree = tree(dir.path());
+        let given = format!("{}::/work", tree.display());
+        let args = [command, "--format", "json", "--dir", &given, &component];
+        let done = match command {
+            "run" => mc(args),
+            _ => node.mc(args),
+        };
+        outcomes.push(done.expect_code(0).json()["outcome_cid"].clone());
+        let read = |name: &str| std::fs::read_to_string(tree.join(name)).unwrap();
+        assert_eq!(read("appended"), "some and more", "{command}");
+        assert_eq!(read("untouched"), "as it was");
+        assert_eq!(read("made/deep/file"), "new");
+        assert_eq!((read("one"), read("two")), ("2".to_owned(), "1".to_owned()));
+        let mut names: Vec<_> = std::fs::read_dir(&tree)
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .collect();
+        names.sort();
+        assert_eq!(names, ["appended", "made", "one", "two", "untouched"]);
+    }
+    assert_eq!(outcomes[0], outcomes[1]);
+    assert!(outcomes[0].is_string());
+}
+
+#[test]
+fn a_reader_that_leaves_ends_the_run() {
+    let mut run = std::process::Command::new(mc_conformance::binary())
+        .args(["run", &wasm("output_flood")])
+        .stdout(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut first = [0; 10];
+    std::io::Read::read_exact(run.stdout.as_mut().unwrap(), &mut first).unwrap();
+    drop(run.stdout.take());
+    assert_eq!(run.wait().unwrap().code(), Some(141));
 }

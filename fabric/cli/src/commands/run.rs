@@ -105,6 +105,7 @@ fn conclude_failed(global: &Global, name: &str, error: &RunError) -> Result<Exit
             follow::conclude(global, &failed, name)
         }
         RunError::Cancelled => Ok(ExitCode::from(exit::CANCELLED)),
+        RunError::OutputClosed => Ok(ExitCode::from(exit::CLOSED)),
         error => Err(Failure::new(ErrorCode::Infrastructure, error.to_string())),
     }
 }

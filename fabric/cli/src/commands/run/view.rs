@@ -21,6 +21,7 @@ pub(super) fn empty(state: JobState) -> JobView {
         dirs: BTreeMap::new(),
         outcome_cid: None,
         fuel: None,
+        meter: None,
         memory_peak_bytes: None,
         wall_ms: None,
         node: None,
@@ -45,6 +46,7 @@ pub(super) fn brief(execution: &Execution) -> JobView {
         trap: api::trap(&execution.end),
         failure,
         fuel: Some(execution.usage.fuel),
+        meter: Some(execution.meter),
         memory_peak_bytes: Some(execution.usage.memory_peak_bytes),
         wall_ms: Some(execution.usage.wall_ms),
         ..empty(state)
