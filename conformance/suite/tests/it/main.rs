@@ -16,6 +16,7 @@
 mod bad_input;
 mod content;
 mod fabric;
+mod hostile;
 mod jobs;
 mod kills;
 mod mdns;

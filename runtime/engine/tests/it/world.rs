@@ -1,9 +1,9 @@
 //! What a guest sees of the world.
 
-use crate::support::{engine, file, invocation, mount, program, text, with_inputs};
+use crate::support::{engine, file, invocation, load, mount, program, text, with_inputs};
 use mc_artifacts::{example, guest};
 use mc_engine::{Output, RunError, World};
-use mc_types::End;
+use mc_types::{End, Meter};
 use mc_wasi::{InMemory, Tree};
 use std::time::{Duration, Instant};
 
@@ -138,4 +138,71 @@ fn output_can_be_read_while_it_grows() {
         program.run(ticks)
     });
     assert!(matches!(ended, Err(RunError::Cancelled)));
+}
+
+/// Asks for a page, and traps unless the request is refused with `HTTP-request-denied`, the second case
+/// of the error code as it is written here.
+const HTTP: &str = r#"(component
+  (import "wasi:http/types@0.2.0" (instance $types
+    (export "fields" (type $fields (sub resource)))
+    (export "outgoing-request" (type $request (sub resource)))
+    (export "request-options" (type (sub resource)))
+    (export "future-incoming-response" (type (sub resource)))
+    (type $codes (variant (case "DNS-timeout") (case "HTTP-request-denied")))
+    (export "error-code" (type (eq $codes)))
+    (export "[constructor]fields" (func (result (own $fields))))
+    (export "[constructor]outgoing-request"
+      (func (param "headers" (own $fields)) (result (own $request))))
+    (export "[method]outgoing-request.set-authority"
+      (func (param "self" (borrow $request)) (param "authority" (option string)) (result (result))))))
+  (alias export $types "outgoing-request" (type $request))
+  (alias export $types "request-options" (type $options))
+  (alias export $types "future-incoming-response" (type $future))
+  (alias export $types "error-code" (type $code))
+  (import "wasi:http/outgoing-handler@0.2.0" (instance $handler
+    (export "outgoing-request" (type $r (eq $request)))
+    (export "request-options" (type $o (eq $options)))
+    (export "future-incoming-response" (type $f (eq $future)))
+    (export "error-code" (type $e (eq $code)))
+    (export "handle" (func (param "request" (own $r)) (param "options" (option (own $o)))
+      (result (result (own $f) (error $e)))))))
+  (core module $memory (memory (export "m") 1))
+  (core instance $memory (instantiate $memory))
+  (alias core export $memory "m" (core memory $mem))
+  (core func $fields (canon lower (func $types "[constructor]fields")))
+  (core func $request (canon lower (func $types "[constructor]outgoing-request")))
+  (core func $authority (canon lower (func $types "[method]outgoing-request.set-authority")
+    (memory $mem)))
+  (core func $handle (canon lower (func $handler "handle") (memory $mem)))
+  (core module $m
+    (import "" "m" (memory 1))
+    (import "" "fields" (func $fields (result i32)))
+    (import "" "request" (func $request (param i32) (result i32)))
+    (import "" "authority" (func $authority (param i32 i32 i32 i32) (result i32)))
+    (import "" "handle" (func $handle (param i32 i32 i32 i32)))
+    (func (export "run") (result i32)
+      (local $r i32)
+      (local.set $r (call $request (call $fields)))
+      (if (call $authority (local.get $r) (i32.const 1) (i32.const 64) (i32.const 3))
+        (then unreachable))
+      (call $handle (local.get $r) (i32.const 0) (i32.const 0) (i32.const 16))
+      (if (i32.ne (i32.load8_u (i32.const 16)) (i32.const 1)) (then unreachable))
+      (if (i32.ne (i32.load8_u (i32.const 20)) (i32.const 1)) (then unreachable))
+      (i32.const 0)))
+  (core instance $i (instantiate $m (with "" (instance
+    (export "m" (memory $mem))
+    (export "fields" (func $fields))
+    (export "request" (func $request))
+    (export "authority" (func $authority))
+    (export "handle" (func $handle))))))
+  (func $run (result (result)) (canon lift (core func $i "run")))
+  (instance $command (export "run" (func $run)))
+  (export "wasi:cli/run@0.2.0" (instance $command)))"#;
+
+#[test]
+fn http_is_there_and_denied() {
+    let component = wat::parse_str(HTTP).unwrap();
+    let ended = load(&engine(), &component).run(invocation(&[])).unwrap();
+    assert_eq!(ended.end, End::Exited { code: 0 });
+    assert_eq!(ended.meter, Meter::Operators1);
 }
