@@ -21,6 +21,8 @@ use wasmtime::{Store, UpdateDeadline};
 
 /// What fuel is set to when a task is not limited: more than any task lives to use.
 const UNLIMITED_FUEL: i64 = 1 << 62;
+/// Most bytes that a component passes to the host in one call; more is a trap.
+const MAX_PASSED_BYTES: usize = 128 << 20;
 /// Bytes of the meter's page, which are not the guest's.
 const PAGE_BYTES: u64 = 1 << 16;
 
@@ -47,6 +49,7 @@ fn execute(program: &Program, invocation: Invocation) -> Result<Execution, RunEr
     let guest = guest(program, invocation, Arc::clone(&watch)).map_err(io)?;
     let mut store = Store::new(&program.raw, guest);
     store.limiter(|guest| &mut guest.limiter);
+    store.set_hostcall_fuel(MAX_PASSED_BYTES);
     if program.counting == Counting::Wasmtime {
         let fuel = store.data().allowance.fuel;
         let fuel = u64::try_from(fuel).unwrap_or_default();

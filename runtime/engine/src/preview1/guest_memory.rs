@@ -5,6 +5,9 @@ use std::ops::Range;
 
 /// Most buffers of one call.
 const MAX_BUFFERS: u32 = 1024;
+/// Most bytes that one call moves, so that a guest can be stopped between calls. Reading and writing less
+/// than was asked for is every call's right.
+const MAX_MOVED_BYTES: usize = 16 << 20;
 
 /// The memory of a module that calls.
 pub(super) struct GuestMemory<'a>(&'a mut [u8]);
@@ -77,19 +80,23 @@ impl<'a> GuestMemory<'a> {
         Ok(text.to_owned())
     }
 
-    /// The buffers of a call that reads or writes several.
+    /// The buffers of a call that reads or writes several, cut off at [`MAX_MOVED_BYTES`] altogether.
     pub(super) fn buffers(&mut self, at: u32, count: u32) -> Result<Vec<Range<usize>>, Errno> {
         if count > MAX_BUFFERS {
             return Err(Errno::Invalid);
         }
+        let mut left = MAX_MOVED_BYTES;
         (0..count)
             .map(|index| {
                 let entry = at.checked_add(index * 8).ok_or(Errno::Invalid)?;
                 let start = self.u32(entry)? as usize;
                 let length = self.u32(entry.checked_add(4).ok_or(Errno::Invalid)?)? as usize;
-                let range = start..start.saturating_add(length);
-                self.0.get(range.clone()).ok_or(Errno::Invalid)?;
-                Ok(range)
+                self.0
+                    .get(start..start.saturating_add(length))
+                    .ok_or(Errno::Invalid)?;
+                let moved = length.min(left);
+                left -= moved;
+                Ok(start..start + moved)
             })
             .collect()
     }

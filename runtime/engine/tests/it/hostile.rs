@@ -125,6 +125,29 @@ fn polling_nothing_and_addresses_beyond_memory_are_errors() {
 }
 
 #[test]
+fn one_call_moves_a_bounded_number_of_bytes() {
+    // A thousand buffers, each of which is a mebibyte of the same memory.
+    let imports = r#"(import "wasi_snapshot_preview1" "fd_write"
+        (func $write (param i32 i32 i32 i32) (result i32)))"#;
+    let body = "(local $n i32)
+        (drop (memory.grow (i32.const 31)))
+        (loop $more
+          (i32.store (i32.add (i32.const 65536) (i32.shl (local.get $n) (i32.const 3))) (i32.const 0))
+          (i32.store offset=4 (i32.add (i32.const 65536) (i32.shl (local.get $n) (i32.const 3)))
+            (i32.const 1048576))
+          (local.set $n (i32.add (local.get $n) (i32.const 1)))
+          (br_if $more (i32.lt_u (local.get $n) (i32.const 1000))))
+        (if (call $write (i32.const 1) (i32.const 65536) (i32.const 1000) (i32.const 8))
+          (then unreachable))
+        (if (i32.ne (i32.load (i32.const 8)) (i32.const 16777216)) (then unreachable))";
+    let ended = load(&engine(), &module(imports, body))
+        .run(invocation(&[]))
+        .unwrap();
+    assert_eq!(ended.end, End::Exited { code: 0 });
+    assert_eq!(ended.stdout.len(), 16 << 20);
+}
+
+#[test]
 fn a_module_without_memory_cannot_call() {
     let text = r#"(module
       (import "wasi_snapshot_preview1" "sched_yield" (func $yield (result i32)))
