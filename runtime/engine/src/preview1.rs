@@ -1,9 +1,13 @@
 //! `wasi_snapshot_preview1`: between a core module's memory and the guest's world.
 
-mod files;
+mod descriptors;
 mod guest_memory;
+mod listing;
+mod paths;
 mod poll;
 mod process;
+mod stat;
+mod transfer;
 
 use crate::guest::{Call, Guest};
 use guest_memory::GuestMemory;
@@ -13,12 +17,16 @@ use wasmtime::{Caller, Linker};
 /// The module by which programs import it.
 pub(crate) const MODULE: &str = "wasi_snapshot_preview1";
 
+/// A module that calls.
+type C<'a> = Caller<'a, Guest>;
+
 /// All of its functions.
 pub(crate) fn linker(engine: &wasmtime::Engine) -> wasmtime::Result<Linker<Guest>> {
     let mut linker = Linker::new(engine);
     process::add(&mut linker)?;
-    files::add(&mut linker)?;
-    files::add_paths(&mut linker)?;
+    descriptors::add(&mut linker)?;
+    transfer::add(&mut linker)?;
+    paths::add(&mut linker)?;
     poll::add(&mut linker)?;
     Ok(linker)
 }
