@@ -14,16 +14,12 @@ use crate::{
     connect,
     failure::Failure,
 };
-use mc_engine::{Compiler, Job};
-use std::process::ExitCode;
+use mc_engine::Job;
+use std::{ffi::OsString, path::PathBuf, process::ExitCode};
 
 /// This program as a compiler, if it knows where it is.
-pub(crate) fn compiler() -> Option<Compiler> {
-    let program = std::env::current_exe().ok()?;
-    Some(Compiler {
-        program,
-        args: vec!["compile".into()],
-    })
+pub(crate) fn compiler() -> Option<(PathBuf, Vec<OsString>)> {
+    Some((std::env::current_exe().ok()?, vec!["compile".into()]))
 }
 
 /// Does what was typed.

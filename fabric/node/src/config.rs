@@ -43,6 +43,8 @@ pub struct Config {
     pub lease: Lease,
     /// Compiled components.
     pub cache: Cache,
+    /// Compiling components.
+    pub compile: Compile,
 }
 
 /// `[api]`
@@ -97,6 +99,20 @@ pub struct Cache {
     pub dir: PathBuf,
     /// How large the directory may grow.
     pub max: ByteSize,
+}
+
+/// `[compile]`
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Compile {
+    /// Largest component that this node compiles.
+    pub max_component: ByteSize,
+    /// Longest time that compiling one may take.
+    pub time: Period,
+    /// Most address space that compiling one may take.
+    pub memory: ByteSize,
+    /// Most compiled code of one.
+    pub max_code: ByteSize,
 }
 
 /// Why a configuration cannot be used.

@@ -10,14 +10,16 @@ use crate::{
     worker::{self, Worker},
 };
 use mc_content::Store;
-use mc_engine::{Allocation, Compiler, Engine};
+use mc_engine::{Allocation, CompileLimits, Compiler, Engine};
 use mc_gateway::Server;
 use mc_ledger::Ledger;
 use mc_net::{Client, Identity, InboundRequest, Multiaddr, Started, message::Announcement};
 use mc_types::{NodeId, SystemClock};
 use std::{
     collections::BTreeSet,
+    ffi::OsString,
     net::{Ipv4Addr, SocketAddr},
+    path::PathBuf,
     sync::Arc,
     time::Duration,
 };
@@ -67,7 +69,8 @@ pub struct Node {
 }
 
 impl Node {
-    /// Starts a node. It answers when this returns. `compiler` compiles what is not in the cache.
+    /// Starts a node. It answers when this returns. `compiler` is a program with its first arguments
+    /// that compiles what is not in the cache, as [`mc_engine::compile_here`] does.
     ///
     /// # Errors
     ///
@@ -75,7 +78,7 @@ impl Node {
     pub async fn start(
         config: Config,
         mode: Mode,
-        compiler: Option<Compiler>,
+        compiler: Option<(PathBuf, Vec<OsString>)>,
     ) -> Result<Self, Error> {
         let data_dir = DataDir::open(&config.data_dir)?;
         let store = Store::open(&data_dir.blocks(), mc_content::Options::default()).await?;
@@ -206,7 +209,17 @@ fn slots(config: &Config) -> u32 {
     }
 }
 
-fn engine(config: &Config, slots: u32, compiler: Option<Compiler>) -> Result<Engine, Error> {
+fn engine(
+    config: &Config,
+    slots: u32,
+    compiler: Option<(PathBuf, Vec<OsString>)>,
+) -> Result<Engine, Error> {
+    let limits = CompileLimits {
+        program_bytes: config.compile.max_component.0,
+        time: config.compile.time.0,
+        memory_bytes: config.compile.memory.0,
+        code_bytes: config.compile.max_code.0,
+    };
     let options = mc_engine::Options {
         cache_dir: Some(config.cache.dir.clone()),
         cache_max_bytes: config.cache.max.0,
@@ -215,7 +228,11 @@ fn engine(config: &Config, slots: u32, compiler: Option<Compiler>) -> Result<Eng
             slots: slots.saturating_mul(2).max(1),
         },
         target: mc_engine::Target::Native,
-        compiler,
+        compiler: compiler.map(|(program, args)| Compiler {
+            program,
+            args,
+            limits,
+        }),
     };
     Ok(Engine::new(&options)?)
 }

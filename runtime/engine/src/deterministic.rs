@@ -78,7 +78,11 @@ fn execute(program: &Program, invocation: Invocation) -> Result<Execution, RunEr
     }
     let end = match ended.and_then(|end| Ok(settled.map(|()| end)?)) {
         Ok(end) => end,
-        Err(error) => trap::end(error, &guest.limiter, reading)?,
+        Err(error) => match (trap::end(error, &guest.limiter, reading), watch.reason()) {
+            // An input that is waited for gives up for the same reason, and cannot tell it.
+            (Err(RunError::Host(_)), Some(reason)) => return Err(reason),
+            (end, _) => end?,
+        },
     };
     let used = own_fuel.saturating_add(guest.host.call_fuel());
     let allowed = u64::try_from(guest.allowance.fuel).unwrap_or_default();

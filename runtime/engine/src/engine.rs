@@ -243,6 +243,7 @@ impl Engine {
                 determinism,
                 cache_dir: cache_dir.clone(),
                 cache_max_bytes: self.inner.options.cache_max_bytes,
+                limits: compiler.limits,
             };
             compiler.compile(&job, bytes)?;
             let lost = || Error::Engine("compiled code was not found in the cache".to_owned());

@@ -15,20 +15,27 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// Longest time that a program may take to compile.
-const MAX_TIME: Duration = Duration::from_secs(180);
-/// Most processor time of all threads together, in seconds.
-const MAX_CPU_SECONDS: u64 = 600;
-/// Most address space, in bytes: some 40 times the largest component that is accepted.
-const MAX_ADDRESS_SPACE: u64 = 8 << 30;
-/// Largest compiled program, in bytes.
-const MAX_CODE_BYTES: u64 = 1 << 30;
+/// Seconds of processors' time for a second of time.
+const PROCESSORS: u64 = 4;
 /// Longest message of a failure, in bytes.
 const MAX_MESSAGE_BYTES: u64 = 4096;
 /// How often a running compiler is looked at.
 const POLL: Duration = Duration::from_millis(2);
 /// Exit code of a program that was refused.
 const REFUSED: u8 = 3;
+
+/// What compiling one program may take.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CompileLimits {
+    /// Largest program, in bytes; never more than [`MAX_COMPONENT_BYTES`](crate::MAX_COMPONENT_BYTES).
+    pub program_bytes: u64,
+    /// Longest time. All threads together may take four times that of processors' time.
+    pub time: Duration,
+    /// Most address space, in bytes.
+    pub memory_bytes: u64,
+    /// Most compiled code, in bytes.
+    pub code_bytes: u64,
+}
 
 /// A program that compiles.
 #[derive(Debug, Clone)]
@@ -37,6 +44,8 @@ pub struct Compiler {
     pub program: PathBuf,
     /// What comes before the arguments that [`Job::parse`] reads.
     pub args: Vec<OsString>,
+    /// What it may take.
+    pub limits: CompileLimits,
 }
 
 /// What is to be compiled.
@@ -50,10 +59,12 @@ pub struct Job {
     pub cache_dir: PathBuf,
     /// How large that may grow, in bytes.
     pub cache_max_bytes: u64,
+    /// What it may take.
+    pub limits: CompileLimits,
 }
 
 impl Job {
-    fn args(&self) -> [OsString; 4] {
+    fn args(&self) -> [OsString; 8] {
         let determinism = match self.determinism {
             Determinism::Relaxed => "relaxed",
             _ => "deterministic",
@@ -63,15 +74,30 @@ impl Job {
             determinism.into(),
             self.cache_dir.clone().into(),
             self.cache_max_bytes.to_string().into(),
+            self.limits.program_bytes.to_string().into(),
+            self.limits.time.as_secs().to_string().into(),
+            self.limits.memory_bytes.to_string().into(),
+            self.limits.code_bytes.to_string().into(),
         ]
     }
 
     /// What the compiler was started with.
     #[must_use]
     pub fn parse(args: &[OsString]) -> Option<Self> {
-        let [cid, determinism, cache_dir, max] = args else {
+        let [
+            cid,
+            determinism,
+            cache_dir,
+            max,
+            program,
+            time,
+            memory,
+            code,
+        ] = args
+        else {
             return None;
         };
+        let number = |text: &OsString| text.to_str()?.parse::<u64>().ok();
         Some(Self {
             cid: cid.to_str()?.parse().ok()?,
             determinism: match determinism.to_str()? {
@@ -80,7 +106,13 @@ impl Job {
                 _ => return None,
             },
             cache_dir: cache_dir.into(),
-            cache_max_bytes: max.to_str()?.parse().ok()?,
+            cache_max_bytes: number(max)?,
+            limits: CompileLimits {
+                program_bytes: number(program)?,
+                time: Duration::from_secs(number(time)?),
+                memory_bytes: number(memory)?,
+                code_bytes: number(code)?,
+            },
         })
     }
 }
@@ -95,9 +127,10 @@ pub fn compile_here(job: &Job) -> u8 {
         };
         setrlimit(resource, limit)
     };
-    let limited = limit(Resource::As, MAX_ADDRESS_SPACE)
-        .and_then(|()| limit(Resource::Cpu, MAX_CPU_SECONDS))
-        .and_then(|()| limit(Resource::Fsize, MAX_CODE_BYTES))
+    let processors = job.limits.time.as_secs().saturating_mul(PROCESSORS);
+    let limited = limit(Resource::As, job.limits.memory_bytes)
+        .and_then(|()| limit(Resource::Cpu, processors))
+        .and_then(|()| limit(Resource::Fsize, job.limits.code_bytes))
         .and_then(|()| limit(Resource::Core, 0));
     let mut bytes = Vec::new();
     let read = std::io::stdin().lock().read_to_end(&mut bytes);
@@ -135,6 +168,13 @@ impl Compiler {
     ///
     /// [`Error::Invalid`] says why it was refused or given up.
     pub(crate) fn compile(&self, job: &Job, bytes: &[u8]) -> Result<(), Error> {
+        let length = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
+        if length > self.limits.program_bytes {
+            return Err(Error::TooLarge {
+                bytes: length,
+                max: self.limits.program_bytes,
+            });
+        }
         let failed = |e: std::io::Error| Error::Engine(format!("the compiler cannot run: {e}"));
         let mut child = Command::new(&self.program)
             .args(&self.args)
@@ -158,7 +198,7 @@ impl Compiler {
             });
             let status = loop {
                 match child.try_wait() {
-                    Ok(None) if begun.elapsed() < MAX_TIME => pause(),
+                    Ok(None) if begun.elapsed() < self.limits.time => pause(),
                     Ok(None) => {
                         let _ = child.kill();
                         break child.wait().map(|_| None);
@@ -203,6 +243,13 @@ mod tests {
     use super::*;
     use mc_types::cid;
 
+    const LIMITS: CompileLimits = CompileLimits {
+        program_bytes: 1 << 20,
+        time: Duration::from_secs(2),
+        memory_bytes: 1 << 30,
+        code_bytes: 1 << 20,
+    };
+
     #[test]
     fn a_job_survives_being_passed_on() {
         for determinism in [Determinism::Deterministic, Determinism::Relaxed] {
@@ -211,6 +258,7 @@ mod tests {
                 determinism,
                 cache_dir: "/some/where".into(),
                 cache_max_bytes: 7,
+                limits: LIMITS,
             };
             assert_eq!(Job::parse(&job.args()), Some(job));
         }
@@ -225,10 +273,12 @@ mod tests {
             determinism: Determinism::Deterministic,
             cache_dir: dir.path().to_owned(),
             cache_max_bytes: 1,
+            limits: LIMITS,
         };
         let compiler = |script: &str| Compiler {
             program: "/bin/sh".into(),
             args: vec!["-c".into(), script.into(), "sh".into()],
+            limits: LIMITS,
         };
         let compile = |script: &str| compiler(script).compile(&job, &[0; 100_000]);
         assert!(compile("cat > /dev/null").is_ok());
@@ -237,6 +287,10 @@ mod tests {
         assert!(refused.to_string().contains("because"), "{refused}");
         let killed = compile("kill -9 $$").unwrap_err();
         assert!(killed.is_components_fault(), "{killed}");
+        let slow = compile("sleep 60").unwrap_err();
+        assert!(slow.is_components_fault(), "{slow}");
+        let large = compiler("true").compile(&job, &[0; (1 << 20) + 1]);
+        assert!(matches!(large, Err(Error::TooLarge { .. })));
         assert!(!compile("exit 1").unwrap_err().is_components_fault());
     }
 }

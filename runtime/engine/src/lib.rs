@@ -42,6 +42,6 @@ pub use classify::{Form, classify};
 pub use config::{Allocation, Target};
 pub use engine::{Engine, MAX_COMPONENT_BYTES, Options};
 pub use error::{Error, RunError};
-pub use isolated::{Compiler, Job, compile_here};
+pub use isolated::{CompileLimits, Compiler, Job, compile_here};
 pub use program::{Execution, Invocation, Mount, Output, Program, Stdin, World};
 pub use tokio_util::sync::CancellationToken;

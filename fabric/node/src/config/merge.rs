@@ -134,7 +134,7 @@ fn xdg(environment: &BTreeMap<String, String>, kind: &str, default: &str) -> Opt
 impl Layers {
     fn defaults(&mut self, environment: &BTreeMap<String, String>) {
         let path = |path: PathBuf| Value::from(path.to_string_lossy().into_owned());
-        let fixed: [(&'static str, Value); 8] = [
+        let fixed: [(&'static str, Value); 12] = [
             ("network", "main".into()),
             ("p2p.listen", Value::Array(vec![])),
             ("p2p.bootstrap", Value::Array(vec![])),
@@ -143,6 +143,10 @@ impl Layers {
             ("worker.labels", Value::Table(Table::new())),
             ("lease.ttl", "15s".into()),
             ("cache.max", "2GiB".into()),
+            ("compile.max_component", "128MiB".into()),
+            ("compile.time", "180s".into()),
+            ("compile.memory", "8GiB".into()),
+            ("compile.max_code", "1GiB".into()),
         ];
         let places = [
             ("data_dir", xdg(environment, "DATA", ".local/share")),

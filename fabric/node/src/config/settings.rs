@@ -93,6 +93,26 @@ pub const SETTINGS: &[Setting] = &[
         Kind::Text,
         "how large the cache may grow; default 2GiB",
     ),
+    setting(
+        "compile.max_component",
+        Kind::Text,
+        "largest component that is compiled for others; default 128MiB",
+    ),
+    setting(
+        "compile.time",
+        Kind::Text,
+        "longest time that this may take; default 180s",
+    ),
+    setting(
+        "compile.memory",
+        Kind::Text,
+        "most memory that this may take; default 8GiB",
+    ),
+    setting(
+        "compile.max_code",
+        Kind::Text,
+        "most compiled code of one component; default 1GiB",
+    ),
 ];
 
 const fn setting(key: &'static str, kind: Kind, doc: &'static str) -> Setting {
