@@ -287,7 +287,7 @@ mod tests {
         assert!(refused.to_string().contains("because"), "{refused}");
         let killed = compile("kill -9 $$").unwrap_err();
         assert!(killed.is_components_fault(), "{killed}");
-        let slow = compile("sleep 60").unwrap_err();
+        let slow = compile("exec sleep 60").unwrap_err();
         assert!(slow.is_components_fault(), "{slow}");
         let large = compiler("true").compile(&job, &[0; (1 << 20) + 1]);
         assert!(matches!(large, Err(Error::TooLarge { .. })));
