@@ -32,3 +32,7 @@ pub use module::{START_EXPORT, instrument_module};
 
 /// Changes whenever the same program and input could come to another position.
 pub const PASS_VERSION: u32 = 1;
+
+/// Changes whenever the code does that comes out for the same program, so that what was compiled from
+/// other code is not taken for it.
+pub const CODE_VERSION: u32 = 2;

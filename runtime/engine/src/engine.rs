@@ -12,7 +12,7 @@ use crate::{
     relaxed,
     ticker::Ticker,
 };
-use mc_checkpoint::{PASS_VERSION, Refused};
+use mc_checkpoint::{CODE_VERSION, PASS_VERSION, Refused};
 use mc_types::{Cid, Determinism};
 use sha2::{Digest, Sha256};
 use std::{
@@ -87,7 +87,7 @@ impl Way {
     /// Names the way in the cache: code of another one, or of another version of it, is not found.
     fn label(self) -> String {
         match self {
-            Self::Metered => format!("m{PASS_VERSION}"),
+            Self::Metered => format!("m{PASS_VERSION}.{CODE_VERSION}"),
             Self::Fallback => format!("f{PASS_VERSION}"),
             Self::Relaxed => "r".to_owned(),
         }
