@@ -13,6 +13,7 @@ mod cache;
 mod determinism;
 mod ends;
 mod hostile;
+mod preview1;
 mod relaxed;
 mod support;
 mod world;
