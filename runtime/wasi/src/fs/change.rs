@@ -73,10 +73,7 @@ impl FileSystem {
         now: u64,
         inputs: &mut dyn Inputs,
     ) -> Result<()> {
-        let place = self.resolve_new(base, path, inputs)?;
-        if place.node.is_some() {
-            return Err(Errno::Exist.into());
-        }
+        let place = self.resolve_free(base, path, inputs)?;
         let directory = Directory {
             parent: place.parent,
             ..Directory::default()
@@ -95,6 +92,29 @@ impl FileSystem {
             inputs,
         )?;
         place.directory |= bare.len() < path.len();
+        Ok(place)
+    }
+
+    /// A place where nothing is yet.
+    fn resolve_free(&mut self, base: NodeId, path: &str, inputs: &mut dyn Inputs) -> Result<Place> {
+        let place = self.resolve_new(base, path, inputs)?;
+        match place.node {
+            Some(_) => Err(Errno::Exist.into()),
+            None => Ok(place),
+        }
+    }
+
+    /// The same for what is no directory, whose path may not end as one.
+    fn resolve_free_name(
+        &mut self,
+        base: NodeId,
+        path: &str,
+        inputs: &mut dyn Inputs,
+    ) -> Result<Place> {
+        let place = self.resolve_free(base, path, inputs)?;
+        if place.directory {
+            return Err(Errno::NoEntry.into());
+        }
         Ok(place)
     }
 
@@ -120,13 +140,7 @@ impl FileSystem {
         if target.contains('\0') {
             return Err(Errno::Invalid.into());
         }
-        let place = self.resolve_new(base, path, inputs)?;
-        if place.node.is_some() {
-            return Err(Errno::Exist.into());
-        }
-        if place.directory {
-            return Err(Errno::NoEntry.into());
-        }
+        let place = self.resolve_free_name(base, path, inputs)?;
         self.make(&place, Kind::Symlink(target.to_owned()), now)?;
         Ok(())
     }
@@ -183,13 +197,7 @@ impl FileSystem {
         if self.kind(node)? == FileKind::Directory {
             return Err(Errno::NotPermitted.into());
         }
-        let place = self.resolve_new(new_base, new_path, inputs)?;
-        if place.node.is_some() {
-            return Err(Errno::Exist.into());
-        }
-        if place.directory {
-            return Err(Errno::NoEntry.into());
-        }
+        let place = self.resolve_free_name(new_base, new_path, inputs)?;
         // A name in a writable place for what is read-only would make it look writable.
         if !self.is_writable(node)? {
             return Err(Errno::ReadOnly.into());

@@ -50,11 +50,6 @@ impl Data {
         }
     }
 
-    /// What will be charged after a change that leaves the file `size` bytes long.
-    pub(super) const fn charged_if(size: u64) -> u64 {
-        size
-    }
-
     /// Reads as many bytes as there are from `offset` on.
     pub(super) fn read(
         &self,

@@ -379,7 +379,7 @@ impl FileSystem {
         if !self.node(id)?.writable {
             return Err(Errno::ReadOnly.into());
         }
-        self.charge_bytes(before, Data::charged_if(size))?;
+        self.charge_bytes(before, size)?;
         let node = self.node_mut(id)?;
         if let Kind::File(data) = &mut node.kind {
             data.write(offset, bytes, inputs)?;
@@ -401,7 +401,7 @@ impl FileSystem {
         if !self.node(id)?.writable {
             return Err(Errno::ReadOnly.into());
         }
-        self.charge_bytes(before, Data::charged_if(size))?;
+        self.charge_bytes(before, size)?;
         let node = self.node_mut(id)?;
         if let Kind::File(data) = &mut node.kind {
             data.resize(size);
