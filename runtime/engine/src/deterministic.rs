@@ -51,11 +51,8 @@ fn execute(program: &Program, invocation: Invocation) -> Result<Execution, RunEr
     store.limiter(|guest| &mut guest.limiter);
     store.set_hostcall_fuel(MAX_PASSED_BYTES);
     if program.counting == Counting::Wasmtime {
-        let fuel = store.data().allowance.fuel;
-        let fuel = u64::try_from(fuel).unwrap_or_default();
+        let fuel = store.data().allowance.units();
         store.set_fuel(fuel).map_err(host)?;
-    }
-    if program.counting == Counting::Wasmtime {
         let watch = Arc::clone(&watch);
         store.set_epoch_deadline(1);
         store.epoch_deadline_callback(move |_| match watch.reason() {
@@ -84,12 +81,10 @@ fn execute(program: &Program, invocation: Invocation) -> Result<Execution, RunEr
             (end, _) => end?,
         },
     };
-    let used = own_fuel.saturating_add(guest.host.call_fuel());
-    let allowed = u64::try_from(guest.allowance.fuel).unwrap_or_default();
     Ok(Execution {
         end,
         usage: Usage {
-            fuel: used.min(allowed),
+            fuel: guest.fuel_used(own_fuel).min(guest.allowance.units()),
             memory_peak_bytes: guest.limiter.peak_bytes(),
             wall_ms: u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX),
         },

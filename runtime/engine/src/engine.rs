@@ -249,13 +249,15 @@ impl Engine {
             let lost = || Error::Engine("compiled code was not found in the cache".to_owned());
             return self.cached(cid, determinism).ok_or_else(lost);
         }
-        let (way, instrumented) = match (determinism, instrument(form, bytes)) {
-            (Determinism::Relaxed, _) => (Way::Relaxed, None),
-            (_, Ok(instrumented)) => (Way::Metered, Some(instrumented)),
-            (_, Err(refused)) => {
-                tracing::info!(%cid, %refused, "wasmtime counts the fuel of this one");
-                (Way::Fallback, None)
-            }
+        let (way, instrumented) = match determinism {
+            Determinism::Relaxed => (Way::Relaxed, None),
+            _ => match instrument(form, bytes) {
+                Ok(instrumented) => (Way::Metered, Some(instrumented)),
+                Err(refused) => {
+                    tracing::info!(%cid, %refused, "wasmtime counts the fuel of this one");
+                    (Way::Fallback, None)
+                }
+            },
         };
         let backend = self.backend(way.counting())?;
         let compiled = backend.compile(form, instrumented.as_deref().unwrap_or(bytes))?;

@@ -28,6 +28,13 @@ pub(crate) struct Allowance {
     pub(crate) stack: i32,
 }
 
+impl Allowance {
+    /// The fuel as others count it; there never is less than none.
+    pub(crate) fn units(self) -> u64 {
+        u64::try_from(self.fuel).unwrap_or_default()
+    }
+}
+
 /// What a running guest has on the host's side.
 pub(crate) struct Guest {
     pub(crate) host: Host,
@@ -99,12 +106,15 @@ impl Guest {
         if self.host.has_output() {
             self.deliver()?;
         }
-        let used = own_fuel.saturating_add(self.host.call_fuel());
-        let allowed = u64::try_from(self.allowance.fuel).unwrap_or_default();
-        if used > allowed {
+        if self.fuel_used(own_fuel) > self.allowance.units() {
             return Err(Stop::OutOfFuel);
         }
         Ok(())
+    }
+
+    /// Fuel for the guest's own instructions and for the calls that it made.
+    pub(crate) fn fuel_used(&self, own_fuel: u64) -> u64 {
+        own_fuel.saturating_add(self.host.call_fuel())
     }
 
     fn deliver(&mut self) -> Result<(), Stop> {

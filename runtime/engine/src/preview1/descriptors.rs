@@ -11,7 +11,7 @@ use wasmtime::Linker;
 
 /// All rights that there are. They are ignored, as later previews have none.
 const ALL_RIGHTS: u64 = (1 << 30) - 1;
-const FLAG_APPEND: u16 = 1;
+pub(super) const FLAG_APPEND: u16 = 1;
 /// Synchronising, and not blocking: both hold for everything that is only memory.
 const FLAGS_IGNORED: u16 = 0b1_1110;
 /// The only directory that is open in the beginning.

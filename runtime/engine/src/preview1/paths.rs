@@ -2,17 +2,17 @@
 
 use super::{
     C, MODULE, call,
+    descriptors::FLAG_APPEND,
     stat::{new_times, write_stat},
 };
 use crate::guest::Guest;
-use mc_wasi::{Errno, OpenFlags, Opening};
+use mc_wasi::{Errno, Host, OpenFlags, Opening, Result};
 use wasmtime::Linker;
 
 const RIGHT_READ: u64 = 1 << 1;
 const RIGHT_WRITE: u64 = 1 << 6;
 const RIGHT_ALLOCATE: u64 = 1 << 8;
 const RIGHT_READ_DIRECTORY: u64 = 1 << 14;
-const FLAG_APPEND: u16 = 1;
 const OPEN_CREATE: u16 = 1;
 const OPEN_DIRECTORY: u16 = 2;
 const OPEN_EXCLUSIVE: u16 = 4;
@@ -74,34 +74,26 @@ fn how(lookup: u32, open: u32, rights: u64, flags: u32) -> Result<Opening, Errno
     })
 }
 
+/// What does something with one path and returns nothing.
+type PathCall = fn(&mut Host, u32, &str) -> Result<()>;
+
 fn one_path(linker: &mut Linker<Guest>) -> wasmtime::Result<()> {
-    linker.func_wrap(
-        MODULE,
-        "path_create_directory",
-        |caller: C<'_>, fd: u32, path: u32, length: u32| {
-            call(caller, |host, memory| {
-                host.create_directory(fd, &memory.text(path, length)?)
-            })
-        },
-    )?;
-    linker.func_wrap(
-        MODULE,
-        "path_remove_directory",
-        |caller: C<'_>, fd: u32, path: u32, length: u32| {
-            call(caller, |host, memory| {
-                host.remove_directory(fd, &memory.text(path, length)?)
-            })
-        },
-    )?;
-    linker.func_wrap(
-        MODULE,
-        "path_unlink_file",
-        |caller: C<'_>, fd: u32, path: u32, length: u32| {
-            call(caller, |host, memory| {
-                host.remove_file(fd, &memory.text(path, length)?)
-            })
-        },
-    )?;
+    let calls: [(&str, PathCall); 3] = [
+        ("path_create_directory", Host::create_directory),
+        ("path_remove_directory", Host::remove_directory),
+        ("path_unlink_file", Host::remove_file),
+    ];
+    for (name, path_call) in calls {
+        linker.func_wrap(
+            MODULE,
+            name,
+            move |caller: C<'_>, fd: u32, path: u32, length: u32| {
+                call(caller, |host, memory| {
+                    path_call(host, fd, &memory.text(path, length)?)
+                })
+            },
+        )?;
+    }
     linker.func_wrap(
         MODULE,
         "path_filestat_get",
