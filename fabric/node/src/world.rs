@@ -10,6 +10,10 @@ pub use given::{Given, Root, Seed, Stdin};
 use mc_types::TaskSpec;
 use mc_wasi::Mount;
 
+/// The name that every guest is called by, its zeroth argument, so that a task is the same wherever its
+/// program lies.
+pub const PROGRAM_NAME: &str = "task";
+
 /// The directories of a task, and what each of them is made from, if anything. `/in/NAME` are the
 /// task's inputs, which it cannot change; `/out`, `/tmp` and its own directories it can.
 #[must_use]

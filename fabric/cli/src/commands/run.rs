@@ -18,37 +18,35 @@ use mc_engine::{
     Program, RunError, Target, World,
 };
 use mc_gateway::api::{self, JobView};
+use mc_node::{config::Cache, world};
 use mc_types::{Cid, Determinism, ErrorCode, JobState};
 use std::{fs::Metadata, path::Path, process::ExitCode, sync::Arc};
 
-/// The name that every guest is called by, so that a task is the same wherever its file lies.
-const PROGRAM_NAME: &str = "task";
-
-pub(super) async fn run(global: &Global, mut args: Run) -> Result<ExitCode, Failure> {
+pub(super) async fn run(global: &Global, args: Run) -> Result<ExitCode, Failure> {
     let component = component::resolve(&args.task.component, args.task.bin.as_deref(), global)?;
     let determinism = if args.relaxed {
         Determinism::Relaxed
     } else {
         Determinism::Deterministic
     };
-    let program = program(global, &component, &args, determinism).await?;
+    let cache = connect::configuration(global)?.config.cache;
+    let mut what = What {
+        args,
+        component,
+        known: KnownFiles::below(&cache.dir),
+    };
+    let program = program(global, &what, &cache, determinism).await?;
     // Read to its end here, so that whoever needs it later finds a file.
-    let stdin = match args.task.stdin.as_deref() {
+    let stdin = match what.args.task.stdin.as_deref() {
         Some("-") => Some(job::stdin_file()?),
         _ => None,
     };
     if let Some(file) = &stdin {
-        args.task.stdin = Some(file.path().display().to_string());
+        what.args.task.stdin = Some(file.path().display().to_string());
     }
-    let job = if args.relaxed {
-        relaxed::run(global, program, &args).await
+    let job = if what.args.relaxed {
+        relaxed::run(global, program, &what.args).await
     } else {
-        let known = KnownFiles::below(&connect::configuration(global)?.config.cache.dir);
-        let what = What {
-            args,
-            component,
-            known,
-        };
         deterministic::run(global, program, Arc::new(what)).await
     };
     drop(stdin);
@@ -69,7 +67,7 @@ fn invocation(global: &Global, args: &Run, world: World) -> Result<Invocation, F
         Format::Text => Output::Inherit,
     };
     Ok(Invocation {
-        name: PROGRAM_NAME.to_owned(),
+        name: world::PROGRAM_NAME.to_owned(),
         args: args.task.args.clone(),
         env: crate::inputs::pairs("--env", &args.task.env)?,
         limits: job::limits(&args.task),
@@ -113,33 +111,31 @@ fn conclude_failed(global: &Global, name: &str, error: &RunError) -> Result<Exit
 /// The program, from the cache of compiled code if it is there.
 async fn program(
     global: &Global,
-    component: &Component,
-    args: &Run,
+    what: &What,
+    cache: &Cache,
     determinism: Determinism,
 ) -> Result<Program, Failure> {
-    let config = connect::configuration(global)?.config;
     let options = Options {
-        cache_dir: Some(config.cache.dir.clone()),
-        cache_max_bytes: config.cache.max.0,
-        target: match args.engine {
+        cache_dir: Some(cache.dir.clone()),
+        cache_max_bytes: cache.max.0,
+        target: match what.args.engine {
             EngineName::Cranelift => Target::Native,
             EngineName::Pulley => Target::Pulley,
         },
         ..Options::default()
     };
     let engine = Engine::new(&options)?;
-    let (cid, bytes, name) = match component {
+    let (cid, bytes, name) = match &what.component {
         Component::File(path) => {
-            let known = KnownFiles::below(&config.cache.dir);
             let metadata = std::fs::metadata(path).map_err(|e| Failure::path(path, &e))?;
-            if let Some(cid) = known.get(&metadata)
+            if let Some(cid) = what.known.get(&metadata)
                 && let Some(program) = engine.cached(&cid, determinism)
             {
                 return Ok(program);
             }
             let bytes = read_component(path, &metadata)?;
             let added = unixfs::add_bytes(&bytes, &CountingSink::default()).await?;
-            known.put(&metadata, &added.cid);
+            what.known.put(&metadata, &added.cid);
             (added.cid, bytes, path.display().to_string())
         }
         Component::Cid(cid) => {

@@ -128,7 +128,7 @@ async fn run(
     );
     let deadline = timeout.and_then(|timeout| std::time::Instant::now().checked_add(timeout));
     let invocation = Invocation {
-        name: "task".to_owned(),
+        name: world::PROGRAM_NAME.to_owned(),
         args: task.args.clone(),
         env: task.env.clone(),
         limits: task.limits,
