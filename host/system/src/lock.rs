@@ -12,7 +12,7 @@ use std::{
 /// ends in whatever way.
 #[derive(Debug)]
 pub struct DirLock {
-    _file: File,
+    file: File,
 }
 
 /// Why a directory could not be locked.
@@ -54,7 +54,16 @@ impl DirLock {
         file.set_len(0)?;
         file.rewind()?;
         writeln!(file, "{}", std::process::id())?;
-        Ok(Self { _file: file })
+        Ok(Self { file })
+    }
+}
+
+impl Drop for DirLock {
+    /// Closing the file is not enough: a process that another thread is just starting has a copy of it
+    /// until it executes its own program, and would hold the lock until then.
+    fn drop(&mut self) {
+        // It does not fail for a file that is open; if it did, closing would be what is left to do.
+        let _ = flock(&self.file, FlockOperation::Unlock);
     }
 }
 
@@ -72,7 +81,10 @@ mod tests {
             matches!(refused, LockError::Held { pid: Some(pid) } if pid == own),
             "{refused}"
         );
+        // What a process being started holds for a moment.
+        let copy = first.file.try_clone().unwrap();
         drop(first);
         DirLock::acquire(dir.path()).unwrap();
+        drop(copy);
     }
 }
