@@ -1,6 +1,6 @@
 //! What has to be known of a whole module before any of its functions is rewritten.
 
-use crate::{Refused, cost};
+use crate::{Obstacle, Refused, cost};
 use std::collections::BTreeSet;
 use wasmparser::{
     CompositeInnerType, FuncType, FuncValidator, FuncValidatorAllocations, FunctionBody, Operator,
@@ -34,6 +34,10 @@ pub(crate) struct Analysis {
     /// The functions that are not imported.
     pub(crate) functions: Vec<Function>,
     pub(crate) start: Option<u32>,
+    /// Of each imported function, whether it is part of the guest.
+    guest_imports: Vec<bool>,
+    /// Why a guest that contains this cannot be stopped, if it cannot.
+    pub(crate) obstacle: Option<Obstacle>,
 }
 
 /// What matters of a function's body.
@@ -47,6 +51,8 @@ pub(crate) struct Function {
     /// Bytes of stack that must be left when it begins: its own and those of the calls that no site is in.
     pub(crate) stack_needed: u64,
     callees: BTreeSet<u32>,
+    /// Those of them that take its place.
+    tail_callees: BTreeSet<u32>,
 }
 
 impl Analysis {
@@ -60,14 +66,64 @@ impl Analysis {
             let payload = payload?;
             if let ValidPayload::Func(function, body) = validator.payload(&payload)? {
                 let mut validator = function.into_validator(allocations);
-                let function = analysis.function(&mut validator, &body)?;
+                let function = analysis.read(&mut validator, &body)?;
                 analysis.functions.push(function);
                 allocations = validator.into_allocations();
             }
             analysis.section(payload)?;
         }
-        analysis.propagate(may_run_long);
+        analysis.guest_imports = (0..analysis.imported_functions).map(may_run_long).collect();
+        analysis.propagate();
+        analysis.find_tail_calls();
         Ok(analysis)
+    }
+
+    /// A function that is not imported, by its number among all.
+    pub(crate) fn function(&self, function: u32) -> Option<&Function> {
+        let index = function.checked_sub(self.imported_functions)?;
+        self.functions.get(usize::try_from(index).ok()?)
+    }
+
+    /// Whether the guest can be stopped while `function` runs.
+    pub(crate) fn may_stop(&self, function: u32) -> bool {
+        let imported = usize::try_from(function).ok();
+        let imported = imported.and_then(|index| self.guest_imports.get(index).copied());
+        imported.unwrap_or_else(|| self.function(function).is_some_and(|f| f.has_site))
+    }
+
+    pub(crate) fn type_at(&self, ty: u32) -> Option<&FuncType> {
+        self.types.get(usize::try_from(ty).ok()?)
+    }
+
+    pub(crate) fn type_of(&self, function: u32) -> Option<&FuncType> {
+        let index = usize::try_from(function).ok()?;
+        self.type_at(*self.function_types.get(index)?)
+    }
+
+    /// Takes note of the first thing that keeps the guest from being stopped.
+    fn obstacle(&mut self, function: Option<u32>, reason: impl Into<String>) {
+        if self.obstacle.is_none() {
+            self.obstacle = Some(Obstacle {
+                module: 0,
+                function,
+                reason: reason.into(),
+            });
+        }
+    }
+
+    /// A function that took another's place on the stack could not be found there again.
+    fn find_tail_calls(&mut self) {
+        let found = (self.imported_functions..)
+            .zip(&self.functions)
+            .find(|(_, function)| {
+                function
+                    .tail_callees
+                    .iter()
+                    .any(|callee| self.may_stop(*callee))
+            });
+        if let Some((number, _)) = found {
+            self.obstacle(Some(number), "return_call");
+        }
     }
 
     fn section(&mut self, payload: Payload<'_>) -> Result<(), Refused> {
@@ -106,6 +162,14 @@ impl Analysis {
                 }
             }
             Payload::MemorySection(memories) => self.memories += memories.count(),
+            Payload::GlobalSection(globals) => {
+                for global in globals {
+                    let ty = global?.ty;
+                    if ty.mutable && matches!(ty.content_type, ValType::Ref(_)) {
+                        self.obstacle(None, "a mutable global that is a reference");
+                    }
+                }
+            }
             Payload::StartSection { func, .. } => self.start = Some(func),
             _ => {}
         }
@@ -113,12 +177,13 @@ impl Analysis {
     }
 
     /// Validates a body and looks at it.
-    fn function(
-        &self,
+    fn read(
+        &mut self,
         validator: &mut FuncValidator<ValidatorResources>,
         body: &FunctionBody<'_>,
     ) -> Result<Function, Refused> {
         let mut function = Function::default();
+        let number = validator.index();
         validator.read_locals(&mut body.get_binary_reader())?;
         let locals =
             (0..validator.len_locals()).filter_map(|local| validator.get_local_type(local));
@@ -128,13 +193,23 @@ impl Analysis {
         while !operators.eof() {
             let (operator, offset) = operators.read_with_offset()?;
             match &operator {
-                Operator::Loop { .. }
-                | Operator::CallIndirect { .. }
-                | Operator::ReturnCallIndirect { .. } => function.has_site = true,
-                Operator::Call { function_index } | Operator::ReturnCall { function_index } => {
+                Operator::Loop { .. } | Operator::CallIndirect { .. } => function.has_site = true,
+                Operator::ReturnCallIndirect { .. } => {
+                    function.has_site = true;
+                    self.obstacle(Some(number), "return_call_indirect");
+                }
+                Operator::Call { function_index } => {
                     function.callees.insert(*function_index);
                 }
-                _ => {}
+                Operator::ReturnCall { function_index } => {
+                    function.callees.insert(*function_index);
+                    function.tail_callees.insert(*function_index);
+                }
+                _ => {
+                    if let Some(reason) = changes_what_is_not_kept(&operator) {
+                        self.obstacle(Some(number), reason);
+                    }
+                }
             }
             validator.op(offset, &operator)?;
             height = height.max(validator.operand_stack_height());
@@ -149,17 +224,19 @@ impl Analysis {
 
     /// Decides which functions have a site: all but those that come to an end by themselves, since they
     /// have no loop and call only such functions.
-    fn propagate(&mut self, may_run_long: &dyn Fn(u32) -> bool) {
-        let imported = self.imported_functions;
+    fn propagate(&mut self) {
         for function in &mut self.functions {
-            let long = |callee: &u32| *callee < imported && may_run_long(*callee);
+            let long = |callee: &u32| {
+                let index = usize::try_from(*callee).unwrap_or(usize::MAX);
+                self.guest_imports.get(index).copied().unwrap_or(false)
+            };
             function.has_site |= function.callees.iter().any(long);
         }
         let order = self.callees_first();
         for (index, is_recursive) in order {
             let needed = self.functions.get(index).map(|function| {
                 let callees = function.callees.iter();
-                let inner = callees.filter_map(|callee| self.defined(*callee));
+                let inner = callees.filter_map(|callee| self.function(*callee));
                 let long = is_recursive || inner.clone().any(|callee| callee.has_site);
                 let below = inner
                     .filter(|callee| !callee.has_site)
@@ -173,11 +250,6 @@ impl Analysis {
                 function.stack_needed = needed;
             }
         }
-    }
-
-    fn defined(&self, function: u32) -> Option<&Function> {
-        let index = function.checked_sub(self.imported_functions)?;
-        self.functions.get(usize::try_from(index).ok()?)
     }
 
     /// The functions in an order in which each comes after those that it calls, and whether it calls
@@ -232,4 +304,18 @@ impl Analysis {
             .filter_map(|callee| usize::try_from(callee).ok())
             .collect()
     }
+}
+
+/// Names an operator that changes what cannot be read back: tables, and which segments are left.
+const fn changes_what_is_not_kept(operator: &Operator<'_>) -> Option<&'static str> {
+    Some(match operator {
+        Operator::TableSet { .. } => "table.set",
+        Operator::TableGrow { .. } => "table.grow",
+        Operator::TableFill { .. } => "table.fill",
+        Operator::TableCopy { .. } => "table.copy",
+        Operator::TableInit { .. } => "table.init",
+        Operator::ElemDrop { .. } => "elem.drop",
+        Operator::DataDrop { .. } => "data.drop",
+        _ => return None,
+    })
 }

@@ -33,3 +33,32 @@ impl From<wasm_encoder::reencode::Error<Refused>> for Refused {
         }
     }
 }
+
+/// Why a program that runs cannot be stopped and resumed.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{}: {reason}", self.place())]
+pub struct Obstacle {
+    /// The core module, by its number in the component.
+    pub module: u32,
+    /// The function, by its number in the module, if it is in one.
+    pub function: Option<u32>,
+    /// The operator, or what else it is.
+    pub reason: String,
+}
+
+impl Obstacle {
+    /// The same in the module `number`.
+    pub(crate) fn of_module(self, number: u32) -> Self {
+        Self {
+            module: number,
+            ..self
+        }
+    }
+
+    fn place(&self) -> String {
+        match self.function {
+            Some(function) => format!("module {}, function {function}", self.module),
+            None => format!("module {}", self.module),
+        }
+    }
+}

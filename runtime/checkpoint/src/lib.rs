@@ -18,21 +18,30 @@
 //!   the compiler runs the result. [`PASS_VERSION`] changes when any position does.
 //! * Modules are validated before they are looked at; what cannot be handled is [`Refused`].
 
+mod added;
 mod analysis;
 mod component;
 pub mod cost;
 mod error;
+mod frame;
 mod function;
+mod liveness;
 pub mod meter;
 mod module;
+mod program;
+mod sites;
+mod tree;
 
-pub use component::instrument_component;
-pub use error::Refused;
-pub use module::{START_EXPORT, instrument_module};
+pub use component::plain_name;
+pub use error::{Obstacle, Refused};
+pub use module::{LOAD_EXPORT, SAVE_EXPORT, START_EXPORT, memory_export};
+pub use program::{Program, instrument_component, instrument_module};
+pub use sites::{BadFrames, Sites};
 
-/// Changes whenever the same program and input could come to another position.
-pub const PASS_VERSION: u32 = 1;
+/// Changes whenever the same program and input could come to another position, or the same position to
+/// other frames.
+pub const PASS_VERSION: u32 = 2;
 
 /// Changes whenever the code does that comes out for the same program, so that what was compiled from
 /// other code is not taken for it.
-pub const CODE_VERSION: u32 = 2;
+pub const CODE_VERSION: u32 = 3;

@@ -1,63 +1,218 @@
-//! The page by which a host and a running module speak about the meter.
+//! The memory by which a host and a running guest speak about its meter, and in which a guest that is
+//! stopped leaves what is on its stack.
+//!
+//! | offset | what |
+//! |---|---|
+//! | 0 | the page: the words below, little-endian |
+//! | [`GLOBALS`] | the mutable globals of all modules, while a guest is stopped |
+//! | [`FRAMES`] | the frames of a guest that is stopped, the innermost first |
 
-/// The module name under which instrumented modules import the page.
+/// The module name under which instrumented modules import the memory.
 pub const IMPORT_MODULE: &str = "mc:meter";
-/// The name of the page, as import and as export.
+/// The name of the memory, as import and as export.
 pub const PAGE: &str = "mc:meter";
-/// The function that a rewritten component imports and calls before anything of the guest runs:
-/// `func(page: list<u8>) -> tuple<s64, u32>`. It is given the page, and gives the fuel and the bytes of
-/// stack that the guest may use.
+/// What all names begin with under which a rewritten component imports and exports what was added.
+pub const NAMES: &str = "mc-";
+/// The function that a rewritten component imports and calls before anything of the guest runs, and
+/// whenever the host calls [`ARM_EXPORT`]: `func(memory: list<u8>) -> list<u8>`. It is given the memory,
+/// and gives the new contents of its beginning.
 pub const ATTACH_IMPORT: &str = "mc-meter-attach";
+/// The function of a component that can be stopped by which the host has [`ATTACH_IMPORT`] called:
+/// `func()`.
+pub const ARM_EXPORT: &str = "mc-meter-arm";
+/// Imported by a component that can be stopped, in the place of the destructors of all resources:
+/// `func(handle: u32)`. Resources are plain numbers there.
+pub const DROP_IMPORT: &str = "mc-drop";
+/// Imported by a component that can be stopped: `func(memory: u32, what: u32) -> u64`, see [`Ask`].
+pub const ASK_IMPORT: &str = "mc-memory-ask";
+/// Imported by a component that can be stopped: `func(memory: u32) -> list<u8>`, the bytes that belong to
+/// the address that [`Ask::Address`] gave last.
+pub const RESTORE_IMPORT: &str = "mc-memory-restore";
+/// Imported by a component that can be stopped: `func(memory: u32, bytes: list<u8>)`, by which it shows a
+/// memory to the host when that calls [`CAPTURE_EXPORT`].
+pub const EXPOSE_IMPORT: &str = "mc-memory-expose";
+/// The function of a component that can be stopped which copies all globals to the meter's memory and
+/// shows all memories: `func()`.
+pub const CAPTURE_EXPORT: &str = "mc-capture";
 
-/// Offset of the fuel that is left: a signed 64-bit integer, negative once there is none.
+/// What a component that is resumed asks about a memory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ask {
+    /// How many pages of 64 KiB it has.
+    Pages,
+    /// Where the next bytes belong; [`u64::MAX`] if there are none left.
+    Address,
+    /// Its first 8 bytes, of which use was made meanwhile.
+    First,
+}
+
+impl Ask {
+    /// The number that stands for it.
+    #[must_use]
+    pub const fn number(self) -> u32 {
+        match self {
+            Self::Pages => 0,
+            Self::Address => 1,
+            Self::First => 2,
+        }
+    }
+
+    /// What a number stands for.
+    #[must_use]
+    pub fn of(number: u32) -> Option<Self> {
+        [Self::Pages, Self::Address, Self::First]
+            .into_iter()
+            .find(|ask| ask.number() == number)
+    }
+}
+
+/// Offset of the fuel that is left until the guest must stop: a signed 64-bit integer, negative once
+/// there is none. [`UNWINDING`] while the guest's calls return one after the other.
 pub const FUEL_LEFT: u64 = 0;
 /// Offset of the bytes of stack that are left: a signed 32-bit integer.
 pub const STACK_LEFT: u64 = 8;
 /// Offset of a 32-bit integer that is 1 if the meter ended the guest.
 pub const STRUCK: u64 = 12;
+/// Offset of the fuel that is left beyond [`FUEL_LEFT`]: a signed 64-bit integer. A guest that has used
+/// this too is ended, where otherwise it is stopped.
+pub const RESERVE: u64 = 16;
+/// Offset of what [`FUEL_LEFT`] was when the guest was stopped, and is to be when it goes on.
+pub const KEPT_FUEL: u64 = 24;
+/// Offset of a signed 32-bit integer: [`RESUMING`], 0, or how many calls that must return to the host
+/// are open. In those the guest is not stopped.
+pub const MODE: u64 = 32;
+/// Offset of where the frames end: a 32-bit integer.
+pub const FRAMES_END: u64 = 36;
+/// Offset of what [`FUEL_LEFT`] said when the guest was stopped: the fuel at the last call before, which is
+/// what counts when a guest traps.
+pub const PAID_FUEL: u64 = 40;
 /// Bytes of the page that tell how the guest stands.
-pub const BYTES: usize = 16;
+pub const BYTES: usize = 48;
+/// Offset of 8 bytes of which [`ATTACH_IMPORT`] makes use.
+pub const SCRATCH: u64 = 48;
 /// Offset of the first of [`STOP_WORDS`] signed 64-bit integers, of which each site looks at one. They are
-/// zero; another thread ends the guest by making all of them negative. Each loop of a function has its own,
+/// zero; another thread stops the guest by making all of them negative. Each loop of a function has its own,
 /// so that no compiler can take the value that an earlier loop has seen for that of a later one.
-pub const STOP: u64 = 16;
-/// Integers that end the guest: all that fit the page.
-pub const STOP_WORDS: u32 = 8190;
+pub const STOP: u64 = 64;
+/// Integers that stop the guest: all that fit the page.
+pub const STOP_WORDS: u32 = 8184;
+
+/// Offset of the globals.
+pub const GLOBALS: u32 = 1 << 16;
+/// Bytes for globals.
+pub const GLOBALS_BYTES: u32 = 1 << 20;
+/// Offset of the frames.
+pub const FRAMES: u32 = GLOBALS + GLOBALS_BYTES;
+/// Bytes for frames. A frame is never larger than what its function counts as stack.
+pub const FRAMES_BYTES: u32 = 16 << 20;
+/// Bytes of the whole memory.
+pub const MEMORY_BYTES: u32 = FRAMES + FRAMES_BYTES;
+
+/// What [`FUEL_LEFT`] is while the guest unwinds.
+pub const UNWINDING: i64 = i64::MIN;
+/// Any less than this is [`UNWINDING`]. Fuel never falls so low: one operator costs less than 2³² units,
+/// and no function has 2³⁰ of them.
+pub const LEAST_FUEL: i64 = -(1 << 62);
+/// What [`MODE`] is while the guest's calls are made again one after the other.
+pub const RESUMING: i32 = -1;
+/// What [`RESERVE`] is of a guest that is to be ended wherever it stands.
+pub const NO_RESERVE: i64 = -(3 << 61);
 
 /// What the page says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Reading {
-    /// Fuel that is left; negative once there is none.
+    /// Fuel that is left until the guest must stop; negative once there is none.
     pub fuel_left: i64,
     /// Bytes of stack that are left.
     pub stack_left: i32,
     /// Whether the meter ended the guest: for want of fuel if there is none left, else of stack.
     pub struck: bool,
+    /// Whether the guest was stopped, and can be resumed.
+    pub stopped: bool,
+    /// Where the frames end.
+    pub frames_end: u32,
+    /// Of a guest that was stopped: the fuel that was left at its last call before.
+    pub paid_fuel: i64,
+    /// Whether a guest that the meter ended had no fuel left.
+    pub out_of_fuel: bool,
 }
 
 impl Reading {
     /// Reads the first [`BYTES`] of the page.
     #[must_use]
     pub fn of(page: &[u8]) -> Option<Self> {
-        let (fuel, rest) = page.split_first_chunk()?;
-        let (stack, rest) = rest.split_first_chunk()?;
-        let (struck, _) = rest.split_first_chunk()?;
+        let word = |offset: u64| {
+            let offset = usize::try_from(offset).ok()?;
+            page.get(offset..)?.first_chunk().copied()
+        };
+        let long = |offset: u64| {
+            let offset = usize::try_from(offset).ok()?;
+            page.get(offset..)?.first_chunk().copied()
+        };
+        let fuel = i64::from_le_bytes(long(FUEL_LEFT)?);
+        let kept = i64::from_le_bytes(long(KEPT_FUEL)?);
+        let reserve = i64::from_le_bytes(long(RESERVE)?);
+        let stopped = fuel == UNWINDING;
         Some(Self {
-            fuel_left: i64::from_le_bytes(*fuel),
-            stack_left: i32::from_le_bytes(*stack),
-            struck: u32::from_le_bytes(*struck) != 0,
+            fuel_left: if stopped { kept } else { fuel },
+            stack_left: i32::from_le_bytes(word(STACK_LEFT)?),
+            struck: u32::from_le_bytes(word(STRUCK)?) != 0,
+            stopped,
+            frames_end: u32::from_le_bytes(word(FRAMES_END)?),
+            paid_fuel: i64::from_le_bytes(long(PAID_FUEL)?),
+            out_of_fuel: !stopped && fuel.saturating_add(reserve) < 0,
         })
     }
 }
 
-/// The beginning of a page that allows `fuel` and `stack` bytes of stack.
+/// How far a guest may go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Allowance {
+    /// Fuel until it must stop. At most 2⁶².
+    pub fuel: i64,
+    /// Fuel beyond that until it must end. At most 2⁶².
+    pub reserve: i64,
+    /// Bytes of stack.
+    pub stack: i32,
+}
+
+/// The beginning of the page of a guest that begins.
 #[must_use]
-pub fn page(fuel: i64, stack: i32) -> [u8; BYTES] {
+pub fn begin(allowance: Allowance) -> [u8; BYTES] {
     let mut page = [0; BYTES];
-    let (head, rest) = page.split_at_mut(8);
-    head.copy_from_slice(&fuel.to_le_bytes());
-    rest.split_at_mut(4).0.copy_from_slice(&stack.to_le_bytes());
+    put(&mut page, FUEL_LEFT, &allowance.fuel.to_le_bytes());
+    put(&mut page, FRAMES_END, &FRAMES.to_le_bytes());
+    allow(&mut page, allowance);
     page
+}
+
+/// The beginning of the page of a guest that goes on with the frames that end at `frames_end`. `paid` is the
+/// fuel that it had left at its last call, counted as that of the allowance is.
+#[must_use]
+pub fn resume(allowance: Allowance, frames_end: u32, paid: i64) -> [u8; BYTES] {
+    let mut page = [0; BYTES];
+    // No fuel, so that the first site looks at the mode.
+    put(&mut page, FUEL_LEFT, &(-1_i64).to_le_bytes());
+    put(&mut page, KEPT_FUEL, &allowance.fuel.to_le_bytes());
+    put(&mut page, PAID_FUEL, &paid.to_le_bytes());
+    put(&mut page, MODE, &RESUMING.to_le_bytes());
+    put(&mut page, FRAMES_END, &frames_end.to_le_bytes());
+    allow(&mut page, allowance);
+    page
+}
+
+fn allow(page: &mut [u8; BYTES], allowance: Allowance) {
+    put(page, STACK_LEFT, &allowance.stack.to_le_bytes());
+    put(page, RESERVE, &allowance.reserve.to_le_bytes());
+}
+
+fn put(page: &mut [u8; BYTES], offset: u64, bytes: &[u8]) {
+    let place = usize::try_from(offset)
+        .ok()
+        .and_then(|offset| page.get_mut(offset..));
+    if let Some(place) = place.and_then(|place| place.get_mut(..bytes.len())) {
+        place.copy_from_slice(bytes);
+    }
 }
 
 #[cfg(test)]
@@ -66,9 +221,20 @@ mod tests {
 
     #[test]
     fn a_page_says_what_was_put_on_it() {
-        let reading = Reading::of(&page(-7, 9)).unwrap();
-        assert_eq!((reading.fuel_left, reading.stack_left), (-7, 9));
-        assert!(!reading.struck);
-        assert_eq!(Reading::of(&[0; 15]), None);
+        let allowance = Allowance {
+            fuel: 7,
+            reserve: 5,
+            stack: 9,
+        };
+        let reading = Reading::of(&begin(allowance)).unwrap();
+        assert_eq!((reading.fuel_left, reading.stack_left), (7, 9));
+        assert!(!reading.struck && !reading.stopped);
+        let mut page = resume(allowance, FRAMES + 4, 8);
+        assert_eq!(Reading::of(&page).unwrap().frames_end, FRAMES + 4);
+        page[..8].copy_from_slice(&UNWINDING.to_le_bytes());
+        let reading = Reading::of(&page).unwrap();
+        assert_eq!((reading.stopped, reading.fuel_left), (true, 7));
+        assert_eq!(reading.paid_fuel, 8);
+        assert_eq!(Reading::of(&[0; 47]), None);
     }
 }

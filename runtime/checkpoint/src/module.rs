@@ -1,24 +1,44 @@
 //! Rewriting one core module.
 
 use crate::{
-    Refused,
-    analysis::Analysis,
+    Obstacle, Refused,
+    added::{self, Added},
+    analysis::{Analysis, FEATURES},
+    frame,
     function::{self, Context},
-    meter,
+    liveness, meter,
+    sites::SiteInfo,
+    tree,
 };
+use std::collections::BTreeSet;
 use wasm_encoder::{
-    BlockType, CodeSection, DataCountSection, DataSection, ElementSection, EntityType, ExportKind,
-    ExportSection, FunctionSection, GlobalSection, ImportSection, MemorySection, MemoryType,
-    Module, TableSection, TypeSection,
-    reencode::{Error, Reencode},
+    BlockType, BranchHints, CodeSection, DataCountSection, DataSection, ElementSection, EntityType,
+    ExportKind, ExportSection, FunctionSection, GlobalSection, ImportSection, MemorySection,
+    MemoryType, Module, TableSection, TypeSection,
+    reencode::{Error, Reencode, RoundtripReencoder},
 };
-use wasmparser::{FuncType, Parser, Payload};
+use wasmparser::{
+    ExternalKind, FuncType, FuncValidatorAllocations, FunctionBody, Parser, Payload, ValType,
+    ValidPayload, Validator,
+};
 
+/// What the names begin with under which a rewritten module exports what was added to it.
+pub(crate) const PREFIX: &str = "mc:";
 /// The export by which the host runs what was the start function of a module that has a meter of its
 /// own, once it has set the meter.
 pub const START_EXPORT: &str = "mc:start";
+/// The function that copies the mutable globals of a module to the meter's memory.
+pub const SAVE_EXPORT: &str = "mc:save";
+/// The function that copies them back.
+pub const LOAD_EXPORT: &str = "mc:load";
 
-/// Where the meter's page is.
+/// The name under which the memory that is the `number`th of a module's own is exported.
+#[must_use]
+pub fn memory_export(number: u32) -> String {
+    format!("{PREFIX}memory/{number}")
+}
+
+/// Where the meter's memory is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Page {
     /// Imported from [`meter::IMPORT_MODULE`].
@@ -27,50 +47,91 @@ pub(crate) enum Page {
     Own,
 }
 
-/// Rewrites a core module that is run by itself: it has a meter of its own, exported as
-/// [`meter::PAGE`], and its start function is exported as [`START_EXPORT`] instead of being run.
-///
-/// # Errors
-///
-/// [`Refused`].
-pub fn instrument_module(module: &[u8]) -> Result<Vec<u8>, Refused> {
-    instrument(module, Page::Own, &|_| false)
+/// How a module is to be rewritten.
+#[derive(Clone, Copy)]
+pub(crate) struct Plan<'a> {
+    pub(crate) page: Page,
+    /// The module's number in its component.
+    pub(crate) number: u32,
+    /// Says of an imported function whether it is part of the guest.
+    pub(crate) is_guest: &'a dyn Fn(u32) -> bool,
+    /// Exported functions that the host calls while it is called.
+    pub(crate) held: &'a BTreeSet<String>,
+    /// Offset of the module's globals in the meter's memory.
+    pub(crate) globals: u32,
+    /// Whether the guest is to be such that it can be stopped.
+    pub(crate) stops: bool,
 }
 
-/// The most that a page can be, and is.
-const PAGE_TYPE: MemoryType = MemoryType {
-    minimum: 1,
-    maximum: Some(1),
-    memory64: false,
-    shared: false,
-    page_size_log2: None,
-};
+/// A module that was rewritten.
+#[derive(Debug)]
+pub(crate) struct Instrumented {
+    pub(crate) wasm: Vec<u8>,
+    pub(crate) sites: Vec<SiteInfo>,
+    /// How many memories the module has of its own.
+    pub(crate) memories: u32,
+    /// How many functions are imported.
+    pub(crate) imported: u32,
+    /// Where the globals of the next module are.
+    pub(crate) globals_end: u32,
+    /// Why it could not be made such that it can be stopped.
+    pub(crate) obstacle: Option<Obstacle>,
+}
 
+/// The type of the meter's memory.
 pub(crate) const fn page_type() -> MemoryType {
-    PAGE_TYPE
+    let pages = (meter::MEMORY_BYTES >> 16) as u64;
+    MemoryType {
+        minimum: pages,
+        maximum: Some(pages),
+        memory64: false,
+        shared: false,
+        page_size_log2: None,
+    }
 }
 
-/// Rewrites a core module. `may_run_long` says of an imported function whether it is part of the guest.
-pub(crate) fn instrument(
-    module: &[u8],
-    page: Page,
-    may_run_long: &dyn Fn(u32) -> bool,
-) -> Result<Vec<u8>, Refused> {
-    let analysis = Analysis::of(module, may_run_long)?;
+/// Rewrites a core module.
+pub(crate) fn instrument(module: &[u8], plan: Plan<'_>) -> Result<Instrumented, Refused> {
+    let analysis = Analysis::of(module, plan.is_guest)?;
+    let obstacle = analysis.obstacle.clone();
+    let obstacle = obstacle.map(|obstacle| obstacle.of_module(plan.number));
+    let stops = plan.stops && obstacle.is_none();
+    let plan = Plan { stops, ..plan };
+    let mut pass = Pass::new(&analysis, plan);
     let mut renumber = Renumber {
         imported_memories: analysis.imported_memories,
-        shift: u32::from(page == Page::Imported),
+        shift: u32::from(plan.page == Page::Imported),
     };
     let mut sections = Sections::default();
-    let mut pass = Pass::new(&analysis, page);
+    let mut validator = Validator::new_with_features(FEATURES);
     for payload in Parser::new(0).parse_all(module) {
-        sections.add(&mut renumber, &mut pass, payload?)?;
+        let payload = payload?;
+        if let ValidPayload::Func(function, body) = validator.payload(&payload)? {
+            let mut function = function.into_validator(std::mem::take(&mut pass.allocations));
+            sections.function(&mut renumber, &mut pass, &mut function, &body)?;
+            pass.allocations = function.into_allocations();
+        } else {
+            sections.add(&mut renumber, &pass, payload)?;
+        }
+        if pass.obstacle.is_some() && plan.stops {
+            // What was found in a body: once more, without stopping.
+            let obstacle = pass.obstacle.take();
+            let plan = Plan {
+                stops: false,
+                ..plan
+            };
+            let counted = instrument(module, plan)?;
+            return Ok(Instrumented {
+                obstacle,
+                ..counted
+            });
+        }
     }
-    Ok(sections.assemble(&analysis, &pass))
+    sections.assemble(pass, obstacle)
 }
 
 /// Numbers memories anew: the meter comes after those that are imported.
-struct Renumber {
+pub(crate) struct Renumber {
     imported_memories: u32,
     shift: u32,
 }
@@ -87,75 +148,135 @@ impl Reencode for Renumber {
     }
 }
 
+/// The types of a module, to which those of blocks and added functions are appended.
+#[derive(Debug)]
+pub(crate) struct Types {
+    first: usize,
+    added: Vec<FuncType>,
+}
+
+impl Types {
+    /// The number of a function type.
+    pub(crate) fn number(&mut self, params: &[ValType], results: &[ValType]) -> u32 {
+        let ty = FuncType::new(params.iter().copied(), results.iter().copied());
+        let position = self.added.iter().position(|added| *added == ty);
+        let position = position.unwrap_or_else(|| {
+            self.added.push(ty);
+            self.added.len() - 1
+        });
+        u32::try_from(self.first + position).unwrap_or(u32::MAX)
+    }
+
+    /// A block with these results.
+    pub(crate) fn block(&mut self, results: &[ValType]) -> BlockType {
+        match results {
+            [] => BlockType::Empty,
+            [result] => match RoundtripReencoder.val_type(*result) {
+                Ok(result) => BlockType::Result(result),
+                Err(_) => BlockType::FunctionType(self.number(&[], results)),
+            },
+            _ => BlockType::FunctionType(self.number(&[], results)),
+        }
+    }
+}
+
 /// What is needed to rewrite the functions one after the other.
-struct Pass<'a> {
-    analysis: &'a Analysis,
-    page: Page,
+pub(crate) struct Pass<'a> {
+    pub(crate) analysis: &'a Analysis,
+    pub(crate) plan: Plan<'a>,
     /// The number of the meter's memory.
-    meter: u32,
-    /// Types that were added: of functions with several results, for the blocks around their bodies.
-    added_types: Vec<FuncType>,
+    pub(crate) meter: u32,
+    pub(crate) types: Types,
+    sites: Vec<SiteInfo>,
+    hints: BranchHints,
     /// Which function comes next.
-    next: usize,
+    next: u32,
+    allocations: FuncValidatorAllocations,
+    obstacle: Option<Obstacle>,
 }
 
 impl<'a> Pass<'a> {
-    fn new(analysis: &'a Analysis, page: Page) -> Self {
-        let meter = match page {
-            Page::Imported => analysis.imported_memories,
-            Page::Own => analysis.memories,
-        };
-        let mut added_types: Vec<FuncType> = Vec::new();
-        for ty in &analysis.types {
-            let results = FuncType::new([], ty.results().iter().copied());
-            if ty.results().len() > 1 && !added_types.contains(&results) {
-                added_types.push(results);
-            }
-        }
+    fn new(analysis: &'a Analysis, plan: Plan<'a>) -> Self {
         Self {
             analysis,
-            page,
-            meter,
-            added_types,
-            next: 0,
+            plan,
+            meter: match plan.page {
+                Page::Imported => analysis.imported_memories,
+                Page::Own => analysis.memories,
+            },
+            types: Types {
+                first: analysis.types.len(),
+                added: Vec::new(),
+            },
+            sites: Vec::new(),
+            hints: BranchHints::new(),
+            next: analysis.imported_functions,
+            allocations: FuncValidatorAllocations::default(),
+            obstacle: None,
         }
     }
 
     fn function(
         &mut self,
         renumber: &mut Renumber,
-        body: &wasmparser::FunctionBody<'_>,
+        validator: &mut wasmparser::FuncValidator<wasmparser::ValidatorResources>,
+        body: &FunctionBody<'_>,
     ) -> Result<wasm_encoder::Function, Refused> {
-        let unknown = Refused::Shape("more bodies than functions");
-        let imported = usize::try_from(self.analysis.imported_functions).unwrap_or(usize::MAX);
-        let types = &self.analysis.function_types;
-        let ty = types.get(imported.saturating_add(self.next));
-        let ty = ty.and_then(|ty| self.analysis.types.get(usize::try_from(*ty).ok()?));
-        let ty = ty.ok_or_else(|| unknown.clone())?;
-        let function = self.analysis.functions.get(self.next).ok_or(unknown)?;
+        let number = self.next;
         self.next += 1;
+        let unknown = Refused::Shape("more bodies than functions");
+        let ty = self
+            .analysis
+            .type_of(number)
+            .ok_or_else(|| unknown.clone())?;
+        let function = self.analysis.function(number).ok_or(unknown)?;
+        let stops = self.plan.stops && function.has_site;
+        let mut body = tree::read(self.analysis, validator, body, number, stops)?;
+        let first_word = self.first_word();
+        if stops {
+            liveness::solve(&mut body);
+            self.take_note_of_sites(number, &body);
+        }
         let context = Context {
+            function,
             meter: self.meter,
-            parameters: u32::try_from(ty.params().len()).unwrap_or(u32::MAX),
-            results: self.block(renumber, ty)?,
+            params: ty.params().len(),
+            results: ty.results(),
+            first_word: (stops && self.obstacle.is_none()).then_some(first_word),
         };
-        function::rewrite(renumber, context, function, body)
+        let rewritten = function::rewrite(renumber, &mut self.types, context, &body)?;
+        self.hints.function_hints(number, rewritten.hints);
+        Ok(rewritten.function)
     }
 
-    /// A block with the results of `ty`.
-    fn block(&self, renumber: &mut Renumber, ty: &FuncType) -> Result<BlockType, Refused> {
-        Ok(match ty.results() {
-            [] => BlockType::Empty,
-            [result] => BlockType::Result(renumber.val_type(*result)?),
-            results => {
-                let added = self
-                    .added_types
-                    .iter()
-                    .position(|ty| ty.results() == results);
-                let number = self.analysis.types.len() + added.unwrap_or_default();
-                BlockType::FunctionType(u32::try_from(number).unwrap_or(u32::MAX))
+    /// The word of the next site.
+    fn first_word(&self) -> u32 {
+        let site = u32::try_from(self.sites.len()).unwrap_or(u32::MAX);
+        (self.plan.number << frame::SITE_BITS).saturating_add(site)
+    }
+
+    fn take_note_of_sites(&mut self, number: u32, body: &tree::Body<'_>) {
+        let mut obstacle = None;
+        for site in &body.sites {
+            match frame::layout(site, &body.locals) {
+                Some((_, bytes)) => self.sites.push(SiteInfo {
+                    function: number,
+                    bytes,
+                    callee: site.callee,
+                }),
+                None => obstacle = Some("a reference that is needed after a call or loop"),
             }
-        })
+        }
+        if self.sites.len() >= 1 << frame::SITE_BITS {
+            obstacle = Some("more calls and loops than can be numbered");
+        }
+        if let Some(reason) = obstacle {
+            self.obstacle = Some(Obstacle {
+                module: self.plan.number,
+                function: Some(number),
+                reason: reason.to_owned(),
+            });
+        }
     }
 }
 
@@ -168,7 +289,12 @@ struct Sections {
     tables: TableSection,
     memories: MemorySection,
     globals: GlobalSection,
+    /// Of those that the module defines: number and type of each that is mutable.
+    mutable_globals: Vec<(u32, ValType)>,
+    global_count: u32,
     exports: ExportSection,
+    /// Exported functions that are exported in another form.
+    held: Vec<(String, u32)>,
     elements: ElementSection,
     data_count: Option<u32>,
     code: CodeSection,
@@ -176,15 +302,32 @@ struct Sections {
 }
 
 impl Sections {
-    fn add(
+    fn function(
         &mut self,
         renumber: &mut Renumber,
         pass: &mut Pass<'_>,
+        validator: &mut wasmparser::FuncValidator<wasmparser::ValidatorResources>,
+        body: &FunctionBody<'_>,
+    ) -> Result<(), Refused> {
+        self.code
+            .function(&pass.function(renumber, validator, body)?);
+        Ok(())
+    }
+
+    fn add(
+        &mut self,
+        renumber: &mut Renumber,
+        pass: &Pass<'_>,
         payload: Payload<'_>,
     ) -> Result<(), Refused> {
         match payload {
             Payload::TypeSection(types) => renumber.parse_type_section(&mut self.types, types)?,
             Payload::ImportSection(imports) => {
+                for import in imports.clone().into_imports() {
+                    if matches!(import?.ty, wasmparser::TypeRef::Global(_)) {
+                        self.global_count += 1;
+                    }
+                }
                 renumber.parse_import_section(&mut self.imports, imports)?;
             }
             Payload::FunctionSection(functions) => {
@@ -197,48 +340,111 @@ impl Sections {
                 renumber.parse_memory_section(&mut self.memories, memories)?;
             }
             Payload::GlobalSection(globals) => {
+                for global in globals.clone() {
+                    let ty = global?.ty;
+                    if ty.mutable {
+                        self.mutable_globals
+                            .push((self.global_count, ty.content_type));
+                    }
+                    self.global_count += 1;
+                }
                 renumber.parse_global_section(&mut self.globals, globals)?;
             }
-            Payload::ExportSection(exports) => {
-                renumber.parse_export_section(&mut self.exports, exports)?;
-            }
+            Payload::ExportSection(exports) => self.exports(renumber, pass, exports)?,
             Payload::ElementSection(elements) => {
                 renumber.parse_element_section(&mut self.elements, elements)?;
             }
             Payload::DataCountSection { count, .. } => self.data_count = Some(count),
             Payload::DataSection(data) => renumber.parse_data_section(&mut self.data, data)?,
-            Payload::CodeSectionEntry(body) => {
-                self.code.function(&pass.function(renumber, &body)?);
-            }
             // Names and other notes are of no use to a machine.
             _ => {}
         }
         Ok(())
     }
 
-    fn assemble(mut self, analysis: &Analysis, pass: &Pass<'_>) -> Vec<u8> {
-        for ty in &pass.added_types {
-            let results = ty.results().iter().filter_map(|ty| {
-                wasm_encoder::reencode::RoundtripReencoder
-                    .val_type(*ty)
-                    .ok()
-            });
-            self.types.ty().function([], results.collect::<Vec<_>>());
+    fn exports(
+        &mut self,
+        renumber: &mut Renumber,
+        pass: &Pass<'_>,
+        exports: wasmparser::ExportSectionReader<'_>,
+    ) -> Result<(), Refused> {
+        for export in exports {
+            let export = export?;
+            if export.name.starts_with(PREFIX) {
+                return Err(Refused::Shape("an export with a name of the meter's"));
+            }
+            if export.kind == ExternalKind::Func
+                && pass.plan.stops
+                && pass.plan.held.contains(export.name)
+                && pass.analysis.may_stop(export.index)
+            {
+                self.held.push((export.name.to_owned(), export.index));
+            } else {
+                renumber.parse_export(&mut self.exports, export)?;
+            }
         }
-        let mut start = analysis.start;
-        match pass.page {
+        Ok(())
+    }
+
+    /// Adds what a module has besides when it can be stopped. Gives where its globals end.
+    fn add_all(&mut self, pass: &mut Pass<'_>, start: &mut Option<u32>) -> Result<u32, Refused> {
+        let mut added = Added::new(pass);
+        for (name, function) in std::mem::take(&mut self.held) {
+            let number = added.hold(&mut self.functions, &mut self.code, function)?;
+            self.exports.export(&name, ExportKind::Func, number);
+        }
+        if let Some(function) = *start
+            && added.may_stop(function)
+        {
+            *start = Some(added.hold_start(&mut self.functions, &mut self.code, function)?);
+        }
+        let globals = added::layout(&self.mutable_globals, added.globals())?;
+        for (name, is_save) in [(SAVE_EXPORT, true), (LOAD_EXPORT, false)] {
+            let number = added.copy(&mut self.functions, &mut self.code, &globals, is_save)?;
+            self.exports.export(name, ExportKind::Func, number);
+        }
+        for (number, memory) in added.memories() {
+            let name = memory_export(number);
+            self.exports.export(&name, ExportKind::Memory, memory);
+        }
+        Ok(globals.end)
+    }
+
+    fn assemble(
+        mut self,
+        mut pass: Pass<'_>,
+        obstacle: Option<Obstacle>,
+    ) -> Result<Instrumented, Refused> {
+        let mut start = pass.analysis.start;
+        let globals_end = if pass.plan.stops {
+            self.add_all(&mut pass, &mut start)?
+        } else {
+            pass.plan.globals
+        };
+        match pass.plan.page {
             Page::Imported => {
-                let page = EntityType::Memory(PAGE_TYPE);
+                let page = EntityType::Memory(page_type());
                 self.imports.import(meter::IMPORT_MODULE, meter::PAGE, page);
             }
             Page::Own => {
-                self.memories.memory(PAGE_TYPE);
+                self.memories.memory(page_type());
                 self.exports
                     .export(meter::PAGE, ExportKind::Memory, pass.meter);
                 if let Some(start) = start.take() {
                     self.exports.export(START_EXPORT, ExportKind::Func, start);
                 }
             }
+        }
+        for ty in &pass.types.added {
+            let types = |types: &[ValType]| {
+                let types = types.iter().map(|ty| RoundtripReencoder.val_type(*ty));
+                types.collect::<Result<Vec<_>, _>>()
+            };
+            let known = |_| Refused::Shape("a type that is not known");
+            let params = types(ty.params()).map_err(known)?;
+            self.types
+                .ty()
+                .function(params, types(ty.results()).map_err(known)?);
         }
         let mut module = Module::new();
         module.section(&self.types).section(&self.imports);
@@ -252,14 +458,23 @@ impl Sections {
         if let Some(count) = self.data_count {
             module.section(&DataCountSection { count });
         }
+        module.section(&pass.hints);
         module.section(&self.code).section(&self.data);
-        module.finish()
+        Ok(Instrumented {
+            wasm: module.finish(),
+            sites: pass.sites,
+            memories: pass.analysis.memories - pass.analysis.imported_memories,
+            imported: pass.analysis.imported_functions,
+            globals_end,
+            obstacle,
+        })
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::instrument_module;
 
     fn validate(wasm: &[u8]) -> Result<(), wasmparser::BinaryReaderError> {
         wasmparser::Validator::new_with_features(crate::analysis::FEATURES)
@@ -270,10 +485,24 @@ mod tests {
     fn instrumented(text: &str) -> Vec<u8> {
         let module = wat::parse_str(text).unwrap();
         for page in [Page::Own, Page::Imported] {
-            let new = instrument(&module, page, &|_| false).unwrap();
-            validate(&new).unwrap();
+            for stops in [false, true] {
+                let new = instrument(&module, plan(page, stops)).unwrap();
+                validate(&new.wasm).unwrap();
+            }
         }
-        instrument_module(&module).unwrap()
+        instrument(&module, plan(Page::Own, true)).unwrap().wasm
+    }
+
+    fn plan(page: Page, stops: bool) -> Plan<'static> {
+        const NONE: &BTreeSet<String> = &BTreeSet::new();
+        Plan {
+            page,
+            number: 0,
+            is_guest: &|_| false,
+            held: NONE,
+            globals: meter::GLOBALS,
+            stops,
+        }
     }
 
     #[test]
@@ -329,7 +558,9 @@ mod tests {
                 _ => {}
             }
         }
-        assert_eq!(exports, [meter::PAGE, START_EXPORT]);
+        let memory = memory_export(0);
+        let all = [SAVE_EXPORT, LOAD_EXPORT, &memory, meter::PAGE, START_EXPORT];
+        assert_eq!(exports, all);
     }
 
     #[test]
@@ -361,7 +592,7 @@ mod tests {
             let mut bad = module.clone();
             bad[bit / 8] ^= 1 << (bit % 8);
             if let Ok(new) = instrument_module(&bad) {
-                validate(&new).unwrap();
+                validate(&new.wasm).unwrap();
             }
         }
     }

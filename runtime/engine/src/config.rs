@@ -72,6 +72,8 @@ pub(crate) fn engine(
         // Results must not depend on the bits of a NaN, which differ between processors.
         .cranelift_nan_canonicalization(true)
         .wasm_relaxed_simd(false)
+        // Instrumented guests say which of their branches are hardly ever taken.
+        .wasm_branch_hinting(counting == Counting::Instrumented)
         .consume_fuel(counting == Counting::Wasmtime)
         // The kill switch of guests that have no meter of ours to look at.
         .epoch_interruption(counting == Counting::Wasmtime)

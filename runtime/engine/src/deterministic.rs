@@ -24,7 +24,7 @@ const UNLIMITED_FUEL: i64 = 1 << 62;
 /// Most bytes that a component passes to the host in one call; more is a trap.
 const MAX_PASSED_BYTES: usize = 128 << 20;
 /// Bytes of the meter's page, which are not the guest's.
-const PAGE_BYTES: u64 = 1 << 16;
+const PAGE_BYTES: u64 = meter::MEMORY_BYTES as u64;
 
 /// Runs a program on a thread of its own, since no other has enough stack.
 pub(crate) fn run(program: &Program, invocation: Invocation) -> Result<Execution, RunError> {

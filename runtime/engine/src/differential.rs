@@ -2,7 +2,7 @@
 
 use crate::config::{Allocation, Counting, HOST_STACK_BYTES, Target, engine};
 use arbitrary::Unstructured;
-use mc_checkpoint::meter::{self, Reading};
+use mc_checkpoint::meter::{self, Allowance, Reading};
 use wasm_smith::{Config, Module};
 use wasmtime::{ExternType, Instance, Ref, Store, StoreLimits, StoreLimitsBuilder, Trap, Val};
 
@@ -24,6 +24,19 @@ enum Called {
     Struck {
         fuel: bool,
     },
+    /// It was stopped, to be resumed.
+    Stopped,
+}
+
+/// The contents of a memory, too long to be printed.
+#[derive(PartialEq)]
+struct Memory(Vec<u8>);
+
+impl std::fmt::Debug for Memory {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let sum: u64 = (1..).zip(&self.0).map(|(i, byte)| i * u64::from(*byte)).sum();
+        write!(f, "{} bytes, sum {sum}", self.0.len())
+    }
 }
 
 /// All that can be seen of a module's execution.
@@ -31,17 +44,19 @@ enum Called {
 struct Seen {
     calls: Vec<Called>,
     /// Memories, without the meter's page.
-    memories: Vec<Vec<u8>>,
-    meter: Option<Reading>,
+    memories: Vec<Memory>,
+    /// Fuel and stack that are left.
+    meter: Option<(i64, i32)>,
 }
 
 /// A few modules have reference types, of which most then use `externref`.
 fn config(seed: u64) -> Config {
     Config {
-        bulk_memory_enabled: true,
+        // What changes tables or drops segments cannot be stopped, and one of its operators suffices.
+        bulk_memory_enabled: seed.is_multiple_of(4),
         allow_floats: true,
         reference_types_enabled: seed.is_multiple_of(8),
-        tail_call_enabled: true,
+        tail_call_enabled: seed.is_multiple_of(8),
         simd_enabled: true,
         multi_value_enabled: true,
         sign_extension_ops_enabled: true,
@@ -83,80 +98,200 @@ fn module(seed: u64) -> Option<Vec<u8>> {
     Some(module.to_bytes())
 }
 
-fn run(wasm: &[u8], engine: &wasmtime::Engine, counting: Counting) -> Option<Seen> {
-    let module = wasmtime::Module::from_binary(engine, wasm).unwrap();
-    let limits = StoreLimitsBuilder::new().memory_size(8 << 20).build();
-    let mut store = Store::new(engine, limits);
-    store.limiter(|limits: &mut StoreLimits| limits);
-    if counting == Counting::Wasmtime {
-        store.set_epoch_deadline(1_000_000);
+/// An instance that is being looked at.
+struct Run<'a> {
+    module: &'a wasmtime::Module,
+    store: Store<StoreLimits>,
+    instance: Instance,
+    page: Option<wasmtime::Memory>,
+}
+
+impl<'a> Run<'a> {
+    fn new(module: &'a wasmtime::Module, counting: Counting) -> Option<Self> {
+        let engine = module.engine();
+        let limits = StoreLimitsBuilder::new().memory_size(32 << 20).build();
+        let mut store = Store::new(engine, limits);
+        store.limiter(|limits: &mut StoreLimits| limits);
+        if counting == Counting::Wasmtime {
+            store.set_epoch_deadline(1_000_000);
+            store.set_fuel(PLAIN_FUEL).unwrap();
+        }
+        let instance = Instance::new(&mut store, module, &[]).ok()?;
+        let page = instance.get_memory(&mut store, meter::PAGE);
+        Some(Self {
+            module,
+            store,
+            instance,
+            page,
+        })
     }
-    if counting == Counting::Wasmtime {
-        store.set_fuel(PLAIN_FUEL).unwrap();
-    }
-    let instance = Instance::new(&mut store, &module, &[]).ok()?;
-    let page = instance.get_memory(&mut store, meter::PAGE);
-    if let Some(page) = page {
-        page.write(&mut store, 0, &meter::page(FUEL, STACK))
+
+    fn write(&mut self, offset: u32, bytes: &[u8]) {
+        let offset = usize::try_from(offset).unwrap();
+        self.page
+            .unwrap()
+            .write(&mut self.store, offset, bytes)
             .unwrap();
+    }
+
+    fn reading(&self) -> Option<Reading> {
+        Reading::of(self.page?.data(&self.store))
+    }
+
+    /// The guest's own memories.
+    fn memories(&mut self) -> Vec<(String, wasmtime::Memory)> {
+        let names = self.module.exports().map(|export| export.name().to_owned());
+        let names: Vec<_> = names
+            .filter(|name| name != meter::PAGE && !name.starts_with("mc:memory/"))
+            .collect();
+        names
+            .into_iter()
+            .filter_map(|name| {
+                let memory = self.instance.get_memory(&mut self.store, &name)?;
+                Some((name, memory))
+            })
+            .collect()
+    }
+
+    fn copy_globals(&mut self, export: &str) {
+        let copy = self
+            .instance
+            .get_typed_func::<(), ()>(&mut self.store, export);
+        copy.unwrap().call(&mut self.store, ()).unwrap();
+    }
+
+    /// A new instance that is where this one was stopped, `kept` fuel before its end.
+    fn moved(mut self, allowance: Allowance) -> Self {
+        self.copy_globals(mc_checkpoint::SAVE_EXPORT);
+        let memories: Vec<_> = self.memories();
+        let memories = memories
+            .into_iter()
+            .map(|(name, memory)| (name, memory.data(&self.store).to_vec()));
+        let memories: Vec<_> = memories.collect();
+        let reading = self.reading().unwrap();
+        let state = self.page.unwrap().data(&self.store);
+        let from = usize::try_from(meter::GLOBALS).unwrap();
+        let state = state[from..usize::try_from(reading.frames_end).unwrap()].to_vec();
+        let mut new = Self::new(self.module, Counting::Instrumented).unwrap();
+        for (name, bytes) in memories {
+            let memory = new.instance.get_memory(&mut new.store, &name).unwrap();
+            let pages = u64::try_from(bytes.len() - memory.data_size(&new.store)).unwrap() >> 16;
+            memory.grow(&mut new.store, pages).unwrap();
+            memory.write(&mut new.store, 0, &bytes).unwrap();
+        }
+        new.write(meter::GLOBALS, &state);
+        new.copy_globals(mc_checkpoint::LOAD_EXPORT);
+        let paid = allowance.fuel + (reading.paid_fuel - reading.fuel_left);
+        new.write(0, &meter::resume(allowance, reading.frames_end, paid));
+        new
+    }
+}
+
+/// How often an instrumented module is stopped.
+#[derive(Debug, Clone, Copy)]
+enum Stops {
+    Never,
+    /// Whenever it has used so much fuel since it was resumed. Every other time it goes on as it is; else
+    /// in a new instance.
+    After(i64),
+}
+
+fn run(
+    wasm: &[u8],
+    engine: &wasmtime::Engine,
+    counting: Counting,
+    stops: Stops,
+) -> Option<(Seen, u32)> {
+    let module = wasmtime::Module::from_binary(engine, wasm).unwrap();
+    let mut run = Run::new(&module, counting)?;
+    let allowance = |left: i64, stopped: u32| {
+        let fuel = match stops {
+            Stops::Never => left,
+            // Less and less often, that long loops come to an end.
+            Stops::After(fuel) => left.min((fuel + 1) << (stopped / 32)),
+        };
+        Allowance {
+            fuel,
+            reserve: left - fuel,
+            stack: STACK,
+        }
+    };
+    // Fuel until the module ends, of which some may be a reserve at the moment.
+    let mut armed = allowance(FUEL, 0);
+    if run.page.is_some() {
+        run.write(0, &meter::begin(armed));
     }
     let functions: Vec<_> = module
         .exports()
         .filter(|export| matches!(export.ty(), ExternType::Func(_)))
         .map(|export| export.name().to_owned())
+        .filter(|name| !name.starts_with("mc:") || name == mc_checkpoint::START_EXPORT)
         .collect();
     let mut calls = Vec::new();
+    let mut stopped = 0;
     for name in functions {
-        let called = call(&mut store, instance, &name, page)?;
+        if run.page.is_some() {
+            // A call that trapped has not given its stack back.
+            run.write(u32::try_from(meter::STACK_LEFT).unwrap(), &STACK.to_le_bytes());
+        }
+        let mut called = call(&mut run, &name)?;
+        while called == Called::Stopped {
+            stopped += 1;
+            let reading = run.reading().unwrap();
+            armed = allowance(armed.reserve + reading.fuel_left, stopped);
+            if stopped % 2 == 0 {
+                run = run.moved(armed);
+            } else {
+                let paid = armed.fuel + (reading.paid_fuel - reading.fuel_left);
+                run.write(0, &meter::resume(armed, reading.frames_end, paid));
+            }
+            called = call(&mut run, &name)?;
+        }
         let ended = !matches!(called, Called::Returned(_) | Called::Trapped(_));
         calls.push(called);
         if ended {
             break;
         }
     }
-    let memories = module
-        .exports()
-        .filter(|export| export.name() != meter::PAGE)
-        .filter_map(|export| {
-            let memory = instance.get_memory(&mut store, export.name())?;
-            Some(memory.data(&store).to_vec())
-        })
-        .collect();
-    let meter = page.and_then(|page| Reading::of(page.data(&store)));
-    Some(Seen {
+    let memories = run.memories();
+    let memories = memories
+        .iter()
+        .map(|(_, memory)| Memory(memory.data(&run.store).to_vec()));
+    let memories = memories.collect();
+    // Whether the stack was given back, and what was paid, must not depend on how often it was stopped.
+    let meter = run
+        .reading()
+        .map(|reading| (reading.fuel_left + armed.reserve, reading.stack_left));
+    let seen = Seen {
         calls,
         memories,
         meter,
-    })
+    };
+    Some((seen, stopped))
 }
 
-fn call(
-    store: &mut Store<StoreLimits>,
-    instance: Instance,
-    name: &str,
-    page: Option<wasmtime::Memory>,
-) -> Option<Called> {
-    let function = instance.get_func(&mut *store, name)?;
-    let ty = function.ty(&*store);
+fn call(run: &mut Run<'_>, name: &str) -> Option<Called> {
+    let function = run.instance.get_func(&mut run.store, name)?;
+    let ty = function.ty(&run.store);
     let params: Vec<_> = ty
         .params()
         .map(|ty| Val::default_for_ty(&ty))
         .collect::<Option<_>>()?;
     let mut results = vec![Val::I32(0); ty.results().len()];
-    match function.call(&mut *store, &params, &mut results) {
+    let called = function.call(&mut run.store, &params, &mut results);
+    let reading = run.reading();
+    match called {
+        Ok(()) if reading.is_some_and(|reading| reading.stopped) => Some(Called::Stopped),
         Ok(()) => {
             let results = results.iter().map(bits);
             Some(Called::Returned(results.collect()))
         }
-        Err(error) => {
-            let reading = page.and_then(|page| Reading::of(page.data(&*store)));
-            match reading {
-                Some(reading) if reading.struck => Some(Called::Struck {
-                    fuel: reading.fuel_left < 0,
-                }),
-                _ => Some(Called::Trapped(*error.downcast_ref::<Trap>()?)),
-            }
-        }
+        Err(error) => match reading {
+            Some(reading) if reading.struck => Some(Called::Struck {
+                fuel: reading.out_of_fuel,
+            }),
+            _ => Some(Called::Trapped(*error.downcast_ref::<Trap>()?)),
+        },
     }
 }
 
@@ -184,37 +319,70 @@ fn compare() {
     let native = make(Target::Native, Counting::Instrumented);
     let pulley = make(Target::Pulley, Counting::Instrumented);
     let plain = make(Target::Native, Counting::Wasmtime);
-    let (mut compared, mut returned, mut struck) = (0, 0, 0);
+    let mut counts = Counts::default();
     for seed in 0..MODULES {
         let Some(wasm) = module(seed) else {
             continue;
         };
         // Those with `externref`, which wasmtime has only together with a garbage collector.
-        let Ok(instrumented) = mc_checkpoint::instrument_module(&wasm) else {
+        let Ok(program) = mc_checkpoint::instrument_module(&wasm) else {
             continue;
         };
-        let ours = run(&instrumented, &native, Counting::Instrumented);
-        let portable = run(&instrumented, &pulley, Counting::Instrumented);
+        let run_once = |engine, stops| run(&program.wasm, engine, Counting::Instrumented, stops);
+        let ours = run_once(&native, Stops::Never);
+        let portable = run_once(&pulley, Stops::Never);
         assert_eq!(ours, portable, "seed {seed}: native and Pulley differ");
-        let theirs = run(&wasm, &plain, Counting::Wasmtime);
-        let (Some(ours), Some(theirs)) = (ours, theirs) else {
+        if let (Some((ours, _)), Ok(_)) = (&ours, &program.sites) {
+            let interval = [0, 7, 100, 3_000][usize::try_from(seed % 4).unwrap()];
+            for engine in [&native, &pulley] {
+                let (stopped, times) = run_once(engine, Stops::After(interval)).unwrap();
+                assert_eq!(ours, &stopped, "seed {seed}: stopped {times} times");
+                counts.stopped += u32::from(times > 0);
+            }
+        }
+        let theirs = run(&wasm, &plain, Counting::Wasmtime, Stops::Never);
+        let (Some((ours, _)), Some((theirs, _))) = (ours, theirs) else {
             continue;
         };
+        counts.compare(seed, &ours, &theirs);
+    }
+    // Were most modules trivial, the comparison would say little.
+    let Counts {
+        compared,
+        returned,
+        struck,
+        stopped,
+    } = counts;
+    assert!(
+        compared > 500 && returned > 300 && struck > 100 && stopped > 100,
+        "{counts:?}"
+    );
+}
+
+/// How much was seen.
+#[derive(Debug, Default)]
+struct Counts {
+    compared: u32,
+    returned: u32,
+    struck: u32,
+    stopped: u32,
+}
+
+impl Counts {
+    /// Compares an instrumented module with the plain one.
+    fn compare(&mut self, seed: u64, ours: &Seen, theirs: &Seen) {
         // Both ways of counting may end a module, at places that are not comparable.
         let own = ours.calls.iter().zip(&theirs.calls).take_while(|(a, b)| {
             !matches!(a, Called::Struck { .. }) && **b != Called::Trapped(Trap::OutOfFuel)
         });
         for (a, b) in own {
             assert_eq!(a, b, "seed {seed}: plain and instrumented differ");
-            compared += 1;
-            returned += u32::from(matches!(a, Called::Returned(_)));
+            self.compared += 1;
+            self.returned += u32::from(matches!(a, Called::Returned(_)));
         }
-        if ours
-            .calls
-            .iter()
-            .any(|call| matches!(call, Called::Struck { .. }))
-        {
-            struck += 1;
+        let is_struck = |call: &Called| matches!(call, Called::Struck { .. });
+        if ours.calls.iter().any(is_struck) {
+            self.struck += 1;
         } else if !theirs.calls.contains(&Called::Trapped(Trap::OutOfFuel)) {
             assert_eq!(
                 ours.memories, theirs.memories,
@@ -222,9 +390,4 @@ fn compare() {
             );
         }
     }
-    // Were most modules trivial, the comparison would say little.
-    assert!(
-        compared > 500 && returned > 300 && struck > 100,
-        "{compared} {returned} {struck}"
-    );
 }

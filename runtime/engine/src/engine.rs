@@ -260,7 +260,10 @@ impl Engine {
             },
         };
         let backend = self.backend(way.counting())?;
-        let compiled = backend.compile(form, instrumented.as_deref().unwrap_or(bytes))?;
+        let compiled = backend.compile(
+            form,
+            instrumented.as_ref().map_or(bytes, |program| &program.wasm),
+        )?;
         let program = backend.program(&compiled, way)?;
         if let Some(cache) = &self.inner.cache {
             let code = compiled.serialize().map_err(invalid)?;
@@ -301,7 +304,7 @@ impl Engine {
     }
 }
 
-fn instrument(form: Form, bytes: &[u8]) -> Result<Vec<u8>, Refused> {
+fn instrument(form: Form, bytes: &[u8]) -> Result<mc_checkpoint::Program, Refused> {
     match form {
         Form::Component => mc_checkpoint::instrument_component(bytes),
         Form::Module => mc_checkpoint::instrument_module(bytes),

@@ -52,7 +52,7 @@ pub(crate) struct Guest {
 
 impl Guest {
     /// Takes note of a component's meter, and says what may be used.
-    pub(crate) fn attach(mut cx: Call<'_>, page: WasmList<u8>) -> (i64, u32) {
+    pub(crate) fn attach(mut cx: Call<'_>, page: WasmList<u8>) -> Vec<u8> {
         if matches!(cx.data().counter, Counter::Absent) {
             // It is called with the beginning of the page before anything of the guest runs.
             let address = page.as_le_slice(&cx).as_ptr();
@@ -60,8 +60,7 @@ impl Guest {
             cx.data().watch.attach(address);
             cx.data_mut().counter = Counter::Component(page);
         }
-        let Allowance { fuel, stack } = cx.data().allowance;
-        (fuel, u32::try_from(stack).unwrap_or_default())
+        cx.data().page().to_vec()
     }
 
     /// What the meter says, if there is one of ours.
@@ -142,6 +141,10 @@ impl Guest {
 
     /// The beginning of the meter's page.
     pub(crate) fn page(&self) -> [u8; meter::BYTES] {
-        meter::page(self.allowance.fuel, self.allowance.stack)
+        meter::begin(meter::Allowance {
+            fuel: self.allowance.fuel,
+            reserve: 0,
+            stack: self.allowance.stack,
+        })
     }
 }

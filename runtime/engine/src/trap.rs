@@ -23,7 +23,7 @@ pub(crate) fn end(
     if let Some(reading) = meter
         && reading.struck
     {
-        return Ok(if reading.fuel_left < 0 {
+        return Ok(if reading.out_of_fuel {
             End::OutOfFuel
         } else {
             End::Trapped {

@@ -1,0 +1,175 @@
+//! What a module that can be stopped has besides.
+
+use crate::{
+    Refused, meter,
+    module::{Page, Pass},
+};
+use wasm_encoder::{BlockType, CodeSection, Function, FunctionSection, Instruction as I, MemArg};
+use wasmparser::ValType;
+
+/// The mutable globals of a module, each with its offset in the meter's memory.
+pub(crate) struct Globals {
+    all: Vec<(u32, ValType, u32)>,
+    pub(crate) end: u32,
+}
+
+/// Lays out globals from `offset` on, without gaps.
+pub(crate) fn layout(globals: &[(u32, ValType)], mut offset: u32) -> Result<Globals, Refused> {
+    let mut all = Vec::new();
+    for (number, ty) in globals {
+        all.push((*number, *ty, offset));
+        offset = offset.saturating_add(match ty {
+            ValType::V128 => 16,
+            _ => 8,
+        });
+    }
+    if offset > meter::FRAMES {
+        return Err(Refused::Shape("more globals than are handled"));
+    }
+    Ok(Globals { all, end: offset })
+}
+
+/// Adds functions to a module.
+pub(crate) struct Added<'a, 'b> {
+    pass: &'a mut Pass<'b>,
+    next: u32,
+}
+
+impl<'a, 'b> Added<'a, 'b> {
+    pub(crate) fn new(pass: &'a mut Pass<'b>) -> Self {
+        let next = u32::try_from(pass.analysis.function_types.len()).unwrap_or(u32::MAX);
+        Self { pass, next }
+    }
+
+    pub(crate) fn may_stop(&self, function: u32) -> bool {
+        self.pass.analysis.may_stop(function)
+    }
+
+    /// Where the globals of the module begin.
+    pub(crate) const fn globals(&self) -> u32 {
+        self.pass.plan.globals
+    }
+
+    /// The memories that are the module's own: each by its number among them and in the new module.
+    pub(crate) fn memories(&self) -> impl Iterator<Item = (u32, u32)> + use<> {
+        let analysis = self.pass.analysis;
+        let imported = analysis.imported_memories;
+        // An imported meter comes between.
+        let shift = u32::from(self.pass.plan.page == Page::Imported);
+        (0..analysis.memories - imported).map(move |number| (number, imported + number + shift))
+    }
+
+    /// A function like `function`, within which the guest is not stopped.
+    pub(crate) fn hold(
+        &mut self,
+        functions: &mut FunctionSection,
+        code: &mut CodeSection,
+        function: u32,
+    ) -> Result<u32, Refused> {
+        let ty = self.pass.analysis.type_of(function);
+        let params = ty.map_or(0, |ty| ty.params().len());
+        let index = usize::try_from(function).unwrap_or(usize::MAX);
+        let ty = self.pass.analysis.function_types.get(index);
+        let ty = *ty.ok_or(Refused::Shape("an export of no function"))?;
+        let mut body = Function::new([]);
+        self.mode(&mut body, I::I32Add);
+        for param in 0..params {
+            body.instruction(&I::LocalGet(u32::try_from(param).unwrap_or(u32::MAX)));
+        }
+        body.instruction(&I::Call(function));
+        self.mode(&mut body, I::I32Sub);
+        body.instruction(&I::End);
+        Ok(self.add(functions, code, ty, &body))
+    }
+
+    /// A start function like `function`, which does nothing in a guest that is resumed.
+    pub(crate) fn hold_start(
+        &mut self,
+        functions: &mut FunctionSection,
+        code: &mut CodeSection,
+        function: u32,
+    ) -> Result<u32, Refused> {
+        let mut body = Function::new([]);
+        let at = self.at(meter::MODE);
+        for instruction in [
+            I::I32Const(0),
+            I::I32Load(at),
+            I::I32Const(0),
+            I::I32GeS,
+            I::If(BlockType::Empty),
+        ] {
+            body.instruction(&instruction);
+        }
+        self.mode(&mut body, I::I32Add);
+        body.instruction(&I::Call(function));
+        self.mode(&mut body, I::I32Sub);
+        body.instruction(&I::End).instruction(&I::End);
+        let ty = self.pass.types.number(&[], &[]);
+        Ok(self.add(functions, code, ty, &body))
+    }
+
+    /// A function that copies globals to the meter's memory, or back.
+    pub(crate) fn copy(
+        &mut self,
+        functions: &mut FunctionSection,
+        code: &mut CodeSection,
+        globals: &Globals,
+        is_save: bool,
+    ) -> Result<u32, Refused> {
+        let mut body = Function::new([]);
+        for (global, ty, offset) in &globals.all {
+            let at = MemArg {
+                offset: u64::from(*offset),
+                align: 0,
+                memory_index: self.pass.meter,
+            };
+            body.instruction(&I::I32Const(0));
+            if is_save {
+                body.instruction(&I::GlobalGet(*global));
+                body.instruction(&crate::function::store(*ty, at)?);
+            } else {
+                body.instruction(&crate::function::load(*ty, at)?);
+                body.instruction(&I::GlobalSet(*global));
+            }
+        }
+        body.instruction(&I::End);
+        let ty = self.pass.types.number(&[], &[]);
+        Ok(self.add(functions, code, ty, &body))
+    }
+
+    fn add(
+        &mut self,
+        functions: &mut FunctionSection,
+        code: &mut CodeSection,
+        ty: u32,
+        body: &Function,
+    ) -> u32 {
+        functions.function(ty);
+        code.function(body);
+        self.next += 1;
+        self.next - 1
+    }
+
+    const fn at(&self, offset: u64) -> MemArg {
+        MemArg {
+            offset,
+            align: 2,
+            memory_index: self.pass.meter,
+        }
+    }
+
+    /// Changes by one how many calls are open that must return to the host.
+    fn mode(&self, body: &mut Function, operator: I<'_>) {
+        let at = self.at(meter::MODE);
+        for instruction in [
+            I::I32Const(0),
+            I::I32Const(0),
+            I::I32Load(at),
+            I::I32Const(1),
+            operator,
+            I::I32Store(at),
+        ] {
+            body.instruction(&instruction);
+        }
+    }
+}

@@ -1,0 +1,69 @@
+//! How a function's state is laid out while it is stopped.
+//!
+//! A frame has, in this order and without gaps, little-endian: the live locals in the order of their
+//! numbers, the operands from the bottom up, the table index of an indirect call, and the *word*, which
+//! names the site.
+
+use crate::tree::{Callee, Site};
+use wasmparser::ValType;
+
+/// Bits of a word that are the number of the site in its module. Those above are the module.
+pub(crate) const SITE_BITS: u32 = 24;
+/// Bytes of a word.
+pub(crate) const WORD_BYTES: u32 = 4;
+
+/// A value of a frame.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Item {
+    pub(crate) ty: ValType,
+    pub(crate) offset: u32,
+    pub(crate) from: From,
+}
+
+/// Where a value is while the function runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum From {
+    Local(u32),
+    /// On the operand stack, counted from the bottom.
+    Operand(usize),
+}
+
+/// The values of a frame, and its bytes. Nothing if one of them is a reference, which has no bytes.
+pub(crate) fn layout(site: &Site, locals: &[ValType]) -> Option<(Vec<Item>, u32)> {
+    let live = site.live.iter().filter_map(|local| {
+        let ty = locals.get(usize::try_from(*local).ok()?)?;
+        Some((*ty, From::Local(*local)))
+    });
+    let operands = (0..).zip(&site.operands);
+    let operands = operands.map(|(height, ty)| (*ty, From::Operand(height)));
+    // The index is what is topmost when the call is made.
+    let selector = site
+        .selector()
+        .map(|height| (ValType::I32, From::Operand(height)));
+    let mut items = Vec::new();
+    let mut offset = 0_u32;
+    for (ty, from) in live.chain(operands).chain(selector) {
+        items.push(Item { ty, offset, from });
+        offset = offset.checked_add(bytes(ty)?)?;
+    }
+    Some((items, offset.checked_add(WORD_BYTES)?))
+}
+
+impl Site {
+    /// Where the table index of an indirect call is on the operand stack.
+    pub(crate) fn selector(&self) -> Option<usize> {
+        match self.callee {
+            Some(Callee::Indirect) => Some(self.operands.len() + self.arguments - 1),
+            _ => None,
+        }
+    }
+}
+
+const fn bytes(ty: ValType) -> Option<u32> {
+    match ty {
+        ValType::I32 | ValType::F32 => Some(4),
+        ValType::I64 | ValType::F64 => Some(8),
+        ValType::V128 => Some(16),
+        ValType::Ref(_) => None,
+    }
+}

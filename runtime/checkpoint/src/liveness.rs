@@ -1,0 +1,173 @@
+//! Which locals are read later: a frame has no others, so that it is small and the same whatever was
+//! left in them.
+
+use crate::tree::{Body, Label, Node};
+use wasmparser::Operator;
+
+/// A set of locals.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Set(Vec<u64>);
+
+impl Set {
+    fn new(locals: usize) -> Self {
+        Self(vec![0; locals.div_ceil(64)])
+    }
+
+    fn word(&mut self, local: u32) -> Option<(&mut u64, u64)> {
+        let index = usize::try_from(local / 64).ok()?;
+        Some((self.0.get_mut(index)?, 1 << (local % 64)))
+    }
+
+    fn insert(&mut self, local: u32) {
+        if let Some((word, bit)) = self.word(local) {
+            *word |= bit;
+        }
+    }
+
+    fn remove(&mut self, local: u32) {
+        if let Some((word, bit)) = self.word(local) {
+            *word &= !bit;
+        }
+    }
+
+    fn add(&mut self, other: &Self) {
+        for (own, other) in self.0.iter_mut().zip(&other.0) {
+            *own |= other;
+        }
+    }
+
+    fn clear(&mut self) {
+        self.0.fill(0);
+    }
+
+    fn to_vec(&self) -> Vec<u32> {
+        let words = (0..).zip(&self.0);
+        words
+            .flat_map(|(word, bits)| {
+                (0..64)
+                    .filter(move |bit| bits >> bit & 1 == 1)
+                    .map(move |bit| word * 64 + bit)
+            })
+            .collect()
+    }
+}
+
+/// Finds out what is live at the sites of a body.
+pub(crate) fn solve(body: &mut Body<'_>) {
+    let none = Set::new(body.locals.len());
+    let labels = usize::try_from(body.labels).unwrap_or_default();
+    let mut solver = Solver {
+        labels: vec![None; labels],
+        sites: vec![none.clone(); body.sites.len()],
+        none,
+    };
+    let at_entry = solver.sequence(&body.nodes, solver.none.clone());
+    if body.has_entry {
+        solver.site(0, &at_entry);
+    }
+    for (site, live) in body.sites.iter_mut().zip(&solver.sites) {
+        site.live = live.to_vec();
+    }
+}
+
+struct Solver {
+    /// What is live where branches to a label go.
+    labels: Vec<Option<Set>>,
+    sites: Vec<Set>,
+    none: Set,
+}
+
+impl Solver {
+    fn at(&self, label: Label) -> &Set {
+        let index = usize::try_from(label).unwrap_or(usize::MAX);
+        self.labels
+            .get(index)
+            .and_then(Option::as_ref)
+            .unwrap_or(&self.none)
+    }
+
+    fn set(&mut self, label: Label, live: Set) {
+        let index = usize::try_from(label).unwrap_or(usize::MAX);
+        if let Some(place) = self.labels.get_mut(index) {
+            *place = Some(live);
+        }
+    }
+
+    fn site(&mut self, site: u32, live: &Set) {
+        let index = usize::try_from(site).unwrap_or(usize::MAX);
+        if let Some(place) = self.sites.get_mut(index) {
+            place.clone_from(live);
+        }
+    }
+
+    /// What is live before `nodes`, if `live` is after them.
+    fn sequence(&mut self, nodes: &[Node<'_>], mut live: Set) -> Set {
+        for node in nodes.iter().rev() {
+            live = self.node(node, live);
+        }
+        live
+    }
+
+    fn node(&mut self, node: &Node<'_>, mut live: Set) -> Set {
+        match node {
+            Node::Plain(operator) => {
+                match operator {
+                    Operator::LocalGet { local_index } => live.insert(*local_index),
+                    Operator::LocalSet { local_index } | Operator::LocalTee { local_index } => {
+                        live.remove(*local_index);
+                    }
+                    Operator::Unreachable
+                    | Operator::ReturnCall { .. }
+                    | Operator::ReturnCallIndirect { .. } => live.clear(),
+                    _ => {}
+                }
+                live
+            }
+            Node::Br(label) => self.at(*label).clone(),
+            Node::BrIf(label) => {
+                live.add(self.at(*label));
+                live
+            }
+            Node::BrTable(labels, default) => {
+                let mut live = self.at(*default).clone();
+                labels.iter().for_each(|label| live.add(self.at(*label)));
+                live
+            }
+            Node::Return => self.none.clone(),
+            Node::Call(call) => {
+                self.site(call.site, &live);
+                live
+            }
+            Node::Block(block) => {
+                self.set(block.frame.label, live.clone());
+                self.sequence(&block.body, live)
+            }
+            Node::If(branch) => {
+                self.set(branch.frame.label, live.clone());
+                let mut before = self.sequence(&branch.then, live.clone());
+                let other = match &branch.or_else {
+                    Some(nodes) => self.sequence(nodes, live),
+                    None => live,
+                };
+                before.add(&other);
+                before
+            }
+            Node::Loop(again) => {
+                let label = again.frame.label;
+                // What an enclosing loop's earlier round found still holds: the sets only grow.
+                let mut header = self.at(label).clone();
+                loop {
+                    self.set(label, header.clone());
+                    let mut found = self.sequence(&again.body, live.clone());
+                    found.add(&header);
+                    if found == header {
+                        break;
+                    }
+                    header = found;
+                }
+                self.site(again.site, &header);
+                header
+            }
+        }
+    }
+}
