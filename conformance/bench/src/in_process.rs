@@ -121,5 +121,7 @@ fn invocation() -> Invocation {
         stderr: Output::Memory,
         timeout: None,
         cancel: CancellationToken::new(),
+        checkpoints: None,
+        resume: None,
     }
 }

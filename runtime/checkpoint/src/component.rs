@@ -261,7 +261,12 @@ impl ReencodeComponent for Rewrite<'_> {
         ty: ComponentDefinedType<'_>,
     ) -> Result<(), Error<Refused>> {
         match ty {
-            ComponentDefinedType::Own(_) | ComponentDefinedType::Borrow(_) if self.stops => {
+            // One is signed, so that the host can tell which is which.
+            ComponentDefinedType::Own(_) if self.stops => {
+                encoder.primitive(PrimitiveValType::S32);
+                Ok(())
+            }
+            ComponentDefinedType::Borrow(_) if self.stops => {
                 encoder.primitive(PrimitiveValType::U32);
                 Ok(())
             }

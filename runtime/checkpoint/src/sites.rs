@@ -2,6 +2,10 @@
 
 use crate::{frame, tree::Callee};
 
+/// Numbers of no function.
+const NO_CALLEE: u32 = u32::MAX;
+const INDIRECT: u32 = u32::MAX - 1;
+
 /// What is known of a site.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct SiteInfo {
@@ -121,5 +125,57 @@ impl Sites {
                 fits.then_some(()).ok_or(BadFrames::WrongCallee)
             }
         }
+    }
+
+    /// All of it as bytes, for a cache: little-endian 32-bit numbers.
+    #[must_use]
+    pub fn to_bytes(&self) -> Vec<u8> {
+        let length = |length: usize| u32::try_from(length).unwrap_or(u32::MAX);
+        let mut numbers = vec![
+            self.globals_bytes,
+            self.memories,
+            length(self.modules.len()),
+        ];
+        for (imported, sites) in self.imported.iter().zip(&self.modules) {
+            numbers.extend([*imported, length(sites.len())]);
+            for site in sites {
+                let callee = match site.callee {
+                    None => NO_CALLEE,
+                    Some(Callee::Indirect) => INDIRECT,
+                    Some(Callee::Function(function)) => function,
+                };
+                numbers.extend([site.function, site.bytes, callee]);
+            }
+        }
+        numbers.into_iter().flat_map(u32::to_le_bytes).collect()
+    }
+
+    /// What [`Self::to_bytes`] gave.
+    #[must_use]
+    pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
+        let (chunks, rest) = bytes.as_chunks();
+        let mut numbers = chunks.iter().map(|number| u32::from_le_bytes(*number));
+        let mut sites = Self {
+            globals_bytes: numbers.next()?,
+            memories: numbers.next()?,
+            ..Self::default()
+        };
+        for _ in 0..numbers.next()? {
+            sites.imported.push(numbers.next()?);
+            let mut module = Vec::new();
+            for _ in 0..numbers.next()? {
+                module.push(SiteInfo {
+                    function: numbers.next()?,
+                    bytes: numbers.next()?,
+                    callee: match numbers.next()? {
+                        NO_CALLEE => None,
+                        INDIRECT => Some(Callee::Indirect),
+                        function => Some(Callee::Function(function)),
+                    },
+                });
+            }
+            sites.modules.push(module);
+        }
+        (rest.is_empty() && numbers.next().is_none()).then_some(sites)
     }
 }

@@ -17,7 +17,7 @@ use std::{
 };
 use xxhash_rust::xxh3::Xxh3;
 
-const MAGIC: &[u8] = b"mc-code2";
+const MAGIC: &[u8] = b"mc-code3";
 const TRAILER_BYTES: usize = 16 + MAGIC.len();
 /// Bytes that are read at a time.
 const READ_BYTES: usize = 1 << 20;
@@ -54,17 +54,17 @@ impl Cache {
         })
     }
 
-    /// The file with the code of a program, if there is an intact entry. `engine` names what made it:
-    /// code of another one is not found.
-    pub(crate) fn get(&self, cid: &Cid, engine: &str) -> Option<PathBuf> {
+    /// The file with the code of a program and where in it the code ends, if there is an intact entry.
+    /// `engine` names what made it: code of another one is not found.
+    pub(crate) fn get(&self, cid: &Cid, engine: &str) -> Option<(PathBuf, fs::File, u64)> {
         let path = self.path(cid, engine);
         let mut file = fs::File::open(&path).ok()?;
-        if !is_intact(&mut file, cid, engine).unwrap_or(false) {
+        let Ok(Some(end)) = intact(&mut file, cid, engine) else {
             tracing::warn!(path = %path.display(), "damaged cache entry, compiling again");
             return None;
-        }
+        };
         touch(&path);
-        Some(path)
+        Some((path, file, end))
     }
 
     /// Adds an entry. A cache that cannot be written only costs time, so failure is logged.
@@ -132,11 +132,11 @@ fn hasher(cid: &Cid, engine: &str) -> Xxh3 {
     hasher
 }
 
-/// Whether the checksum at the end of an entry is that of what comes before it.
-fn is_intact(file: &mut fs::File, cid: &Cid, engine: &str) -> std::io::Result<bool> {
+/// Where the code of an entry ends, if the checksum that follows is that of what comes before it.
+fn intact(file: &mut fs::File, cid: &Cid, engine: &str) -> std::io::Result<Option<u64>> {
     let length = file.metadata()?.len();
     let Some(code) = length.checked_sub(TRAILER_BYTES as u64) else {
-        return Ok(false);
+        return Ok(None);
     };
     let mut hasher = hasher(cid, engine);
     let mut buffer = vec![0; READ_BYTES];
@@ -151,7 +151,8 @@ fn is_intact(file: &mut fs::File, cid: &Cid, engine: &str) -> std::io::Result<bo
     let mut trailer = Vec::with_capacity(TRAILER_BYTES);
     rest.into_inner().read_to_end(&mut trailer)?;
     let sum = hasher.digest128().to_le_bytes();
-    Ok(trailer.strip_prefix(sum.as_slice()) == Some(MAGIC))
+    let is_intact = trailer.strip_prefix(sum.as_slice()) == Some(MAGIC);
+    Ok(is_intact.then_some(code))
 }
 
 /// Marks an entry as used.
@@ -192,22 +193,23 @@ mod tests {
         let cache = cache(dir.path(), 1 << 20);
         let cid = cid::of(cid::RAW, b"component");
         cache.put(&cid, "engine-a", b"native code");
-        let path = cache.get(&cid, "engine-a").unwrap();
+        let (path, _, end) = cache.get(&cid, "engine-a").unwrap();
+        assert_eq!(end, 11);
         assert!(fs::read(path).unwrap().starts_with(b"native code"));
         let good = fs::read(cache.path(&cid, "engine-a")).unwrap();
         for position in 0..good.len() {
             let mut bad = good.clone();
             bad[position] ^= 1;
             fs::write(cache.path(&cid, "engine-a"), &bad).unwrap();
-            assert_eq!(cache.get(&cid, "engine-a"), None, "byte {position}");
+            assert!(cache.get(&cid, "engine-a").is_none(), "byte {position}");
             fs::write(cache.path(&cid, "engine-a"), &good[..position]).unwrap();
-            assert_eq!(cache.get(&cid, "engine-a"), None, "length {position}");
+            assert!(cache.get(&cid, "engine-a").is_none(), "length {position}");
         }
         fs::write(cache.path(&cid, "engine-a"), &good).unwrap();
-        assert_eq!(cache.get(&cid, "engine-b"), None);
+        assert!(cache.get(&cid, "engine-b").is_none());
         fs::write(cache.path(&cid, "engine-b"), &good).unwrap();
         let renamed = cache.get(&cid, "engine-b");
-        assert_eq!(renamed, None, "renamed from another engine");
+        assert!(renamed.is_none(), "renamed from another engine");
     }
 
     #[test]

@@ -2,18 +2,17 @@
 
 use crate::{
     Execution, Invocation, RunError,
+    checkpoint::{Checkpoints, Keeper, Next, Resume, Stopped},
     config::{Counting, HOST_STACK_BYTES},
-    guest::{Allowance, Counter, Guest},
+    guest::{self, Allowance, Counter, Guest},
+    instance::Instance,
     limiter::Limiter,
     program::{Code, Program, World},
     sink::Sink,
     ticker::Watch,
     trap,
 };
-use mc_checkpoint::{
-    START_EXPORT,
-    meter::{self, Reading},
-};
+use mc_checkpoint::meter::{self, Reading};
 use mc_types::{End, Usage};
 use mc_wasi::{Bounds, Host, Preview, Quota, Setup};
 use std::{sync::Arc, time::Instant};
@@ -41,12 +40,31 @@ pub(crate) fn run(program: &Program, invocation: Invocation) -> Result<Execution
     })
 }
 
-fn execute(program: &Program, invocation: Invocation) -> Result<Execution, RunError> {
+fn execute(program: &Program, mut invocation: Invocation) -> Result<Execution, RunError> {
     let begun = Instant::now();
     let host = |e: wasmtime::Error| RunError::Host(format!("{e:#}"));
     let io = |e: std::io::Error| RunError::Host(e.to_string());
-    let watch = Watch::new(invocation.timeout, invocation.cancel.clone());
-    let guest = guest(program, invocation, Arc::clone(&watch)).map_err(io)?;
+    let checkpoints = invocation.checkpoints.take();
+    let mut checkpoints = checkpoints.filter(|_| program.stops());
+    let bell = checkpoints
+        .as_ref()
+        .map(|checkpoints| checkpoints.bell.clone());
+    let watch = Watch::new(invocation.timeout, invocation.cancel.clone(), bell);
+    let resume = invocation.resume.take();
+    if let Some(resume) = &resume {
+        check(program, resume, &invocation)?;
+    }
+    let mut guest = guest(program, invocation, Arc::clone(&watch)).map_err(io)?;
+    let first = checkpoints
+        .as_ref()
+        .and_then(|checkpoints| checkpoints.first);
+    match resume {
+        Some(resume) => {
+            guest.limiter.resume(resume.memory_refused);
+            guest.resume(first, resume);
+        }
+        None => guest.begin(first),
+    }
     let mut store = Store::new(&program.raw, guest);
     store.limiter(|guest| &mut guest.limiter);
     store.set_hostcall_fuel(MAX_PASSED_BYTES);
@@ -61,7 +79,7 @@ fn execute(program: &Program, invocation: Invocation) -> Result<Execution, RunEr
         });
     }
     let running = program.ticker.run(&program.raw, &watch).map_err(io)?;
-    let ended = call(program, &mut store);
+    let ended = drive(program, &mut store, checkpoints.as_mut());
     // From here on nobody writes to the guest's memory any more.
     drop(running);
     let (own_fuel, reading) = (Guest::own_fuel(&store), Guest::reading(&store));
@@ -69,6 +87,11 @@ fn execute(program: &Program, invocation: Invocation) -> Result<Execution, RunEr
         return Err(reason);
     }
     let mut guest = store.into_data();
+    let ended = match ended {
+        Ok(Driven::Ended(end)) => Ok(end),
+        Ok(Driven::Left) => return Err(RunError::Left),
+        Err(error) => Err(error),
+    };
     let settled = guest.settle(own_fuel);
     if guest.output_closed {
         return Err(RunError::OutputClosed);
@@ -134,52 +157,97 @@ fn guest(program: &Program, invocation: Invocation, watch: Arc<Watch>) -> std::i
     let fuel = limits
         .fuel
         .map(|fuel| i64::try_from(fuel).unwrap_or(i64::MAX));
-    Ok(Guest {
+    Ok(Guest::new(guest::Setup {
         host: Host::new(setup, preview, inputs),
         limiter: Limiter::new(&limits, overhead),
         counter,
         allowance: Allowance {
-            fuel: fuel.unwrap_or(UNLIMITED_FUEL),
+            fuel: fuel.map_or(UNLIMITED_FUEL, |fuel| fuel.min(UNLIMITED_FUEL)),
             stack: i32::try_from(limits.stack_bytes).unwrap_or(i32::MAX),
         },
-        memory: None,
         watch,
         stdout: Sink::open(&invocation.stdout, false)?,
         stderr: Sink::open(&invocation.stderr, true)?,
-        output_closed: false,
-    })
+    }))
 }
 
-fn call(program: &Program, store: &mut Store<Guest>) -> wasmtime::Result<End> {
-    match &program.code {
-        Code::Component(component, run) => {
-            let instance = component.instantiate(&mut *store)?;
-            let run = instance.get_typed_func::<(), (Result<(), ()>,)>(&mut *store, run)?;
-            let (result,) = run.call(&mut *store, ())?;
-            Ok(End::Exited {
-                code: result.is_err().into(),
-            })
+/// Refuses a state that cannot be this program's.
+fn check(program: &Program, resume: &Resume, invocation: &Invocation) -> Result<(), RunError> {
+    let refused = |reason: String| RunError::Refused { reason };
+    let sites = program.sites().map_err(refused)?;
+    resume
+        .check(&sites, invocation.limits.memory_bytes)
+        .map_err(refused)
+}
+
+/// How the calls of a guest came to an end.
+enum Driven {
+    Ended(End),
+    /// It was stopped, to go on elsewhere.
+    Left,
+}
+
+/// Runs a guest, and stops it whenever that is due.
+fn drive(
+    program: &Program,
+    store: &mut Store<Guest>,
+    mut checkpoints: Option<&mut Checkpoints>,
+) -> wasmtime::Result<Driven> {
+    let mut instance = Instance::new(program, store)?;
+    loop {
+        let end = instance.run(store)?;
+        let reading = Guest::reading(&*store).filter(|reading| reading.stopped);
+        let Some((reading, checkpoints)) = reading.zip(checkpoints.as_deref_mut()) else {
+            return Ok(Driven::Ended(end));
+        };
+        if let Some(reason) = store.data().watch.reason() {
+            return Err(reason.into());
         }
-        Code::Module(module) => {
-            let instance = module.instantiate(&mut *store)?;
-            store.data_mut().memory = instance.get_memory(&mut *store, "memory");
-            if program.counting == Counting::Instrumented {
-                let page = instance.get_memory(&mut *store, meter::PAGE);
-                let page = page.ok_or_else(|| wasmtime::Error::msg("the meter is missing"))?;
-                let beginning = store.data().page();
-                page.write(&mut *store, 0, &beginning)?;
-                let address = page.data_ptr(&*store);
-                address.expose_provenance();
-                store.data().watch.attach(address);
-                store.data_mut().counter = Counter::Module(page);
+        checkpoints.bell.hush();
+        instance.capture(store)?;
+        let until = store.data().until;
+        let (position, paid) = (until - reading.fuel_left, until - reading.paid_fuel);
+        let keeper = &mut *checkpoints.keeper;
+        let next = keep(program, &instance, store, keeper, (position, paid), reading)?;
+        match next {
+            Next::Leave => return Ok(Driven::Left),
+            Next::GoOn { until } => {
+                store
+                    .data_mut()
+                    .go_on(until, position, paid, reading.frames_end);
+                instance.arm(store)?;
             }
-            for name in [START_EXPORT, "_start"] {
-                if let Some(function) = instance.get_func(&mut *store, name) {
-                    function.typed::<(), ()>(&*store)?.call(&mut *store, ())?;
-                }
-            }
-            Ok(End::Exited { code: 0 })
         }
-        Code::Relaxed(_) => Err(wasmtime::Error::msg("a relaxed program")),
     }
+}
+
+/// Shows the state of a guest that was stopped to whoever keeps it.
+fn keep(
+    program: &Program,
+    instance: &Instance,
+    store: &Store<Guest>,
+    keeper: &mut dyn Keeper,
+    (position, paid): (i64, i64),
+    reading: Reading,
+) -> wasmtime::Result<Next> {
+    let host = |reason: String| wasmtime::Error::from(RunError::Host(reason));
+    let sites = program.sites().map_err(host)?;
+    let slice = |from: u32, to: u32| {
+        let (from, to) = (usize::try_from(from).ok()?, usize::try_from(to).ok()?);
+        Guest::meter(store)?.get(from..to)
+    };
+    let missing = || host("the meter is missing".to_owned());
+    let units = |units: i64| u64::try_from(units).unwrap_or_default();
+    let globals_end = meter::GLOBALS.saturating_add(sites.globals_bytes());
+    let memories = instance.memories(store);
+    let stopped = Stopped {
+        position: units(position),
+        paid: units(paid),
+        frames: slice(meter::FRAMES, reading.frames_end).ok_or_else(missing)?,
+        globals: slice(meter::GLOBALS, globals_end).ok_or_else(missing)?,
+        memories: &memories,
+        memory_refused: store.data().limiter.refused(),
+        world: store.data().host.state(),
+    };
+    Ok(keeper.keep(&stopped)?)
 }

@@ -34,7 +34,10 @@ struct Memory(Vec<u8>);
 
 impl std::fmt::Debug for Memory {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let sum: u64 = (1..).zip(&self.0).map(|(i, byte)| i * u64::from(*byte)).sum();
+        let sum: u64 = (1..)
+            .zip(&self.0)
+            .map(|(i, byte)| i * u64::from(*byte))
+            .sum();
         write!(f, "{} bytes, sum {sum}", self.0.len())
     }
 }
@@ -232,7 +235,10 @@ fn run(
     for name in functions {
         if run.page.is_some() {
             // A call that trapped has not given its stack back.
-            run.write(u32::try_from(meter::STACK_LEFT).unwrap(), &STACK.to_le_bytes());
+            run.write(
+                u32::try_from(meter::STACK_LEFT).unwrap(),
+                &STACK.to_le_bytes(),
+            );
         }
         let mut called = call(&mut run, &name)?;
         while called == Called::Stopped {

@@ -9,13 +9,14 @@ use crate::{
     isolated::{Compiler, Job},
     preview1, preview2,
     program::Code,
-    relaxed,
+    relaxed, sites,
     ticker::Ticker,
 };
 use mc_checkpoint::{CODE_VERSION, PASS_VERSION, Refused};
 use mc_types::{Cid, Determinism};
 use sha2::{Digest, Sha256};
 use std::{
+    borrow::Cow,
     collections::HashMap,
     hash::{Hash, Hasher},
     path::{Path, PathBuf},
@@ -113,6 +114,8 @@ struct Backend {
     raw: wasmtime::Engine,
     ticker: Arc<Ticker>,
     components: wasmtime::component::Linker<Guest>,
+    /// For components that can be stopped.
+    stoppable: wasmtime::component::Linker<Guest>,
     modules: wasmtime::Linker<Guest>,
     fingerprint: String,
 }
@@ -153,6 +156,7 @@ impl Backend {
         Ok(Self {
             ticker: Arc::new(Ticker::new()),
             components: preview2::linker(&raw).map_err(engine_error)?,
+            stoppable: preview2::stoppable(&raw).map_err(engine_error)?,
             modules: preview1::linker(&raw).map_err(engine_error)?,
             fingerprint: fingerprint(&raw),
             raw,
@@ -204,9 +208,10 @@ impl Engine {
         let cache = self.inner.cache.as_ref()?;
         let program = Way::of(determinism).iter().find_map(|way| {
             let backend = self.backend(way.counting()).ok()?;
-            let path = cache.get(cid, &key(*way, backend))?;
+            let (path, file, end) = cache.get(cid, &key(*way, backend))?;
             let compiled = backend.deserialize(&path)?;
-            backend.program(&compiled, *way).ok()
+            let sites = sites::Source::find(file, end);
+            backend.program(&compiled, *way, sites).ok()
         })?;
         self.keep(cid, determinism, &program);
         Some(program)
@@ -260,13 +265,16 @@ impl Engine {
             },
         };
         let backend = self.backend(way.counting())?;
-        let compiled = backend.compile(
-            form,
-            instrumented.as_ref().map_or(bytes, |program| &program.wasm),
-        )?;
-        let program = backend.program(&compiled, way)?;
+        let (wasm, sites) = match instrumented {
+            Some(program) => (Cow::Owned(program.wasm), program.sites.ok()),
+            None => (Cow::Borrowed(bytes), None),
+        };
+        let compiled = backend.compile(form, &wasm)?;
+        let tail = sites::tail(sites.as_ref());
+        let program = backend.program(&compiled, way, sites.map(sites::Source::new))?;
         if let Some(cache) = &self.inner.cache {
-            let code = compiled.serialize().map_err(invalid)?;
+            let mut code = compiled.serialize().map_err(invalid)?;
+            code.extend(tail);
             cache.put(cid, &key(way, backend), &code);
         }
         self.keep(cid, determinism, &program);
@@ -362,10 +370,15 @@ impl Backend {
     }
 
     /// Links a program that is a command.
-    fn program(&self, compiled: &Compiled, way: Way) -> Result<Program, Error> {
+    fn program(
+        &self,
+        compiled: &Compiled,
+        way: Way,
+        sites: Option<sites::Source>,
+    ) -> Result<Program, Error> {
         let code = match (compiled, way) {
             (Compiled::Component(component), Way::Relaxed) => self.relaxed(component)?,
-            (Compiled::Component(component), _) => self.component(component)?,
+            (Compiled::Component(component), _) => self.component(component, sites.is_some())?,
             (Compiled::Module(_), Way::Relaxed) => {
                 return Err(Error::CoreModule {
                     reason: "only components can run as relaxed tasks".to_owned(),
@@ -378,6 +391,7 @@ impl Backend {
             ticker: Arc::clone(&self.ticker),
             counting: way.counting(),
             code,
+            sites: sites.map(Arc::new),
         })
     }
 
@@ -396,16 +410,21 @@ impl Backend {
         })
     }
 
-    fn component(&self, component: &Component) -> Result<Code, Error> {
+    fn component(&self, component: &Component, stops: bool) -> Result<Code, Error> {
         let interface = self.command(component)?;
+        let all = if stops {
+            &self.stoppable
+        } else {
+            &self.components
+        };
         let mut linker = None;
         let imports = component.component_type();
         let mut names = imports.imports(&self.raw).map(|(name, _)| name);
         if names.any(preview2::is_denied) {
-            let linker = linker.insert(self.components.clone());
+            let linker = linker.insert(all.clone());
             preview2::deny(linker, component, &self.raw).map_err(invalid)?;
         }
-        let linker = linker.as_ref().unwrap_or(&self.components);
+        let linker = linker.as_ref().unwrap_or(all);
         let pre = linker.instantiate_pre(component).map_err(invalid)?;
         let run = component
             .get_export_index(None, &interface)
@@ -449,7 +468,7 @@ impl Backend {
 
 /// Whether an imported interface is there.
 fn is_offered(import: &str) -> bool {
-    import == mc_checkpoint::meter::ATTACH_IMPORT
+    import.starts_with(mc_checkpoint::meter::NAMES)
         || preview2::is_denied(import)
         || relaxed::is_offered(import)
 }

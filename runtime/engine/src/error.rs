@@ -115,6 +115,15 @@ pub enum RunError {
     /// It was called off.
     #[error("called off")]
     Cancelled,
+    /// It was stopped, to go on elsewhere.
+    #[error("stopped at a checkpoint")]
+    Left,
+    /// The state that it was to go on with is not one of its own.
+    #[error("the checkpoint does not fit: {reason}")]
+    Refused {
+        /// What does not fit.
+        reason: String,
+    },
     /// Whoever read what it wrote has gone.
     #[error("nobody reads the output any more")]
     OutputClosed,

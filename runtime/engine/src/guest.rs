@@ -1,6 +1,11 @@
 //! What a running guest has on the host's side, and how its calls get there.
 
-use crate::{limiter::Limiter, sink::Sink, ticker::Watch};
+use crate::{
+    checkpoint::{Restoring, Resume},
+    limiter::Limiter,
+    sink::Sink,
+    ticker::Watch,
+};
 use mc_checkpoint::meter::{self, Reading};
 use mc_wasi::{Host, Stop, Stream};
 use std::sync::Arc;
@@ -35,12 +40,31 @@ impl Allowance {
     }
 }
 
+/// What a guest has on the host's side in the beginning.
+pub(crate) struct Setup {
+    pub(crate) host: Host,
+    pub(crate) limiter: Limiter,
+    pub(crate) counter: Counter,
+    pub(crate) allowance: Allowance,
+    pub(crate) watch: Arc<Watch>,
+    pub(crate) stdout: Sink,
+    pub(crate) stderr: Sink,
+}
+
 /// What a running guest has on the host's side.
 pub(crate) struct Guest {
     pub(crate) host: Host,
     pub(crate) limiter: Limiter,
     pub(crate) counter: Counter,
     pub(crate) allowance: Allowance,
+    /// The position until which the guest runs before it stops or ends.
+    pub(crate) until: i64,
+    /// What the meter's memory begins with when it is passed next.
+    image: Vec<u8>,
+    /// The memories of a guest that is resumed, until they are in their place.
+    pub(crate) restoring: Option<Restoring>,
+    /// The memories of a component that was stopped.
+    pub(crate) exposed: Vec<WasmList<u8>>,
     /// The memory that a core module's calls refer to.
     pub(crate) memory: Option<Memory>,
     pub(crate) watch: Arc<Watch>,
@@ -51,6 +75,33 @@ pub(crate) struct Guest {
 }
 
 impl Guest {
+    pub(crate) fn new(setup: Setup) -> Self {
+        let Setup {
+            host,
+            limiter,
+            counter,
+            allowance,
+            watch,
+            stdout,
+            stderr,
+        } = setup;
+        Self {
+            host,
+            limiter,
+            counter,
+            allowance,
+            until: allowance.fuel,
+            image: Vec::new(),
+            restoring: None,
+            exposed: Vec::new(),
+            memory: None,
+            watch,
+            stdout,
+            stderr,
+            output_closed: false,
+        }
+    }
+
     /// Takes note of a component's meter, and says what may be used.
     pub(crate) fn attach(mut cx: Call<'_>, page: WasmList<u8>) -> Vec<u8> {
         if matches!(cx.data().counter, Counter::Absent) {
@@ -60,7 +111,16 @@ impl Guest {
             cx.data().watch.attach(address);
             cx.data_mut().counter = Counter::Component(page);
         }
-        cx.data().page().to_vec()
+        cx.data_mut().next_image()
+    }
+
+    /// The meter's memory, if there is one of ours.
+    pub(crate) fn meter(store: &wasmtime::Store<Self>) -> Option<&[u8]> {
+        match &store.data().counter {
+            Counter::Component(memory) => Some(memory.as_le_slice(store)),
+            Counter::Module(memory) => Some(memory.data(store)),
+            Counter::Absent | Counter::Wasmtime => None,
+        }
     }
 
     /// What the meter says, if there is one of ours.
@@ -83,7 +143,7 @@ impl Guest {
                 Self::reading(&cx).map(|reading| reading.fuel_left)
             }
         };
-        let used = left.and_then(|left| cx.data().allowance.fuel.checked_sub(left));
+        let used = left.and_then(|left| cx.data().until.checked_sub(left));
         used.and_then(|used| u64::try_from(used).ok()).unwrap_or(0)
     }
 
@@ -139,12 +199,51 @@ impl Guest {
         })
     }
 
-    /// The beginning of the meter's page.
-    pub(crate) fn page(&self) -> [u8; meter::BYTES] {
-        meter::begin(meter::Allowance {
-            fuel: self.allowance.fuel,
-            reserve: 0,
+    /// What the meter's memory begins with now.
+    pub(crate) fn next_image(&mut self) -> Vec<u8> {
+        std::mem::take(&mut self.image)
+    }
+
+    /// The memories that a guest is resumed with.
+    pub(crate) fn restoring(&mut self) -> Result<&mut Restoring, Stop> {
+        let restoring = self.restoring.as_mut();
+        restoring.ok_or(Stop::Trap("nothing is being restored"))
+    }
+
+    /// Lets the guest begin, and stop at the first site beyond the position `until`.
+    pub(crate) fn begin(&mut self, until: Option<u64>) {
+        let allowance = self.allow(until, 0);
+        self.image = meter::begin(allowance).to_vec();
+    }
+
+    /// Lets a guest that was stopped at `position` go on, with what is there of it.
+    pub(crate) fn go_on(&mut self, until: Option<u64>, position: i64, paid: i64, frames_end: u32) {
+        let allowance = self.allow(until, position);
+        self.image = meter::resume(allowance, frames_end, self.until - paid).to_vec();
+        // Whoever asked for the stop has made use of the rest of the page.
+        self.image
+            .resize(usize::try_from(meter::GLOBALS).unwrap_or_default(), 0);
+    }
+
+    /// Lets a guest go on with a state that was taken elsewhere.
+    pub(crate) fn resume(&mut self, until: Option<u64>, resume: Resume) {
+        let signed = |units: u64| i64::try_from(units).unwrap_or(i64::MAX);
+        let (position, paid) = (signed(resume.position), signed(resume.paid));
+        let allowance = self.allow(until, position);
+        let (image, restoring, world) = resume.split(allowance, self.until - paid);
+        self.image = image;
+        self.restoring = Some(restoring);
+        self.host.replace(world);
+    }
+
+    fn allow(&mut self, until: Option<u64>, position: i64) -> meter::Allowance {
+        let end = self.allowance.fuel;
+        let until = until.and_then(|until| i64::try_from(until).ok());
+        self.until = until.unwrap_or(end).min(end);
+        meter::Allowance {
+            fuel: self.until - position,
+            reserve: end - self.until,
             stack: self.allowance.stack,
-        })
+        }
     }
 }

@@ -20,6 +20,7 @@
 //! * Compiled code is executed only if its checksum says that this very engine made it.
 
 mod cache;
+mod checkpoint;
 mod classify;
 mod config;
 mod deterministic;
@@ -28,6 +29,7 @@ mod differential;
 mod engine;
 mod error;
 mod guest;
+mod instance;
 mod isolated;
 mod limiter;
 mod preview1;
@@ -35,9 +37,11 @@ mod preview2;
 mod program;
 mod relaxed;
 mod sink;
+mod sites;
 mod ticker;
 mod trap;
 
+pub use checkpoint::{Bell, Checkpoints, Keeper, MemoryImage, Next, Resume, Stopped};
 pub use classify::{Form, classify};
 pub use config::{Allocation, Target};
 pub use engine::{Engine, MAX_COMPONENT_BYTES, Options};

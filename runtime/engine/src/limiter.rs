@@ -39,6 +39,11 @@ impl Limiter {
         self.peak_bytes.saturating_sub(self.overhead_bytes)
     }
 
+    /// Goes on with a guest that was refused memory before, or was not.
+    pub(crate) const fn resume(&mut self, refused: bool) {
+        self.refused = refused;
+    }
+
     /// Whether the guest was ever refused memory.
     pub(crate) const fn refused(&self) -> bool {
         self.refused

@@ -4,33 +4,66 @@ mod cli;
 mod clocks;
 mod denied;
 mod filesystem;
+mod form;
 mod io;
 mod random;
 mod types;
 
 pub(crate) use denied::{deny, is_denied};
+pub(crate) use form::{Form, Numbers, Resources};
 
 use crate::guest::{Call, Guest};
 use mc_checkpoint::meter;
 use mc_wasi::{Error, Host, Stop};
-use types::{ErrorCode, StreamError};
+use types::{ErrorCode, IoError, StreamError};
 use wasmtime::component::{Linker, WasmList};
 
 /// What a function of an interface returns.
 type Returned<T> = wasmtime::Result<(T,)>;
 
-/// Every interface that is always there.
+/// Every interface that is always there, for components that cannot be stopped.
 pub(crate) fn linker(engine: &wasmtime::Engine) -> wasmtime::Result<Linker<Guest>> {
+    interfaces::<Resources>(engine)
+}
+
+/// Every interface that is always there, for components that can be stopped.
+pub(crate) fn stoppable(engine: &wasmtime::Engine) -> wasmtime::Result<Linker<Guest>> {
+    let mut linker = interfaces::<Numbers>(engine)?;
+    let mut root = linker.root();
+    root.func_wrap(meter::DROP_IMPORT, |cx: Call<'_>, (handle,): (u32,)| {
+        Guest::drop_handle(cx, handle)
+    })?;
+    root.func_wrap(
+        meter::ASK_IMPORT,
+        |mut cx: Call<'_>, (memory, what): (u32, u32)| {
+            Ok((cx.data_mut().restoring()?.answer(memory, what)?,))
+        },
+    )?;
+    root.func_wrap(
+        meter::RESTORE_IMPORT,
+        |mut cx: Call<'_>, (memory,): (u32,)| Ok((cx.data_mut().restoring()?.bytes(memory)?,)),
+    )?;
+    root.func_wrap(
+        meter::EXPOSE_IMPORT,
+        |mut cx: Call<'_>, (_, bytes): (u32, WasmList<u8>)| {
+            cx.data_mut().exposed.push(bytes);
+            Ok(())
+        },
+    )?;
+    Ok(linker)
+}
+
+fn interfaces<F: Form>(engine: &wasmtime::Engine) -> wasmtime::Result<Linker<Guest>> {
     let mut linker = Linker::new(engine);
     linker.root().func_wrap(
         meter::ATTACH_IMPORT,
-        |cx: Call<'_>, (page,): (WasmList<u8>,)| Ok((Guest::attach(cx, page),)),
+        |cx: Call<'_>, (memory,): (WasmList<u8>,)| Ok((Guest::attach(cx, memory),)),
     )?;
-    io::add(&mut linker)?;
-    cli::add(&mut linker)?;
-    clocks::add(&mut linker)?;
+    io::add::<F>(&mut linker)?;
+    cli::add::<F>(&mut linker)?;
+    clocks::add::<F>(&mut linker)?;
     random::add(&mut linker)?;
-    filesystem::add(&mut linker)?;
+    filesystem::add::<F>(&mut linker)?;
     Ok(linker)
 }
 
@@ -52,9 +85,11 @@ fn attempt<T>(
 }
 
 /// A call on a stream.
-fn stream<T>(
+fn stream<F: Form, T>(
     cx: Call<'_>,
     f: impl FnOnce(&mut Host) -> Result<Result<T, mc_wasi::StreamError>, Stop>,
-) -> Returned<Result<T, StreamError>> {
-    call(cx, |host| Ok(f(host)?.map_err(Into::into)))
+) -> Returned<Result<T, StreamError<F::Own<IoError>>>> {
+    call(cx, |host| {
+        Ok(f(host)?.map_err(|error| StreamError::of(error, F::own::<IoError>)))
+    })
 }

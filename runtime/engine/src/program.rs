@@ -1,6 +1,15 @@
 //! A program that was compiled, and what one execution of it depends on.
 
-use crate::{RunError, config::Counting, deterministic, guest::Guest, relaxed, ticker::Ticker};
+use crate::{
+    RunError,
+    checkpoint::{Checkpoints, Resume},
+    config::Counting,
+    deterministic,
+    guest::Guest,
+    relaxed, sites,
+    ticker::Ticker,
+};
+use mc_checkpoint::Sites;
 use mc_types::{End, Limits, Meter, Usage};
 use std::{collections::BTreeMap, path::PathBuf, sync::Arc, time::Duration};
 use tokio_util::sync::CancellationToken;
@@ -14,6 +23,7 @@ pub struct Program {
     pub(crate) ticker: Arc<Ticker>,
     pub(crate) counting: Counting,
     pub(crate) code: Code,
+    pub(crate) sites: Option<Arc<sites::Source>>,
 }
 
 /// Compiled code, linked.
@@ -57,6 +67,10 @@ pub struct Invocation {
     pub timeout: Option<Duration>,
     /// Kills it when cancelled.
     pub cancel: CancellationToken,
+    /// When it is stopped, if it can be.
+    pub checkpoints: Option<Checkpoints>,
+    /// What it goes on with, if it does not begin.
+    pub resume: Option<Resume>,
 }
 
 /// What a guest sees of the world.
@@ -118,6 +132,10 @@ pub enum Output {
     Inherit,
     /// A file, which may be read while it grows.
     File(PathBuf),
+    /// A file that has what the guest wrote before.
+    Append(PathBuf),
+    /// The process's own stream and, after what is given, [`Execution::stdout`] or [`Execution::stderr`].
+    Copy(Vec<u8>),
     /// [`Execution::stdout`] or [`Execution::stderr`].
     Memory,
 }
@@ -150,6 +168,18 @@ impl Program {
             Code::Relaxed(command) => relaxed::run(self, command, invocation),
             Code::Component(..) | Code::Module(_) => deterministic::run(self, invocation),
         }
+    }
+
+    /// Whether an execution can be stopped and resumed.
+    #[must_use]
+    pub const fn stops(&self) -> bool {
+        self.sites.is_some()
+    }
+
+    /// Where it can be stopped.
+    pub(crate) fn sites(&self) -> Result<Arc<Sites>, String> {
+        let cannot = "the program cannot be stopped and resumed";
+        self.sites.as_ref().ok_or(cannot)?.get()
     }
 
     /// What counts the fuel.

@@ -43,7 +43,7 @@ async fn execute(
     let host = |e: wasmtime::Error| RunError::Host(format!("{e:#}"));
     let budget = Budget::new(invocation.limits.output_bytes);
     // The epoch makes the guest yield; what stops it is below.
-    let watch = Watch::new(None, invocation.cancel.clone());
+    let watch = Watch::new(None, invocation.cancel.clone(), None);
     let ticking = program.ticker.run(&program.raw, &watch);
     let _ticking = ticking.map_err(|e| RunError::Host(e.to_string()))?;
     let begun = Instant::now();

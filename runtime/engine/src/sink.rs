@@ -10,6 +10,8 @@ pub(crate) enum Sink {
     Stdout,
     Stderr,
     Memory(Vec<u8>),
+    /// What was written to a stream of the process as well.
+    Copy(Box<Self>, Vec<u8>),
 }
 
 impl Sink {
@@ -19,6 +21,11 @@ impl Sink {
             Output::Inherit if stderr => Self::Stderr,
             Output::Inherit => Self::Stdout,
             Output::File(path) => Self::File(File::create(path)?),
+            Output::Append(path) => Self::File(File::options().append(true).open(path)?),
+            Output::Copy(before) => {
+                let stream = Self::open(&Output::Inherit, stderr)?;
+                Self::Copy(Box::new(stream), before.clone())
+            }
             Output::Memory => Self::Memory(Vec::new()),
         })
     }
@@ -35,6 +42,11 @@ impl Sink {
                 stdout.flush()
             }
             Self::Stderr => std::io::stderr().lock().write_all(bytes),
+            Self::Copy(stream, memory) => {
+                stream.write_all(bytes)?;
+                memory.extend_from_slice(bytes);
+                Ok(())
+            }
             Self::Memory(memory) => {
                 memory.extend_from_slice(bytes);
                 Ok(())
@@ -45,7 +57,7 @@ impl Sink {
     /// What was kept in memory.
     pub(crate) fn into_bytes(self) -> Vec<u8> {
         match self {
-            Self::Memory(bytes) => bytes,
+            Self::Memory(bytes) | Self::Copy(_, bytes) => bytes,
             Self::File(_) | Self::Stdout | Self::Stderr => Vec::new(),
         }
     }

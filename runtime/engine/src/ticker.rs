@@ -1,6 +1,6 @@
 //! The clock by which running guests are stopped.
 
-use crate::RunError;
+use crate::{RunError, checkpoint::Bell};
 use mc_checkpoint::meter;
 use std::{
     sync::{
@@ -37,16 +37,23 @@ pub(crate) struct Watch {
     begun: Instant,
     timeout: Option<Duration>,
     cancel: CancellationToken,
+    /// Asks it to stop, if it can.
+    bell: Option<Bell>,
     /// The address of the page of the guest's meter, while it has one.
     page: Mutex<Option<usize>>,
 }
 
 impl Watch {
-    pub(crate) fn new(timeout: Option<Duration>, cancel: CancellationToken) -> Arc<Self> {
+    pub(crate) fn new(
+        timeout: Option<Duration>,
+        cancel: CancellationToken,
+        bell: Option<Bell>,
+    ) -> Arc<Self> {
         Arc::new(Self {
             begun: Instant::now(),
             timeout,
             cancel,
+            bell,
             page: Mutex::new(None),
         })
     }
@@ -79,23 +86,34 @@ impl Watch {
         self.page.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Stops the guest if it has to be.
+    /// Ends or stops the guest if that is due.
     fn look(&self) {
-        if self.reason().is_none() {
+        let must_end = self.reason().is_some();
+        let must_stop = self.bell.as_ref().is_some_and(Bell::is_rung);
+        if !must_end && !must_stop {
             return;
         }
         if let Some(page) = *self.page() {
+            if must_end {
+                write(page, meter::RESERVE, meter::NO_RESERVE);
+            }
             for word in 0..u64::from(meter::STOP_WORDS) {
-                let offset = usize::try_from(meter::STOP + 8 * word).unwrap_or_default();
-                let word: *mut i64 = std::ptr::with_exposed_provenance_mut(page + offset);
-                #[expect(unsafe_code, reason = "a running guest is stopped through its memory")]
-                // SAFETY: the page is 64 KiB long, aligned, never moves, and stays mapped until
-                // `detach`, which waits for the lock that is held here. The guest, which only loads
-                // these words, is machine code; no Rust code reads or writes them meanwhile.
-                unsafe { AtomicI64::from_ptr(word) }.store(-1, Ordering::Relaxed);
+                write(page, meter::STOP + 8 * word, -1);
             }
         }
     }
+}
+
+/// Writes a word of the meter's page at `page`, which is attached and locked.
+fn write(page: usize, offset: u64, value: i64) {
+    let offset = usize::try_from(offset).unwrap_or_default();
+    let word: *mut i64 = std::ptr::with_exposed_provenance_mut(page + offset);
+    #[expect(unsafe_code, reason = "a running guest is stopped through its memory")]
+    // SAFETY: the page is 64 KiB long, aligned, never moves, and stays mapped until `detach`, which
+    // waits for the lock that is held here. The guest, which only loads these words, is machine code;
+    // Rust code writes them only while the guest does not run, and then what is written here comes
+    // again at the next tick.
+    unsafe { AtomicI64::from_ptr(word) }.store(value, Ordering::Release);
 }
 
 /// Keeps the ticker going until it is dropped.

@@ -76,6 +76,8 @@ fn invocation(global: &Global, args: &Run, world: World) -> Result<Invocation, F
         stderr: log(),
         timeout: args.task.timeout.map(|timeout| timeout.0),
         cancel: CancellationToken::new(),
+        checkpoints: None,
+        resume: None,
     })
 }
 

@@ -141,6 +141,8 @@ async fn run(
         stderr: Output::File(attempt.logs.stderr.clone()),
         timeout,
         cancel: attempt.cancel.clone(),
+        checkpoints: None,
+        resume: None,
     };
     // The attempt may have no listener any more; it runs all the same.
     let _ = running.send(true);

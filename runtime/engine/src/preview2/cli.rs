@@ -2,20 +2,21 @@
 
 use super::{
     call,
+    form::Form,
     types::{InputStream, OutputStream, TerminalInput, TerminalOutput},
 };
 use crate::guest::{Call, Guest};
 use mc_wasi::{Stop, Stream};
-use wasmtime::component::{Linker, Resource, ResourceType};
+use wasmtime::component::{Linker, ResourceType};
 
-pub(super) fn add(linker: &mut Linker<Guest>) -> wasmtime::Result<()> {
-    environment(linker)?;
-    exit(linker)?;
-    standard(linker)?;
-    terminals(linker)
+pub(super) fn add<F: Form>(linker: &mut Linker<Guest>) -> wasmtime::Result<()> {
+    environment::<F>(linker)?;
+    exit::<F>(linker)?;
+    standard::<F>(linker)?;
+    terminals::<F>(linker)
 }
 
-fn environment(linker: &mut Linker<Guest>) -> wasmtime::Result<()> {
+fn environment<F: Form>(linker: &mut Linker<Guest>) -> wasmtime::Result<()> {
     let mut environment = linker.instance("wasi:cli/environment@0.2.6")?;
     environment.func_wrap("get-environment", |cx: Call<'_>, (): ()| {
         call(cx, |host| Ok(host.env().to_vec()))
@@ -28,7 +29,7 @@ fn environment(linker: &mut Linker<Guest>) -> wasmtime::Result<()> {
     })
 }
 
-fn exit(linker: &mut Linker<Guest>) -> wasmtime::Result<()> {
+fn exit<F: Form>(linker: &mut Linker<Guest>) -> wasmtime::Result<()> {
     let mut exit = linker.instance("wasi:cli/exit@0.2.6")?;
     exit.func_wrap("exit", |cx: Call<'_>, (status,): (Result<(), ()>,)| {
         Guest::call(cx, |_| Err::<(), _>(Stop::Exit(status.is_err().into())))
@@ -38,12 +39,10 @@ fn exit(linker: &mut Linker<Guest>) -> wasmtime::Result<()> {
     })
 }
 
-fn standard(linker: &mut Linker<Guest>) -> wasmtime::Result<()> {
+fn standard<F: Form>(linker: &mut Linker<Guest>) -> wasmtime::Result<()> {
     let mut stdin = linker.instance("wasi:cli/stdin@0.2.6")?;
     stdin.func_wrap("get-stdin", |cx: Call<'_>, (): ()| {
-        call(cx, |host| {
-            Ok(Resource::<InputStream>::new_own(host.stdin()?))
-        })
+        call(cx, |host| Ok(F::own::<InputStream>(host.stdin()?)))
     })?;
     for (interface, function, stream) in [
         ("wasi:cli/stdout@0.2.6", "get-stdout", Stream::Stdout),
@@ -52,7 +51,7 @@ fn standard(linker: &mut Linker<Guest>) -> wasmtime::Result<()> {
         let mut instance = linker.instance(interface)?;
         instance.func_wrap(function, move |cx: Call<'_>, (): ()| {
             call(cx, |host| {
-                Ok(Resource::<OutputStream>::new_own(host.standard(stream)?))
+                Ok(F::own::<OutputStream>(host.standard(stream)?))
             })
         })?;
     }
@@ -60,7 +59,7 @@ fn standard(linker: &mut Linker<Guest>) -> wasmtime::Result<()> {
 }
 
 /// No stream is a terminal, whatever it leads to outside.
-fn terminals(linker: &mut Linker<Guest>) -> wasmtime::Result<()> {
+fn terminals<F: Form>(linker: &mut Linker<Guest>) -> wasmtime::Result<()> {
     let (input, output) = (
         ResourceType::host::<TerminalInput>(),
         ResourceType::host::<TerminalOutput>(),
@@ -83,7 +82,7 @@ fn terminals(linker: &mut Linker<Guest>) -> wasmtime::Result<()> {
     linker
         .instance("wasi:cli/terminal-stdin@0.2.6")?
         .func_wrap("get-terminal-stdin", |cx: Call<'_>, (): ()| {
-            call(cx, |_| Ok(None::<Resource<TerminalInput>>))
+            call(cx, |_| Ok(None::<F::Own<TerminalInput>>))
         })?;
     for (interface, function) in [
         ("wasi:cli/terminal-stdout@0.2.6", "get-terminal-stdout"),
@@ -92,7 +91,7 @@ fn terminals(linker: &mut Linker<Guest>) -> wasmtime::Result<()> {
         linker
             .instance(interface)?
             .func_wrap(function, |cx: Call<'_>, (): ()| {
-                call(cx, |_| Ok(None::<Resource<TerminalOutput>>))
+                call(cx, |_| Ok(None::<F::Own<TerminalOutput>>))
             })?;
     }
     Ok(())

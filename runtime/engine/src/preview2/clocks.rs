@@ -2,12 +2,13 @@
 
 use super::{
     call,
+    form::Form,
     types::{Datetime, Pollable},
 };
 use crate::guest::{Call, Guest};
-use wasmtime::component::{Linker, Resource, ResourceType};
+use wasmtime::component::{Linker, ResourceType};
 
-pub(super) fn add(linker: &mut Linker<Guest>) -> wasmtime::Result<()> {
+pub(super) fn add<F: Form>(linker: &mut Linker<Guest>) -> wasmtime::Result<()> {
     let mut monotonic = linker.instance("wasi:clocks/monotonic-clock@0.2.6")?;
     monotonic.resource(
         "pollable",
@@ -19,14 +20,12 @@ pub(super) fn add(linker: &mut Linker<Guest>) -> wasmtime::Result<()> {
     })?;
     monotonic.func_wrap("resolution", |cx: Call<'_>, (): ()| call(cx, |_| Ok(1_u64)))?;
     monotonic.func_wrap("subscribe-instant", |cx: Call<'_>, (when,): (u64,)| {
-        call(cx, |host| {
-            Ok(Resource::<Pollable>::new_own(host.subscribe_at(when)?))
-        })
+        call(cx, |host| Ok(F::own::<Pollable>(host.subscribe_at(when)?)))
     })?;
     monotonic.func_wrap("subscribe-duration", |cx: Call<'_>, (duration,): (u64,)| {
         call(cx, |host| {
             let when = host.monotonic_now().saturating_add(duration);
-            Ok(Resource::<Pollable>::new_own(host.subscribe_at(when)?))
+            Ok(F::own::<Pollable>(host.subscribe_at(when)?))
         })
     })?;
     let mut wall = linker.instance("wasi:clocks/wall-clock@0.2.6")?;

@@ -2,6 +2,7 @@
 
 use super::{
     attempt, call,
+    form::Form,
     types::{
         Advice, Descriptor, DescriptorFlags, DescriptorStat, DescriptorType, DirectoryEntry,
         DirectoryEntryStream, ErrorCode, InputStream, IoError, MetadataHashValue, NewTimestamp,
@@ -10,33 +11,33 @@ use super::{
 };
 use crate::guest::{Call, Guest};
 use mc_wasi::{FileKind, Host, Opening, Stat};
-use wasmtime::component::{Linker, LinkerInstance, Resource, ResourceType};
+use wasmtime::component::{Linker, LinkerInstance, ResourceType};
 
 const TYPES: &str = "wasi:filesystem/types@0.2.6";
 
-type This = Resource<Descriptor>;
+type This<F> = <F as Form>::Borrow<Descriptor>;
 
-pub(super) fn add(linker: &mut Linker<Guest>) -> wasmtime::Result<()> {
+pub(super) fn add<F: Form>(linker: &mut Linker<Guest>) -> wasmtime::Result<()> {
     let mut types = linker.instance(TYPES)?;
-    resources(&mut types)?;
-    streams(&mut types)?;
-    contents(&mut types)?;
-    metadata(&mut types)?;
-    paths(&mut types)?;
-    two_paths(&mut types)?;
-    listing(&mut types)?;
+    resources::<F>(&mut types)?;
+    streams::<F>(&mut types)?;
+    contents::<F>(&mut types)?;
+    metadata::<F>(&mut types)?;
+    paths::<F>(&mut types)?;
+    two_paths::<F>(&mut types)?;
+    listing::<F>(&mut types)?;
     let mut preopens = linker.instance("wasi:filesystem/preopens@0.2.6")?;
     let descriptor = ResourceType::host::<Descriptor>();
     preopens.resource("descriptor", descriptor, Guest::drop_handle)?;
     preopens.func_wrap("get-directories", |cx: Call<'_>, (): ()| {
         call(cx, |host| {
-            let root = This::new_own(host.open_root()?);
+            let root = F::own::<Descriptor>(host.open_root()?);
             Ok(vec![(root, "/".to_owned())])
         })
     })
 }
 
-fn resources(types: &mut LinkerInstance<'_, Guest>) -> wasmtime::Result<()> {
+fn resources<F: Form>(types: &mut LinkerInstance<'_, Guest>) -> wasmtime::Result<()> {
     for (name, ty) in [
         ("descriptor", ResourceType::host::<Descriptor>()),
         (
@@ -51,93 +52,97 @@ fn resources(types: &mut LinkerInstance<'_, Guest>) -> wasmtime::Result<()> {
     }
     types.func_wrap(
         "filesystem-error-code",
-        |cx: Call<'_>, (error,): (Resource<IoError>,)| {
+        |cx: Call<'_>, (error,): (F::Borrow<IoError>,)| {
             call(cx, |host| {
-                Ok(Some(ErrorCode::from(host.error(error.rep())?)))
+                Ok(Some(ErrorCode::from(host.error(F::number(&error))?)))
             })
         },
     )
 }
 
-fn streams(types: &mut LinkerInstance<'_, Guest>) -> wasmtime::Result<()> {
+fn streams<F: Form>(types: &mut LinkerInstance<'_, Guest>) -> wasmtime::Result<()> {
     types.func_wrap(
-        "[method]descriptor.read-via-stream",
-        |cx: Call<'_>, (this, offset): (This, u64)| {
+        &F::name("[method]descriptor.read-via-stream"),
+        |cx: Call<'_>, (this, offset): (This<F>, u64)| {
             attempt(cx, |host| {
-                let stream = host.read_via_stream(this.rep(), offset)?;
-                Ok(Resource::<InputStream>::new_own(stream))
+                let stream = host.read_via_stream(F::number(&this), offset)?;
+                Ok(F::own::<InputStream>(stream))
             })
         },
     )?;
     types.func_wrap(
-        "[method]descriptor.write-via-stream",
-        |cx: Call<'_>, (this, offset): (This, u64)| write_stream(cx, &this, Some(offset)),
+        &F::name("[method]descriptor.write-via-stream"),
+        |cx: Call<'_>, (this, offset): (This<F>, u64)| write_stream::<F>(cx, &this, Some(offset)),
     )?;
     types.func_wrap(
-        "[method]descriptor.append-via-stream",
-        |cx: Call<'_>, (this,): (This,)| write_stream(cx, &this, None),
+        &F::name("[method]descriptor.append-via-stream"),
+        |cx: Call<'_>, (this,): (This<F>,)| write_stream::<F>(cx, &this, None),
     )
 }
 
-fn write_stream(
+fn write_stream<F: Form>(
     cx: Call<'_>,
-    this: &This,
+    this: &This<F>,
     offset: Option<u64>,
-) -> super::Returned<Result<Resource<OutputStream>, ErrorCode>> {
+) -> super::Returned<Result<F::Own<OutputStream>, ErrorCode>> {
     attempt(cx, |host| {
-        let stream = host.write_via_stream(this.rep(), offset)?;
-        Ok(Resource::new_own(stream))
+        let stream = host.write_via_stream(F::number(this), offset)?;
+        Ok(F::own::<OutputStream>(stream))
     })
 }
 
-fn contents(types: &mut LinkerInstance<'_, Guest>) -> wasmtime::Result<()> {
+fn contents<F: Form>(types: &mut LinkerInstance<'_, Guest>) -> wasmtime::Result<()> {
     types.func_wrap(
-        "[method]descriptor.advise",
-        |cx: Call<'_>, (this, _, _, _): (This, u64, u64, Advice)| {
-            attempt(cx, |host| Ok(host.descriptor(this.rep()).map(drop)?))
+        &F::name("[method]descriptor.advise"),
+        |cx: Call<'_>, (this, _, _, _): (This<F>, u64, u64, Advice)| {
+            attempt(cx, |host| {
+                Ok(host.descriptor(F::number(&this)).map(drop)?)
+            })
         },
     )?;
     for name in ["[method]descriptor.sync", "[method]descriptor.sync-data"] {
-        types.func_wrap(name, |cx: Call<'_>, (this,): (This,)| {
-            attempt(cx, |host| Ok(host.descriptor(this.rep()).map(drop)?))
+        types.func_wrap(&F::name(name), |cx: Call<'_>, (this,): (This<F>,)| {
+            attempt(cx, |host| {
+                Ok(host.descriptor(F::number(&this)).map(drop)?)
+            })
         })?;
     }
     types.func_wrap(
-        "[method]descriptor.set-size",
-        |cx: Call<'_>, (this, size): (This, u64)| {
-            attempt(cx, |host| host.set_size(this.rep(), size))
+        &F::name("[method]descriptor.set-size"),
+        |cx: Call<'_>, (this, size): (This<F>, u64)| {
+            attempt(cx, |host| host.set_size(F::number(&this), size))
         },
     )?;
     types.func_wrap(
-        "[method]descriptor.read",
-        |cx: Call<'_>, (this, length, offset): (This, u64, u64)| {
+        &F::name("[method]descriptor.read"),
+        |cx: Call<'_>, (this, length, offset): (This<F>, u64, u64)| {
             attempt(cx, |host| {
                 let mut bytes = vec![0; usize::try_from(length.min(1 << 20)).unwrap_or_default()];
-                let read = host.read_at(this.rep(), offset, &mut bytes)?;
+                let read = host.read_at(F::number(&this), offset, &mut bytes)?;
                 bytes.truncate(read);
-                let end = offset.saturating_add(read as u64) >= host.stat(this.rep())?.size;
+                let end = offset.saturating_add(read as u64) >= host.stat(F::number(&this))?.size;
                 Ok((bytes, end))
             })
         },
     )?;
     types.func_wrap(
-        "[method]descriptor.write",
-        |cx: Call<'_>, (this, bytes, offset): (This, Vec<u8>, u64)| {
+        &F::name("[method]descriptor.write"),
+        |cx: Call<'_>, (this, bytes, offset): (This<F>, Vec<u8>, u64)| {
             attempt(cx, |host| {
-                host.write_at(this.rep(), offset, &bytes)?;
+                host.write_at(F::number(&this), offset, &bytes)?;
                 Ok(bytes.len() as u64)
             })
         },
     )
 }
 
-fn metadata(types: &mut LinkerInstance<'_, Guest>) -> wasmtime::Result<()> {
+fn metadata<F: Form>(types: &mut LinkerInstance<'_, Guest>) -> wasmtime::Result<()> {
     types.func_wrap(
-        "[method]descriptor.get-flags",
-        |cx: Call<'_>, (this,): (This,)| {
+        &F::name("[method]descriptor.get-flags"),
+        |cx: Call<'_>, (this,): (This<F>,)| {
             attempt(cx, |host| {
-                let is_directory = host.stat(this.rep())?.kind == FileKind::Directory;
-                let descriptor = host.descriptor(this.rep())?;
+                let is_directory = host.stat(F::number(&this))?.kind == FileKind::Directory;
+                let descriptor = host.descriptor(F::number(&this))?;
                 let mut flags = DescriptorFlags::empty();
                 if descriptor.read {
                     flags |= DescriptorFlags::READ;
@@ -154,39 +159,44 @@ fn metadata(types: &mut LinkerInstance<'_, Guest>) -> wasmtime::Result<()> {
         },
     )?;
     types.func_wrap(
-        "[method]descriptor.get-type",
-        |cx: Call<'_>, (this,): (This,)| {
+        &F::name("[method]descriptor.get-type"),
+        |cx: Call<'_>, (this,): (This<F>,)| {
             attempt(cx, |host| {
-                Ok(DescriptorType::from(host.stat(this.rep())?.kind))
+                Ok(DescriptorType::from(host.stat(F::number(&this))?.kind))
             })
         },
     )?;
     types.func_wrap(
-        "[method]descriptor.stat",
-        |cx: Call<'_>, (this,): (This,)| {
-            attempt(cx, |host| Ok(DescriptorStat::from(host.stat(this.rep())?)))
-        },
-    )?;
-    types.func_wrap(
-        "[method]descriptor.set-times",
-        |cx: Call<'_>, (this, accessed, modified): (This, NewTimestamp, NewTimestamp)| {
+        &F::name("[method]descriptor.stat"),
+        |cx: Call<'_>, (this,): (This<F>,)| {
             attempt(cx, |host| {
-                host.set_times(this.rep(), accessed.try_into()?, modified.try_into()?)
+                Ok(DescriptorStat::from(host.stat(F::number(&this))?))
             })
         },
     )?;
     types.func_wrap(
-        "[method]descriptor.is-same-object",
-        |cx: Call<'_>, (this, other): (This, This)| {
+        &F::name("[method]descriptor.set-times"),
+        |cx: Call<'_>, (this, accessed, modified): (This<F>, NewTimestamp, NewTimestamp)| {
+            attempt(cx, |host| {
+                host.set_times(F::number(&this), accessed.try_into()?, modified.try_into()?)
+            })
+        },
+    )?;
+    types.func_wrap(
+        &F::name("[method]descriptor.is-same-object"),
+        |cx: Call<'_>, (this, other): (This<F>, This<F>)| {
             call(cx, |host| {
-                let node = |host: &Host, this: &This| host.descriptor(this.rep()).map(|d| d.node);
+                let node =
+                    |host: &Host, this: &This<F>| host.descriptor(F::number(this)).map(|d| d.node);
                 Ok(node(host, &this).is_ok_and(|this| node(host, &other) == Ok(this)))
             })
         },
     )?;
     types.func_wrap(
-        "[method]descriptor.metadata-hash",
-        |cx: Call<'_>, (this,): (This,)| attempt(cx, |host| Ok(hash(host.stat(this.rep())?))),
+        &F::name("[method]descriptor.metadata-hash"),
+        |cx: Call<'_>, (this,): (This<F>,)| {
+            attempt(cx, |host| Ok(hash(host.stat(F::number(&this))?)))
+        },
     )
 }
 
@@ -198,12 +208,12 @@ fn hash(stat: Stat) -> MetadataHashValue {
     }
 }
 
-fn paths(types: &mut LinkerInstance<'_, Guest>) -> wasmtime::Result<()> {
+fn paths<F: Form>(types: &mut LinkerInstance<'_, Guest>) -> wasmtime::Result<()> {
     types.func_wrap(
-        "[method]descriptor.open-at",
+        &F::name("[method]descriptor.open-at"),
         |cx: Call<'_>,
          (this, path_flags, path, open, flags): (
-            This,
+            This<F>,
             PathFlags,
             String,
             OpenFlags,
@@ -211,32 +221,40 @@ fn paths(types: &mut LinkerInstance<'_, Guest>) -> wasmtime::Result<()> {
         )| {
             attempt(cx, |host| {
                 let how = opening(path_flags, open, flags);
-                Ok(This::new_own(host.open_at(this.rep(), &path, how)?))
+                Ok(F::own::<Descriptor>(host.open_at(
+                    F::number(&this),
+                    &path,
+                    how,
+                )?))
             })
         },
     )?;
     types.func_wrap(
-        "[method]descriptor.stat-at",
-        |cx: Call<'_>, (this, flags, path): (This, PathFlags, String)| {
+        &F::name("[method]descriptor.stat-at"),
+        |cx: Call<'_>, (this, flags, path): (This<F>, PathFlags, String)| {
             attempt(cx, |host| {
-                let stat = host.stat_at(this.rep(), &path, follows(flags))?;
+                let stat = host.stat_at(F::number(&this), &path, follows(flags))?;
                 Ok(DescriptorStat::from(stat))
             })
         },
     )?;
     types.func_wrap(
-        "[method]descriptor.metadata-hash-at",
-        |cx: Call<'_>, (this, flags, path): (This, PathFlags, String)| {
+        &F::name("[method]descriptor.metadata-hash-at"),
+        |cx: Call<'_>, (this, flags, path): (This<F>, PathFlags, String)| {
             attempt(cx, |host| {
-                Ok(hash(host.stat_at(this.rep(), &path, follows(flags))?))
+                Ok(hash(host.stat_at(
+                    F::number(&this),
+                    &path,
+                    follows(flags),
+                )?))
             })
         },
     )?;
     types.func_wrap(
-        "[method]descriptor.set-times-at",
+        &F::name("[method]descriptor.set-times-at"),
         |cx: Call<'_>,
          (this, flags, path, accessed, modified): (
-            This,
+            This<F>,
             PathFlags,
             String,
             NewTimestamp,
@@ -244,32 +262,32 @@ fn paths(types: &mut LinkerInstance<'_, Guest>) -> wasmtime::Result<()> {
         )| {
             attempt(cx, |host| {
                 let (accessed, modified) = (accessed.try_into()?, modified.try_into()?);
-                host.set_times_at(this.rep(), &path, follows(flags), accessed, modified)
+                host.set_times_at(F::number(&this), &path, follows(flags), accessed, modified)
             })
         },
     )?;
     types.func_wrap(
-        "[method]descriptor.create-directory-at",
-        |cx: Call<'_>, (this, path): (This, String)| {
-            attempt(cx, |host| host.create_directory(this.rep(), &path))
+        &F::name("[method]descriptor.create-directory-at"),
+        |cx: Call<'_>, (this, path): (This<F>, String)| {
+            attempt(cx, |host| host.create_directory(F::number(&this), &path))
         },
     )?;
     types.func_wrap(
-        "[method]descriptor.remove-directory-at",
-        |cx: Call<'_>, (this, path): (This, String)| {
-            attempt(cx, |host| host.remove_directory(this.rep(), &path))
+        &F::name("[method]descriptor.remove-directory-at"),
+        |cx: Call<'_>, (this, path): (This<F>, String)| {
+            attempt(cx, |host| host.remove_directory(F::number(&this), &path))
         },
     )?;
     types.func_wrap(
-        "[method]descriptor.unlink-file-at",
-        |cx: Call<'_>, (this, path): (This, String)| {
-            attempt(cx, |host| host.remove_file(this.rep(), &path))
+        &F::name("[method]descriptor.unlink-file-at"),
+        |cx: Call<'_>, (this, path): (This<F>, String)| {
+            attempt(cx, |host| host.remove_file(F::number(&this), &path))
         },
     )?;
     types.func_wrap(
-        "[method]descriptor.readlink-at",
-        |cx: Call<'_>, (this, path): (This, String)| {
-            attempt(cx, |host| host.read_link(this.rep(), &path))
+        &F::name("[method]descriptor.readlink-at"),
+        |cx: Call<'_>, (this, path): (This<F>, String)| {
+            attempt(cx, |host| host.read_link(F::number(&this), &path))
         },
     )
 }
@@ -296,46 +314,51 @@ fn opening(path: PathFlags, open: OpenFlags, flags: DescriptorFlags) -> Opening 
     }
 }
 
-fn two_paths(types: &mut LinkerInstance<'_, Guest>) -> wasmtime::Result<()> {
+fn two_paths<F: Form>(types: &mut LinkerInstance<'_, Guest>) -> wasmtime::Result<()> {
     types.func_wrap(
-        "[method]descriptor.link-at",
-        |cx: Call<'_>, (this, flags, old, other, new): (This, PathFlags, String, This, String)| {
+        &F::name("[method]descriptor.link-at"),
+        |cx: Call<'_>,
+         (this, flags, old, other, new): (This<F>, PathFlags, String, This<F>, String)| {
             attempt(cx, |host| {
-                host.link((this.rep(), &old), follows(flags), (other.rep(), &new))
+                host.link(
+                    (F::number(&this), &old),
+                    follows(flags),
+                    (F::number(&other), &new),
+                )
             })
         },
     )?;
     types.func_wrap(
-        "[method]descriptor.rename-at",
-        |cx: Call<'_>, (this, old, other, new): (This, String, This, String)| {
+        &F::name("[method]descriptor.rename-at"),
+        |cx: Call<'_>, (this, old, other, new): (This<F>, String, This<F>, String)| {
             attempt(cx, |host| {
-                host.rename((this.rep(), &old), (other.rep(), &new))
+                host.rename((F::number(&this), &old), (F::number(&other), &new))
             })
         },
     )?;
     types.func_wrap(
-        "[method]descriptor.symlink-at",
-        |cx: Call<'_>, (this, target, path): (This, String, String)| {
-            attempt(cx, |host| host.symlink(this.rep(), &target, &path))
+        &F::name("[method]descriptor.symlink-at"),
+        |cx: Call<'_>, (this, target, path): (This<F>, String, String)| {
+            attempt(cx, |host| host.symlink(F::number(&this), &target, &path))
         },
     )
 }
 
-fn listing(types: &mut LinkerInstance<'_, Guest>) -> wasmtime::Result<()> {
+fn listing<F: Form>(types: &mut LinkerInstance<'_, Guest>) -> wasmtime::Result<()> {
     types.func_wrap(
-        "[method]descriptor.read-directory",
-        |cx: Call<'_>, (this,): (This,)| {
+        &F::name("[method]descriptor.read-directory"),
+        |cx: Call<'_>, (this,): (This<F>,)| {
             attempt(cx, |host| {
-                let listing = host.list(this.rep())?;
-                Ok(Resource::<DirectoryEntryStream>::new_own(listing))
+                let listing = host.list(F::number(&this))?;
+                Ok(F::own::<DirectoryEntryStream>(listing))
             })
         },
     )?;
     types.func_wrap(
-        "[method]directory-entry-stream.read-directory-entry",
-        |cx: Call<'_>, (this,): (Resource<DirectoryEntryStream>,)| {
+        &F::name("[method]directory-entry-stream.read-directory-entry"),
+        |cx: Call<'_>, (this,): (F::Borrow<DirectoryEntryStream>,)| {
             attempt(cx, |host| {
-                let entry = host.next_entry(this.rep())?;
+                let entry = host.next_entry(F::number(&this))?;
                 Ok(entry.map(|entry| DirectoryEntry {
                     kind: entry.kind.into(),
                     name: entry.name,

@@ -1,32 +1,34 @@
 //! `wasi:io`
 
 use super::{
-    call, stream,
+    call,
+    form::Form,
+    stream,
     types::{InputStream, IoError, OutputStream, Pollable},
 };
 use crate::guest::{Call, Guest};
-use wasmtime::component::{Linker, Resource, ResourceType};
+use wasmtime::component::{Linker, ResourceType};
 
-pub(super) fn add(linker: &mut Linker<Guest>) -> wasmtime::Result<()> {
-    error(linker)?;
-    poll(linker)?;
-    streams(linker)?;
-    inputs(linker)?;
-    outputs(linker)
+pub(super) fn add<F: Form>(linker: &mut Linker<Guest>) -> wasmtime::Result<()> {
+    error::<F>(linker)?;
+    poll::<F>(linker)?;
+    streams::<F>(linker)?;
+    inputs::<F>(linker)?;
+    outputs::<F>(linker)
 }
 
-fn error(linker: &mut Linker<Guest>) -> wasmtime::Result<()> {
+fn error<F: Form>(linker: &mut Linker<Guest>) -> wasmtime::Result<()> {
     let mut error = linker.instance("wasi:io/error@0.2.6")?;
     error.resource("error", ResourceType::host::<IoError>(), Guest::drop_handle)?;
     error.func_wrap(
-        "[method]error.to-debug-string",
-        |cx: Call<'_>, (this,): (Resource<IoError>,)| {
-            call(cx, |host| Ok(host.error(this.rep())?.to_string()))
+        &F::name("[method]error.to-debug-string"),
+        |cx: Call<'_>, (this,): (F::Borrow<IoError>,)| {
+            call(cx, |host| Ok(host.error(F::number(&this))?.to_string()))
         },
     )
 }
 
-fn poll(linker: &mut Linker<Guest>) -> wasmtime::Result<()> {
+fn poll<F: Form>(linker: &mut Linker<Guest>) -> wasmtime::Result<()> {
     let mut poll = linker.instance("wasi:io/poll@0.2.6")?;
     poll.resource(
         "pollable",
@@ -34,25 +36,30 @@ fn poll(linker: &mut Linker<Guest>) -> wasmtime::Result<()> {
         Guest::drop_handle,
     )?;
     poll.func_wrap(
-        "[method]pollable.ready",
-        |cx: Call<'_>, (this,): (Resource<Pollable>,)| call(cx, |host| host.is_ready(this.rep())),
+        &F::name("[method]pollable.ready"),
+        |cx: Call<'_>, (this,): (F::Borrow<Pollable>,)| {
+            call(cx, |host| host.is_ready(F::number(&this)))
+        },
     )?;
     poll.func_wrap(
-        "[method]pollable.block",
-        |cx: Call<'_>, (this,): (Resource<Pollable>,)| {
-            Guest::call(cx, |host| host.poll(&[this.rep()]).map(drop))
+        &F::name("[method]pollable.block"),
+        |cx: Call<'_>, (this,): (F::Borrow<Pollable>,)| {
+            Guest::call(cx, |host| host.poll(&[F::number(&this)]).map(drop))
         },
     )?;
     poll.func_wrap(
         "poll",
-        |cx: Call<'_>, (pollables,): (Vec<Resource<Pollable>>,)| {
-            let numbers: Vec<_> = pollables.iter().map(Resource::rep).collect();
+        |cx: Call<'_>, (pollables,): (Vec<F::Borrow<Pollable>>,)| {
+            let numbers: Vec<_> = pollables
+                .iter()
+                .map(|pollable| F::number(pollable))
+                .collect();
             call(cx, |host| host.poll(&numbers))
         },
     )
 }
 
-fn streams(linker: &mut Linker<Guest>) -> wasmtime::Result<()> {
+fn streams<F: Form>(linker: &mut Linker<Guest>) -> wasmtime::Result<()> {
     let mut streams = linker.instance("wasi:io/streams@0.2.6")?;
     // Types that one interface uses of another are defined in both.
     streams.resource("error", ResourceType::host::<IoError>(), Guest::drop_handle)?;
@@ -67,16 +74,16 @@ fn streams(linker: &mut Linker<Guest>) -> wasmtime::Result<()> {
     streams.resource("output-stream", output, Guest::drop_handle)
 }
 
-fn inputs(linker: &mut Linker<Guest>) -> wasmtime::Result<()> {
+fn inputs<F: Form>(linker: &mut Linker<Guest>) -> wasmtime::Result<()> {
     let mut streams = linker.instance("wasi:io/streams@0.2.6")?;
     for name in [
         "[method]input-stream.read",
         "[method]input-stream.blocking-read",
     ] {
         streams.func_wrap(
-            name,
-            |cx: Call<'_>, (this, length): (Resource<InputStream>, u64)| {
-                stream(cx, |host| host.read_stream(this.rep(), length))
+            &F::name(name),
+            |cx: Call<'_>, (this, length): (F::Borrow<InputStream>, u64)| {
+                stream::<F, _>(cx, |host| host.read_stream(F::number(&this), length))
             },
         )?;
     }
@@ -85,32 +92,32 @@ fn inputs(linker: &mut Linker<Guest>) -> wasmtime::Result<()> {
         "[method]input-stream.blocking-skip",
     ] {
         streams.func_wrap(
-            name,
-            |cx: Call<'_>, (this, length): (Resource<InputStream>, u64)| {
-                stream(cx, |host| {
-                    let read = host.read_stream(this.rep(), length)?;
+            &F::name(name),
+            |cx: Call<'_>, (this, length): (F::Borrow<InputStream>, u64)| {
+                stream::<F, _>(cx, |host| {
+                    let read = host.read_stream(F::number(&this), length)?;
                     Ok(read.map(|bytes| bytes.len() as u64))
                 })
             },
         )?;
     }
     streams.func_wrap(
-        "[method]input-stream.subscribe",
-        |cx: Call<'_>, (this,): (Resource<InputStream>,)| {
+        &F::name("[method]input-stream.subscribe"),
+        |cx: Call<'_>, (this,): (F::Borrow<InputStream>,)| {
             call(cx, |host| {
-                host.check_input(this.rep())?;
-                Ok(Resource::<Pollable>::new_own(host.subscribe()?))
+                host.check_input(F::number(&this))?;
+                Ok(F::own::<Pollable>(host.subscribe()?))
             })
         },
     )
 }
 
-fn outputs(linker: &mut Linker<Guest>) -> wasmtime::Result<()> {
+fn outputs<F: Form>(linker: &mut Linker<Guest>) -> wasmtime::Result<()> {
     let mut streams = linker.instance("wasi:io/streams@0.2.6")?;
     streams.func_wrap(
-        "[method]output-stream.check-write",
-        |cx: Call<'_>, (this,): (Resource<OutputStream>,)| {
-            stream(cx, |host| host.check_write(this.rep()))
+        &F::name("[method]output-stream.check-write"),
+        |cx: Call<'_>, (this,): (F::Borrow<OutputStream>,)| {
+            stream::<F, _>(cx, |host| host.check_write(F::number(&this)))
         },
     )?;
     for name in [
@@ -118,9 +125,9 @@ fn outputs(linker: &mut Linker<Guest>) -> wasmtime::Result<()> {
         "[method]output-stream.blocking-write-and-flush",
     ] {
         streams.func_wrap(
-            name,
-            |cx: Call<'_>, (this, bytes): (Resource<OutputStream>, Vec<u8>)| {
-                stream(cx, |host| host.write_stream(this.rep(), &bytes))
+            &F::name(name),
+            |cx: Call<'_>, (this, bytes): (F::Borrow<OutputStream>, Vec<u8>)| {
+                stream::<F, _>(cx, |host| host.write_stream(F::number(&this), &bytes))
             },
         )?;
     }
@@ -128,18 +135,21 @@ fn outputs(linker: &mut Linker<Guest>) -> wasmtime::Result<()> {
         "[method]output-stream.flush",
         "[method]output-stream.blocking-flush",
     ] {
-        streams.func_wrap(name, |cx: Call<'_>, (this,): (Resource<OutputStream>,)| {
-            stream(cx, |host| host.check_output(this.rep()).map(Ok))
-        })?;
+        streams.func_wrap(
+            &F::name(name),
+            |cx: Call<'_>, (this,): (F::Borrow<OutputStream>,)| {
+                stream::<F, _>(cx, |host| host.check_output(F::number(&this)).map(Ok))
+            },
+        )?;
     }
     for name in [
         "[method]output-stream.write-zeroes",
         "[method]output-stream.blocking-write-zeroes-and-flush",
     ] {
         streams.func_wrap(
-            name,
-            |cx: Call<'_>, (this, length): (Resource<OutputStream>, u64)| {
-                stream(cx, |host| host.write_zeros(this.rep(), length))
+            &F::name(name),
+            |cx: Call<'_>, (this, length): (F::Borrow<OutputStream>, u64)| {
+                stream::<F, _>(cx, |host| host.write_zeros(F::number(&this), length))
             },
         )?;
     }
@@ -147,20 +157,19 @@ fn outputs(linker: &mut Linker<Guest>) -> wasmtime::Result<()> {
         "[method]output-stream.splice",
         "[method]output-stream.blocking-splice",
     ] {
-        streams.func_wrap(
-            name,
+        streams.func_wrap(&F::name(name),
             |cx: Call<'_>,
-             (this, from, length): (Resource<OutputStream>, Resource<InputStream>, u64)| {
-                stream(cx, |host| host.splice(this.rep(), from.rep(), length))
+             (this, from, length): (F::Borrow<OutputStream>, F::Borrow<InputStream>, u64)| {
+                stream::<F, _>(cx, |host| host.splice(F::number(&this), F::number(&from), length))
             },
         )?;
     }
     streams.func_wrap(
-        "[method]output-stream.subscribe",
-        |cx: Call<'_>, (this,): (Resource<OutputStream>,)| {
+        &F::name("[method]output-stream.subscribe"),
+        |cx: Call<'_>, (this,): (F::Borrow<OutputStream>,)| {
             call(cx, |host| {
-                host.check_output(this.rep())?;
-                Ok(Resource::<Pollable>::new_own(host.subscribe()?))
+                host.check_output(F::number(&this))?;
+                Ok(F::own::<Pollable>(host.subscribe()?))
             })
         },
     )

@@ -1,7 +1,7 @@
 //! The types of the interfaces, as their WIT has them.
 
 use mc_wasi::{Errno, FileKind, NANOS_PER_SECOND, NewTime};
-use wasmtime::component::{ComponentType, Lift, Lower, Resource, flags};
+use wasmtime::component::{ComponentType, Lift, Lower, flags};
 
 /// `wasi:io/error` `error`.
 pub(super) struct IoError;
@@ -23,20 +23,19 @@ pub(super) struct DirectoryEntryStream;
 /// `stream-error`
 #[derive(ComponentType, Lift, Lower)]
 #[component(variant)]
-pub(super) enum StreamError {
+pub(super) enum StreamError<O> {
     #[component(name = "last-operation-failed")]
-    LastOperationFailed(Resource<IoError>),
+    LastOperationFailed(O),
     #[component(name = "closed")]
     Closed,
 }
 
-impl From<mc_wasi::StreamError> for StreamError {
-    fn from(error: mc_wasi::StreamError) -> Self {
+impl<O> StreamError<O> {
+    /// `own` makes a handle of the number of an [`IoError`].
+    pub(super) fn of(error: mc_wasi::StreamError, own: fn(u32) -> O) -> Self {
         match error {
             mc_wasi::StreamError::Closed => Self::Closed,
-            mc_wasi::StreamError::Failed(handle) => {
-                Self::LastOperationFailed(Resource::new_own(handle))
-            }
+            mc_wasi::StreamError::Failed(handle) => Self::LastOperationFailed(own(handle)),
         }
     }
 }

@@ -26,12 +26,12 @@ const GUESTS: &[(&str, &[&str])] = &[
 
 /// All that peers must agree on.
 #[derive(Debug, Clone, PartialEq, Eq)]
-struct Agreed {
+pub(crate) struct Agreed {
     end: End,
-    fuel: u64,
+    pub(crate) fuel: u64,
     meter: Meter,
-    stdout: Vec<u8>,
-    stderr: Vec<u8>,
+    pub(crate) stdout: Vec<u8>,
+    pub(crate) stderr: Vec<u8>,
     files: Vec<Option<Vec<u8>>>,
 }
 
@@ -50,7 +50,7 @@ impl From<Execution> for Agreed {
     }
 }
 
-fn invocation(args: &[&str]) -> Invocation {
+pub(crate) fn invocation(args: &[&str]) -> Invocation {
     let tree = Tree::directory([
         ("deep", Tree::directory([("file", Tree::file("bytes"))])),
         ("empty", Tree::file("")),
@@ -72,12 +72,12 @@ fn invocation(args: &[&str]) -> Invocation {
     }
 }
 
-fn programs() -> Vec<(PathBuf, &'static [&'static str])> {
+pub(crate) fn programs() -> Vec<(PathBuf, &'static [&'static str])> {
     let guests = GUESTS.iter().map(|(name, args)| (guest(name), *args));
     guests.chain([(example("word-count"), &[][..])]).collect()
 }
 
-fn load(engine: &Engine, path: &Path) -> Program {
+pub(crate) fn load(engine: &Engine, path: &Path) -> Program {
     let bytes = std::fs::read(path).unwrap();
     let cid = cid::of(cid::RAW, &bytes);
     engine.load(&cid, &bytes, Deterministic).unwrap()

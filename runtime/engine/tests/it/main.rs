@@ -10,6 +10,7 @@
 )]
 
 mod cache;
+mod checkpoints;
 mod determinism;
 mod ends;
 mod hostile;

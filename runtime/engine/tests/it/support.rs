@@ -56,6 +56,8 @@ pub(crate) fn with_inputs(args: &[&str], paths: Vec<Mount>, inputs: InMemory) ->
         stderr: Output::Memory,
         timeout: None,
         cancel: CancellationToken::new(),
+        checkpoints: None,
+        resume: None,
     }
 }
 

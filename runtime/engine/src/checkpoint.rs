@@ -1,0 +1,271 @@
+//! Stopping a guest, taking its state, and going on with it, here or elsewhere.
+
+use crate::RunError;
+use mc_checkpoint::{
+    Sites,
+    meter::{self, Ask},
+};
+use mc_wasi::{State, Stop};
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
+};
+
+/// Bytes of a page of linear memory.
+const PAGE_BYTES: u64 = 1 << 16;
+
+/// Asks a running guest to stop at its next site. Cheap to clone.
+#[derive(Debug, Clone, Default)]
+pub struct Bell(Arc<AtomicBool>);
+
+impl Bell {
+    /// Asks. The guest stops within some 10 ms, unless it ends before or cannot be stopped.
+    pub fn ring(&self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+
+    pub(crate) fn is_rung(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
+
+    /// The guest has stopped.
+    pub(crate) fn hush(&self) {
+        self.0.store(false, Ordering::Relaxed);
+    }
+}
+
+/// When a guest is stopped, and who takes its state.
+pub struct Checkpoints {
+    /// The position at which it is stopped first: at the first site beyond it.
+    pub first: Option<u64>,
+    /// Stops it at any time.
+    pub bell: Bell,
+    /// Takes its state.
+    pub keeper: Box<dyn Keeper>,
+}
+
+impl std::fmt::Debug for Checkpoints {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Checkpoints")
+            .field("first", &self.first)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Takes the state of guests that were stopped. It is called on the guest's own thread, which waits.
+pub trait Keeper: Send {
+    /// Takes what it needs of `stopped`, and says how the guest goes on.
+    ///
+    /// # Errors
+    ///
+    /// Whatever keeps this machine from going on.
+    fn keep(&mut self, stopped: &Stopped<'_>) -> Result<Next, RunError>;
+}
+
+/// How a guest that was stopped goes on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Next {
+    /// Until the first site beyond a position, or until the bell is rung.
+    GoOn {
+        /// The position.
+        until: Option<u64>,
+    },
+    /// Not here: [`RunError::Left`].
+    Leave,
+}
+
+/// The state of a guest that was stopped.
+#[derive(Debug, Clone, Copy)]
+pub struct Stopped<'a> {
+    /// Operators that it has executed.
+    pub position: u64,
+    /// Those of them that it had executed at its last call.
+    pub paid: u64,
+    /// What is on its stack.
+    pub frames: &'a [u8],
+    /// Its mutable globals.
+    pub globals: &'a [u8],
+    /// Its linear memories.
+    pub memories: &'a [&'a [u8]],
+    /// Whether it was ever refused memory.
+    pub memory_refused: bool,
+    /// Its world.
+    pub world: &'a State,
+}
+
+/// The state with which a guest goes on.
+pub struct Resume {
+    /// Operators that it has executed.
+    pub position: u64,
+    /// Those of them that it had executed at its last call.
+    pub paid: u64,
+    /// What is on its stack.
+    pub frames: Vec<u8>,
+    /// Its mutable globals.
+    pub globals: Vec<u8>,
+    /// Its linear memories.
+    pub memories: Vec<Box<dyn MemoryImage>>,
+    /// Whether it was ever refused memory.
+    pub memory_refused: bool,
+    /// Its world.
+    pub world: State,
+}
+
+impl std::fmt::Debug for Resume {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Resume")
+            .field("position", &self.position)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The contents of a linear memory.
+pub trait MemoryImage: Send {
+    /// Its size in bytes: whole pages of 64 KiB.
+    fn bytes(&self) -> u64;
+
+    /// The next bytes that are not all zero, and their address: in ascending order, none twice.
+    ///
+    /// # Errors
+    ///
+    /// Whatever keeps them from being read.
+    fn next(&mut self) -> std::io::Result<Option<(u64, Vec<u8>)>>;
+}
+
+impl Resume {
+    /// Checks what can be checked of it before anything runs.
+    ///
+    /// # Errors
+    ///
+    /// What does not fit the program whose sites are `sites`.
+    pub(crate) fn check(&self, sites: &Sites, max_memory: u64) -> Result<(), String> {
+        sites.check(&self.frames).map_err(|bad| bad.to_string())?;
+        let globals = u64::try_from(self.globals.len()).unwrap_or(u64::MAX);
+        if globals != u64::from(sites.globals_bytes()) {
+            return Err("its globals are not those of the program".to_owned());
+        }
+        if self.frames.len() > usize::try_from(meter::FRAMES_BYTES).unwrap_or_default() {
+            return Err("its stack is larger than any".to_owned());
+        }
+        let count = u32::try_from(self.memories.len()).unwrap_or(u32::MAX);
+        if count != sites.memories() {
+            return Err("it does not have the memories of the program".to_owned());
+        }
+        let mut total = 0_u64;
+        for memory in &self.memories {
+            let bytes = memory.bytes();
+            if !bytes.is_multiple_of(PAGE_BYTES) {
+                return Err("a memory is not made of whole pages".to_owned());
+            }
+            total = total.saturating_add(bytes);
+        }
+        if total > max_memory {
+            return Err(format!(
+                "its memories have {total} bytes, more than the limit of {max_memory}"
+            ));
+        }
+        if self.paid > self.position || self.position > i64::MAX.unsigned_abs() / 2 {
+            return Err("its position is impossible".to_owned());
+        }
+        Ok(())
+    }
+
+    /// The beginning of the meter's memory, and what comes after that.
+    pub(crate) fn split(
+        self,
+        allowance: meter::Allowance,
+        paid: i64,
+    ) -> (Vec<u8>, Restoring, State) {
+        let frames = u32::try_from(self.frames.len()).unwrap_or(u32::MAX);
+        let end = meter::FRAMES.saturating_add(frames);
+        let mut image = vec![0; usize::try_from(end).unwrap_or_default()];
+        for (offset, bytes) in [
+            (0, meter::resume(allowance, end, paid).as_slice()),
+            (meter::GLOBALS, &self.globals),
+            (meter::FRAMES, &self.frames),
+        ] {
+            let offset = usize::try_from(offset).unwrap_or(usize::MAX);
+            let place = image.get_mut(offset..).unwrap_or_default();
+            if let Some(place) = place.get_mut(..bytes.len()) {
+                place.copy_from_slice(bytes);
+            }
+        }
+        let restoring = Restoring(self.memories.into_iter().map(Filling::new).collect());
+        (image, restoring, self.world)
+    }
+}
+
+/// Memories that are being filled.
+#[derive(Default)]
+pub(crate) struct Restoring(Vec<Filling>);
+
+struct Filling {
+    image: Box<dyn MemoryImage>,
+    /// What was announced and not given yet.
+    next: Option<Vec<u8>>,
+    /// The first bytes that were given, which are needed once more.
+    first: u64,
+    /// Where the last bytes ended.
+    end: u64,
+}
+
+impl Filling {
+    fn new(image: Box<dyn MemoryImage>) -> Self {
+        Self {
+            image,
+            next: None,
+            first: 0,
+            end: 0,
+        }
+    }
+
+    fn advance(&mut self) -> Result<u64, Stop> {
+        let read = self.image.next();
+        let read = read.map_err(|error| Stop::Host(format!("a checkpoint: {error}")))?;
+        let Some((address, bytes)) = read else {
+            return Ok(u64::MAX);
+        };
+        let length = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
+        let end = address.saturating_add(length);
+        if address < self.end || end > self.image.bytes() || length == 0 {
+            return Err(Stop::Host(
+                "a checkpoint's memory overlaps itself".to_owned(),
+            ));
+        }
+        if address == 0 {
+            let mut first = [0; 8];
+            for (to, from) in first.iter_mut().zip(&bytes) {
+                *to = *from;
+            }
+            self.first = u64::from_le_bytes(first);
+        }
+        self.end = end;
+        self.next = Some(bytes);
+        Ok(address)
+    }
+}
+
+impl Restoring {
+    fn memory(&mut self, memory: u32) -> Result<&mut Filling, Stop> {
+        let index = usize::try_from(memory).unwrap_or(usize::MAX);
+        let memory = self.0.get_mut(index);
+        memory.ok_or_else(|| Stop::Host("a checkpoint lacks a memory".to_owned()))
+    }
+
+    /// Answers what is asked of a memory.
+    pub(crate) fn answer(&mut self, memory: u32, what: u32) -> Result<u64, Stop> {
+        let memory = self.memory(memory)?;
+        match Ask::of(what) {
+            Some(Ask::Pages) => Ok(memory.image.bytes() / PAGE_BYTES),
+            Some(Ask::Address) => memory.advance(),
+            Some(Ask::First) => Ok(memory.first),
+            None => Err(Stop::Trap("what is asked of a memory is not known")),
+        }
+    }
+
+    /// The bytes of the address that was given last.
+    pub(crate) fn bytes(&mut self, memory: u32) -> Result<Vec<u8>, Stop> {
+        let next = self.memory(memory)?.next.take();
+        next.ok_or(Stop::Trap("no bytes were announced"))
+    }
+}

@@ -1,0 +1,302 @@
+//! A guest that is stopped and resumed comes to the outcome of one that was not.
+
+use crate::determinism::{Agreed, invocation, load, programs};
+use mc_engine::{
+    Bell, Checkpoints, Engine, Execution, Keeper, MemoryImage, Next, Options, Output, Program,
+    Resume, RunError, Stopped, Target,
+};
+use mc_wasi::State;
+use std::sync::{Arc, Mutex};
+
+/// All of the state of a guest that was stopped.
+#[derive(Clone, PartialEq)]
+pub(crate) struct Snapshot {
+    pub(crate) position: u64,
+    paid: u64,
+    pub(crate) frames: Vec<u8>,
+    globals: Vec<u8>,
+    memories: Vec<Vec<u8>>,
+    memory_refused: bool,
+    world: State,
+}
+
+impl std::fmt::Debug for Snapshot {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Snapshot")
+            .field("position", &self.position)
+            .field("frames", &self.frames)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Snapshot {
+    fn of(stopped: &Stopped<'_>) -> Self {
+        Self {
+            position: stopped.position,
+            paid: stopped.paid,
+            frames: stopped.frames.to_vec(),
+            globals: stopped.globals.to_vec(),
+            memories: stopped
+                .memories
+                .iter()
+                .map(|memory| memory.to_vec())
+                .collect(),
+            memory_refused: stopped.memory_refused,
+            world: stopped.world.clone(),
+        }
+    }
+
+    fn resume(&self) -> Resume {
+        let memories = self.memories.iter().map(|memory| {
+            let image: Box<dyn MemoryImage> = Box::new(Image {
+                bytes: memory.clone(),
+                next: 0,
+            });
+            image
+        });
+        Resume {
+            position: self.position,
+            paid: self.paid,
+            frames: self.frames.clone(),
+            globals: self.globals.clone(),
+            memories: memories.collect(),
+            memory_refused: self.memory_refused,
+            world: self.world.clone(),
+        }
+    }
+}
+
+/// Gives every other page at a time.
+struct Image {
+    bytes: Vec<u8>,
+    next: usize,
+}
+
+impl MemoryImage for Image {
+    fn bytes(&self) -> u64 {
+        self.bytes.len() as u64
+    }
+
+    fn next(&mut self) -> std::io::Result<Option<(u64, Vec<u8>)>> {
+        while let Some(page) = self.bytes.get(self.next..).filter(|rest| !rest.is_empty()) {
+            let address = self.next as u64;
+            let page = &page[..page.len().min(4096)];
+            self.next += page.len();
+            if page.iter().any(|byte| *byte != 0) {
+                return Ok(Some((address, page.to_vec())));
+            }
+        }
+        Ok(None)
+    }
+}
+
+type Kept = Arc<Mutex<Vec<Snapshot>>>;
+
+/// Keeps every state, and goes on at the next of its positions.
+struct Shelf {
+    kept: Kept,
+    then: Vec<u64>,
+}
+
+impl Keeper for Shelf {
+    fn keep(&mut self, stopped: &Stopped<'_>) -> Result<Next, RunError> {
+        self.kept.lock().unwrap().push(Snapshot::of(stopped));
+        if self.then.is_empty() {
+            return Ok(Next::Leave);
+        }
+        Ok(Next::GoOn {
+            until: Some(self.then.remove(0)),
+        })
+    }
+}
+
+/// Runs `program` from `from` on, and stops it at `positions`; at the last one it is left.
+fn run(
+    program: &Program,
+    args: &[&str],
+    from: Option<&Snapshot>,
+    positions: &[u64],
+) -> (Result<Execution, RunError>, Vec<Snapshot>, [Vec<u8>; 2]) {
+    let kept = Kept::default();
+    let checkpoints = positions.split_first().map(|(first, then)| Checkpoints {
+        first: Some(*first),
+        bell: Bell::default(),
+        keeper: Box::new(Shelf {
+            kept: Arc::clone(&kept),
+            then: then.to_vec(),
+        }),
+    });
+    let dir = tempfile::tempdir().unwrap();
+    let files = ["stdout", "stderr"].map(|name| dir.path().join(name));
+    let mut invocation = invocation(args);
+    invocation.stdout = Output::File(files[0].clone());
+    invocation.stderr = Output::File(files[1].clone());
+    invocation.checkpoints = checkpoints;
+    invocation.resume = from.map(Snapshot::resume);
+    let ended = program.run(invocation);
+    let kept = std::mem::take(&mut *kept.lock().unwrap());
+    // What is refused writes nothing, not even an empty file.
+    let written = files.map(|path| std::fs::read(path).unwrap_or_default());
+    (ended, kept, written)
+}
+
+fn engines() -> [Engine; 2] {
+    [Target::Native, Target::Pulley].map(|target| {
+        Engine::new(&Options {
+            target,
+            ..Options::default()
+        })
+        .unwrap()
+    })
+}
+
+/// Numbers that look random.
+fn random(seed: u64) -> impl FnMut(u64) -> u64 {
+    let mut state = seed;
+    move |below| {
+        state = state
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
+        (state >> 33) % below.max(1)
+    }
+}
+
+#[test]
+fn resumed_guests_come_to_the_same_outcome_wherever_they_were_stopped() {
+    let engines = engines();
+    let mut stops = 0;
+    for (path, args) in programs() {
+        let name = path.display().to_string();
+        let programs = engines.each_ref().map(|engine| load(engine, &path));
+        assert!(programs[0].stops(), "{name}");
+        let whole = Agreed::from(programs[0].run(invocation(args)).unwrap());
+        let mut random = random(whole.fuel);
+        for round in 0..12 {
+            let (mut from, mut output) = (None, [Vec::new(), Vec::new()]);
+            let mut position = 0;
+            // A chain of machines, each of which has the guest for a while.
+            for program in programs.iter().cycle().skip(round) {
+                position += random(whole.fuel / 2);
+                let (ended, mut kept, written) = run(program, args, from.as_ref(), &[position]);
+                output
+                    .iter_mut()
+                    .zip(&written)
+                    .for_each(|(all, part)| all.extend(part));
+                match ended {
+                    Err(RunError::Left) => {
+                        from = kept.pop();
+                        stops += 1;
+                    }
+                    ended => {
+                        let mut agreed = Agreed::from(ended.unwrap());
+                        [agreed.stdout, agreed.stderr] = output;
+                        assert_eq!(whole, agreed, "{name}, round {round}");
+                        break;
+                    }
+                }
+            }
+        }
+    }
+    assert!(stops > 100, "{stops}");
+}
+
+#[test]
+fn state_at_a_position_does_not_depend_on_earlier_stops() {
+    let engines = engines();
+    for (path, args) in programs() {
+        let name = path.display().to_string();
+        let [native, pulley] = engines.each_ref().map(|engine| load(engine, &path));
+        let fuel = native.run(invocation(args)).unwrap().usage.fuel;
+        // A position is not where the guest stops but the site after it: keep them apart.
+        if fuel < 50_000 {
+            continue;
+        }
+        let positions: Vec<_> = (1..8).map(|part| fuel / 9 * part).collect();
+        // Once straight on in one instance, once from one instance to the next, once directly.
+        let (_, straight, _) = run(&native, args, None, &positions);
+        let mut from: Option<Snapshot> = None;
+        for (number, snapshot) in straight.iter().enumerate() {
+            let position = positions[number];
+            let program = if number % 2 == 0 { &pulley } else { &native };
+            let (_, kept, _) = run(program, args, from.as_ref(), &[position]);
+            assert_eq!(kept.first(), Some(snapshot), "{name} at {position}");
+            let (_, direct, _) = run(&native, args, None, &[position]);
+            assert_eq!(direct.first(), Some(snapshot), "{name} at {position}");
+            from = kept.into_iter().next();
+        }
+    }
+}
+
+#[test]
+fn guest_goes_on_after_every_stop_that_is_asked_for() {
+    let [native, _] = engines();
+    let path = mc_artifacts::guest("cpu_forever");
+    let program = load(&native, &path);
+    let bell = Bell::default();
+    let kept = Kept::default();
+    let mut invocation = invocation(&[]);
+    invocation.limits.fuel = Some(2_000_000_000);
+    invocation.checkpoints = Some(Checkpoints {
+        first: None,
+        bell: bell.clone(),
+        keeper: Box::new(Forever(Arc::clone(&kept))),
+    });
+    let ringer = std::thread::spawn({
+        let kept = Arc::clone(&kept);
+        move || {
+            for expected in 1..=5 {
+                bell.ring();
+                while kept.lock().unwrap().len() < expected {
+                    std::thread::sleep(std::time::Duration::from_millis(1));
+                }
+            }
+        }
+    });
+    let ended = program.run(invocation).unwrap();
+    assert_eq!(ended.end, mc_types::End::OutOfFuel);
+    assert_eq!(ended.usage.fuel, 2_000_000_000);
+    ringer.join().unwrap();
+    let kept = kept.lock().unwrap();
+    assert!(kept.is_sorted_by_key(|snapshot| snapshot.position));
+}
+
+struct Forever(Kept);
+
+impl Keeper for Forever {
+    fn keep(&mut self, stopped: &Stopped<'_>) -> Result<Next, RunError> {
+        self.0.lock().unwrap().push(Snapshot::of(stopped));
+        Ok(Next::GoOn { until: None })
+    }
+}
+
+#[test]
+fn states_that_do_not_fit_are_refused_before_anything_runs() {
+    let [native, _] = engines();
+    let path = mc_artifacts::guest("cpu_forever");
+    let program = load(&native, &path);
+    let (_, kept, _) = run(&program, &[], None, &[100_000]);
+    let good = &kept[0];
+    let refused = |change: &dyn Fn(&mut Snapshot)| {
+        let mut bad = good.clone();
+        change(&mut bad);
+        let (ended, _, _) = run(&program, &[], Some(&bad), &[]);
+        assert!(matches!(ended, Err(RunError::Refused { .. })), "{ended:?}");
+    };
+    refused(&|bad| bad.frames.clear());
+    refused(&|bad| drop(bad.frames.pop()));
+    refused(&|bad| drop(bad.frames.remove(0)));
+    refused(&|bad| bad.frames.extend_from_within(..));
+    for offset in 1..=4 {
+        refused(&|bad| {
+            let position = bad.frames.len() - offset;
+            bad.frames[position] ^= 0x55;
+        });
+    }
+    refused(&|bad| drop(bad.globals.pop()));
+    refused(&|bad| drop(bad.memories.pop()));
+    refused(&|bad| bad.memories.push(Vec::new()));
+    refused(&|bad| drop(bad.memories[0].pop()));
+    refused(&|bad| bad.memories[0].resize(1 << 30, 0));
+    refused(&|bad| bad.position = u64::MAX);
+    refused(&|bad| bad.paid = bad.position + 1);
+}
