@@ -6,7 +6,7 @@
 //!     <blocks that end where the function can go on: "pads">
 //!     c := fuel_left;  s := stack_left;  stack_left := s - own      ;; s only with a site
 //!     if c < 0 or stop or s < needed                                ;; a site
-//!       if resuming      <pop a frame, branch to its pad>
+//!       if resuming      <take a frame, branch to a pad>
 //!       if no fuel at all, or s < needed   <strike>
 //!       if not held      kept_fuel := c;  fuel_left := UNWINDING;  <push a frame>;  br $unwind
 //!     end
@@ -25,6 +25,10 @@
 //! What makes it possible to branch into the middle of a body is that a block may begin anywhere before:
 //! all blocks that contain sites begin where the function or the loop around them does. Their operands
 //! are then kept in locals of their own, *slots*, which cost nothing, as compilers see only values.
+//!
+//! A function and each of its loops are the *regions* to which such branches lead, from the outermost
+//! inwards. What is taken from a frame is taken by the innermost region that changes it: then a compiler
+//! sees no other value where nothing is changed, and none is kept longer than it was.
 
 use crate::{
     Refused, analysis, cost,
@@ -33,7 +37,7 @@ use crate::{
     module::Types,
     tree::{Block, Body, Call, Frame, If, Label, Loop, Node, Site, SiteIndex},
 };
-use std::collections::HashMap;
+use std::{collections::HashMap, ops::Range};
 use wasm_encoder::{
     BlockType, BranchHint, Encode, Instruction as I, MemArg, ValType as EncodedType,
     reencode::Reencode,
@@ -137,6 +141,21 @@ struct Entry {
     /// The last of the sites that are reached through it: those of a loop are.
     last: SiteIndex,
     pad: Label,
+}
+
+/// How a region leads to a site.
+struct Way {
+    site: SiteIndex,
+    label: Label,
+    /// The pad that leads to it, unless it is here.
+    target: Option<Label>,
+}
+
+impl Way {
+    /// Whether something is to be done on the way.
+    fn has_block(&self) -> bool {
+        self.target != Some(self.label)
+    }
 }
 
 impl<R: Reencode<Error = Refused>> Emitter<'_, '_, R> {
@@ -400,7 +419,12 @@ impl<R: Reencode<Error = Refused>> Emitter<'_, '_, R> {
         self.emit([I::I32Or]);
         let passed = self.if_unlikely();
         if self.stops {
-            self.resume_here(passed)?;
+            let (body, sites) = (self.body, self.body.sites.len());
+            let sites = 0..u32::try_from(sites).unwrap_or(u32::MAX);
+            self.if_resuming();
+            self.find_frame();
+            self.dispatch(&body.nodes, sites, 0, passed)?;
+            self.end();
             self.stop_here(0, true, unwind)?;
         } else {
             self.strike();
@@ -497,80 +521,67 @@ impl<R: Reencode<Error = Refused>> Emitter<'_, '_, R> {
         Ok(())
     }
 
-    /// Takes the frame that ends at the local `frame`.
-    fn pop_frame(&mut self, site: SiteIndex) -> Result<(), Refused> {
-        let (items, bytes) = self.layout(site)?;
-        let (end, frame) = (self.at(meter::FRAMES_END, 2), self.length);
-        self.emit([
-            I::I32Const(0),
-            I::LocalGet(self.frame),
-            I::I32Const(bytes.cast_signed()),
-            I::I32Sub,
-            I::LocalTee(frame),
-            I::I32Store(end),
-        ]);
-        for item in items {
-            let (local, at) = (self.local(item)?, self.at(item.offset.into(), 0));
-            self.emit([I::LocalGet(frame), load(item.ty, at)?, I::LocalSet(local)]);
-        }
-        Ok(())
-    }
-
-    /// Where a function begins that may be resumed: looks which site its frame is of, and goes there.
-    fn resume_here(&mut self, passed: Label) -> Result<(), Refused> {
-        let end = self.body.sites.len();
-        let end = u32::try_from(end).unwrap_or(u32::MAX);
-        let body = self.body;
-        self.if_resuming();
-        let (word, frame, state) = (self.at(0, 0), self.frame, self.state);
-        self.load_word(meter::FRAMES_END);
-        self.emit([
-            I::LocalTee(frame),
-            I::I32Const(frame::WORD_BYTES.cast_signed()),
-            I::I32Sub,
-            I::I32Load(word),
-            I::I32Const(self.context.first_word.unwrap_or_default().cast_signed()),
-            I::I32Sub,
-            I::LocalSet(state),
-        ]);
-        self.dispatch(&body.nodes, 0..end, passed, true)?;
-        self.end();
-        Ok(())
-    }
-
     fn if_resuming(&mut self) {
         self.load_word(meter::MODE);
         self.emit([I::I32Const(0), I::I32LtS]);
         self.if_unlikely();
     }
 
+    /// Finds the frame of this call, and which site it is of.
+    fn find_frame(&mut self) {
+        let (word, frame, state) = (self.at(0, 0), self.frame, self.state);
+        let first = self.context.first_word.unwrap_or_default();
+        self.load_word(meter::FRAMES_END);
+        self.emit([
+            I::LocalTee(frame),
+            I::I32Const(frame::WORD_BYTES.cast_signed()),
+            I::I32Sub,
+            I::I32Load(word),
+            I::I32Const(first.cast_signed()),
+            I::I32Sub,
+            I::LocalSet(state),
+        ]);
+    }
+
     /// Goes on at the site that the local `state` names: at the first of `sites`, which is the one that
-    /// is here, or at the pad in `nodes` that leads to it.
+    /// is here, or at the pad in `nodes` that leads to it. On the way it takes from the frame what the
+    /// region at `depth` is responsible for.
     fn dispatch(
         &mut self,
         nodes: &[Node<'_>],
-        sites: std::ops::Range<SiteIndex>,
+        sites: Range<SiteIndex>,
+        depth: usize,
         passed: Label,
-        is_entry: bool,
     ) -> Result<(), Refused> {
         let mut entries = Vec::new();
         entries_of(nodes, &mut entries);
+        let here = self.new_label();
+        let mut ways = vec![Way {
+            site: sites.start,
+            label: here,
+            target: None,
+        }];
+        for entry in entries {
+            for site in entry.site..=entry.last {
+                let label = if depth == 0 || !self.taken_at(site, depth)?.is_empty() {
+                    self.new_label()
+                } else {
+                    // Nothing is to be taken here.
+                    entry.pad
+                };
+                ways.push(Way {
+                    site,
+                    label,
+                    target: Some(entry.pad),
+                });
+            }
+        }
         let unknown = self.new_label();
         self.block(unknown, BlockType::Empty);
-        let mut labels = Vec::new();
-        for _ in &entries {
-            let label = self.new_label();
-            self.block(label, BlockType::Empty);
-            labels.push(label);
+        for way in ways.iter().rev().filter(|way| way.has_block()) {
+            self.block(way.label, BlockType::Empty);
         }
-        labels.reverse();
-        let here = self.new_label();
-        self.block(here, BlockType::Empty);
-        let mut table = vec![self.depth(here)];
-        for (entry, label) in entries.iter().zip(&labels) {
-            table.push(self.depth(*label));
-            table.extend((entry.site..entry.last).map(|_| self.depth(entry.pad)));
-        }
+        let table: Vec<_> = ways.iter().map(|way| self.depth(way.label)).collect();
         let default = self.depth(unknown);
         self.emit([
             I::LocalGet(self.state),
@@ -578,19 +589,72 @@ impl<R: Reencode<Error = Refused>> Emitter<'_, '_, R> {
             I::I32Sub,
             I::BrTable(table.into(), default),
         ]);
-        self.end();
-        if is_entry {
-            self.pop_frame(sites.start)?;
-        }
-        self.go_on();
-        self.branch(passed);
-        for entry in entries {
+        for way in ways.iter().filter(|way| way.has_block()) {
             self.end();
-            self.pop_frame(entry.site)?;
-            self.branch(entry.pad);
+            if depth == 0 {
+                self.drop_frame(way.site)?;
+            }
+            if let Some(pad) = way.target {
+                self.take(way.site, depth)?;
+                self.branch(pad);
+            } else {
+                if depth == 0 {
+                    self.take(way.site, depth)?;
+                }
+                self.go_on();
+                self.branch(passed);
+            }
         }
         self.end();
         self.emit([I::Unreachable]);
+        Ok(())
+    }
+
+    /// The values of a frame that the region at `depth` takes from it.
+    fn taken_at(&self, site: SiteIndex, depth: usize) -> Result<Vec<Item>, Refused> {
+        let of = self.site(site)?;
+        let (items, _) = self.layout(site)?;
+        let mut owners = of.owners.iter().copied();
+        // Locals come first in a frame, and each has an owner.
+        let taken = items.into_iter().filter(|item| match item.from {
+            From::Local(_) => owners.next() == Some(depth),
+            From::Operand(_) => of.depth == depth,
+        });
+        Ok(taken.collect())
+    }
+
+    /// Leaves the frame, which ends at the local `frame`, to be overwritten.
+    fn drop_frame(&mut self, site: SiteIndex) -> Result<(), Refused> {
+        let (_, bytes) = self.layout(site)?;
+        let end = self.at(meter::FRAMES_END, 2);
+        self.emit([
+            I::I32Const(0),
+            I::LocalGet(self.frame),
+            I::I32Const(bytes.cast_signed()),
+            I::I32Sub,
+            I::I32Store(end),
+        ]);
+        Ok(())
+    }
+
+    /// Takes values of a frame, which ends at the local `frame`.
+    fn take(&mut self, site: SiteIndex, depth: usize) -> Result<(), Refused> {
+        let (_, bytes) = self.layout(site)?;
+        let items = self.taken_at(site, depth)?;
+        if items.is_empty() {
+            return Ok(());
+        }
+        let frame = self.length;
+        self.emit([
+            I::LocalGet(self.frame),
+            I::I32Const(bytes.cast_signed()),
+            I::I32Sub,
+            I::LocalSet(frame),
+        ]);
+        for item in items {
+            let (local, at) = (self.local(item)?, self.at(item.offset.into(), 0));
+            self.emit([I::LocalGet(frame), load(item.ty, at)?, I::LocalSet(local)]);
+        }
         Ok(())
     }
 
@@ -819,7 +883,8 @@ impl<R: Reencode<Error = Refused>> Emitter<'_, '_, R> {
         let passed = self.if_unlikely();
         if self.stops {
             self.if_resuming();
-            self.dispatch(&again.body, frame.sites.clone(), passed, false)?;
+            let depth = self.site(again.site)?.depth + 1;
+            self.dispatch(&again.body, frame.sites.clone(), depth, passed)?;
             self.end();
             self.stop_here(again.site, false, unwind)?;
         } else {

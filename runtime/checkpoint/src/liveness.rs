@@ -1,7 +1,7 @@
 //! Which locals are read later: a frame has no others, so that it is small and the same whatever was
 //! left in them.
 
-use crate::tree::{Body, Label, Node};
+use crate::tree::{Body, Label, Node, Site, SiteIndex};
 use wasmparser::Operator;
 
 /// A set of locals.
@@ -16,6 +16,13 @@ impl Set {
     fn word(&mut self, local: u32) -> Option<(&mut u64, u64)> {
         let index = usize::try_from(local / 64).ok()?;
         Some((self.0.get_mut(index)?, 1 << (local % 64)))
+    }
+
+    fn contains(&self, local: u32) -> bool {
+        let index = usize::try_from(local / 64).unwrap_or(usize::MAX);
+        self.0
+            .get(index)
+            .is_some_and(|word| word >> (local % 64) & 1 == 1)
     }
 
     fn insert(&mut self, local: u32) {
@@ -59,7 +66,7 @@ pub(crate) fn solve(body: &mut Body<'_>) {
     let mut solver = Solver {
         labels: vec![None; labels],
         sites: vec![none.clone(); body.sites.len()],
-        none,
+        none: none.clone(),
     };
     let at_entry = solver.sequence(&body.nodes, solver.none.clone());
     if body.has_entry {
@@ -67,6 +74,64 @@ pub(crate) fn solve(body: &mut Body<'_>) {
     }
     for (site, live) in body.sites.iter_mut().zip(&solver.sites) {
         site.live = live.to_vec();
+        site.owners = vec![0; site.live.len()];
+    }
+    let mut regions = Vec::new();
+    find_owners(&body.nodes, &mut regions, &mut body.sites, &none);
+}
+
+/// Finds for each local of each site the innermost region that changes it. `regions` has the locals that
+/// the loops around `nodes` change, from the outermost inwards.
+fn find_owners(nodes: &[Node<'_>], regions: &mut Vec<Set>, sites: &mut [Site], none: &Set) {
+    for node in nodes {
+        match node {
+            Node::Call(call) => own(call.site, regions, sites),
+            Node::Block(block) => find_owners(&block.body, regions, sites, none),
+            Node::If(branch) => {
+                find_owners(&branch.then, regions, sites, none);
+                let nodes = branch.or_else.as_deref().unwrap_or_default();
+                find_owners(nodes, regions, sites, none);
+            }
+            Node::Loop(again) => {
+                own(again.site, regions, sites);
+                let mut changed = none.clone();
+                find_changed(&again.body, &mut changed);
+                regions.push(changed);
+                find_owners(&again.body, regions, sites, none);
+                regions.pop();
+            }
+            _ => {}
+        }
+    }
+}
+
+fn own(site: SiteIndex, regions: &[Set], sites: &mut [Site]) {
+    let index = usize::try_from(site).unwrap_or(usize::MAX);
+    let Some(site) = sites.get_mut(index) else {
+        return;
+    };
+    site.depth = regions.len();
+    for (local, owner) in site.live.iter().zip(&mut site.owners) {
+        let changing = regions.iter().rposition(|changed| changed.contains(*local));
+        *owner = changing.map_or(0, |region| region + 1);
+    }
+}
+
+/// Finds the locals that are set somewhere in `nodes`.
+fn find_changed(nodes: &[Node<'_>], changed: &mut Set) {
+    for node in nodes {
+        match node {
+            Node::Plain(
+                Operator::LocalSet { local_index } | Operator::LocalTee { local_index },
+            ) => changed.insert(*local_index),
+            Node::Block(block) => find_changed(&block.body, changed),
+            Node::If(branch) => {
+                find_changed(&branch.then, changed);
+                find_changed(branch.or_else.as_deref().unwrap_or_default(), changed);
+            }
+            Node::Loop(again) => find_changed(&again.body, changed),
+            _ => {}
+        }
     }
 }
 

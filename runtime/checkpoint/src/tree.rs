@@ -37,6 +37,10 @@ pub(crate) struct Site {
     pub(crate) arguments: usize,
     /// The locals that are read later, in ascending order.
     pub(crate) live: Vec<u32>,
+    /// Of each of these, how deep in loops the region is that takes it from a frame.
+    pub(crate) owners: Vec<usize>,
+    /// How deep in loops the site is.
+    pub(crate) depth: usize,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -323,7 +327,7 @@ impl<'a> Reader<'a, '_> {
             operands: operands.iter().take(kept).copied().collect(),
             callee: Some(callee),
             arguments,
-            live: Vec::new(),
+            ..Site::default()
         });
         let pad = self.label();
         self.push(Node::Call(Call {
