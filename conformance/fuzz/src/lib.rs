@@ -28,12 +28,12 @@ pub fn task_spec(bytes: &[u8]) {
 /// A program is instrumented to a valid one, or refused.
 pub fn admission(bytes: &[u8]) {
     let features = wasmparser::WasmFeatures::default();
-    if let Ok(module) = mc_checkpoint::instrument_module(bytes) {
+    if let Ok(module) = mc_checkpoint::instrument_module(bytes, Ability::Resume) {
         wasmparser::Validator::new_with_features(features)
             .validate_all(&module)
             .unwrap();
     }
-    if let Ok(component) = mc_checkpoint::instrument_component(bytes) {
+    if let Ok(component) = mc_checkpoint::instrument_component(bytes, Ability::Resume) {
         wasmparser::Validator::new_with_features(features)
             .validate_all(&component)
             .unwrap();

@@ -32,13 +32,11 @@ pub(crate) fn layout(globals: &[(u32, ValType)], mut offset: u32) -> Result<Glob
 /// Adds functions to a module.
 pub(crate) struct Added<'a, 'b> {
     pass: &'a mut Pass<'b>,
-    next: u32,
 }
 
 impl<'a, 'b> Added<'a, 'b> {
-    pub(crate) fn new(pass: &'a mut Pass<'b>) -> Self {
-        let next = u32::try_from(pass.analysis.function_types.len()).unwrap_or(u32::MAX);
-        Self { pass, next }
+    pub(crate) const fn new(pass: &'a mut Pass<'b>) -> Self {
+        Self { pass }
     }
 
     pub(crate) fn may_stop(&self, function: u32) -> bool {
@@ -146,8 +144,8 @@ impl<'a, 'b> Added<'a, 'b> {
     ) -> u32 {
         functions.function(ty);
         code.function(body);
-        self.next += 1;
-        self.next - 1
+        self.pass.added += 1;
+        self.pass.added - 1
     }
 
     const fn at(&self, offset: u64) -> MemArg {

@@ -16,7 +16,7 @@ use crate::{
     Obstacle, Program, Refused, Sites,
     analysis::FEATURES,
     meter,
-    module::{self, Page, Plan},
+    module::{self, Ability, Page, Plan},
 };
 use scan::{Counts, Scan};
 use wasm_encoder::{
@@ -30,14 +30,14 @@ use wasmparser::{
 };
 
 /// Rewrites a component, if possible so that it can be stopped.
-pub(crate) fn instrument(component: &[u8]) -> Result<Program, Refused> {
+pub(crate) fn instrument(component: &[u8], ability: Ability) -> Result<Program, Refused> {
     // With their proposals the validator also refuses what could not be rewritten.
     Validator::new_with_features(FEATURES).validate_all(component)?;
     let scan = Scan::of(component)?;
     let obstacle = match &scan.obstacle {
         Some(obstacle) => obstacle.clone(),
         None => {
-            let (wasm, rewrite) = rewrite(component, &scan, true)?;
+            let (wasm, rewrite) = rewrite(component, &scan, ability)?;
             let obstacle = rewrite.obstacle.or_else(|| check(&wasm).err());
             match obstacle {
                 Some(obstacle) => obstacle,
@@ -53,7 +53,7 @@ pub(crate) fn instrument(component: &[u8]) -> Result<Program, Refused> {
             }
         }
     };
-    let (wasm, _) = rewrite(component, &scan, false)?;
+    let (wasm, _) = rewrite(component, &scan, Ability::Count)?;
     Ok(Program {
         wasm,
         sites: Err(obstacle),
@@ -73,14 +73,16 @@ fn check(component: &[u8]) -> Result<(), Obstacle> {
 fn rewrite<'a>(
     component: &[u8],
     scan: &'a Scan,
-    stops: bool,
+    ability: Ability,
 ) -> Result<(Vec<u8>, Rewrite<'a>), Refused> {
     let mut out = Component::new();
+    let stops = ability >= Ability::Stop;
     prelude::emit(&mut out, stops);
     let mut rewrite = Rewrite {
         scan,
         moves: prelude::counts(stops),
         stops,
+        ability,
         depth: 0,
         module: 0,
         globals: meter::GLOBALS,
@@ -103,6 +105,7 @@ struct Rewrite<'a> {
     moves: Counts,
     /// Whether the guest is to be such that it can be stopped.
     stops: bool,
+    ability: Ability,
     /// How deep in nested components and types; the prelude's numbers are those of depth 0.
     depth: u32,
     /// Which module comes next.
@@ -206,7 +209,7 @@ impl ReencodeComponent for Rewrite<'_> {
             is_guest: &is_guest,
             held: self.scan.held(number),
             globals: self.globals,
-            stops: self.stops,
+            ability: self.ability,
         };
         let module = module::instrument(module, plan).map_err(Error::UserError)?;
         component.section(&RawSection {

@@ -3,10 +3,9 @@
 //! ```text
 //! block $unwind
 //!   block $body
-//!     <blocks that end where the function can go on: "pads">
 //!     c := fuel_left;  s := stack_left;  stack_left := s - own      ;; s only with a site
 //!     if c < 0 or stop or s < needed                                ;; a site
-//!       if resuming      <take a frame, branch to a pad>
+//!       if resuming      <make way for the function below>
 //!       if no fuel at all, or s < needed   <strike>
 //!       if not held      kept_fuel := c;  fuel_left := UNWINDING;  <push a frame>;  br $unwind
 //!     end
@@ -19,8 +18,13 @@
 //! ```
 //!
 //! Around a call, `c` is written back before and read again after; if it then says that the callee is
-//! unwinding, this function does the same. To be made again, a call needs no arguments: the callee takes
-//! its own frame.
+//! unwinding, this function does the same.
+//!
+//! A program that is resumed has each function twice. The second form is called by the first alone, when
+//! there is a frame to go on from. It has the same body and so the same sites, but begins with a branch to
+//! a *pad*, where a loop or a call is that the frame names. To be made again, a call needs no arguments:
+//! the callee takes its own frame. Calls lead to functions in their first form, so that the second lasts
+//! no longer than it must: compilers make slower code of it, as it can be entered in many places.
 //!
 //! What makes it possible to branch into the middle of a body is that a block may begin anywhere before:
 //! all blocks that contain sites begin where the function or the loop around them does. Their operands
@@ -44,9 +48,21 @@ use wasm_encoder::{
 };
 use wasmparser::{Operator, ValType};
 
+/// What is made of a function.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// It counts.
+    Count,
+    /// It can be stopped too. To be resumed it makes way for another function, if there is one.
+    Stop { again: Option<u32> },
+    /// It goes on from a frame, and is otherwise as the one that can be stopped.
+    Resume,
+}
+
 /// What surrounds the function.
 #[derive(Clone, Copy)]
 pub(crate) struct Context<'a> {
+    pub(crate) kind: Kind,
     pub(crate) function: &'a analysis::Function,
     /// The number of the meter's memory.
     pub(crate) meter: u32,
@@ -54,8 +70,8 @@ pub(crate) struct Context<'a> {
     pub(crate) params: usize,
     /// What the function returns.
     pub(crate) results: &'a [ValType],
-    /// The word of its first site, if it can be stopped.
-    pub(crate) first_word: Option<u32>,
+    /// The word of its first site.
+    pub(crate) first_word: u32,
 }
 
 /// The rewritten function, and which of its branches are hardly ever taken.
@@ -73,7 +89,8 @@ pub(crate) fn rewrite<R: Reencode<Error = Refused>>(
 ) -> Result<Rewritten, Refused> {
     let own = u32::try_from(body.locals.len()).unwrap_or(u32::MAX);
     let mut emitter = Emitter {
-        stops: context.first_word.is_some() && body.has_entry,
+        stops: context.kind != Kind::Count && body.has_entry,
+        resumes: context.kind == Kind::Resume,
         context,
         body,
         reencode,
@@ -109,6 +126,8 @@ struct Emitter<'a, 'b, R> {
     body: &'a Body<'b>,
     /// Whether the function can be stopped.
     stops: bool,
+    /// Whether it can go on from a frame.
+    resumes: bool,
     reencode: &'a mut R,
     types: &'a mut Types,
     /// Locals: fuel that is left, stack that was left in the beginning, two for bulk operators, and where
@@ -167,7 +186,7 @@ impl<R: Reencode<Error = Refused>> Emitter<'_, '_, R> {
         }
         let results = self.types.block(self.context.results);
         self.block(0, results);
-        if self.stops {
+        if self.resumes {
             self.open_region(&body.nodes);
         }
         self.begin(unwind)?;
@@ -188,7 +207,7 @@ impl<R: Reencode<Error = Refused>> Emitter<'_, '_, R> {
     }
 
     fn finish(self) -> Result<Rewritten, Refused> {
-        let own = self.body.locals.iter().skip(self.context.params);
+        let own = self.body.locals.iter().skip(self.params());
         let mut locals = own
             .map(|ty| Ok((1, self.reencode.val_type(*ty)?)))
             .collect::<Result<Vec<_>, Refused>>()?;
@@ -206,6 +225,11 @@ impl<R: Reencode<Error = Refused>> Emitter<'_, '_, R> {
             hints: hints.collect(),
             function,
         })
+    }
+
+    /// How many of the locals are parameters.
+    fn params(&self) -> usize {
+        if self.resumes { 0 } else { self.context.params }
     }
 
     // --- instructions
@@ -403,6 +427,9 @@ impl<R: Reencode<Error = Refused>> Emitter<'_, '_, R> {
         if !self.body.has_entry {
             return Ok(());
         }
+        if self.resumes {
+            return self.begin_again();
+        }
         let (stack, own) = (self.stack, saturated(self.context.function.stack));
         self.load_word(meter::STACK_LEFT);
         let at = self.at(meter::STACK_LEFT, 2);
@@ -417,19 +444,35 @@ impl<R: Reencode<Error = Refused>> Emitter<'_, '_, R> {
         self.must_stop()?;
         self.stack_lacks();
         self.emit([I::I32Or]);
-        let passed = self.if_unlikely();
-        if self.stops {
-            let (body, sites) = (self.body, self.body.sites.len());
-            let sites = 0..u32::try_from(sites).unwrap_or(u32::MAX);
-            self.if_resuming();
-            self.find_frame();
-            self.dispatch(&body.nodes, sites, 0, passed)?;
-            self.end();
-            self.stop_here(0, true, unwind)?;
-        } else {
-            self.strike();
+        self.if_unlikely();
+        match self.context.kind {
+            Kind::Stop { again } => {
+                self.if_resuming();
+                self.emit([again.map_or(I::Unreachable, I::ReturnCall)]);
+                self.end();
+                self.stop_here(0, true, unwind)?;
+            }
+            Kind::Count | Kind::Resume => self.strike(),
         }
         self.end();
+        Ok(())
+    }
+
+    /// What a function does first that goes on from a frame: the one that made way for it has taken note
+    /// of the stack.
+    fn begin_again(&mut self) -> Result<(), Refused> {
+        let (stack, own) = (self.stack, saturated(self.context.function.stack));
+        let sites = u32::try_from(self.body.sites.len()).unwrap_or(u32::MAX);
+        let body = self.body;
+        self.load_word(meter::STACK_LEFT);
+        self.emit([I::I32Const(own), I::I32Add, I::LocalSet(stack)]);
+        let passed = self.new_label();
+        self.block(passed, BlockType::Empty);
+        self.find_frame();
+        self.dispatch(&body.nodes, 0..sites, 0, passed)?;
+        self.end();
+        // The site where it begins has looked at the first stop word.
+        self.checks += 1;
         Ok(())
     }
 
@@ -501,11 +544,7 @@ impl<R: Reencode<Error = Refused>> Emitter<'_, '_, R> {
             let (local, at) = (self.local(item)?, self.at(item.offset.into(), 0));
             self.emit([I::LocalGet(frame), I::LocalGet(local), store(item.ty, at)?]);
         }
-        let word = self
-            .context
-            .first_word
-            .unwrap_or_default()
-            .saturating_add(site);
+        let word = self.context.first_word.saturating_add(site);
         let at = self.at((bytes - frame::WORD_BYTES).into(), 0);
         let end = self.at(meter::FRAMES_END, 2);
         self.emit([
@@ -530,7 +569,7 @@ impl<R: Reencode<Error = Refused>> Emitter<'_, '_, R> {
     /// Finds the frame of this call, and which site it is of.
     fn find_frame(&mut self) {
         let (word, frame, state) = (self.at(0, 0), self.frame, self.state);
-        let first = self.context.first_word.unwrap_or_default();
+        let first = self.context.first_word;
         self.load_word(meter::FRAMES_END);
         self.emit([
             I::LocalTee(frame),
@@ -678,7 +717,25 @@ impl<R: Reencode<Error = Refused>> Emitter<'_, '_, R> {
 
     /// Whether a block has to begin where the region does.
     fn has_pads(&self, frame: &Frame) -> bool {
-        self.stops && !frame.sites.is_empty()
+        self.resumes && !frame.sites.is_empty()
+    }
+
+    /// Has copies of the operands above `base` in their slots, if the function can be stopped.
+    fn copy_away(&mut self, base: usize, operands: &[ValType]) -> Result<(), Refused> {
+        if self.stops {
+            self.put_away(base, operands)?;
+            self.take_out(base, operands)?;
+        }
+        Ok(())
+    }
+
+    /// Where the operands begin that are on the stack within a block, rather than only in their slots.
+    fn base_within(&self, frame: &Frame, base: usize) -> usize {
+        if self.stops && !frame.sites.is_empty() {
+            frame.beneath()
+        } else {
+            base
+        }
     }
 
     /// Begins all blocks that contain pads of `nodes`, and the pads themselves.
@@ -793,7 +850,9 @@ impl<R: Reencode<Error = Refused>> Emitter<'_, '_, R> {
         self.pay(cost::fixed(&call.operator));
         self.write_fuel();
         self.put_away(base, &call.operands)?;
-        self.end();
+        if self.resumes {
+            self.end();
+        }
         self.take_out(base, &call.operands)?;
         self.operator(&call.operator)?;
         self.read_fuel();
@@ -809,9 +868,13 @@ impl<R: Reencode<Error = Refused>> Emitter<'_, '_, R> {
     fn nested(&mut self, block: &Block<'_>, base: usize, unwind: Label) -> Result<(), Refused> {
         let frame = &block.frame;
         if !self.has_pads(frame) {
+            let within = self.base_within(frame, base);
+            if !frame.sites.is_empty() {
+                self.copy_away(base, &frame.operands)?;
+            }
             self.operator(&Operator::Block { blockty: frame.ty })?;
             self.opened(frame.label);
-            self.sequence(&block.body, base, unwind)?;
+            self.sequence(&block.body, within, unwind)?;
             self.flush();
             self.end();
             return Ok(());
@@ -835,13 +898,20 @@ impl<R: Reencode<Error = Refused>> Emitter<'_, '_, R> {
         let frame = &branch.frame;
         self.pay(1);
         if !self.has_pads(frame) {
+            let within = self.base_within(frame, base);
+            if self.stops && !frame.sites.is_empty() {
+                let condition = self.length;
+                self.emit([I::LocalSet(condition)]);
+                self.copy_away(base, &frame.operands)?;
+                self.emit([I::LocalGet(condition)]);
+            }
             self.operator(&Operator::If { blockty: frame.ty })?;
             self.opened(frame.label);
-            self.sequence(&branch.then, base, unwind)?;
+            self.sequence(&branch.then, within, unwind)?;
             self.flush();
             if let Some(nodes) = &branch.or_else {
                 self.emit([I::Else]);
-                self.sequence(nodes, base, unwind)?;
+                self.sequence(nodes, within, unwind)?;
                 self.flush();
             }
             self.end();
@@ -868,39 +938,44 @@ impl<R: Reencode<Error = Refused>> Emitter<'_, '_, R> {
     fn again(&mut self, again: &Loop<'_>, base: usize, unwind: Label) -> Result<(), Refused> {
         let frame = &again.frame;
         self.flush();
-        if self.stops {
+        if self.resumes {
+            // Those beneath stay in their slots until the loop has ended.
             self.put_away(base, &frame.operands)?;
             self.end();
             self.take_out(frame.beneath(), &frame.operands)?;
+        } else {
+            self.copy_away(base, &frame.operands)?;
         }
         self.operator(&Operator::Loop { blockty: frame.ty })?;
         self.opened(frame.label);
         if self.stops {
             self.put_away(frame.beneath(), &frame.operands)?;
+        }
+        if self.resumes {
             self.open_region(&again.body);
         }
         self.must_stop()?;
         let passed = self.if_unlikely();
-        if self.stops {
+        if self.resumes {
             self.if_resuming();
             let depth = self.site(again.site)?.depth + 1;
             self.dispatch(&again.body, frame.sites.clone(), depth, passed)?;
             self.end();
+        }
+        if self.stops {
             self.stop_here(again.site, false, unwind)?;
         } else {
             self.strike();
         }
         self.end();
-        let inner = if self.stops {
+        if self.stops {
             self.take_out(frame.beneath(), &frame.operands)?;
-            frame.beneath()
-        } else {
-            base
-        };
-        self.sequence(&again.body, inner, unwind)?;
+        }
+        let within = self.base_within(frame, base);
+        self.sequence(&again.body, within, unwind)?;
         self.flush();
         self.end();
-        if self.stops {
+        if self.resumes {
             self.join(frame, base)?;
         }
         Ok(())

@@ -34,7 +34,7 @@ mod tree;
 
 pub use component::plain_name;
 pub use error::{Obstacle, Refused};
-pub use module::{LOAD_EXPORT, SAVE_EXPORT, START_EXPORT, memory_export};
+pub use module::{Ability, LOAD_EXPORT, SAVE_EXPORT, START_EXPORT, memory_export};
 pub use program::{Program, instrument_component, instrument_module};
 pub use sites::{BadFrames, Sites};
 
@@ -44,4 +44,4 @@ pub const PASS_VERSION: u32 = 2;
 
 /// Changes whenever the code does that comes out for the same program, so that what was compiled from
 /// other code is not taken for it.
-pub const CODE_VERSION: u32 = 5;
+pub const CODE_VERSION: u32 = 6;

@@ -5,7 +5,7 @@ use crate::{
     added::{self, Added},
     analysis::{Analysis, FEATURES},
     frame,
-    function::{self, Context},
+    function::{self, Context, Kind, Rewritten},
     liveness, meter,
     sites::SiteInfo,
     tree,
@@ -59,8 +59,32 @@ pub(crate) struct Plan<'a> {
     pub(crate) held: &'a BTreeSet<String>,
     /// Offset of the module's globals in the meter's memory.
     pub(crate) globals: u32,
-    /// Whether the guest is to be such that it can be stopped.
-    pub(crate) stops: bool,
+    /// What is to be made of the guest.
+    pub(crate) ability: Ability,
+}
+
+/// What a program is made able to do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Ability {
+    /// It counts what it executes.
+    Count,
+    /// It can be stopped too, to go on in another instance.
+    Stop,
+    /// It can also go on from where it was stopped. Its code is twice as large.
+    Resume,
+}
+
+impl Plan<'_> {
+    fn stops(&self) -> bool {
+        self.ability >= Ability::Stop
+    }
+
+    const fn counting(self) -> Self {
+        Self {
+            ability: Ability::Count,
+            ..self
+        }
+    }
 }
 
 /// A module that was rewritten.
@@ -95,8 +119,10 @@ pub(crate) fn instrument(module: &[u8], plan: Plan<'_>) -> Result<Instrumented, 
     let analysis = Analysis::of(module, plan.is_guest)?;
     let obstacle = analysis.obstacle.clone();
     let obstacle = obstacle.map(|obstacle| obstacle.of_module(plan.number));
-    let stops = plan.stops && obstacle.is_none();
-    let plan = Plan { stops, ..plan };
+    let plan = match obstacle {
+        Some(_) => plan.counting(),
+        None => plan,
+    };
     let mut pass = Pass::new(&analysis, plan);
     let mut renumber = Renumber {
         imported_memories: analysis.imported_memories,
@@ -113,14 +139,10 @@ pub(crate) fn instrument(module: &[u8], plan: Plan<'_>) -> Result<Instrumented, 
         } else {
             sections.add(&mut renumber, &pass, payload)?;
         }
-        if pass.obstacle.is_some() && plan.stops {
+        if let Some(obstacle) = pass.obstacle.take() {
             // What was found in a body: once more, without stopping.
-            let obstacle = pass.obstacle.take();
-            let plan = Plan {
-                stops: false,
-                ..plan
-            };
-            let counted = instrument(module, plan)?;
+            let counted = instrument(module, plan.counting())?;
+            let obstacle = Some(obstacle);
             return Ok(Instrumented {
                 obstacle,
                 ..counted
@@ -189,8 +211,12 @@ pub(crate) struct Pass<'a> {
     pub(crate) types: Types,
     sites: Vec<SiteInfo>,
     hints: BranchHints,
+    /// Functions that go on from frames, with what they return. They follow after all others.
+    resuming: Vec<(Vec<ValType>, Rewritten)>,
     /// Which function comes next.
     next: u32,
+    /// Which number a function has that is added.
+    pub(crate) added: u32,
     allocations: FuncValidatorAllocations,
     obstacle: Option<Obstacle>,
 }
@@ -210,7 +236,9 @@ impl<'a> Pass<'a> {
             },
             sites: Vec::new(),
             hints: BranchHints::new(),
+            resuming: Vec::new(),
             next: analysis.imported_functions,
+            added: u32::try_from(analysis.function_types.len()).unwrap_or(u32::MAX),
             allocations: FuncValidatorAllocations::default(),
             obstacle: None,
         }
@@ -230,23 +258,42 @@ impl<'a> Pass<'a> {
             .type_of(number)
             .ok_or_else(|| unknown.clone())?;
         let function = self.analysis.function(number).ok_or(unknown)?;
-        let stops = self.plan.stops && function.has_site;
+        let stops = self.plan.stops() && function.has_site;
         let mut body = tree::read(self.analysis, validator, body, number, stops)?;
         let first_word = self.first_word();
         if stops {
             liveness::solve(&mut body);
             self.take_note_of_sites(number, &body);
         }
+        let stops = stops && self.obstacle.is_none();
+        let again = (stops && self.plan.ability == Ability::Resume).then(|| self.again());
         let context = Context {
+            kind: if stops {
+                Kind::Stop { again }
+            } else {
+                Kind::Count
+            },
             function,
             meter: self.meter,
             params: ty.params().len(),
             results: ty.results(),
-            first_word: (stops && self.obstacle.is_none()).then_some(first_word),
+            first_word,
         };
         let rewritten = function::rewrite(renumber, &mut self.types, context, &body)?;
         self.hints.function_hints(number, rewritten.hints);
+        if again.is_some() {
+            let kind = Kind::Resume;
+            let context = Context { kind, ..context };
+            let rewritten = function::rewrite(renumber, &mut self.types, context, &body)?;
+            self.resuming.push((ty.results().to_vec(), rewritten));
+        }
         Ok(rewritten.function)
+    }
+
+    /// The number of the next function that goes on from a frame.
+    fn again(&self) -> u32 {
+        let number = self.analysis.function_types.len() + self.resuming.len();
+        u32::try_from(number).unwrap_or(u32::MAX)
     }
 
     /// The word of the next site.
@@ -374,7 +421,7 @@ impl Sections {
                 return Err(Refused::Shape("an export with a name of the meter's"));
             }
             if export.kind == ExternalKind::Func
-                && pass.plan.stops
+                && pass.plan.stops()
                 && pass.plan.held.contains(export.name)
                 && pass.analysis.may_stop(export.index)
             {
@@ -388,6 +435,12 @@ impl Sections {
 
     /// Adds what a module has besides when it can be stopped. Gives where its globals end.
     fn add_all(&mut self, pass: &mut Pass<'_>, start: &mut Option<u32>) -> Result<u32, Refused> {
+        for (results, rewritten) in std::mem::take(&mut pass.resuming) {
+            self.functions.function(pass.types.number(&[], &results));
+            self.code.function(&rewritten.function);
+            pass.hints.function_hints(pass.added, rewritten.hints);
+            pass.added += 1;
+        }
         let mut added = Added::new(pass);
         for (name, function) in std::mem::take(&mut self.held) {
             let number = added.hold(&mut self.functions, &mut self.code, function)?;
@@ -416,7 +469,7 @@ impl Sections {
         obstacle: Option<Obstacle>,
     ) -> Result<Instrumented, Refused> {
         let mut start = pass.analysis.start;
-        let globals_end = if pass.plan.stops {
+        let globals_end = if pass.plan.stops() {
             self.add_all(&mut pass, &mut start)?
         } else {
             pass.plan.globals
@@ -485,15 +538,17 @@ mod tests {
     fn instrumented(text: &str) -> Vec<u8> {
         let module = wat::parse_str(text).unwrap();
         for page in [Page::Own, Page::Imported] {
-            for stops in [false, true] {
-                let new = instrument(&module, plan(page, stops)).unwrap();
+            for ability in [Ability::Count, Ability::Stop, Ability::Resume] {
+                let new = instrument(&module, plan(page, ability)).unwrap();
                 validate(&new.wasm).unwrap();
             }
         }
-        instrument(&module, plan(Page::Own, true)).unwrap().wasm
+        instrument(&module, plan(Page::Own, Ability::Resume))
+            .unwrap()
+            .wasm
     }
 
-    fn plan(page: Page, stops: bool) -> Plan<'static> {
+    fn plan(page: Page, ability: Ability) -> Plan<'static> {
         const NONE: &BTreeSet<String> = &BTreeSet::new();
         Plan {
             page,
@@ -501,7 +556,7 @@ mod tests {
             is_guest: &|_| false,
             held: NONE,
             globals: meter::GLOBALS,
-            stops,
+            ability,
         }
     }
 
@@ -573,7 +628,10 @@ mod tests {
             "(module (type (struct)))",
         ] {
             let module = wat::parse_str(text).unwrap();
-            assert!(instrument_module(&module).is_err(), "{text}");
+            assert!(
+                instrument_module(&module, Ability::Resume).is_err(),
+                "{text}"
+            );
         }
         assert!(instrument_module(b"\0asm").is_err());
     }
@@ -586,12 +644,12 @@ mod tests {
         )
         .unwrap();
         for length in 0..module.len() {
-            let _ = instrument_module(&module[..length]);
+            let _ = instrument_module(&module[..length], Ability::Resume);
         }
         for bit in 0..module.len() * 8 {
             let mut bad = module.clone();
             bad[bit / 8] ^= 1 << (bit % 8);
-            if let Ok(new) = instrument_module(&bad) {
+            if let Ok(new) = instrument_module(&bad, Ability::Resume) {
                 validate(&new.wasm).unwrap();
             }
         }

@@ -2,7 +2,7 @@
 
 use crate::{
     Obstacle, Refused, Sites, component, meter,
-    module::{self, Instrumented, Page, Plan},
+    module::{self, Ability, Instrumented, Page, Plan},
 };
 use std::collections::BTreeSet;
 
@@ -24,7 +24,7 @@ pub struct Program {
 /// # Errors
 ///
 /// [`Refused`].
-pub fn instrument_module(module: &[u8]) -> Result<Program, Refused> {
+pub fn instrument_module(module: &[u8], ability: Ability) -> Result<Program, Refused> {
     with_stack(|| {
         let held = BTreeSet::new();
         let plan = Plan {
@@ -33,7 +33,7 @@ pub fn instrument_module(module: &[u8]) -> Result<Program, Refused> {
             is_guest: &|_| false,
             held: &held,
             globals: meter::GLOBALS,
-            stops: true,
+            ability,
         };
         let Instrumented {
             wasm,
@@ -62,8 +62,8 @@ pub fn instrument_module(module: &[u8]) -> Result<Program, Refused> {
 /// # Errors
 ///
 /// [`Refused`].
-pub fn instrument_component(component: &[u8]) -> Result<Program, Refused> {
-    with_stack(|| component::instrument(component))
+pub fn instrument_component(component: &[u8], ability: Ability) -> Result<Program, Refused> {
+    with_stack(|| component::instrument(component, ability))
 }
 
 fn with_stack<T: Send>(f: impl FnOnce() -> Result<T, Refused> + Send) -> Result<T, Refused> {

@@ -65,7 +65,8 @@ pub trait Keeper: Send {
 /// How a guest that was stopped goes on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Next {
-    /// Until the first site beyond a position, or until the bell is rung.
+    /// Until the first site beyond a position, or until the bell is rung. Only a program that was loaded
+    /// for [`crate::Need::Resume`] can; another one leaves.
     GoOn {
         /// The position.
         until: Option<u64>,

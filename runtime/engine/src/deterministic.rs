@@ -174,6 +174,11 @@ fn guest(program: &Program, invocation: Invocation, watch: Arc<Watch>) -> std::i
 /// Refuses a state that cannot be this program's.
 fn check(program: &Program, resume: &Resume, invocation: &Invocation) -> Result<(), RunError> {
     let refused = |reason: String| RunError::Refused { reason };
+    if !program.resumes() {
+        return Err(refused(
+            "the program cannot go on from a checkpoint".to_owned(),
+        ));
+    }
     let sites = program.sites().map_err(refused)?;
     resume
         .check(&sites, invocation.limits.memory_bytes)
@@ -210,13 +215,13 @@ fn drive(
         let keeper = &mut *checkpoints.keeper;
         let next = keep(program, &instance, store, keeper, (position, paid), reading)?;
         match next {
-            Next::Leave => return Ok(Driven::Left),
-            Next::GoOn { until } => {
+            Next::GoOn { until } if program.resumes() => {
                 store
                     .data_mut()
                     .go_on(until, position, paid, reading.frames_end);
                 instance.arm(store)?;
             }
+            Next::GoOn { .. } | Next::Leave => return Ok(Driven::Left),
         }
     }
 }

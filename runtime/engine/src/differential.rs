@@ -2,6 +2,7 @@
 
 use crate::config::{Allocation, Counting, HOST_STACK_BYTES, Target, engine};
 use arbitrary::Unstructured;
+use mc_checkpoint::Ability;
 use mc_checkpoint::meter::{self, Allowance, Reading};
 use wasm_smith::{Config, Module};
 use wasmtime::{ExternType, Instance, Ref, Store, StoreLimits, StoreLimitsBuilder, Trap, Val};
@@ -331,7 +332,7 @@ fn compare() {
             continue;
         };
         // Those with `externref`, which wasmtime has only together with a garbage collector.
-        let Ok(program) = mc_checkpoint::instrument_module(&wasm) else {
+        let Ok(program) = mc_checkpoint::instrument_module(&wasm, Ability::Resume) else {
             continue;
         };
         let run_once = |engine, stops| run(&program.wasm, engine, Counting::Instrumented, stops);

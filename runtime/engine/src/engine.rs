@@ -12,7 +12,7 @@ use crate::{
     relaxed, sites,
     ticker::Ticker,
 };
-use mc_checkpoint::{CODE_VERSION, PASS_VERSION, Refused};
+use mc_checkpoint::{Ability, CODE_VERSION, PASS_VERSION, Refused};
 use mc_types::{Cid, Determinism};
 use sha2::{Digest, Sha256};
 use std::{
@@ -62,6 +62,8 @@ impl Default for Options {
 enum Way {
     /// Instrumented, in its own world.
     Metered,
+    /// Instrumented so that it can go on from where it was stopped.
+    Resumable,
     /// As it is, in its own world: what cannot be instrumented.
     Fallback,
     /// As it is, in the machine's world.
@@ -71,16 +73,26 @@ enum Way {
 impl Way {
     /// The ways in which a program may run, in the order of preference. That it was found in a later
     /// one in the cache means that the earlier one had refused it.
-    const fn of(determinism: Determinism) -> &'static [Self] {
-        match determinism {
-            Determinism::Relaxed => &[Self::Relaxed],
-            _ => &[Self::Metered, Self::Fallback],
+    const fn of(need: Need) -> &'static [Self] {
+        match need {
+            Need::Run => &[Self::Metered, Self::Fallback],
+            Need::Resume => &[Self::Resumable, Self::Fallback],
+            Need::Relaxed => &[Self::Relaxed],
+        }
+    }
+
+    /// What an instrumented program is made able to do.
+    const fn ability(self) -> Option<Ability> {
+        match self {
+            Self::Metered => Some(Ability::Stop),
+            Self::Resumable => Some(Ability::Resume),
+            Self::Fallback | Self::Relaxed => None,
         }
     }
 
     const fn counting(self) -> Counting {
         match self {
-            Self::Metered => Counting::Instrumented,
+            Self::Metered | Self::Resumable => Counting::Instrumented,
             Self::Fallback | Self::Relaxed => Counting::Wasmtime,
         }
     }
@@ -89,8 +101,29 @@ impl Way {
     fn label(self) -> String {
         match self {
             Self::Metered => format!("m{PASS_VERSION}.{CODE_VERSION}"),
+            Self::Resumable => format!("c{PASS_VERSION}.{CODE_VERSION}"),
             Self::Fallback => format!("f{PASS_VERSION}"),
             Self::Relaxed => "r".to_owned(),
+        }
+    }
+}
+
+/// What a program is needed for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Need {
+    /// To be run, and perhaps to be stopped.
+    Run,
+    /// To go on from where it was stopped, as often as one likes. Takes twice as long to compile.
+    Resume,
+    /// To be run in the machine's world.
+    Relaxed,
+}
+
+impl From<Determinism> for Need {
+    fn from(determinism: Determinism) -> Self {
+        match determinism {
+            Determinism::Relaxed => Self::Relaxed,
+            _ => Self::Run,
         }
     }
 }
@@ -124,7 +157,7 @@ struct Backend {
 #[derive(Default)]
 struct Loaded {
     /// Each with the number of its last use.
-    programs: HashMap<(Cid, Determinism), (Program, u64)>,
+    programs: HashMap<(Cid, Need), (Program, u64)>,
     uses: u64,
 }
 
@@ -201,19 +234,20 @@ impl Engine {
 
     /// The program of a component or module that was compiled before, in this process or another.
     #[must_use]
-    pub fn cached(&self, cid: &Cid, determinism: Determinism) -> Option<Program> {
-        if let Some(program) = self.loaded(cid, determinism) {
+    pub fn cached(&self, cid: &Cid, need: impl Into<Need>) -> Option<Program> {
+        let need = need.into();
+        if let Some(program) = self.loaded(cid, need) {
             return Some(program);
         }
         let cache = self.inner.cache.as_ref()?;
-        let program = Way::of(determinism).iter().find_map(|way| {
+        let program = Way::of(need).iter().find_map(|way| {
             let backend = self.backend(way.counting()).ok()?;
             let (path, file, end) = cache.get(cid, &key(*way, backend))?;
             let compiled = backend.deserialize(&path)?;
             let sites = sites::Source::find(file, end);
             backend.program(&compiled, *way, sites).ok()
         })?;
-        self.keep(cid, determinism, &program);
+        self.keep(cid, need, &program);
         Some(program)
     }
 
@@ -223,13 +257,9 @@ impl Engine {
     /// # Errors
     ///
     /// [`Error`] says why it cannot be run.
-    pub fn load(
-        &self,
-        cid: &Cid,
-        bytes: &[u8],
-        determinism: Determinism,
-    ) -> Result<Program, Error> {
-        if let Some(program) = self.cached(cid, determinism) {
+    pub fn load(&self, cid: &Cid, bytes: &[u8], need: impl Into<Need>) -> Result<Program, Error> {
+        let need = need.into();
+        if let Some(program) = self.cached(cid, need) {
             return Ok(program);
         }
         let length = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
@@ -245,25 +275,16 @@ impl Engine {
         {
             let job = Job {
                 cid: *cid,
-                determinism,
+                need,
                 cache_dir: cache_dir.clone(),
                 cache_max_bytes: self.inner.options.cache_max_bytes,
                 limits: compiler.limits,
             };
             compiler.compile(&job, bytes)?;
             let lost = || Error::Engine("compiled code was not found in the cache".to_owned());
-            return self.cached(cid, determinism).ok_or_else(lost);
+            return self.cached(cid, need).ok_or_else(lost);
         }
-        let (way, instrumented) = match determinism {
-            Determinism::Relaxed => (Way::Relaxed, None),
-            _ => match instrument(form, bytes) {
-                Ok(instrumented) => (Way::Metered, Some(instrumented)),
-                Err(refused) => {
-                    tracing::info!(%cid, %refused, "wasmtime counts the fuel of this one");
-                    (Way::Fallback, None)
-                }
-            },
-        };
+        let (way, instrumented) = prepare(cid, form, bytes, need);
         let backend = self.backend(way.counting())?;
         let (wasm, sites) = match instrumented {
             Some(program) => (Cow::Owned(program.wasm), program.sites.ok()),
@@ -277,11 +298,11 @@ impl Engine {
             code.extend(tail);
             cache.put(cid, &key(way, backend), &code);
         }
-        self.keep(cid, determinism, &program);
+        self.keep(cid, need, &program);
         Ok(program)
     }
 
-    fn loaded(&self, cid: &Cid, determinism: Determinism) -> Option<Program> {
+    fn loaded(&self, cid: &Cid, need: Need) -> Option<Program> {
         let mut loaded = self
             .inner
             .loaded
@@ -289,12 +310,12 @@ impl Engine {
             .unwrap_or_else(PoisonError::into_inner);
         let Loaded { programs, uses } = &mut *loaded;
         *uses += 1;
-        let (program, last_use) = programs.get_mut(&(*cid, determinism))?;
+        let (program, last_use) = programs.get_mut(&(*cid, need))?;
         *last_use = *uses;
         Some(program.clone())
     }
 
-    fn keep(&self, cid: &Cid, determinism: Determinism, program: &Program) {
+    fn keep(&self, cid: &Cid, need: Need, program: &Program) {
         let mut loaded = self
             .inner
             .loaded
@@ -308,14 +329,41 @@ impl Engine {
                 .map(|(key, _)| *key);
             oldest.map(|oldest| programs.remove(&oldest));
         }
-        programs.insert((*cid, determinism), (program.clone(), *uses));
+        programs.insert((*cid, need), (program.clone(), *uses));
     }
 }
 
-fn instrument(form: Form, bytes: &[u8]) -> Result<mc_checkpoint::Program, Refused> {
+/// Decides in which way a program runs, and instruments it for that.
+fn prepare(
+    cid: &Cid,
+    form: Form,
+    bytes: &[u8],
+    need: Need,
+) -> (Way, Option<mc_checkpoint::Program>) {
+    let mut way = Way::Relaxed;
+    for preferred in Way::of(need) {
+        way = *preferred;
+        let Some(ability) = way.ability() else {
+            break;
+        };
+        match instrument(form, bytes, ability) {
+            Ok(instrumented) => return (way, Some(instrumented)),
+            Err(refused) => {
+                tracing::info!(%cid, %refused, "wasmtime counts the fuel of this one");
+            }
+        }
+    }
+    (way, None)
+}
+
+fn instrument(
+    form: Form,
+    bytes: &[u8],
+    ability: Ability,
+) -> Result<mc_checkpoint::Program, Refused> {
     match form {
-        Form::Component => mc_checkpoint::instrument_component(bytes),
-        Form::Module => mc_checkpoint::instrument_module(bytes),
+        Form::Component => mc_checkpoint::instrument_component(bytes, ability),
+        Form::Module => mc_checkpoint::instrument_module(bytes, ability),
     }
 }
 
@@ -391,6 +439,7 @@ impl Backend {
             ticker: Arc::clone(&self.ticker),
             counting: way.counting(),
             code,
+            resumes: way == Way::Resumable && sites.is_some(),
             sites: sites.map(Arc::new),
         })
     }

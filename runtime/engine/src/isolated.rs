@@ -4,8 +4,8 @@
 //! compiles cannot be stopped. So a node starts a program that calls [`compile_here`]: the bytes go to its
 //! standard input, compiled code to the cache that both share, and an error to its standard output.
 
-use crate::{Engine, Error, Options};
-use mc_types::{Cid, Determinism, ErrorCode};
+use crate::{Engine, Error, Need, Options};
+use mc_types::{Cid, ErrorCode};
 use rustix::process::{Resource, Rlimit, setrlimit};
 use std::{
     ffi::OsString,
@@ -54,7 +54,7 @@ pub struct Job {
     /// The program's CID.
     pub cid: Cid,
     /// In which way it will be run.
-    pub determinism: Determinism,
+    pub need: Need,
     /// The cache.
     pub cache_dir: PathBuf,
     /// How large that may grow, in bytes.
@@ -65,13 +65,14 @@ pub struct Job {
 
 impl Job {
     fn args(&self) -> [OsString; 8] {
-        let determinism = match self.determinism {
-            Determinism::Relaxed => "relaxed",
-            _ => "deterministic",
+        let need = match self.need {
+            Need::Relaxed => "relaxed",
+            Need::Resume => "resume",
+            Need::Run => "run",
         };
         [
             self.cid.to_string().into(),
-            determinism.into(),
+            need.into(),
             self.cache_dir.clone().into(),
             self.cache_max_bytes.to_string().into(),
             self.limits.program_bytes.to_string().into(),
@@ -84,25 +85,16 @@ impl Job {
     /// What the compiler was started with.
     #[must_use]
     pub fn parse(args: &[OsString]) -> Option<Self> {
-        let [
-            cid,
-            determinism,
-            cache_dir,
-            max,
-            program,
-            time,
-            memory,
-            code,
-        ] = args
-        else {
+        let [cid, need, cache_dir, max, program, time, memory, code] = args else {
             return None;
         };
         let number = |text: &OsString| text.to_str()?.parse::<u64>().ok();
         Some(Self {
             cid: cid.to_str()?.parse().ok()?,
-            determinism: match determinism.to_str()? {
-                "relaxed" => Determinism::Relaxed,
-                "deterministic" => Determinism::Deterministic,
+            need: match need.to_str()? {
+                "relaxed" => Need::Relaxed,
+                "resume" => Need::Resume,
+                "run" => Need::Run,
                 _ => return None,
             },
             cache_dir: cache_dir.into(),
@@ -158,7 +150,7 @@ fn compile(job: &Job, bytes: &[u8]) -> Result<(), Error> {
         cache_max_bytes: job.cache_max_bytes,
         ..Options::default()
     })?;
-    engine.load(&job.cid, bytes, job.determinism).map(drop)
+    engine.load(&job.cid, bytes, job.need).map(drop)
 }
 
 impl Compiler {
@@ -252,10 +244,10 @@ mod tests {
 
     #[test]
     fn a_job_survives_being_passed_on() {
-        for determinism in [Determinism::Deterministic, Determinism::Relaxed] {
+        for need in [Need::Run, Need::Resume, Need::Relaxed] {
             let job = Job {
                 cid: cid::of(cid::RAW, b"x"),
-                determinism,
+                need,
                 cache_dir: "/some/where".into(),
                 cache_max_bytes: 7,
                 limits: LIMITS,
@@ -270,7 +262,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let job = Job {
             cid: cid::of(cid::RAW, b"x"),
-            determinism: Determinism::Deterministic,
+            need: Need::Run,
             cache_dir: dir.path().to_owned(),
             cache_max_bytes: 1,
             limits: LIMITS,

@@ -44,7 +44,7 @@ mod trap;
 pub use checkpoint::{Bell, Checkpoints, Keeper, MemoryImage, Next, Resume, Stopped};
 pub use classify::{Form, classify};
 pub use config::{Allocation, Target};
-pub use engine::{Engine, MAX_COMPONENT_BYTES, Options};
+pub use engine::{Engine, MAX_COMPONENT_BYTES, Need, Options};
 pub use error::{Error, RunError};
 pub use isolated::{CompileLimits, Compiler, Job, compile_here};
 pub use program::{Execution, Invocation, Mount, Output, Program, Stdin, World};

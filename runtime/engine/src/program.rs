@@ -24,6 +24,7 @@ pub struct Program {
     pub(crate) counting: Counting,
     pub(crate) code: Code,
     pub(crate) sites: Option<Arc<sites::Source>>,
+    pub(crate) resumes: bool,
 }
 
 /// Compiled code, linked.
@@ -170,7 +171,14 @@ impl Program {
         }
     }
 
-    /// Whether an execution can be stopped and resumed.
+    /// Whether an execution can go on from where one was stopped: if it was loaded for that, and can be
+    /// stopped at all.
+    #[must_use]
+    pub const fn resumes(&self) -> bool {
+        self.resumes
+    }
+
+    /// Whether an execution can be stopped.
     #[must_use]
     pub const fn stops(&self) -> bool {
         self.sites.is_some()

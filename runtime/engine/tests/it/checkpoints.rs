@@ -1,12 +1,16 @@
 //! A guest that is stopped and resumed comes to the outcome of one that was not.
 
-use crate::determinism::{Agreed, invocation, load, programs};
+use crate::determinism::{Agreed, invocation, programs};
 use mc_engine::{
-    Bell, Checkpoints, Engine, Execution, Keeper, MemoryImage, Next, Options, Output, Program,
-    Resume, RunError, Stopped, Target,
+    Bell, Checkpoints, Engine, Execution, Keeper, MemoryImage, Need, Next, Options, Output,
+    Program, Resume, RunError, Stopped, Target,
 };
+use mc_types::cid;
 use mc_wasi::State;
-use std::sync::{Arc, Mutex};
+use std::{
+    path::Path,
+    sync::{Arc, Mutex},
+};
 
 /// All of the state of a guest that was stopped.
 #[derive(Clone, PartialEq)]
@@ -80,7 +84,7 @@ impl MemoryImage for Image {
     fn next(&mut self) -> std::io::Result<Option<(u64, Vec<u8>)>> {
         while let Some(page) = self.bytes.get(self.next..).filter(|rest| !rest.is_empty()) {
             let address = self.next as u64;
-            let page = &page[..page.len().min(4096)];
+            let page = page.get(..4096).unwrap_or(page);
             self.next += page.len();
             if page.iter().any(|byte| *byte != 0) {
                 return Ok(Some((address, page.to_vec())));
@@ -140,6 +144,12 @@ fn run(
     (ended, kept, written)
 }
 
+fn load(engine: &Engine, path: &Path, need: Need) -> Program {
+    let bytes = std::fs::read(path).unwrap();
+    let cid = cid::of(cid::RAW, &bytes);
+    engine.load(&cid, &bytes, need).unwrap()
+}
+
 fn engines() -> [Engine; 2] {
     [Target::Native, Target::Pulley].map(|target| {
         Engine::new(&Options {
@@ -167,15 +177,23 @@ fn resumed_guests_come_to_the_same_outcome_wherever_they_were_stopped() {
     let mut stops = 0;
     for (path, args) in programs() {
         let name = path.display().to_string();
-        let programs = engines.each_ref().map(|engine| load(engine, &path));
-        assert!(programs[0].stops(), "{name}");
+        let programs = engines
+            .each_ref()
+            .map(|engine| load(engine, &path, Need::Resume));
+        let first = load(&engines[0], &path, Need::Run);
+        assert!(
+            first.stops() && !first.resumes() && programs[0].resumes(),
+            "{name}"
+        );
         let whole = Agreed::from(programs[0].run(invocation(args)).unwrap());
         let mut random = random(whole.fuel);
         for round in 0..12 {
             let (mut from, mut output) = (None, [Vec::new(), Vec::new()]);
             let mut position = 0;
-            // A chain of machines, each of which has the guest for a while.
-            for program in programs.iter().cycle().skip(round) {
+            // A chain of machines, each of which has the guest for a while. The first needs no more than
+            // to stop it.
+            let chain = programs.iter().cycle().skip(round);
+            for program in std::iter::once(&first).chain(chain) {
                 position += random(whole.fuel / 2);
                 let (ended, mut kept, written) = run(program, args, from.as_ref(), &[position]);
                 output
@@ -205,7 +223,9 @@ fn state_at_a_position_does_not_depend_on_earlier_stops() {
     let engines = engines();
     for (path, args) in programs() {
         let name = path.display().to_string();
-        let [native, pulley] = engines.each_ref().map(|engine| load(engine, &path));
+        let [native, pulley] = engines
+            .each_ref()
+            .map(|engine| load(engine, &path, Need::Resume));
         let fuel = native.run(invocation(args)).unwrap().usage.fuel;
         // A position is not where the guest stops but the site after it: keep them apart.
         if fuel < 50_000 {
@@ -231,7 +251,7 @@ fn state_at_a_position_does_not_depend_on_earlier_stops() {
 fn guest_goes_on_after_every_stop_that_is_asked_for() {
     let [native, _] = engines();
     let path = mc_artifacts::guest("cpu_forever");
-    let program = load(&native, &path);
+    let program = load(&native, &path, Need::Resume);
     let bell = Bell::default();
     let kept = Kept::default();
     let mut invocation = invocation(&[]);
@@ -273,7 +293,7 @@ impl Keeper for Forever {
 fn states_that_do_not_fit_are_refused_before_anything_runs() {
     let [native, _] = engines();
     let path = mc_artifacts::guest("cpu_forever");
-    let program = load(&native, &path);
+    let program = load(&native, &path, Need::Resume);
     let (_, kept, _) = run(&program, &[], None, &[100_000]);
     let good = &kept[0];
     let refused = |change: &dyn Fn(&mut Snapshot)| {
@@ -283,8 +303,12 @@ fn states_that_do_not_fit_are_refused_before_anything_runs() {
         assert!(matches!(ended, Err(RunError::Refused { .. })), "{ended:?}");
     };
     refused(&|bad| bad.frames.clear());
-    refused(&|bad| drop(bad.frames.pop()));
-    refused(&|bad| drop(bad.frames.remove(0)));
+    refused(&|bad| {
+        let _ = bad.frames.pop();
+    });
+    refused(&|bad| {
+        let _ = bad.frames.remove(0);
+    });
     refused(&|bad| bad.frames.extend_from_within(..));
     for offset in 1..=4 {
         refused(&|bad| {
@@ -292,10 +316,16 @@ fn states_that_do_not_fit_are_refused_before_anything_runs() {
             bad.frames[position] ^= 0x55;
         });
     }
-    refused(&|bad| drop(bad.globals.pop()));
-    refused(&|bad| drop(bad.memories.pop()));
+    refused(&|bad| {
+        let _ = bad.globals.pop();
+    });
+    refused(&|bad| {
+        let _ = bad.memories.pop();
+    });
     refused(&|bad| bad.memories.push(Vec::new()));
-    refused(&|bad| drop(bad.memories[0].pop()));
+    refused(&|bad| {
+        let _ = bad.memories[0].pop();
+    });
     refused(&|bad| bad.memories[0].resize(1 << 30, 0));
     refused(&|bad| bad.position = u64::MAX);
     refused(&|bad| bad.paid = bad.position + 1);
