@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 const ALLOWED: &[(&str, &[&str])] = &[
     ("mc-types", &[]),
     ("mc-wasi", &["mc-types"]),
-    ("mc-checkpoint", &[]),
+    ("mc-checkpoint", &["mc-types"]),
     ("mc-engine", &["mc-types", "mc-wasi", "mc-checkpoint"]),
     ("mc-system", &["mc-types"]),
     ("mc-content", &["mc-types"]),
@@ -22,6 +22,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
         &[
             "mc-types",
             "mc-wasi",
+            "mc-checkpoint",
             "mc-engine",
             "mc-system",
             "mc-content",

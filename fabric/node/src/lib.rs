@@ -12,6 +12,7 @@
 //!   back, then ledger, network and store.
 
 mod backend;
+pub mod checkpoint;
 pub mod config;
 mod content;
 mod coordinator;

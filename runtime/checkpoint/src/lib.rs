@@ -30,6 +30,7 @@ pub mod meter;
 mod module;
 mod program;
 mod sites;
+pub mod snapshot;
 mod tree;
 
 pub use component::plain_name;

@@ -633,7 +633,7 @@ mod tests {
                 "{text}"
             );
         }
-        assert!(instrument_module(b"\0asm").is_err());
+        assert!(instrument_module(b"\0asm", Ability::Resume).is_err());
     }
 
     #[test]

@@ -14,7 +14,7 @@ use crate::{
 };
 use mc_checkpoint::meter::{self, Reading};
 use mc_types::{End, Usage};
-use mc_wasi::{Bounds, Host, Preview, Quota, Setup};
+use mc_wasi::{BadState, Bounds, Host, Preview, Quota, Setup};
 use std::{sync::Arc, time::Instant};
 use wasmtime::{Store, UpdateDeadline};
 
@@ -61,7 +61,10 @@ fn execute(program: &Program, mut invocation: Invocation) -> Result<Execution, R
     match resume {
         Some(resume) => {
             guest.limiter.resume(resume.memory_refused);
-            guest.resume(first, resume);
+            let refused = |bad: BadState| RunError::Refused {
+                reason: bad.to_string(),
+            };
+            guest.resume(first, resume).map_err(refused)?;
         }
         None => guest.begin(first),
     }

@@ -7,7 +7,7 @@ use crate::{
     ticker::Watch,
 };
 use mc_checkpoint::meter::{self, Reading};
-use mc_wasi::{Host, Stop, Stream};
+use mc_wasi::{BadState, Host, Stop, Stream};
 use std::sync::Arc;
 use wasmtime::{AsContext, Memory, StoreContextMut, component::WasmList};
 
@@ -226,14 +226,14 @@ impl Guest {
     }
 
     /// Lets a guest go on with a state that was taken elsewhere.
-    pub(crate) fn resume(&mut self, until: Option<u64>, resume: Resume) {
+    pub(crate) fn resume(&mut self, until: Option<u64>, resume: Resume) -> Result<(), BadState> {
         let signed = |units: u64| i64::try_from(units).unwrap_or(i64::MAX);
         let (position, paid) = (signed(resume.position), signed(resume.paid));
         let allowance = self.allow(until, position);
         let (image, restoring, world) = resume.split(allowance, self.until - paid);
         self.image = image;
         self.restoring = Some(restoring);
-        self.host.replace(world);
+        self.host.restore(world)
     }
 
     fn allow(&mut self, until: Option<u64>, position: i64) -> meter::Allowance {

@@ -25,6 +25,11 @@ impl Clock {
         }
     }
 
+    /// Whether this is a clock that began as `other` did.
+    pub(crate) const fn starts_with(&self, other: &Self) -> bool {
+        self.start_ns == other.start_ns
+    }
+
     /// Nanoseconds since the task began, when it has used `fuel`.
     pub(crate) const fn monotonic(&self, fuel: u64) -> u64 {
         self.slept_ns.saturating_add(fuel)

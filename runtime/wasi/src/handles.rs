@@ -1,6 +1,6 @@
 //! What the guest holds.
 
-use crate::{Errno, NodeId, Result, Stop, Stream};
+use crate::{Errno, NodeId, Result, Stop, Stream, snapshot::BadState};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -132,6 +132,29 @@ impl Handles {
             lowest: 0,
             max,
         }
+    }
+
+    /// Checks handles that were taken from elsewhere against those with which the task begins.
+    pub(crate) fn check(&self, begin: &Self) -> Result<(), BadState> {
+        let most = u64::from(self.max.saturating_add(RESERVE));
+        if self.max != begin.max || self.held.len() as u64 > most {
+            return Err(BadState("another number of handles"));
+        }
+        let first_free = (0..).zip(self.held.keys()).find(|(i, number)| i != *number);
+        let count = u32::try_from(self.held.len()).unwrap_or(u32::MAX);
+        if self.lowest > first_free.map_or(count, |(free, _)| free) {
+            return Err(BadState("a free handle that is passed over"));
+        }
+        Ok(())
+    }
+
+    /// How many handles hold each file.
+    pub(crate) fn opens(&self) -> BTreeMap<NodeId, u32> {
+        let mut opens = BTreeMap::new();
+        for node in self.held.values().filter_map(Handle::node) {
+            *opens.entry(node).or_default() += 1;
+        }
+        opens
     }
 
     pub(crate) fn insert(&mut self, handle: Handle) -> Result<u32, Errno> {

@@ -143,11 +143,6 @@ impl Host {
         }
     }
 
-    /// Replaces all that changes by what it was when `state` was taken.
-    pub fn replace(&mut self, state: State) {
-        self.state = state;
-    }
-
     /// All that changes.
     #[must_use]
     pub const fn state(&self) -> &State {

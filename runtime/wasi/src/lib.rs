@@ -25,6 +25,7 @@ mod inputs;
 mod log;
 mod memory;
 mod random;
+mod snapshot;
 mod streams;
 
 pub use clock::{DEFAULT_START_SECONDS, MAX_START_SECONDS, NANOS_PER_SECOND};
@@ -36,4 +37,5 @@ pub use host::{Bounds, Host, Mount, Preview, Setup, State};
 pub use inputs::{At, Given, Inputs, Nothing};
 pub use log::Stream;
 pub use memory::{InMemory, Tree};
+pub use snapshot::{BadState, STATE_VERSION};
 pub use streams::StreamError;

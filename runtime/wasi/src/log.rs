@@ -61,6 +61,13 @@ impl Logs {
         }
     }
 
+    /// Whether these have the limit of `other`, and keep it.
+    pub(crate) const fn is_within(&self, other: &Self) -> bool {
+        let written = self.stdout.written.checked_add(self.stderr.written);
+        self.max_bytes == other.max_bytes
+            && matches!(written, Some(written) if written <= self.max_bytes)
+    }
+
     /// Appends all of `bytes`, or as many as the limit allows and then stops the guest.
     pub(crate) fn append(&mut self, stream: Stream, bytes: &[u8]) -> Result<(), Stop> {
         let used = self.stdout.written().saturating_add(self.stderr.written());

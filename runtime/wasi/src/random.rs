@@ -25,6 +25,11 @@ pub(crate) struct Random {
 }
 
 impl Random {
+    /// The key, if it was needed so far.
+    pub(crate) const fn key(&self) -> Option<&[u8; 32]> {
+        self.key.as_ref()
+    }
+
     pub(crate) fn secure(&mut self, into: &mut [u8], inputs: &mut dyn Inputs) -> Result<(), Stop> {
         let from = advance(&mut self.secure_bytes, into.len());
         self.draw(SECURE, from, into, inputs)

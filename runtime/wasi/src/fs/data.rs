@@ -50,6 +50,16 @@ impl Data {
         }
     }
 
+    /// Whether no page is longer than pages are, or beyond the end.
+    pub(super) fn is_sound(&self) -> bool {
+        let is_page = |(number, page): (&u64, &Vec<u8>)| {
+            let end = number.checked_mul(PAGE_BYTES);
+            let end = end.and_then(|start| start.checked_add(page.len() as u64));
+            page.len() as u64 <= PAGE_BYTES && end.is_some_and(|end| end <= self.size)
+        };
+        self.size <= MAX_FILE_BYTES && self.pages.iter().all(is_page)
+    }
+
     /// Reads as many bytes as there are from `offset` on.
     pub(super) fn read(
         &self,

@@ -4,9 +4,9 @@ use super::{
     data::{Data, MAX_FILE_BYTES},
     node::{Directory, FileKind, Kind, Node, NodeId, Slot, Stat},
 };
-use crate::{At, Errno, Given, Inputs, Result};
+use crate::{At, Errno, Given, Inputs, Result, snapshot::BadState};
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// How much a guest may write.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -63,6 +63,62 @@ impl FileSystem {
             used: Quota { bytes: 0, files: 0 },
             start,
         }
+    }
+
+    /// Checks files that were taken from elsewhere against those with which the task begins.
+    pub(crate) fn check(&self, begin: &Self) -> Result<(), BadState> {
+        let bad = |what| Err(BadState(what));
+        if self.quota != begin.quota || self.start != begin.start {
+            return bad("another quota");
+        }
+        if self.used.bytes > self.quota.bytes || self.used.files > self.quota.files {
+            return bad("more files than the quota allows");
+        }
+        let mut charged = 0_u64;
+        let mut entered = BTreeSet::from([Self::ROOT]);
+        for (id, node) in &self.nodes {
+            if id.0 >= self.next {
+                return bad("a file with a number that is not given out");
+            }
+            match &node.kind {
+                Kind::File(data) if data.is_sound() => {
+                    charged = charged.saturating_add(data.charged());
+                }
+                Kind::File(_) => return bad("a file that contradicts itself"),
+                Kind::Symlink(_) => {}
+                Kind::Directory(directory) => {
+                    for slot in directory.entries.values() {
+                        let Slot::Node(child) = slot else {
+                            continue;
+                        };
+                        let Some(node) = self.nodes.get(child) else {
+                            return bad("a name of nothing");
+                        };
+                        let is_directory = matches!(node.kind, Kind::Directory(_));
+                        // Each directory has one place, so that there are no circles.
+                        if is_directory && !entered.insert(*child) {
+                            return bad("a directory in two places");
+                        }
+                    }
+                }
+            }
+        }
+        if charged > self.quota.bytes {
+            return bad("more bytes than the quota allows");
+        }
+        match self.directory(Self::ROOT) {
+            Ok(_) => Ok(()),
+            Err(_) => bad("no root"),
+        }
+    }
+
+    /// Whether each file is held by as many handles as `opens` says.
+    pub(crate) fn has_opens(&self, opens: &BTreeMap<NodeId, u32>) -> bool {
+        opens.keys().all(|id| self.nodes.contains_key(id))
+            && self
+                .nodes
+                .iter()
+                .all(|(id, node)| node.opens == opens.get(id).copied().unwrap_or_default())
     }
 
     /// Puts something given, or else an empty directory, at the absolute path `path`, before the guest

@@ -1,0 +1,30 @@
+//! Checkpoints of tasks as content: taken from guests, stored as blocks, and read again.
+
+mod load;
+mod taken;
+
+pub use load::{Loaded, load};
+pub use taken::{Output, Taken, Writer};
+
+use mc_checkpoint::snapshot::BadCheckpoint;
+
+/// Why a checkpoint cannot be made or used.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum CheckpointError {
+    /// It is not one that this task can go on from.
+    #[error(transparent)]
+    Bad(#[from] BadCheckpoint),
+    /// The state of the guest's world is not one that the task can have.
+    #[error(transparent)]
+    State(#[from] mc_wasi::BadState),
+    /// Its blocks cannot be had.
+    #[error(transparent)]
+    Content(#[from] mc_content::Error),
+    /// It is too large.
+    #[error("the checkpoint cannot be encoded: {0}")]
+    Encode(String),
+    /// What the guest wrote cannot be read.
+    #[error("what the task wrote so far cannot be read")]
+    Output(#[from] std::io::Error),
+}

@@ -1,0 +1,110 @@
+//! From blocks to a state that a guest can go on with.
+
+use super::CheckpointError;
+use mc_checkpoint::{
+    meter,
+    snapshot::{BadCheckpoint, Checkpoint, Kind, Reader},
+};
+use mc_content::BlockSource;
+use mc_engine::{MemoryImage, Resume};
+use mc_types::{Cid, TaskSpec};
+use mc_wasi::State;
+use std::sync::Arc;
+use tokio::runtime::Handle;
+
+/// Bytes of the state of a world besides what the guest wrote to files.
+const WORLD_BYTES: u64 = 64 << 20;
+
+/// What a checkpoint has.
+#[derive(Debug)]
+pub struct Loaded {
+    /// What the guest goes on with.
+    pub resume: Resume,
+    /// All that it wrote to standard output before.
+    pub stdout: Vec<u8>,
+    /// All that it wrote to standard error before.
+    pub stderr: Vec<u8>,
+}
+
+/// Reads the checkpoint `cid` of `task` from `source`, and checks all that can be checked without the
+/// program. Memory is read only when the guest is resumed. Blocks on `runtime`, so a runtime's own threads
+/// must not do it.
+///
+/// # Errors
+///
+/// [`CheckpointError`] says why the task cannot go on from it.
+pub fn load<S: BlockSource + 'static>(
+    cid: &Cid,
+    (task_cid, task): (&Cid, &TaskSpec),
+    source: &Arc<S>,
+    runtime: &Handle,
+) -> Result<Loaded, CheckpointError> {
+    let get = |cid: &Cid| -> Result<Vec<u8>, CheckpointError> {
+        Ok(runtime.block_on(source.get(cid))?.to_vec())
+    };
+    let checkpoint = Checkpoint::read(&get(cid)?)?;
+    checkpoint.is_of(task_cid, &task.component)?;
+    if checkpoint.kind != Kind::Wasm || checkpoint.host != mc_wasi::STATE_VERSION {
+        return Err(BadCheckpoint::Version {
+            format: checkpoint.format,
+            pass: checkpoint.pass,
+        }
+        .into());
+    }
+    let limits = &task.limits;
+    let (frames, globals) = (meter::FRAMES_BYTES.into(), meter::GLOBALS_BYTES.into());
+    let world = limits.scratch_bytes.saturating_add(WORLD_BYTES);
+    let stdout = checkpoint
+        .stdout
+        .read("its output", limits.output_bytes, get)?;
+    let stderr = checkpoint
+        .stderr
+        .read("its output", limits.output_bytes, get)?;
+    let world = checkpoint.world.read("its world", world, get)?;
+    let world = State::from_bytes(&world)?;
+    if world.output_bytes() != (checkpoint.stdout.bytes, checkpoint.stderr.bytes) {
+        return Err(BadCheckpoint::Block("another amount of output than the guest wrote").into());
+    }
+    let memories = checkpoint.memories.iter().map(|memory| {
+        let image: Box<dyn MemoryImage> = Box::new(Image {
+            reader: memory.reader(),
+            source: Arc::clone(source),
+            runtime: runtime.clone(),
+        });
+        image
+    });
+    Ok(Loaded {
+        resume: Resume {
+            position: checkpoint.position,
+            paid: checkpoint.paid,
+            frames: checkpoint.frames.read("its stack", frames, get)?,
+            globals: checkpoint.globals.read("its globals", globals, get)?,
+            memories: memories.collect(),
+            memory_refused: checkpoint.memory_refused,
+            world,
+        },
+        stdout,
+        stderr,
+    })
+}
+
+/// A memory whose pages are read as they are needed.
+struct Image<S> {
+    reader: Reader,
+    source: Arc<S>,
+    runtime: Handle,
+}
+
+impl<S: BlockSource> MemoryImage for Image<S> {
+    fn bytes(&self) -> u64 {
+        self.reader.bytes()
+    }
+
+    fn next(&mut self) -> std::io::Result<Option<(u64, Vec<u8>)>> {
+        let (source, runtime) = (&self.source, &self.runtime);
+        let get = |cid: &Cid| -> Result<Vec<u8>, CheckpointError> {
+            Ok(runtime.block_on(source.get(cid))?.to_vec())
+        };
+        self.reader.next(get).map_err(std::io::Error::other)
+    }
+}

@@ -1,0 +1,174 @@
+//! Checkpoints as content: a header that names everything else. `FORMAT.md` has it byte by byte.
+//!
+//! What it is not: it neither stores nor fetches. Blocks are given to whoever stores them, and are asked
+//! for by CID.
+
+mod blob;
+mod memory;
+
+pub use blob::{Blob, CHUNK_BYTES};
+pub use memory::{FAN_OUT, Memory, PAGE_BYTES, Pages, Reader};
+
+use crate::PASS_VERSION;
+use mc_types::{Cid, canonical};
+use serde::{Deserialize, Serialize};
+
+/// The version of the format.
+pub const FORMAT: u32 = 1;
+
+/// A block: its CID and its bytes.
+pub type Block = (Cid, Vec<u8>);
+
+/// Who made a checkpoint.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Kind {
+    /// The runtime: it has all of the guest's state, and the guest does not know of it.
+    Wasm,
+    /// The guest itself, in its own form: `world` has what it said, and nothing else is there.
+    App,
+}
+
+/// What a checkpoint is: a DAG-CBOR map, of which the CID is the checkpoint's.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Checkpoint {
+    /// [`FORMAT`].
+    pub format: u32,
+    /// [`PASS_VERSION`] of whoever made it.
+    pub pass: u32,
+    /// The version of `world`.
+    pub host: u32,
+    /// Who made it.
+    pub kind: Kind,
+    /// The task, by its CID: as text, since whoever has the checkpoint need not have the task.
+    #[serde(with = "text")]
+    pub task: Cid,
+    /// The component, by its CID.
+    #[serde(with = "text")]
+    pub component: Cid,
+    /// Operators that were executed.
+    pub position: u64,
+    /// Those of them that had been executed at the last call.
+    pub paid: u64,
+    /// Whether the guest was ever refused memory.
+    pub memory_refused: bool,
+    /// What was on the stack, the innermost frame first.
+    pub frames: Blob,
+    /// The mutable globals.
+    pub globals: Blob,
+    /// The state of the guest's world, as its own version of the host encodes it.
+    pub world: Blob,
+    /// The linear memories.
+    pub memories: Vec<Memory>,
+    /// All that was written to standard output so far.
+    pub stdout: Blob,
+    /// All that was written to standard error so far.
+    pub stderr: Blob,
+}
+
+/// CIDs that are no links.
+mod text {
+    use mc_types::Cid;
+    use serde::{Deserialize, Deserializer, Serializer, de::Error};
+
+    pub(super) fn serialize<S: Serializer>(cid: &Cid, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(cid)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Cid, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        text.parse().map_err(D::Error::custom)
+    }
+}
+
+/// Why a checkpoint is refused.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum BadCheckpoint {
+    /// The header is not one.
+    #[error("not a checkpoint: {0}")]
+    Malformed(String),
+    /// It was made by a version that this one does not understand.
+    #[error("made by another version: format {format}, pass {pass}")]
+    Version {
+        /// Its format.
+        format: u32,
+        /// Its pass.
+        pass: u32,
+    },
+    /// It is not of this task.
+    #[error("it is of the task {0}")]
+    OtherTask(Cid),
+    /// It is not of this component.
+    #[error("it is of the component {0}")]
+    OtherComponent(Cid),
+    /// A part is larger than the task allows.
+    #[error("{what} has {bytes} bytes, more than the limit of {max}")]
+    TooLarge {
+        /// The part.
+        what: &'static str,
+        /// Its bytes.
+        bytes: u64,
+        /// The limit.
+        max: u64,
+    },
+    /// A block is not what the one that names it promises.
+    #[error("a block is malformed: {0}")]
+    Block(&'static str),
+}
+
+impl Checkpoint {
+    /// Reads a header, which may come from anywhere, and checks that it is of `task`.
+    ///
+    /// # Errors
+    ///
+    /// [`BadCheckpoint`].
+    pub fn read(bytes: &[u8]) -> Result<Self, BadCheckpoint> {
+        let malformed = |error: canonical::Error| BadCheckpoint::Malformed(error.to_string());
+        let checkpoint: Self = canonical::decode(bytes).map_err(malformed)?;
+        if checkpoint.format != FORMAT || checkpoint.pass != PASS_VERSION {
+            return Err(BadCheckpoint::Version {
+                format: checkpoint.format,
+                pass: checkpoint.pass,
+            });
+        }
+        for blob in [
+            &checkpoint.frames,
+            &checkpoint.globals,
+            &checkpoint.world,
+            &checkpoint.stdout,
+            &checkpoint.stderr,
+        ] {
+            blob.check()?;
+        }
+        for memory in &checkpoint.memories {
+            memory.check()?;
+        }
+        Ok(checkpoint)
+    }
+
+    /// The header as a block.
+    ///
+    /// # Errors
+    ///
+    /// When it is larger than what is ever read.
+    pub fn to_block(&self) -> Result<Block, canonical::Error> {
+        canonical::encode(self)
+    }
+
+    /// Refuses a checkpoint of another task or component.
+    ///
+    /// # Errors
+    ///
+    /// [`BadCheckpoint::OtherTask`] and [`BadCheckpoint::OtherComponent`].
+    pub fn is_of(&self, task: &Cid, component: &Cid) -> Result<(), BadCheckpoint> {
+        if self.task != *task {
+            return Err(BadCheckpoint::OtherTask(self.task));
+        }
+        if self.component != *component {
+            return Err(BadCheckpoint::OtherComponent(self.component));
+        }
+        Ok(())
+    }
+}
