@@ -37,6 +37,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
         &[
             "mc-types",
             "mc-wasi",
+            "mc-checkpoint",
             "mc-engine",
             "mc-system",
             "mc-content",

@@ -61,6 +61,10 @@ pub(crate) struct Global {
 pub(crate) enum Command {
     /// Run a component here and now, without a node
     Run(Run),
+    /// Go on with a run from a checkpoint that it left
+    Resume(Resume),
+    /// Show what a component is: imports, modules, and whether it can be stopped and resumed
+    Inspect { component: String },
     /// Run a component on whichever peer is idle, and wait for its result
     Submit(Submit),
     /// List jobs, newest first
@@ -180,6 +184,42 @@ pub(crate) struct Run {
     /// Let it see this machine's directories, clock and network as they are
     #[arg(long)]
     pub(crate) relaxed: bool,
+    /// Stop it at the first place beyond N executed operators, and leave a checkpoint
+    #[arg(long, value_name = "N")]
+    pub(crate) checkpoint_at: Option<u64>,
+    /// Where the checkpoint goes
+    #[arg(short = 'o', long = "checkpoint", value_name = "FILE")]
+    pub(crate) checkpoint: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Resume {
+    /// The checkpoint
+    pub(crate) snapshot: PathBuf,
+    /// The inputs that the run had, unless it had none or a node can find them; repeatable
+    #[arg(long, value_name = "NAME=PATH|CID")]
+    pub(crate) input: Vec<String>,
+    /// Where to leave what the component writes to /out
+    #[arg(long, value_name = "DIR")]
+    pub(crate) out: Option<PathBuf>,
+    /// What standard input was read from
+    #[arg(long, value_name = "FILE")]
+    pub(crate) stdin: Option<String>,
+    /// The directories that the run had, as they were when it began; repeatable
+    #[arg(long, value_name = "HOST::GUEST")]
+    pub(crate) dir: Vec<String>,
+    /// Kill it after this time, such as 30s; default: never
+    #[arg(long, value_name = "TIME")]
+    pub(crate) timeout: Option<Period>,
+    /// What executes the component
+    #[arg(long, value_enum, default_value_t = EngineName::Cranelift)]
+    pub(crate) engine: EngineName,
+    /// Stop it again at the first place beyond N executed operators
+    #[arg(long, value_name = "N")]
+    pub(crate) checkpoint_at: Option<u64>,
+    /// Where the next checkpoint goes
+    #[arg(short = 'o', long = "checkpoint", value_name = "FILE")]
+    pub(crate) checkpoint: Option<PathBuf>,
 }
 
 /// What executes a component.

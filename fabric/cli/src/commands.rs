@@ -2,6 +2,7 @@
 
 mod content;
 mod doctor;
+mod inspect;
 mod jobs;
 mod meta;
 mod node;
@@ -27,6 +28,8 @@ pub(crate) async fn run(cli: Cli) -> Result<ExitCode, Failure> {
     let global = cli.global;
     match cli.command {
         Command::Run(args) => run::run(&global, args).await,
+        Command::Resume(args) => run::resume(&global, args).await,
+        Command::Inspect { component } => inspect::run(&global, &component),
         Command::Node(args) => node::run(&global, args).await,
         Command::Submit(args) => submit::run(&global, args).await,
         Command::Doctor => doctor::run(&global).await,

@@ -28,6 +28,18 @@ impl MemoryBlocks {
         self.len() == 0
     }
 
+    /// All blocks, in the order of their CIDs.
+    #[must_use]
+    pub fn into_blocks(self) -> Vec<Block> {
+        let blocks = self.0.into_inner().unwrap_or_else(PoisonError::into_inner);
+        let mut blocks: Vec<_> = blocks
+            .into_iter()
+            .map(|(cid, bytes)| Block::hashed(cid, bytes))
+            .collect();
+        blocks.sort_unstable_by_key(|block| *block.cid());
+        blocks
+    }
+
     /// Forgets a block.
     pub fn remove(&self, cid: &Cid) {
         self.0

@@ -92,6 +92,10 @@ pub struct Stopped<'a> {
     pub memory_refused: bool,
     /// Its world.
     pub world: &'a State,
+    /// What it wrote to standard output here, if that went to memory.
+    pub stdout: &'a [u8],
+    /// What it wrote to standard error here, if that went to memory.
+    pub stderr: &'a [u8],
 }
 
 /// The state with which a guest goes on.

@@ -256,6 +256,8 @@ fn keep(
         memories: &memories,
         memory_refused: store.data().limiter.refused(),
         world: store.data().host.state(),
+        stdout: store.data().stdout.bytes(),
+        stderr: store.data().stderr.bytes(),
     };
     Ok(keeper.keep(&stopped)?)
 }

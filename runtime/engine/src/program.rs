@@ -135,8 +135,8 @@ pub enum Output {
     File(PathBuf),
     /// A file that has what the guest wrote before.
     Append(PathBuf),
-    /// The process's own stream and, after what is given, [`Execution::stdout`] or [`Execution::stderr`].
-    Copy(Vec<u8>),
+    /// The process's own stream, and [`Execution::stdout`] or [`Execution::stderr`] too.
+    Copy,
     /// [`Execution::stdout`] or [`Execution::stderr`].
     Memory,
 }

@@ -22,9 +22,9 @@ impl Sink {
             Output::Inherit => Self::Stdout,
             Output::File(path) => Self::File(File::create(path)?),
             Output::Append(path) => Self::File(File::options().append(true).open(path)?),
-            Output::Copy(before) => {
+            Output::Copy => {
                 let stream = Self::open(&Output::Inherit, stderr)?;
-                Self::Copy(Box::new(stream), before.clone())
+                Self::Copy(Box::new(stream), Vec::new())
             }
             Output::Memory => Self::Memory(Vec::new()),
         })
@@ -51,6 +51,14 @@ impl Sink {
                 memory.extend_from_slice(bytes);
                 Ok(())
             }
+        }
+    }
+
+    /// What has been kept in memory so far.
+    pub(crate) const fn bytes(&self) -> &[u8] {
+        match self {
+            Self::Memory(bytes) | Self::Copy(_, bytes) => bytes.as_slice(),
+            Self::File(_) | Self::Stdout | Self::Stderr => &[],
         }
     }
 

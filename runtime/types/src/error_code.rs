@@ -71,6 +71,10 @@ error_codes! {
     Overloaded = "MC0021",
     /// A defect in this program.
     Internal = "MC0022",
+    /// A checkpoint that is malformed, or that a task cannot go on from.
+    InvalidCheckpoint = "MC0023",
+    /// A component that cannot be stopped and resumed.
+    CannotStop = "MC0024",
 }
 
 impl std::fmt::Display for ErrorCode {

@@ -1,5 +1,6 @@
 //! `run`
 
+mod checkpoint;
 mod deterministic;
 mod relaxed;
 mod view;
@@ -14,7 +15,7 @@ use crate::{
 };
 use mc_content::{CountingSink, unixfs};
 use mc_engine::{
-    CancellationToken, Engine, Execution, Invocation, MAX_COMPONENT_BYTES, Options, Output,
+    CancellationToken, Engine, Execution, Invocation, MAX_COMPONENT_BYTES, Need, Options, Output,
     Program, RunError, Target, World,
 };
 use mc_gateway::api::{self, JobView};
@@ -23,6 +24,23 @@ use mc_types::{Cid, Determinism, ErrorCode, JobState};
 use std::{fs::Metadata, path::Path, process::ExitCode, sync::Arc};
 
 pub(super) async fn run(global: &Global, args: Run) -> Result<ExitCode, Failure> {
+    run_from(global, args, None).await
+}
+
+pub(super) async fn resume(
+    global: &Global,
+    args: crate::args::Resume,
+) -> Result<ExitCode, Failure> {
+    let (from, args) = checkpoint::From::read(args).await?;
+    run_from(global, args, Some(from)).await
+}
+
+async fn run_from(
+    global: &Global,
+    args: Run,
+    from: Option<checkpoint::From>,
+) -> Result<ExitCode, Failure> {
+    checkpoint::wanted(&args)?;
     let component = component::resolve(&args.task.component, args.task.bin.as_deref(), global)?;
     let determinism = if args.relaxed {
         Determinism::Relaxed
@@ -35,7 +53,11 @@ pub(super) async fn run(global: &Global, args: Run) -> Result<ExitCode, Failure>
         component,
         known: KnownFiles::below(&cache.dir),
     };
-    let program = program(global, &what, &cache, determinism).await?;
+    let need = match &from {
+        Some(_) => Need::Resume,
+        None => Need::from(determinism),
+    };
+    let program = program(global, &what, &cache, need).await?;
     // Read to its end here, so that whoever needs it later finds a file.
     let stdin = match what.args.task.stdin.as_deref() {
         Some("-") => Some(job::stdin_file()?),
@@ -47,7 +69,7 @@ pub(super) async fn run(global: &Global, args: Run) -> Result<ExitCode, Failure>
     let job = if what.args.relaxed {
         relaxed::run(global, program, &what.args).await
     } else {
-        deterministic::run(global, program, Arc::new(what)).await
+        deterministic::run(global, program, Arc::new(what), from).await
     };
     drop(stdin);
     job
@@ -64,6 +86,7 @@ struct What {
 fn invocation(global: &Global, args: &Run, world: World) -> Result<Invocation, Failure> {
     let log = || match global.format {
         Format::Json => Output::Memory,
+        Format::Text if args.checkpoint.is_some() => Output::Copy,
         Format::Text => Output::Inherit,
     };
     Ok(Invocation {
@@ -115,7 +138,7 @@ async fn program(
     global: &Global,
     what: &What,
     cache: &Cache,
-    determinism: Determinism,
+    need: Need,
 ) -> Result<Program, Failure> {
     let options = Options {
         cache_dir: Some(cache.dir.clone()),
@@ -131,7 +154,7 @@ async fn program(
         Component::File(path) => {
             let metadata = std::fs::metadata(path).map_err(|e| Failure::path(path, &e))?;
             if let Some(cid) = what.known.get(&metadata)
-                && let Some(program) = engine.cached(&cid, determinism)
+                && let Some(program) = engine.cached(&cid, need)
             {
                 return Ok(program);
             }
@@ -141,14 +164,14 @@ async fn program(
             (added.cid, bytes, path.display().to_string())
         }
         Component::Cid(cid) => {
-            if let Some(program) = engine.cached(cid, determinism) {
+            if let Some(program) = engine.cached(cid, need) {
                 return Ok(program);
             }
             (*cid, fetched(global, *cid).await?, cid.to_string())
         }
     };
     engine
-        .load(&cid, &bytes, determinism)
+        .load(&cid, &bytes, need)
         .map_err(|e| Failure::from(e).about(&name))
 }
 

@@ -1,6 +1,6 @@
 //! A run with an outcome that is the same everywhere.
 
-use super::{What, conclude_failed, execute, invocation, view};
+use super::{What, checkpoint, conclude_failed, execute, invocation, view};
 use crate::{
     args::{Format, Global, Run},
     connect::{self, Connection},
@@ -9,13 +9,13 @@ use crate::{
     follow,
     inputs::{self, Input},
     job::{self, Prepared},
-    leave,
+    leave, output,
 };
 use mc_content::{CountingSink, unixfs};
-use mc_engine::{Execution, Invocation, Program, World};
+use mc_engine::{Execution, Program, RunError, World};
 use mc_gateway::api::JobView;
 use mc_node::world::{self, Given, Root, Seed, Stdin};
-use mc_types::{Determinism, Outcome, canonical, cid};
+use mc_types::{Determinism, ErrorCode, Outcome, canonical, cid};
 use mc_wasi::{Mount, Stop};
 use std::{path::PathBuf, process::ExitCode, sync::Arc};
 use tokio::runtime::Handle;
@@ -24,13 +24,16 @@ pub(super) async fn run(
     global: &Global,
     program: Program,
     what: Arc<What>,
+    mut from: Option<checkpoint::From>,
 ) -> Result<ExitCode, Failure> {
     let args = &what.args;
     let name = args.task.component.clone();
-    // Only then is the task's CID printed; a seed alone may not be needed at all.
-    let prepared = match global.format {
-        Format::Json => Some(prepare(&what).await?),
-        Format::Text => None,
+    let wanted = checkpoint::wanted(args)?;
+    // Only then is the task's CID needed; a seed alone may not be needed at all.
+    let prepared = if global.format == Format::Json || wanted.is_some() || from.is_some() {
+        Some(prepare(&what).await?)
+    } else {
+        None
     };
     let (mounts, roots) = directories(args)?;
     let remote = roots
@@ -48,8 +51,43 @@ pub(super) async fn run(
         prepared.as_ref(),
         connection.as_ref(),
     )?;
-    let invocation = invocation(global, args, world)?;
-    let ended = finish(program, invocation, &what, mounts, prepared).await;
+    let mut invocation = invocation(global, args, world)?;
+    let slot = checkpoint::Slot::default();
+    invocation.checkpoints = wanted.map(|(at, _)| slot.at(at));
+    if wanted.is_some() && !program.stops() {
+        let message = "this component cannot be stopped; mc-wasm inspect says why";
+        return Err(Failure::new(ErrorCode::CannotStop, message));
+    }
+    if let (Some(mut before), Some(prepared)) = (from.take(), &prepared) {
+        let (resume, before) = tokio::task::block_in_place(|| {
+            let resume = before.load(prepared, &Handle::current())?;
+            Ok::<_, Failure>((resume, before))
+        })?;
+        invocation.resume = Some(resume);
+        from = Some(before);
+    }
+    let executed = execute(program, invocation).await;
+    if let (Some(Err(RunError::Left)), Some((_, path)), Some(prepared)) =
+        (&executed, wanted, &prepared)
+    {
+        let position = slot.save(path, &what, prepared, from.as_ref()).await?;
+        let next = format!(
+            "stopped at position {position}; go on with: mc-wasm resume {}",
+            path.display()
+        );
+        output::note(global, &next);
+        return Ok(ExitCode::SUCCESS);
+    }
+    let executed = executed.map(|ended| {
+        ended.map(|mut execution| {
+            if let Some(before) = &from {
+                execution.stdout.splice(0..0, before.stdout.iter().copied());
+                execution.stderr.splice(0..0, before.stderr.iter().copied());
+            }
+            execution
+        })
+    });
+    let ended = finish(executed, &what, mounts, prepared).await;
     if let Some(connection) = connection {
         connection.close().await;
     }
@@ -140,13 +178,12 @@ type Ended = Option<Result<JobView, mc_engine::RunError>>;
 
 /// Runs the program, writes what it left to disk, and tells how it ended.
 async fn finish(
-    program: Program,
-    invocation: Invocation,
+    executed: Option<Result<Execution, RunError>>,
     what: &Arc<What>,
     mounts: Vec<Mount>,
     prepared: Option<Prepared>,
 ) -> Result<Ended, Failure> {
-    let mut execution = match execute(program, invocation).await {
+    let mut execution = match executed {
         Some(Ok(execution)) => execution,
         Some(Err(error)) => return Ok(Some(Err(error))),
         None => return Ok(None),

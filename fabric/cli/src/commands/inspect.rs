@@ -1,0 +1,143 @@
+//! `inspect`
+
+use crate::{
+    args::Global,
+    component::{self, Component},
+    failure::Failure,
+    output,
+};
+use mc_checkpoint::{Admission, Inspection, inspect};
+use mc_types::ErrorCode;
+use serde::Serialize;
+use std::process::ExitCode;
+
+/// What is shown of a component.
+#[derive(Serialize)]
+struct View {
+    kind: &'static str,
+    world: Option<&'static str>,
+    bytes: usize,
+    imports: Vec<String>,
+    exports: Vec<String>,
+    modules: Vec<ModuleView>,
+    /// Who counts its fuel.
+    metered: bool,
+    /// Whether it can be stopped and resumed.
+    resumable: bool,
+    /// Why not.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<String>,
+    /// Bytes after it was rewritten to be stopped.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    instrumented_bytes: Option<usize>,
+}
+
+#[derive(Serialize)]
+struct ModuleView {
+    bytes: usize,
+    functions: u32,
+    memories: u32,
+    sites: usize,
+}
+
+pub(super) fn run(global: &Global, component: &str) -> Result<ExitCode, Failure> {
+    let path = match component::resolve(component, None, global)? {
+        Component::File(path) => path,
+        Component::Cid(cid) => {
+            return Err(
+                Failure::usage(format!("{cid} is not a file")).with_hint(format!(
+                    "fetch it first: mc-wasm get {cid} -o component.wasm"
+                )),
+            );
+        }
+    };
+    let bytes = std::fs::read(&path).map_err(|e| Failure::path(&path, &e))?;
+    let inspection = inspect(&bytes).map_err(|refused| {
+        let code = if mc_engine::classify(&bytes).is_err() {
+            ErrorCode::NotWasm
+        } else {
+            ErrorCode::InvalidComponent
+        };
+        Failure::new(code, refused.to_string()).about(component)
+    })?;
+    let view = View::of(inspection, bytes.len());
+    output::value(global, &view, View::text)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+impl View {
+    fn of(inspection: Inspection, bytes: usize) -> Self {
+        let is_command = |name: &String| name.starts_with("wasi:cli/run@") || name == "_start";
+        let (metered, reason, instrumented_bytes) = match inspection.admission {
+            Admission::Stops { bytes } => (true, None, Some(bytes)),
+            Admission::Counts(obstacle) => (true, Some(obstacle.to_string()), None),
+            Admission::Refused(refused) => (false, Some(refused.to_string()), None),
+        };
+        Self {
+            kind: if inspection.is_component {
+                "component"
+            } else {
+                "module"
+            },
+            world: match inspection.exports.iter().any(is_command) {
+                true if inspection.is_component => Some("wasi:cli/command"),
+                true => Some("wasi_snapshot_preview1 command"),
+                false => None,
+            },
+            bytes,
+            imports: inspection.imports,
+            exports: inspection.exports,
+            modules: inspection
+                .modules
+                .iter()
+                .map(|module| ModuleView {
+                    bytes: module.bytes,
+                    functions: module.functions,
+                    memories: module.memories,
+                    sites: module.sites,
+                })
+                .collect(),
+            metered,
+            resumable: instrumented_bytes.is_some(),
+            reason,
+            instrumented_bytes,
+        }
+    }
+
+    fn text(&self) -> String {
+        let mut text = format!("{}, {} bytes\n", self.kind, self.bytes);
+        let mut line = |line: String| {
+            text.push_str(&line);
+            text.push('\n');
+        };
+        line(format!(
+            "world: {}",
+            self.world.unwrap_or("none that can be run")
+        ));
+        for (what, names) in [("imports", &self.imports), ("exports", &self.exports)] {
+            line(format!("{what}:"));
+            names.iter().for_each(|name| line(format!("  {name}")));
+        }
+        line("core modules:".to_owned());
+        for module in &self.modules {
+            line(format!(
+                "  {} bytes, {} functions, {} memories, {} sites",
+                module.bytes, module.functions, module.memories, module.sites
+            ));
+        }
+        match (&self.reason, self.instrumented_bytes) {
+            (None, Some(bytes)) => {
+                line(format!(
+                    "can be stopped and resumed ({bytes} bytes instrumented)"
+                ));
+            }
+            (Some(reason), _) if self.metered => line(format!("cannot be stopped: {reason}")),
+            (reason, _) => line(format!(
+                "cannot be stopped, and wasmtime counts its fuel: {}",
+                reason.as_deref().unwrap_or_default()
+            )),
+        }
+        text.truncate(text.trim_end().len());
+        text
+    }
+}

@@ -1,0 +1,266 @@
+//! Checkpoints of runs as files: CAR v1, of which the root and the last block is the checkpoint, with the
+//! task and the component if that is a file.
+
+use super::What;
+use crate::{
+    args::{Resume as ResumeArgs, Run, Task},
+    component::Component,
+    failure::Failure,
+    job::Prepared,
+};
+use futures::stream;
+use mc_checkpoint::snapshot::Checkpoint;
+use mc_content::{AddOptions, Block, BlockSink, MemoryBlocks, car, unixfs};
+use mc_engine::{Bell, Checkpoints, Keeper, MAX_COMPONENT_BYTES, Next, RunError, Stopped};
+use mc_node::{
+    checkpoint::{self, Loaded, Output, Taken, Writer},
+    config::ByteSize,
+};
+use mc_types::{Cid, ErrorCode, TaskSpec, canonical, cid};
+use std::{
+    io::{Read, Write},
+    path::Path,
+    sync::{Arc, Mutex, PoisonError},
+};
+use tokio::runtime::Handle;
+
+/// Bytes of a file that are read at a time.
+const PIECE_BYTES: usize = 1 << 20;
+
+/// What was taken of a run.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Slot(Arc<Mutex<Option<Kept>>>);
+
+#[derive(Debug)]
+struct Kept {
+    taken: Taken,
+    stdout: Vec<u8>,
+    stderr: Vec<u8>,
+}
+
+impl Keeper for Slot {
+    fn keep(&mut self, stopped: &Stopped<'_>) -> Result<Next, RunError> {
+        let taken = Taken::of(stopped).map_err(|e| RunError::Host(e.to_string()))?;
+        let kept = Kept {
+            taken,
+            stdout: stopped.stdout.to_vec(),
+            stderr: stopped.stderr.to_vec(),
+        };
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(kept);
+        Ok(Next::Leave)
+    }
+}
+
+impl Slot {
+    /// Stops a run at the first site beyond `position`.
+    pub(super) fn at(&self, position: u64) -> Checkpoints {
+        Checkpoints {
+            first: Some(position),
+            bell: Bell::default(),
+            keeper: Box::new(self.clone()),
+        }
+    }
+
+    /// Writes what was taken to the file `path`. Gives the position.
+    pub(super) async fn save(
+        &self,
+        path: &Path,
+        what: &What,
+        prepared: &Prepared,
+        before: Option<&From>,
+    ) -> Result<u64, Failure> {
+        let kept = self.0.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let kept = kept.ok_or_else(|| Failure::internal("nothing was taken"))?;
+        let sink = MemoryBlocks::default();
+        if let Component::File(component) = &what.component {
+            unixfs::add_path(component, &sink, &AddOptions::default()).await?;
+        }
+        let (task, bytes) =
+            canonical::encode(&prepared.task).map_err(|e| Failure::internal(e.to_string()))?;
+        let mut blocks = vec![Block::encode(cid::DAG_CBOR, bytes)?];
+        let all = |before: Option<&Vec<u8>>, now: &[u8]| {
+            [before.map(Vec::as_slice).unwrap_or_default(), now].concat()
+        };
+        let stdout = all(before.map(|from| &from.stdout), &kept.stdout);
+        let stderr = all(before.map(|from| &from.stderr), &kept.stderr);
+        let output = Output {
+            stdout: &stdout,
+            stderr: &stderr,
+        };
+        let mut made = Vec::new();
+        let mut writer = Writer::new(task, prepared.task.component);
+        let root = writer
+            .write(&kept.taken, output, &mut |block| made.push(block))
+            .map_err(failed)?;
+        let verified = |(cid, bytes): (Cid, Vec<u8>)| Block::new(cid, bytes.into());
+        blocks.extend(
+            made.into_iter()
+                .map(verified)
+                .collect::<Result<Vec<_>, _>>()?,
+        );
+        sink.put_many(blocks).await?;
+        let root = verified(root)?;
+        let write = || {
+            let mut file = std::io::BufWriter::new(std::fs::File::create(path)?);
+            file.write_all(&car::header(&[*root.cid()]))?;
+            for block in sink.into_blocks() {
+                file.write_all(&car::section(&block))?;
+            }
+            file.write_all(&car::section(&root))?;
+            file.flush()
+        };
+        write().map_err(|e| Failure::path(path, &e))?;
+        Ok(kept.taken.position())
+    }
+}
+
+fn failed(error: checkpoint::CheckpointError) -> Failure {
+    Failure::new(ErrorCode::InvalidCheckpoint, error.to_string())
+}
+
+/// What a run goes on from.
+#[derive(Debug)]
+pub(super) struct From {
+    blocks: Arc<MemoryBlocks>,
+    root: Cid,
+    task: Cid,
+    pub(super) stdout: Vec<u8>,
+    pub(super) stderr: Vec<u8>,
+    /// The component, if it was in the file.
+    _component: Option<tempfile::NamedTempFile>,
+}
+
+impl From {
+    /// Reads a file, and says what is to be run: what the run was that the file is of.
+    pub(super) async fn read(args: ResumeArgs) -> Result<(Self, Run), Failure> {
+        let path = args.snapshot.clone();
+        let bad = |reason: &str| {
+            let message = format!("{}: {reason}", path.display());
+            Failure::new(ErrorCode::InvalidCheckpoint, message)
+        };
+        let mut file = std::fs::File::open(&path).map_err(|e| Failure::path(&path, &e))?;
+        let pieces = std::iter::from_fn(move || {
+            let mut piece = vec![0; PIECE_BYTES];
+            match file.read(&mut piece) {
+                Ok(0) => None,
+                Ok(read) => {
+                    piece.truncate(read);
+                    Some(Ok(piece.into()))
+                }
+                Err(error) => Some(Err(error)),
+            }
+        });
+        let mut reader = car::Reader::new(stream::iter(pieces));
+        let blocks = MemoryBlocks::default();
+        let mut last = None;
+        while let Some(block) = reader.next().await? {
+            last = Some(block.clone());
+            blocks.put_many(vec![block]).await?;
+        }
+        let root = last.ok_or_else(|| bad("it has no blocks"))?;
+        let checkpoint = Checkpoint::read(root.bytes()).map_err(|e| bad(&e.to_string()))?;
+        let task = mc_content::BlockSource::get(&blocks, &checkpoint.task).await;
+        let task = task.map_err(|_| bad("it does not have the task"))?;
+        let task: TaskSpec = canonical::decode(&task).map_err(|e| bad(&e.to_string()))?;
+        let component = unixfs::read_to_vec(&blocks, task.component, MAX_COMPONENT_BYTES).await;
+        let component = component.ok().map(|bytes| {
+            let mut file = tempfile::NamedTempFile::new()?;
+            file.write_all(&bytes)?;
+            Ok::<_, std::io::Error>(file)
+        });
+        let component = component
+            .transpose()
+            .map_err(|e| Failure::path(&std::env::temp_dir(), &e))?;
+        let name = match &component {
+            Some(file) => file.path().display().to_string(),
+            None => task.component.to_string(),
+        };
+        let from = Self {
+            blocks: Arc::new(blocks),
+            root: *root.cid(),
+            task: checkpoint.task,
+            stdout: Vec::new(),
+            stderr: Vec::new(),
+            _component: component,
+        };
+        Ok((from, run_of(name, &task, args)))
+    }
+
+    /// Checks that the checkpoint is of the task that was prepared, and gives the state.
+    pub(super) fn load(
+        &mut self,
+        prepared: &Prepared,
+        runtime: &Handle,
+    ) -> Result<mc_engine::Resume, Failure> {
+        let (task, _) =
+            canonical::encode(&prepared.task).map_err(|e| Failure::internal(e.to_string()))?;
+        if task != self.task {
+            let message = format!(
+                "the checkpoint is of the task {}, this is {task}",
+                self.task
+            );
+            return Err(Failure::new(ErrorCode::InvalidCheckpoint, message)
+                .with_hint("give the inputs as the run had them: --input, --dir, --stdin"));
+        }
+        let loaded = checkpoint::load(&self.root, (&task, &prepared.task), &self.blocks, runtime);
+        let Loaded {
+            resume,
+            stdout,
+            stderr,
+        } = loaded.map_err(failed)?;
+        (self.stdout, self.stderr) = (stdout, stderr);
+        Ok(resume)
+    }
+}
+
+/// The run of a task, with what was typed now.
+fn run_of(component: String, task: &TaskSpec, args: ResumeArgs) -> Run {
+    let limits = &task.limits;
+    // Inputs that are not files of this machine are looked for where the node finds them.
+    let input = if args.input.is_empty() {
+        let inputs = task.inputs.iter();
+        inputs.map(|(name, cid)| format!("{name}={cid}")).collect()
+    } else {
+        args.input
+    };
+    Run {
+        task: Task {
+            component,
+            args: task.args.clone(),
+            input,
+            out: args.out,
+            env: task
+                .env
+                .iter()
+                .map(|(name, value)| format!("{name}={value}"))
+                .collect(),
+            stdin: args.stdin,
+            fuel: limits.fuel,
+            memory: Some(ByteSize(limits.memory_bytes)),
+            output: Some(ByteSize(limits.output_bytes)),
+            scratch: Some(ByteSize(limits.scratch_bytes)),
+            files: Some(limits.scratch_files),
+            handles: Some(limits.handles),
+            stack: Some(ByteSize(limits.stack_bytes)),
+            table: Some(limits.table_entries),
+            clock: task.clock,
+            dir: args.dir,
+            timeout: args.timeout,
+            bin: None,
+        },
+        engine: args.engine,
+        relaxed: false,
+        checkpoint_at: args.checkpoint_at,
+        checkpoint: args.checkpoint,
+    }
+}
+
+/// Both are needed, or none.
+pub(super) fn wanted(run: &Run) -> Result<Option<(u64, &Path)>, Failure> {
+    match (run.checkpoint_at, &run.checkpoint) {
+        (Some(at), Some(path)) if !run.relaxed => Ok(Some((at, path))),
+        (None, None) => Ok(None),
+        _ if run.relaxed => Err(Failure::usage("relaxed tasks have no checkpoints")),
+        _ => Err(Failure::usage("--checkpoint-at and -o belong together")),
+    }
+}

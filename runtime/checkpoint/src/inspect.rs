@@ -1,0 +1,199 @@
+//! What a program is, for humans.
+
+use crate::{Ability, Obstacle, Refused, instrument_component, instrument_module};
+use wasmparser::{Encoding, Parser, Payload};
+
+/// A program.
+#[derive(Debug)]
+pub struct Inspection {
+    /// Whether it is a component rather than a core module.
+    pub is_component: bool,
+    /// What it imports: interfaces of a component, functions of a module.
+    pub imports: Vec<String>,
+    /// What it exports.
+    pub exports: Vec<String>,
+    /// Its core modules, in order.
+    pub modules: Vec<ModuleInfo>,
+    /// Whether its fuel can be counted, and whether it can be stopped.
+    pub admission: Admission,
+}
+
+/// A core module.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct ModuleInfo {
+    /// Its size.
+    pub bytes: usize,
+    /// Functions that are its own.
+    pub functions: u32,
+    /// Memories that are its own.
+    pub memories: u32,
+    /// Places where the guest can be stopped within it, or while it calls.
+    pub sites: usize,
+}
+
+/// What can be done with a program.
+#[derive(Debug)]
+pub enum Admission {
+    /// It can be stopped and resumed.
+    Stops {
+        /// Bytes after it was rewritten for that.
+        bytes: usize,
+    },
+    /// It is counted, but cannot be stopped.
+    Counts(Obstacle),
+    /// It is neither.
+    Refused(Refused),
+}
+
+/// Looks at a component or core module.
+///
+/// # Errors
+///
+/// [`Refused`] when it is neither, or malformed.
+pub fn inspect(program: &[u8]) -> Result<Inspection, Refused> {
+    let mut inspection = Inspection {
+        is_component: false,
+        imports: Vec::new(),
+        exports: Vec::new(),
+        modules: Vec::new(),
+        admission: Admission::Refused(Refused::Shape("not looked at")),
+    };
+    let mut depth = 0_u32;
+    for payload in Parser::new(0).parse_all(program) {
+        let payload = payload?;
+        match &payload {
+            Payload::Version { encoding, .. } if depth == 0 => {
+                inspection.is_component = *encoding == Encoding::Component;
+                if !inspection.is_component {
+                    inspection.modules.push(ModuleInfo {
+                        bytes: program.len(),
+                        ..ModuleInfo::default()
+                    });
+                }
+            }
+            Payload::ModuleSection {
+                unchecked_range, ..
+            } => {
+                depth += 1;
+                inspection.modules.push(ModuleInfo {
+                    bytes: unchecked_range.len(),
+                    ..ModuleInfo::default()
+                });
+                continue;
+            }
+            Payload::ComponentSection { .. } => {
+                depth += 1;
+                continue;
+            }
+            Payload::End(_) => {
+                depth = depth.saturating_sub(1);
+                continue;
+            }
+            _ => {}
+        }
+        inspection.section(payload, depth)?;
+    }
+    let rewritten = if inspection.is_component {
+        instrument_component(program, Ability::Stop)
+    } else {
+        instrument_module(program, Ability::Stop)
+    };
+    inspection.admission = match rewritten {
+        Err(refused) => Admission::Refused(refused),
+        Ok(program) => match program.sites {
+            Err(obstacle) => Admission::Counts(obstacle),
+            Ok(sites) => {
+                for (module, sites) in inspection.modules.iter_mut().zip(&sites.modules) {
+                    module.sites = sites.len();
+                }
+                Admission::Stops {
+                    bytes: program.wasm.len(),
+                }
+            }
+        },
+    };
+    Ok(inspection)
+}
+
+impl Inspection {
+    fn section(&mut self, payload: Payload<'_>, depth: u32) -> Result<(), Refused> {
+        let module = self.modules.last_mut();
+        match payload {
+            Payload::ComponentImportSection(imports) if depth == 0 => {
+                for import in imports {
+                    self.imports.push(import?.name.name.to_owned());
+                }
+            }
+            Payload::ComponentExportSection(exports) if depth == 0 => {
+                for export in exports {
+                    self.exports.push(export?.name.name.to_owned());
+                }
+            }
+            Payload::ImportSection(imports) if !self.is_component => {
+                for import in imports.into_imports() {
+                    let import = import?;
+                    self.imports
+                        .push(format!("{}.{}", import.module, import.name));
+                }
+            }
+            Payload::ExportSection(exports) if !self.is_component => {
+                for export in exports {
+                    self.exports.push(export?.name.to_owned());
+                }
+            }
+            Payload::FunctionSection(functions) => {
+                if let Some(module) = module {
+                    module.functions = functions.count();
+                }
+            }
+            Payload::MemorySection(memories) => {
+                if let Some(module) = module {
+                    module.memories = memories.count();
+                }
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn admission(text: &str) -> Admission {
+        inspect(&wat::parse_str(text).unwrap()).unwrap().admission
+    }
+
+    #[test]
+    fn what_is_in_the_way_is_named_with_its_place() {
+        let reason = |text| match admission(text) {
+            Admission::Counts(obstacle) => obstacle.to_string(),
+            other => panic!("{other:?}"),
+        };
+        let table =
+            "(module (table 2 funcref) (func) (func (table.set (i32.const 0) (ref.null func))))";
+        assert_eq!(reason(table), "module 0, function 1: table.set");
+        let tail = "(module (func (loop (br 0))) (func (return_call 0)))";
+        assert_eq!(reason(tail), "module 0, function 1: return_call");
+        let data = "(module (memory 1) (data \"x\") (func (data.drop 0)))";
+        assert_eq!(reason(data), "module 0, function 0: data.drop");
+        let reference = "(module (func (local funcref) (ref.null func) (local.set 0) \
+                         (loop (drop (local.get 0)) (br 0))))";
+        assert!(
+            reason(reference).contains("a reference"),
+            "{}",
+            reason(reference)
+        );
+        let global = "(module (global (mut funcref) (ref.null func)))";
+        assert!(reason(global).contains("global"), "{}", reason(global));
+    }
+
+    #[test]
+    fn vectors_are_kept_and_exceptions_are_refused() {
+        let vector = "(module (memory 1) (func (local v128) (loop (v128.store (i32.const 0) (local.get 0)) (br 0))))";
+        assert!(matches!(admission(vector), Admission::Stops { .. }));
+        let exceptions = "(module (tag) (func (block (try_table (catch_all 0)))))";
+        assert!(matches!(admission(exceptions), Admission::Refused(_)));
+    }
+}
