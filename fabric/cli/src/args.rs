@@ -2,7 +2,7 @@
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use mc_node::config::{ByteSize, Period};
-use mc_types::{Cid, JobId, JobState};
+use mc_types::{CheckpointEvery, Cid, JobId, JobState, NodeId};
 use std::{ffi::OsString, path::PathBuf};
 
 /// Lends and borrows idle machines: runs WebAssembly tasks on whichever peer is free.
@@ -77,6 +77,17 @@ pub(crate) enum Command {
     Logs(Logs),
     /// Call a job off
     Cancel { id: JobId },
+    /// Take a checkpoint of a running job now
+    Checkpoint { id: JobId },
+    /// List the checkpoints of a job, newest first
+    Checkpoints { id: JobId },
+    /// Move a job to another node, with what it has done so far
+    Migrate {
+        id: JobId,
+        /// The node
+        #[arg(long, value_name = "NODE")]
+        to: NodeId,
+    },
     /// Fetch what a job left in /out
     Result(Fetch),
     /// Start a node
@@ -241,6 +252,10 @@ pub(crate) struct Submit {
     /// How often to try again when a machine fails
     #[arg(long, value_name = "N", default_value_t = 3)]
     pub(crate) retries: u32,
+    /// Take a checkpoint after every such time, as 5s, or number of operators; a job that loses its machine
+    /// goes on from the newest
+    #[arg(long, value_name = "TIME|N", value_parser = interval)]
+    pub(crate) checkpoint_every: Option<CheckpointEvery>,
     /// Do not wait: print the job's id
     #[arg(long)]
     pub(crate) detach: bool,
@@ -254,6 +269,17 @@ pub(crate) struct Ps {
     /// Most jobs
     #[arg(long, default_value_t = 100)]
     pub(crate) limit: u32,
+}
+
+fn interval(text: &str) -> Result<CheckpointEvery, String> {
+    if let Ok(operators) = text.parse() {
+        return Ok(CheckpointEvery::Operators(operators));
+    }
+    let Ok(Period(time)) = text.parse() else {
+        return Err("give a time such as 5s, or a number of operators".to_owned());
+    };
+    let millis = u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+    Ok(CheckpointEvery::Millis(millis))
 }
 
 fn state(text: &str) -> Result<JobState, String> {

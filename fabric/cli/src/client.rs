@@ -5,10 +5,10 @@ mod content;
 use crate::failure::Failure;
 use futures::{Stream, StreamExt};
 use mc_gateway::api::{
-    DhtPeers, DhtRecord, ErrorBody, GcView, JobList, JobView, NodeList, NodeView, PinList, PinView,
-    SubmitRequest,
+    CheckpointList, DhtPeers, DhtRecord, ErrorBody, GcView, JobList, JobView, MigrateRequest,
+    NodeList, NodeView, PinList, PinView, SubmitRequest,
 };
-use mc_types::{Cid, ErrorCode, JobId, JobSpec, JobState};
+use mc_types::{CheckpointRecord, Cid, ErrorCode, JobId, JobSpec, JobState, NodeId};
 use reqwest::{Method, RequestBuilder, Response};
 use serde::{Serialize, de::DeserializeOwned};
 use std::time::Duration;
@@ -129,6 +129,20 @@ impl Client {
     pub(crate) async fn cancel(&self, id: JobId) -> Result<JobView, Failure> {
         self.json(self.request(Method::POST, &format!("/api/v1/jobs/{id}/cancel")))
             .await
+    }
+
+    pub(crate) async fn checkpoints(&self, id: JobId) -> Result<CheckpointList, Failure> {
+        self.get(&format!("/api/v1/jobs/{id}/checkpoints")).await
+    }
+
+    pub(crate) async fn checkpoint(&self, id: JobId) -> Result<CheckpointRecord, Failure> {
+        let path = format!("/api/v1/jobs/{id}/checkpoints");
+        self.json(self.request(Method::POST, &path)).await
+    }
+
+    pub(crate) async fn migrate(&self, id: JobId, to: NodeId) -> Result<JobView, Failure> {
+        let path = format!("/api/v1/jobs/{id}/migrate");
+        self.post(&path, &MigrateRequest { to }).await
     }
 
     /// What the job writes to `stream`.

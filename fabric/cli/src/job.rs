@@ -150,6 +150,7 @@ pub(crate) fn spec(args: &Submit, task: TaskSpec) -> Result<JobSpec, Failure> {
         task,
         timeout_ms: timeout.map(|ms| u64::try_from(ms).unwrap_or(u64::MAX)),
         retries: args.retries,
+        checkpoint_every: args.checkpoint_every,
         labels: inputs::pairs("--label", &args.label)?,
     };
     job.validate().map_err(|e| Failure::usage(e.to_string()))?;

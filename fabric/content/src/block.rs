@@ -82,6 +82,12 @@ pub trait BlockSource: Send + Sync {
     fn get(&self, cid: &Cid) -> impl Future<Output = Result<Bytes, Error>> + Send;
 }
 
+impl<S: BlockSource> BlockSource for std::sync::Arc<S> {
+    async fn get(&self, cid: &Cid) -> Result<Bytes, Error> {
+        S::get(self, cid).await
+    }
+}
+
 /// No source at all has nothing.
 impl<S: BlockSource> BlockSource for Option<S> {
     async fn get(&self, cid: &Cid) -> Result<Bytes, Error> {

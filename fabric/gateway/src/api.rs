@@ -1,8 +1,8 @@
 //! The JSON of the HTTP API, shared by the gateway and its clients.
 
 use mc_types::{
-    Cid, End, Ending, ErrorCode, FailureReason, JobId, JobRecord, JobSpec, JobState, Meter, NodeId,
-    Timestamp,
+    CheckpointRecord, Cid, End, Ending, ErrorCode, FailureReason, JobId, JobRecord, JobSpec,
+    JobState, Meter, NodeId, Timestamp,
 };
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -196,6 +196,21 @@ fn failure_of(ending: Option<&Ending>) -> (Option<Failure>, Option<String>) {
 pub struct JobList {
     /// Newest first.
     pub jobs: Vec<JobView>,
+}
+
+/// `GET /api/v1/jobs/{id}/checkpoints`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct CheckpointList {
+    /// Newest first.
+    pub checkpoints: Vec<CheckpointRecord>,
+}
+
+/// `POST /api/v1/jobs/{id}/migrate`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct MigrateRequest {
+    /// The node that is to run the job.
+    pub to: NodeId,
 }
 
 /// `GET /api/v1/node`: the node that answers.

@@ -7,7 +7,7 @@ use crate::api::{
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures::stream::BoxStream;
-use mc_types::{Cid, ErrorCode, JobId, JobSpec, JobState};
+use mc_types::{CheckpointRecord, Cid, ErrorCode, JobId, JobSpec, JobState, NodeId};
 use std::time::Duration;
 
 /// A block on its way in or out.
@@ -78,6 +78,12 @@ pub trait Backend: Send + Sync + 'static {
     async fn jobs(&self, state: Option<JobState>, limit: u32) -> Result<Vec<JobView>, Error>;
     /// Calls a job off. A job that already ended stays as it is.
     async fn cancel(&self, id: JobId) -> Result<JobView, Error>;
+    /// The checkpoints of a job, newest first.
+    async fn checkpoints(&self, id: JobId) -> Result<Vec<CheckpointRecord>, Error>;
+    /// Has a checkpoint taken of a running job.
+    async fn checkpoint(&self, id: JobId) -> Result<CheckpointRecord, Error>;
+    /// Moves a job to another node, with what it has done so far.
+    async fn migrate(&self, id: JobId, to: NodeId) -> Result<JobView, Error>;
     /// What the job wrote from byte `offset` on; with `follow`, until it ends.
     async fn logs(
         &self,

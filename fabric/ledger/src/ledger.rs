@@ -1,7 +1,7 @@
 //! The ledger behind which the kinds of database are hidden.
 
 use crate::{Error, sqlite::Sqlite};
-use mc_types::{FencingToken, JobId, JobRecord, JobState};
+use mc_types::{CheckpointRecord, FencingToken, JobId, JobRecord, JobState};
 use std::{collections::BTreeMap, path::Path};
 
 /// A cheap handle to a ledger.
@@ -34,6 +34,42 @@ impl Ledger {
     /// Dropping the future leaves it open whether the transaction was committed.
     pub async fn apply(&self, records: &[JobRecord]) -> Result<(), Error> {
         self.database.apply(records).await
+    }
+
+    /// Writes a checkpoint of an open job; on disk when it returns. False if its token is not the newest
+    /// of the job, or the job has ended: then nothing was written.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Database`].
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future leaves it open whether it was written.
+    pub async fn add_checkpoint(
+        &self,
+        job: JobId,
+        checkpoint: &CheckpointRecord,
+    ) -> Result<bool, Error> {
+        self.database.add_checkpoint(job, checkpoint).await
+    }
+
+    /// The checkpoints of a job, newest first.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::CorruptRow`] or [`Error::Database`].
+    pub async fn checkpoints(&self, job: JobId) -> Result<Vec<CheckpointRecord>, Error> {
+        self.database.checkpoints(job).await
+    }
+
+    /// Removes the checkpoint of a job at a position, if there is one.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Database`].
+    pub async fn remove_checkpoint(&self, job: JobId, position: u64) -> Result<(), Error> {
+        self.database.remove_checkpoint(job, position).await
     }
 
     /// The jobs that have not ended, oldest first.

@@ -1,5 +1,6 @@
 //! The ledger in an SQLite file.
 
+mod checkpoints;
 mod row;
 
 use crate::Error;
@@ -35,7 +36,7 @@ const UPSERT: &str = "\
                       attempts, not_before, ending, submitted, started, finished) \
     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14) \
     ON CONFLICT (id) DO UPDATE SET \
-        state = excluded.state, holder = excluded.holder, expires = excluded.expires, \
+        spec = excluded.spec, state = excluded.state, holder = excluded.holder, expires = excluded.expires, \
         last_node = excluded.last_node, last_token = excluded.last_token, \
         attempts = excluded.attempts, not_before = excluded.not_before, \
         ending = excluded.ending, started = excluded.started, finished = excluded.finished \

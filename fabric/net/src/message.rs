@@ -3,7 +3,7 @@
 //! A *worker* lends slots, a *coordinator* grants leases from its ledger; one node is usually both.
 
 use bytes::Bytes;
-use mc_types::{Ending, FencingToken, JobId, JobSpec, Lease};
+use mc_types::{Cid, Ending, FencingToken, JobId, JobSpec, Lease};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -19,6 +19,9 @@ pub enum Request {
         lease: Lease,
         /// What to run. Boxed for the sake of the small variants.
         job: Box<JobSpec>,
+        /// Checkpoints to go on from, newest first.
+        #[serde(default, with = "mc_types::cid::portable::list")]
+        checkpoints: Vec<Cid>,
     },
     /// Worker to coordinator: I am still at it, renew my lease.
     Heartbeat {
@@ -46,6 +49,27 @@ pub enum Request {
         token: FencingToken,
         /// Why, for humans.
         reason: String,
+    },
+    /// Worker to coordinator: I have taken a checkpoint. Answered when its blocks are at the coordinator's.
+    Checkpoint {
+        /// The job.
+        job: JobId,
+        /// The token of my lease.
+        token: FencingToken,
+        /// The checkpoint.
+        #[serde(with = "mc_types::cid::portable")]
+        cid: Cid,
+        /// Operators that were executed.
+        position: u64,
+    },
+    /// Coordinator to worker: take a checkpoint of this attempt now.
+    Stop {
+        /// The job.
+        job: JobId,
+        /// The token of the attempt.
+        token: FencingToken,
+        /// Whether to release the lease then.
+        leave: bool,
     },
     /// Coordinator to worker: stop this attempt.
     Cancel {

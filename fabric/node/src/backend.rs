@@ -16,7 +16,7 @@ use mc_gateway::{
     backend::{Backend, BlockStream, Error, LogBytes, LogStream, Reach},
 };
 use mc_net::{Client, PeerInfo};
-use mc_types::{Cid, ErrorCode, JobId, JobSpec, JobState};
+use mc_types::{CheckpointRecord, Cid, ErrorCode, JobId, JobSpec, JobState, NodeId};
 use std::{collections::BTreeMap, time::Duration};
 
 /// What the API is served from.
@@ -105,6 +105,22 @@ impl Backend for NodeBackend {
         job.as_ref()
             .map(JobView::from)
             .ok_or_else(|| jobs::unknown(id))
+    }
+
+    async fn checkpoints(&self, id: JobId) -> Result<Vec<CheckpointRecord>, Error> {
+        self.record(id).await?;
+        Ok(self.coordinator.checkpoints(id).await?)
+    }
+
+    async fn checkpoint(&self, id: JobId) -> Result<CheckpointRecord, Error> {
+        let job = self.record(id).await?;
+        Ok(self.coordinator.checkpoint_now(&job).await?)
+    }
+
+    async fn migrate(&self, id: JobId, to: NodeId) -> Result<JobView, Error> {
+        let job = self.record(id).await?;
+        self.coordinator.migrate(&job, to).await?;
+        Ok(JobView::from(&self.record(id).await?))
     }
 
     async fn logs(

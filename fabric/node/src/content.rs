@@ -74,6 +74,41 @@ impl Content {
         providers: Vec<NodeId>,
         timeout: Option<Duration>,
     ) -> Result<(), Error> {
+        self.fetch_all(root, providers, timeout, HashSet::new())
+            .await
+            .map(drop)
+    }
+
+    /// Makes the DAG below `root` complete in the store, if that is so already of the DAGs below
+    /// `complete`. Those below all of its inner blocks are so afterwards, and no others are.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::fetch`]; `complete` is empty then.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future keeps what was fetched so far.
+    pub(crate) async fn fetch_beyond(
+        &self,
+        root: Cid,
+        providers: Vec<NodeId>,
+        complete: &mut HashSet<Cid>,
+    ) -> Result<(), Error> {
+        let known = std::mem::take(complete);
+        *complete = self.fetch_all(root, providers, None, known).await?;
+        complete.retain(|cid| cid.codec() != cid::RAW);
+        Ok(())
+    }
+
+    /// Fetches what is below `root` but not below `known`, and gives all that was come across.
+    async fn fetch_all(
+        &self,
+        root: Cid,
+        providers: Vec<NodeId>,
+        timeout: Option<Duration>,
+        known: HashSet<Cid>,
+    ) -> Result<HashSet<Cid>, Error> {
         let source = self.source(providers, timeout);
         let mut seen = HashSet::from([root]);
         let mut pending = VecDeque::from([root]);
@@ -86,9 +121,10 @@ impl Content {
                 fetching.push(Box::pin(source.links(cid)));
             }
             let Some(links) = fetching.next().await else {
-                return Ok(());
+                return Ok(seen);
             };
-            pending.extend(links?.into_iter().filter(|link| seen.insert(*link)));
+            let new = links?.into_iter().filter(|link| seen.insert(*link));
+            pending.extend(new.filter(|link| !known.contains(link)));
             if seen.len() > MAX_DAG_BLOCKS {
                 let limit = format!("more than {MAX_DAG_BLOCKS} blocks");
                 return Err(Error::TooLarge { cid: root, limit });

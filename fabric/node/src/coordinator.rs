@@ -5,6 +5,7 @@
 //! cost of making them durable does not grow with their number.
 
 mod actor;
+mod checkpoints;
 mod finish;
 mod watchers;
 
@@ -39,6 +40,7 @@ pub(crate) struct Coordinator {
     peers: Peers,
     watchers: Arc<Watchers>,
     finishes: Arc<finish::Finishes>,
+    complete: Arc<checkpoints::Complete>,
     clock: Arc<dyn Clock>,
 }
 
@@ -75,6 +77,7 @@ impl Coordinator {
             peers: parts.peers,
             watchers: Arc::default(),
             finishes: Arc::default(),
+            complete: Arc::default(),
             clock: parts.clock,
         };
         coordinator.remove_orphaned_pins().await?;

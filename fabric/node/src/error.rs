@@ -63,6 +63,18 @@ pub enum Error {
     /// A worker reported what cannot be.
     #[error("{0}")]
     FalseResult(String),
+    /// The job does not run at the moment.
+    #[error("the job does not run")]
+    NotRunning,
+    /// No checkpoint came.
+    #[error("no checkpoint was taken: the component cannot be stopped, or waits for its inputs")]
+    NoCheckpoint,
+    /// The worker takes no checkpoint.
+    #[error("{0}")]
+    CannotStop(String),
+    /// The worker does not answer as it should.
+    #[error("the node that runs the job does not answer: {0}")]
+    Unanswered(String),
     /// The node is going down.
     #[error("the node is shutting down")]
     ShuttingDown,
@@ -92,6 +104,8 @@ impl Error {
             Self::Gateway(error) => error.code(),
             Self::InvalidJob(_) => ErrorCode::InvalidTask,
             Self::Overloaded => ErrorCode::Overloaded,
+            Self::NotRunning | Self::NoCheckpoint | Self::CannotStop(_) => ErrorCode::CannotStop,
+            Self::Unanswered(_) => ErrorCode::PeerUnreachable,
             Self::FalseResult(_) | Self::ShuttingDown => ErrorCode::Infrastructure,
         }
     }

@@ -109,7 +109,22 @@ impl Peers {
             Request::Release { job, token, reason } => {
                 coordinator.release(from, job, token, reason).await
             }
-            Request::Offer { lease, job } => worker.offer(from, lease, *job),
+            Request::Offer {
+                lease,
+                job,
+                checkpoints,
+            } => worker.offer(from, lease, *job, checkpoints),
+            Request::Checkpoint {
+                job,
+                token,
+                cid,
+                position,
+            } => {
+                coordinator
+                    .keep_checkpoint(from, job, token, cid, position)
+                    .await
+            }
+            Request::Stop { job, token, leave } => worker.stop(&from, job, token, leave),
             Request::Cancel { job, token } => worker.cancel(&from, job, token),
             Request::Log {
                 job,

@@ -1,6 +1,7 @@
 //! The worker: runs the attempts that coordinators offer, as many at a time as it has slots.
 
 mod attempt;
+mod checkpoints;
 mod execute;
 mod log;
 
@@ -9,14 +10,14 @@ use attempt::Attempt;
 use log::LogFiles;
 use mc_engine::Engine;
 use mc_net::message::{Announcement, LogStream, Response};
-use mc_types::{FencingToken, JobId, JobSpec, Lease, NodeId};
+use mc_types::{Cid, FencingToken, JobId, JobSpec, Lease, NodeId};
 use std::{
     collections::HashMap,
     path::PathBuf,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 /// What a worker needs and what it lends.
@@ -43,6 +44,8 @@ struct Inner {
     running: Mutex<HashMap<JobId, Running>>,
     free: watch::Sender<u32>,
     attempts: TaskTracker,
+    /// Set first when the node shuts down: attempts take a last checkpoint and release their leases.
+    leaving: CancellationToken,
     closing: CancellationToken,
 }
 
@@ -52,6 +55,8 @@ struct Running {
     coordinator: NodeId,
     token: FencingToken,
     cancel: CancellationToken,
+    leaving: CancellationToken,
+    stop_now: Arc<Notify>,
     logs: LogFiles,
 }
 
@@ -68,6 +73,7 @@ impl Worker {
             running: Mutex::default(),
             free,
             attempts: TaskTracker::new(),
+            leaving: CancellationToken::new(),
             closing: CancellationToken::new(),
         };
         Self {
@@ -98,7 +104,13 @@ impl Worker {
     /// Takes an offer or refuses it. An accepted attempt runs until it ended and its coordinator
     /// knows it, or until it lost its lease.
     #[must_use]
-    pub(crate) fn offer(&self, coordinator: NodeId, lease: Lease, spec: JobSpec) -> Response {
+    pub(crate) fn offer(
+        &self,
+        coordinator: NodeId,
+        lease: Lease,
+        spec: JobSpec,
+        checkpoints: Vec<Cid>,
+    ) -> Response {
         let refuse = |reason: &str| Response::Refused {
             reason: reason.to_owned(),
         };
@@ -108,10 +120,12 @@ impl Worker {
             };
         }
         let cancel = self.inner.closing.child_token();
-        if cancel.is_cancelled() {
+        if cancel.is_cancelled() || self.inner.leaving.is_cancelled() {
             return refuse("the node is shutting down");
         }
         let logs = LogFiles::new(&self.inner.options.scratch, &lease);
+        let leaving = self.inner.leaving.child_token();
+        let stop_now = Arc::new(Notify::new());
         {
             let mut running = self.inner.running();
             if running
@@ -131,6 +145,8 @@ impl Worker {
                 coordinator: coordinator.clone(),
                 token: lease.token,
                 cancel: cancel.clone(),
+                leaving: leaving.clone(),
+                stop_now: Arc::clone(&stop_now),
                 logs: logs.clone(),
             };
             running.insert(lease.job, entry);
@@ -140,7 +156,10 @@ impl Worker {
             coordinator,
             lease,
             spec,
+            checkpoints,
             cancel,
+            leaving,
+            stop_now,
             logs,
         };
         self.inner
@@ -159,6 +178,31 @@ impl Worker {
             running.cancel.cancel();
         }
         Response::Ok
+    }
+
+    /// Has a checkpoint taken of an attempt, if it is the one that `coordinator` granted with `token`. With
+    /// `leave`, the attempt ends with that.
+    #[must_use]
+    pub(crate) fn stop(
+        &self,
+        coordinator: &NodeId,
+        job: JobId,
+        token: FencingToken,
+        leave: bool,
+    ) -> Response {
+        match self.inner.running().get(&job) {
+            Some(running) if running.coordinator == *coordinator && running.token == token => {
+                if leave {
+                    running.leaving.cancel();
+                } else {
+                    running.stop_now.notify_one();
+                }
+                Response::Ok
+            }
+            _ => Response::Refused {
+                reason: "no such attempt runs here".to_owned(),
+            },
+        }
     }
 
     /// What an attempt has written from `offset` on.
@@ -185,11 +229,12 @@ impl Worker {
         }
     }
 
-    /// Accepts nothing more, gives running attempts `grace` to end, and hands the leases of those
-    /// that do not back to their coordinators.
+    /// Accepts nothing more, has a last checkpoint taken of running attempts and their leases released,
+    /// and gives `grace` to those that cannot be stopped before they are called off.
     pub(crate) async fn shutdown(&self, grace: Duration) {
         self.inner.attempts.close();
         self.inner.free.send_replace(0);
+        self.inner.leaving.cancel();
         let _ = tokio::time::timeout(grace, self.inner.attempts.wait()).await;
         self.inner.closing.cancel();
         self.inner.attempts.wait().await;

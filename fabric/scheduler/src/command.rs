@@ -85,6 +85,13 @@ pub enum Command {
         /// Why, for humans.
         reason: String,
     },
+    /// A job is to run on this node and no other from its next attempt on.
+    Retarget {
+        /// The job.
+        job: JobId,
+        /// The node.
+        node: NodeId,
+    },
     /// The user calls a job off.
     Cancel {
         /// The job.

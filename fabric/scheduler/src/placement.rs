@@ -36,9 +36,10 @@ impl Placement for InTurn {
     }
 }
 
+/// The label that names the node of a job.
+pub(crate) const TARGET: &str = "target_node";
+
 /// The node that a job asks for by its label `target_node`.
 pub(crate) fn target(spec: &JobSpec) -> Option<NodeId> {
-    spec.labels
-        .get("target_node")
-        .and_then(|text| text.parse().ok())
+    spec.labels.get(TARGET).and_then(|text| text.parse().ok())
 }

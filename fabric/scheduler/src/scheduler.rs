@@ -305,6 +305,7 @@ impl Scheduler {
             Command::Release {
                 worker, job, token, ..
             } => self.release(now, &worker, job, token, effects),
+            Command::Retarget { job, node } => self.retarget(job, &node, effects),
             Command::Cancel { job } => self.cancel(now, job, effects),
         }
     }

@@ -73,7 +73,7 @@ error_codes! {
     Internal = "MC0022",
     /// A checkpoint that is malformed, or that a task cannot go on from.
     InvalidCheckpoint = "MC0023",
-    /// A component that cannot be stopped and resumed.
+    /// A job or component that cannot be stopped and resumed.
     CannotStop = "MC0024",
 }
 

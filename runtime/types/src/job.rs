@@ -1,6 +1,6 @@
 //! A task together with how it is to be run, and what becomes of it.
 
-use crate::{TaskSpec, TaskSpecError};
+use crate::{CheckpointEvery, TaskSpec, TaskSpecError};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -22,6 +22,9 @@ pub struct JobSpec {
     /// How many further attempts may follow when a machine, not the task, fails. Default 3.
     #[serde(default = "default_retries")]
     pub retries: u32,
+    /// How often a checkpoint is taken, from which a later attempt goes on; absent means never.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub checkpoint_every: Option<CheckpointEvery>,
     /// Free names and values, for the user and for policies; `target_node` names the node to use.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub labels: BTreeMap<String, String>,
@@ -47,6 +50,9 @@ pub enum JobSpecError {
     /// The timeout.
     #[error("timeout_ms is 0; leave it out for no timeout")]
     ZeroTimeout,
+    /// The interval of checkpoints.
+    #[error("checkpoint_every is 0; leave it out for no checkpoints")]
+    ZeroInterval,
 }
 
 impl JobSpec {
@@ -57,6 +63,7 @@ impl JobSpec {
             task,
             timeout_ms: None,
             retries: default_retries(),
+            checkpoint_every: None,
             labels: BTreeMap::new(),
         }
     }
@@ -77,6 +84,9 @@ impl JobSpec {
         }
         if self.timeout_ms == Some(0) {
             return Err(JobSpecError::ZeroTimeout);
+        }
+        if self.checkpoint_every.is_some_and(CheckpointEvery::is_zero) {
+            return Err(JobSpecError::ZeroInterval);
         }
         Ok(())
     }

@@ -25,6 +25,7 @@
 //! * Nothing here reads a clock, a file or the environment; [`SystemClock`] is the only exception.
 
 pub mod canonical;
+mod checkpoint;
 pub mod cid;
 mod clock;
 mod error_code;
@@ -38,6 +39,7 @@ mod task;
 mod usage;
 
 pub use crate::cid::Cid;
+pub use checkpoint::{CheckpointEvery, CheckpointRecord};
 pub use clock::{Clock, SystemClock, Timestamp};
 pub use error_code::ErrorCode;
 pub use id::{IdError, JobId, NodeId};

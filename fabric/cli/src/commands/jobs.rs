@@ -11,7 +11,7 @@ use crate::{
 use futures::StreamExt;
 use mc_content::unixfs;
 use mc_gateway::api::JobView;
-use mc_types::{ErrorCode, JobId};
+use mc_types::{CheckpointRecord, ErrorCode, JobId, NodeId};
 use std::process::ExitCode;
 
 pub(super) async fn ps(global: &Global, client: &Client, args: &Ps) -> Result<ExitCode, Failure> {
@@ -87,6 +87,52 @@ pub(super) async fn cancel(
     id: JobId,
 ) -> Result<ExitCode, Failure> {
     let job = client.cancel(id).await?;
+    output::value(global, &job, |job| format!("{id} {}", job.state))?;
+    Ok(ExitCode::SUCCESS)
+}
+
+pub(super) async fn checkpoint(
+    global: &Global,
+    client: &Client,
+    id: JobId,
+) -> Result<ExitCode, Failure> {
+    let taken = client.checkpoint(id).await?;
+    output::value(global, &taken, |taken| {
+        format!("{} {}", taken.position, taken.cid)
+    })?;
+    Ok(ExitCode::SUCCESS)
+}
+
+pub(super) async fn checkpoints(
+    global: &Global,
+    client: &Client,
+    id: JobId,
+) -> Result<ExitCode, Failure> {
+    let list = client.checkpoints(id).await?;
+    output::value(global, &list, |list| {
+        let head = ["POSITION", "CID", "NODE"].map(str::to_owned).to_vec();
+        let row = |taken: &CheckpointRecord| {
+            vec![
+                taken.position.to_string(),
+                taken.cid.to_string(),
+                taken.node.to_string(),
+            ]
+        };
+        let rows: Vec<_> = std::iter::once(head)
+            .chain(list.checkpoints.iter().map(row))
+            .collect();
+        output::table(&rows)
+    })?;
+    Ok(ExitCode::SUCCESS)
+}
+
+pub(super) async fn migrate(
+    global: &Global,
+    client: &Client,
+    id: JobId,
+    to: NodeId,
+) -> Result<ExitCode, Failure> {
+    let job = client.migrate(id, to).await?;
     output::value(global, &job, |job| format!("{id} {}", job.state))?;
     Ok(ExitCode::SUCCESS)
 }

@@ -2,7 +2,7 @@
 
 use super::parsed;
 use crate::{
-    api::{JobList, JobView, SubmitRequest},
+    api::{CheckpointList, JobList, JobView, MigrateRequest, SubmitRequest},
     backend::{Error, LogStream},
     server::Shared,
 };
@@ -18,7 +18,7 @@ use axum::{
     routing::{get, post},
 };
 use futures::StreamExt;
-use mc_types::{JobId, JobState};
+use mc_types::{CheckpointRecord, JobId, JobState};
 use serde::Deserialize;
 use std::time::Duration;
 
@@ -33,6 +33,11 @@ pub(super) fn routes() -> Router<Shared> {
         .route("/api/v1/jobs", get(list).post(submit))
         .route("/api/v1/jobs/{id}", get(show))
         .route("/api/v1/jobs/{id}/cancel", post(cancel))
+        .route(
+            "/api/v1/jobs/{id}/checkpoints",
+            get(checkpoints).post(checkpoint),
+        )
+        .route("/api/v1/jobs/{id}/migrate", post(migrate))
         .route("/api/v1/jobs/{id}/logs", get(logs))
 }
 
@@ -92,6 +97,32 @@ async fn cancel(
     Path(id): Path<String>,
 ) -> Result<Json<JobView>, Error> {
     Ok(Json(shared.backend.cancel(parsed(&id)?).await?))
+}
+
+async fn checkpoints(
+    State(shared): State<Shared>,
+    Path(id): Path<String>,
+) -> Result<Json<CheckpointList>, Error> {
+    let checkpoints = shared.backend.checkpoints(parsed(&id)?).await?;
+    Ok(Json(CheckpointList { checkpoints }))
+}
+
+async fn checkpoint(
+    State(shared): State<Shared>,
+    Path(id): Path<String>,
+) -> Result<Json<CheckpointRecord>, Error> {
+    Ok(Json(shared.backend.checkpoint(parsed(&id)?).await?))
+}
+
+async fn migrate(
+    State(shared): State<Shared>,
+    Path(id): Path<String>,
+    body: Result<Json<MigrateRequest>, JsonRejection>,
+) -> Result<Json<JobView>, Error> {
+    let Json(request) = body?;
+    Ok(Json(
+        shared.backend.migrate(parsed(&id)?, request.to).await?,
+    ))
 }
 
 #[derive(Debug, Deserialize)]

@@ -41,6 +41,12 @@ struct Position {
 }
 
 impl NodeBackend {
+    /// A job that this node knows.
+    pub(super) async fn record(&self, id: JobId) -> Result<JobRecord, Error> {
+        let job = self.coordinator.job(id).await?;
+        job.ok_or_else(|| unknown(id))
+    }
+
     pub(super) async fn follow(
         &self,
         id: JobId,

@@ -171,7 +171,13 @@ impl Actor {
     fn act(&self, action: Effect) {
         match action {
             Effect::Persist(_) => {}
-            Effect::Changed { job, .. } => self.coordinator.watchers.ring(job),
+            Effect::Changed { job, state } => {
+                self.coordinator.watchers.ring(job);
+                if state.is_terminal() {
+                    let coordinator = self.coordinator.clone();
+                    tokio::spawn(async move { coordinator.forget_checkpoints(job).await });
+                }
+            }
             Effect::Offer {
                 worker,
                 lease,
@@ -201,9 +207,14 @@ async fn restored(coordinator: &Coordinator, config: &Config) -> Result<Schedule
 
 async fn offer(coordinator: Coordinator, worker: NodeId, lease: Lease, spec: Arc<JobSpec>) {
     let (job, token) = (lease.job, lease.token);
+    let checkpoints = coordinator.checkpoints(job).await.unwrap_or_default();
     let request = Request::Offer {
         lease,
         job: Box::new(JobSpec::clone(&spec)),
+        checkpoints: checkpoints
+            .iter()
+            .map(|checkpoint| checkpoint.cid)
+            .collect(),
     };
     let reason = match coordinator.peers.request(&worker, request).await {
         Ok(Response::Accepted) => return,

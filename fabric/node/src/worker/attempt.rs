@@ -2,9 +2,9 @@
 
 use super::{Inner, execute, log::LogFiles};
 use mc_net::message::{Request, Response};
-use mc_types::{Ending, JobSpec, Lease, NodeId};
+use mc_types::{Cid, Ending, JobSpec, Lease, NodeId};
 use std::{sync::Arc, time::Duration};
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
@@ -23,8 +23,14 @@ pub(super) struct Attempt {
     pub(super) coordinator: NodeId,
     pub(super) lease: Lease,
     pub(super) spec: JobSpec,
+    /// Checkpoints of earlier attempts, newest first.
+    pub(super) checkpoints: Vec<Cid>,
     /// Set when the user calls the job off, the lease is lost, or the node shuts down.
     pub(super) cancel: CancellationToken,
+    /// Set when the attempt is to end with a checkpoint.
+    pub(super) leaving: CancellationToken,
+    /// Asks for a checkpoint.
+    pub(super) stop_now: Arc<Notify>,
     pub(super) logs: LogFiles,
 }
 
@@ -45,7 +51,9 @@ impl Attempt {
         inner.remove(self.lease.job, self.lease.token);
         match ending {
             Some(ending) => self.finish(&inner, ending).await,
-            None if inner.closing.is_cancelled() => self.release(&inner).await,
+            None if inner.closing.is_cancelled() || self.leaving.is_cancelled() => {
+                self.release(&inner).await;
+            }
             None => info!("attempt dropped: the lease is another's"),
         }
     }
@@ -135,7 +143,7 @@ impl Attempt {
 
     async fn release(&self, inner: &Inner) {
         let (job, token) = (self.lease.job, self.lease.token);
-        let reason = "the node shuts down".to_owned();
+        let reason = "the attempt goes on elsewhere".to_owned();
         let request = Request::Release { job, token, reason };
         if let Err(error) = inner.peers.request(&self.coordinator, request).await {
             // Nothing is lost: the lease expires by itself.

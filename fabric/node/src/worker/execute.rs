@@ -1,18 +1,24 @@
 //! Running one task, from fetching its inputs to storing its outputs.
 
-use super::{Inner, attempt::Attempt};
+use super::{Inner, attempt::Attempt, checkpoints::Shelf};
 use crate::{
+    checkpoint::{self, Loaded},
     content::Source,
     data_dir::Scratch,
     world::{self, Given, Left, Root, Stdin},
 };
 use mc_content::{AddOptions, Block, Store, unixfs};
-use mc_engine::{Execution, Invocation, MAX_COMPONENT_BYTES, Output, Program, RunError, World};
+use mc_engine::{
+    Execution, Invocation, MAX_COMPONENT_BYTES, Need, Output, Program, Resume, RunError, World,
+};
 use mc_types::{
     Cid, Completion, Determinism, Ending, FailureReason, Outcome, TaskSpec, canonical, cid,
 };
-use std::time::Duration;
+use std::{collections::VecDeque, sync::Arc, time::Duration};
 use tokio::sync::watch;
+
+/// How long the blocks of a checkpoint are waited for before an older one is tried.
+const FETCH_CHECKPOINT: Duration = Duration::from_secs(10);
 
 /// Why an attempt has no outcome.
 enum Failure {
@@ -22,6 +28,10 @@ enum Failure {
     Infrastructure(String),
     Timeout,
     Stopped,
+    /// It has left a checkpoint, and goes on from that.
+    Left,
+    /// The checkpoint that it was to go on from is not one of its own.
+    Refused(String),
 }
 
 impl From<mc_content::Error> for Failure {
@@ -58,6 +68,8 @@ impl From<RunError> for Failure {
         match error {
             RunError::Timeout { .. } => Self::Timeout,
             RunError::Cancelled => Self::Stopped,
+            RunError::Left => Self::Left,
+            RunError::Refused { reason } => Self::Refused(reason),
             error => Self::Infrastructure(error.to_string()),
         }
     }
@@ -85,7 +97,9 @@ pub(super) async fn execute(
             Ending::Failed(FailureReason::Infrastructure { message })
         }
         Err(Failure::Stopped) if inner.closing.is_cancelled() => return None,
+        Err(Failure::Left) => return None,
         Err(Failure::Stopped) => Ending::Cancelled,
+        Err(Failure::Refused(message)) => Ending::Failed(FailureReason::Infrastructure { message }),
     })
 }
 
@@ -110,11 +124,94 @@ async fn run(
         attempt.lease.job,
         attempt.lease.token,
     )?;
-    let source = inner
-        .content
-        .source(vec![attempt.coordinator.clone()], None);
-    let program = program(inner, &source, task).await?;
+    let providers = vec![attempt.coordinator.clone()];
+    let source = Arc::new(inner.content.source(providers.clone(), None));
     let (task_cid, _) = canonical::encode(task).map_err(|e| Failure::Rejected(e.to_string()))?;
+    let mut shelf = Shelf::new(inner, attempt, task_cid);
+    let mut checkpoints: VecDeque<_> = attempt.checkpoints.iter().copied().collect();
+    loop {
+        let loaded = going_on(inner, attempt, &mut checkpoints, (&task_cid, task), &source).await;
+        let need = match (&loaded, attempt.spec.checkpoint_every) {
+            (None, None) => Need::from(task.determinism),
+            _ => Need::Resume,
+        };
+        let program = program(inner, &source, task, need).await?;
+        // The attempt may have no listener any more; it runs all the same.
+        let _ = running.send(true);
+        match segment(
+            inner, attempt, program, loaded, &source, task_cid, &mut shelf,
+        )
+        .await
+        {
+            Ok((execution, left)) => {
+                return conclude(inner, attempt, execution, left, task_cid).await;
+            }
+            // The program was made to be stopped and no more: another one goes on.
+            Err(Failure::Left) if !attempt.leaving.is_cancelled() => match shelf.newest.take() {
+                Some(newest) => checkpoints.push_front(newest),
+                None => return Err(Failure::Infrastructure("a checkpoint was lost".to_owned())),
+            },
+            Err(Failure::Refused(reason)) if !checkpoints.is_empty() => {
+                tracing::warn!(%reason, "a checkpoint was refused");
+                checkpoints.pop_front();
+            }
+            Err(failure) => return Err(failure),
+        }
+    }
+}
+
+/// Reads the newest of the checkpoints that can be had and is one of the task's; those that are not are
+/// removed. None if there is none: the task begins.
+async fn going_on(
+    inner: &Inner,
+    attempt: &Attempt,
+    checkpoints: &mut VecDeque<Cid>,
+    (task_cid, task): (&Cid, &TaskSpec),
+    source: &Arc<Source>,
+) -> Option<Loaded> {
+    while let Some(cid) = checkpoints.front().copied() {
+        let providers = vec![attempt.coordinator.clone()];
+        let fetched = inner
+            .content
+            .fetch(cid, providers, Some(FETCH_CHECKPOINT))
+            .await;
+        let loaded = match fetched {
+            Ok(()) => {
+                let (source, runtime) = (Arc::clone(source), tokio::runtime::Handle::current());
+                let (task_cid, task) = (*task_cid, task.clone());
+                let load = move || checkpoint::load(&cid, (&task_cid, &task), &source, &runtime);
+                match tokio::task::spawn_blocking(load).await {
+                    Ok(loaded) => loaded.map_err(|e| e.to_string()),
+                    Err(error) => Err(error.to_string()),
+                }
+            }
+            Err(error) => Err(error.to_string()),
+        };
+        match loaded {
+            Ok(loaded) => {
+                tracing::info!(%cid, position = loaded.resume.position, "going on from a checkpoint");
+                return Some(loaded);
+            }
+            Err(error) => {
+                tracing::warn!(%cid, %error, "a checkpoint cannot be used");
+                checkpoints.pop_front();
+            }
+        }
+    }
+    None
+}
+
+/// Runs the guest until it ends or leaves.
+async fn segment(
+    inner: &Inner,
+    attempt: &Attempt,
+    program: Program,
+    loaded: Option<Loaded>,
+    source: &Arc<Source>,
+    task_cid: Cid,
+    shelf: &mut Shelf<'_>,
+) -> Result<(Execution, Left), Failure> {
+    let task = &attempt.spec.task;
     let (mounts, roots) = world::of_task(task);
     let timeout = attempt.spec.timeout_ms.map(Duration::from_millis);
     let given = Given::new(
@@ -122,11 +219,14 @@ async fn run(
         task.stdin
             .map_or(Stdin::Empty, |cid| Stdin::Root(Root::Content(cid))),
         Box::new(move || Ok(mc_types::cid::digest(&task_cid))),
-        source,
+        Arc::clone(source),
         tokio::runtime::Handle::current(),
         attempt.cancel.clone(),
     );
     let deadline = timeout.and_then(|timeout| std::time::Instant::now().checked_add(timeout));
+    let position = loaded.as_ref().map_or(0, |loaded| loaded.resume.position);
+    let (resume, [stdout, stderr]) = outputs(attempt, loaded).await?;
+    let (checkpoints, taking) = shelf.checkpoints(position);
     let invocation = Invocation {
         name: world::PROGRAM_NAME.to_owned(),
         args: task.args.clone(),
@@ -137,22 +237,37 @@ async fn run(
             inputs: Box::new(given.until(deadline)),
             start_seconds: task.clock,
         },
-        stdout: Output::File(attempt.logs.stdout.clone()),
-        stderr: Output::File(attempt.logs.stderr.clone()),
+        stdout,
+        stderr,
         timeout,
         cancel: attempt.cancel.clone(),
-        checkpoints: None,
-        resume: None,
+        checkpoints: Some(checkpoints),
+        resume,
     };
-    // The attempt may have no listener any more; it runs all the same.
-    let _ = running.send(true);
     let dirs: Vec<_> = task.dirs.keys().cloned().collect();
     let store = inner.content.store().clone();
     let runtime = tokio::runtime::Handle::current();
     let work = move || run_and_collect(&program, invocation, &dirs, &store, &runtime);
-    let ended = tokio::task::spawn_blocking(work).await;
-    let (execution, left) = ended.map_err(|e| Failure::Infrastructure(e.to_string()))??;
-    conclude(inner, attempt, execution, left, task_cid).await
+    // What is taken is stored while the guest goes on, and before it is said to have ended.
+    let (ended, ()) = tokio::join!(tokio::task::spawn_blocking(work), shelf.take(taking));
+    ended.map_err(|e| Failure::Infrastructure(e.to_string()))?
+}
+
+/// Where the guest writes: to files, which have already what it wrote before.
+async fn outputs(
+    attempt: &Attempt,
+    loaded: Option<Loaded>,
+) -> Result<(Option<Resume>, [Output; 2]), Failure> {
+    let (stdout, stderr) = (attempt.logs.stdout.clone(), attempt.logs.stderr.clone());
+    let Some(loaded) = loaded else {
+        return Ok((None, [Output::File(stdout), Output::File(stderr)]));
+    };
+    for (path, bytes) in [(&stdout, &loaded.stdout), (&stderr, &loaded.stderr)] {
+        let written = tokio::fs::write(path, bytes).await;
+        written.map_err(|e| Failure::Infrastructure(e.to_string()))?;
+    }
+    let append = [Output::Append(stdout), Output::Append(stderr)];
+    Ok((Some(loaded.resume), append))
 }
 
 /// Guests compute without pause, so each has a thread that nobody else waits for.
@@ -170,16 +285,21 @@ fn run_and_collect(
     Ok((execution, left))
 }
 
-async fn program(inner: &Inner, source: &Source, task: &TaskSpec) -> Result<Program, Failure> {
-    let (cid, determinism) = (task.component, task.determinism);
+async fn program(
+    inner: &Inner,
+    source: &Source,
+    task: &TaskSpec,
+    need: Need,
+) -> Result<Program, Failure> {
+    let cid = task.component;
     let engine = inner.engine.clone();
-    let cached = tokio::task::spawn_blocking(move || engine.cached(&cid, determinism)).await;
+    let cached = tokio::task::spawn_blocking(move || engine.cached(&cid, need)).await;
     if let Ok(Some(program)) = cached {
         return Ok(program);
     }
     let bytes = unixfs::read_to_vec(source, cid, MAX_COMPONENT_BYTES).await?;
     let engine = inner.engine.clone();
-    let load = move || engine.load(&cid, &bytes, determinism);
+    let load = move || engine.load(&cid, &bytes, need);
     let loaded = tokio::task::spawn_blocking(load).await;
     Ok(loaded.map_err(|e| Failure::Infrastructure(e.to_string()))??)
 }

@@ -3,12 +3,12 @@
 use super::{Job, Scheduler};
 use crate::{
     command::{Answer, Effect},
-    placement::target,
+    placement::{TARGET, target},
 };
 use mc_types::{
     End, Ending, FailureReason, FencingToken, JobId, JobRecord, JobState, NodeId, Timestamp,
 };
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 impl Scheduler {
     pub(super) fn submit(
@@ -153,6 +153,29 @@ impl Scheduler {
         self.requeue(now, id, None, effects);
         // It gives back because it goes away.
         self.workers.exhausted(worker);
+        Answer::Done
+    }
+
+    /// Gives a job another target. One that is held stays where it is until it is released.
+    pub(super) fn retarget(
+        &mut self,
+        id: JobId,
+        node: &NodeId,
+        effects: &mut Vec<Effect>,
+    ) -> Answer {
+        let Some(job) = self.jobs.get_mut(&id) else {
+            return Answer::NotOpen;
+        };
+        let before = job.target.replace(node.clone());
+        let spec = Arc::make_mut(&mut job.record.spec);
+        spec.labels.insert(TARGET.to_owned(), node.to_string());
+        job.avoid = None;
+        if job.record.state == JobState::Queued {
+            self.queue
+                .remove(id, before.as_ref(), job.record.not_before);
+            self.queue.push(id, Some(node));
+        }
+        effects.push(Effect::Persist(Box::new(job.record.clone())));
         Answer::Done
     }
 

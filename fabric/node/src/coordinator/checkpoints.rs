@@ -1,0 +1,197 @@
+//! Checkpoints of jobs: their blocks are in this node's store before the ledger says that they exist.
+
+use super::{Coordinator, respond};
+use crate::error::Error;
+use mc_net::message::{Request, Response};
+use mc_scheduler::{Answer, Command};
+use mc_types::{CheckpointRecord, Cid, FencingToken, JobId, JobRecord, NodeId};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::{Mutex, PoisonError},
+    time::Duration,
+};
+
+/// Checkpoints of a job that are kept: the newest, and one in case that cannot be had.
+const KEPT: usize = 2;
+/// How long a checkpoint that was asked for is waited for.
+const WAIT: Duration = Duration::from_secs(30);
+/// Between two looks.
+const LOOK_EVERY: Duration = Duration::from_millis(50);
+
+/// Of each job, the inner blocks of its last checkpoint: what they lead to is in the store.
+#[derive(Debug, Default)]
+pub(super) struct Complete(Mutex<HashMap<JobId, HashSet<Cid>>>);
+
+impl Complete {
+    fn take(&self, job: JobId) -> HashSet<Cid> {
+        let mut complete = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        complete.remove(&job).unwrap_or_default()
+    }
+
+    fn put(&self, job: JobId, blocks: HashSet<Cid>) {
+        let mut complete = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        complete.insert(job, blocks);
+    }
+}
+
+fn pin(job: JobId, position: u64) -> String {
+    format!("checkpoint/{job}/{position}")
+}
+
+impl Coordinator {
+    /// A worker has taken a checkpoint. Repeating it changes nothing.
+    pub(crate) async fn keep_checkpoint(
+        &self,
+        worker: NodeId,
+        job: JobId,
+        token: FencingToken,
+        cid: Cid,
+        position: u64,
+    ) -> Response {
+        let check = Command::CheckFinish {
+            worker: worker.clone(),
+            job,
+            token,
+        };
+        match self.ask(check).await {
+            Ok(Answer::MayFinish { .. }) => {}
+            Ok(Answer::NotOpen) => return self.ended(job, token).await,
+            answer => return respond(answer),
+        }
+        let record = CheckpointRecord {
+            cid,
+            position,
+            token,
+            node: worker,
+            taken: self.clock.now(),
+        };
+        match self.record_checkpoint(job, &record).await {
+            Ok(true) => Response::Recorded,
+            Ok(false) => Response::Stale,
+            Err(error) => Response::Error {
+                message: error.to_string(),
+            },
+        }
+    }
+
+    async fn record_checkpoint(
+        &self,
+        job: JobId,
+        record: &CheckpointRecord,
+    ) -> Result<bool, Error> {
+        let name = pin(job, record.position);
+        // Pinned first: what is found complete afterwards cannot be collected any more.
+        self.content.store().pin(&name, record.cid).await?;
+        let mut complete = self.complete.take(job);
+        let fetched = self
+            .content
+            .fetch_beyond(record.cid, vec![record.node.clone()], &mut complete)
+            .await;
+        self.complete.put(job, complete);
+        let recorded = match fetched {
+            Ok(()) => self
+                .ledger
+                .add_checkpoint(job, record)
+                .await
+                .map_err(Error::from),
+            Err(error) => Err(error.into()),
+        };
+        if !matches!(recorded, Ok(true)) {
+            self.content.store().unpin(&name).await?;
+            return recorded;
+        }
+        for old in self.ledger.checkpoints(job).await?.iter().skip(KEPT) {
+            self.forget_checkpoint(job, old.position).await?;
+        }
+        Ok(true)
+    }
+
+    async fn forget_checkpoint(&self, job: JobId, position: u64) -> Result<(), Error> {
+        self.ledger.remove_checkpoint(job, position).await?;
+        self.content.store().unpin(&pin(job, position)).await?;
+        Ok(())
+    }
+
+    /// A job has ended: nothing goes on from its checkpoints any more.
+    pub(super) async fn forget_checkpoints(&self, job: JobId) {
+        self.complete.take(job);
+        let forget = async {
+            for checkpoint in self.ledger.checkpoints(job).await? {
+                self.forget_checkpoint(job, checkpoint.position).await?;
+            }
+            Ok::<_, Error>(())
+        };
+        if let Err(error) = forget.await {
+            tracing::warn!(%job, %error, "checkpoints were not removed");
+        }
+    }
+
+    /// The checkpoints of a job, newest first.
+    ///
+    /// # Errors
+    ///
+    /// The ledger's.
+    pub(crate) async fn checkpoints(&self, job: JobId) -> Result<Vec<CheckpointRecord>, Error> {
+        Ok(self.ledger.checkpoints(job).await?)
+    }
+
+    /// Has a checkpoint taken of a running job now.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NotRunning`], or [`Error::NoCheckpoint`] when none came in time.
+    pub(crate) async fn checkpoint_now(&self, job: &JobRecord) -> Result<CheckpointRecord, Error> {
+        let before = self.newest_position(job.id).await?;
+        self.stop(job, false).await?;
+        let deadline = tokio::time::Instant::now() + WAIT;
+        while tokio::time::Instant::now() < deadline {
+            if let Some(newest) = self.checkpoints(job.id).await?.into_iter().next()
+                && Some(newest.position) > before
+            {
+                return Ok(newest);
+            }
+            tokio::time::sleep(LOOK_EVERY).await;
+        }
+        Err(Error::NoCheckpoint)
+    }
+
+    async fn newest_position(&self, job: JobId) -> Result<Option<u64>, Error> {
+        let newest = self.checkpoints(job).await?.into_iter().next();
+        Ok(newest.map(|checkpoint| checkpoint.position))
+    }
+
+    /// Moves a job to another node, with what it has done so far.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NotRunning`] when it has ended.
+    pub(crate) async fn migrate(&self, job: &JobRecord, to: NodeId) -> Result<(), Error> {
+        let retarget = Command::Retarget {
+            job: job.id,
+            node: to.clone(),
+        };
+        if matches!(self.ask(retarget).await?, Answer::NotOpen) {
+            return Err(Error::NotRunning);
+        }
+        match &job.holder {
+            Some(holder) if holder.node != to => self.stop(job, true).await,
+            // It is there, or waits in the queue.
+            _ => Ok(()),
+        }
+    }
+
+    async fn stop(&self, job: &JobRecord, leave: bool) -> Result<(), Error> {
+        let holder = job.holder.as_ref().ok_or(Error::NotRunning)?;
+        let request = Request::Stop {
+            job: job.id,
+            token: holder.token,
+            leave,
+        };
+        match self.peers.request(&holder.node, request).await {
+            Ok(Response::Ok) => Ok(()),
+            Ok(Response::Refused { reason }) => Err(Error::CannotStop(reason)),
+            Ok(other) => Err(Error::Unanswered(format!("{other:?}"))),
+            Err(error) => Err(Error::Unanswered(error.to_string())),
+        }
+    }
+}
