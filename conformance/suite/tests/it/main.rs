@@ -14,6 +14,7 @@
 )]
 
 mod bad_input;
+mod checkpoints;
 mod content;
 mod fabric;
 mod hostile;

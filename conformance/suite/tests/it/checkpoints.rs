@@ -1,0 +1,274 @@
+//! Tasks that lose their machine go on from a checkpoint, and come to the same outcome.
+
+use mc_artifacts::{example, guest};
+use mc_conformance::{Node, NodeOptions, eventually, mc};
+use serde_json::Value;
+use std::{
+    fs,
+    path::Path,
+    time::{Duration, Instant},
+};
+
+fn text(path: &Path) -> String {
+    path.display().to_string()
+}
+
+/// How a run ends that nobody stops.
+fn whole(args: &[&str]) -> Value {
+    let command = ["--format", "json", "run"];
+    mc(command.iter().chain(args).copied())
+        .expect_code(0)
+        .json()
+}
+
+#[test]
+fn runs_that_are_stopped_go_on_in_other_processes_and_on_pulley() {
+    let dir = tempfile::tempdir().unwrap();
+    let ticks = text(&guest("ticks"));
+    let run = [ticks.as_str(), "--", "5", "20"];
+    let whole = whole(&run);
+    let fuel = whole["fuel"].as_u64().unwrap();
+    let engines = ["cranelift", "pulley"];
+    let expected: String = (0..5).map(|n| format!("tick {n}\n")).collect();
+    let mut output = String::new();
+    let mut last: Option<String> = None;
+    for part in 1..6 {
+        let at = (fuel / 6 * part).to_string();
+        let path = text(&dir.path().join(part.to_string()));
+        let engine = engines[usize::from(part % 2 == 0)];
+        let stop = ["--engine", engine, "--checkpoint-at", &at, "-o", &path];
+        let done = match &last {
+            None => mc(["run"].iter().chain(&stop).chain(&run).copied()),
+            Some(last) => mc(["resume", last.as_str()].iter().chain(&stop).copied()),
+        };
+        output.push_str(&done.expect_code(0).text());
+        last = Some(path);
+    }
+    let last = last.unwrap();
+    let rest = mc(["resume", &last]).expect_code(0);
+    output.push_str(&rest.text());
+    assert_eq!(
+        output, expected,
+        "nothing is written twice, nothing is lost"
+    );
+    let resumed = mc(["--format", "json", "resume", &last])
+        .expect_code(0)
+        .json();
+    assert_eq!(resumed["outcome_cid"], whole["outcome_cid"]);
+    assert_eq!(resumed["fuel"], whole["fuel"]);
+}
+
+#[test]
+fn inputs_are_read_on_and_must_be_those_of_the_task() {
+    let dir = tempfile::tempdir().unwrap();
+    let (data, other) = (dir.path().join("a.txt"), dir.path().join("b.txt"));
+    fs::write(&data, "one two three\n".repeat(20_000)).unwrap();
+    fs::write(&other, "four\n").unwrap();
+    let component = text(&example("word-count"));
+    let input = format!("data={}", text(&data));
+    let run = [component.as_str(), "--input", &input];
+    let whole = whole(&run);
+    let fuel = whole["fuel"].as_u64().unwrap();
+    let at = (fuel / 2).to_string();
+    let path = text(&dir.path().join("snapshot"));
+    let stop = ["run", "--checkpoint-at", &at, "-o", &path];
+    mc(stop.iter().chain(&run).copied()).expect_code(0);
+    let resume = ["--format", "json", "resume", &path, "--input"];
+    let resumed = mc(resume.iter().chain(&[input.as_str()]).copied());
+    assert_eq!(
+        resumed.expect_code(0).json()["outcome_cid"],
+        whole["outcome_cid"]
+    );
+    let wrong = format!("data={}", text(&other));
+    let refused = mc(resume.iter().chain(&[wrong.as_str()]).copied());
+    assert!(refused.stderr.contains("MC0023"), "{}", refused.stderr);
+}
+
+#[test]
+fn damaged_checkpoints_are_refused_with_a_reason_and_nothing_runs() {
+    let dir = tempfile::tempdir().unwrap();
+    let ticks = text(&guest("ticks"));
+    let path = dir.path().join("snapshot");
+    let stop = ["run", "--checkpoint-at", "5000000", "-o"];
+    mc(stop
+        .iter()
+        .copied()
+        .chain([text(&path).as_str(), &ticks, "--", "3", "10"]))
+    .expect_code(0);
+    let good = fs::read(&path).unwrap();
+    let bad = dir.path().join("bad");
+    let refused = |bytes: &[u8], what: &str| {
+        fs::write(&bad, bytes).unwrap();
+        let done = mc(["resume", &text(&bad)]);
+        assert_ne!(done.code, Some(0), "{what}");
+        assert!(done.text().is_empty(), "{what}: {}", done.text());
+        assert!(done.stderr.contains("MC00"), "{what}: {}", done.stderr);
+    };
+    for part in 1..8 {
+        refused(&good[..good.len() / 8 * part], "cut off");
+    }
+    for part in 0..40 {
+        let mut bytes = good.clone();
+        let position = bytes.len() / 40 * part + 17;
+        bytes[position] ^= 1 << (part % 8);
+        refused(&bytes, &format!("a bit of byte {position}"));
+    }
+    refused(b"", "empty");
+    refused(&fs::read(guest("ticks")).unwrap(), "a component");
+}
+
+fn status(node: &Node, id: &str) -> Value {
+    node.mc(["status", "--format", "json", id])
+        .expect_code(0)
+        .json()
+}
+
+/// A coordinator and `workers` that run what it is given.
+fn fabric(workers: usize) -> (Node, Vec<Node>) {
+    let a = NodeOptions::new()
+        .flags(["--no-execute", "--lease-ttl", "2s"])
+        .start();
+    let workers = (0..workers).map(|_| NodeOptions::new().bootstrap(&a).start());
+    let workers = workers.collect();
+    (a, workers)
+}
+
+fn submit(node: &Node, options: &[&str], args: &[&str]) -> String {
+    let ticks = text(&guest("ticks"));
+    let command = ["submit", "--detach", "--format", "json"];
+    let all = command.iter().chain(options).copied();
+    let all = all
+        .chain([ticks.as_str(), "--"])
+        .chain(args.iter().copied());
+    let submitted = node.mc(all).expect_code(0).json();
+    submitted["id"].as_str().unwrap().to_owned()
+}
+
+fn running(node: &Node, id: &str) -> String {
+    eventually("running", Duration::from_secs(30), || {
+        let view = status(node, id);
+        (view["state"] == "running").then(|| view["node"].as_str().unwrap().to_owned())
+    })
+}
+
+fn checkpoints(node: &Node, id: &str) -> Vec<u64> {
+    let list = node
+        .mc(["checkpoints", "--format", "json", id])
+        .expect_code(0);
+    let list = list.json();
+    let list = list["checkpoints"].as_array().unwrap().iter();
+    list.map(|taken| taken["position"].as_u64().unwrap())
+        .collect()
+}
+
+/// The outcome of `ticks` with `args`, and how long it takes here.
+fn expected(args: &[&str]) -> (Value, String, Duration) {
+    let ticks = text(&guest("ticks"));
+    let run = [ticks.as_str(), "--"];
+    let run: Vec<_> = run.iter().chain(args).copied().collect();
+    let begun = Instant::now();
+    let whole = whole(&run);
+    let count: u32 = args[0].parse().unwrap();
+    let output = (0..count).map(|n| format!("tick {n}\n")).collect();
+    (whole["outcome_cid"].clone(), output, begun.elapsed())
+}
+
+/// Kills of the node that runs the task. `MC_KILLS` asks for more.
+fn kills() -> u32 {
+    let kills = std::env::var("MC_KILLS").ok();
+    kills.and_then(|kills| kills.parse().ok()).unwrap_or(3)
+}
+
+#[test]
+fn a_killed_node_costs_no_more_than_one_interval() {
+    let args = ["60", "100"];
+    let (outcome, output, alone) = expected(&args);
+    let interval = Duration::from_secs(1);
+    // The term of the lease, and what it takes to notice and to begin again.
+    let pause = Duration::from_secs(2 + 2);
+    let mut worst = Duration::ZERO;
+    for round in 0..kills() {
+        let (a, mut workers) = fabric(2);
+        let begun = Instant::now();
+        let id = submit(&a, &["--checkpoint-every", "1s"], &args);
+        let holder = running(&a, &id);
+        // Moments from just after the beginning to just before the end.
+        let moment = alone.mul_f64(0.1 + 0.8 * f64::from(round * 7 % 10) / 10.0);
+        std::thread::sleep(moment.saturating_sub(begun.elapsed()));
+        let victim = workers.iter().position(|node| node.id == holder).unwrap();
+        workers.remove(victim).kill();
+        let done = a
+            .mc(["wait", "--format", "json", &id])
+            .expect_code(0)
+            .json();
+        let took = begun.elapsed();
+        assert_eq!(done["outcome_cid"], outcome, "round {round}");
+        assert_eq!(a.mc(["logs", &id]).expect_code(0).text(), output);
+        let wasted = took.saturating_sub(alone + pause);
+        worst = worst.max(wasted);
+        assert!(
+            wasted <= interval + Duration::from_secs(1),
+            "round {round}: {took:?} with a kill after {moment:?}, {alone:?} alone"
+        );
+    }
+    println!("at most {worst:?} were wasted in {} kills", kills());
+}
+
+#[test]
+fn a_node_that_is_stopped_hands_its_tasks_on() {
+    let args = ["60", "100"];
+    let (outcome, output, _) = expected(&args);
+    let (a, mut workers) = fabric(2);
+    let id = submit(&a, &[], &args);
+    let holder = running(&a, &id);
+    std::thread::sleep(Duration::from_secs(2));
+    let leaving = workers.iter().position(|node| node.id == holder).unwrap();
+    let begun = Instant::now();
+    workers.remove(leaving).stop();
+    let took = begun.elapsed();
+    assert!(took < Duration::from_secs(2), "it took {took:?} to leave");
+    assert_eq!(checkpoints(&a, &id).len(), 1, "one was taken on leaving");
+    let done = a
+        .mc(["wait", "--format", "json", &id])
+        .expect_code(0)
+        .json();
+    assert_eq!(done["outcome_cid"], outcome);
+    assert_eq!(done["attempts"], 2);
+    assert_eq!(a.mc(["logs", &id]).expect_code(0).text(), output);
+    assert!(
+        checkpoints(&a, &id).is_empty(),
+        "nobody needs them any more"
+    );
+}
+
+#[test]
+fn checkpoints_are_taken_on_demand_and_jobs_move_where_they_are_told() {
+    let args = ["60", "100"];
+    let (outcome, output, _) = expected(&args);
+    let (a, workers) = fabric(2);
+    let id = submit(&a, &[], &args);
+    let holder = running(&a, &id);
+    let first = a
+        .mc(["checkpoint", "--format", "json", &id])
+        .expect_code(0)
+        .json();
+    let second = a
+        .mc(["checkpoint", "--format", "json", &id])
+        .expect_code(0)
+        .json();
+    assert!(first["position"].as_u64() < second["position"].as_u64());
+    let other = workers.iter().find(|node| node.id != holder).unwrap();
+    a.mc(["migrate", &id, "--to", &other.id]).expect_code(0);
+    eventually("running there", Duration::from_secs(10), || {
+        let view = status(&a, &id);
+        (view["state"] == "running" && view["node"] == other.id.as_str()).then_some(())
+    });
+    let done = a
+        .mc(["wait", "--format", "json", &id])
+        .expect_code(0)
+        .json();
+    assert_eq!(done["outcome_cid"], outcome);
+    assert_eq!(a.mc(["logs", &id]).expect_code(0).text(), output);
+    let refused = a.mc(["checkpoint", &id]);
+    assert!(refused.stderr.contains("MC0024"), "{}", refused.stderr);
+}
