@@ -8,11 +8,14 @@
     reason = "a failed expectation is what fuzzing looks for"
 )]
 
+mod checkpoint;
 mod model;
 mod wasi_files;
 
+pub use checkpoint::checkpoint;
 pub use wasi_files::wasi_files;
 
+use mc_checkpoint::Ability;
 use mc_types::{TaskSpec, canonical};
 
 /// A task decodes to what encodes to the same bytes, or is refused.
@@ -30,12 +33,12 @@ pub fn admission(bytes: &[u8]) {
     let features = wasmparser::WasmFeatures::default();
     if let Ok(module) = mc_checkpoint::instrument_module(bytes, Ability::Resume) {
         wasmparser::Validator::new_with_features(features)
-            .validate_all(&module)
+            .validate_all(&module.wasm)
             .unwrap();
     }
     if let Ok(component) = mc_checkpoint::instrument_component(bytes, Ability::Resume) {
         wasmparser::Validator::new_with_features(features)
-            .validate_all(&component)
+            .validate_all(&component.wasm)
             .unwrap();
     }
 }
@@ -68,6 +71,7 @@ mod tests {
             let bytes = random(seed, 300);
             task_spec(&bytes);
             admission(&bytes);
+            checkpoint(&bytes);
         }
     }
 }

@@ -33,7 +33,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 const API_PORT: u16 = 7780;
 const P2P_PORT: u16 = 7781;
 /// How long running attempts may take to end when the node stops.
-const ATTEMPT_GRACE: Duration = Duration::from_millis(500);
+const ATTEMPT_GRACE: Duration = Duration::from_millis(1_800);
 /// How often what this node lends is said again, in case it was not heard.
 const ANNOUNCE_EVERY: Duration = Duration::from_secs(2);
 /// After this time without a block a search for blocks is given up.

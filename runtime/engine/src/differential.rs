@@ -4,11 +4,12 @@ use crate::config::{Allocation, Counting, HOST_STACK_BYTES, Target, engine};
 use arbitrary::Unstructured;
 use mc_checkpoint::Ability;
 use mc_checkpoint::meter::{self, Allowance, Reading};
+use std::ops::Range;
 use wasm_smith::{Config, Module};
 use wasmtime::{ExternType, Instance, Ref, Store, StoreLimits, StoreLimitsBuilder, Trap, Val};
 
-/// Modules of a test run.
-const MODULES: u64 = 1_500;
+/// Modules of a test run. `MC_MODULES=FROM..TO` asks for others.
+const MODULES: Range<u64> = 0..1_500;
 /// Fuel of a module, by our meter.
 const FUEL: i64 = 200_000;
 /// Fuel of a module, by wasmtime's, which counts about as much for an operator.
@@ -321,13 +322,22 @@ fn instrumented_modules_do_what_plain_ones_do_on_every_target() {
     thread.spawn(compare).unwrap().join().unwrap();
 }
 
+fn modules() -> Range<u64> {
+    let wanted = std::env::var("MC_MODULES").ok();
+    let range = wanted.as_deref().and_then(|wanted| {
+        let (from, to) = wanted.split_once("..")?;
+        Some(from.parse().ok()?..to.parse().ok()?)
+    });
+    range.unwrap_or(MODULES)
+}
+
 fn compare() {
     let make = |target, counting| engine(Allocation::OnDemand, target, counting).unwrap();
     let native = make(Target::Native, Counting::Instrumented);
     let pulley = make(Target::Pulley, Counting::Instrumented);
     let plain = make(Target::Native, Counting::Wasmtime);
     let mut counts = Counts::default();
-    for seed in 0..MODULES {
+    for seed in modules() {
         let Some(wasm) = module(seed) else {
             continue;
         };

@@ -65,7 +65,7 @@ fn inputs_are_read_on_and_must_be_those_of_the_task() {
     fs::write(&data, "one two three\n".repeat(20_000)).unwrap();
     fs::write(&other, "four\n").unwrap();
     let component = text(&example("word-count"));
-    let input = format!("data={}", text(&data));
+    let input = format!("text={}", text(&data));
     let run = [component.as_str(), "--input", &input];
     let whole = whole(&run);
     let fuel = whole["fuel"].as_u64().unwrap();
@@ -79,7 +79,7 @@ fn inputs_are_read_on_and_must_be_those_of_the_task() {
         resumed.expect_code(0).json()["outcome_cid"],
         whole["outcome_cid"]
     );
-    let wrong = format!("data={}", text(&other));
+    let wrong = format!("text={}", text(&other));
     let refused = mc(resume.iter().chain(&[wrong.as_str()]).copied());
     assert!(refused.stderr.contains("MC0023"), "{}", refused.stderr);
 }
