@@ -101,7 +101,7 @@ fn outcome(program: &Program, component: Cid) -> Result<Cid> {
     Ok(canonical::encode(&outcome)?.0)
 }
 
-fn invocation() -> Invocation {
+pub(crate) fn invocation() -> Invocation {
     let mount = |path: &str| Mount {
         path: path.to_owned(),
         given: false,

@@ -3,6 +3,7 @@
 //! `cargo run --release --package mc-bench [-- --wasmtime PATH] [--only PART]`. The other programs are used when
 //! they are there, and named as absent when they are not.
 
+mod checkpoints;
 mod in_process;
 mod process;
 #[expect(
@@ -40,6 +41,9 @@ fn main() -> Result<()> {
     }
     if wanted("in_process") {
         result.insert("in_process".to_owned(), in_process::measure()?);
+    }
+    if wanted("checkpoints") {
+        result.insert("checkpoints".to_owned(), checkpoints::measure()?);
     }
     if wanted("one_node") {
         result.insert("one_node".to_owned(), throughput::measure()?);

@@ -53,6 +53,8 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "mc-types",
             "mc-wasi",
             "mc-engine",
+            "mc-content",
+            "mc-node",
             "mc-artifacts",
             "mc-conformance",
         ],

@@ -1,0 +1,279 @@
+//! What checkpoints cost: copying the state, storing it each second, and going on from it.
+
+use crate::{in_process::invocation, median};
+use anyhow::{Context, Result, ensure};
+use mc_artifacts::guest;
+use mc_content::{Block, BlockSink, Store};
+use mc_engine::{
+    Bell, Checkpoints, Engine, Keeper, MemoryImage, Need, Next, Options, Program, Resume, RunError,
+    Stopped,
+};
+use mc_node::checkpoint::{Output, Taken, Writer};
+use mc_types::{
+    End,
+    cid::{self, RAW},
+};
+use mc_wasi::State;
+use serde_json::{Value, json};
+use std::{
+    sync::{Arc, Mutex, PoisonError, mpsc},
+    time::{Duration, Instant},
+};
+
+const MEGABYTES: &str = "64";
+const ROUNDS: &str = "120000";
+const RUNS: usize = 3;
+const EVERY: Duration = Duration::from_secs(1);
+
+pub(crate) fn measure() -> Result<Value> {
+    let engine = Engine::new(&Options::default())?;
+    let (name, bytes) = ("working_set", std::fs::read(guest("working_set"))?);
+    let component = cid::of(RAW, &bytes);
+    let load = |need| engine.load(&component, &bytes, need).context(name);
+    let (run, resumable) = (load(Need::Run)?, load(Need::Resume)?);
+    let mut times = [const { Vec::new() }; 3];
+    let mut stored = Stored::default();
+    for _ in 0..RUNS {
+        times[0].push(timed(&run, None)?);
+        times[1].push(timed(&resumable, None)?);
+        let keeping = Keeping::begin(component)?;
+        times[2].push(timed(&resumable, Some(&keeping))?);
+        stored = keeping.end()?;
+    }
+    let [plain, resumable_alone, each_second] = times.map(median);
+    Ok(json!({
+        "working_set_mib": 64,
+        "run_s": plain,
+        "resumable_s": resumable_alone,
+        "each_second_s": each_second,
+        "each_second_ratio": each_second / plain,
+        "capture_gb_per_s": stored.capture_gb_per_s,
+        "stored_bytes": stored.bytes,
+        "resume": resume(&engine)?,
+    }))
+}
+
+fn timed(program: &Program, keeping: Option<&Keeping>) -> Result<f64> {
+    let mut invocation = invocation();
+    invocation.args = vec![MEGABYTES.to_owned(), ROUNDS.to_owned()];
+    let bell = Bell::default();
+    if let Some(keeping) = keeping {
+        invocation.checkpoints = Some(Checkpoints {
+            first: None,
+            bell: bell.clone(),
+            keeper: Box::new(keeping.hand()),
+        });
+    }
+    let begun = Instant::now();
+    let (done, ended) = mpsc::channel::<()>();
+    let execution = std::thread::scope(|scope| {
+        if keeping.is_some() {
+            scope.spawn(move || {
+                while ended.recv_timeout(EVERY) == Err(mpsc::RecvTimeoutError::Timeout) {
+                    bell.ring();
+                }
+            });
+        }
+        let execution = program.run(invocation);
+        drop(done);
+        execution
+    })?;
+    ensure!(execution.end == End::Exited { code: 0 }, "the guest failed");
+    Ok(begun.elapsed().as_secs_f64())
+}
+
+/// What was stored of one run.
+#[derive(Default)]
+struct Stored {
+    capture_gb_per_s: f64,
+    /// Bytes of each checkpoint's blocks.
+    bytes: Vec<usize>,
+}
+
+/// Stores states on disk as a node does, on a thread of its own.
+struct Keeping {
+    states: mpsc::SyncSender<Taken>,
+    captures: Arc<Mutex<Vec<f64>>>,
+    storing: std::thread::JoinHandle<Result<Vec<usize>>>,
+    _dir: tempfile::TempDir,
+}
+
+struct Hand {
+    states: mpsc::SyncSender<Taken>,
+    captures: Arc<Mutex<Vec<f64>>>,
+}
+
+impl Keeper for Hand {
+    fn keep(&mut self, stopped: &Stopped<'_>) -> Result<Next, RunError> {
+        let begun = Instant::now();
+        let taken = Taken::of(stopped).map_err(|e| RunError::Host(e.to_string()))?;
+        let bytes: usize = stopped.memories.iter().map(|memory| memory.len()).sum();
+        let rate = bytes as f64 / 1e9 / begun.elapsed().as_secs_f64();
+        self.captures
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(rate);
+        let sent = self.states.send(taken);
+        sent.map_err(|_| RunError::Host("nobody stores".to_owned()))?;
+        Ok(Next::GoOn { until: None })
+    }
+}
+
+impl Keeping {
+    fn begin(task: mc_types::Cid) -> Result<Self> {
+        let dir = tempfile::tempdir()?;
+        let path = dir.path().to_owned();
+        let (states, taken) = mpsc::sync_channel::<Taken>(1);
+        let storing = std::thread::spawn(move || {
+            let runtime = tokio::runtime::Runtime::new()?;
+            let store = runtime.block_on(Store::open(&path, mc_content::Options::default()))?;
+            let mut writer = Writer::new(task, task);
+            let mut bytes = Vec::new();
+            while let Ok(taken) = taken.recv() {
+                let mut blocks = Vec::new();
+                let mut emit = |(cid, bytes): (mc_types::Cid, Vec<u8>)| {
+                    blocks.push(Block::new(cid, bytes.into()));
+                };
+                let header = writer.write(&taken, Output::default(), &mut emit)?;
+                emit(header);
+                let blocks = blocks.into_iter().collect::<Result<Vec<_>, _>>()?;
+                bytes.push(blocks.iter().map(|block| block.bytes().len()).sum());
+                runtime.block_on(store.put_many(blocks))?;
+            }
+            runtime.block_on(store.close());
+            Ok(bytes)
+        });
+        Ok(Self {
+            states,
+            captures: Arc::default(),
+            storing,
+            _dir: dir,
+        })
+    }
+
+    fn hand(&self) -> Hand {
+        Hand {
+            states: self.states.clone(),
+            captures: Arc::clone(&self.captures),
+        }
+    }
+
+    fn end(self) -> Result<Stored> {
+        drop(self.states);
+        let bytes = self.storing.join().ok().context("storing panicked")??;
+        let captures = self.captures.lock().unwrap_or_else(PoisonError::into_inner);
+        Ok(Stored {
+            capture_gb_per_s: median(captures.clone()),
+            bytes,
+        })
+    }
+}
+
+/// A state in memory.
+struct Slot(Arc<Mutex<Option<Kept>>>);
+
+#[derive(Clone)]
+struct Kept {
+    position: u64,
+    paid: u64,
+    frames: Vec<u8>,
+    globals: Vec<u8>,
+    memories: Vec<Vec<u8>>,
+    world: State,
+}
+
+impl Keeper for Slot {
+    fn keep(&mut self, stopped: &Stopped<'_>) -> Result<Next, RunError> {
+        let kept = Kept {
+            position: stopped.position,
+            paid: stopped.paid,
+            frames: stopped.frames.to_vec(),
+            globals: stopped.globals.to_vec(),
+            memories: stopped
+                .memories
+                .iter()
+                .map(|memory| memory.to_vec())
+                .collect(),
+            world: stopped.world.clone(),
+        };
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(kept);
+        Ok(Next::Leave)
+    }
+}
+
+struct Image {
+    bytes: Vec<u8>,
+    next: usize,
+}
+
+impl MemoryImage for Image {
+    fn bytes(&self) -> u64 {
+        self.bytes.len() as u64
+    }
+
+    fn next(&mut self) -> std::io::Result<Option<(u64, Vec<u8>)>> {
+        while let Some(page) = self
+            .bytes
+            .get(self.next..)
+            .and_then(|rest| rest.get(..4096))
+        {
+            let address = self.next as u64;
+            self.next += page.len();
+            if page.iter().any(|byte| *byte != 0) {
+                return Ok(Some((address, page.to_vec())));
+            }
+        }
+        Ok(None)
+    }
+}
+
+/// How long it takes from a state to the next site, with a component of some 100 kB, compiled before.
+fn resume(engine: &Engine) -> Result<Value> {
+    let bytes = std::fs::read(guest("compute"))?;
+    let component = cid::of(RAW, &bytes);
+    let compiled = Instant::now();
+    let program = engine.load(&component, &bytes, Need::Resume)?;
+    let compile_ms = compiled.elapsed().as_secs_f64() * 1e3;
+    let slot = Arc::new(Mutex::new(None));
+    let stop = |at: u64, from: Option<&Kept>| {
+        let mut invocation = invocation();
+        invocation.checkpoints = Some(Checkpoints {
+            first: Some(at),
+            bell: Bell::default(),
+            keeper: Box::new(Slot(Arc::clone(&slot))),
+        });
+        invocation.resume = from.map(|kept| Resume {
+            position: kept.position,
+            paid: kept.paid,
+            frames: kept.frames.clone(),
+            globals: kept.globals.clone(),
+            memories: kept
+                .memories
+                .iter()
+                .map(|bytes| -> Box<dyn MemoryImage> {
+                    Box::new(Image {
+                        bytes: bytes.clone(),
+                        next: 0,
+                    })
+                })
+                .collect(),
+            memory_refused: false,
+            world: kept.world.clone(),
+        });
+        let begun = Instant::now();
+        let left = matches!(program.run(invocation), Err(RunError::Left));
+        let kept = slot.lock().unwrap_or_else(PoisonError::into_inner).take();
+        ensure!(left, "the guest was not stopped");
+        Ok((
+            begun.elapsed().as_secs_f64() * 1e3,
+            kept.context("nothing was kept")?,
+        ))
+    };
+    let (_, kept) = stop(100_000_000, None)?;
+    let times = (0..50).map(|_| Ok(stop(kept.position + 1, Some(&kept))?.0));
+    Ok(json!({
+        "component_bytes": bytes.len(),
+        "compile_ms": compile_ms,
+        "to_first_site_ms": median(times.collect::<Result<Vec<_>>>()?),
+    }))
+}
