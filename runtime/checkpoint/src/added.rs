@@ -64,12 +64,32 @@ impl<'a, 'b> Added<'a, 'b> {
         code: &mut CodeSection,
         function: u32,
     ) -> Result<u32, Refused> {
-        let ty = self.pass.analysis.type_of(function);
-        let params = ty.map_or(0, |ty| ty.params().len());
+        let missing = Refused::Shape("an export of no function");
+        let signature = self.pass.analysis.type_of(function);
+        let signature = signature.ok_or_else(|| missing.clone())?;
+        let params = signature.params().len();
         let index = usize::try_from(function).unwrap_or(usize::MAX);
         let ty = self.pass.analysis.function_types.get(index);
-        let ty = *ty.ok_or(Refused::Shape("an export of no function"))?;
+        let ty = *ty.ok_or(missing)?;
         let mut body = Function::new([]);
+        // Of a guest that was stopped just now, what was returned means nothing: it is not to be freed.
+        let fuel = MemArg {
+            align: 3,
+            ..self.at(meter::FUEL_LEFT)
+        };
+        for instruction in [
+            I::I32Const(0),
+            I::I64Load(fuel),
+            I::I64Const(meter::LEAST_FUEL),
+            I::I64LtS,
+            I::If(BlockType::Empty),
+        ] {
+            body.instruction(&instruction);
+        }
+        for result in signature.results() {
+            body.instruction(&crate::function::zero(*result)?);
+        }
+        body.instruction(&I::Return).instruction(&I::End);
         self.mode(&mut body, I::I32Add);
         for param in 0..params {
             body.instruction(&I::LocalGet(u32::try_from(param).unwrap_or(u32::MAX)));

@@ -44,7 +44,7 @@ use crate::{
 use std::{collections::HashMap, ops::Range};
 use wasm_encoder::{
     BlockType, BranchHint, Encode, Instruction as I, MemArg, ValType as EncodedType,
-    reencode::Reencode,
+    reencode::{Reencode, RoundtripReencoder},
 };
 use wasmparser::{Operator, ValType};
 
@@ -199,7 +199,8 @@ impl<R: Reencode<Error = Refused>> Emitter<'_, '_, R> {
             self.emit([I::Return]);
             self.end();
             for ty in self.context.results {
-                self.zero(*ty)?;
+                let zero = zero(*ty)?;
+                self.emit([zero]);
             }
         }
         self.emit([I::End]);
@@ -313,19 +314,6 @@ impl<R: Reencode<Error = Refused>> Emitter<'_, '_, R> {
     fn load_word(&mut self, offset: u64) {
         let at = self.at(offset, 2);
         self.emit([I::I32Const(0), I::I32Load(at)]);
-    }
-
-    fn zero(&mut self, ty: ValType) -> Result<(), Refused> {
-        let zero = match ty {
-            ValType::I32 => I::I32Const(0),
-            ValType::I64 => I::I64Const(0),
-            ValType::F32 => I::F32Const(0.0.into()),
-            ValType::F64 => I::F64Const(0.0.into()),
-            ValType::V128 => I::V128Const(0),
-            ValType::Ref(ty) => I::RefNull(self.reencode.heap_type(ty.heap_type())?),
-        };
-        self.emit([zero]);
-        Ok(())
     }
 
     fn slot(&mut self, height: usize, ty: ValType) -> Result<u32, Refused> {
@@ -1044,6 +1032,19 @@ fn entries_of(nodes: &[Node<'_>], entries: &mut Vec<Entry>) {
 /// Bytes of stack as an operand. No stack has more than this.
 fn saturated(bytes: u64) -> i32 {
     i32::try_from(bytes).unwrap_or(i32::MAX)
+}
+
+pub(crate) fn zero(ty: ValType) -> Result<I<'static>, Refused> {
+    Ok(match ty {
+        ValType::I32 => I::I32Const(0),
+        ValType::I64 => I::I64Const(0),
+        ValType::F32 => I::F32Const(0.0.into()),
+        ValType::F64 => I::F64Const(0.0.into()),
+        ValType::V128 => I::V128Const(0),
+        ValType::Ref(ty) => I::RefNull(RoundtripReencoder.heap_type(ty.heap_type()).map_err(
+            |_: wasm_encoder::reencode::Error| Refused::Shape("a reference of no type"),
+        )?),
+    })
 }
 
 pub(crate) fn store(ty: ValType, at: MemArg) -> Result<I<'static>, Refused> {

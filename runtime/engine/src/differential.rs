@@ -322,6 +322,10 @@ fn instrumented_modules_do_what_plain_ones_do_on_every_target() {
     thread.spawn(compare).unwrap().join().unwrap();
 }
 
+#[expect(
+    clippy::disallowed_methods,
+    reason = "how long a test takes is no configuration"
+)]
 fn modules() -> Range<u64> {
     let wanted = std::env::var("MC_MODULES").ok();
     let range = wanted.as_deref().and_then(|wanted| {

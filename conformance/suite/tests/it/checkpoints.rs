@@ -1,7 +1,7 @@
 //! Tasks that lose their machine go on from a checkpoint, and come to the same outcome.
 
 use mc_artifacts::{example, guest};
-use mc_conformance::{Node, NodeOptions, eventually, mc};
+use mc_conformance::{Node, NodeOptions, eventually, mc, within};
 use serde_json::Value;
 use std::{
     fs,
@@ -173,7 +173,16 @@ fn expected(args: &[&str]) -> (Value, String, Duration) {
     (whole["outcome_cid"].clone(), output, begun.elapsed())
 }
 
+/// Lets time pass.
+fn pass(time: Duration) {
+    within::<()>(time, || None);
+}
+
 /// Kills of the node that runs the task. `MC_KILLS` asks for more.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "how long a test takes is no configuration"
+)]
 fn kills() -> u32 {
     let kills = std::env::var("MC_KILLS").ok();
     kills.and_then(|kills| kills.parse().ok()).unwrap_or(3)
@@ -194,7 +203,7 @@ fn a_killed_node_costs_no_more_than_one_interval() {
         let holder = running(&a, &id);
         // Moments from just after the beginning to just before the end.
         let moment = alone.mul_f64(0.1 + 0.8 * f64::from(round * 7 % 10) / 10.0);
-        std::thread::sleep(moment.saturating_sub(begun.elapsed()));
+        pass(moment.saturating_sub(begun.elapsed()));
         let victim = workers.iter().position(|node| node.id == holder).unwrap();
         workers.remove(victim).kill();
         let done = a
@@ -221,10 +230,11 @@ fn a_node_that_is_stopped_hands_its_tasks_on() {
     let (a, mut workers) = fabric(2);
     let id = submit(&a, &[], &args);
     let holder = running(&a, &id);
-    std::thread::sleep(Duration::from_secs(2));
+    pass(Duration::from_secs(2));
     let leaving = workers.iter().position(|node| node.id == holder).unwrap();
     let begun = Instant::now();
-    workers.remove(leaving).stop();
+    let code = workers.remove(leaving).stop();
+    assert_eq!(code, Some(0));
     let took = begun.elapsed();
     assert!(took < Duration::from_secs(2), "it took {took:?} to leave");
     assert_eq!(checkpoints(&a, &id).len(), 1, "one was taken on leaving");

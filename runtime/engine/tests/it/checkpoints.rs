@@ -330,3 +330,39 @@ fn states_that_do_not_fit_are_refused_before_anything_runs() {
     refused(&|bad| bad.position = u64::MAX);
     refused(&|bad| bad.paid = bad.position + 1);
 }
+
+/// A component whose results the host hands back to it, and which allocates for them.
+const HANDS_BACK: &str = r#"(component
+  (core module $m
+    (memory (export "memory") 1)
+    (global $n (mut i32) (i32.const 0))
+    (func (export "run") (result i32)
+      (loop $l
+        (global.set $n (i32.add (global.get $n) (i32.const 1)))
+        (br_if $l (i32.lt_u (global.get $n) (i32.const 1000))))
+      (i32.ne (global.get $n) (i32.const 1000)))
+    (func (export "done") (param i32)
+      (loop $l
+        (global.set $n (i32.add (global.get $n) (i32.const 1)))
+        (br_if $l (i32.lt_u (global.get $n) (i32.const 2000))))))
+  (core instance $i (instantiate $m))
+  (func $run (result (result))
+    (canon lift (core func $i "run") (post-return (core func $i "done"))))
+  (instance $command (export "run" (func $run)))
+  (export "wasi:cli/run@0.2.0" (instance $command)))"#;
+
+#[test]
+fn what_a_stopped_guest_seems_to_return_is_not_handed_back() {
+    let [native, pulley] = engines();
+    let bytes = wat::parse_str(HANDS_BACK).unwrap();
+    let cid = cid::of(cid::RAW, &bytes);
+    let [native, pulley] =
+        [native, pulley].map(|engine| engine.load(&cid, &bytes, Need::Resume).unwrap());
+    let whole = native.run(invocation(&[])).unwrap();
+    assert_eq!(whole.end, mc_types::End::Exited { code: 0 });
+    let (left, kept, _) = run(&native, &[], None, &[100, 4_000]);
+    assert!(matches!(left, Err(RunError::Left)), "{left:?}");
+    let (ended, _, _) = run(&pulley, &[], kept.last(), &[]);
+    let ended = ended.unwrap();
+    assert_eq!((ended.end, ended.usage.fuel), (whole.end, whole.usage.fuel));
+}

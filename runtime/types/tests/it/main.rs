@@ -89,6 +89,7 @@ fn full_job() -> JobSpec {
         task: full_task(),
         timeout_ms: Some(30_000),
         retries: 2,
+        checkpoint_every: None,
         labels: [("team".to_owned(), "physics".to_owned())].into(),
     }
 }
