@@ -2,8 +2,8 @@
 
 use crate::config::{Allocation, Counting, HOST_STACK_BYTES, Target, engine};
 use arbitrary::Unstructured;
-use mc_checkpoint::Ability;
 use mc_checkpoint::meter::{self, Allowance, Reading};
+use mc_checkpoint::{Ability, START_EXPORT};
 use std::ops::Range;
 use wasm_smith::{Config, Module};
 use wasmtime::{ExternType, Instance, Ref, Store, StoreLimits, StoreLimitsBuilder, Trap, Val};
@@ -230,8 +230,17 @@ fn run(
         .exports()
         .filter(|export| matches!(export.ty(), ExternType::Func(_)))
         .map(|export| export.name().to_owned())
-        .filter(|name| !name.starts_with("mc:") || name == mc_checkpoint::START_EXPORT)
+        .filter(|name| !name.starts_with("mc:"))
         .collect();
+    // As it is with a plain module, nothing else is called if this does not return.
+    if run
+        .instance
+        .get_func(&mut run.store, START_EXPORT)
+        .is_some()
+        && !matches!(call(&mut run, START_EXPORT)?, Called::Returned(_))
+    {
+        return None;
+    }
     let mut calls = Vec::new();
     let mut stopped = 0;
     for name in functions {

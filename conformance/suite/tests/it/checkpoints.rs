@@ -58,6 +58,22 @@ fn runs_that_are_stopped_go_on_in_other_processes_and_on_pulley() {
     assert_eq!(resumed["fuel"], whole["fuel"]);
 }
 
+/// A checkpoint that was taken by the first version that took any. It is never taken anew: whoever changes
+/// what it means has to read it all the same.
+#[test]
+fn checkpoints_of_earlier_versions_are_read() {
+    let vectors = Path::new(env!("CARGO_MANIFEST_DIR")).join("../vectors");
+    let known = fs::read(vectors.join("outcomes.json")).unwrap();
+    let known: Value = serde_json::from_slice(&known).unwrap();
+    for engine in ["cranelift", "pulley"] {
+        let snapshot = text(&vectors.join("checkpoint-1.car"));
+        let resume = ["--format", "json", "resume", "--engine", engine, &snapshot];
+        let done = mc(resume).expect_code(0).json();
+        assert_eq!(done["outcome_cid"], known["checkpoint"]["outcome_cid"]);
+        assert_eq!(done["fuel"], known["checkpoint"]["fuel"]);
+    }
+}
+
 #[test]
 fn inputs_are_read_on_and_must_be_those_of_the_task() {
     let dir = tempfile::tempdir().unwrap();
