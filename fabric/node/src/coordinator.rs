@@ -89,12 +89,15 @@ impl Coordinator {
     /// A crash between pinning a job and recording it leaves a pin that nobody would remove.
     async fn remove_orphaned_pins(&self) -> Result<(), Error> {
         for (name, _) in self.content.store().pins().await? {
-            let job = name
-                .strip_prefix(PIN_PREFIX)
-                .and_then(|id| id.parse::<JobId>().ok());
-            if let Some(job) = job
-                && self.ledger.get(job).await?.is_none()
-            {
+            let is_orphan = if let Some(id) = name.strip_prefix(PIN_PREFIX) {
+                match id.parse::<JobId>() {
+                    Ok(job) => self.ledger.get(job).await?.is_none(),
+                    Err(_) => false,
+                }
+            } else {
+                self.is_orphaned_checkpoint(&name).await?
+            };
+            if is_orphan {
                 self.content.store().unpin(&name).await?;
             }
         }

@@ -14,7 +14,7 @@ use crate::{
 };
 use mc_checkpoint::meter::{self, Reading};
 use mc_types::{End, Usage};
-use mc_wasi::{BadState, Bounds, Host, Preview, Quota, Setup};
+use mc_wasi::{BadState, Bounds, Host, Preview, Quota, Setup, Stop};
 use std::{sync::Arc, time::Instant};
 use wasmtime::{Store, UpdateDeadline};
 
@@ -201,16 +201,20 @@ fn drive(
     store: &mut Store<Guest>,
     mut checkpoints: Option<&mut Checkpoints>,
 ) -> wasmtime::Result<Driven> {
-    let mut instance = Instance::new(program, store)?;
+    let mut instance = begin(program, store)?;
     loop {
         let end = instance.run(store)?;
         let reading = Guest::reading(&*store).filter(|reading| reading.stopped);
-        let Some((reading, checkpoints)) = reading.zip(checkpoints.as_deref_mut()) else {
+        let Some(reading) = reading else {
             return Ok(Driven::Ended(end));
         };
         if let Some(reason) = store.data().watch.reason() {
             return Err(reason.into());
         }
+        let Some(checkpoints) = checkpoints.as_deref_mut() else {
+            let reason = "the guest was stopped, and nobody had asked for that".to_owned();
+            return Err(RunError::Host(reason).into());
+        };
         checkpoints.bell.hush();
         instance.capture(store)?;
         let until = store.data().until;
@@ -227,6 +231,24 @@ fn drive(
             Next::GoOn { .. } | Next::Leave => return Ok(Driven::Left),
         }
     }
+}
+
+/// Makes an instance. That a guest is resumed in vain is the fault of what it is resumed with: it is no end
+/// of the guest.
+fn begin(program: &Program, store: &mut Store<Guest>) -> wasmtime::Result<Instance> {
+    let is_resumed = store.data().restoring.is_some();
+    let made = Instance::new(program, store);
+    // What it was filled with is not needed any more.
+    store.data_mut().restoring = None;
+    made.map_err(|error| {
+        let is_machines = matches!(error.downcast_ref(), Some(Stop::Host(_)));
+        if is_resumed && !is_machines {
+            let reason = format!("its memories: {}", error.root_cause());
+            RunError::Refused { reason }.into()
+        } else {
+            error
+        }
+    })
 }
 
 /// Shows the state of a guest that was stopped to whoever keeps it.

@@ -35,8 +35,10 @@ impl Complete {
 }
 
 fn pin(job: JobId, position: u64) -> String {
-    format!("checkpoint/{job}/{position}")
+    format!("{PIN_PREFIX}{job}/{position}")
 }
+
+const PIN_PREFIX: &str = "checkpoint/";
 
 impl Coordinator {
     /// A worker has taken a checkpoint. Repeating it changes nothing.
@@ -104,6 +106,23 @@ impl Coordinator {
             self.forget_checkpoint(job, old.position).await?;
         }
         Ok(true)
+    }
+
+    /// Whether `name` is the pin of a checkpoint that the ledger does not have.
+    pub(super) async fn is_orphaned_checkpoint(&self, name: &str) -> Result<bool, Error> {
+        let name = name
+            .strip_prefix(PIN_PREFIX)
+            .and_then(|name| name.split_once('/'));
+        let Some((job, position)) = name else {
+            return Ok(false);
+        };
+        let (Ok(job), Ok(position)) = (job.parse::<JobId>(), position.parse::<u64>()) else {
+            return Ok(false);
+        };
+        let known = self.ledger.checkpoints(job).await?;
+        Ok(known
+            .iter()
+            .all(|checkpoint| checkpoint.position != position))
     }
 
     async fn forget_checkpoint(&self, job: JobId, position: u64) -> Result<(), Error> {

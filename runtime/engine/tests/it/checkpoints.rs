@@ -327,6 +327,8 @@ fn states_that_do_not_fit_are_refused_before_anything_runs() {
         let _ = bad.memories[0].pop();
     });
     refused(&|bad| bad.memories[0].resize(1 << 30, 0));
+    // Less than the program has in the beginning.
+    refused(&|bad| bad.memories[0].truncate(1 << 16));
     refused(&|bad| bad.position = u64::MAX);
     refused(&|bad| bad.paid = bad.position + 1);
 }
