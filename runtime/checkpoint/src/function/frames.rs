@@ -1,0 +1,261 @@
+//! Leaving frames, and going on from them.
+
+use super::{
+    Emitter,
+    emit::{load, store},
+};
+use crate::{
+    Refused,
+    frame::{self, From, Item},
+    meter,
+    tree::{Label, Node, Site, SiteIndex},
+};
+use std::ops::Range;
+use wasm_encoder::{BlockType, Instruction as I, reencode::Reencode};
+
+/// A place in a region to which a function that is resumed can go.
+struct Entry {
+    site: SiteIndex,
+    /// The last of the sites that are reached through it: those of a loop are.
+    last: SiteIndex,
+    pad: Label,
+}
+
+/// How a region leads to a site.
+struct Way {
+    site: SiteIndex,
+    label: Label,
+    /// The pad that leads to it, unless it is here.
+    target: Option<Label>,
+}
+
+impl Way {
+    /// Whether something is to be done on the way.
+    fn has_block(&self) -> bool {
+        self.target != Some(self.label)
+    }
+}
+
+impl<R: Reencode<Error = Refused>> Emitter<'_, '_, R> {
+    pub(super) fn site(&self, site: SiteIndex) -> Result<&Site, Refused> {
+        let site = usize::try_from(site)
+            .ok()
+            .and_then(|site| self.body.sites.get(site));
+        site.ok_or(Refused::Shape("a site that is not there"))
+    }
+
+    pub(super) fn layout(&self, site: SiteIndex) -> Result<(Vec<Item>, u32), Refused> {
+        let layout = frame::layout(self.site(site)?, &self.body.locals);
+        layout.ok_or(Refused::Shape("a reference in a frame"))
+    }
+
+    /// The local that has a value of a frame of `site`.
+    pub(super) fn local(&mut self, item: Item) -> Result<u32, Refused> {
+        match item.from {
+            From::Local(local) => Ok(local),
+            From::Operand(height) => self.slot(height, item.ty),
+        }
+    }
+
+    pub(super) fn push_frame(&mut self, site: SiteIndex) -> Result<(), Refused> {
+        let (items, bytes) = self.layout(site)?;
+        let frame = self.length;
+        self.load_word(meter::FRAMES_END);
+        self.emit([I::LocalSet(frame)]);
+        for item in items {
+            let (local, at) = (self.local(item)?, self.at(item.offset.into(), 0));
+            self.emit([I::LocalGet(frame), I::LocalGet(local), store(item.ty, at)?]);
+        }
+        let word = self.context.first_word.saturating_add(site);
+        let at = self.at((bytes - frame::WORD_BYTES).into(), 0);
+        let end = self.at(meter::FRAMES_END, 2);
+        self.emit([
+            I::LocalGet(frame),
+            I::I32Const(word.cast_signed()),
+            I::I32Store(at),
+            I::I32Const(0),
+            I::LocalGet(frame),
+            I::I32Const(bytes.cast_signed()),
+            I::I32Add,
+            I::I32Store(end),
+        ]);
+        Ok(())
+    }
+
+    pub(super) fn if_resuming(&mut self) {
+        self.load_word(meter::MODE);
+        self.emit([I::I32Const(0), I::I32LtS]);
+        self.if_unlikely();
+    }
+
+    /// Finds the frame of this call, and which site it is of.
+    pub(super) fn find_frame(&mut self) {
+        let (word, frame, state) = (self.at(0, 0), self.frame, self.state);
+        let first = self.context.first_word;
+        self.load_word(meter::FRAMES_END);
+        self.emit([
+            I::LocalTee(frame),
+            I::I32Const(frame::WORD_BYTES.cast_signed()),
+            I::I32Sub,
+            I::I32Load(word),
+            I::I32Const(first.cast_signed()),
+            I::I32Sub,
+            I::LocalSet(state),
+        ]);
+    }
+
+    /// Goes on at the site that the local `state` names: at the first of `sites`, which is the one that
+    /// is here, or at the pad in `nodes` that leads to it. On the way it takes from the frame what the
+    /// region at `depth` is responsible for.
+    pub(super) fn dispatch(
+        &mut self,
+        nodes: &[Node<'_>],
+        sites: Range<SiteIndex>,
+        depth: usize,
+        passed: Label,
+    ) -> Result<(), Refused> {
+        let mut entries = Vec::new();
+        entries_of(nodes, &mut entries);
+        let here = self.new_label();
+        let mut ways = vec![Way {
+            site: sites.start,
+            label: here,
+            target: None,
+        }];
+        for entry in entries {
+            for site in entry.site..=entry.last {
+                let label = if depth == 0 || !self.taken_at(site, depth)?.is_empty() {
+                    self.new_label()
+                } else {
+                    // Nothing is to be taken here.
+                    entry.pad
+                };
+                ways.push(Way {
+                    site,
+                    label,
+                    target: Some(entry.pad),
+                });
+            }
+        }
+        let unknown = self.new_label();
+        self.block(unknown, BlockType::Empty);
+        for way in ways.iter().rev().filter(|way| way.has_block()) {
+            self.block(way.label, BlockType::Empty);
+        }
+        let table: Vec<_> = ways.iter().map(|way| self.depth(way.label)).collect();
+        let default = self.depth(unknown);
+        self.emit([
+            I::LocalGet(self.state),
+            I::I32Const(sites.start.cast_signed()),
+            I::I32Sub,
+            I::BrTable(table.into(), default),
+        ]);
+        for way in ways.iter().filter(|way| way.has_block()) {
+            self.end();
+            if depth == 0 {
+                self.drop_frame(way.site)?;
+            }
+            if let Some(pad) = way.target {
+                self.take(way.site, depth)?;
+                self.branch(pad);
+            } else {
+                if depth == 0 {
+                    self.take(way.site, depth)?;
+                }
+                self.go_on();
+                self.branch(passed);
+            }
+        }
+        self.end();
+        self.emit([I::Unreachable]);
+        Ok(())
+    }
+
+    /// The values of a frame that the region at `depth` takes from it.
+    pub(super) fn taken_at(&self, site: SiteIndex, depth: usize) -> Result<Vec<Item>, Refused> {
+        let of = self.site(site)?;
+        let (items, _) = self.layout(site)?;
+        let mut owners = of.owners.iter().copied();
+        // Locals come first in a frame, and each has an owner.
+        let taken = items.into_iter().filter(|item| match item.from {
+            From::Local(_) => owners.next() == Some(depth),
+            From::Operand(_) => of.depth == depth,
+        });
+        Ok(taken.collect())
+    }
+
+    /// Leaves the frame, which ends at the local `frame`, to be overwritten.
+    pub(super) fn drop_frame(&mut self, site: SiteIndex) -> Result<(), Refused> {
+        let (_, bytes) = self.layout(site)?;
+        let end = self.at(meter::FRAMES_END, 2);
+        self.emit([
+            I::I32Const(0),
+            I::LocalGet(self.frame),
+            I::I32Const(bytes.cast_signed()),
+            I::I32Sub,
+            I::I32Store(end),
+        ]);
+        Ok(())
+    }
+
+    /// Takes values of a frame, which ends at the local `frame`.
+    pub(super) fn take(&mut self, site: SiteIndex, depth: usize) -> Result<(), Refused> {
+        let (_, bytes) = self.layout(site)?;
+        let items = self.taken_at(site, depth)?;
+        if items.is_empty() {
+            return Ok(());
+        }
+        let frame = self.length;
+        self.emit([
+            I::LocalGet(self.frame),
+            I::I32Const(bytes.cast_signed()),
+            I::I32Sub,
+            I::LocalSet(frame),
+        ]);
+        for item in items {
+            let (local, at) = (self.local(item)?, self.at(item.offset.into(), 0));
+            self.emit([I::LocalGet(frame), load(item.ty, at)?, I::LocalSet(local)]);
+        }
+        Ok(())
+    }
+
+    /// All frames have been taken: the guest runs again.
+    pub(super) fn go_on(&mut self) {
+        let (mode, left) = (self.at(meter::MODE, 2), self.at(meter::FUEL_LEFT, 3));
+        let paid = self.at(meter::PAID_FUEL, 3);
+        let fuel = self.fuel;
+        self.emit([I::I32Const(0), I::I32Const(0), I::I32Store(mode)]);
+        self.emit([
+            I::I32Const(0),
+            I::I32Const(0),
+            I::I64Load(paid),
+            I::I64Store(left),
+        ]);
+        self.load_long(meter::KEPT_FUEL);
+        self.emit([I::LocalSet(fuel)]);
+    }
+}
+
+/// The ways into a region, in the order of its code.
+fn entries_of(nodes: &[Node<'_>], entries: &mut Vec<Entry>) {
+    for node in nodes {
+        match node {
+            Node::Call(call) => entries.push(Entry {
+                site: call.site,
+                last: call.site,
+                pad: call.pad,
+            }),
+            Node::Loop(again) => entries.push(Entry {
+                site: again.site,
+                last: again.frame.sites.end.saturating_sub(1),
+                pad: again.pad,
+            }),
+            Node::Block(block) => entries_of(&block.body, entries),
+            Node::If(branch) => {
+                entries_of(&branch.then, entries);
+                entries_of(branch.or_else.as_deref().unwrap_or_default(), entries);
+            }
+            _ => {}
+        }
+    }
+}

@@ -1,0 +1,185 @@
+//! Fuel, stack, and what happens at a site.
+
+use super::{Emitter, Kind};
+use crate::{
+    Refused, meter,
+    tree::{Label, SiteIndex},
+};
+use wasm_encoder::{BlockType, Instruction as I, reencode::Reencode};
+
+impl<R: Reencode<Error = Refused>> Emitter<'_, '_, R> {
+    pub(super) fn read_fuel(&mut self) {
+        let fuel = self.fuel;
+        self.load_long(meter::FUEL_LEFT);
+        self.emit([I::LocalSet(fuel)]);
+    }
+
+    pub(super) fn write_fuel(&mut self) {
+        let (fuel, at) = (self.fuel, self.at(meter::FUEL_LEFT, 3));
+        self.emit([I::I32Const(0), I::LocalGet(fuel), I::I64Store(at)]);
+    }
+
+    /// Gives back the stack that the function occupied.
+    pub(super) fn release_stack(&mut self) {
+        if self.body.has_entry {
+            let (stack, at) = (self.stack, self.at(meter::STACK_LEFT, 2));
+            self.emit([I::I32Const(0), I::LocalGet(stack), I::I32Store(at)]);
+        }
+    }
+
+    pub(super) fn flush(&mut self) {
+        if self.cost > 0 {
+            let (fuel, cost) = (self.fuel, i64::try_from(self.cost).unwrap_or(i64::MAX));
+            self.emit([
+                I::LocalGet(fuel),
+                I::I64Const(cost),
+                I::I64Sub,
+                I::LocalSet(fuel),
+            ]);
+            self.cost = 0;
+        }
+    }
+
+    /// Pushes whether there is no fuel left at this site, or the guest was told to stop.
+    pub(super) fn must_stop(&mut self) -> Result<(), Refused> {
+        if self.checks >= meter::STOP_WORDS {
+            return Err(Refused::Shape("more loops in a function than are handled"));
+        }
+        let (fuel, stop) = (self.fuel, meter::STOP + 8 * u64::from(self.checks));
+        self.checks += 1;
+        self.load_long(stop);
+        self.emit([I::LocalGet(fuel), I::I64Or, I::I64Const(0), I::I64LtS]);
+        Ok(())
+    }
+
+    /// Pushes whether the stack does not suffice.
+    pub(super) fn stack_lacks(&mut self) {
+        let (stack, needed) = (self.stack, saturated(self.context.function.stack_needed));
+        self.emit([I::LocalGet(stack), I::I32Const(needed), I::I32LtS]);
+    }
+
+    /// Ends the guest.
+    pub(super) fn strike(&mut self) {
+        self.write_fuel();
+        let at = self.at(meter::STRUCK, 2);
+        self.emit([
+            I::I32Const(0),
+            I::I32Const(1),
+            I::I32Store(at),
+            I::Unreachable,
+        ]);
+    }
+
+    /// What a function does first.
+    pub(super) fn begin(&mut self, unwind: Label) -> Result<(), Refused> {
+        self.read_fuel();
+        if !self.body.has_entry {
+            return Ok(());
+        }
+        if self.resumes {
+            return self.begin_again();
+        }
+        let (stack, own) = (self.stack, saturated(self.context.function.stack));
+        self.load_word(meter::STACK_LEFT);
+        let at = self.at(meter::STACK_LEFT, 2);
+        self.emit([
+            I::LocalSet(stack),
+            I::I32Const(0),
+            I::LocalGet(stack),
+            I::I32Const(own),
+            I::I32Sub,
+            I::I32Store(at),
+        ]);
+        self.must_stop()?;
+        self.stack_lacks();
+        self.emit([I::I32Or]);
+        self.if_unlikely();
+        match self.context.kind {
+            Kind::Stop { again } => {
+                self.if_resuming();
+                self.emit([again.map_or(I::Unreachable, I::ReturnCall)]);
+                self.end();
+                self.stop_here(0, true, unwind)?;
+            }
+            Kind::Count | Kind::Resume => self.strike(),
+        }
+        self.end();
+        Ok(())
+    }
+
+    /// What a function does first that goes on from a frame: the one that made way for it has taken note
+    /// of the stack.
+    pub(super) fn begin_again(&mut self) -> Result<(), Refused> {
+        let (stack, own) = (self.stack, saturated(self.context.function.stack));
+        let sites = u32::try_from(self.body.sites.len()).unwrap_or(u32::MAX);
+        let body = self.body;
+        self.load_word(meter::STACK_LEFT);
+        self.emit([I::I32Const(own), I::I32Add, I::LocalSet(stack)]);
+        let passed = self.new_label();
+        self.block(passed, BlockType::Empty);
+        self.find_frame();
+        self.dispatch(&body.nodes, 0..sites, 0, passed)?;
+        self.end();
+        // The site where it begins has looked at the first stop word.
+        self.checks += 1;
+        Ok(())
+    }
+
+    /// At a site where fuel or stack lack, or the guest was told to stop: ends it, or stops it unless a
+    /// call is open that must return to the host first.
+    pub(super) fn stop_here(
+        &mut self,
+        site: SiteIndex,
+        is_entry: bool,
+        unwind: Label,
+    ) -> Result<(), Refused> {
+        let fuel = self.fuel;
+        self.emit([I::LocalGet(fuel)]);
+        self.load_long(meter::RESERVE);
+        self.emit([I::I64Add, I::I64Const(0), I::I64LtS]);
+        if is_entry {
+            self.stack_lacks();
+            self.emit([I::I32Or]);
+        }
+        self.if_unlikely();
+        self.strike();
+        self.end();
+        self.load_word(meter::MODE);
+        self.emit([I::I32Eqz]);
+        self.if_unlikely();
+        let (kept, paid) = (self.at(meter::KEPT_FUEL, 3), self.at(meter::PAID_FUEL, 3));
+        let left = self.at(meter::FUEL_LEFT, 3);
+        self.emit([I::I32Const(0), I::LocalGet(fuel), I::I64Store(kept)]);
+        self.emit([
+            I::I32Const(0),
+            I::I32Const(0),
+            I::I64Load(left),
+            I::I64Store(paid),
+        ]);
+        self.emit([
+            I::I32Const(0),
+            I::I64Const(meter::UNWINDING),
+            I::I64Store(left),
+        ]);
+        self.push_frame(site)?;
+        self.branch(unwind);
+        self.end();
+        Ok(())
+    }
+}
+
+/// Bytes of stack as an operand. No stack has more than this.
+fn saturated(bytes: u64) -> i32 {
+    i32::try_from(bytes).unwrap_or(i32::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn frames_larger_than_any_stack_saturate() {
+        assert_eq!(saturated(7), 7);
+        assert_eq!(saturated(u64::MAX), i32::MAX);
+    }
+}
