@@ -58,6 +58,85 @@ fn runs_that_are_stopped_go_on_in_other_processes_and_on_pulley() {
     assert_eq!(resumed["fuel"], whole["fuel"]);
 }
 
+/// Guests that come to an end, with options and arguments.
+const GUESTS: &[(&str, &[&str], &[&str])] = &[
+    ("clocks", &[], &[]),
+    ("compute", &[], &[]),
+    ("cpu_forever", &["--fuel", "20000000"], &[]),
+    ("echo_world", &["--env", "A=b"], &["a", "b"]),
+    ("exit_failure", &[], &[]),
+    ("file_flood", &["--scratch", "4MiB"], &["3"]),
+    ("handle_leak", &["--handles", "50"], &[]),
+    ("memory_hog", &["--memory", "16MiB"], &[]),
+    ("net_denied", &[], &[]),
+    ("output_flood", &["--output", "100000"], &[]),
+    ("std_files", &[], &[]),
+    ("ticks", &[], &["3", "1"]),
+    ("trap_recursion", &[], &[]),
+    ("trap_unreachable", &[], &[]),
+];
+
+/// Positions of each guest. `MC_POSITIONS` asks for more.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "how long a test takes is no configuration"
+)]
+fn positions() -> u64 {
+    let positions = std::env::var("MC_POSITIONS").ok();
+    positions
+        .and_then(|positions| positions.parse().ok())
+        .unwrap_or(2)
+}
+
+#[test]
+fn guests_go_on_from_any_position_in_new_processes() {
+    let dir = tempfile::tempdir().unwrap();
+    let snapshot = dir.path().join("snapshot");
+    let path = text(&snapshot);
+    let (mut stopped, mut state) = (0, 1_u64);
+    for (name, options, args) in GUESTS {
+        let component = text(&guest(name));
+        let run = |extra: &[&str]| {
+            let command = ["--format", "json", "run"]
+                .iter()
+                .chain(*options)
+                .chain(extra);
+            mc(command
+                .copied()
+                .chain([component.as_str(), "--"])
+                .chain(args.iter().copied()))
+        };
+        let whole = run(&[]).json();
+        let fuel = whole["fuel"].as_u64().unwrap();
+        for number in 0..positions() {
+            state = state
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1_442_695_040_888_963_407);
+            let at = ((state >> 33) % fuel).to_string();
+            let engines = ["cranelift", "pulley"];
+            let (here, there) = (
+                engines[usize::from(number % 2 == 1)],
+                engines[usize::from(number % 2 == 0)],
+            );
+            let _ = fs::remove_file(&snapshot);
+            run(&["--engine", here, "--checkpoint-at", &at, "-o", &path]);
+            if !snapshot.exists() {
+                // It had ended before the next place where it could be stopped.
+                continue;
+            }
+            let resumed = mc(["--format", "json", "resume", "--engine", there, &path]).json();
+            assert_eq!(
+                resumed["outcome_cid"], whole["outcome_cid"],
+                "{name} at {at}"
+            );
+            assert_eq!(resumed["fuel"], whole["fuel"], "{name} at {at}");
+            stopped += 1;
+        }
+    }
+    println!("{stopped} runs went on");
+    assert!(stopped > positions() * 7, "{stopped}");
+}
+
 /// A checkpoint that was taken by the first version that took any. It is never taken anew: whoever changes
 /// what it means has to read it all the same.
 #[test]
