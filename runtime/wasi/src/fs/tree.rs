@@ -106,10 +106,41 @@ impl FileSystem {
         if charged > self.quota.bytes {
             return bad("more bytes than the quota allows");
         }
+        if !self.ways_up_end() {
+            return bad("a directory above itself");
+        }
         match self.directory(Self::ROOT) {
             Ok(_) => Ok(()),
             Err(_) => bad("no root"),
         }
+    }
+
+    /// Whether whoever goes from a directory to the one above, and so on, comes to an end: to the root, or
+    /// to a directory that was removed together with the one above it.
+    fn ways_up_end(&self) -> bool {
+        let mut below: BTreeMap<NodeId, Vec<NodeId>> = BTreeMap::new();
+        let (mut reached, mut directories) = (vec![Self::ROOT], 0_usize);
+        for (id, node) in &self.nodes {
+            let Kind::Directory(directory) = &node.kind else {
+                continue;
+            };
+            directories += 1;
+            if *id == Self::ROOT {
+                if directory.parent != Self::ROOT {
+                    return false;
+                }
+            } else if self.nodes.contains_key(&directory.parent) {
+                below.entry(directory.parent).or_default().push(*id);
+            } else {
+                reached.push(*id);
+            }
+        }
+        let mut count = 0;
+        while let Some(directory) = reached.pop() {
+            count += 1;
+            reached.extend(below.remove(&directory).unwrap_or_default());
+        }
+        count == directories
     }
 
     /// Whether each file is held by as many handles as `opens` says.
