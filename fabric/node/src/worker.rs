@@ -84,13 +84,8 @@ impl Worker {
     /// What this worker lends at the moment.
     #[must_use]
     pub(crate) fn announcement(&self) -> Announcement {
-        let slots_free = if self.inner.closing.is_cancelled() {
-            0
-        } else {
-            *self.inner.free.borrow()
-        };
         Announcement {
-            slots_free,
+            slots_free: *self.inner.free.borrow(),
             ..self.inner.options.announcement.clone()
         }
     }
@@ -233,8 +228,8 @@ impl Worker {
     /// and gives `grace` to those that cannot be stopped before they are called off.
     pub(crate) async fn shutdown(&self, grace: Duration) {
         self.inner.attempts.close();
-        self.inner.free.send_replace(0);
         self.inner.leaving.cancel();
+        self.inner.publish_free(&self.inner.running());
         let _ = tokio::time::timeout(grace, self.inner.attempts.wait()).await;
         self.inner.closing.cancel();
         self.inner.attempts.wait().await;
@@ -251,10 +246,15 @@ impl Inner {
         usize::try_from(self.options.announcement.slots_total).unwrap_or(usize::MAX)
     }
 
+    /// A node that is shutting down lends nothing, whatever ends on it.
     fn publish_free(&self, running: &HashMap<JobId, Running>) {
         let busy = u32::try_from(running.len()).unwrap_or(u32::MAX);
-        self.free
-            .send_replace(self.options.announcement.slots_total.saturating_sub(busy));
+        let free = if self.leaving.is_cancelled() {
+            0
+        } else {
+            self.options.announcement.slots_total.saturating_sub(busy)
+        };
+        self.free.send_replace(free);
     }
 
     /// Forgets an attempt that ended.
