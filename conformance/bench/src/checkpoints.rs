@@ -5,15 +5,13 @@ use anyhow::{Context, Result, ensure};
 use mc_artifacts::guest;
 use mc_content::{Block, BlockSink, Store};
 use mc_engine::{
-    Bell, Checkpoints, Engine, Keeper, MemoryImage, Need, Next, Options, Program, Resume, RunError,
-    Stopped,
+    Bell, Checkpoints, Engine, Keeper, Need, Next, Options, Program, RunError, Saved, Stopped,
 };
-use mc_node::checkpoint::{Output, Taken, Writer};
+use mc_node::checkpoint::{Output, Writer};
 use mc_types::{
     End,
     cid::{self, RAW},
 };
-use mc_wasi::State;
 use serde_json::{Value, json};
 use std::{
     sync::{Arc, Mutex, PoisonError, mpsc},
@@ -92,28 +90,28 @@ struct Stored {
 
 /// Stores states on disk as a node does, on a thread of its own.
 struct Keeping {
-    states: mpsc::SyncSender<Taken>,
+    states: mpsc::SyncSender<Saved>,
     captures: Arc<Mutex<Vec<f64>>>,
     storing: std::thread::JoinHandle<Result<Vec<usize>>>,
     _dir: tempfile::TempDir,
 }
 
 struct Hand {
-    states: mpsc::SyncSender<Taken>,
+    states: mpsc::SyncSender<Saved>,
     captures: Arc<Mutex<Vec<f64>>>,
 }
 
 impl Keeper for Hand {
     fn keep(&mut self, stopped: &Stopped<'_>) -> Result<Next, RunError> {
         let begun = Instant::now();
-        let taken = Taken::of(stopped).map_err(|e| RunError::Host(e.to_string()))?;
+        let saved = stopped.save();
         let bytes: usize = stopped.memories.iter().map(|memory| memory.len()).sum();
         let rate = bytes as f64 / 1e9 / begun.elapsed().as_secs_f64();
         self.captures
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .push(rate);
-        let sent = self.states.send(taken);
+        let sent = self.states.send(saved);
         sent.map_err(|_| RunError::Host("nobody stores".to_owned()))?;
         Ok(Next::GoOn { until: None })
     }
@@ -123,18 +121,18 @@ impl Keeping {
     fn begin(task: mc_types::Cid) -> Result<Self> {
         let dir = tempfile::tempdir()?;
         let path = dir.path().to_owned();
-        let (states, taken) = mpsc::sync_channel::<Taken>(1);
+        let (states, saved) = mpsc::sync_channel::<Saved>(1);
         let storing = std::thread::spawn(move || {
             let runtime = tokio::runtime::Runtime::new()?;
             let store = runtime.block_on(Store::open(&path, mc_content::Options::default()))?;
             let mut writer = Writer::new(task, task);
             let mut bytes = Vec::new();
-            while let Ok(taken) = taken.recv() {
+            while let Ok(saved) = saved.recv() {
                 let mut blocks = Vec::new();
                 let mut emit = |(cid, bytes): (mc_types::Cid, Vec<u8>)| {
                     blocks.push(Block::new(cid, bytes.into()));
                 };
-                let header = writer.write(&taken, Output::default(), &mut emit)?;
+                let header = writer.write(&saved, Output::default(), &mut emit)?;
                 emit(header);
                 let blocks = blocks.into_iter().collect::<Result<Vec<_>, _>>()?;
                 bytes.push(blocks.iter().map(|block| block.bytes().len()).sum());
@@ -170,60 +168,12 @@ impl Keeping {
 }
 
 /// A state in memory.
-struct Slot(Arc<Mutex<Option<Kept>>>);
-
-#[derive(Clone)]
-struct Kept {
-    position: u64,
-    paid: u64,
-    frames: Vec<u8>,
-    globals: Vec<u8>,
-    memories: Vec<Vec<u8>>,
-    world: State,
-}
+struct Slot(Arc<Mutex<Option<Saved>>>);
 
 impl Keeper for Slot {
     fn keep(&mut self, stopped: &Stopped<'_>) -> Result<Next, RunError> {
-        let kept = Kept {
-            position: stopped.position,
-            paid: stopped.paid,
-            frames: stopped.frames.to_vec(),
-            globals: stopped.globals.to_vec(),
-            memories: stopped
-                .memories
-                .iter()
-                .map(|memory| memory.to_vec())
-                .collect(),
-            world: stopped.world.clone(),
-        };
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(kept);
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(stopped.save());
         Ok(Next::Leave)
-    }
-}
-
-struct Image {
-    bytes: Vec<u8>,
-    next: usize,
-}
-
-impl MemoryImage for Image {
-    fn bytes(&self) -> u64 {
-        self.bytes.len() as u64
-    }
-
-    fn next(&mut self) -> std::io::Result<Option<(u64, Vec<u8>)>> {
-        while let Some(page) = self
-            .bytes
-            .get(self.next..)
-            .and_then(|rest| rest.get(..4096))
-        {
-            let address = self.next as u64;
-            self.next += page.len();
-            if page.iter().any(|byte| *byte != 0) {
-                return Ok(Some((address, page.to_vec())));
-            }
-        }
-        Ok(None)
     }
 }
 
@@ -235,31 +185,14 @@ fn resume(engine: &Engine) -> Result<Value> {
     let program = engine.load(&component, &bytes, Need::Resume)?;
     let compile_ms = compiled.elapsed().as_secs_f64() * 1e3;
     let slot = Arc::new(Mutex::new(None));
-    let stop = |at: u64, from: Option<&Kept>| {
+    let stop = |at: u64, from: Option<&Saved>| {
         let mut invocation = invocation();
         invocation.checkpoints = Some(Checkpoints {
             first: Some(at),
             bell: Bell::default(),
             keeper: Box::new(Slot(Arc::clone(&slot))),
         });
-        invocation.resume = from.map(|kept| Resume {
-            position: kept.position,
-            paid: kept.paid,
-            frames: kept.frames.clone(),
-            globals: kept.globals.clone(),
-            memories: kept
-                .memories
-                .iter()
-                .map(|bytes| -> Box<dyn MemoryImage> {
-                    Box::new(Image {
-                        bytes: bytes.clone(),
-                        next: 0,
-                    })
-                })
-                .collect(),
-            memory_refused: false,
-            world: kept.world.clone(),
-        });
+        invocation.resume = from.map(Saved::resume);
         let begun = Instant::now();
         let left = matches!(program.run(invocation), Err(RunError::Left));
         let kept = slot.lock().unwrap_or_else(PoisonError::into_inner).take();

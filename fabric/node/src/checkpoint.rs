@@ -1,10 +1,10 @@
 //! Checkpoints of tasks as content: taken from guests, stored as blocks, and read again.
 
 mod load;
-mod taken;
+mod write;
 
 pub use load::{Loaded, load};
-pub use taken::{Output, Taken, Writer};
+pub use write::{Output, Writer};
 
 use mc_checkpoint::snapshot::BadCheckpoint;
 

@@ -1,9 +1,9 @@
 //! Taking checkpoints of an attempt: when, and where they go.
 
 use super::{Inner, attempt::Attempt};
-use crate::checkpoint::{Output, Taken, Writer};
+use crate::checkpoint::{Output, Writer};
 use mc_content::Block;
-use mc_engine::{Bell, Checkpoints, Keeper, Next, RunError, Stopped};
+use mc_engine::{Bell, Checkpoints, Keeper, Next, RunError, Saved, Stopped};
 use mc_net::message::{Request, Response};
 use mc_types::{CheckpointEvery, Cid};
 use std::{path::Path, time::Duration};
@@ -21,7 +21,7 @@ const GROUP_BLOCKS: usize = 1024;
 
 /// Hands the states of a guest on.
 struct Hand {
-    states: mpsc::Sender<Taken>,
+    states: mpsc::Sender<Saved>,
     every: Option<CheckpointEvery>,
     leaving: CancellationToken,
 }
@@ -43,9 +43,8 @@ fn next_stop(every: Option<CheckpointEvery>, position: u64) -> Option<u64> {
 
 impl Keeper for Hand {
     fn keep(&mut self, stopped: &Stopped<'_>) -> Result<Next, RunError> {
-        let taken = Taken::of(stopped).map_err(|e| RunError::Host(e.to_string()))?;
         // Waits while the one before is being stored: a guest is not stopped more often than that.
-        let handed = self.states.blocking_send(taken);
+        let handed = self.states.blocking_send(stopped.save());
         handed.map_err(|_| RunError::Host("nobody takes checkpoints".to_owned()))?;
         if self.leaving.is_cancelled() {
             return Ok(Next::Leave);
@@ -77,7 +76,7 @@ impl<'a> Shelf<'a> {
 
     /// What the engine needs to stop a guest that has come to `position`, and what makes it so.
     pub(super) fn checkpoints(&self, position: u64) -> (Checkpoints, Taking) {
-        let (states, taken) = mpsc::channel(1);
+        let (states, saved) = mpsc::channel(1);
         let every = self.attempt.spec.checkpoint_every;
         let bell = Bell::default();
         let hand = Hand {
@@ -90,7 +89,7 @@ impl<'a> Shelf<'a> {
             bell: bell.clone(),
             keeper: Box::new(hand),
         };
-        (checkpoints, Taking { taken, bell })
+        (checkpoints, Taking { saved, bell })
     }
 
     /// Rings the bell when it is time, and keeps what comes, until the guest has ended or left.
@@ -110,9 +109,9 @@ impl<'a> Shelf<'a> {
                 }
             };
             tokio::select! {
-                taken = taking.taken.recv() => match taken {
-                    Some(taken) => {
-                        self.keep(&taken).await;
+                saved = taking.saved.recv() => match saved {
+                    Some(saved) => {
+                        self.keep(&saved).await;
                         due = pause.map(|pause| Instant::now() + pause);
                     }
                     None => return,
@@ -131,9 +130,9 @@ impl<'a> Shelf<'a> {
         }
     }
 
-    async fn keep(&mut self, taken: &Taken) {
-        let position = taken.position();
-        match self.store(taken).await {
+    async fn keep(&mut self, saved: &Saved) {
+        let position = saved.position;
+        match self.store(saved).await {
             Ok(cid) => {
                 self.newest = Some(cid);
                 self.report(cid, position).await;
@@ -143,8 +142,8 @@ impl<'a> Shelf<'a> {
         }
     }
 
-    async fn store(&mut self, taken: &Taken) -> Result<Cid, crate::checkpoint::CheckpointError> {
-        let (stdout, stderr) = taken.output_bytes;
+    async fn store(&mut self, saved: &Saved) -> Result<Cid, crate::checkpoint::CheckpointError> {
+        let (stdout, stderr) = saved.world.output_bytes();
         let stdout = beginning(&self.attempt.logs.stdout, stdout).await?;
         let stderr = beginning(&self.attempt.logs.stderr, stderr).await?;
         let output = Output {
@@ -154,7 +153,7 @@ impl<'a> Shelf<'a> {
         let mut blocks = Vec::new();
         let (cid, bytes) = tokio::task::block_in_place(|| {
             self.writer
-                .write(taken, output, &mut |block| blocks.push(block))
+                .write(saved, output, &mut |block| blocks.push(block))
         })?;
         blocks.push((cid, bytes));
         let mut blocks = blocks
@@ -194,7 +193,7 @@ impl<'a> Shelf<'a> {
 
 /// The way from a guest to its shelf.
 pub(super) struct Taking {
-    taken: mpsc::Receiver<Taken>,
+    saved: mpsc::Receiver<Saved>,
     bell: Bell,
 }
 

@@ -2,99 +2,16 @@
 
 use crate::determinism::{Agreed, invocation, programs};
 use mc_engine::{
-    Bell, Checkpoints, Engine, Execution, Keeper, MemoryImage, Need, Next, Options, Output,
-    Program, Resume, RunError, Stopped, Target,
+    Bell, Checkpoints, Engine, Execution, Keeper, Need, Next, Options, Output, Program, RunError,
+    Saved, Stopped, Target,
 };
 use mc_types::cid;
-use mc_wasi::State;
 use std::{
     path::Path,
     sync::{Arc, Mutex},
 };
 
-/// All of the state of a guest that was stopped.
-#[derive(Clone, PartialEq)]
-pub(crate) struct Snapshot {
-    pub(crate) position: u64,
-    paid: u64,
-    pub(crate) frames: Vec<u8>,
-    globals: Vec<u8>,
-    memories: Vec<Vec<u8>>,
-    memory_refused: bool,
-    world: State,
-}
-
-impl std::fmt::Debug for Snapshot {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Snapshot")
-            .field("position", &self.position)
-            .field("frames", &self.frames)
-            .finish_non_exhaustive()
-    }
-}
-
-impl Snapshot {
-    fn of(stopped: &Stopped<'_>) -> Self {
-        Self {
-            position: stopped.position,
-            paid: stopped.paid,
-            frames: stopped.frames.to_vec(),
-            globals: stopped.globals.to_vec(),
-            memories: stopped
-                .memories
-                .iter()
-                .map(|memory| memory.to_vec())
-                .collect(),
-            memory_refused: stopped.memory_refused,
-            world: stopped.world.clone(),
-        }
-    }
-
-    fn resume(&self) -> Resume {
-        let memories = self.memories.iter().map(|memory| {
-            let image: Box<dyn MemoryImage> = Box::new(Image {
-                bytes: memory.clone(),
-                next: 0,
-            });
-            image
-        });
-        Resume {
-            position: self.position,
-            paid: self.paid,
-            frames: self.frames.clone(),
-            globals: self.globals.clone(),
-            memories: memories.collect(),
-            memory_refused: self.memory_refused,
-            world: self.world.clone(),
-        }
-    }
-}
-
-/// Gives every other page at a time.
-struct Image {
-    bytes: Vec<u8>,
-    next: usize,
-}
-
-impl MemoryImage for Image {
-    fn bytes(&self) -> u64 {
-        self.bytes.len() as u64
-    }
-
-    fn next(&mut self) -> std::io::Result<Option<(u64, Vec<u8>)>> {
-        while let Some(page) = self.bytes.get(self.next..).filter(|rest| !rest.is_empty()) {
-            let address = self.next as u64;
-            let page = page.get(..4096).unwrap_or(page);
-            self.next += page.len();
-            if page.iter().any(|byte| *byte != 0) {
-                return Ok(Some((address, page.to_vec())));
-            }
-        }
-        Ok(None)
-    }
-}
-
-type Kept = Arc<Mutex<Vec<Snapshot>>>;
+type Kept = Arc<Mutex<Vec<Saved>>>;
 
 /// Keeps every state, and goes on at the next of its positions.
 struct Shelf {
@@ -104,7 +21,7 @@ struct Shelf {
 
 impl Keeper for Shelf {
     fn keep(&mut self, stopped: &Stopped<'_>) -> Result<Next, RunError> {
-        self.kept.lock().unwrap().push(Snapshot::of(stopped));
+        self.kept.lock().unwrap().push(stopped.save());
         if self.then.is_empty() {
             return Ok(Next::Leave);
         }
@@ -118,9 +35,9 @@ impl Keeper for Shelf {
 fn run(
     program: &Program,
     args: &[&str],
-    from: Option<&Snapshot>,
+    from: Option<&Saved>,
     positions: &[u64],
-) -> (Result<Execution, RunError>, Vec<Snapshot>, [Vec<u8>; 2]) {
+) -> (Result<Execution, RunError>, Vec<Saved>, [Vec<u8>; 2]) {
     let kept = Kept::default();
     let checkpoints = positions.split_first().map(|(first, then)| Checkpoints {
         first: Some(*first),
@@ -136,7 +53,7 @@ fn run(
     invocation.stdout = Output::File(files[0].clone());
     invocation.stderr = Output::File(files[1].clone());
     invocation.checkpoints = checkpoints;
-    invocation.resume = from.map(Snapshot::resume);
+    invocation.resume = from.map(Saved::resume);
     let ended = program.run(invocation);
     let kept = std::mem::take(&mut *kept.lock().unwrap());
     // What is refused writes nothing, not even an empty file.
@@ -234,7 +151,7 @@ fn state_at_a_position_does_not_depend_on_earlier_stops() {
         let positions: Vec<_> = (1..8).map(|part| fuel / 9 * part).collect();
         // Once straight on in one instance, once from one instance to the next, once directly.
         let (_, straight, _) = run(&native, args, None, &positions);
-        let mut from: Option<Snapshot> = None;
+        let mut from: Option<Saved> = None;
         for (number, snapshot) in straight.iter().enumerate() {
             let position = positions[number];
             let program = if number % 2 == 0 { &pulley } else { &native };
@@ -284,7 +201,7 @@ struct Forever(Kept);
 
 impl Keeper for Forever {
     fn keep(&mut self, stopped: &Stopped<'_>) -> Result<Next, RunError> {
-        self.0.lock().unwrap().push(Snapshot::of(stopped));
+        self.0.lock().unwrap().push(stopped.save());
         Ok(Next::GoOn { until: None })
     }
 }
@@ -296,7 +213,7 @@ fn states_that_do_not_fit_are_refused_before_anything_runs() {
     let program = load(&native, &path, Need::Resume);
     let (_, kept, _) = run(&program, &[], None, &[100_000]);
     let good = &kept[0];
-    let refused = |change: &dyn Fn(&mut Snapshot)| {
+    let refused = |change: &dyn Fn(&mut Saved)| {
         let mut bad = good.clone();
         change(&mut bad);
         let (ended, _, _) = run(&program, &[], Some(&bad), &[]);

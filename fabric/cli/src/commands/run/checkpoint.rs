@@ -11,9 +11,9 @@ use crate::{
 use futures::stream;
 use mc_checkpoint::snapshot::Checkpoint;
 use mc_content::{AddOptions, Block, BlockSink, MemoryBlocks, car, unixfs};
-use mc_engine::{Bell, Checkpoints, Keeper, MAX_COMPONENT_BYTES, Next, RunError, Stopped};
+use mc_engine::{Bell, Checkpoints, Keeper, MAX_COMPONENT_BYTES, Next, RunError, Saved, Stopped};
 use mc_node::{
-    checkpoint::{self, Loaded, Output, Taken, Writer},
+    checkpoint::{self, Loaded, Output, Writer},
     config::ByteSize,
 };
 use mc_types::{Cid, ErrorCode, TaskSpec, canonical, cid};
@@ -33,16 +33,15 @@ pub(super) struct Slot(Arc<Mutex<Option<Kept>>>);
 
 #[derive(Debug)]
 struct Kept {
-    taken: Taken,
+    saved: Saved,
     stdout: Vec<u8>,
     stderr: Vec<u8>,
 }
 
 impl Keeper for Slot {
     fn keep(&mut self, stopped: &Stopped<'_>) -> Result<Next, RunError> {
-        let taken = Taken::of(stopped).map_err(|e| RunError::Host(e.to_string()))?;
         let kept = Kept {
-            taken,
+            saved: stopped.save(),
             stdout: stopped.stdout.to_vec(),
             stderr: stopped.stderr.to_vec(),
         };
@@ -90,7 +89,7 @@ impl Slot {
         let mut made = Vec::new();
         let mut writer = Writer::new(task, prepared.task.component);
         let root = writer
-            .write(&kept.taken, output, &mut |block| made.push(block))
+            .write(&kept.saved, output, &mut |block| made.push(block))
             .map_err(failed)?;
         let verified = |(cid, bytes): (Cid, Vec<u8>)| Block::new(cid, bytes.into());
         blocks.extend(
@@ -110,7 +109,7 @@ impl Slot {
             file.flush()
         };
         write().map_err(|e| Failure::path(path, &e))?;
-        Ok(kept.taken.position())
+        Ok(kept.saved.position)
     }
 }
 

@@ -5,52 +5,8 @@ use mc_checkpoint::{
     PASS_VERSION,
     snapshot::{Blob, Block, Checkpoint, FORMAT, Kind, Memory, Pages},
 };
-use mc_engine::Stopped;
+use mc_engine::Saved;
 use mc_types::Cid;
-
-/// The state of a guest, copied, so that the guest can go on.
-#[derive(Debug)]
-pub struct Taken {
-    position: u64,
-    paid: u64,
-    memory_refused: bool,
-    frames: Vec<u8>,
-    globals: Vec<u8>,
-    memories: Vec<Vec<u8>>,
-    world: Vec<u8>,
-    /// Bytes of standard output and standard error.
-    pub output_bytes: (u64, u64),
-}
-
-impl Taken {
-    /// Copies the state of a guest.
-    ///
-    /// # Errors
-    ///
-    /// [`CheckpointError::State`].
-    pub fn of(stopped: &Stopped<'_>) -> Result<Self, CheckpointError> {
-        Ok(Self {
-            position: stopped.position,
-            paid: stopped.paid,
-            memory_refused: stopped.memory_refused,
-            frames: stopped.frames.to_vec(),
-            globals: stopped.globals.to_vec(),
-            memories: stopped
-                .memories
-                .iter()
-                .map(|memory| memory.to_vec())
-                .collect(),
-            world: stopped.world.to_bytes()?,
-            output_bytes: stopped.world.output_bytes(),
-        })
-    }
-
-    /// Operators that were executed.
-    #[must_use]
-    pub const fn position(&self) -> u64 {
-        self.position
-    }
-}
 
 /// What a guest wrote until it was stopped.
 #[derive(Debug, Clone, Copy, Default)]
@@ -87,15 +43,16 @@ impl Writer {
     ///
     /// # Errors
     ///
-    /// [`CheckpointError::Encode`].
+    /// [`CheckpointError::Encode`], [`CheckpointError::State`].
     pub fn write(
         &mut self,
-        taken: &Taken,
+        saved: &Saved,
         output: Output<'_>,
         emit: &mut dyn FnMut(Block),
     ) -> Result<Block, CheckpointError> {
-        self.pages.resize_with(taken.memories.len(), Pages::default);
-        let memories = taken.memories.iter().zip(&mut self.pages);
+        let world = saved.world.to_bytes()?;
+        self.pages.resize_with(saved.memories.len(), Pages::default);
+        let memories = saved.memories.iter().zip(&mut self.pages);
         let memories = memories
             .map(|(memory, pages)| Memory::write(memory, pages, emit))
             .collect();
@@ -110,12 +67,12 @@ impl Writer {
             kind: Kind::Wasm,
             task: self.task,
             component: self.component,
-            position: taken.position,
-            paid: taken.paid,
-            memory_refused: taken.memory_refused,
-            frames: blob(&taken.frames, |last| &last.frames),
-            globals: blob(&taken.globals, |last| &last.globals),
-            world: blob(&taken.world, |last| &last.world),
+            position: saved.position,
+            paid: saved.paid,
+            memory_refused: saved.memory_refused,
+            frames: blob(&saved.frames, |last| &last.frames),
+            globals: blob(&saved.globals, |last| &last.globals),
+            world: blob(&world, |last| &last.world),
             stdout: blob(output.stdout, |last| &last.stdout),
             stderr: blob(output.stderr, |last| &last.stderr),
             memories,
