@@ -5,6 +5,7 @@
 
 mod binary;
 mod command;
+mod jobs;
 mod node;
 mod wait;
 

@@ -76,16 +76,28 @@ const GUESTS: &[(&str, &[&str], &[&str])] = &[
     ("trap_unreachable", &[], &[]),
 ];
 
-/// Positions of each guest. `MC_POSITIONS` asks for more.
+/// How often a test does something: `variable` asks for more than the usual.
 #[expect(
     clippy::disallowed_methods,
     reason = "how long a test takes is no configuration"
 )]
-fn positions() -> u64 {
-    let positions = std::env::var("MC_POSITIONS").ok();
-    positions
-        .and_then(|positions| positions.parse().ok())
-        .unwrap_or(2)
+fn times(variable: &str, usual: u32) -> u32 {
+    let asked = std::env::var(variable).ok();
+    asked.and_then(|asked| asked.parse().ok()).unwrap_or(usual)
+}
+
+/// Numbers that look random, and are the same for the same beginning.
+struct Numbers(u64);
+
+impl Numbers {
+    /// A number less than `bound`.
+    fn below(&mut self, bound: u64) -> u64 {
+        self.0 = self
+            .0
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
+        (self.0 >> 33) % bound
+    }
 }
 
 #[test]
@@ -93,7 +105,9 @@ fn guests_go_on_from_any_position_in_new_processes() {
     let dir = tempfile::tempdir().unwrap();
     let snapshot = dir.path().join("snapshot");
     let path = text(&snapshot);
-    let (mut stopped, mut state) = (0, 1_u64);
+    let (mut stopped, mut numbers) = (0, Numbers(1));
+    // `MC_POSITIONS` asks for more.
+    let positions = times("MC_POSITIONS", 2);
     for (name, options, args) in GUESTS {
         let component = text(&guest(name));
         let run = |extra: &[&str]| {
@@ -108,11 +122,8 @@ fn guests_go_on_from_any_position_in_new_processes() {
         };
         let whole = run(&[]).json();
         let fuel = whole["fuel"].as_u64().unwrap();
-        for number in 0..positions() {
-            state = state
-                .wrapping_mul(6_364_136_223_846_793_005)
-                .wrapping_add(1_442_695_040_888_963_407);
-            let at = ((state >> 33) % fuel).to_string();
+        for number in 0..positions {
+            let at = numbers.below(fuel).to_string();
             let engines = ["cranelift", "pulley"];
             let (here, there) = (
                 engines[usize::from(number % 2 == 1)],
@@ -134,7 +145,7 @@ fn guests_go_on_from_any_position_in_new_processes() {
         }
     }
     println!("{stopped} runs went on");
-    assert!(stopped > positions() * 7, "{stopped}");
+    assert!(stopped > positions * 7, "{stopped}");
 }
 
 /// A checkpoint that was taken by the first version that took any. It is never taken anew: whoever changes
@@ -212,12 +223,6 @@ fn damaged_checkpoints_are_refused_with_a_reason_and_nothing_runs() {
     refused(&fs::read(guest("ticks")).unwrap(), "a component");
 }
 
-fn status(node: &Node, id: &str) -> Value {
-    node.mc(["status", "--format", "json", id])
-        .expect_code(0)
-        .json()
-}
-
 /// A coordinator and `workers` that run what it is given.
 fn fabric(workers: usize) -> (Node, Vec<Node>) {
     let a = NodeOptions::new()
@@ -230,20 +235,8 @@ fn fabric(workers: usize) -> (Node, Vec<Node>) {
 
 fn submit(node: &Node, options: &[&str], args: &[&str]) -> String {
     let ticks = text(&guest("ticks"));
-    let command = ["submit", "--detach", "--format", "json"];
-    let all = command.iter().chain(options).copied();
-    let all = all
-        .chain([ticks.as_str(), "--"])
-        .chain(args.iter().copied());
-    let submitted = node.mc(all).expect_code(0).json();
-    submitted["id"].as_str().unwrap().to_owned()
-}
-
-fn running(node: &Node, id: &str) -> String {
-    eventually("running", Duration::from_secs(30), || {
-        let view = status(node, id);
-        (view["state"] == "running").then(|| view["node"].as_str().unwrap().to_owned())
-    })
+    let task = [ticks.as_str(), "--"];
+    node.submit(options.iter().chain(&task).chain(args).copied())
 }
 
 fn checkpoints(node: &Node, id: &str) -> Vec<u64> {
@@ -273,38 +266,28 @@ fn pass(time: Duration) {
     within::<()>(time, || None);
 }
 
-/// Kills of the node that runs the task. `MC_KILLS` asks for more.
-#[expect(
-    clippy::disallowed_methods,
-    reason = "how long a test takes is no configuration"
-)]
-fn kills() -> u32 {
-    let kills = std::env::var("MC_KILLS").ok();
-    kills.and_then(|kills| kills.parse().ok()).unwrap_or(3)
-}
-
 #[test]
 fn a_killed_node_costs_no_more_than_one_interval() {
-    let args = ["60", "100"];
+    // `MC_KILLS` asks for more kills, and then of a task that takes some 20 s.
+    let kills = times("MC_KILLS", 3);
+    let args = [if kills > 3 { "240" } else { "60" }, "100"];
     let (outcome, output, alone) = expected(&args);
+    // Other moments in each run.
+    let mut numbers = Numbers(std::process::id().into());
     let interval = Duration::from_secs(1);
     // The term of the lease, and what it takes to notice and to begin again.
     let pause = Duration::from_secs(2 + 2);
     let mut worst = Duration::ZERO;
-    for round in 0..kills() {
+    for round in 0..kills {
         let (a, mut workers) = fabric(2);
         let begun = Instant::now();
         let id = submit(&a, &["--checkpoint-every", "1s"], &args);
-        let holder = running(&a, &id);
-        // Moments from just after the beginning to just before the end.
-        let moment = alone.mul_f64(0.1 + 0.8 * f64::from(round * 7 % 10) / 10.0);
+        let holder = a.running(&id);
+        let moment = alone.mul_f64(numbers.below(1000) as f64 / 1000.0);
         pass(moment.saturating_sub(begun.elapsed()));
         let victim = workers.iter().position(|node| node.id == holder).unwrap();
         workers.remove(victim).kill();
-        let done = a
-            .mc(["wait", "--format", "json", &id])
-            .expect_code(0)
-            .json();
+        let done = a.succeeded(&id);
         let took = begun.elapsed();
         assert_eq!(done["outcome_cid"], outcome, "round {round}");
         assert_eq!(a.mc(["logs", &id]).expect_code(0).text(), output);
@@ -315,7 +298,7 @@ fn a_killed_node_costs_no_more_than_one_interval() {
             "round {round}: {took:?} with a kill after {moment:?}, {alone:?} alone"
         );
     }
-    println!("at most {worst:?} were wasted in {} kills", kills());
+    println!("at most {worst:?} were wasted in {kills} kills");
 }
 
 #[test]
@@ -324,7 +307,7 @@ fn a_node_that_is_stopped_hands_its_tasks_on() {
     let (outcome, output, _) = expected(&args);
     let (a, mut workers) = fabric(2);
     let id = submit(&a, &[], &args);
-    let holder = running(&a, &id);
+    let holder = a.running(&id);
     pass(Duration::from_secs(2));
     let leaving = workers.iter().position(|node| node.id == holder).unwrap();
     let begun = Instant::now();
@@ -333,10 +316,7 @@ fn a_node_that_is_stopped_hands_its_tasks_on() {
     let took = begun.elapsed();
     assert!(took < Duration::from_secs(2), "it took {took:?} to leave");
     assert_eq!(checkpoints(&a, &id).len(), 1, "one was taken on leaving");
-    let done = a
-        .mc(["wait", "--format", "json", &id])
-        .expect_code(0)
-        .json();
+    let done = a.succeeded(&id);
     assert_eq!(done["outcome_cid"], outcome);
     assert_eq!(done["attempts"], 2);
     assert_eq!(a.mc(["logs", &id]).expect_code(0).text(), output);
@@ -352,7 +332,7 @@ fn checkpoints_are_taken_on_demand_and_jobs_move_where_they_are_told() {
     let (outcome, output, _) = expected(&args);
     let (a, workers) = fabric(2);
     let id = submit(&a, &[], &args);
-    let holder = running(&a, &id);
+    let holder = a.running(&id);
     let first = a
         .mc(["checkpoint", "--format", "json", &id])
         .expect_code(0)
@@ -365,13 +345,10 @@ fn checkpoints_are_taken_on_demand_and_jobs_move_where_they_are_told() {
     let other = workers.iter().find(|node| node.id != holder).unwrap();
     a.mc(["migrate", &id, "--to", &other.id]).expect_code(0);
     eventually("running there", Duration::from_secs(10), || {
-        let view = status(&a, &id);
+        let view = a.status(&id);
         (view["state"] == "running" && view["node"] == other.id.as_str()).then_some(())
     });
-    let done = a
-        .mc(["wait", "--format", "json", &id])
-        .expect_code(0)
-        .json();
+    let done = a.succeeded(&id);
     assert_eq!(done["outcome_cid"], outcome);
     assert_eq!(a.mc(["logs", &id]).expect_code(0).text(), output);
     let refused = a.mc(["checkpoint", &id]);

@@ -149,20 +149,12 @@ fn a_stopping_node_hands_its_jobs_back_at_once() {
     let b = NodeOptions::new().bootstrap(&a).start();
     lenders(&a, 1);
     let component = guest("ticks").display().to_string();
-    let submitted = a
-        .mc([
-            "submit", "--detach", "--format", "json", &component, "--", "100", "50",
-        ])
-        .json();
-    let id = submitted["id"].as_str().unwrap();
-    eventually("running", Duration::from_secs(20), || {
-        let view = a.mc(["status", "--format", "json", id]).json();
-        (view["state"] == "running").then_some(())
-    });
+    let id = &a.submit([&component, "--", "100", "50"]);
+    assert_eq!(a.running(id), b.id);
     assert_eq!(b.stop(), Some(0));
     // With an hour's lease, only a release can bring it here.
     let c = NodeOptions::new().bootstrap(&a).start();
-    let done = a.mc(["wait", "--format", "json", id]).expect_code(0).json();
+    let done = a.succeeded(id);
     assert_eq!(done["node"], c.id.as_str());
     assert_eq!(done["attempts"], 2);
 }

@@ -9,10 +9,7 @@ fn a_node_serves_others_while_hostile_tasks_end_as_documented() {
     let node = NodeOptions::new().start();
     let submit = |options: &[&str], name: &str| {
         let component = guest(name).display().to_string();
-        let args = ["submit", "--detach", "--format", "json"];
-        let args = args.iter().chain(options).copied().chain([&*component]);
-        let job = node.mc(args).expect_code(0).json();
-        job["id"].as_str().unwrap().to_owned()
+        node.submit(options.iter().copied().chain([&*component]))
     };
     let hostile = [
         (submit(&["--fuel", "1000000000"], "cpu_forever"), 152),

@@ -87,13 +87,7 @@ fn json_of_a_job_has_every_promised_field() {
         .expect_code(0)
         .json();
     let id = done["id"].as_str().unwrap().to_owned();
-    for view in [
-        &done,
-        &node
-            .mc(["status", "--format", "json", &id])
-            .expect_code(0)
-            .json(),
-    ] {
+    for view in [&done, &node.status(&id)] {
         for field in [
             "id",
             "task_cid",
@@ -126,27 +120,10 @@ fn detached_job_is_listed_waited_for_and_fetched() {
     std::fs::create_dir(input.path().join("sub")).unwrap();
     std::fs::write(input.path().join("sub/file"), b"content").unwrap();
     let tree = format!("tree={}", input.path().display());
-    let submitted = node
-        .mc([
-            "submit",
-            "--detach",
-            "--format",
-            "json",
-            "--label",
-            "team=x",
-            "--input",
-            &tree,
-            &wasm("copy_tree"),
-        ])
-        .expect_code(0)
-        .json();
-    let id = submitted["id"].as_str().unwrap().to_owned();
+    let id = node.submit(["--label", "team=x", "--input", &tree, &wasm("copy_tree")]);
     let listed = node.mc(["ps", "--format", "json"]).expect_code(0).text();
     assert!(listed.contains(&id), "{listed}");
-    let waited = node
-        .mc(["wait", "--format", "json", &id])
-        .expect_code(0)
-        .json();
+    let waited = node.succeeded(&id);
     assert_eq!(waited["labels"]["team"], "x");
     let out = input.path().join("out");
     node.mc(["result", &id, "--out", out.to_str().unwrap()])
@@ -160,18 +137,8 @@ fn detached_job_is_listed_waited_for_and_fetched() {
 #[test]
 fn cancelled_job_stops_and_stays_cancelled() {
     let node = NodeOptions::new().start();
-    let submitted = node
-        .mc([
-            "submit",
-            "--detach",
-            "--format",
-            "json",
-            &wasm("cpu_forever"),
-        ])
-        .expect_code(0)
-        .json();
-    let id = submitted["id"].as_str().unwrap();
-    let state = || node.mc(["status", "--format", "json", id]).json()["state"].clone();
+    let id = &node.submit([wasm("cpu_forever").as_str()]);
+    let state = || node.status(id)["state"].clone();
     eventually("running", Duration::from_secs(20), || {
         (state() == "running").then_some(())
     });
@@ -187,20 +154,7 @@ fn cancelled_job_stops_and_stays_cancelled() {
 #[test]
 fn logs_of_a_running_job_can_be_followed() {
     let node = NodeOptions::new().start();
-    let submitted = node
-        .mc([
-            "submit",
-            "--detach",
-            "--format",
-            "json",
-            &wasm("ticks"),
-            "--",
-            "30",
-            "50",
-        ])
-        .expect_code(0)
-        .json();
-    let id = submitted["id"].as_str().unwrap();
+    let id = &node.submit([&wasm("ticks"), "--", "30", "50"]);
     let followed = node.mc(["logs", "-f", id]).expect_code(0).text();
     let expected: String = (0..30).map(|n| format!("tick {n}\n")).collect();
     assert_eq!(followed, expected, "each line once, in order");
@@ -214,11 +168,7 @@ fn a_job_queued_before_a_restart_is_run_after_it() {
         .data_dir(dir.path())
         .flags(["--no-execute"])
         .start();
-    let submitted = node
-        .mc(["submit", "--detach", "--format", "json", &wasm("exit_zero")])
-        .expect_code(0)
-        .json();
-    let id = submitted["id"].as_str().unwrap();
+    let id = &node.submit([wasm("exit_zero").as_str()]);
     assert_eq!(node.stop(), Some(0));
     let node = NodeOptions::new().data_dir(dir.path()).start();
     node.mc(["wait", id]).expect_code(0);

@@ -1,24 +1,8 @@
 //! kill -9 of either node, at any moment.
 
 use mc_artifacts::guest;
-use mc_conformance::{Node, NodeOptions, eventually, within};
-use serde_json::Value;
+use mc_conformance::{NodeOptions, eventually, within};
 use std::time::{Duration, Instant};
-
-fn status(node: &Node, id: &str) -> Value {
-    node.mc(["status", "--format", "json", id])
-        .expect_code(0)
-        .json()
-}
-
-fn detached(node: &Node, args: &[&str]) -> String {
-    let command = ["submit", "--detach", "--format", "json"];
-    let submitted = node
-        .mc(command.iter().chain(args).copied())
-        .expect_code(0)
-        .json();
-    submitted["id"].as_str().unwrap().to_owned()
-}
 
 #[test]
 fn a_job_whose_node_is_killed_runs_again_elsewhere_within_a_term_and_two_seconds() {
@@ -31,11 +15,8 @@ fn a_job_whose_node_is_killed_runs_again_elsewhere_within_a_term_and_two_seconds
         NodeOptions::new().bootstrap(&a).start(),
     ];
     let component = guest("ticks").display().to_string();
-    let id = detached(&a, &[&component, "--", "100", "100"]);
-    let holder = eventually("running", Duration::from_secs(30), || {
-        let view = status(&a, &id);
-        (view["state"] == "running").then(|| view["node"].as_str().unwrap().to_owned())
-    });
+    let id = a.submit([&component, "--", "100", "100"]);
+    let holder = a.running(&id);
     let [first, second] = nodes;
     let (victim, heir) = if first.id == holder {
         (first, second)
@@ -45,17 +26,14 @@ fn a_job_whose_node_is_killed_runs_again_elsewhere_within_a_term_and_two_seconds
     victim.kill();
     let killed = Instant::now();
     eventually("running elsewhere", ttl + Duration::from_secs(2), || {
-        let view = status(&a, &id);
+        let view = a.status(&id);
         (view["state"] == "running" && view["node"] == heir.id.as_str()).then_some(())
     });
     println!(
         "running again after {:?} with a term of {ttl:?}",
         killed.elapsed()
     );
-    let done = a
-        .mc(["wait", "--format", "json", &id])
-        .expect_code(0)
-        .json();
+    let done = a.succeeded(&id);
     assert_eq!(done["attempts"], 2);
     let expected: String = (0..100).map(|n| format!("tick {n}\n")).collect();
     assert_eq!(a.mc(["logs", &id]).expect_code(0).text(), expected);
@@ -76,11 +54,11 @@ fn a_killed_coordinator_remembers_every_job_and_takes_the_result_of_a_running_on
         .flags(["--slots", "1"])
         .start();
     let component = guest("ticks").display().to_string();
-    let running = detached(&a, &[&component, "--", "40", "100"]);
+    let running = a.submit([&component, "--", "40", "100"]);
     eventually("running", Duration::from_secs(30), || {
-        (status(&a, &running)["state"] == "running").then_some(())
+        (a.status(&running)["state"] == "running").then_some(())
     });
-    let queued = detached(&a, &[&component, "--", "3", "1"]);
+    let queued = a.submit([&component, "--", "3", "1"]);
     a.kill();
     let a = NodeOptions::new()
         .data_dir(dir.path())
@@ -88,7 +66,7 @@ fn a_killed_coordinator_remembers_every_job_and_takes_the_result_of_a_running_on
         .flags(flags)
         .start();
     for id in [&running, &queued] {
-        let done = a.mc(["wait", "--format", "json", id]).expect_code(0).json();
+        let done = a.succeeded(id);
         assert_eq!(done["node"], b.id.as_str());
         assert_eq!(
             done["attempts"], 1,
@@ -140,10 +118,10 @@ fn acknowledged_jobs_survive_kills_at_any_moment() {
     }
 }
 
+/// A port that stays free until it is used: below those that the system hands out by itself.
 fn free_port() -> u16 {
-    std::net::TcpListener::bind("127.0.0.1:0")
+    let first = 20_000 + u16::try_from(std::process::id() % 10_000).unwrap();
+    (first..32_000)
+        .find(|port| std::net::TcpListener::bind(("127.0.0.1", *port)).is_ok())
         .unwrap()
-        .local_addr()
-        .unwrap()
-        .port()
 }
