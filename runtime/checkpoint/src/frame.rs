@@ -12,12 +12,23 @@ pub(crate) const SITE_BITS: u32 = 24;
 /// Bytes of a word.
 pub(crate) const WORD_BYTES: u32 = 4;
 
+/// A stopped function's state.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Frame {
+    /// Its values, in their order.
+    pub(crate) items: Vec<Item>,
+    /// Its bytes, with the word.
+    pub(crate) bytes: u32,
+}
+
 /// A value of a frame.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Item {
     pub(crate) ty: ValType,
     pub(crate) offset: u32,
     pub(crate) from: From,
+    /// How deep in loops the region is that takes it from the frame.
+    pub(crate) owner: usize,
 }
 
 /// Where a value is while the function runs.
@@ -28,25 +39,42 @@ pub(crate) enum From {
     Operand(usize),
 }
 
-/// The values of a frame, and its bytes. Nothing if one of them is a reference, which has no bytes.
-pub(crate) fn layout(site: &Site, locals: &[ValType]) -> Option<(Vec<Item>, u32)> {
-    let live = site.live.iter().filter_map(|local| {
-        let ty = locals.get(usize::try_from(*local).ok()?)?;
-        Some((*ty, From::Local(*local)))
-    });
-    let operands = (0..).zip(&site.operands);
-    let operands = operands.map(|(height, ty)| (*ty, From::Operand(height)));
-    // The index is what is topmost when the call is made.
-    let selector = site
-        .selector()
-        .map(|height| (ValType::I32, From::Operand(height)));
-    let mut items = Vec::new();
-    let mut offset = 0_u32;
-    for (ty, from) in live.chain(operands).chain(selector) {
-        items.push(Item { ty, offset, from });
-        offset = offset.checked_add(bytes(ty)?)?;
+impl Frame {
+    /// The frame of a site. `live` has the locals that are read later, in ascending order, each with its
+    /// owner. Nothing if a value is a reference, which has no bytes.
+    pub(crate) fn of(site: &Site, live: &[(u32, usize)], locals: &[ValType]) -> Option<Self> {
+        let live = live.iter().filter_map(|(local, owner)| {
+            let ty = locals.get(usize::try_from(*local).ok()?)?;
+            Some((*ty, From::Local(*local), *owner))
+        });
+        let operands = (0..).zip(&site.operands);
+        let operands = operands.map(|(height, ty)| (*ty, From::Operand(height), site.depth));
+        // The index is what is topmost when the call is made.
+        let selector = site
+            .selector()
+            .map(|height| (ValType::I32, From::Operand(height), site.depth));
+        let mut items = Vec::new();
+        let mut bytes = 0_u32;
+        for (ty, from, owner) in live.chain(operands).chain(selector) {
+            items.push(Item {
+                ty,
+                offset: bytes,
+                from,
+                owner,
+            });
+            bytes = bytes.checked_add(size(ty)?)?;
+        }
+        Some(Self {
+            items,
+            bytes: bytes.checked_add(WORD_BYTES)?,
+        })
     }
-    Some((items, offset.checked_add(WORD_BYTES)?))
+
+    /// Those values that the region takes which is `owner` deep in loops.
+    pub(crate) fn taken_by(&self, owner: usize) -> impl Iterator<Item = Item> {
+        let items = self.items.iter().copied();
+        items.filter(move |item| item.owner == owner)
+    }
 }
 
 impl Site {
@@ -59,7 +87,7 @@ impl Site {
     }
 }
 
-const fn bytes(ty: ValType) -> Option<u32> {
+const fn size(ty: ValType) -> Option<u32> {
     match ty {
         ValType::I32 | ValType::F32 => Some(4),
         ValType::I64 | ValType::F64 => Some(8),

@@ -42,7 +42,11 @@ mod fuel;
 
 pub(crate) use emit::{load, store, zero};
 
-use crate::{Refused, analysis, module::Types, tree::Body};
+use crate::{
+    Refused, analysis,
+    module::Types,
+    tree::{Body, Label},
+};
 use std::collections::HashMap;
 use wasm_encoder::{
     BlockType, BranchHint, Instruction as I, ValType as EncodedType, reencode::Reencode,
@@ -115,6 +119,7 @@ pub(crate) fn rewrite<R: Reencode<Error = Refused>>(
         unlikely: Vec::new(),
         positions: vec![0; usize::try_from(body.labels).unwrap_or_default()],
         open: 0,
+        unwind: 0,
         cost: 0,
         checks: 0,
     };
@@ -149,6 +154,8 @@ struct Emitter<'a, 'b, R> {
     /// Of each label that is open, how many were open before it.
     positions: Vec<usize>,
     open: usize,
+    /// Where the function goes that has left a frame.
+    unwind: Label,
     /// Units that were not taken from the local yet.
     cost: u64,
     /// Sites so far that look at a stop word.
@@ -158,17 +165,17 @@ struct Emitter<'a, 'b, R> {
 impl<R: Reencode<Error = Refused>> Emitter<'_, '_, R> {
     fn function(&mut self) -> Result<(), Refused> {
         let body = self.body;
-        let unwind = self.new_label();
+        self.unwind = self.new_label();
         if self.stops {
-            self.block(unwind, BlockType::Empty);
+            self.block(self.unwind, BlockType::Empty);
         }
         let results = self.types.block(self.context.results);
         self.block(0, results);
         if self.resumes {
             self.open_region(&body.nodes);
         }
-        self.begin(unwind)?;
-        self.sequence(&body.nodes, 0, unwind)?;
+        self.begin()?;
+        self.sequence(&body.nodes, 0)?;
         self.flush();
         self.end();
         self.write_fuel();

@@ -1,7 +1,10 @@
 //! Which locals are read later: a frame has no others, so that it is small and the same whatever was
 //! left in them.
 
-use crate::tree::{Body, Label, Node, Site, SiteIndex};
+use crate::{
+    frame::Frame,
+    tree::{Body, Label, Node, SiteIndex},
+};
 use wasmparser::Operator;
 
 /// A set of locals.
@@ -72,48 +75,69 @@ pub(crate) fn solve(body: &mut Body<'_>) {
     if body.has_entry {
         solver.site(0, &at_entry);
     }
-    for (site, live) in body.sites.iter_mut().zip(&solver.sites) {
-        site.live = live.to_vec();
-        site.owners = vec![0; site.live.len()];
+    let mut owners = Owners {
+        regions: Vec::new(),
+        found: vec![(0, Vec::new()); body.sites.len()],
+        live: solver.sites,
+        none,
+    };
+    if body.has_entry {
+        owners.site(0);
     }
-    let mut regions = Vec::new();
-    find_owners(&body.nodes, &mut regions, &mut body.sites, &none);
+    owners.sequence(&body.nodes);
+    for (site, (depth, live)) in body.sites.iter_mut().zip(owners.found) {
+        site.depth = depth;
+        site.frame = Frame::of(site, &live, &body.locals);
+    }
 }
 
-/// Finds for each local of each site the innermost region that changes it. `regions` has the locals that
-/// the loops around `nodes` change, from the outermost inwards.
-fn find_owners(nodes: &[Node<'_>], regions: &mut Vec<Set>, sites: &mut [Site], none: &Set) {
-    for node in nodes {
-        match node {
-            Node::Call(call) => own(call.site, regions, sites),
-            Node::Block(block) => find_owners(&block.body, regions, sites, none),
-            Node::If(branch) => {
-                find_owners(&branch.then, regions, sites, none);
-                let nodes = branch.or_else.as_deref().unwrap_or_default();
-                find_owners(nodes, regions, sites, none);
+/// Finds for each local of each site the innermost region that changes it.
+struct Owners {
+    /// The locals that the loops around a place change, from the outermost inwards.
+    regions: Vec<Set>,
+    /// What is live at the sites.
+    live: Vec<Set>,
+    /// How deep in loops each site is, and what is live there with its owners.
+    found: Vec<(usize, Vec<(u32, usize)>)>,
+    none: Set,
+}
+
+impl Owners {
+    fn sequence(&mut self, nodes: &[Node<'_>]) {
+        for node in nodes {
+            match node {
+                Node::Call(call) => self.site(call.site),
+                Node::Block(block) => self.sequence(&block.body),
+                Node::If(branch) => {
+                    self.sequence(&branch.then);
+                    self.sequence(branch.or_else.as_deref().unwrap_or_default());
+                }
+                Node::Loop(again) => {
+                    self.site(again.site);
+                    let mut changed = self.none.clone();
+                    find_changed(&again.body, &mut changed);
+                    self.regions.push(changed);
+                    self.sequence(&again.body);
+                    self.regions.pop();
+                }
+                _ => {}
             }
-            Node::Loop(again) => {
-                own(again.site, regions, sites);
-                let mut changed = none.clone();
-                find_changed(&again.body, &mut changed);
-                regions.push(changed);
-                find_owners(&again.body, regions, sites, none);
-                regions.pop();
-            }
-            _ => {}
         }
     }
-}
 
-fn own(site: SiteIndex, regions: &[Set], sites: &mut [Site]) {
-    let index = usize::try_from(site).unwrap_or(usize::MAX);
-    let Some(site) = sites.get_mut(index) else {
-        return;
-    };
-    site.depth = regions.len();
-    for (local, owner) in site.live.iter().zip(&mut site.owners) {
-        let changing = regions.iter().rposition(|changed| changed.contains(*local));
-        *owner = changing.map_or(0, |region| region + 1);
+    fn site(&mut self, site: SiteIndex) {
+        let index = usize::try_from(site).unwrap_or(usize::MAX);
+        let (Some(live), Some(found)) = (self.live.get(index), self.found.get_mut(index)) else {
+            return;
+        };
+        let owned = live.to_vec().into_iter().map(|local| {
+            let changing = self
+                .regions
+                .iter()
+                .rposition(|changed| changed.contains(local));
+            (local, changing.map_or(0, |region| region + 1))
+        });
+        *found = (self.regions.len(), owned.collect());
     }
 }
 

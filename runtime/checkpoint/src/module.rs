@@ -305,10 +305,10 @@ impl<'a> Pass<'a> {
     fn take_note_of_sites(&mut self, number: u32, body: &tree::Body<'_>) {
         let mut obstacle = None;
         for site in &body.sites {
-            match frame::layout(site, &body.locals) {
-                Some((_, bytes)) => self.sites.push(SiteInfo {
+            match &site.frame {
+                Some(frame) => self.sites.push(SiteInfo {
                     function: number,
-                    bytes,
+                    bytes: frame.bytes,
                     callee: site.callee,
                 }),
                 None => obstacle = Some("a reference that is needed after a call or loop"),

@@ -1,6 +1,6 @@
 //! A function's body as a tree, with what is on the operand stack where that matters.
 
-use crate::{Refused, analysis::Analysis};
+use crate::{Refused, analysis::Analysis, frame};
 use std::ops::Range;
 use wasmparser::{BlockType, FuncValidator, FunctionBody, Operator, ValType, ValidatorResources};
 
@@ -35,12 +35,10 @@ pub(crate) struct Site {
     pub(crate) callee: Option<Callee>,
     /// How many operands the call takes.
     pub(crate) arguments: usize,
-    /// The locals that are read later, in ascending order.
-    pub(crate) live: Vec<u32>,
-    /// Of each of these, how deep in loops the region is that takes it from a frame.
-    pub(crate) owners: Vec<usize>,
     /// How deep in loops the site is.
     pub(crate) depth: usize,
+    /// What is kept, once that is known. Never known if there is a reference among it.
+    pub(crate) frame: Option<frame::Frame>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -64,12 +64,7 @@ impl<R: Reencode<Error = Refused>> Emitter<'_, '_, R> {
     }
 
     /// Emits nodes. Operands beneath `base` are in their slots, those above on the stack.
-    pub(super) fn sequence(
-        &mut self,
-        nodes: &[Node<'_>],
-        base: usize,
-        unwind: Label,
-    ) -> Result<(), Refused> {
+    pub(super) fn sequence(&mut self, nodes: &[Node<'_>], base: usize) -> Result<(), Refused> {
         for node in nodes {
             match node {
                 Node::Plain(operator) => self.plain(operator)?,
@@ -92,10 +87,10 @@ impl<R: Reencode<Error = Refused>> Emitter<'_, '_, R> {
                     self.pay(1);
                     self.branch(0);
                 }
-                Node::Call(call) => self.call(call, base, unwind)?,
-                Node::Block(block) => self.nested(block, base, unwind)?,
-                Node::If(branch) => self.either(branch, base, unwind)?,
-                Node::Loop(again) => self.again(again, base, unwind)?,
+                Node::Call(call) => self.call(call, base)?,
+                Node::Block(block) => self.nested(block, base)?,
+                Node::If(branch) => self.either(branch, base)?,
+                Node::Loop(again) => self.again(again, base)?,
             }
         }
         Ok(())
@@ -145,12 +140,7 @@ impl<R: Reencode<Error = Refused>> Emitter<'_, '_, R> {
         }
     }
 
-    pub(super) fn call(
-        &mut self,
-        call: &Call<'_>,
-        base: usize,
-        unwind: Label,
-    ) -> Result<(), Refused> {
+    pub(super) fn call(&mut self, call: &Call<'_>, base: usize) -> Result<(), Refused> {
         self.pay(cost::fixed(&call.operator));
         self.write_fuel();
         self.put_away(base, &call.operands)?;
@@ -164,17 +154,12 @@ impl<R: Reencode<Error = Refused>> Emitter<'_, '_, R> {
         self.emit([I::LocalGet(fuel), I::I64Const(meter::LEAST_FUEL), I::I64LtS]);
         self.if_unlikely();
         self.push_frame(call.site)?;
-        self.branch(unwind);
+        self.branch(self.unwind);
         self.end();
         Ok(())
     }
 
-    pub(super) fn nested(
-        &mut self,
-        block: &Block<'_>,
-        base: usize,
-        unwind: Label,
-    ) -> Result<(), Refused> {
+    pub(super) fn nested(&mut self, block: &Block<'_>, base: usize) -> Result<(), Refused> {
         let frame = &block.frame;
         if !self.has_pads(frame) {
             let within = self.base_within(frame, base);
@@ -183,14 +168,14 @@ impl<R: Reencode<Error = Refused>> Emitter<'_, '_, R> {
             }
             self.operator(&Operator::Block { blockty: frame.ty })?;
             self.opened(frame.label);
-            self.sequence(&block.body, within, unwind)?;
+            self.sequence(&block.body, within)?;
             self.flush();
             self.end();
             return Ok(());
         }
         self.put_away(base, &frame.operands)?;
         self.take_out(frame.beneath(), &frame.operands)?;
-        self.sequence(&block.body, frame.beneath(), unwind)?;
+        self.sequence(&block.body, frame.beneath())?;
         self.flush();
         self.end();
         self.join(frame, base)
@@ -203,12 +188,7 @@ impl<R: Reencode<Error = Refused>> Emitter<'_, '_, R> {
         self.take_out(base, &after)
     }
 
-    pub(super) fn either(
-        &mut self,
-        branch: &If<'_>,
-        base: usize,
-        unwind: Label,
-    ) -> Result<(), Refused> {
+    pub(super) fn either(&mut self, branch: &If<'_>, base: usize) -> Result<(), Refused> {
         let frame = &branch.frame;
         self.pay(1);
         if !self.has_pads(frame) {
@@ -221,11 +201,11 @@ impl<R: Reencode<Error = Refused>> Emitter<'_, '_, R> {
             }
             self.operator(&Operator::If { blockty: frame.ty })?;
             self.opened(frame.label);
-            self.sequence(&branch.then, within, unwind)?;
+            self.sequence(&branch.then, within)?;
             self.flush();
             if let Some(nodes) = &branch.or_else {
                 self.emit([I::Else]);
-                self.sequence(nodes, within, unwind)?;
+                self.sequence(nodes, within)?;
                 self.flush();
             }
             self.end();
@@ -237,24 +217,19 @@ impl<R: Reencode<Error = Refused>> Emitter<'_, '_, R> {
         let otherwise = self.depth(branch.otherwise);
         self.emit([I::LocalGet(condition), I::I32Eqz, I::BrIf(otherwise)]);
         self.take_out(frame.beneath(), &frame.operands)?;
-        self.sequence(&branch.then, frame.beneath(), unwind)?;
+        self.sequence(&branch.then, frame.beneath())?;
         self.flush();
         self.branch(frame.label);
         self.end();
         self.take_out(frame.beneath(), &frame.operands)?;
         let nodes = branch.or_else.as_deref().unwrap_or_default();
-        self.sequence(nodes, frame.beneath(), unwind)?;
+        self.sequence(nodes, frame.beneath())?;
         self.flush();
         self.end();
         self.join(frame, base)
     }
 
-    pub(super) fn again(
-        &mut self,
-        again: &Loop<'_>,
-        base: usize,
-        unwind: Label,
-    ) -> Result<(), Refused> {
+    pub(super) fn again(&mut self, again: &Loop<'_>, base: usize) -> Result<(), Refused> {
         let frame = &again.frame;
         self.flush();
         if self.resumes {
@@ -282,7 +257,7 @@ impl<R: Reencode<Error = Refused>> Emitter<'_, '_, R> {
             self.end();
         }
         if self.stops {
-            self.stop_here(again.site, false, unwind)?;
+            self.stop_here(again.site, false)?;
         } else {
             self.strike();
         }
@@ -291,7 +266,7 @@ impl<R: Reencode<Error = Refused>> Emitter<'_, '_, R> {
             self.take_out(frame.beneath(), &frame.operands)?;
         }
         let within = self.base_within(frame, base);
-        self.sequence(&again.body, within, unwind)?;
+        self.sequence(&again.body, within)?;
         self.flush();
         self.end();
         if self.resumes {

@@ -6,7 +6,7 @@ use super::{
 };
 use crate::{
     Refused,
-    frame::{self, From, Item},
+    frame::{self, Frame, From, Item},
     meter,
     tree::{Label, Node, Site, SiteIndex},
 };
@@ -36,17 +36,16 @@ impl Way {
     }
 }
 
-impl<R: Reencode<Error = Refused>> Emitter<'_, '_, R> {
-    pub(super) fn site(&self, site: SiteIndex) -> Result<&Site, Refused> {
-        let site = usize::try_from(site)
-            .ok()
-            .and_then(|site| self.body.sites.get(site));
+impl<'a, R: Reencode<Error = Refused>> Emitter<'a, '_, R> {
+    pub(super) fn site(&self, site: SiteIndex) -> Result<&'a Site, Refused> {
+        let sites = &self.body.sites;
+        let site = usize::try_from(site).ok().and_then(|site| sites.get(site));
         site.ok_or(Refused::Shape("a site that is not there"))
     }
 
-    pub(super) fn layout(&self, site: SiteIndex) -> Result<(Vec<Item>, u32), Refused> {
-        let layout = frame::layout(self.site(site)?, &self.body.locals);
-        layout.ok_or(Refused::Shape("a reference in a frame"))
+    fn frame_of(&self, site: SiteIndex) -> Result<&'a Frame, Refused> {
+        let frame = self.site(site)?.frame.as_ref();
+        frame.ok_or(Refused::Shape("a reference in a frame"))
     }
 
     /// The local that has a value of a frame of `site`.
@@ -58,12 +57,12 @@ impl<R: Reencode<Error = Refused>> Emitter<'_, '_, R> {
     }
 
     pub(super) fn push_frame(&mut self, site: SiteIndex) -> Result<(), Refused> {
-        let (items, bytes) = self.layout(site)?;
+        let Frame { items, bytes } = self.frame_of(site)?;
         let frame = self.length;
         self.load_word(meter::FRAMES_END);
         self.emit([I::LocalSet(frame)]);
         for item in items {
-            let (local, at) = (self.local(item)?, self.at(item.offset.into(), 0));
+            let (local, at) = (self.local(*item)?, self.at(item.offset.into(), 0));
             self.emit([I::LocalGet(frame), I::LocalGet(local), store(item.ty, at)?]);
         }
         let word = self.context.first_word.saturating_add(site);
@@ -124,7 +123,7 @@ impl<R: Reencode<Error = Refused>> Emitter<'_, '_, R> {
         }];
         for entry in entries {
             for site in entry.site..=entry.last {
-                let label = if depth == 0 || !self.taken_at(site, depth)?.is_empty() {
+                let label = if depth == 0 || self.frame_of(site)?.taken_by(depth).next().is_some() {
                     self.new_label()
                 } else {
                     // Nothing is to be taken here.
@@ -171,22 +170,9 @@ impl<R: Reencode<Error = Refused>> Emitter<'_, '_, R> {
         Ok(())
     }
 
-    /// The values of a frame that the region at `depth` takes from it.
-    pub(super) fn taken_at(&self, site: SiteIndex, depth: usize) -> Result<Vec<Item>, Refused> {
-        let of = self.site(site)?;
-        let (items, _) = self.layout(site)?;
-        let mut owners = of.owners.iter().copied();
-        // Locals come first in a frame, and each has an owner.
-        let taken = items.into_iter().filter(|item| match item.from {
-            From::Local(_) => owners.next() == Some(depth),
-            From::Operand(_) => of.depth == depth,
-        });
-        Ok(taken.collect())
-    }
-
     /// Leaves the frame, which ends at the local `frame`, to be overwritten.
     pub(super) fn drop_frame(&mut self, site: SiteIndex) -> Result<(), Refused> {
-        let (_, bytes) = self.layout(site)?;
+        let bytes = self.frame_of(site)?.bytes;
         let end = self.at(meter::FRAMES_END, 2);
         self.emit([
             I::I32Const(0),
@@ -200,12 +186,12 @@ impl<R: Reencode<Error = Refused>> Emitter<'_, '_, R> {
 
     /// Takes values of a frame, which ends at the local `frame`.
     pub(super) fn take(&mut self, site: SiteIndex, depth: usize) -> Result<(), Refused> {
-        let (_, bytes) = self.layout(site)?;
-        let items = self.taken_at(site, depth)?;
-        if items.is_empty() {
+        let of = self.frame_of(site)?;
+        let mut items = of.taken_by(depth).peekable();
+        if items.peek().is_none() {
             return Ok(());
         }
-        let frame = self.length;
+        let (frame, bytes) = (self.length, of.bytes);
         self.emit([
             I::LocalGet(self.frame),
             I::I32Const(bytes.cast_signed()),

@@ -1,10 +1,7 @@
 //! Fuel, stack, and what happens at a site.
 
 use super::{Emitter, Kind};
-use crate::{
-    Refused, meter,
-    tree::{Label, SiteIndex},
-};
+use crate::{Refused, meter, tree::SiteIndex};
 use wasm_encoder::{BlockType, Instruction as I, reencode::Reencode};
 
 impl<R: Reencode<Error = Refused>> Emitter<'_, '_, R> {
@@ -71,7 +68,7 @@ impl<R: Reencode<Error = Refused>> Emitter<'_, '_, R> {
     }
 
     /// What a function does first.
-    pub(super) fn begin(&mut self, unwind: Label) -> Result<(), Refused> {
+    pub(super) fn begin(&mut self) -> Result<(), Refused> {
         self.read_fuel();
         if !self.body.has_entry {
             return Ok(());
@@ -99,7 +96,7 @@ impl<R: Reencode<Error = Refused>> Emitter<'_, '_, R> {
                 self.if_resuming();
                 self.emit([again.map_or(I::Unreachable, I::ReturnCall)]);
                 self.end();
-                self.stop_here(0, true, unwind)?;
+                self.stop_here(0, true)?;
             }
             Kind::Count | Kind::Resume => self.strike(),
         }
@@ -127,12 +124,7 @@ impl<R: Reencode<Error = Refused>> Emitter<'_, '_, R> {
 
     /// At a site where fuel or stack lack, or the guest was told to stop: ends it, or stops it unless a
     /// call is open that must return to the host first.
-    pub(super) fn stop_here(
-        &mut self,
-        site: SiteIndex,
-        is_entry: bool,
-        unwind: Label,
-    ) -> Result<(), Refused> {
+    pub(super) fn stop_here(&mut self, site: SiteIndex, is_entry: bool) -> Result<(), Refused> {
         let fuel = self.fuel;
         self.emit([I::LocalGet(fuel)]);
         self.load_long(meter::RESERVE);
@@ -162,7 +154,7 @@ impl<R: Reencode<Error = Refused>> Emitter<'_, '_, R> {
             I::I64Store(left),
         ]);
         self.push_frame(site)?;
-        self.branch(unwind);
+        self.branch(self.unwind);
         self.end();
         Ok(())
     }
