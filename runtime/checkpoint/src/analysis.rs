@@ -103,11 +103,7 @@ impl Analysis {
     /// Takes note of the first thing that keeps the guest from being stopped.
     fn obstacle(&mut self, function: Option<u32>, reason: impl Into<String>) {
         if self.obstacle.is_none() {
-            self.obstacle = Some(Obstacle {
-                module: 0,
-                function,
-                reason: reason.into(),
-            });
+            self.obstacle = Some(Obstacle::new(function, reason));
         }
     }
 

@@ -63,10 +63,9 @@ pub(crate) fn instrument(component: &[u8], ability: Ability) -> Result<Program, 
 /// Whether what came out is valid: resources may be used in ways that plain numbers cannot.
 fn check(component: &[u8]) -> Result<(), Obstacle> {
     let checked = Validator::new_with_features(FEATURES).validate_all(component);
-    checked.map(drop).map_err(|error| Obstacle {
-        module: 0,
-        function: None,
-        reason: format!("resources in a form that is not handled: {error}"),
+    checked.map(drop).map_err(|error| {
+        let reason = format!("resources in a form that is not handled: {error}");
+        Obstacle::new(None, reason)
     })
 }
 

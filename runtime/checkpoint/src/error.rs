@@ -47,6 +47,15 @@ pub struct Obstacle {
 }
 
 impl Obstacle {
+    /// One of the first module, or of the whole component.
+    pub(crate) fn new(function: Option<u32>, reason: impl Into<String>) -> Self {
+        Self {
+            module: 0,
+            function,
+            reason: reason.into(),
+        }
+    }
+
     /// The same in the module `number`.
     pub(crate) fn of_module(self, number: u32) -> Self {
         Self {

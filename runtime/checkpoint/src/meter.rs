@@ -141,28 +141,25 @@ impl Reading {
     /// Reads the first [`BYTES`] of the page.
     #[must_use]
     pub fn of(page: &[u8]) -> Option<Self> {
-        let word = |offset: u64| {
-            let offset = usize::try_from(offset).ok()?;
-            page.get(offset..)?.first_chunk().copied()
-        };
-        let long = |offset: u64| {
-            let offset = usize::try_from(offset).ok()?;
-            page.get(offset..)?.first_chunk().copied()
-        };
-        let fuel = i64::from_le_bytes(long(FUEL_LEFT)?);
-        let kept = i64::from_le_bytes(long(KEPT_FUEL)?);
-        let reserve = i64::from_le_bytes(long(RESERVE)?);
+        let fuel = i64::from_le_bytes(word(page, FUEL_LEFT)?);
+        let kept = i64::from_le_bytes(word(page, KEPT_FUEL)?);
+        let reserve = i64::from_le_bytes(word(page, RESERVE)?);
         let stopped = fuel == UNWINDING;
         Some(Self {
             fuel_left: if stopped { kept } else { fuel },
-            stack_left: i32::from_le_bytes(word(STACK_LEFT)?),
-            struck: u32::from_le_bytes(word(STRUCK)?) != 0,
+            stack_left: i32::from_le_bytes(word(page, STACK_LEFT)?),
+            struck: u32::from_le_bytes(word(page, STRUCK)?) != 0,
             stopped,
-            frames_end: u32::from_le_bytes(word(FRAMES_END)?),
-            paid_fuel: i64::from_le_bytes(long(PAID_FUEL)?),
+            frames_end: u32::from_le_bytes(word(page, FRAMES_END)?),
+            paid_fuel: i64::from_le_bytes(word(page, PAID_FUEL)?),
             out_of_fuel: !stopped && fuel.saturating_add(reserve) < 0,
         })
     }
+}
+
+fn word<const BYTES: usize>(page: &[u8], offset: u64) -> Option<[u8; BYTES]> {
+    let offset = usize::try_from(offset).ok()?;
+    page.get(offset..)?.first_chunk().copied()
 }
 
 /// How far a guest may go.

@@ -133,9 +133,10 @@ pub(crate) fn instrument(module: &[u8], plan: Plan<'_>) -> Result<Instrumented, 
     for payload in Parser::new(0).parse_all(module) {
         let payload = payload?;
         if let ValidPayload::Func(function, body) = validator.payload(&payload)? {
-            let mut function = function.into_validator(std::mem::take(&mut pass.allocations));
-            sections.function(&mut renumber, &mut pass, &mut function, &body)?;
-            pass.allocations = function.into_allocations();
+            let mut validator = function.into_validator(std::mem::take(&mut pass.allocations));
+            let function = pass.function(&mut renumber, &mut validator, &body)?;
+            sections.code.function(&function);
+            pass.allocations = validator.into_allocations();
         } else {
             sections.add(&mut renumber, &pass, payload)?;
         }
@@ -318,11 +319,8 @@ impl<'a> Pass<'a> {
             obstacle = Some("more calls and loops than can be numbered");
         }
         if let Some(reason) = obstacle {
-            self.obstacle = Some(Obstacle {
-                module: self.plan.number,
-                function: Some(number),
-                reason: reason.to_owned(),
-            });
+            let obstacle = Obstacle::new(Some(number), reason);
+            self.obstacle = Some(obstacle.of_module(self.plan.number));
         }
     }
 }
@@ -349,18 +347,6 @@ struct Sections {
 }
 
 impl Sections {
-    fn function(
-        &mut self,
-        renumber: &mut Renumber,
-        pass: &mut Pass<'_>,
-        validator: &mut wasmparser::FuncValidator<wasmparser::ValidatorResources>,
-        body: &FunctionBody<'_>,
-    ) -> Result<(), Refused> {
-        self.code
-            .function(&pass.function(renumber, validator, body)?);
-        Ok(())
-    }
-
     fn add(
         &mut self,
         renumber: &mut Renumber,

@@ -1,29 +1,24 @@
 //! From bytes to programs.
 
+mod backend;
+
 use crate::{
     Allocation, Error, Form, Program, Target,
     cache::Cache,
     classify::classify,
-    config::{self, Counting},
-    guest::Guest,
+    config::Counting,
     isolated::{Compiler, Job},
-    preview1, preview2,
-    program::Code,
-    relaxed, sites,
-    ticker::Ticker,
+    sites,
 };
+use backend::{Backend, Lazy, invalid};
 use mc_checkpoint::{Ability, CODE_VERSION, PASS_VERSION, Refused};
 use mc_types::{Cid, Determinism};
-use sha2::{Digest, Sha256};
 use std::{
     borrow::Cow,
     collections::HashMap,
-    hash::{Hash, Hasher},
-    path::{Path, PathBuf},
-    sync::{Arc, Mutex, OnceLock, PoisonError},
+    path::PathBuf,
+    sync::{Arc, Mutex, PoisonError},
 };
-use wasmtime::{Module, Precompiled, component::Component};
-use wasmtime_wasi::p2::bindings::CommandPre;
 
 /// Largest component, in bytes. CPython with its standard library has some 40 million.
 pub const MAX_COMPONENT_BYTES: u64 = 128 << 20;
@@ -137,20 +132,9 @@ pub struct Engine {
 struct Inner {
     options: Options,
     cache: Option<Cache>,
-    instrumented: OnceLock<Backend>,
-    plain: OnceLock<Backend>,
+    instrumented: Lazy<Backend>,
+    plain: Lazy<Backend>,
     loaded: Mutex<Loaded>,
-}
-
-/// A wasmtime engine with all that guests may import.
-struct Backend {
-    raw: wasmtime::Engine,
-    ticker: Arc<Ticker>,
-    components: wasmtime::component::Linker<Guest>,
-    /// For components that can be stopped.
-    stoppable: wasmtime::component::Linker<Guest>,
-    modules: wasmtime::Linker<Guest>,
-    fingerprint: String,
 }
 
 /// Programs in memory.
@@ -161,39 +145,9 @@ struct Loaded {
     uses: u64,
 }
 
-/// A program that was compiled.
-enum Compiled {
-    Component(Component),
-    Module(Module),
-}
-
 impl std::fmt::Debug for Engine {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Engine").finish_non_exhaustive()
-    }
-}
-
-fn engine_error(error: wasmtime::Error) -> Error {
-    Error::Engine(format!("{error:#}"))
-}
-
-fn invalid(error: wasmtime::Error) -> Error {
-    Error::Invalid {
-        reason: format!("{error:#}"),
-    }
-}
-
-impl Backend {
-    fn new(options: &Options, counting: Counting) -> Result<Self, Error> {
-        let raw = config::engine(options.allocation, options.target, counting)?;
-        Ok(Self {
-            ticker: Arc::new(Ticker::new()),
-            components: preview2::linker(&raw).map_err(engine_error)?,
-            stoppable: preview2::stoppable(&raw).map_err(engine_error)?,
-            modules: preview1::linker(&raw).map_err(engine_error)?,
-            fingerprint: fingerprint(&raw),
-            raw,
-        })
     }
 }
 
@@ -208,8 +162,8 @@ impl Engine {
         let inner = Inner {
             options: options.clone(),
             cache: options.cache_dir.as_ref().map(open).transpose()?,
-            instrumented: OnceLock::new(),
-            plain: OnceLock::new(),
+            instrumented: Lazy::default(),
+            plain: Lazy::default(),
             loaded: Mutex::default(),
         };
         let engine = Self {
@@ -221,15 +175,11 @@ impl Engine {
 
     /// The wasmtime engine for a way of counting, made when it is first needed.
     fn backend(&self, counting: Counting) -> Result<&Backend, Error> {
-        let cell = match counting {
+        let backend = match counting {
             Counting::Instrumented => &self.inner.instrumented,
             Counting::Wasmtime => &self.inner.plain,
         };
-        if let Some(backend) = cell.get() {
-            return Ok(backend);
-        }
-        let made = Backend::new(&self.inner.options, counting)?;
-        Ok(cell.get_or_init(|| made))
+        backend.get(|| Backend::new(&self.inner.options, counting))
     }
 
     /// The program of a component or module that was compiled before, in this process or another.
@@ -370,179 +320,4 @@ fn instrument(
 /// What names compiled code besides the program's CID.
 fn key(way: Way, backend: &Backend) -> String {
     format!("{}-{}", way.label(), backend.fingerprint)
-}
-
-impl Compiled {
-    fn serialize(&self) -> wasmtime::Result<Vec<u8>> {
-        match self {
-            Self::Component(component) => component.serialize(),
-            Self::Module(module) => module.serialize(),
-        }
-    }
-}
-
-impl Backend {
-    fn compile(&self, form: Form, bytes: &[u8]) -> Result<Compiled, Error> {
-        Ok(match form {
-            Form::Component => {
-                Compiled::Component(Component::from_binary(&self.raw, bytes).map_err(invalid)?)
-            }
-            Form::Module => {
-                Compiled::Module(Module::from_binary(&self.raw, bytes).map_err(invalid)?)
-            }
-        })
-    }
-
-    fn deserialize(&self, path: &Path) -> Option<Compiled> {
-        #[expect(
-            unsafe_code,
-            reason = "compiled code can be trusted only as far as its origin"
-        )]
-        // SAFETY: `Cache::get` returned the path, so the checksum over program, engine fingerprint
-        // and code is intact, and the file lies in a directory that only this user can write to: it
-        // is what `serialize` gave to `Cache::put` under the same engine. Entries are replaced by
-        // renaming, never written to, so what is mapped does not change.
-        let compiled = unsafe {
-            match wasmtime::Engine::detect_precompiled_file(path).ok()?? {
-                Precompiled::Component => {
-                    Component::deserialize_file(&self.raw, path).map(Compiled::Component)
-                }
-                Precompiled::Module => {
-                    Module::deserialize_file(&self.raw, path).map(Compiled::Module)
-                }
-            }
-        };
-        compiled
-            .inspect_err(|error| tracing::warn!(%error, "cached code was refused"))
-            .ok()
-    }
-
-    /// Links a program that is a command.
-    fn program(
-        &self,
-        compiled: &Compiled,
-        way: Way,
-        sites: Option<sites::Source>,
-    ) -> Result<Program, Error> {
-        let code = match (compiled, way) {
-            (Compiled::Component(component), Way::Relaxed) => self.relaxed(component)?,
-            (Compiled::Component(component), _) => self.component(component, sites.is_some())?,
-            (Compiled::Module(_), Way::Relaxed) => {
-                return Err(Error::CoreModule {
-                    reason: "only components can run as relaxed tasks".to_owned(),
-                });
-            }
-            (Compiled::Module(module), _) => self.module(module)?,
-        };
-        Ok(Program {
-            raw: self.raw.clone(),
-            ticker: Arc::clone(&self.ticker),
-            counting: way.counting(),
-            code,
-            resumes: way == Way::Resumable && sites.is_some(),
-            sites: sites.map(Arc::new),
-        })
-    }
-
-    /// The name of the interface by which a component is run, if it imports nothing that is not there.
-    fn command(&self, component: &Component) -> Result<String, Error> {
-        let kind = component.component_type();
-        let imports = kind.imports(&self.raw).map(|(name, _)| name.to_owned());
-        let names: Vec<_> = imports.filter(|name| !is_offered(name)).collect();
-        if !names.is_empty() {
-            return Err(Error::UnsupportedImports { names });
-        }
-        let mut exports = kind.exports(&self.raw).map(|(name, _)| name.to_owned());
-        let run = exports.find(|name| name.starts_with("wasi:cli/run@0.2."));
-        run.ok_or_else(|| Error::NotACommand {
-            exports: kind.exports(&self.raw).map(|(n, _)| n.to_owned()).collect(),
-        })
-    }
-
-    fn component(&self, component: &Component, stops: bool) -> Result<Code, Error> {
-        let interface = self.command(component)?;
-        let all = if stops {
-            &self.stoppable
-        } else {
-            &self.components
-        };
-        let mut linker = None;
-        let imports = component.component_type();
-        let mut names = imports.imports(&self.raw).map(|(name, _)| name);
-        if names.any(preview2::is_denied) {
-            let linker = linker.insert(all.clone());
-            preview2::deny(linker, component, &self.raw).map_err(invalid)?;
-        }
-        let linker = linker.as_ref().unwrap_or(all);
-        let pre = linker.instantiate_pre(component).map_err(invalid)?;
-        let run = component
-            .get_export_index(None, &interface)
-            .and_then(|interface| component.get_export_index(Some(&interface), "run"));
-        let run = run.ok_or_else(|| Error::NotACommand {
-            exports: vec![interface],
-        })?;
-        Ok(Code::Component(pre, run))
-    }
-
-    fn module(&self, module: &Module) -> Result<Code, Error> {
-        let foreign = module
-            .imports()
-            .filter(|import| import.module() != preview1::MODULE)
-            .map(|import| format!("{}.{}", import.module(), import.name()));
-        let mut names: Vec<_> = foreign.collect();
-        if !names.is_empty() {
-            names.dedup();
-            return Err(Error::UnsupportedImports { names });
-        }
-        let lacking = |reason: &str| Error::CoreModule {
-            reason: reason.to_owned(),
-        };
-        let start = module.get_export("_start");
-        let start = start.and_then(|start| start.func().cloned());
-        let start = start.ok_or_else(|| lacking("it does not export the function _start"))?;
-        if start.params().len() + start.results().len() > 0 {
-            return Err(lacking("its _start takes parameters or returns something"));
-        }
-        let pre = self.modules.instantiate_pre(module).map_err(invalid)?;
-        Ok(Code::Module(pre))
-    }
-
-    fn relaxed(&self, component: &Component) -> Result<Code, Error> {
-        self.command(component)?;
-        let linker = relaxed::linker(&self.raw).map_err(engine_error)?;
-        let command = linker.instantiate_pre(component).and_then(CommandPre::new);
-        Ok(Code::Relaxed(Arc::new(command.map_err(invalid)?)))
-    }
-}
-
-/// Whether an imported interface is there.
-fn is_offered(import: &str) -> bool {
-    import.starts_with(mc_checkpoint::meter::NAMES)
-        || preview2::is_denied(import)
-        || relaxed::is_offered(import)
-}
-
-/// Names everything that decides whether compiled code fits an engine.
-fn fingerprint(engine: &wasmtime::Engine) -> String {
-    let mut hasher = Fingerprint(Sha256::new());
-    engine.precompile_compatibility_hash().hash(&mut hasher);
-    let digest = hasher.0.finalize();
-    digest
-        .iter()
-        .take(8)
-        .map(|byte| format!("{byte:02x}"))
-        .collect()
-}
-
-/// A hasher whose result does not depend on the standard library's version.
-struct Fingerprint(Sha256);
-
-impl Hasher for Fingerprint {
-    fn write(&mut self, bytes: &[u8]) {
-        self.0.update(bytes);
-    }
-
-    fn finish(&self) -> u64 {
-        0
-    }
 }

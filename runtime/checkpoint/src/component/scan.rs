@@ -221,12 +221,8 @@ impl Scan {
     }
 
     fn hinder(&mut self, reason: &str) {
-        let obstacle = Obstacle {
-            module: 0,
-            function: None,
-            reason: reason.to_owned(),
-        };
-        self.obstacle.get_or_insert(obstacle);
+        self.obstacle
+            .get_or_insert_with(|| Obstacle::new(None, reason));
     }
 
     /// Takes note of the functions that the host calls to pass values.

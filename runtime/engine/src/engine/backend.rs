@@ -1,0 +1,257 @@
+//! A wasmtime engine, and what guests may import from it.
+
+use super::{Options, Way};
+use crate::{
+    Error, Form, Program,
+    config::{self, Counting},
+    guest::Guest,
+    preview1, preview2,
+    program::Code,
+    relaxed, sites,
+    ticker::Ticker,
+};
+use sha2::{Digest, Sha256};
+use std::{
+    hash::{Hash, Hasher},
+    path::Path,
+    sync::{Arc, OnceLock},
+};
+use wasmtime::{Module, Precompiled, component::Component};
+use wasmtime_wasi::p2::bindings::CommandPre;
+
+/// What is made when it is first needed, which may fail.
+pub(super) struct Lazy<T>(OnceLock<T>);
+
+impl<T> Default for Lazy<T> {
+    fn default() -> Self {
+        Self(OnceLock::new())
+    }
+}
+
+impl<T> Lazy<T> {
+    pub(super) fn get<E>(&self, make: impl FnOnce() -> Result<T, E>) -> Result<&T, E> {
+        if let Some(made) = self.0.get() {
+            return Ok(made);
+        }
+        let made = make()?;
+        Ok(self.0.get_or_init(|| made))
+    }
+}
+
+/// A wasmtime engine with all that guests may import.
+pub(super) struct Backend {
+    raw: wasmtime::Engine,
+    ticker: Arc<Ticker>,
+    components: Lazy<wasmtime::component::Linker<Guest>>,
+    /// For components that can be stopped.
+    stoppable: Lazy<wasmtime::component::Linker<Guest>>,
+    modules: Lazy<wasmtime::Linker<Guest>>,
+    /// Names the engine and how it compiles.
+    pub(super) fingerprint: String,
+}
+
+/// A program that was compiled.
+pub(super) enum Compiled {
+    Component(Component),
+    Module(Module),
+}
+
+impl Compiled {
+    pub(super) fn serialize(&self) -> wasmtime::Result<Vec<u8>> {
+        match self {
+            Self::Component(component) => component.serialize(),
+            Self::Module(module) => module.serialize(),
+        }
+    }
+}
+
+fn engine_error(error: wasmtime::Error) -> Error {
+    Error::Engine(format!("{error:#}"))
+}
+
+pub(super) fn invalid(error: wasmtime::Error) -> Error {
+    Error::Invalid {
+        reason: format!("{error:#}"),
+    }
+}
+
+impl Backend {
+    pub(super) fn new(options: &Options, counting: Counting) -> Result<Self, Error> {
+        let raw = config::engine(options.allocation, options.target, counting)?;
+        Ok(Self {
+            ticker: Arc::new(Ticker::new()),
+            components: Lazy::default(),
+            stoppable: Lazy::default(),
+            modules: Lazy::default(),
+            fingerprint: fingerprint(&raw),
+            raw,
+        })
+    }
+
+    pub(super) fn compile(&self, form: Form, bytes: &[u8]) -> Result<Compiled, Error> {
+        Ok(match form {
+            Form::Component => {
+                Compiled::Component(Component::from_binary(&self.raw, bytes).map_err(invalid)?)
+            }
+            Form::Module => {
+                Compiled::Module(Module::from_binary(&self.raw, bytes).map_err(invalid)?)
+            }
+        })
+    }
+
+    pub(super) fn deserialize(&self, path: &Path) -> Option<Compiled> {
+        #[expect(
+            unsafe_code,
+            reason = "compiled code can be trusted only as far as its origin"
+        )]
+        // SAFETY: `Cache::get` returned the path, so the checksum over program, engine fingerprint
+        // and code is intact, and the file lies in a directory that only this user can write to: it
+        // is what `serialize` gave to `Cache::put` under the same engine. Entries are replaced by
+        // renaming, never written to, so what is mapped does not change.
+        let compiled = unsafe {
+            match wasmtime::Engine::detect_precompiled_file(path).ok()?? {
+                Precompiled::Component => {
+                    Component::deserialize_file(&self.raw, path).map(Compiled::Component)
+                }
+                Precompiled::Module => {
+                    Module::deserialize_file(&self.raw, path).map(Compiled::Module)
+                }
+            }
+        };
+        compiled
+            .inspect_err(|error| tracing::warn!(%error, "cached code was refused"))
+            .ok()
+    }
+
+    /// Links a program that is a command.
+    pub(super) fn program(
+        &self,
+        compiled: &Compiled,
+        way: Way,
+        sites: Option<sites::Source>,
+    ) -> Result<Program, Error> {
+        let code = match (compiled, way) {
+            (Compiled::Component(component), Way::Relaxed) => self.relaxed(component)?,
+            (Compiled::Component(component), _) => self.component(component, sites.is_some())?,
+            (Compiled::Module(_), Way::Relaxed) => {
+                return Err(Error::CoreModule {
+                    reason: "only components can run as relaxed tasks".to_owned(),
+                });
+            }
+            (Compiled::Module(module), _) => self.module(module)?,
+        };
+        Ok(Program {
+            raw: self.raw.clone(),
+            ticker: Arc::clone(&self.ticker),
+            counting: way.counting(),
+            code,
+            resumes: way == Way::Resumable && sites.is_some(),
+            sites: sites.map(Arc::new),
+        })
+    }
+
+    /// The name of the interface by which a component is run, if it imports nothing that is not there.
+    fn command(&self, component: &Component) -> Result<String, Error> {
+        let kind = component.component_type();
+        let imports = kind.imports(&self.raw).map(|(name, _)| name.to_owned());
+        let names: Vec<_> = imports.filter(|name| !is_offered(name)).collect();
+        if !names.is_empty() {
+            return Err(Error::UnsupportedImports { names });
+        }
+        let mut exports = kind.exports(&self.raw).map(|(name, _)| name.to_owned());
+        let run = exports.find(|name| name.starts_with("wasi:cli/run@0.2."));
+        run.ok_or_else(|| Error::NotACommand {
+            exports: kind.exports(&self.raw).map(|(n, _)| n.to_owned()).collect(),
+        })
+    }
+
+    fn component(&self, component: &Component, stops: bool) -> Result<Code, Error> {
+        let interface = self.command(component)?;
+        let all = if stops {
+            self.stoppable.get(|| preview2::stoppable(&self.raw))
+        } else {
+            self.components.get(|| preview2::linker(&self.raw))
+        };
+        let all = all.map_err(engine_error)?;
+        let mut linker = None;
+        let imports = component.component_type();
+        let mut names = imports.imports(&self.raw).map(|(name, _)| name);
+        if names.any(preview2::is_denied) {
+            let linker = linker.insert(all.clone());
+            preview2::deny(linker, component, &self.raw).map_err(invalid)?;
+        }
+        let linker = linker.as_ref().unwrap_or(all);
+        let pre = linker.instantiate_pre(component).map_err(invalid)?;
+        let run = component
+            .get_export_index(None, &interface)
+            .and_then(|interface| component.get_export_index(Some(&interface), "run"));
+        let run = run.ok_or_else(|| Error::NotACommand {
+            exports: vec![interface],
+        })?;
+        Ok(Code::Component(pre, run))
+    }
+
+    fn module(&self, module: &Module) -> Result<Code, Error> {
+        let foreign = module
+            .imports()
+            .filter(|import| import.module() != preview1::MODULE)
+            .map(|import| format!("{}.{}", import.module(), import.name()));
+        let mut names: Vec<_> = foreign.collect();
+        if !names.is_empty() {
+            names.dedup();
+            return Err(Error::UnsupportedImports { names });
+        }
+        let lacking = |reason: &str| Error::CoreModule {
+            reason: reason.to_owned(),
+        };
+        let start = module.get_export("_start");
+        let start = start.and_then(|start| start.func().cloned());
+        let start = start.ok_or_else(|| lacking("it does not export the function _start"))?;
+        if start.params().len() + start.results().len() > 0 {
+            return Err(lacking("its _start takes parameters or returns something"));
+        }
+        let linker = self.modules.get(|| preview1::linker(&self.raw));
+        let linker = linker.map_err(engine_error)?;
+        let pre = linker.instantiate_pre(module).map_err(invalid)?;
+        Ok(Code::Module(pre))
+    }
+
+    fn relaxed(&self, component: &Component) -> Result<Code, Error> {
+        self.command(component)?;
+        let linker = relaxed::linker(&self.raw).map_err(engine_error)?;
+        let command = linker.instantiate_pre(component).and_then(CommandPre::new);
+        Ok(Code::Relaxed(Arc::new(command.map_err(invalid)?)))
+    }
+}
+
+/// Whether an imported interface is there.
+fn is_offered(import: &str) -> bool {
+    import.starts_with(mc_checkpoint::meter::NAMES)
+        || preview2::is_denied(import)
+        || relaxed::is_offered(import)
+}
+
+/// Names everything that decides whether compiled code fits an engine.
+fn fingerprint(engine: &wasmtime::Engine) -> String {
+    let mut hasher = Fingerprint(Sha256::new());
+    engine.precompile_compatibility_hash().hash(&mut hasher);
+    let digest = hasher.0.finalize();
+    digest
+        .iter()
+        .take(8)
+        .map(|byte| format!("{byte:02x}"))
+        .collect()
+}
+
+/// A hasher whose result does not depend on the standard library's version.
+struct Fingerprint(Sha256);
+
+impl Hasher for Fingerprint {
+    fn write(&mut self, bytes: &[u8]) {
+        self.0.update(bytes);
+    }
+
+    fn finish(&self) -> u64 {
+        0
+    }
+}
