@@ -63,6 +63,15 @@ impl Ledger {
         self.database.checkpoints(job).await
     }
 
+    /// The jobs that have checkpoints, ended ones too.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::CorruptRow`] or [`Error::Database`].
+    pub async fn jobs_with_checkpoints(&self) -> Result<Vec<JobId>, Error> {
+        self.database.jobs_with_checkpoints().await
+    }
+
     /// Removes the checkpoint of a job at a position, if there is one.
     ///
     /// # Errors

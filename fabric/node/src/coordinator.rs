@@ -40,7 +40,7 @@ pub(crate) struct Coordinator {
     peers: Peers,
     watchers: Arc<Watchers>,
     finishes: Arc<finish::Finishes>,
-    complete: Arc<checkpoints::Complete>,
+    checkpointed: Arc<checkpoints::Checkpointed>,
     clock: Arc<dyn Clock>,
 }
 
@@ -77,10 +77,11 @@ impl Coordinator {
             peers: parts.peers,
             watchers: Arc::default(),
             finishes: Arc::default(),
-            complete: Arc::default(),
+            checkpointed: Arc::default(),
             clock: parts.clock,
         };
         coordinator.remove_orphaned_pins().await?;
+        coordinator.restore_checkpoints().await?;
         let actor = Actor::restore(coordinator.clone(), lease_ttl, queue).await?;
         tasks.spawn(actor.run(stopping));
         Ok(coordinator)

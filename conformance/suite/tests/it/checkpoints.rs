@@ -239,14 +239,26 @@ fn submit(node: &Node, options: &[&str], args: &[&str]) -> String {
     node.submit(options.iter().chain(&task).chain(args).copied())
 }
 
-fn checkpoints(node: &Node, id: &str) -> Vec<u64> {
+struct Listed {
+    position: u64,
+    node: String,
+    cid: String,
+}
+
+/// The checkpoints of a job, newest first.
+fn checkpoints(node: &Node, id: &str) -> Vec<Listed> {
     let list = node
         .mc(["checkpoints", "--format", "json", id])
         .expect_code(0);
     let list = list.json();
     let list = list["checkpoints"].as_array().unwrap().iter();
-    list.map(|taken| taken["position"].as_u64().unwrap())
-        .collect()
+    let text = |value: &Value| value.as_str().unwrap().to_owned();
+    list.map(|taken| Listed {
+        position: taken["position"].as_u64().unwrap(),
+        node: text(&taken["node"]),
+        cid: text(&taken["cid"]),
+    })
+    .collect()
 }
 
 /// The outcome of `ticks` with `args`, and how long it takes here.
@@ -299,6 +311,38 @@ fn a_killed_node_costs_no_more_than_one_interval() {
         );
     }
     println!("at most {worst:?} were wasted in {kills} kills");
+}
+
+#[test]
+fn a_checkpoint_that_cannot_be_had_is_passed_over_for_an_older_one() {
+    let args = ["60", "100"];
+    let (outcome, output, _) = expected(&args);
+    let (a, mut workers) = fabric(1);
+    let id = submit(&a, &["--checkpoint-every", "300000000"], &args);
+    let (newest, older) = eventually("four checkpoints", Duration::from_secs(30), || {
+        let mut all = checkpoints(&a, &id).into_iter();
+        let newest = all
+            .next()
+            .filter(|newest| newest.position > 1_200_000_000)?;
+        Some((newest, all.next()?.position))
+    });
+    workers.remove(0).kill();
+    let pin = format!("checkpoint/{id}/{}", newest.position);
+    a.mc(["pin", "rm", &pin]).expect_code(0);
+    a.mc(["block", "rm", &newest.cid]).expect_code(0);
+    let heir = NodeOptions::new().bootstrap(&a).start();
+    let next = eventually("going on", Duration::from_secs(30), || {
+        let all = checkpoints(&a, &id);
+        let of_heir = all.iter().filter(|taken| taken.node == heir.id);
+        of_heir.map(|taken| taken.position).min()
+    });
+    assert_eq!(
+        next, newest.position,
+        "it went on from {older} to where the lost one was"
+    );
+    let done = a.succeeded(&id);
+    assert_eq!(done["outcome_cid"], outcome);
+    assert_eq!(a.mc(["logs", &id]).expect_code(0).text(), output);
 }
 
 #[test]

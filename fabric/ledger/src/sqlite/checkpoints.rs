@@ -43,6 +43,20 @@ impl Sqlite {
         rows.iter().map(|row| record(job, row)).collect()
     }
 
+    pub(crate) async fn jobs_with_checkpoints(&self) -> Result<Vec<JobId>, Error> {
+        let rows = sqlx::query_scalar("SELECT DISTINCT job FROM checkpoints")
+            .fetch_all(&self.readers)
+            .await
+            .map_err(database)?;
+        let id = |job: String| {
+            job.parse().map_err(|_| Error::CorruptRow {
+                job,
+                reason: "the job of a checkpoint".to_owned(),
+            })
+        };
+        rows.into_iter().map(id).collect()
+    }
+
     pub(crate) async fn remove_checkpoint(&self, job: JobId, position: u64) -> Result<(), Error> {
         sqlx::query("DELETE FROM checkpoints WHERE job = ?1 AND position = ?2")
             .bind(job.to_string())

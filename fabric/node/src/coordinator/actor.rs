@@ -173,7 +173,7 @@ impl Actor {
             Effect::Persist(_) => {}
             Effect::Changed { job, state } => {
                 self.coordinator.watchers.ring(job);
-                if state.is_terminal() {
+                if state.is_terminal() && self.coordinator.checkpointed.has(job) {
                     let coordinator = self.coordinator.clone();
                     tokio::spawn(async move { coordinator.forget_checkpoints(job).await });
                 }
@@ -207,7 +207,11 @@ async fn restored(coordinator: &Coordinator, config: &Config) -> Result<Schedule
 
 async fn offer(coordinator: Coordinator, worker: NodeId, lease: Lease, spec: Arc<JobSpec>) {
     let (job, token) = (lease.job, lease.token);
-    let checkpoints = coordinator.checkpoints(job).await.unwrap_or_default();
+    let checkpoints = if coordinator.checkpointed.has(job) {
+        coordinator.checkpoints(job).await.unwrap_or_default()
+    } else {
+        Vec::new()
+    };
     let request = Request::Offer {
         lease,
         job: Box::new(JobSpec::clone(&spec)),

@@ -7,7 +7,7 @@ use mc_scheduler::{Answer, Command};
 use mc_types::{CheckpointRecord, Cid, FencingToken, JobId, JobRecord, NodeId};
 use std::{
     collections::{HashMap, HashSet},
-    sync::{Mutex, PoisonError},
+    sync::{Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
@@ -18,19 +18,32 @@ const WAIT: Duration = Duration::from_secs(30);
 /// Between two looks.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
 
-/// Of each job, the inner blocks of its last checkpoint: what they lead to is in the store.
+/// The jobs that may have checkpoints, so that for others, which are most, nobody asks the ledger. Each
+/// with the inner blocks of its last one: what they lead to is in the store.
 #[derive(Debug, Default)]
-pub(super) struct Complete(Mutex<HashMap<JobId, HashSet<Cid>>>);
+pub(super) struct Checkpointed(Mutex<HashMap<JobId, HashSet<Cid>>>);
 
-impl Complete {
+impl Checkpointed {
+    fn jobs(&self) -> MutexGuard<'_, HashMap<JobId, HashSet<Cid>>> {
+        // Every update is a single insertion or removal, so a poisoned map is still consistent.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn has(&self, job: JobId) -> bool {
+        self.jobs().contains_key(&job)
+    }
+
+    /// Takes the blocks; the job stays.
     fn take(&self, job: JobId) -> HashSet<Cid> {
-        let mut complete = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        complete.remove(&job).unwrap_or_default()
+        std::mem::take(self.jobs().entry(job).or_default())
     }
 
     fn put(&self, job: JobId, blocks: HashSet<Cid>) {
-        let mut complete = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        complete.insert(job, blocks);
+        self.jobs().insert(job, blocks);
+    }
+
+    fn remove(&self, job: JobId) {
+        self.jobs().remove(&job);
     }
 }
 
@@ -84,12 +97,12 @@ impl Coordinator {
         let name = pin(job, record.position);
         // Pinned first: what is found complete afterwards cannot be collected any more.
         self.content.store().pin(&name, record.cid).await?;
-        let mut complete = self.complete.take(job);
+        let mut complete = self.checkpointed.take(job);
         let fetched = self
             .content
             .fetch_beyond(record.cid, vec![record.node.clone()], &mut complete)
             .await;
-        self.complete.put(job, complete);
+        self.checkpointed.put(job, complete);
         let recorded = match fetched {
             Ok(()) => self
                 .ledger
@@ -100,9 +113,17 @@ impl Coordinator {
         };
         if !matches!(recorded, Ok(true)) {
             self.content.store().unpin(&name).await?;
+            if self.ledger.checkpoints(job).await?.is_empty() {
+                self.checkpointed.remove(job);
+            }
             return recorded;
         }
-        for old in self.ledger.checkpoints(job).await?.iter().skip(KEPT) {
+        let known = self.ledger.checkpoints(job).await?;
+        // An earlier attempt was beyond this one: its checkpoint could not be had, or was none.
+        let (lost, usable): (Vec<_>, Vec<_>) = known
+            .iter()
+            .partition(|known| known.position > record.position && known.token < record.token);
+        for old in lost.into_iter().chain(usable.into_iter().skip(KEPT)) {
             self.forget_checkpoint(job, old.position).await?;
         }
         Ok(true)
@@ -131,9 +152,23 @@ impl Coordinator {
         Ok(())
     }
 
+    /// Takes up the checkpoints of open jobs. A crash between the end of a job and the removal of its
+    /// checkpoints leaves some that nobody would remove.
+    pub(super) async fn restore_checkpoints(&self) -> Result<(), Error> {
+        for job in self.ledger.jobs_with_checkpoints().await? {
+            let record = self.ledger.get(job).await?;
+            if record.is_some_and(|record| record.ending.is_none()) {
+                self.checkpointed.put(job, HashSet::new());
+            } else {
+                self.forget_checkpoints(job).await;
+            }
+        }
+        Ok(())
+    }
+
     /// A job has ended: nothing goes on from its checkpoints any more.
     pub(super) async fn forget_checkpoints(&self, job: JobId) {
-        self.complete.take(job);
+        self.checkpointed.remove(job);
         let forget = async {
             for checkpoint in self.ledger.checkpoints(job).await? {
                 self.forget_checkpoint(job, checkpoint.position).await?;

@@ -14,7 +14,11 @@ use mc_engine::{
 use mc_types::{
     Cid, Completion, Determinism, Ending, FailureReason, Outcome, TaskSpec, canonical, cid,
 };
-use std::{collections::VecDeque, sync::Arc, time::Duration};
+use std::{
+    collections::VecDeque,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 use tokio::sync::watch;
 
 /// How long the blocks of a checkpoint are waited for before an older one is tried.
@@ -125,10 +129,11 @@ async fn run(
         attempt.lease.token,
     )?;
     let providers = vec![attempt.coordinator.clone()];
-    let source = Arc::new(inner.content.source(providers.clone(), None));
+    let source = Arc::new(inner.content.source(providers, None));
     let (task_cid, _) = canonical::encode(task).map_err(|e| Failure::Rejected(e.to_string()))?;
     let mut shelf = Shelf::new(inner, attempt, task_cid);
     let mut checkpoints: VecDeque<_> = attempt.checkpoints.iter().copied().collect();
+    let mut timeout = attempt.spec.timeout_ms.map(Duration::from_millis);
     loop {
         let loaded = going_on(inner, attempt, &mut checkpoints, (&task_cid, task), &source).await;
         let need = match (&loaded, attempt.spec.checkpoint_every) {
@@ -138,11 +143,17 @@ async fn run(
         let program = program(inner, &source, task, need).await?;
         // The attempt may have no listener any more; it runs all the same.
         let _ = running.send(true);
-        match segment(
-            inner, attempt, program, loaded, &source, task_cid, &mut shelf,
-        )
-        .await
-        {
+        let begun = Instant::now();
+        let segment = Segment {
+            program,
+            loaded,
+            timeout,
+        };
+        let ended = segment
+            .run(inner, attempt, &source, task_cid, &mut shelf)
+            .await;
+        timeout = timeout.map(|timeout| timeout.saturating_sub(begun.elapsed()));
+        match ended {
             Ok((execution, left)) => {
                 return conclude(inner, attempt, execution, left, task_cid).await;
             }
@@ -201,56 +212,70 @@ async fn going_on(
     None
 }
 
-/// Runs the guest until it ends or leaves.
-async fn segment(
-    inner: &Inner,
-    attempt: &Attempt,
+/// A part of an attempt: one instance of the guest.
+struct Segment {
     program: Program,
+    /// What it goes on from.
     loaded: Option<Loaded>,
-    source: &Arc<Source>,
-    task_cid: Cid,
-    shelf: &mut Shelf<'_>,
-) -> Result<(Execution, Left), Failure> {
-    let task = &attempt.spec.task;
-    let (mounts, roots) = world::of_task(task);
-    let timeout = attempt.spec.timeout_ms.map(Duration::from_millis);
-    let given = Given::new(
-        roots,
-        task.stdin
-            .map_or(Stdin::Empty, |cid| Stdin::Root(Root::Content(cid))),
-        Box::new(move || Ok(mc_types::cid::digest(&task_cid))),
-        Arc::clone(source),
-        tokio::runtime::Handle::current(),
-        attempt.cancel.clone(),
-    );
-    let deadline = timeout.and_then(|timeout| std::time::Instant::now().checked_add(timeout));
-    let position = loaded.as_ref().map_or(0, |loaded| loaded.resume.position);
-    let (resume, [stdout, stderr]) = outputs(attempt, loaded).await?;
-    let (checkpoints, taking) = shelf.checkpoints(position);
-    let invocation = Invocation {
-        name: world::PROGRAM_NAME.to_owned(),
-        args: task.args.clone(),
-        env: task.env.clone(),
-        limits: task.limits,
-        world: World::Deterministic {
-            mounts,
-            inputs: Box::new(given.until(deadline)),
-            start_seconds: task.clock,
-        },
-        stdout,
-        stderr,
-        timeout,
-        cancel: attempt.cancel.clone(),
-        checkpoints: Some(checkpoints),
-        resume,
-    };
-    let dirs: Vec<_> = task.dirs.keys().cloned().collect();
-    let store = inner.content.store().clone();
-    let runtime = tokio::runtime::Handle::current();
-    let work = move || run_and_collect(&program, invocation, &dirs, &store, &runtime);
-    // What is taken is stored while the guest goes on, and before it is said to have ended.
-    let (ended, ()) = tokio::join!(tokio::task::spawn_blocking(work), shelf.take(taking));
-    ended.map_err(|e| Failure::Infrastructure(e.to_string()))?
+    /// How long it may take.
+    timeout: Option<Duration>,
+}
+
+impl Segment {
+    /// Runs the guest until it ends or leaves.
+    async fn run(
+        self,
+        inner: &Inner,
+        attempt: &Attempt,
+        source: &Arc<Source>,
+        task_cid: Cid,
+        shelf: &mut Shelf<'_>,
+    ) -> Result<(Execution, Left), Failure> {
+        let Self {
+            program,
+            loaded,
+            timeout,
+        } = self;
+        let task = &attempt.spec.task;
+        let (mounts, roots) = world::of_task(task);
+        let given = Given::new(
+            roots,
+            task.stdin
+                .map_or(Stdin::Empty, |cid| Stdin::Root(Root::Content(cid))),
+            Box::new(move || Ok(mc_types::cid::digest(&task_cid))),
+            Arc::clone(source),
+            tokio::runtime::Handle::current(),
+            attempt.cancel.clone(),
+        );
+        let deadline = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
+        let position = loaded.as_ref().map_or(0, |loaded| loaded.resume.position);
+        let (resume, [stdout, stderr]) = outputs(attempt, loaded).await?;
+        let (checkpoints, taking) = shelf.checkpoints(position);
+        let invocation = Invocation {
+            name: world::PROGRAM_NAME.to_owned(),
+            args: task.args.clone(),
+            env: task.env.clone(),
+            limits: task.limits,
+            world: World::Deterministic {
+                mounts,
+                inputs: Box::new(given.until(deadline)),
+                start_seconds: task.clock,
+            },
+            stdout,
+            stderr,
+            timeout,
+            cancel: attempt.cancel.clone(),
+            checkpoints: Some(checkpoints),
+            resume,
+        };
+        let dirs: Vec<_> = task.dirs.keys().cloned().collect();
+        let store = inner.content.store().clone();
+        let runtime = tokio::runtime::Handle::current();
+        let work = move || run_and_collect(&program, invocation, &dirs, &store, &runtime);
+        // What is taken is stored while the guest goes on, and before it is said to have ended.
+        let (ended, ()) = tokio::join!(tokio::task::spawn_blocking(work), shelf.take(taking));
+        ended.map_err(|e| Failure::Infrastructure(e.to_string()))?
+    }
 }
 
 /// Where the guest writes: to files, which have already what it wrote before.
