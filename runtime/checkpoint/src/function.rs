@@ -4,10 +4,13 @@
 //! block $unwind
 //!   block $body
 //!     c := fuel_left;  s := stack_left;  stack_left := s - own      ;; s only with a site
-//!     if c < 0 or stop or s < needed                                ;; a site
+//!     if c < 0 or s < needed                                        ;; a site
 //!       if resuming      <make way for the function below>
-//!       if no fuel at all, or s < needed   <strike>
-//!       if not held      kept_fuel := c;  fuel_left := UNWINDING;  <push a frame>;  br $unwind
+//!       if not told to stop   c += a slice of room
+//!       if c < 0 or s < needed
+//!         if no fuel at all, or s < needed   <strike>
+//!         if not held    kept_fuel := c;  fuel_left := UNWINDING;  <push a frame>;  br $unwind
+//!       end
 //!     end
 //!     <body>        ;; c -= cost  before each branch, join, call and site
 //!   end             ;; `return` leads here too
@@ -106,6 +109,7 @@ pub(crate) fn rewrite<R: Reencode<Error = Refused>>(
         result: own.saturating_add(3),
         frame: own.saturating_add(4),
         state: own.saturating_add(5),
+        slice: own.saturating_add(6),
         added: vec![
             EncodedType::I64,
             EncodedType::I32,
@@ -113,6 +117,7 @@ pub(crate) fn rewrite<R: Reencode<Error = Refused>>(
             EncodedType::I32,
             EncodedType::I32,
             EncodedType::I32,
+            EncodedType::I64,
         ],
         slots: HashMap::new(),
         code: Vec::new(),
@@ -121,7 +126,6 @@ pub(crate) fn rewrite<R: Reencode<Error = Refused>>(
         open: 0,
         unwind: 0,
         cost: 0,
-        checks: 0,
     };
     emitter.function()?;
     emitter.finish()
@@ -136,14 +140,15 @@ struct Emitter<'a, 'b, R> {
     resumes: bool,
     reencode: &'a mut R,
     types: &'a mut Types,
-    /// Locals: fuel that is left, stack that was left in the beginning, two for bulk operators, and where
-    /// a frame ends and which site it is of.
+    /// Locals: fuel that is left, stack that was left in the beginning, two for bulk operators, where a
+    /// frame ends and which site it is of, and fuel that is taken.
     fuel: u32,
     stack: u32,
     length: u32,
     result: u32,
     frame: u32,
     state: u32,
+    slice: u32,
     /// Types of the locals that were added.
     added: Vec<EncodedType>,
     /// Locals that keep operands, by height and type.
@@ -158,8 +163,6 @@ struct Emitter<'a, 'b, R> {
     unwind: Label,
     /// Units that were not taken from the local yet.
     cost: u64,
-    /// Sites so far that look at a stop word.
-    checks: u32,
 }
 
 impl<R: Reencode<Error = Refused>> Emitter<'_, '_, R> {

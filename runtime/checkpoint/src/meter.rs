@@ -66,15 +66,15 @@ impl Ask {
     }
 }
 
-/// Offset of the fuel that is left until the guest must stop: a signed 64-bit integer, negative once
+/// Offset of the fuel that is left of the slice that the guest took: a signed 64-bit integer, negative once
 /// there is none. [`UNWINDING`] while the guest's calls return one after the other.
 pub const FUEL_LEFT: u64 = 0;
 /// Offset of the bytes of stack that are left: a signed 32-bit integer.
 pub const STACK_LEFT: u64 = 8;
 /// Offset of a 32-bit integer that is 1 if the meter ended the guest.
 pub const STRUCK: u64 = 12;
-/// Offset of the fuel that is left beyond [`FUEL_LEFT`]: a signed 64-bit integer. A guest that has used
-/// this too is ended, where otherwise it is stopped.
+/// Offset of the fuel that is left beyond [`FUEL_LEFT`] and [`ROOM`]: a signed 64-bit integer. A guest that
+/// has used this too is ended, where otherwise it is stopped.
 pub const RESERVE: u64 = 16;
 /// Offset of what [`FUEL_LEFT`] was when the guest was stopped, and is to be when it goes on.
 pub const KEPT_FUEL: u64 = 24;
@@ -86,16 +86,18 @@ pub const FRAMES_END: u64 = 36;
 /// Offset of what [`FUEL_LEFT`] said when the guest was stopped: the fuel at the last call before, which is
 /// what counts when a guest traps.
 pub const PAID_FUEL: u64 = 40;
+/// Offset of the fuel that is left beyond [`FUEL_LEFT`] until the guest must stop: a signed 64-bit integer.
+/// It takes a slice of it whenever it has none left, if it was not told to stop.
+pub const ROOM: u64 = 48;
+/// Offset of a 64-bit integer that is zero. Another thread tells the guest to stop by making it another.
+pub const STOP: u64 = 56;
 /// Bytes of the page that tell how the guest stands.
-pub const BYTES: usize = 48;
+pub const BYTES: usize = 64;
 /// Offset of 8 bytes of which [`ATTACH_IMPORT`] makes use.
-pub const SCRATCH: u64 = 48;
-/// Offset of the first of [`STOP_WORDS`] signed 64-bit integers, of which each site looks at one. They are
-/// zero; another thread stops the guest by making all of them negative. Each loop of a function has its own,
-/// so that no compiler can take the value that an earlier loop has seen for that of a later one.
-pub const STOP: u64 = 64;
-/// Integers that stop the guest: all that fit the page.
-pub const STOP_WORDS: u32 = 8184;
+pub const SCRATCH: u64 = 64;
+/// Fuel that a guest takes at a time: what it uses in about a millisecond, or, interpreted, in some 20. So
+/// long it may take to notice that it was told to stop.
+pub const SLICE: i64 = 1 << 20;
 
 /// Offset of the globals.
 pub const GLOBALS: u32 = 1 << 16;
@@ -143,16 +145,17 @@ impl Reading {
     pub fn of(page: &[u8]) -> Option<Self> {
         let fuel = i64::from_le_bytes(word(page, FUEL_LEFT)?);
         let kept = i64::from_le_bytes(word(page, KEPT_FUEL)?);
+        let room = i64::from_le_bytes(word(page, ROOM)?);
         let reserve = i64::from_le_bytes(word(page, RESERVE)?);
         let stopped = fuel == UNWINDING;
         Some(Self {
-            fuel_left: if stopped { kept } else { fuel },
+            fuel_left: if stopped { kept } else { fuel }.saturating_add(room),
             stack_left: i32::from_le_bytes(word(page, STACK_LEFT)?),
             struck: u32::from_le_bytes(word(page, STRUCK)?) != 0,
             stopped,
             frames_end: u32::from_le_bytes(word(page, FRAMES_END)?),
-            paid_fuel: i64::from_le_bytes(word(page, PAID_FUEL)?),
-            out_of_fuel: !stopped && fuel.saturating_add(reserve) < 0,
+            paid_fuel: i64::from_le_bytes(word(page, PAID_FUEL)?).saturating_add(room),
+            out_of_fuel: !stopped && fuel.saturating_add(room).saturating_add(reserve) < 0,
         })
     }
 }
@@ -177,7 +180,6 @@ pub struct Allowance {
 #[must_use]
 pub fn begin(allowance: Allowance) -> [u8; BYTES] {
     let mut page = [0; BYTES];
-    put(&mut page, FUEL_LEFT, &allowance.fuel.to_le_bytes());
     put(&mut page, FRAMES_END, &FRAMES.to_le_bytes());
     allow(&mut page, allowance);
     page
@@ -190,7 +192,7 @@ pub fn resume(allowance: Allowance, frames_end: u32, paid: i64) -> [u8; BYTES] {
     let mut page = [0; BYTES];
     // No fuel, so that the first site looks at the mode.
     put(&mut page, FUEL_LEFT, &(-1_i64).to_le_bytes());
-    put(&mut page, KEPT_FUEL, &allowance.fuel.to_le_bytes());
+    let paid = paid.saturating_sub(allowance.fuel);
     put(&mut page, PAID_FUEL, &paid.to_le_bytes());
     put(&mut page, MODE, &RESUMING.to_le_bytes());
     put(&mut page, FRAMES_END, &frames_end.to_le_bytes());
@@ -199,6 +201,7 @@ pub fn resume(allowance: Allowance, frames_end: u32, paid: i64) -> [u8; BYTES] {
 }
 
 fn allow(page: &mut [u8; BYTES], allowance: Allowance) {
+    put(page, ROOM, &allowance.fuel.to_le_bytes());
     put(page, STACK_LEFT, &allowance.stack.to_le_bytes());
     put(page, RESERVE, &allowance.reserve.to_le_bytes());
 }
@@ -232,6 +235,6 @@ mod tests {
         let reading = Reading::of(&page).unwrap();
         assert_eq!((reading.stopped, reading.fuel_left), (true, 7));
         assert_eq!(reading.paid_fuel, 8);
-        assert_eq!(Reading::of(&[0; 47]), None);
+        assert_eq!(Reading::of(&[0; 55]), None);
     }
 }

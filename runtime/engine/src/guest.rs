@@ -220,9 +220,6 @@ impl Guest {
     pub(crate) fn go_on(&mut self, until: Option<u64>, position: i64, paid: i64, frames_end: u32) {
         let allowance = self.allow(until, position);
         self.image = meter::resume(allowance, frames_end, self.until - paid).to_vec();
-        // Whoever asked for the stop has made use of the rest of the page.
-        self.image
-            .resize(usize::try_from(meter::GLOBALS).unwrap_or_default(), 0);
     }
 
     /// Lets a guest go on with a state that was taken elsewhere.

@@ -97,9 +97,7 @@ impl Watch {
             if must_end {
                 write(page, meter::RESERVE, meter::NO_RESERVE);
             }
-            for word in 0..u64::from(meter::STOP_WORDS) {
-                write(page, meter::STOP + 8 * word, -1);
-            }
+            write(page, meter::STOP, -1);
         }
     }
 }

@@ -248,7 +248,7 @@ impl<R: Reencode<Error = Refused>> Emitter<'_, '_, R> {
         if self.resumes {
             self.open_region(&again.body);
         }
-        self.must_stop()?;
+        self.fuel_lacks();
         let passed = self.if_unlikely();
         if self.resumes {
             self.if_resuming();
@@ -256,11 +256,15 @@ impl<R: Reencode<Error = Refused>> Emitter<'_, '_, R> {
             self.dispatch(&again.body, frame.sites.clone(), depth, passed)?;
             self.end();
         }
+        self.refill();
+        self.fuel_lacks();
+        self.if_unlikely();
         if self.stops {
             self.stop_here(again.site, false)?;
         } else {
             self.strike();
         }
+        self.end();
         self.end();
         if self.stops {
             self.take_out(frame.beneath(), &frame.operands)?;

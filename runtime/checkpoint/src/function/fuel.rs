@@ -37,16 +37,43 @@ impl<R: Reencode<Error = Refused>> Emitter<'_, '_, R> {
         }
     }
 
-    /// Pushes whether there is no fuel left at this site, or the guest was told to stop.
-    pub(super) fn must_stop(&mut self) -> Result<(), Refused> {
-        if self.checks >= meter::STOP_WORDS {
-            return Err(Refused::Shape("more loops in a function than are handled"));
-        }
-        let (fuel, stop) = (self.fuel, meter::STOP + 8 * u64::from(self.checks));
-        self.checks += 1;
-        self.load_long(stop);
-        self.emit([I::LocalGet(fuel), I::I64Or, I::I64Const(0), I::I64LtS]);
-        Ok(())
+    /// Pushes whether there is no fuel left.
+    pub(super) fn fuel_lacks(&mut self) {
+        self.emit([I::LocalGet(self.fuel), I::I64Const(0), I::I64LtS]);
+    }
+
+    /// Takes a slice of the fuel that the guest has until it must stop, unless it was told to stop. This is
+    /// the only place that looks whether it was, and where the hot code need not.
+    pub(super) fn refill(&mut self) {
+        let (fuel, slice) = (self.fuel, self.slice);
+        let (left, room) = (self.at(meter::FUEL_LEFT, 3), self.at(meter::ROOM, 3));
+        self.load_long(meter::STOP);
+        self.emit([I::I64Eqz, I::If(BlockType::Empty)]);
+        // So much that nothing lacks afterwards, if there is so much.
+        self.emit([
+            I::I64Const(meter::SLICE),
+            I::LocalGet(fuel),
+            I::I64Sub,
+            I::LocalTee(slice),
+        ]);
+        self.load_long(meter::ROOM);
+        self.emit([I::LocalGet(slice)]);
+        self.load_long(meter::ROOM);
+        self.emit([I::I64LtS, I::Select, I::LocalSet(slice)]);
+        self.emit([I::I32Const(0)]);
+        self.load_long(meter::ROOM);
+        self.emit([I::LocalGet(slice), I::I64Sub, I::I64Store(room)]);
+        // What the page says is what was left at the last call: it stays so.
+        self.emit([I::I32Const(0)]);
+        self.load_long(meter::FUEL_LEFT);
+        self.emit([I::LocalGet(slice), I::I64Add, I::I64Store(left)]);
+        self.emit([
+            I::LocalGet(fuel),
+            I::LocalGet(slice),
+            I::I64Add,
+            I::LocalSet(fuel),
+            I::End,
+        ]);
     }
 
     /// Pushes whether the stack does not suffice.
@@ -87,19 +114,26 @@ impl<R: Reencode<Error = Refused>> Emitter<'_, '_, R> {
             I::I32Sub,
             I::I32Store(at),
         ]);
-        self.must_stop()?;
+        self.fuel_lacks();
         self.stack_lacks();
         self.emit([I::I32Or]);
         self.if_unlikely();
-        match self.context.kind {
-            Kind::Stop { again } => {
-                self.if_resuming();
-                self.emit([again.map_or(I::Unreachable, I::ReturnCall)]);
-                self.end();
-                self.stop_here(0, true)?;
-            }
-            Kind::Count | Kind::Resume => self.strike(),
+        if let Kind::Stop { again } = self.context.kind {
+            self.if_resuming();
+            self.emit([again.map_or(I::Unreachable, I::ReturnCall)]);
+            self.end();
         }
+        self.refill();
+        self.fuel_lacks();
+        self.stack_lacks();
+        self.emit([I::I32Or]);
+        self.if_unlikely();
+        if self.stops {
+            self.stop_here(0, true)?;
+        } else {
+            self.strike();
+        }
+        self.end();
         self.end();
         Ok(())
     }
@@ -117,8 +151,6 @@ impl<R: Reencode<Error = Refused>> Emitter<'_, '_, R> {
         self.find_frame();
         self.dispatch(&body.nodes, 0..sites, 0, passed)?;
         self.end();
-        // The site where it begins has looked at the first stop word.
-        self.checks += 1;
         Ok(())
     }
 
@@ -127,6 +159,8 @@ impl<R: Reencode<Error = Refused>> Emitter<'_, '_, R> {
     pub(super) fn stop_here(&mut self, site: SiteIndex, is_entry: bool) -> Result<(), Refused> {
         let fuel = self.fuel;
         self.emit([I::LocalGet(fuel)]);
+        self.load_long(meter::ROOM);
+        self.emit([I::I64Add]);
         self.load_long(meter::RESERVE);
         self.emit([I::I64Add, I::I64Const(0), I::I64LtS]);
         if is_entry {
