@@ -1,24 +1,35 @@
 //! Rewriting one function.
 //!
 //! ```text
-//! block $unwind
-//!   block $body
-//!     c := fuel_left;  s := stack_left;  stack_left := s - own      ;; s only with a site
-//!     if c < 0 or s < needed                                        ;; a site
-//!       if resuming      <make way for the function below>
-//!       if not told to stop   c += a slice of room
-//!       if c < 0 or s < needed
-//!         if no fuel at all, or s < needed   <strike>
-//!         if not held    kept_fuel := c;  fuel_left := UNWINDING;  <push a frame>;  br $unwind
-//!       end
+//! block $remake
+//!   block $strike
+//!     block $unwind
+//!       block $body
+//!         c := fuel_left;  s := stack_left;  stack_left := s - own      ;; s only with a site
+//!         if c < 0 or s < needed                                        ;; a site
+//!           if resuming                          br $remake
+//!           if not told to stop                  c += a slice of room
+//!           if c < 0 or s < needed
+//!             if no fuel at all, or s < needed   br $strike
+//!             if not held                        kept_fuel := c;  fuel_left := UNWINDING;  <push a frame>;  br $unwind
+//!           end
+//!         end
+//!         <body>        ;; c -= cost  at the latest before each join, call and site
+//!       end             ;; `return` leads here too
+//!       fuel_left := c;  stack_left := s
+//!       return
 //!     end
-//!     <body>        ;; c -= cost  before each branch, join, call and site
-//!   end             ;; `return` leads here too
-//!   fuel_left := c;  stack_left := s
-//!   return
+//!     <zeros>           ;; nobody looks at them
+//!     return
+//!   end
+//!   fuel_left := c;  struck := 1;  unreachable
 //! end
-//! <zeros>           ;; nobody looks at them
+//! <make way for the function below>
 //! ```
+//!
+//! A compiler is told which branches are hardly ever taken. It puts only what such a branch leads to out of
+//! the way, not what comes after an `if` within: so there is nothing after one, and what would be is decided
+//! by branches to the end of the function.
 //!
 //! Around a call, `c` is written back before and read again after; if it then says that the callee is
 //! unwinding, this function does the same.
@@ -112,7 +123,7 @@ pub(crate) fn rewrite<R: Reencode<Error = Refused>>(
         slice: own.saturating_add(6),
         added: vec![
             EncodedType::I64,
-            EncodedType::I32,
+            EncodedType::I64,
             EncodedType::I32,
             EncodedType::I32,
             EncodedType::I32,
@@ -121,10 +132,12 @@ pub(crate) fn rewrite<R: Reencode<Error = Refused>>(
         ],
         slots: HashMap::new(),
         code: Vec::new(),
-        unlikely: Vec::new(),
+        hints: Vec::new(),
         positions: vec![0; usize::try_from(body.labels).unwrap_or_default()],
         open: 0,
         unwind: 0,
+        strike: 0,
+        remake: 0,
         cost: 0,
     };
     emitter.function()?;
@@ -154,13 +167,16 @@ struct Emitter<'a, 'b, R> {
     /// Locals that keep operands, by height and type.
     slots: HashMap<(usize, ValType), u32>,
     code: Vec<u8>,
-    /// Offsets of the `if`s that are hardly ever true.
-    unlikely: Vec<usize>,
+    /// Offsets of branches, and whether they are taken nearly always rather than hardly ever.
+    hints: Vec<(usize, bool)>,
     /// Of each label that is open, how many were open before it.
     positions: Vec<usize>,
     open: usize,
-    /// Where the function goes that has left a frame.
+    /// Where the function goes that has left a frame, the one that ends the guest, and the one that makes
+    /// way for another.
     unwind: Label,
+    strike: Label,
+    remake: Label,
     /// Units that were not taken from the local yet.
     cost: u64,
 }
@@ -168,7 +184,14 @@ struct Emitter<'a, 'b, R> {
 impl<R: Reencode<Error = Refused>> Emitter<'_, '_, R> {
     fn function(&mut self) -> Result<(), Refused> {
         let body = self.body;
+        (self.remake, self.strike) = (self.new_label(), self.new_label());
         self.unwind = self.new_label();
+        if self.second_form().is_some() {
+            self.block(self.remake, BlockType::Empty);
+        }
+        if body.has_entry {
+            self.block(self.strike, BlockType::Empty);
+        }
         if self.stops {
             self.block(self.unwind, BlockType::Empty);
         }
@@ -183,6 +206,13 @@ impl<R: Reencode<Error = Refused>> Emitter<'_, '_, R> {
         self.end();
         self.write_fuel();
         self.release_stack();
+        self.ways_out()?;
+        self.emit([I::End]);
+        Ok(())
+    }
+
+    /// Where the function goes from its sites: out of the way of its own code.
+    fn ways_out(&mut self) -> Result<(), Refused> {
         if self.stops {
             self.emit([I::Return]);
             self.end();
@@ -191,8 +221,24 @@ impl<R: Reencode<Error = Refused>> Emitter<'_, '_, R> {
                 self.emit([zero]);
             }
         }
-        self.emit([I::End]);
+        if self.body.has_entry {
+            self.emit([I::Return]);
+            self.end();
+            self.strike();
+        }
+        if let Some(again) = self.second_form() {
+            self.end();
+            self.emit([I::ReturnCall(again)]);
+        }
         Ok(())
+    }
+
+    /// The function that this one makes way for when the guest is resumed.
+    const fn second_form(&self) -> Option<u32> {
+        match self.context.kind {
+            Kind::Stop { again } => again,
+            Kind::Count | Kind::Resume => None,
+        }
     }
 
     fn finish(self) -> Result<Rewritten, Refused> {
@@ -204,10 +250,10 @@ impl<R: Reencode<Error = Refused>> Emitter<'_, '_, R> {
         let mut function = wasm_encoder::Function::new(locals);
         let start = function.byte_len();
         function.raw(self.code);
-        let hints = self.unlikely.iter().filter_map(|offset| {
+        let hints = self.hints.iter().filter_map(|(offset, is_taken)| {
             Some(BranchHint {
                 branch_func_offset: u32::try_from(start + offset).ok()?,
-                branch_hint_value: 0,
+                branch_hint_value: u32::from(*is_taken),
             })
         });
         Ok(Rewritten {

@@ -213,7 +213,7 @@ impl Solver {
                 live
             }
             Node::Br(label) => self.at(*label).clone(),
-            Node::BrIf(label) => {
+            Node::BrIf { label, .. } => {
                 live.add(self.at(*label));
                 live
             }

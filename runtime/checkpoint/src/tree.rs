@@ -53,7 +53,11 @@ pub(crate) enum Node<'a> {
     /// Neither a block nor a branch.
     Plain(Operator<'a>),
     Br(Label),
-    BrIf(Label),
+    BrIf {
+        label: Label,
+        /// Whether it leads forward, and takes no operands along.
+        is_plain: bool,
+    },
     BrTable(Vec<Label>, Label),
     Return,
     /// A call during which the function may be stopped.
@@ -232,14 +236,22 @@ impl<'a> Reader<'a, '_> {
         }
     }
 
+    /// What a branch over `depth` blocks leaves or begins again.
+    fn open_at(&self, depth: u32) -> Option<&Open<'a>> {
+        let depth = usize::try_from(depth).unwrap_or(usize::MAX);
+        self.open.iter().rev().nth(depth)
+    }
+
     /// The label that a branch over `depth` blocks goes to.
     fn target(&self, depth: u32) -> Label {
-        let depth = usize::try_from(depth).unwrap_or(usize::MAX);
-        self.open
-            .iter()
-            .rev()
-            .nth(depth)
-            .map_or(0, |open| open.label)
+        self.open_at(depth).map_or(0, |open| open.label)
+    }
+
+    /// Whether a branch over `depth` blocks leads forward, and takes no operands along.
+    fn is_plain(&self, depth: u32) -> bool {
+        self.open_at(depth).is_some_and(|open| {
+            matches!(open.kind, Kind::Block | Kind::If) && open.results.is_empty()
+        })
     }
 
     /// Looks at an operator that the validator has not seen yet.
@@ -266,7 +278,9 @@ impl<'a> Reader<'a, '_> {
                 self.dead = Some(0);
             }
             Operator::BrIf { relative_depth } => {
-                self.push(Node::BrIf(self.target(*relative_depth)));
+                let label = self.target(*relative_depth);
+                let is_plain = self.is_plain(*relative_depth);
+                self.push(Node::BrIf { label, is_plain });
             }
             Operator::BrTable { targets } => {
                 let labels = targets.targets().map(|depth| Ok(self.target(depth?)));

@@ -72,11 +72,7 @@ impl<R: Reencode<Error = Refused>> Emitter<'_, '_, R> {
                     self.pay(1);
                     self.branch(*label);
                 }
-                Node::BrIf(label) => {
-                    self.pay(1);
-                    let depth = self.depth(*label);
-                    self.emit([I::BrIf(depth)]);
-                }
+                Node::BrIf { label, is_plain } => self.branch_if(*label, *is_plain),
                 Node::BrTable(labels, default) => {
                     self.pay(1);
                     let depths: Vec<_> = labels.iter().map(|label| self.depth(*label)).collect();
@@ -100,6 +96,24 @@ impl<R: Reencode<Error = Refused>> Emitter<'_, '_, R> {
     pub(super) fn pay(&mut self, cost: u64) {
         self.cost += cost;
         self.flush();
+    }
+
+    /// What was not charged for yet is charged for on the way of the branch, if that is possible, and else
+    /// with what comes next: so there is no more than one charge on either way.
+    fn branch_if(&mut self, label: Label, is_plain: bool) {
+        if !is_plain {
+            self.pay(1);
+            let depth = self.depth(label);
+            self.emit([I::BrIf(depth)]);
+            return;
+        }
+        self.cost += 1;
+        let cost = self.cost;
+        self.begin_if();
+        self.flush();
+        self.branch(label);
+        self.end();
+        self.cost = cost;
     }
 
     pub(super) fn plain(&mut self, operator: &Operator<'_>) -> Result<(), Refused> {
@@ -151,10 +165,14 @@ impl<R: Reencode<Error = Refused>> Emitter<'_, '_, R> {
         self.operator(&call.operator)?;
         self.read_fuel();
         let fuel = self.fuel;
+        // The first comparison is with a number that fits an instruction.
+        self.emit([I::LocalGet(fuel), I::I64Const(i32::MIN.into()), I::I64LtS]);
+        self.if_unlikely();
         self.emit([I::LocalGet(fuel), I::I64Const(meter::LEAST_FUEL), I::I64LtS]);
         self.if_unlikely();
         self.push_frame(call.site)?;
         self.branch(self.unwind);
+        self.end();
         self.end();
         Ok(())
     }
@@ -190,8 +208,9 @@ impl<R: Reencode<Error = Refused>> Emitter<'_, '_, R> {
 
     pub(super) fn either(&mut self, branch: &If<'_>, base: usize) -> Result<(), Refused> {
         let frame = &branch.frame;
-        self.pay(1);
         if !self.has_pads(frame) {
+            self.cost += 1;
+            let cost = self.cost;
             let within = self.base_within(frame, base);
             if self.stops && !frame.sites.is_empty() {
                 let condition = self.length;
@@ -203,14 +222,15 @@ impl<R: Reencode<Error = Refused>> Emitter<'_, '_, R> {
             self.opened(frame.label);
             self.sequence(&branch.then, within)?;
             self.flush();
-            if let Some(nodes) = &branch.or_else {
-                self.emit([I::Else]);
-                self.sequence(nodes, within)?;
-                self.flush();
-            }
+            self.emit([I::Else]);
+            self.cost = cost;
+            let nodes = branch.or_else.as_deref().unwrap_or_default();
+            self.sequence(nodes, within)?;
+            self.flush();
             self.end();
             return Ok(());
         }
+        self.pay(1);
         let condition = self.length;
         self.emit([I::LocalSet(condition)]);
         self.put_away(base, &frame.operands)?;
@@ -258,13 +278,7 @@ impl<R: Reencode<Error = Refused>> Emitter<'_, '_, R> {
         }
         self.refill();
         self.fuel_lacks();
-        self.if_unlikely();
-        if self.stops {
-            self.stop_here(again.site, false)?;
-        } else {
-            self.strike();
-        }
-        self.end();
+        self.stop_here(again.site, false)?;
         self.end();
         if self.stops {
             self.take_out(frame.beneath(), &frame.operands)?;

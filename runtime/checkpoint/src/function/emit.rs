@@ -63,11 +63,24 @@ impl<R: Reencode<Error = Refused>> Emitter<'_, '_, R> {
 
     /// Begins code that is hardly ever reached, if what is on the stack is not zero.
     pub(super) fn if_unlikely(&mut self) -> Label {
-        self.unlikely.push(self.code.len());
+        self.hints.push((self.code.len(), false));
+        self.begin_if()
+    }
+
+    /// Begins code that is reached if what is on the stack is not zero.
+    pub(super) fn begin_if(&mut self) -> Label {
         self.emit([I::If(BlockType::Empty)]);
         let label = self.new_label();
         self.opened(label);
         label
+    }
+
+    /// Goes to `label` if what is on the stack is not zero. To have all that follows put out of the way,
+    /// it says that this is nearly always so: where it is used, both hardly ever happen.
+    pub(super) fn branch_off(&mut self, label: Label) {
+        let depth = self.depth(label);
+        self.hints.push((self.code.len(), true));
+        self.emit([I::BrIf(depth)]);
     }
 
     pub(super) const fn at(&self, offset: u64, align: u32) -> MemArg {

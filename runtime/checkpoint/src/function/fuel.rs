@@ -1,6 +1,6 @@
 //! Fuel, stack, and what happens at a site.
 
-use super::{Emitter, Kind};
+use super::Emitter;
 use crate::{Refused, meter, tree::SiteIndex};
 use wasm_encoder::{BlockType, Instruction as I, reencode::Reencode};
 
@@ -20,7 +20,7 @@ impl<R: Reencode<Error = Refused>> Emitter<'_, '_, R> {
     pub(super) fn release_stack(&mut self) {
         if self.body.has_entry {
             let (stack, at) = (self.stack, self.at(meter::STACK_LEFT, 2));
-            self.emit([I::I32Const(0), I::LocalGet(stack), I::I32Store(at)]);
+            self.emit([I::I32Const(0), I::LocalGet(stack), I::I64Store32(at)]);
         }
     }
 
@@ -47,8 +47,6 @@ impl<R: Reencode<Error = Refused>> Emitter<'_, '_, R> {
     pub(super) fn refill(&mut self) {
         let (fuel, slice) = (self.fuel, self.slice);
         let (left, room) = (self.at(meter::FUEL_LEFT, 3), self.at(meter::ROOM, 3));
-        self.load_long(meter::STOP);
-        self.emit([I::I64Eqz, I::If(BlockType::Empty)]);
         // So much that nothing lacks afterwards, if there is so much.
         self.emit([
             I::I64Const(meter::SLICE),
@@ -59,7 +57,9 @@ impl<R: Reencode<Error = Refused>> Emitter<'_, '_, R> {
         self.load_long(meter::ROOM);
         self.emit([I::LocalGet(slice)]);
         self.load_long(meter::ROOM);
-        self.emit([I::I64LtS, I::Select, I::LocalSet(slice)]);
+        self.emit([I::I64LtS, I::Select, I::I64Const(0)]);
+        self.load_long(meter::STOP);
+        self.emit([I::I64Eqz, I::Select, I::LocalSet(slice)]);
         self.emit([I::I32Const(0)]);
         self.load_long(meter::ROOM);
         self.emit([I::LocalGet(slice), I::I64Sub, I::I64Store(room)]);
@@ -72,14 +72,13 @@ impl<R: Reencode<Error = Refused>> Emitter<'_, '_, R> {
             I::LocalGet(slice),
             I::I64Add,
             I::LocalSet(fuel),
-            I::End,
         ]);
     }
 
     /// Pushes whether the stack does not suffice.
     pub(super) fn stack_lacks(&mut self) {
         let (stack, needed) = (self.stack, saturated(self.context.function.stack_needed));
-        self.emit([I::LocalGet(stack), I::I32Const(needed), I::I32LtS]);
+        self.emit([I::LocalGet(stack), I::I64Const(needed), I::I64LtS]);
     }
 
     /// Ends the guest.
@@ -104,36 +103,39 @@ impl<R: Reencode<Error = Refused>> Emitter<'_, '_, R> {
             return self.begin_again();
         }
         let (stack, own) = (self.stack, saturated(self.context.function.stack));
-        self.load_word(meter::STACK_LEFT);
+        let (fuel, needed) = (self.fuel, saturated(self.context.function.stack_needed));
         let at = self.at(meter::STACK_LEFT, 2);
         self.emit([
+            I::I32Const(0),
+            I::I64Load32S(at),
             I::LocalSet(stack),
             I::I32Const(0),
             I::LocalGet(stack),
-            I::I32Const(own),
-            I::I32Sub,
-            I::I32Store(at),
+            I::I64Const(own),
+            I::I64Sub,
+            I::I64Store32(at),
         ]);
-        self.fuel_lacks();
-        self.stack_lacks();
-        self.emit([I::I32Or]);
+        // Whether one of the two lacks, which is whether one is negative: that costs but one comparison.
+        self.emit([
+            I::LocalGet(fuel),
+            I::LocalGet(stack),
+            I::I64Const(needed),
+            I::I64Sub,
+            I::I64Or,
+            I::I64Const(0),
+            I::I64LtS,
+        ]);
         self.if_unlikely();
-        if let Kind::Stop { again } = self.context.kind {
-            self.if_resuming();
-            self.emit([again.map_or(I::Unreachable, I::ReturnCall)]);
-            self.end();
+        if self.second_form().is_some() {
+            self.load_word(meter::MODE);
+            self.emit([I::I32Const(0), I::I32LtS]);
+            self.branch_off(self.remake);
         }
         self.refill();
         self.fuel_lacks();
         self.stack_lacks();
         self.emit([I::I32Or]);
-        self.if_unlikely();
-        if self.stops {
-            self.stop_here(0, true)?;
-        } else {
-            self.strike();
-        }
-        self.end();
+        self.stop_here(0, true)?;
         self.end();
         Ok(())
     }
@@ -144,8 +146,14 @@ impl<R: Reencode<Error = Refused>> Emitter<'_, '_, R> {
         let (stack, own) = (self.stack, saturated(self.context.function.stack));
         let sites = u32::try_from(self.body.sites.len()).unwrap_or(u32::MAX);
         let body = self.body;
-        self.load_word(meter::STACK_LEFT);
-        self.emit([I::I32Const(own), I::I32Add, I::LocalSet(stack)]);
+        let at = self.at(meter::STACK_LEFT, 2);
+        self.emit([
+            I::I32Const(0),
+            I::I64Load32S(at),
+            I::I64Const(own),
+            I::I64Add,
+            I::LocalSet(stack),
+        ]);
         let passed = self.new_label();
         self.block(passed, BlockType::Empty);
         self.find_frame();
@@ -154,22 +162,26 @@ impl<R: Reencode<Error = Refused>> Emitter<'_, '_, R> {
         Ok(())
     }
 
-    /// At a site where fuel or stack lack, or the guest was told to stop: ends it, or stops it unless a
-    /// call is open that must return to the host first.
+    /// Ends the guest if it must be, or else stops it unless a call is open that must return to the host
+    /// first: if what is on the stack is not zero, which says that fuel or stack lack at a site.
     pub(super) fn stop_here(&mut self, site: SiteIndex, is_entry: bool) -> Result<(), Refused> {
+        if !self.stops {
+            self.branch_off(self.strike);
+            return Ok(());
+        }
         let fuel = self.fuel;
+        self.if_unlikely();
         self.emit([I::LocalGet(fuel)]);
-        self.load_long(meter::ROOM);
-        self.emit([I::I64Add]);
-        self.load_long(meter::RESERVE);
-        self.emit([I::I64Add, I::I64Const(0), I::I64LtS]);
+        for rest in [meter::ROOM, meter::RESERVE] {
+            self.load_long(rest);
+            self.emit([I::I64Add]);
+        }
+        self.emit([I::I64Const(0), I::I64LtS]);
         if is_entry {
             self.stack_lacks();
             self.emit([I::I32Or]);
         }
-        self.if_unlikely();
-        self.strike();
-        self.end();
+        self.branch_off(self.strike);
         self.load_word(meter::MODE);
         self.emit([I::I32Eqz]);
         self.if_unlikely();
@@ -190,13 +202,14 @@ impl<R: Reencode<Error = Refused>> Emitter<'_, '_, R> {
         self.push_frame(site)?;
         self.branch(self.unwind);
         self.end();
+        self.end();
         Ok(())
     }
 }
 
 /// Bytes of stack as an operand. No stack has more than this.
-fn saturated(bytes: u64) -> i32 {
-    i32::try_from(bytes).unwrap_or(i32::MAX)
+fn saturated(bytes: u64) -> i64 {
+    i32::try_from(bytes).unwrap_or(i32::MAX).into()
 }
 
 #[cfg(test)]
@@ -206,6 +219,6 @@ mod tests {
     #[test]
     fn frames_larger_than_any_stack_saturate() {
         assert_eq!(saturated(7), 7);
-        assert_eq!(saturated(u64::MAX), i32::MAX);
+        assert_eq!(saturated(u64::MAX), i64::from(i32::MAX));
     }
 }
