@@ -91,6 +91,7 @@ struct Stored {
 /// Stores states on disk as a node does, on a thread of its own.
 struct Keeping {
     states: mpsc::SyncSender<Saved>,
+    spare: Arc<Mutex<Option<Saved>>>,
     captures: Arc<Mutex<Vec<f64>>>,
     storing: std::thread::JoinHandle<Result<Vec<usize>>>,
     _dir: tempfile::TempDir,
@@ -98,13 +99,15 @@ struct Keeping {
 
 struct Hand {
     states: mpsc::SyncSender<Saved>,
+    spare: Arc<Mutex<Option<Saved>>>,
     captures: Arc<Mutex<Vec<f64>>>,
 }
 
 impl Keeper for Hand {
     fn keep(&mut self, stopped: &Stopped<'_>) -> Result<Next, RunError> {
         let begun = Instant::now();
-        let saved = stopped.save();
+        let spare = self.spare.lock().unwrap_or_else(PoisonError::into_inner);
+        let saved = stopped.save({ spare }.take());
         let bytes: usize = stopped.memories.iter().map(|memory| memory.len()).sum();
         let rate = bytes as f64 / 1e9 / begun.elapsed().as_secs_f64();
         self.captures
@@ -122,6 +125,8 @@ impl Keeping {
         let dir = tempfile::tempdir()?;
         let path = dir.path().to_owned();
         let (states, saved) = mpsc::sync_channel::<Saved>(1);
+        let spare = Arc::new(Mutex::new(None));
+        let stored = Arc::clone(&spare);
         let storing = std::thread::spawn(move || {
             let runtime = tokio::runtime::Runtime::new()?;
             let store = runtime.block_on(Store::open(&path, mc_content::Options::default()))?;
@@ -137,12 +142,14 @@ impl Keeping {
                 let blocks = blocks.into_iter().collect::<Result<Vec<_>, _>>()?;
                 bytes.push(blocks.iter().map(|block| block.bytes().len()).sum());
                 runtime.block_on(store.put_many(blocks))?;
+                *stored.lock().unwrap_or_else(PoisonError::into_inner) = Some(saved);
             }
             runtime.block_on(store.close());
             Ok(bytes)
         });
         Ok(Self {
             states,
+            spare,
             captures: Arc::default(),
             storing,
             _dir: dir,
@@ -152,6 +159,7 @@ impl Keeping {
     fn hand(&self) -> Hand {
         Hand {
             states: self.states.clone(),
+            spare: Arc::clone(&self.spare),
             captures: Arc::clone(&self.captures),
         }
     }
@@ -172,7 +180,7 @@ struct Slot(Arc<Mutex<Option<Saved>>>);
 
 impl Keeper for Slot {
     fn keep(&mut self, stopped: &Stopped<'_>) -> Result<Next, RunError> {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(stopped.save());
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(stopped.save(None));
         Ok(Next::Leave)
     }
 }

@@ -6,7 +6,11 @@ use mc_content::Block;
 use mc_engine::{Bell, Checkpoints, Keeper, Next, RunError, Saved, Stopped};
 use mc_net::message::{Request, Response};
 use mc_types::{CheckpointEvery, Cid};
-use std::{path::Path, time::Duration};
+use std::{
+    path::Path,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 use tokio::{
     io::AsyncReadExt,
     sync::mpsc,
@@ -18,10 +22,30 @@ use tokio_util::sync::CancellationToken;
 const REPORTS: u32 = 3;
 /// Blocks that are stored together.
 const GROUP_BLOCKS: usize = 1024;
+/// Bytes of a guest's memories whose copy is kept to be overwritten by the next.
+const SPARE_BYTES: usize = 256 << 20;
+
+/// A copy of which nobody has need any more.
+#[derive(Debug, Clone, Default)]
+struct Spare(Arc<Mutex<Option<Saved>>>);
+
+impl Spare {
+    fn take(&self) -> Option<Saved> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
+    /// Keeps it for the next time, unless it is so large that others had better have the memory.
+    fn give(&self, saved: Saved) {
+        if saved.memory_bytes() <= SPARE_BYTES {
+            *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(saved);
+        }
+    }
+}
 
 /// Hands the states of a guest on.
 struct Hand {
     states: mpsc::Sender<Saved>,
+    spare: Spare,
     every: Option<CheckpointEvery>,
     leaving: CancellationToken,
 }
@@ -44,7 +68,7 @@ fn next_stop(every: Option<CheckpointEvery>, position: u64) -> Option<u64> {
 impl Keeper for Hand {
     fn keep(&mut self, stopped: &Stopped<'_>) -> Result<Next, RunError> {
         // Waits while the one before is being stored: a guest is not stopped more often than that.
-        let handed = self.states.blocking_send(stopped.save());
+        let handed = self.states.blocking_send(stopped.save(self.spare.take()));
         handed.map_err(|_| RunError::Host("nobody takes checkpoints".to_owned()))?;
         if self.leaving.is_cancelled() {
             return Ok(Next::Leave);
@@ -79,8 +103,10 @@ impl<'a> Shelf<'a> {
         let (states, saved) = mpsc::channel(1);
         let every = self.attempt.spec.checkpoint_every;
         let bell = Bell::default();
+        let spare = Spare::default();
         let hand = Hand {
             states,
+            spare: spare.clone(),
             every,
             leaving: self.attempt.leaving.clone(),
         };
@@ -89,7 +115,7 @@ impl<'a> Shelf<'a> {
             bell: bell.clone(),
             keeper: Box::new(hand),
         };
-        (checkpoints, Taking { saved, bell })
+        (checkpoints, Taking { saved, spare, bell })
     }
 
     /// Rings the bell when it is time, and keeps what comes, until the guest has ended or left.
@@ -112,6 +138,7 @@ impl<'a> Shelf<'a> {
                 saved = taking.saved.recv() => match saved {
                     Some(saved) => {
                         self.keep(&saved).await;
+                        taking.spare.give(saved);
                         due = pause.map(|pause| Instant::now() + pause);
                     }
                     None => return,
@@ -194,6 +221,7 @@ impl<'a> Shelf<'a> {
 /// The way from a guest to its shelf.
 pub(super) struct Taking {
     saved: mpsc::Receiver<Saved>,
+    spare: Spare,
     bell: Bell,
 }
 

@@ -271,10 +271,7 @@ impl<R: Reencode<Error = Refused>> Emitter<'_, '_, R> {
         self.fuel_lacks();
         let passed = self.if_unlikely();
         if self.resumes {
-            self.if_resuming();
-            let depth = self.site(again.site)?.depth + 1;
-            self.dispatch(&again.body, frame.sites.clone(), depth, passed)?;
-            self.end();
+            self.dispatch_if_resuming(again, passed)?;
         }
         self.refill();
         self.fuel_lacks();

@@ -40,6 +40,15 @@ impl<R: Reencode<Error = Refused>> Emitter<'_, '_, R> {
         self.opened(label);
     }
 
+    /// Begins a block after which is code that is hardly ever reached. Whoever compiles it learns that from
+    /// a branch that is never taken.
+    pub(super) fn block_unlikely(&mut self, label: Label) {
+        self.block(label, BlockType::Empty);
+        self.emit([I::I32Const(0)]);
+        self.hints.push((self.code.len(), false));
+        self.emit([I::BrIf(0)]);
+    }
+
     /// Ends the block that was opened last.
     pub(super) fn end(&mut self) {
         self.emit([I::End]);

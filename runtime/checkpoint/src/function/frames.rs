@@ -8,10 +8,10 @@ use crate::{
     Refused,
     frame::{self, Frame, From, Item},
     meter,
-    tree::{Label, Node, Site, SiteIndex},
+    tree::{Label, Loop, Node, Site, SiteIndex},
 };
 use std::ops::Range;
-use wasm_encoder::{BlockType, Instruction as I, reencode::Reencode};
+use wasm_encoder::{Instruction as I, reencode::Reencode};
 
 /// A place in a region to which a function that is resumed can go.
 struct Entry {
@@ -81,10 +81,21 @@ impl<'a, R: Reencode<Error = Refused>> Emitter<'a, '_, R> {
         Ok(())
     }
 
-    pub(super) fn if_resuming(&mut self) {
+    /// Goes on from a frame if the guest is being resumed, at a loop that begins there.
+    pub(super) fn dispatch_if_resuming(
+        &mut self,
+        again: &Loop<'_>,
+        passed: Label,
+    ) -> Result<(), Refused> {
+        let not = self.new_label();
+        self.block_unlikely(not);
         self.load_word(meter::MODE);
-        self.emit([I::I32Const(0), I::I32LtS]);
-        self.if_unlikely();
+        self.emit([I::I32Const(0), I::I32GeS]);
+        self.branch_off(not);
+        let depth = self.site(again.site)?.depth + 1;
+        self.dispatch(&again.body, again.frame.sites.clone(), depth, passed)?;
+        self.end();
+        Ok(())
     }
 
     /// Finds the frame of this call, and which site it is of.
@@ -137,9 +148,9 @@ impl<'a, R: Reencode<Error = Refused>> Emitter<'a, '_, R> {
             }
         }
         let unknown = self.new_label();
-        self.block(unknown, BlockType::Empty);
+        self.block_unlikely(unknown);
         for way in ways.iter().rev().filter(|way| way.has_block()) {
-            self.block(way.label, BlockType::Empty);
+            self.block_unlikely(way.label);
         }
         let table: Vec<_> = ways.iter().map(|way| self.depth(way.label)).collect();
         let default = self.depth(unknown);

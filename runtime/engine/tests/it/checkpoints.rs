@@ -21,7 +21,7 @@ struct Shelf {
 
 impl Keeper for Shelf {
     fn keep(&mut self, stopped: &Stopped<'_>) -> Result<Next, RunError> {
-        self.kept.lock().unwrap().push(stopped.save());
+        self.kept.lock().unwrap().push(stopped.save(None));
         if self.then.is_empty() {
             return Ok(Next::Leave);
         }
@@ -201,7 +201,7 @@ struct Forever(Kept);
 
 impl Keeper for Forever {
     fn keep(&mut self, stopped: &Stopped<'_>) -> Result<Next, RunError> {
-        self.0.lock().unwrap().push(stopped.save());
+        self.0.lock().unwrap().push(stopped.save(None));
         Ok(Next::GoOn { until: None })
     }
 }

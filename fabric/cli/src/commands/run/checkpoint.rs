@@ -41,7 +41,7 @@ struct Kept {
 impl Keeper for Slot {
     fn keep(&mut self, stopped: &Stopped<'_>) -> Result<Next, RunError> {
         let kept = Kept {
-            saved: stopped.save(),
+            saved: stopped.save(None),
             stdout: stopped.stdout.to_vec(),
             stderr: stopped.stderr.to_vec(),
         };
