@@ -6,7 +6,7 @@ mod execute;
 mod log;
 
 use crate::{content::Content, peers::Peers};
-use attempt::Attempt;
+use attempt::{Attempt, Controls};
 use log::LogFiles;
 use mc_engine::Engine;
 use mc_net::message::{Announcement, LogStream, Response};
@@ -17,7 +17,7 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
-use tokio::sync::{Notify, watch};
+use tokio::sync::watch;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 /// What a worker needs and what it lends.
@@ -54,9 +54,7 @@ struct Inner {
 struct Running {
     coordinator: NodeId,
     token: FencingToken,
-    cancel: CancellationToken,
-    leaving: CancellationToken,
-    stop_now: Arc<Notify>,
+    controls: Controls,
     logs: LogFiles,
 }
 
@@ -114,13 +112,11 @@ impl Worker {
                 reason: error.to_string(),
             };
         }
-        let cancel = self.inner.closing.child_token();
-        if cancel.is_cancelled() || self.inner.leaving.is_cancelled() {
+        let controls = Controls::new(&self.inner.leaving, &self.inner.closing);
+        if controls.cancel.is_cancelled() || controls.leaving.is_cancelled() {
             return refuse("the node is shutting down");
         }
         let logs = LogFiles::new(&self.inner.options.scratch, &lease);
-        let leaving = self.inner.leaving.child_token();
-        let stop_now = Arc::new(Notify::new());
         {
             let mut running = self.inner.running();
             if running
@@ -139,9 +135,7 @@ impl Worker {
             let entry = Running {
                 coordinator: coordinator.clone(),
                 token: lease.token,
-                cancel: cancel.clone(),
-                leaving: leaving.clone(),
-                stop_now: Arc::clone(&stop_now),
+                controls: controls.clone(),
                 logs: logs.clone(),
             };
             running.insert(lease.job, entry);
@@ -152,9 +146,7 @@ impl Worker {
             lease,
             spec,
             checkpoints,
-            cancel,
-            leaving,
-            stop_now,
+            controls,
             logs,
         };
         self.inner
@@ -170,7 +162,7 @@ impl Worker {
             && running.coordinator == *coordinator
             && running.token == token
         {
-            running.cancel.cancel();
+            running.controls.cancel.cancel();
         }
         Response::Ok
     }
@@ -185,18 +177,23 @@ impl Worker {
         token: FencingToken,
         leave: bool,
     ) -> Response {
+        let refused = |reason: &str| Response::Refused {
+            reason: reason.to_owned(),
+        };
         match self.inner.running().get(&job) {
             Some(running) if running.coordinator == *coordinator && running.token == token => {
+                let controls = &running.controls;
+                if controls.cannot_stop.is_cancelled() {
+                    return refused("the component cannot be stopped: see mc-wasm inspect");
+                }
                 if leave {
-                    running.leaving.cancel();
+                    controls.leaving.cancel();
                 } else {
-                    running.stop_now.notify_one();
+                    controls.stop_now.notify_one();
                 }
                 Response::Ok
             }
-            _ => Response::Refused {
-                reason: "no such attempt runs here".to_owned(),
-            },
+            _ => refused("no such attempt runs here"),
         }
     }
 

@@ -282,7 +282,7 @@ fn pass(time: Duration) {
 fn a_killed_node_costs_no_more_than_one_interval() {
     // `MC_KILLS` asks for more kills, and then of a task that takes some 20 s.
     let kills = times("MC_KILLS", 3);
-    let args = [if kills > 3 { "240" } else { "60" }, "100"];
+    let args = [if kills > 3 { "480" } else { "60" }, "100"];
     let (outcome, output, alone) = expected(&args);
     // Other moments in each run.
     let mut numbers = Numbers(std::process::id().into());
@@ -397,4 +397,30 @@ fn checkpoints_are_taken_on_demand_and_jobs_move_where_they_are_told() {
     assert_eq!(a.mc(["logs", &id]).expect_code(0).text(), output);
     let refused = a.mc(["checkpoint", &id]);
     assert!(refused.stderr.contains("MC0024"), "{}", refused.stderr);
+}
+
+/// A core module whose `_start` calls itself in its tail for ever, which no checkpoint can keep.
+const TAIL_CALLS: &[u8] = b"\0asm\x01\0\0\0\
+    \x01\x04\x01\x60\0\0\
+    \x03\x02\x01\0\
+    \x05\x03\x01\0\x01\
+    \x07\x13\x02\x06memory\x02\0\x06_start\0\0\
+    \x0a\x06\x01\x04\0\x12\0\x0b";
+
+#[test]
+fn a_job_that_cannot_be_stopped_says_so_at_once_and_goes_on() {
+    let dir = tempfile::tempdir().unwrap();
+    let module = dir.path().join("tail_calls.wasm");
+    fs::write(&module, TAIL_CALLS).unwrap();
+    let (a, _workers) = fabric(1);
+    let id = a.submit([text(&module).as_str()]);
+    let _ = a.running(&id);
+    let begun = Instant::now();
+    let refused = a.mc(["checkpoint", &id]);
+    assert!(refused.stderr.contains("MC0024"), "{}", refused.stderr);
+    assert!(refused.stderr.contains("inspect"), "{}", refused.stderr);
+    assert!(begun.elapsed() < Duration::from_secs(5));
+    assert_eq!(a.status(&id)["state"], "running");
+    a.mc(["cancel", &id]).expect_code(0);
+    a.mc(["wait", &id]).expect_code(130);
 }

@@ -25,13 +25,33 @@ pub(super) struct Attempt {
     pub(super) spec: JobSpec,
     /// Checkpoints of earlier attempts, newest first.
     pub(super) checkpoints: Vec<Cid>,
+    pub(super) controls: Controls,
+    pub(super) logs: LogFiles,
+}
+
+/// By what an attempt is influenced from outside. Cheap to clone.
+#[derive(Debug, Clone)]
+pub(super) struct Controls {
     /// Set when the user calls the job off, the lease is lost, or the node shuts down.
     pub(super) cancel: CancellationToken,
     /// Set when the attempt is to end with a checkpoint.
     pub(super) leaving: CancellationToken,
     /// Asks for a checkpoint.
     pub(super) stop_now: Arc<Notify>,
-    pub(super) logs: LogFiles,
+    /// Set as soon as it is known that the program cannot be stopped.
+    pub(super) cannot_stop: CancellationToken,
+}
+
+impl Controls {
+    /// Those of an attempt on a node that is `leaving`, and then `closing`.
+    pub(super) fn new(leaving: &CancellationToken, closing: &CancellationToken) -> Self {
+        Self {
+            cancel: closing.child_token(),
+            leaving: leaving.child_token(),
+            stop_now: Arc::default(),
+            cannot_stop: CancellationToken::new(),
+        }
+    }
 }
 
 /// Why heartbeats ended before the attempt did.
@@ -51,7 +71,7 @@ impl Attempt {
         inner.remove(self.lease.job, self.lease.token);
         match ending {
             Some(ending) => self.finish(&inner, ending).await,
-            None if inner.closing.is_cancelled() || self.leaving.is_cancelled() => {
+            None if inner.closing.is_cancelled() || self.controls.leaving.is_cancelled() => {
                 self.release(&inner).await;
             }
             None => info!("attempt dropped: the lease is another's"),
@@ -69,7 +89,7 @@ impl Attempt {
             lost = self.heartbeats(inner, is_running) => lost,
         };
         // The guest is stopped before its slot is given to another.
-        self.cancel.cancel();
+        self.controls.cancel.cancel();
         let _ = work.await;
         match lost {
             Lost::Stale => None,

@@ -108,7 +108,7 @@ impl<'a> Shelf<'a> {
             states,
             spare: spare.clone(),
             every,
-            leaving: self.attempt.leaving.clone(),
+            leaving: self.attempt.controls.leaving.clone(),
         };
         let checkpoints = Checkpoints {
             first: next_stop(every, position),
@@ -124,7 +124,7 @@ impl<'a> Shelf<'a> {
             Some(CheckpointEvery::Millis(millis)) => Some(Duration::from_millis(millis)),
             _ => None,
         };
-        let leaving = self.attempt.leaving.clone();
+        let leaving = self.attempt.controls.leaving.clone();
         let mut due = pause.map(|pause| Instant::now() + pause);
         let mut is_leaving = false;
         loop {
@@ -148,7 +148,7 @@ impl<'a> Shelf<'a> {
                     // The next one is due when this one is stored.
                     due = None;
                 }
-                () = self.attempt.stop_now.notified() => taking.bell.ring(),
+                () = self.attempt.controls.stop_now.notified() => taking.bell.ring(),
                 () = leaving.cancelled(), if !is_leaving => {
                     taking.bell.ring();
                     is_leaving = true;

@@ -109,7 +109,7 @@ pub(super) async fn execute(
 
 /// Ends a while after the attempt was stopped, which is time enough for a guest to be.
 async fn stopped_for_long(attempt: &Attempt) {
-    attempt.cancel.cancelled().await;
+    attempt.controls.cancel.cancelled().await;
     tokio::time::sleep(Duration::from_millis(500)).await;
 }
 
@@ -141,6 +141,9 @@ async fn run(
             _ => Need::Resume,
         };
         let program = program(inner, &source, task, need).await?;
+        if !program.stops() {
+            attempt.controls.cannot_stop.cancel();
+        }
         // The attempt may have no listener any more; it runs all the same.
         let _ = running.send(true);
         let begun = Instant::now();
@@ -158,7 +161,10 @@ async fn run(
                 return conclude(inner, attempt, execution, left, task_cid).await;
             }
             // The program was made to be stopped and no more: another one goes on.
-            Err(Failure::Left) if !attempt.leaving.is_cancelled() => match shelf.newest.take() {
+            Err(Failure::Left) if !attempt.controls.leaving.is_cancelled() => match shelf
+                .newest
+                .take()
+            {
                 Some(newest) => checkpoints.push_front(newest),
                 None => return Err(Failure::Infrastructure("a checkpoint was lost".to_owned())),
             },
@@ -245,7 +251,7 @@ impl Segment {
             Box::new(move || Ok(mc_types::cid::digest(&task_cid))),
             Arc::clone(source),
             tokio::runtime::Handle::current(),
-            attempt.cancel.clone(),
+            attempt.controls.cancel.clone(),
         );
         let deadline = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
         let position = loaded.as_ref().map_or(0, |loaded| loaded.resume.position);
@@ -264,7 +270,7 @@ impl Segment {
             stdout,
             stderr,
             timeout,
-            cancel: attempt.cancel.clone(),
+            cancel: attempt.controls.cancel.clone(),
             checkpoints: Some(checkpoints),
             resume,
         };
