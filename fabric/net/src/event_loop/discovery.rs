@@ -31,9 +31,34 @@ struct Bootstrap {
     pause: Duration,
 }
 
+/// When a peer of the local network is dialled again.
+#[derive(Debug)]
+struct Redial {
+    next: Instant,
+    pause: Duration,
+}
+
+impl Redial {
+    /// Two that find each other at once dial each other at once, and then neither succeeds. The second time
+    /// one of them waits for the other.
+    fn first(own: &PeerId, peer: &PeerId, now: Instant) -> Self {
+        let pause = if own < peer {
+            REDIAL_MIN
+        } else {
+            REDIAL_MIN * 5 / 2
+        };
+        Self {
+            next: now + pause,
+            pause,
+        }
+    }
+}
+
 #[derive(Debug)]
 pub(super) struct Discovery {
     bootstrap: Vec<Bootstrap>,
+    /// Peers of the local network that are not connected. They are found only once.
+    local: HashMap<PeerId, Redial>,
     foreign: HashSet<PeerId>,
     dialling: HashMap<PeerId, Instant>,
 }
@@ -54,6 +79,7 @@ impl Discovery {
         };
         Self {
             bootstrap: addresses.into_iter().map(bootstrap).collect(),
+            local: HashMap::new(),
             foreign: HashSet::new(),
             dialling: HashMap::new(),
         }
@@ -73,7 +99,7 @@ impl EventLoop {
         }
     }
 
-    /// Dials the bootstrap peers that are not connected, in due time.
+    /// Dials bootstrap peers and those of the local network that are not connected, in due time.
     pub(super) fn redial(&mut self, now: Instant) {
         let mut due = Vec::new();
         for entry in &mut self.discovery.bootstrap {
@@ -90,8 +116,32 @@ impl EventLoop {
             }
         }
         due.into_iter().for_each(|address| self.dial(address));
+        self.redial_local(now);
         let fresh = |begun: &Instant| now.saturating_duration_since(*begun) < REDIAL_MAX;
         self.discovery.dialling.retain(|_, begun| fresh(begun));
+    }
+
+    fn redial_local(&mut self, now: Instant) {
+        let Some(mdns) = self.swarm.behaviour().mdns.as_ref() else {
+            return;
+        };
+        let found: HashSet<_> = mdns.discovered_nodes().copied().collect();
+        let missing = |peer: &PeerId| found.contains(peer) && !self.swarm.is_connected(peer);
+        self.discovery.local.retain(|peer, _| missing(peer));
+        let own = *self.swarm.local_peer_id();
+        let mut due = Vec::new();
+        for peer in found.iter().filter(|peer| missing(peer)) {
+            let first = || Redial::first(&own, peer, now);
+            let entry = self.discovery.local.entry(*peer).or_insert_with(first);
+            if entry.next <= now {
+                entry.pause = (entry.pause * 2).min(REDIAL_MAX);
+                entry.next = now + entry.pause;
+                due.push(*peer);
+            }
+        }
+        // Discovery itself adds their addresses.
+        due.into_iter()
+            .for_each(|peer| self.found(peer, Vec::new()));
     }
 
     /// Connects to a peer that was found, unless there are enough already.
