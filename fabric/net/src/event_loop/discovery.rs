@@ -27,18 +27,37 @@ const REDIAL_MAX: Duration = Duration::from_secs(30);
 struct Bootstrap {
     address: Multiaddr,
     peer: Option<PeerId>,
+    redial: Redial,
+}
+
+/// When a peer is dialled again.
+#[derive(Debug)]
+struct Redial {
+    /// At once if absent.
     next: Option<Instant>,
     pause: Duration,
 }
 
-/// When a peer of the local network is dialled again.
-#[derive(Debug)]
-struct Redial {
-    next: Instant,
-    pause: Duration,
+impl Default for Redial {
+    fn default() -> Self {
+        Self {
+            next: None,
+            pause: REDIAL_MIN,
+        }
+    }
 }
 
 impl Redial {
+    /// Whether it is time; if so, the next time is a pause later, and the pause after that twice as long.
+    fn is_due(&mut self, now: Instant) -> bool {
+        let is_due = self.next.is_none_or(|next| next <= now);
+        if is_due {
+            self.next = Some(now + self.pause);
+            self.pause = (self.pause * 2).min(REDIAL_MAX);
+        }
+        is_due
+    }
+
     /// Two that find each other at once dial each other at once, and then neither succeeds. The second time
     /// one of them waits for the other.
     fn first(own: &PeerId, peer: &PeerId, now: Instant) -> Self {
@@ -48,8 +67,8 @@ impl Redial {
             REDIAL_MIN * 5 / 2
         };
         Self {
-            next: now + pause,
-            pause,
+            next: Some(now + pause),
+            pause: pause * 2,
         }
     }
 }
@@ -73,8 +92,7 @@ impl Discovery {
             Bootstrap {
                 address,
                 peer,
-                next: None,
-                pause: REDIAL_MIN,
+                redial: Redial::default(),
             }
         };
         Self {
@@ -107,11 +125,8 @@ impl EventLoop {
                 .peer
                 .is_some_and(|peer| self.swarm.is_connected(&peer))
             {
-                entry.pause = REDIAL_MIN;
-                entry.next = None;
-            } else if entry.next.is_none_or(|next| next <= now) {
-                entry.next = Some(now + entry.pause);
-                entry.pause = (entry.pause * 2).min(REDIAL_MAX);
+                entry.redial = Redial::default();
+            } else if entry.redial.is_due(now) {
                 due.push(entry.address.clone());
             }
         }
@@ -133,9 +148,7 @@ impl EventLoop {
         for peer in found.iter().filter(|peer| missing(peer)) {
             let first = || Redial::first(&own, peer, now);
             let entry = self.discovery.local.entry(*peer).or_insert_with(first);
-            if entry.next <= now {
-                entry.pause = (entry.pause * 2).min(REDIAL_MAX);
-                entry.next = now + entry.pause;
+            if entry.is_due(now) {
                 due.push(*peer);
             }
         }
