@@ -5,7 +5,8 @@ use anyhow::{Context, Result, ensure};
 use mc_artifacts::guest;
 use mc_content::{Block, BlockSink, Store};
 use mc_engine::{
-    Bell, Checkpoints, Engine, Keeper, Need, Next, Options, Program, RunError, Saved, Stopped,
+    Bell, Checkpoints, Engine, Keeper, Need, Next, Options, Program, RunError, Saved, Spare,
+    Stopped,
 };
 use mc_node::checkpoint::{Output, Writer};
 use mc_types::{
@@ -91,7 +92,7 @@ struct Stored {
 /// Stores states on disk as a node does, on a thread of its own.
 struct Keeping {
     states: mpsc::SyncSender<Saved>,
-    spare: Arc<Mutex<Option<Saved>>>,
+    spare: Spare,
     captures: Arc<Mutex<Vec<f64>>>,
     storing: std::thread::JoinHandle<Result<Vec<usize>>>,
     _dir: tempfile::TempDir,
@@ -99,15 +100,14 @@ struct Keeping {
 
 struct Hand {
     states: mpsc::SyncSender<Saved>,
-    spare: Arc<Mutex<Option<Saved>>>,
+    spare: Spare,
     captures: Arc<Mutex<Vec<f64>>>,
 }
 
 impl Keeper for Hand {
     fn keep(&mut self, stopped: &Stopped<'_>) -> Result<Next, RunError> {
         let begun = Instant::now();
-        let spare = self.spare.lock().unwrap_or_else(PoisonError::into_inner);
-        let saved = stopped.save({ spare }.take());
+        let saved = stopped.save(self.spare.take());
         let bytes: usize = stopped.memories.iter().map(|memory| memory.len()).sum();
         let rate = bytes as f64 / 1e9 / begun.elapsed().as_secs_f64();
         self.captures
@@ -125,8 +125,8 @@ impl Keeping {
         let dir = tempfile::tempdir()?;
         let path = dir.path().to_owned();
         let (states, saved) = mpsc::sync_channel::<Saved>(1);
-        let spare = Arc::new(Mutex::new(None));
-        let stored = Arc::clone(&spare);
+        let spare = Spare::default();
+        let stored = spare.clone();
         let storing = std::thread::spawn(move || {
             let runtime = tokio::runtime::Runtime::new()?;
             let store = runtime.block_on(Store::open(&path, mc_content::Options::default()))?;
@@ -142,7 +142,7 @@ impl Keeping {
                 let blocks = blocks.into_iter().collect::<Result<Vec<_>, _>>()?;
                 bytes.push(blocks.iter().map(|block| block.bytes().len()).sum());
                 runtime.block_on(store.put_many(blocks))?;
-                *stored.lock().unwrap_or_else(PoisonError::into_inner) = Some(saved);
+                stored.give(saved);
             }
             runtime.block_on(store.close());
             Ok(bytes)
@@ -159,7 +159,7 @@ impl Keeping {
     fn hand(&self) -> Hand {
         Hand {
             states: self.states.clone(),
-            spare: Arc::clone(&self.spare),
+            spare: self.spare.clone(),
             captures: Arc::clone(&self.captures),
         }
     }

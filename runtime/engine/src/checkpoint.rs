@@ -4,7 +4,7 @@ mod restoring;
 mod saved;
 
 pub(crate) use restoring::Restoring;
-pub use saved::Saved;
+pub use saved::{Saved, Spare};
 
 use crate::RunError;
 use mc_checkpoint::{Sites, meter};

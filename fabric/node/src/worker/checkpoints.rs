@@ -3,14 +3,10 @@
 use super::{Inner, attempt::Attempt};
 use crate::checkpoint::{Output, Writer};
 use mc_content::Block;
-use mc_engine::{Bell, Checkpoints, Keeper, Next, RunError, Saved, Stopped};
+use mc_engine::{Bell, Checkpoints, Keeper, Next, RunError, Saved, Spare, Stopped};
 use mc_net::message::{Request, Response};
 use mc_types::{CheckpointEvery, Cid};
-use std::{
-    path::Path,
-    sync::{Arc, Mutex, PoisonError},
-    time::Duration,
-};
+use std::{path::Path, time::Duration};
 use tokio::{
     io::AsyncReadExt,
     sync::mpsc,
@@ -22,25 +18,6 @@ use tokio_util::sync::CancellationToken;
 const REPORTS: u32 = 3;
 /// Blocks that are stored together.
 const GROUP_BLOCKS: usize = 1024;
-/// Bytes of a guest's memories whose copy is kept to be overwritten by the next.
-const SPARE_BYTES: usize = 256 << 20;
-
-/// A copy of which nobody has need any more.
-#[derive(Debug, Clone, Default)]
-struct Spare(Arc<Mutex<Option<Saved>>>);
-
-impl Spare {
-    fn take(&self) -> Option<Saved> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
-    }
-
-    /// Keeps it for the next time, unless it is so large that others had better have the memory.
-    fn give(&self, saved: Saved) {
-        if saved.memory_bytes() <= SPARE_BYTES {
-            *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(saved);
-        }
-    }
-}
 
 /// Hands the states of a guest on.
 struct Hand {

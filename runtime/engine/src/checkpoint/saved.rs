@@ -2,9 +2,12 @@
 
 use crate::{MemoryImage, Resume, Stopped};
 use mc_wasi::State;
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// Bytes that are given at a time when a memory is filled.
 const PIECE_BYTES: usize = 4096;
+/// Bytes of a guest's memories whose copy is kept to be overwritten by the next.
+const SPARE_BYTES: usize = 256 << 20;
 
 /// The state of a guest that was stopped, for as long as it is wanted.
 #[derive(Clone, PartialEq)]
@@ -57,12 +60,6 @@ impl Stopped<'_> {
 }
 
 impl Saved {
-    /// Bytes of its memories.
-    #[must_use]
-    pub fn memory_bytes(&self) -> usize {
-        self.memories.iter().map(Vec::len).sum()
-    }
-
     /// A copy with which a guest can go on.
     #[must_use]
     pub fn resume(&self) -> Resume {
@@ -78,6 +75,26 @@ impl Saved {
             memories: memories.collect(),
             memory_refused: self.memory_refused,
             world: self.world.clone(),
+        }
+    }
+}
+
+/// A copy of which nobody has need any more, for [`Stopped::save`]. Cheap to clone.
+#[derive(Debug, Clone, Default)]
+pub struct Spare(Arc<Mutex<Option<Saved>>>);
+
+impl Spare {
+    /// Takes it, if there is one.
+    #[must_use]
+    pub fn take(&self) -> Option<Saved> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
+    /// Keeps it for the next time, unless it is so large that others had better have the memory.
+    pub fn give(&self, saved: Saved) {
+        let bytes: usize = saved.memories.iter().map(Vec::len).sum();
+        if bytes <= SPARE_BYTES {
+            *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(saved);
         }
     }
 }
