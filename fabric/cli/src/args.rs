@@ -252,6 +252,15 @@ pub(crate) struct Submit {
     /// How often to try again when a machine fails
     #[arg(long, value_name = "N", default_value_t = 3)]
     pub(crate) retries: u32,
+    /// From 0 to 9: it is placed before all jobs that wait with a lower one
+    #[arg(long, value_name = "0-9", default_value_t = 5)]
+    pub(crate) priority: u8,
+    /// Give up when no node was free for so long
+    #[arg(long, value_name = "TIME")]
+    pub(crate) queue_timeout: Option<Period>,
+    /// Whose job it is: submitters share the machines evenly
+    #[arg(long, value_name = "NAME", default_value = "")]
+    pub(crate) submitter: String,
     /// Take a checkpoint after every such time, as 5s, or number of operators; a job that loses its machine
     /// goes on from the newest
     #[arg(long, value_name = "TIME|N", value_parser = interval)]

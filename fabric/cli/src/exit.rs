@@ -78,7 +78,7 @@ pub(crate) fn of_job(job: &JobView) -> ExitCode {
         Some(Failure::OutOfFuel) => FUEL,
         Some(Failure::MemoryLimit) => MEMORY,
         Some(Failure::OutputLimit) => OUTPUT,
-        Some(Failure::Timeout) => TIMEOUT,
+        Some(Failure::Timeout | Failure::QueueTimeout) => TIMEOUT,
         Some(Failure::Rejected) => DATA,
         Some(Failure::Infrastructure) => INFRASTRUCTURE,
         Some(Failure::Cancelled) => CANCELLED,

@@ -135,6 +135,9 @@ pub(crate) fn conclude(global: &Global, job: &JobView, name: &str) -> Result<Exi
         Some(api::Failure::MemoryLimit) => Some("memory limit reached; raise --memory".to_owned()),
         Some(api::Failure::OutputLimit) => Some("output limit reached; raise --output".to_owned()),
         Some(api::Failure::Timeout) => Some("timeout; raise --timeout".to_owned()),
+        Some(api::Failure::QueueTimeout) => {
+            Some("no node was free in time; raise --queue-timeout".to_owned())
+        }
         Some(api::Failure::Cancelled) => Some("cancelled".to_owned()),
         Some(api::Failure::Rejected | api::Failure::Infrastructure) => job.message.clone(),
     };

@@ -146,10 +146,15 @@ pub(crate) async fn prepare(
 /// The job that was typed.
 pub(crate) fn spec(args: &Submit, task: TaskSpec) -> Result<JobSpec, Failure> {
     let timeout = args.task.timeout.map(|timeout| timeout.0.as_millis());
+    let queue_timeout = args.queue_timeout.map(|timeout| timeout.0.as_millis());
+    let millis = |ms: u128| u64::try_from(ms).unwrap_or(u64::MAX);
     let job = JobSpec {
         task,
-        timeout_ms: timeout.map(|ms| u64::try_from(ms).unwrap_or(u64::MAX)),
+        timeout_ms: timeout.map(millis),
         retries: args.retries,
+        queue_timeout_ms: queue_timeout.map(millis),
+        priority: args.priority,
+        submitter: args.submitter.clone(),
         checkpoint_every: args.checkpoint_every,
         labels: inputs::pairs("--label", &args.label)?,
     };

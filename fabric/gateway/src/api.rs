@@ -43,6 +43,8 @@ pub enum Failure {
     OutputLimit,
     /// An attempt took too long.
     Timeout,
+    /// No node was free for too long.
+    QueueTimeout,
     /// The component or an input cannot be used.
     Rejected,
     /// Machines failed until no retry was left.
@@ -181,6 +183,7 @@ fn failure_of(ending: Option<&Ending>) -> (Option<Failure>, Option<String>) {
         Some(Ending::Completed(completion)) => (failure(&completion.outcome.end), None),
         Some(Ending::Cancelled) => (Some(Failure::Cancelled), None),
         Some(Ending::Failed(FailureReason::Timeout)) => (Some(Failure::Timeout), None),
+        Some(Ending::Failed(FailureReason::QueueTimeout)) => (Some(Failure::QueueTimeout), None),
         Some(Ending::Failed(FailureReason::Rejected { message })) => {
             (Some(Failure::Rejected), Some(message.clone()))
         }

@@ -14,7 +14,7 @@ use mc_engine::{Allocation, CompileLimits, Compiler, Engine};
 use mc_gateway::Server;
 use mc_ledger::Ledger;
 use mc_net::{Client, Identity, InboundRequest, Multiaddr, Started, message::Announcement};
-use mc_types::{NodeId, SystemClock};
+use mc_types::{NodeId, SteadyClock};
 use std::{
     collections::BTreeSet,
     ffi::OsString,
@@ -106,7 +106,7 @@ impl Node {
             ledger: ledger.clone(),
             content: content.clone(),
             peers: peers.clone(),
-            clock: Arc::new(SystemClock),
+            clock: Arc::new(SteadyClock::new()),
         };
         let ttl = config.lease.ttl.0;
         let coordinator = Coordinator::start(parts, ttl, &tasks, stopping.clone()).await?;

@@ -1,6 +1,6 @@
 //! Which of the free workers gets a job.
 
-use crate::command::WorkerView;
+use crate::{command::WorkerView, queue::Place};
 use mc_types::{JobSpec, NodeId};
 use std::fmt::Debug;
 
@@ -39,7 +39,8 @@ impl Placement for InTurn {
 /// The label that names the node of a job.
 pub(crate) const TARGET: &str = "target_node";
 
-/// The node that a job asks for by its label `target_node`.
-pub(crate) fn target(spec: &JobSpec) -> Option<NodeId> {
-    spec.labels.get(TARGET).and_then(|text| text.parse().ok())
+/// Where a job waits: for the node that it asks for by its label `target_node`, or for any.
+pub(crate) fn place(spec: &JobSpec) -> Place {
+    let target = spec.labels.get(TARGET).and_then(|text| text.parse().ok());
+    Place::of(spec, target)
 }

@@ -1,27 +1,150 @@
 //! The jobs that wait for a worker.
 
-use mc_types::{JobId, NodeId, Timestamp};
-use std::collections::{BTreeMap, BTreeSet};
+use mc_types::{JobId, JobSpec, NodeId, Timestamp};
+use std::{
+    cmp::Reverse,
+    collections::{BTreeMap, BTreeSet, BinaryHeap, HashMap},
+    sync::Arc,
+};
 
-/// Which jobs may be placed, in the order in which they may: oldest first.
+/// Whose job it is: they share machines evenly.
+pub(crate) type Submitter = Arc<str>;
+
+/// Where a job waits.
+#[derive(Debug, Clone)]
+pub(crate) struct Place {
+    /// The only node that may run it, if there is one.
+    pub(crate) target: Option<NodeId>,
+    pub(crate) priority: u8,
+    pub(crate) submitter: Submitter,
+    /// How long it may wait, in milliseconds.
+    patience: Option<u64>,
+}
+
+impl Place {
+    pub(crate) fn of(spec: &JobSpec, target: Option<NodeId>) -> Self {
+        Self {
+            target,
+            priority: spec.priority,
+            submitter: Arc::from(spec.submitter.as_str()),
+            patience: spec.queue_timeout_ms,
+        }
+    }
+
+    /// When a job has waited for too long that may be placed from `not_before` on. A back-off is no waiting.
+    fn deadline(&self, not_before: Timestamp) -> Option<Timestamp> {
+        let patience = std::time::Duration::from_millis(self.patience?);
+        Some(not_before.plus(patience))
+    }
+}
+
+/// Lines of waiting jobs, one for each priority and submitter, each with the oldest job first.
+#[derive(Debug, Default)]
+struct Lines(BTreeMap<Reverse<u8>, BTreeMap<Submitter, BTreeSet<JobId>>>);
+
+impl Lines {
+    fn push(&mut self, job: JobId, place: &Place) {
+        let level = self.0.entry(Reverse(place.priority)).or_default();
+        let line = level.entry(Arc::clone(&place.submitter)).or_default();
+        line.insert(job);
+    }
+
+    fn remove(&mut self, job: JobId, place: &Place) {
+        let Some(level) = self.0.get_mut(&Reverse(place.priority)) else {
+            return;
+        };
+        if let Some(line) = level.get_mut(&place.submitter) {
+            line.remove(&job);
+            if line.is_empty() {
+                level.remove(&place.submitter);
+            }
+        }
+        if level.is_empty() {
+            self.0.remove(&Reverse(place.priority));
+        }
+    }
+
+    fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// The first `limit` jobs, each with its priority: those of the highest priority first, and among them
+    /// those of whoever would then have the fewest running. `running` says how many one has now.
+    fn first(&self, limit: usize, running: &Running) -> Vec<(Reverse<u8>, JobId)> {
+        let mut jobs = Vec::new();
+        for (priority, level) in &self.0 {
+            let lines = level.iter().filter_map(|(submitter, line)| {
+                let mut line = line.iter().copied();
+                let head = line.next()?;
+                Some((running.of(submitter), head, line))
+            });
+            let mut lines: Vec<_> = lines.collect();
+            let heads = (0..).zip(&lines);
+            let heads = heads.map(|(index, (count, head, _))| Reverse((*count, *head, index)));
+            let mut heads: BinaryHeap<Reverse<(u32, JobId, usize)>> = heads.collect();
+            while let Some(Reverse((count, job, index))) = heads.pop() {
+                if jobs.len() == limit {
+                    return jobs;
+                }
+                jobs.push((*priority, job));
+                let next = lines.get_mut(index).and_then(|(_, _, line)| line.next());
+                heads.extend(next.map(|next| Reverse((count + 1, next, index))));
+            }
+        }
+        jobs
+    }
+}
+
+/// How many jobs of each submitter are held by workers.
+#[derive(Debug, Default)]
+pub(crate) struct Running(HashMap<Submitter, u32>);
+
+impl Running {
+    fn of(&self, submitter: &Submitter) -> u32 {
+        self.0.get(submitter).copied().unwrap_or_default()
+    }
+
+    pub(crate) fn add(&mut self, submitter: &Submitter) {
+        *self.0.entry(Arc::clone(submitter)).or_default() += 1;
+    }
+
+    pub(crate) fn remove(&mut self, submitter: &Submitter) {
+        if let Some(count) = self.0.get_mut(submitter) {
+            *count -= 1;
+            if *count == 0 {
+                self.0.remove(submitter);
+            }
+        }
+    }
+}
+
+/// Which jobs may be placed, in the order in which they may.
 ///
-/// Jobs that only one node may run wait in a line of their own, so that a line for an absent node
+/// Jobs that only one node may run wait in lines of their own, so that a line for an absent node
 /// holds up nobody else.
 #[derive(Debug, Default)]
 pub(crate) struct Queue {
-    anywhere: BTreeSet<JobId>,
-    pinned: BTreeMap<NodeId, BTreeSet<JobId>>,
+    anywhere: Lines,
+    pinned: BTreeMap<NodeId, Lines>,
     /// Jobs that wait for their back-off to end.
     later: BTreeSet<(Timestamp, JobId)>,
+    /// When jobs have waited for too long.
+    deadlines: BTreeSet<(Timestamp, JobId)>,
 }
 
 impl Queue {
     /// Puts a job into its line at once.
-    pub(crate) fn push(&mut self, job: JobId, target: Option<&NodeId>) {
-        match target {
-            None => self.anywhere.insert(job),
-            Some(node) => self.pinned.entry(node.clone()).or_default().insert(job),
-        };
+    pub(crate) fn push(&mut self, job: JobId, place: &Place, not_before: Timestamp) {
+        self.deadlines
+            .extend(place.deadline(not_before).map(|when| (when, job)));
+        match &place.target {
+            None => self.anywhere.push(job, place),
+            Some(node) => self
+                .pinned
+                .entry(node.clone())
+                .or_default()
+                .push(job, place),
+        }
     }
 
     /// Puts a job aside until `when`.
@@ -30,16 +153,17 @@ impl Queue {
     }
 
     /// Takes a job out, wherever it waits.
-    pub(crate) fn remove(&mut self, job: JobId, target: Option<&NodeId>, not_before: Timestamp) {
+    pub(crate) fn remove(&mut self, job: JobId, place: &Place, not_before: Timestamp) {
         self.later.remove(&(not_before, job));
-        match target {
-            None => {
-                self.anywhere.remove(&job);
-            }
+        if let Some(when) = place.deadline(not_before) {
+            self.deadlines.remove(&(when, job));
+        }
+        match &place.target {
+            None => self.anywhere.remove(job, place),
             Some(node) => {
-                if let Some(line) = self.pinned.get_mut(node) {
-                    line.remove(&job);
-                    if line.is_empty() {
+                if let Some(lines) = self.pinned.get_mut(node) {
+                    lines.remove(job, place);
+                    if lines.is_empty() {
                         self.pinned.remove(node);
                     }
                 }
@@ -49,32 +173,43 @@ impl Queue {
 
     /// The jobs whose back-off has ended by `now`.
     pub(crate) fn take_due(&mut self, now: Timestamp) -> Vec<JobId> {
-        let mut due = Vec::new();
-        while let Some(first) = self.later.first().copied().filter(|(when, _)| *when <= now) {
-            self.later.remove(&first);
-            due.push(first.1);
-        }
-        due
+        take_until(&mut self.later, now)
     }
 
-    /// When the next back-off ends.
+    /// The jobs that have waited for too long by `now`. They still wait.
+    pub(crate) fn take_overdue(&mut self, now: Timestamp) -> Vec<JobId> {
+        take_until(&mut self.deadlines, now)
+    }
+
+    /// When the next back-off or patience ends.
     pub(crate) fn next_due(&self) -> Option<Timestamp> {
-        self.later.first().map(|(when, _)| *when)
+        let firsts = [self.later.first(), self.deadlines.first()];
+        firsts.into_iter().flatten().map(|(when, _)| *when).min()
     }
 
-    /// The first `limit` jobs that any node may run.
-    pub(crate) fn anywhere(&self, limit: usize) -> Vec<JobId> {
-        self.anywhere.iter().take(limit).copied().collect()
+    /// The jobs that workers may be given of which `free` are free, the first `limit` of each line.
+    pub(crate) fn candidates<'a>(
+        &self,
+        free: impl Iterator<Item = &'a NodeId>,
+        limit: usize,
+        running: &Running,
+    ) -> Vec<JobId> {
+        let pinned = free.filter_map(|node| self.pinned.get(node));
+        let lines = pinned.chain([&self.anywhere]);
+        let mut jobs: Vec<_> = lines
+            .flat_map(|lines| lines.first(limit, running))
+            .collect();
+        // Stable: among those of one priority, whoever has but one node to go to comes first.
+        jobs.sort_by_key(|(priority, _)| *priority);
+        jobs.into_iter().map(|(_, job)| job).collect()
     }
+}
 
-    /// The first `limit` jobs that only `node` may run.
-    pub(crate) fn pinned(&self, node: &NodeId, limit: usize) -> Vec<JobId> {
-        self.pinned
-            .get(node)
-            .into_iter()
-            .flatten()
-            .take(limit)
-            .copied()
-            .collect()
+fn take_until(set: &mut BTreeSet<(Timestamp, JobId)>, now: Timestamp) -> Vec<JobId> {
+    let mut due = Vec::new();
+    while let Some(first) = set.first().copied().filter(|(when, _)| *when <= now) {
+        set.remove(&first);
+        due.push(first.1);
     }
+    due
 }

@@ -5,11 +5,14 @@ mod commands;
 
 use crate::{
     command::{Answer, Command, Effect, Step, WorkerView},
-    placement::{InTurn, Placement, target},
-    queue::Queue,
+    placement::{InTurn, Placement, place},
+    queue::{Place, Queue, Running},
     workers::Workers,
 };
-use mc_types::{FencingToken, Holder, JobId, JobRecord, JobState, Lease, NodeId, Timestamp};
+use mc_types::{
+    Ending, FailureReason, FencingToken, Holder, JobId, JobRecord, JobState, Lease, NodeId,
+    Timestamp,
+};
 use std::{
     collections::{BTreeSet, HashMap, VecDeque},
     time::Duration,
@@ -26,6 +29,10 @@ const SCAN_JOBS: usize = 256;
 pub struct Config {
     /// The term of a lease.
     pub lease_ttl: Duration,
+    /// How long a worker may take to fetch what a job needs, before it runs.
+    pub prepare_timeout: Duration,
+    /// How long after a job's own timeout its worker may go on claiming that it runs.
+    pub timeout_grace: Duration,
     /// The pause after a first failure.
     pub backoff_base: Duration,
     /// The longest pause.
@@ -40,6 +47,8 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             lease_ttl: Duration::from_secs(15),
+            prepare_timeout: Duration::from_secs(30 * 60),
+            timeout_grace: Duration::from_secs(60),
             backoff_base: Duration::from_millis(100),
             backoff_cap: Duration::from_secs(30),
             max_open_jobs: 1_000_000,
@@ -57,17 +66,23 @@ pub struct Stats {
     pub expired: u64,
     /// Leases that were granted.
     pub granted: u64,
+    /// Attempts that were taken from workers which neither began nor ended them.
+    pub overdue: u64,
 }
 
 /// An open job.
 #[derive(Debug)]
 struct Job {
     record: JobRecord,
-    target: Option<NodeId>,
+    place: Place,
     /// Attempts that a machine failed. A lease that was given back is none.
     failures: u32,
     /// The node that failed it last.
     avoid: Option<NodeId>,
+    /// When it was granted, if it is held.
+    granted: Timestamp,
+    /// The nodes that failed it: to blame if another does not.
+    failed_by: BTreeSet<NodeId>,
 }
 
 /// The scheduler: see the crate's documentation.
@@ -76,6 +91,7 @@ pub struct Scheduler {
     config: Config,
     jobs: HashMap<JobId, Job>,
     queue: Queue,
+    running: Running,
     workers: Workers,
     leases: BTreeSet<(Timestamp, JobId)>,
     ended: HashMap<JobId, (FencingToken, JobState)>,
@@ -93,6 +109,7 @@ impl Scheduler {
             config,
             jobs: HashMap::new(),
             queue: Queue::default(),
+            running: Running::default(),
             workers: Workers::default(),
             leases: BTreeSet::new(),
             ended: HashMap::new(),
@@ -118,25 +135,31 @@ impl Scheduler {
         scheduler.newest_token = newest_token;
         let mut effects = Vec::new();
         for mut record in open_jobs {
+            // Whoever wrote that may have had another clock.
+            let longest = now.plus(scheduler.config.backoff_cap);
+            record.not_before = record.not_before.min(longest);
             scheduler.newest_token = scheduler.newest_token.max(record.last_token);
-            let (id, target) = (record.id, target(&record.spec));
+            let (id, place) = (record.id, place(&record.spec));
             if let Some(holder) = &mut record.holder {
+                scheduler.running.add(&place.submitter);
                 holder.expires = now.plus(scheduler.config.lease_ttl);
                 scheduler.leases.insert((holder.expires, id));
                 effects.push(Effect::Persist(Box::new(record.clone())));
             } else if record.not_before > now {
                 scheduler.queue.push_later(id, record.not_before);
             } else {
-                scheduler.queue.push(id, target.as_ref());
+                scheduler.queue.push(id, &place, record.not_before);
             }
             let failures = record.attempts.saturating_sub(1);
             scheduler.jobs.insert(
                 id,
                 Job {
                     record,
-                    target,
+                    place,
                     failures,
                     avoid: None,
+                    granted: now,
+                    failed_by: BTreeSet::new(),
                 },
             );
         }
@@ -156,7 +179,8 @@ impl Scheduler {
     #[must_use]
     pub fn next_deadline(&self) -> Option<Timestamp> {
         let expiry = self.leases.first().map(|(when, _)| *when);
-        expiry.into_iter().chain(self.queue.next_due()).min()
+        let others = [self.queue.next_due(), self.workers.next_pardon()];
+        expiry.into_iter().chain(others.into_iter().flatten()).min()
     }
 
     /// The workers that are known.
@@ -177,7 +201,7 @@ impl Scheduler {
         self.jobs.len()
     }
 
-    /// Ends leases and back-offs whose time has come.
+    /// Ends leases, back-offs, and what waits, when their time has come.
     fn expire(&mut self, now: Timestamp, effects: &mut Vec<Effect>) {
         while let Some((_, id)) = self
             .leases
@@ -190,9 +214,14 @@ impl Scheduler {
         }
         for id in self.queue.take_due(now) {
             if let Some(job) = self.jobs.get(&id) {
-                self.queue.push(id, job.target.as_ref());
+                self.queue.push(id, &job.place, job.record.not_before);
             }
         }
+        for id in self.queue.take_overdue(now) {
+            let ending = Ending::Failed(FailureReason::QueueTimeout);
+            self.end(now, id, JobState::Failed, ending, None, effects);
+        }
+        self.workers.pardon(now);
     }
 
     /// Grants leases for as long as there are jobs and slots for them.
@@ -201,17 +230,17 @@ impl Scheduler {
             return;
         }
         let mut free = self.workers.free_in_turn();
-        let pinned = free
-            .iter()
-            .flat_map(|w| self.queue.pinned(&w.id, SCAN_JOBS));
-        let pinned: Vec<_> = pinned.collect();
-        for id in pinned.into_iter().chain(self.queue.anywhere(SCAN_JOBS)) {
+        if free.is_empty() {
+            return;
+        }
+        let nodes = free.iter().map(|worker| &worker.id);
+        for id in self.queue.candidates(nodes, SCAN_JOBS, &self.running) {
             let Some(job) = self.jobs.get(&id) else {
                 continue;
             };
             let only = free
                 .iter()
-                .filter(|w| job.target.as_ref().is_none_or(|t| *t == w.id));
+                .filter(|w| job.place.target.as_ref().is_none_or(|t| *t == w.id));
             let only: Vec<WorkerView> = only.cloned().collect();
             let spec = &job.record.spec;
             let Some(chosen) = self.placement.choose(spec, &only, job.avoid.as_ref()) else {
@@ -230,8 +259,9 @@ impl Scheduler {
         let Some(job) = self.jobs.get_mut(&id) else {
             return;
         };
-        self.queue
-            .remove(id, job.target.as_ref(), job.record.not_before);
+        self.queue.remove(id, &job.place, job.record.not_before);
+        self.running.add(&job.place.submitter);
+        job.granted = now;
         self.newest_token = FencingToken(self.newest_token.0 + 1);
         let (token, expires) = (self.newest_token, now.plus(self.config.lease_ttl));
         let record = &mut job.record;

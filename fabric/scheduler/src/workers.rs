@@ -1,8 +1,19 @@
 //! The workers and their free slots.
 
 use crate::command::{WorkerOffer, WorkerView};
-use mc_types::NodeId;
-use std::collections::{BTreeMap, BTreeSet};
+use mc_types::{NodeId, Timestamp};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
+
+/// Jobs that a worker may fail before it is passed over.
+const FAILURES: u32 = 3;
+/// How long it is passed over first, and at most.
+const FIRST_PAUSE: Duration = Duration::from_secs(30);
+const LAST_PAUSE: Duration = Duration::from_secs(600);
+/// Workers whose failures are remembered.
+const MAX_FAULTS: usize = 10_000;
 
 /// What the workers lend at the moment.
 #[derive(Debug, Default)]
@@ -12,6 +23,16 @@ pub(crate) struct Workers {
     free: BTreeSet<NodeId>,
     /// Where the next search begins, so that workers take turns.
     turn: Option<NodeId>,
+    faults: BTreeMap<NodeId, Fault>,
+}
+
+/// What a worker failed that others did not.
+#[derive(Debug)]
+struct Fault {
+    /// Jobs since it last came to an outcome.
+    failures: u32,
+    /// Until when it is given none.
+    until: Option<Timestamp>,
 }
 
 impl Workers {
@@ -23,6 +44,45 @@ impl Workers {
         }
         self.set_free(&worker, offer.slots_free > 0);
         self.workers.insert(worker, offer);
+    }
+
+    /// Takes note that a worker failed a job that another one did not. The third in a row has it passed
+    /// over for a while, and each one after that for twice as long. It is remembered when it goes away.
+    pub(crate) fn failed(&mut self, now: Timestamp, worker: NodeId) {
+        if self.faults.len() >= MAX_FAULTS && !self.faults.contains_key(&worker) {
+            return;
+        }
+        let fault = self.faults.entry(worker).or_insert(Fault {
+            failures: 0,
+            until: None,
+        });
+        fault.failures += 1;
+        if let Some(beyond) = fault.failures.checked_sub(FAILURES) {
+            let pause = FIRST_PAUSE.saturating_mul(1 << beyond.min(16));
+            fault.until = Some(now.plus(pause.min(LAST_PAUSE)));
+        }
+    }
+
+    /// A worker came to an outcome.
+    pub(crate) fn succeeded(&mut self, worker: &NodeId) {
+        self.faults.remove(worker);
+    }
+
+    /// Gives another chance to those whose time has come.
+    pub(crate) fn pardon(&mut self, now: Timestamp) {
+        for fault in self.faults.values_mut() {
+            fault.until = fault.until.filter(|until| *until > now);
+        }
+    }
+
+    /// When the next one gets another chance.
+    pub(crate) fn next_pardon(&self) -> Option<Timestamp> {
+        self.faults.values().filter_map(|fault| fault.until).min()
+    }
+
+    fn is_passed_over(&self, worker: &NodeId) -> bool {
+        let fault = self.faults.get(worker);
+        fault.is_some_and(|fault| fault.until.is_some())
     }
 
     pub(crate) fn forget(&mut self, worker: &NodeId) {
@@ -73,7 +133,8 @@ impl Workers {
             .free
             .iter()
             .filter(|id| self.turn.as_ref().is_some_and(|turn| *id <= turn));
-        after.chain(before).filter_map(view).collect()
+        let free = after.chain(before).filter(|id| !self.is_passed_over(id));
+        free.filter_map(view).collect()
     }
 
     pub(crate) fn any_free(&self) -> bool {

@@ -1,7 +1,10 @@
 //! Time as a value that is passed in, so that leases and schedules can be simulated.
 
 use serde::{Deserialize, Serialize};
-use std::{fmt::Debug, time::Duration};
+use std::{
+    fmt::Debug,
+    time::{Duration, Instant},
+};
 
 /// Milliseconds since the Unix epoch.
 #[derive(
@@ -43,6 +46,37 @@ impl Timestamp {
 pub trait Clock: Debug + Send + Sync + 'static {
     /// The current time.
     fn now(&self) -> Timestamp;
+}
+
+/// The operating system's clock as it was when this one was made, and from then on the time that has passed:
+/// whoever sets the system's clock does not move leases.
+#[derive(Debug, Clone, Copy)]
+pub struct SteadyClock {
+    begun: Timestamp,
+    since: Instant,
+}
+
+impl SteadyClock {
+    /// A clock that begins with the operating system's.
+    #[must_use]
+    pub fn new() -> Self {
+        Self {
+            begun: SystemClock.now(),
+            since: Instant::now(),
+        }
+    }
+}
+
+impl Default for SteadyClock {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Clock for SteadyClock {
+    fn now(&self) -> Timestamp {
+        self.begun.plus(self.since.elapsed())
+    }
 }
 
 /// The operating system's clock.

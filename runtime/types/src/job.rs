@@ -9,6 +9,11 @@ const MAX_LABELS: usize = 64;
 const MAX_LABEL_BYTES: usize = 256;
 /// Most retries.
 const MAX_RETRIES: u32 = 100;
+/// The highest priority, and that of jobs that name none.
+pub const MAX_PRIORITY: u8 = 9;
+const USUAL_PRIORITY: u8 = 5;
+/// Most bytes of a submitter's name.
+const MAX_SUBMITTER_BYTES: usize = 128;
 
 /// What a user submits. Nothing here but `task` can change the outcome.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -22,6 +27,16 @@ pub struct JobSpec {
     /// How many further attempts may follow when a machine, not the task, fails. Default 3.
     #[serde(default = "default_retries")]
     pub retries: u32,
+    /// Longest time in milliseconds that it may wait for a node, each time that it does; absent means for
+    /// ever. A pause before a retry is no waiting.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub queue_timeout_ms: Option<u64>,
+    /// From 0 to [`MAX_PRIORITY`]: a job is placed before all that wait with a lower one. Default 5.
+    #[serde(default = "usual_priority", skip_serializing_if = "is_usual_priority")]
+    pub priority: u8,
+    /// Whose job it is. Submitters share the machines evenly, however many jobs each has waiting.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub submitter: String,
     /// How often a checkpoint is taken, from which a later attempt goes on; absent means never.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub checkpoint_every: Option<CheckpointEvery>,
@@ -32,6 +47,15 @@ pub struct JobSpec {
 
 const fn default_retries() -> u32 {
     3
+}
+
+const fn usual_priority() -> u8 {
+    USUAL_PRIORITY
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes it so")]
+const fn is_usual_priority(priority: &u8) -> bool {
+    *priority == USUAL_PRIORITY
 }
 
 /// Which field of a job cannot be accepted, and why.
@@ -50,6 +74,15 @@ pub enum JobSpecError {
     /// The timeout.
     #[error("timeout_ms is 0; leave it out for no timeout")]
     ZeroTimeout,
+    /// The time in the queue.
+    #[error("queue_timeout_ms is 0; leave it out to wait for ever")]
+    ZeroQueueTimeout,
+    /// The priority.
+    #[error("priority is {0}; it may be 0 to {MAX_PRIORITY}")]
+    Priority(u8),
+    /// The submitter.
+    #[error("submitter: at most {MAX_SUBMITTER_BYTES} bytes")]
+    Submitter,
     /// The interval of checkpoints.
     #[error("checkpoint_every is 0; leave it out for no checkpoints")]
     ZeroInterval,
@@ -63,6 +96,9 @@ impl JobSpec {
             task,
             timeout_ms: None,
             retries: default_retries(),
+            queue_timeout_ms: None,
+            priority: USUAL_PRIORITY,
+            submitter: String::new(),
             checkpoint_every: None,
             labels: BTreeMap::new(),
         }
@@ -84,6 +120,15 @@ impl JobSpec {
         }
         if self.timeout_ms == Some(0) {
             return Err(JobSpecError::ZeroTimeout);
+        }
+        if self.queue_timeout_ms == Some(0) {
+            return Err(JobSpecError::ZeroQueueTimeout);
+        }
+        if self.priority > MAX_PRIORITY {
+            return Err(JobSpecError::Priority(self.priority));
+        }
+        if self.submitter.len() > MAX_SUBMITTER_BYTES {
+            return Err(JobSpecError::Submitter);
         }
         if self.checkpoint_every.is_some_and(CheckpointEvery::is_zero) {
             return Err(JobSpecError::ZeroInterval);
@@ -144,6 +189,8 @@ impl std::fmt::Display for JobState {
 pub enum FailureReason {
     /// An attempt took longer than [`JobSpec::timeout_ms`].
     Timeout,
+    /// No node was free for longer than [`JobSpec::queue_timeout_ms`].
+    QueueTimeout,
     /// The component or an input cannot be used, on this machine or any other.
     Rejected {
         /// What is wrong with it.

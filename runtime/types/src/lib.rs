@@ -22,7 +22,8 @@
 //! * One value has one encoding: [`canonical::decode`] refuses any other.
 //! * Encodings are append-only. A new field is optional and absent when it has its default, so
 //!   the CID of an old task stays what it was; the files under `fixtures/` hold that promise.
-//! * Nothing here reads a clock, a file or the environment; [`SystemClock`] is the only exception.
+//! * Nothing here reads a clock, a file or the environment; [`SystemClock`] and [`SteadyClock`] are the only
+//!   exceptions.
 
 pub mod canonical;
 mod checkpoint;
@@ -40,10 +41,10 @@ mod usage;
 
 pub use crate::cid::Cid;
 pub use checkpoint::{CheckpointEvery, CheckpointRecord};
-pub use clock::{Clock, SystemClock, Timestamp};
+pub use clock::{Clock, SteadyClock, SystemClock, Timestamp};
 pub use error_code::ErrorCode;
 pub use id::{IdError, JobId, NodeId};
-pub use job::{FailureReason, JobSpec, JobSpecError, JobState};
+pub use job::{FailureReason, JobSpec, JobSpecError, JobState, MAX_PRIORITY};
 pub use lease::{FencingToken, Lease};
 pub use limits::{Limits, MAX_MEMORY_BYTES, MAX_STACK_BYTES};
 pub use outcome::{End, Meter, Outcome, TrapKind};

@@ -38,6 +38,19 @@ impl Scheduler {
         (holder.token == token).then(|| holder.node.clone())
     }
 
+    /// What the holder of a job should have done by now. A worker that renews its lease for ever may not
+    /// keep a job for ever.
+    pub(super) fn overdue(&self, now: Timestamp, id: JobId) -> Option<&'static str> {
+        let job = self.jobs.get(&id)?;
+        let Some(started) = job.record.started else {
+            let late = now.since(job.granted) > self.config.prepare_timeout;
+            return late.then_some("did not begin to run it in time");
+        };
+        let timeout = Duration::from_millis(job.record.spec.timeout_ms?);
+        let late = now.since(started) > timeout.saturating_add(self.config.timeout_grace);
+        late.then_some("did not end it when its time was over")
+    }
+
     /// Begins a new term. It is written down only when half of the recorded one has passed: what a
     /// crash forgets is less than the new term that every lease gets after a restart.
     pub(super) fn renew(&mut self, now: Timestamp, id: JobId, effects: &mut Vec<Effect>) {
@@ -71,6 +84,7 @@ impl Scheduler {
         };
         job.failures += 1;
         job.avoid = job.record.last_node.clone();
+        job.failed_by.extend(job.record.last_node.clone());
         if job.failures <= job.record.spec.retries {
             let (base, cap) = (self.config.backoff_base, self.config.backoff_cap);
             let pause = retry::not_before(now, base, cap, id, job.failures).since(now);
@@ -104,7 +118,7 @@ impl Scheduler {
         job.record.started = None;
         job.record.not_before = now.plus(pause);
         if pause.is_zero() {
-            self.queue.push(id, job.target.as_ref());
+            self.queue.push(id, &job.place, job.record.not_before);
         } else {
             self.queue.push_later(id, job.record.not_before);
         }
@@ -129,8 +143,7 @@ impl Scheduler {
         let Some(mut job) = self.jobs.remove(&id) else {
             return;
         };
-        self.queue
-            .remove(id, job.target.as_ref(), job.record.not_before);
+        self.queue.remove(id, &job.place, job.record.not_before);
         let record = &mut job.record;
         if let (None, Some(wall)) = (record.started, wall) {
             // It was over before it could say that it had begun.
@@ -155,7 +168,19 @@ impl Scheduler {
             && let Some(holder) = job.record.holder.take()
         {
             self.leases.remove(&(holder.expires, id));
+            self.running.remove(&job.place.submitter);
             self.workers.give_back(&holder.node);
+        }
+    }
+
+    /// `worker` came to an outcome: those who failed the same job had no excuse.
+    pub(super) fn blame(&mut self, now: Timestamp, id: JobId, worker: &NodeId) {
+        self.workers.succeeded(worker);
+        if let Some(job) = self.jobs.get_mut(&id) {
+            job.failed_by.remove(worker);
+            for node in std::mem::take(&mut job.failed_by) {
+                self.workers.failed(now, node);
+            }
         }
     }
 

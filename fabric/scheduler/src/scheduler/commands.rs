@@ -3,37 +3,39 @@
 use super::{Job, Scheduler};
 use crate::{
     command::{Answer, Effect},
-    placement::{TARGET, target},
+    placement::{TARGET, place},
 };
 use mc_types::{
     End, Ending, FailureReason, FencingToken, JobId, JobRecord, JobState, NodeId, Timestamp,
 };
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 impl Scheduler {
     pub(super) fn submit(
         &mut self,
-        _now: Timestamp,
+        now: Timestamp,
         record: JobRecord,
         effects: &mut Vec<Effect>,
     ) -> Answer {
         if self.jobs.len() >= self.config.max_open_jobs {
             return Answer::Overloaded;
         }
-        let (id, target) = (record.id, target(&record.spec));
+        let (id, place) = (record.id, place(&record.spec));
         effects.push(Effect::Persist(Box::new(record.clone())));
         effects.push(Effect::Changed {
             job: id,
             state: record.state,
         });
-        self.queue.push(id, target.as_ref());
+        self.queue.push(id, &place, record.not_before);
         self.jobs.insert(
             id,
             Job {
                 record,
-                target,
+                place,
                 failures: 0,
                 avoid: None,
+                granted: now,
+                failed_by: BTreeSet::new(),
             },
         );
         Answer::Submitted
@@ -70,6 +72,11 @@ impl Scheduler {
     ) -> Answer {
         if let Err(refusal) = self.check(worker, id, token) {
             return refusal;
+        }
+        if let Some(what) = self.overdue(now, id) {
+            self.stats.overdue += 1;
+            self.fail(now, id, what, effects);
+            return Answer::Stale;
         }
         self.renew(now, id, effects);
         if let Some(job) = self.jobs.get_mut(&id)
@@ -132,6 +139,7 @@ impl Scheduler {
                     _ => JobState::Failed,
                 };
                 let wall = Duration::from_millis(completion.usage.wall_ms);
+                self.blame(now, id, worker);
                 self.end(now, id, state, ending, Some(wall), effects);
             }
             Ending::Failed(_) => self.end(now, id, JobState::Failed, ending, None, effects),
@@ -166,14 +174,14 @@ impl Scheduler {
         let Some(job) = self.jobs.get_mut(&id) else {
             return Answer::NotOpen;
         };
-        let before = job.target.replace(node.clone());
+        let before = job.place.clone();
+        job.place.target = Some(node.clone());
         let spec = Arc::make_mut(&mut job.record.spec);
         spec.labels.insert(TARGET.to_owned(), node.to_string());
         job.avoid = None;
         if job.record.state == JobState::Queued {
-            self.queue
-                .remove(id, before.as_ref(), job.record.not_before);
-            self.queue.push(id, Some(node));
+            self.queue.remove(id, &before, job.record.not_before);
+            self.queue.push(id, &job.place, job.record.not_before);
         }
         effects.push(Effect::Persist(Box::new(job.record.clone())));
         Answer::Done

@@ -7,5 +7,6 @@
 #![expect(clippy::panic, reason = "a failed expectation is how a test fails")]
 
 mod rules;
+mod shares;
 mod simulation;
 mod support;

@@ -1,17 +1,24 @@
 //! Seeded failures: messages that are lost, doubled, delayed and overtake each other; workers that
-//! crash and return; a coordinator that crashes and goes on from what it had made durable.
+//! crash and return, or cannot be reached for a while; a coordinator that crashes and goes on from what it
+//! had made durable, with a clock that may have been set by up to an hour.
+//!
+//! `MC_SEEDS=FROM..TO` asks for other seeds than those of every test run.
 
 use crate::support::{announce, at, broke, config, exited, job, node, spec, submit};
 use mc_scheduler::{Answer, Command, Effect, Scheduler};
-use mc_types::{FencingToken, JobId, JobRecord, JobState, NodeId};
-use std::collections::{BTreeMap, HashMap};
+use mc_types::{FencingToken, JobId, JobRecord, JobState, NodeId, Timestamp};
+use std::collections::{BTreeMap, BTreeSet};
 
-const SEEDS: u64 = 2_000;
+const SEEDS: std::ops::Range<u64> = 0..2_000;
 const WORKERS: u32 = 5;
 const JOBS: u128 = 25;
 /// Milliseconds in which things go wrong; afterwards everything works and every job must end.
 const TROUBLE: u64 = 120_000;
 const PATIENCE: u64 = 900_000;
+/// Milliseconds for which some workers cannot be reached.
+const PARTITION: u64 = 30_000;
+/// Milliseconds by which the coordinator's clock may be wrong.
+const SKEW: u64 = 3_600_000;
 /// Milliseconds between two heartbeats, and between two announcements.
 const CHATTER_EVERY: u64 = 2_000;
 
@@ -51,6 +58,21 @@ enum Message {
     },
 }
 
+impl Message {
+    /// The worker at the other end.
+    fn worker(&self) -> Option<&NodeId> {
+        match self {
+            Self::Offer { worker, .. } | Self::Cancel { worker, .. } => Some(worker),
+            Self::Command(
+                Command::Announce { worker, .. }
+                | Command::Heartbeat { worker, .. }
+                | Command::Finish { worker, .. },
+            ) => Some(worker),
+            Self::Command(_) => None,
+        }
+    }
+}
+
 /// What a worker works on.
 struct Attempt {
     token: FencingToken,
@@ -62,6 +84,10 @@ struct World {
     seed: u64,
     random: Random,
     now: u64,
+    /// How far the coordinator's clock is beyond one that is as slow as it may be.
+    skew: u64,
+    /// Workers that cannot be reached, and until when.
+    cut_off: (BTreeSet<NodeId>, u64),
     scheduler: Scheduler,
     /// What is durable.
     records: BTreeMap<JobId, JobRecord>,
@@ -70,7 +96,7 @@ struct World {
     network: BTreeMap<(u64, u64), Message>,
     sent: u64,
     next_chatter: u64,
-    workers: HashMap<NodeId, HashMap<JobId, Attempt>>,
+    workers: BTreeMap<NodeId, BTreeMap<JobId, Attempt>>,
 }
 
 impl World {
@@ -79,14 +105,25 @@ impl World {
             seed,
             random: Random(seed),
             now: 0,
+            skew: SKEW,
+            cut_off: (BTreeSet::new(), 0),
             scheduler: Scheduler::new(config()),
             records: BTreeMap::new(),
             newest_token: FencingToken::default(),
             network: BTreeMap::new(),
             sent: 0,
             next_chatter: 0,
-            workers: (0..WORKERS).map(|n| (node(n), HashMap::new())).collect(),
+            workers: (0..WORKERS).map(|n| (node(n), BTreeMap::new())).collect(),
         }
+    }
+
+    /// What the coordinator takes the time to be.
+    fn clock(&self) -> Timestamp {
+        at(self.now + self.skew)
+    }
+
+    fn is_cut_off(&self, worker: &NodeId) -> bool {
+        self.now < self.cut_off.1 && self.cut_off.0.contains(worker)
     }
 
     fn troubled(&self) -> bool {
@@ -113,7 +150,7 @@ impl World {
     }
 
     fn command(&mut self, command: Command) -> Answer {
-        let step = self.scheduler.step(at(self.now), command);
+        let step = self.scheduler.step(self.clock(), command);
         for effect in &step.effects {
             if let Effect::Persist(record) = effect {
                 self.check(self.records.get(&record.id), record);
@@ -202,6 +239,12 @@ impl World {
     }
 
     fn arrive(&mut self, message: Message) {
+        if message
+            .worker()
+            .is_some_and(|worker| self.is_cut_off(worker))
+        {
+            return;
+        }
         match message {
             Message::Command(command) => drop(self.command(command)),
             Message::Offer { worker, job, token } => {
@@ -248,7 +291,7 @@ impl World {
             }
         }
         for (worker, job, token, breaks) in done {
-            if self.troubled() && self.random.chance(30) {
+            if self.is_cut_off(&worker) || self.troubled() && self.random.chance(30) {
                 continue;
             }
             let ending = if breaks { broke() } else { exited(0) };
@@ -284,7 +327,7 @@ impl World {
         let ended = |record: &JobRecord| record.state.is_terminal();
         let now = before.and_then(|before| self.records.get(&before.id));
         let changed = before.is_some_and(|b| !ended(b)) && now.is_some_and(ended);
-        let expired = holder.is_some_and(|holder| holder.expires <= at(self.now));
+        let expired = holder.is_some_and(|holder| holder.expires <= self.clock());
         assert!(
             valid || expired || !changed,
             "seed {seed}: a stale finish was accepted"
@@ -330,7 +373,7 @@ impl World {
         if self.random.chance(1) {
             // A worker loses everything that it worked on.
             let worker = node(u32::try_from(self.random.below(u64::from(WORKERS))).unwrap());
-            self.workers.insert(worker.clone(), HashMap::new());
+            self.workers.insert(worker.clone(), BTreeMap::new());
             self.command(Command::WorkerGone { worker });
         }
         if self.random.chance(1) {
@@ -346,19 +389,41 @@ impl World {
                 .map(|r| r.last_token)
                 .max()
                 .unwrap_or_default();
-            let (scheduler, _) = Scheduler::restore(config(), open, newest, at(self.now));
+            self.skew = self.random.below(2 * SKEW);
+            let (scheduler, _) = Scheduler::restore(config(), open, newest, self.clock());
             self.scheduler = scheduler;
+        }
+        if self.now >= self.cut_off.1 && self.random.chance(1) {
+            let workers: Vec<_> = self.workers.keys().cloned().collect();
+            let some = workers.into_iter().filter(|_| self.random.chance(50));
+            self.cut_off = (some.collect(), self.now + PARTITION);
         }
     }
 }
 
+/// The seeds that are asked for.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "how long a test takes is no configuration"
+)]
+fn seeds() -> std::ops::Range<u64> {
+    let asked = std::env::var("MC_SEEDS").ok();
+    let asked = asked.and_then(|asked| {
+        let (from, to) = asked.split_once("..")?;
+        Some(from.parse().ok()?..to.parse().ok()?)
+    });
+    asked.unwrap_or(SEEDS)
+}
+
 #[test]
 fn every_job_ends_whatever_is_lost_on_the_way() {
-    for seed in 0..SEEDS {
+    for seed in seeds() {
         let mut world = World::new(seed);
         for n in 0..JOBS {
             let mut spec = spec();
             spec.retries = 100;
+            spec.submitter = (n % 3).to_string();
+            spec.priority = u8::try_from(n % 10).unwrap();
             assert_eq!(world.command(submit(job(n), spec)), Answer::Submitted);
         }
         while world

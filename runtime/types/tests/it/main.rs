@@ -89,6 +89,9 @@ fn full_job() -> JobSpec {
         task: full_task(),
         timeout_ms: Some(30_000),
         retries: 2,
+        queue_timeout_ms: None,
+        priority: 5,
+        submitter: String::new(),
         checkpoint_every: None,
         labels: [("team".to_owned(), "physics".to_owned())].into(),
     }
