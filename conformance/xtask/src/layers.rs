@@ -46,7 +46,8 @@ const ALLOWED: &[(&str, &[&str])] = &[
         ],
     ),
     ("mc-artifacts", &[]),
-    ("mc-conformance", &["mc-artifacts"]),
+    ("mc-postgres", &[]),
+    ("mc-conformance", &["mc-artifacts", "mc-postgres"]),
     (
         "mc-bench",
         &[
@@ -75,8 +76,8 @@ const HOMES: &[(&str, &[&str])] = &[
     ("clap", &["mc-cli"]),
 ];
 
-/// The only crate that others may use in their tests.
-const TEST_ONLY: &[&str] = &["mc-artifacts"];
+/// The only crates that others may use in their tests.
+const TEST_ONLY: &[&str] = &["mc-artifacts", "mc-postgres"];
 
 /// A dependency of a crate of the workspace.
 struct Dependency {

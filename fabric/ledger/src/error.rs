@@ -7,8 +7,11 @@ use std::path::PathBuf;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// A write under a token older than the row's, or one that would change a job that ended.
-    #[error("job {job} was written by the holder of a newer lease, or has ended")]
+    /// A write under a token older than the row's, one that would change a job that ended, or one by a node
+    /// that lost the job to another.
+    #[error(
+        "job {job} was written by the holder of a newer lease, has ended, or belongs to another node"
+    )]
     Fenced {
         /// The job.
         job: JobId,
@@ -21,17 +24,17 @@ pub enum Error {
         /// What is wrong.
         reason: String,
     },
-    /// The database file is damaged or is none.
-    #[error("the ledger {path} is damaged or not a database")]
+    /// The database is damaged or is none.
+    #[error("the ledger {location} is damaged or not a database")]
     Corrupt {
-        /// The file.
-        path: PathBuf,
+        /// Where it is kept.
+        location: String,
     },
-    /// The file was written by a newer version of this program.
-    #[error("the ledger {path} was written by a newer version of this program")]
+    /// The database was written by a newer version of this program.
+    #[error("the ledger {location} was written by a newer version of this program")]
     NewerSchema {
-        /// The file.
-        path: PathBuf,
+        /// Where it is kept.
+        location: String,
     },
     /// The directory of the ledger could not be made.
     #[error("cannot create {path}")]
@@ -43,14 +46,23 @@ pub enum Error {
         source: std::io::Error,
     },
     /// The disk is full.
-    #[error("the disk is full")]
+    #[error("the disk of the ledger is full")]
     DiskFull,
     /// Another process holds the database.
     #[error("the ledger is locked by another process")]
     Locked,
+    /// The database server cannot be reached, or does not let us in.
+    #[error("the database of the ledger cannot be reached: {reason}")]
+    Unreachable {
+        /// Why.
+        reason: String,
+    },
     /// The database failed in any other way.
-    #[error("the database failed")]
-    Database(#[source] Box<dyn std::error::Error + Send + Sync>),
+    #[error("the database of the ledger failed: {source}")]
+    Database {
+        /// How.
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
 }
 
 impl Error {

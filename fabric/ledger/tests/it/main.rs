@@ -1,22 +1,85 @@
-//! The ledger on a real file.
+//! The ledger on real databases: every test of [`on_both`] runs on SQLite and on PostgreSQL.
 
 #![expect(
     clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::print_stdout,
     reason = "a failed expectation is how a test fails"
 )]
 
-use mc_ledger::{Error, Ledger};
+mod coordinators;
+
+use mc_ledger::{Error, Ledger, Location};
 use mc_types::{
-    Completion, End, Ending, FailureReason, FencingToken, Holder, JobId, JobRecord, JobSpec,
-    JobState, Meter, Outcome, TaskSpec, Timestamp, Usage, cid,
+    CheckpointRecord, Completion, End, Ending, FailureReason, FencingToken, Holder, JobId,
+    JobRecord, JobSpec, JobState, Meter, NodeId, Outcome, TaskSpec, Timestamp, Usage, cid,
 };
 use std::{
     io::{BufRead, BufReader},
     path::PathBuf,
     process::{Command, Stdio},
+    slice,
     sync::Arc,
     time::{Duration, Instant},
 };
+
+/// A new ledger, and who can open it.
+struct Place {
+    location: Location,
+    _dir: tempfile::TempDir,
+}
+
+impl Place {
+    fn sqlite() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let location = Location::Directory(dir.path().join("a dir?#%"));
+        Self {
+            location,
+            _dir: dir,
+        }
+    }
+
+    fn postgres() -> Self {
+        let url = mc_postgres::shared().unwrap().database().unwrap();
+        let location = Location::of(Some(&url), std::path::Path::new(""));
+        let dir = tempfile::tempdir().unwrap();
+        Self {
+            location,
+            _dir: dir,
+        }
+    }
+
+    /// In the name of the node with that number.
+    async fn open(&self, node: u32) -> Ledger {
+        Ledger::open(&self.location, name(node)).await.unwrap()
+    }
+}
+
+fn name(node: u32) -> NodeId {
+    format!("12D3KooWNode{node}").parse().unwrap()
+}
+
+/// Makes two tests of one: on SQLite and on PostgreSQL.
+macro_rules! on_both {
+    ($($test:ident),* $(,)?) => {
+        mod on_sqlite {
+            $(#[tokio::test] async fn $test() { super::$test(super::Place::sqlite()).await; })*
+        }
+        mod on_postgres {
+            $(#[tokio::test] async fn $test() { super::$test(super::Place::postgres()).await; })*
+        }
+    };
+}
+pub(crate) use on_both;
+
+on_both!(
+    every_kind_of_record_is_read_back_as_it_was_after_reopening,
+    older_tokens_and_ended_jobs_are_fenced_and_nothing_of_the_transaction_stays,
+    checkpoints_are_kept_of_the_newest_attempt_of_an_open_job,
+    jobs_that_ended_can_be_paged_through_and_removed,
+    groups_make_durable_writes_cheap,
+    schema_of_a_newer_version_is_refused,
+);
 
 fn at(millis: u64) -> Timestamp {
     Timestamp::from_millis(1_790_000_000_000 + millis)
@@ -79,9 +142,7 @@ fn completed() -> Ending {
     }))
 }
 
-#[tokio::test]
-async fn every_kind_of_record_is_read_back_as_it_was_after_reopening() {
-    let dir = tempfile::tempdir().unwrap();
+async fn every_kind_of_record_is_read_back_as_it_was_after_reopening(place: Place) {
     let infrastructure = FailureReason::Infrastructure {
         message: "the disk broke".to_owned(),
     };
@@ -92,10 +153,10 @@ async fn every_kind_of_record_is_read_back_as_it_was_after_reopening() {
         ended(4, 9, JobState::Failed, Ending::Failed(infrastructure)),
         ended(5, 0, JobState::Cancelled, Ending::Cancelled),
     ];
-    let ledger = Ledger::open(dir.path()).await.unwrap();
+    let ledger = place.open(1).await;
     ledger.apply(&records).await.unwrap();
     ledger.close().await;
-    let ledger = Ledger::open(dir.path()).await.unwrap();
+    let ledger = place.open(1).await;
     for record in &records {
         assert_eq!(ledger.get(record.id).await.unwrap().as_ref(), Some(record));
     }
@@ -115,10 +176,8 @@ async fn every_kind_of_record_is_read_back_as_it_was_after_reopening() {
     assert_eq!(ledger.get(queued(99).id).await.unwrap(), None);
 }
 
-#[tokio::test]
-async fn older_tokens_and_ended_jobs_are_fenced_and_nothing_of_the_transaction_stays() {
-    let dir = tempfile::tempdir().unwrap();
-    let ledger = Ledger::open(dir.path()).await.unwrap();
+async fn older_tokens_and_ended_jobs_are_fenced_and_nothing_of_the_transaction_stays(place: Place) {
+    let ledger = place.open(1).await;
     let done = ended(2, 5, JobState::Succeeded, completed());
     ledger.apply(&[running(1, 7), done.clone()]).await.unwrap();
     let other = ended(
@@ -147,7 +206,8 @@ async fn older_tokens_and_ended_jobs_are_fenced_and_nothing_of_the_transaction_s
 async fn file_that_is_no_database_is_named() {
     let dir = tempfile::tempdir().unwrap();
     std::fs::write(dir.path().join("ledger.sqlite"), vec![b'x'; 8192]).unwrap();
-    let error = Ledger::open(dir.path()).await.unwrap_err();
+    let location = Location::Directory(dir.path().to_owned());
+    let error = Ledger::open(&location, name(1)).await.unwrap_err();
     assert!(matches!(error, Error::Corrupt { .. }), "{error:?}");
     assert!(error.to_string().contains("ledger.sqlite"));
 }
@@ -160,7 +220,9 @@ async fn child_writes_jobs_until_it_is_killed() {
     let Some(dir) = std::env::var_os(CHILD).map(PathBuf::from) else {
         return;
     };
-    let ledger = Ledger::open(&dir).await.unwrap();
+    let ledger = Ledger::open(&Location::Directory(dir), name(1))
+        .await
+        .unwrap();
     let begin = ledger
         .list(None, 1)
         .await
@@ -206,16 +268,15 @@ async fn acknowledged_jobs_survive_kills_at_any_moment() {
     }
     println!("{} jobs were acknowledged", acknowledged.len());
     assert!(acknowledged.len() > 5);
-    let ledger = Ledger::open(dir.path()).await.unwrap();
+    let location = Location::Directory(dir.path().to_owned());
+    let ledger = Ledger::open(&location, name(1)).await.unwrap();
     for n in acknowledged {
         assert_eq!(ledger.get(queued(n).id).await.unwrap(), Some(queued(n)));
     }
 }
 
-#[tokio::test]
-async fn groups_make_durable_writes_cheap() {
-    let dir = tempfile::tempdir().unwrap();
-    let ledger = Ledger::open(dir.path()).await.unwrap();
+async fn groups_make_durable_writes_cheap(place: Place) {
+    let ledger = place.open(1).await;
     for size in [1u64, 64] {
         let begun = Instant::now();
         for group in 0..20 {
@@ -229,4 +290,96 @@ async fn groups_make_durable_writes_cheap() {
         );
     }
     assert_eq!(ledger.open_jobs().await.unwrap().len(), 20 + 20 * 64);
+}
+
+async fn checkpoints_are_kept_of_the_newest_attempt_of_an_open_job(place: Place) {
+    let ledger = place.open(1).await;
+    let job = running(1, 7);
+    ledger.apply(slice::from_ref(&job)).await.unwrap();
+    let checkpoint = |position, token| CheckpointRecord {
+        cid: cid::of(cid::DAG_CBOR, b"checkpoint"),
+        position,
+        token: FencingToken(token),
+        node: name(9),
+        taken: at(5),
+    };
+    for (token, kept) in [(6, false), (7, true), (8, false)] {
+        let checkpoint = checkpoint(token * 10, token);
+        let added = ledger.add_checkpoint(job.id, &checkpoint);
+        assert_eq!(added.await.unwrap(), kept, "token {token}");
+    }
+    assert!(
+        ledger
+            .add_checkpoint(job.id, &checkpoint(90, 7))
+            .await
+            .unwrap()
+    );
+    let kept = ledger.checkpoints(job.id).await.unwrap();
+    assert_eq!(kept, [checkpoint(90, 7), checkpoint(70, 7)]);
+    assert_eq!(ledger.jobs_with_checkpoints().await.unwrap(), [job.id]);
+    ledger.remove_checkpoint(job.id, 70).await.unwrap();
+    let done = ended(1, 7, JobState::Succeeded, completed());
+    ledger.apply(&[done]).await.unwrap();
+    assert!(
+        !ledger
+            .add_checkpoint(job.id, &checkpoint(99, 7))
+            .await
+            .unwrap()
+    );
+    assert_eq!(ledger.checkpoints(job.id).await.unwrap().len(), 1);
+}
+
+async fn jobs_that_ended_can_be_paged_through_and_removed(place: Place) {
+    let ledger = place.open(1).await;
+    let mut records: Vec<_> = (1..=5)
+        .map(|n| ended(n, n, JobState::Succeeded, completed()))
+        .collect();
+    records.push(running(6, 6));
+    ledger.apply(&records).await.unwrap();
+    let ids = |records: &[JobRecord]| records.iter().map(|r| r.id).collect::<Vec<_>>();
+    let first = ledger.page(None, 4).await.unwrap();
+    assert_eq!(ids(&first), ids(&records[..4]));
+    let rest = ledger.page(Some(first[3].id), 4).await.unwrap();
+    assert_eq!(ids(&rest), ids(&records[4..]));
+    let old = ledger.ended_before(at(5), 10).await.unwrap();
+    assert_eq!(ids(&old), ids(&records[..2]), "they ended at 3 and 4");
+    ledger.remove_ended(&ids(&records)).await.unwrap();
+    let left = ledger.page(None, 10).await.unwrap();
+    assert_eq!(left, records[5..], "an open job is not removed");
+}
+
+async fn schema_of_a_newer_version_is_refused(place: Place) {
+    place.open(1).await.close().await;
+    sqlx::any::install_default_drivers();
+    let url = match &place.location {
+        Location::Postgres(url) => url.clone(),
+        Location::Directory(_) => {
+            let path = place._dir.path().join("a dir?#%/ledger.sqlite");
+            format!(
+                "sqlite://{}",
+                path.display()
+                    .to_string()
+                    .replace('%', "%25")
+                    .replace('?', "%3F")
+            )
+        }
+    };
+    let database = sqlx::AnyPool::connect(&url).await.unwrap();
+    let migration = "INSERT INTO _sqlx_migrations \
+                     (version, description, success, checksum, execution_time) \
+                     VALUES (9999, 'of the future', true, '\\x00', 0)";
+    sqlx::query(migration).execute(&database).await.unwrap();
+    let error = Ledger::open(&place.location, name(1)).await.unwrap_err();
+    assert!(matches!(error, Error::NewerSchema { .. }), "{error:?}");
+}
+
+#[tokio::test]
+async fn server_that_is_not_there_is_named_as_the_reason() {
+    let location = Location::Postgres("postgres://mc@127.0.0.1:1/none".to_owned());
+    let error = Ledger::open(&location, name(1)).await.unwrap_err();
+    assert!(matches!(error, Error::Unreachable { .. }), "{error:?}");
+    let url = mc_postgres::shared().unwrap().database().unwrap();
+    let location = Location::Postgres(format!("{url}x"));
+    let error = Ledger::open(&location, name(1)).await.unwrap_err();
+    assert!(matches!(error, Error::Unreachable { .. }), "{error:?}");
 }

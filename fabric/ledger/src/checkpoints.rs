@@ -1,0 +1,117 @@
+//! The checkpoints of jobs.
+
+use crate::{Error, Ledger, database::failed, row::integer};
+use mc_types::{CheckpointRecord, FencingToken, JobId, Timestamp};
+use sqlx::{Row, any::AnyRow};
+
+/// Writes a checkpoint if its token is the newest of the job.
+const INSERT: &str = "\
+    INSERT INTO checkpoints (job, position, cid, token, node, taken) \
+    SELECT $1, $2, $3, $4, $5, $6 \
+    WHERE EXISTS (SELECT 1 FROM jobs \
+                  WHERE id = $1 AND last_token = $4 AND ending IS NULL AND owner = $7) \
+    ON CONFLICT (job, position) DO UPDATE SET \
+        cid = excluded.cid, token = excluded.token, node = excluded.node, taken = excluded.taken";
+
+impl Ledger {
+    /// Writes a checkpoint of an open job of this node; on disk when it returns. False if its token is not
+    /// the newest of the job, or the job has ended: then nothing was written.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Database`].
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future leaves it open whether it was written.
+    pub async fn add_checkpoint(
+        &self,
+        job: JobId,
+        checkpoint: &CheckpointRecord,
+    ) -> Result<bool, Error> {
+        let done = sqlx::query(INSERT)
+            .bind(job.to_string())
+            .bind(integer(checkpoint.position))
+            .bind(checkpoint.cid.to_string())
+            .bind(integer(checkpoint.token.0))
+            .bind(checkpoint.node.to_string())
+            .bind(integer(checkpoint.taken.as_millis()))
+            .bind(self.owner.to_string())
+            .execute(&self.database.writer)
+            .await
+            .map_err(failed)?;
+        Ok(done.rows_affected() > 0)
+    }
+
+    /// The checkpoints of a job, newest first.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::CorruptRow`] or [`Error::Database`].
+    pub async fn checkpoints(&self, job: JobId) -> Result<Vec<CheckpointRecord>, Error> {
+        let sql = "SELECT position, cid, token, node, taken FROM checkpoints \
+                   WHERE job = $1 ORDER BY position DESC";
+        let rows = sqlx::query(sql)
+            .bind(job.to_string())
+            .fetch_all(&self.database.readers)
+            .await
+            .map_err(failed)?;
+        rows.iter().map(|row| record(job, row)).collect()
+    }
+
+    /// The jobs of this node that have checkpoints, ended ones too.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::CorruptRow`] or [`Error::Database`].
+    pub async fn jobs_with_checkpoints(&self) -> Result<Vec<JobId>, Error> {
+        let sql = "SELECT DISTINCT job FROM checkpoints JOIN jobs ON jobs.id = checkpoints.job \
+                   WHERE owner = $1";
+        let rows: Vec<String> = sqlx::query_scalar(sql)
+            .bind(self.owner.to_string())
+            .fetch_all(&self.database.readers)
+            .await
+            .map_err(failed)?;
+        let id = |job: String| {
+            job.parse().map_err(|_| Error::CorruptRow {
+                job,
+                reason: "the job of a checkpoint".to_owned(),
+            })
+        };
+        rows.into_iter().map(id).collect()
+    }
+
+    /// Removes the checkpoint of a job at a position, if there is one.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Database`].
+    pub async fn remove_checkpoint(&self, job: JobId, position: u64) -> Result<(), Error> {
+        sqlx::query("DELETE FROM checkpoints WHERE job = $1 AND position = $2")
+            .bind(job.to_string())
+            .bind(integer(position))
+            .execute(&self.database.writer)
+            .await
+            .map_err(failed)?;
+        Ok(())
+    }
+}
+
+fn record(job: JobId, row: &AnyRow) -> Result<CheckpointRecord, Error> {
+    let corrupt = |column: &'static str| Error::CorruptRow {
+        job: job.to_string(),
+        reason: format!("the {column} of a checkpoint"),
+    };
+    let text = |column: &'static str| row.try_get::<String, _>(column).map_err(failed);
+    let number = |column: &'static str| {
+        let value: i64 = row.try_get(column).map_err(failed)?;
+        u64::try_from(value).map_err(|_| corrupt(column))
+    };
+    Ok(CheckpointRecord {
+        cid: text("cid")?.parse().map_err(|_| corrupt("cid"))?,
+        position: number("position")?,
+        token: FencingToken(number("token")?),
+        node: text("node")?.parse().map_err(|_| corrupt("node"))?,
+        taken: Timestamp::from_millis(number("taken")?),
+    })
+}

@@ -1,0 +1,131 @@
+//! The nodes that grant leases from one ledger, without a leader: each owns the jobs that were handed in there,
+//! until it falls silent and another one takes them.
+
+use crate::{
+    Error, Ledger,
+    database::{Kind, failed},
+    row::{COLUMNS, integer, record},
+};
+use mc_types::{JobRecord, NodeId};
+use sqlx::AssertSqlSafe;
+use std::time::Duration;
+
+impl Ledger {
+    /// Says that this node is there, and will be for `term`, by the clock of the database. False if it had
+    /// fallen silent and its jobs were taken by another node, or it is new: what it believes to own, it has
+    /// to read again.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Database`].
+    pub async fn renew(&self, term: Duration) -> Result<bool, Error> {
+        let now = self.database.kind.now();
+        let term = integer(u64::try_from(term.as_millis()).unwrap_or(u64::MAX));
+        let update = format!("UPDATE coordinators SET expires = {now} + $2 WHERE node = $1");
+        let insert = format!(
+            "INSERT INTO coordinators (node, expires) VALUES ($1, {now} + $2) ON CONFLICT (node) DO NOTHING"
+        );
+        for (sql, known) in [(update, true), (insert, false)] {
+            let done = sqlx::query(AssertSqlSafe(sql))
+                .bind(self.owner.to_string())
+                .bind(term)
+                .execute(&self.database.writer)
+                .await
+                .map_err(failed)?;
+            if done.rows_affected() > 0 {
+                return Ok(known);
+            }
+        }
+        Ok(false)
+    }
+
+    /// The other nodes that grant leases from this ledger and are there.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Database`].
+    pub async fn sisters(&self) -> Result<Vec<NodeId>, Error> {
+        let now = self.database.kind.now();
+        let sql = format!(
+            "SELECT node FROM coordinators WHERE node <> $1 AND expires > {now} ORDER BY node"
+        );
+        let nodes: Vec<String> = sqlx::query_scalar(AssertSqlSafe(sql))
+            .bind(self.owner.to_string())
+            .fetch_all(&self.database.readers)
+            .await
+            .map_err(failed)?;
+        Ok(nodes.iter().filter_map(|node| node.parse().ok()).collect())
+    }
+
+    /// The node that owns a job; `None` if there is no such job.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Database`].
+    pub async fn owner(&self, job: mc_types::JobId) -> Result<Option<NodeId>, Error> {
+        let owner: Option<String> = sqlx::query_scalar("SELECT owner FROM jobs WHERE id = $1")
+            .bind(job.to_string())
+            .fetch_optional(&self.database.readers)
+            .await
+            .map_err(failed)?;
+        Ok(owner.and_then(|owner| owner.parse().ok()))
+    }
+
+    /// Makes the open jobs of nodes that fell silent this node's own, and gives them, oldest first. Of
+    /// several nodes that try at a time, one gets them.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::CorruptRow`] or [`Error::Database`]: then nothing was taken.
+    pub async fn take_over(&self) -> Result<Vec<JobRecord>, Error> {
+        let kind = self.database.kind;
+        let now = kind.now();
+        // SQLite has one writer at a time, so that nothing has to be skipped.
+        let lock = match kind {
+            Kind::Sqlite => "",
+            Kind::Postgres => "FOR UPDATE SKIP LOCKED",
+        };
+        let silent = format!(
+            "DELETE FROM coordinators WHERE node IN \
+             (SELECT node FROM coordinators WHERE node <> $1 AND expires <= {now} {lock}) RETURNING node"
+        );
+        let take = format!(
+            "UPDATE jobs SET owner = $1 WHERE owner = $2 AND ending IS NULL RETURNING {COLUMNS}"
+        );
+        let mut transaction = self.database.writer.begin().await.map_err(failed)?;
+        let mut taken = Vec::new();
+        let silent: Vec<String> = sqlx::query_scalar(AssertSqlSafe(silent))
+            .bind(self.owner.to_string())
+            .fetch_all(&mut *transaction)
+            .await
+            .map_err(failed)?;
+        for node in silent {
+            let rows = sqlx::query(AssertSqlSafe(take.clone()))
+                .bind(self.owner.to_string())
+                .bind(node)
+                .fetch_all(&mut *transaction)
+                .await
+                .map_err(failed)?;
+            for row in &rows {
+                taken.push(record(row)?);
+            }
+        }
+        transaction.commit().await.map_err(failed)?;
+        taken.sort_by_key(|record| record.id);
+        Ok(taken)
+    }
+
+    /// Says that this node is going: another one may take its jobs at once.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Database`].
+    pub async fn resign(&self) -> Result<(), Error> {
+        sqlx::query("UPDATE coordinators SET expires = 0 WHERE node = $1")
+            .bind(self.owner.to_string())
+            .execute(&self.database.writer)
+            .await
+            .map_err(failed)?;
+        Ok(())
+    }
+}

@@ -1,0 +1,250 @@
+//! Jobs: written in groups, read one by one or in lists.
+
+use crate::{
+    Error, Ledger,
+    database::{Kind, failed},
+    row::{COLUMNS, Written, count, record},
+};
+use futures::TryStreamExt;
+use mc_types::{FencingToken, JobId, JobRecord, JobState, Timestamp};
+use sqlx::{AssertSqlSafe, Row};
+use std::collections::BTreeMap;
+
+/// Reads `$1`, the JSON of [`Written`] rows, in either dialect.
+const FROM_SQLITE: &str = "\
+    SELECT value ->> 'id', value ->> 'task_cid', unhex(value ->> 'spec'), value ->> 'state', \
+           value ->> 'holder', value ->> 'expires', value ->> 'last_node', value ->> 'last_token', \
+           value ->> 'attempts', value ->> 'not_before', unhex(value ->> 'ending'), \
+           value ->> 'submitted', value ->> 'started', value ->> 'finished', $2 \
+    FROM json_each($1) WHERE true";
+const FROM_POSTGRES: &str = "\
+    SELECT id, task_cid, decode(spec, 'hex'), state, holder, expires, last_node, last_token, attempts, \
+           not_before, decode(ending, 'hex'), submitted, started, finished, $2 \
+    FROM json_to_recordset($1::json) AS written ( \
+        id text, task_cid text, spec text, state text, holder text, expires bigint, last_node text, \
+        last_token bigint, attempts bigint, not_before bigint, ending text, submitted bigint, \
+        started bigint, finished bigint)";
+
+/// One statement is one transaction: written whole or not at all. A row that may not be replaced (by an older
+/// token, after its end, or by a node that does not own it) is given a token that no row may have.
+const ON_CONFLICT: &str = "\
+    ON CONFLICT (id) DO UPDATE SET \
+        spec = excluded.spec, state = excluded.state, holder = excluded.holder, \
+        expires = excluded.expires, last_node = excluded.last_node, attempts = excluded.attempts, \
+        not_before = excluded.not_before, ending = excluded.ending, started = excluded.started, \
+        finished = excluded.finished, \
+        last_token = CASE \
+            WHEN excluded.last_token >= jobs.last_token AND excluded.owner = jobs.owner \
+             AND (jobs.ending IS NULL OR jobs.ending = excluded.ending) \
+            THEN excluded.last_token ELSE -1 END";
+
+fn upsert(kind: Kind) -> String {
+    let from = match kind {
+        Kind::Sqlite => FROM_SQLITE,
+        Kind::Postgres => FROM_POSTGRES,
+    };
+    format!("INSERT INTO jobs ({COLUMNS}, owner) {from} {ON_CONFLICT}")
+}
+
+impl Ledger {
+    /// Writes records of this node's jobs in one transaction; on disk when it returns. Each job may occur
+    /// once.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Fenced`] when a record may not replace its row: then nothing was written.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future leaves it open whether the transaction was committed.
+    pub async fn apply(&self, records: &[JobRecord]) -> Result<(), Error> {
+        let written = records.iter().map(Written::of);
+        let written = written.collect::<Result<Vec<_>, _>>()?;
+        let json = serde_json::to_string(&written).map_err(|e| Error::Database {
+            source: Box::new(e),
+        })?;
+        let done = sqlx::query(AssertSqlSafe(upsert(self.database.kind)))
+            .bind(json)
+            .bind(self.owner.to_string())
+            .execute(&self.database.writer)
+            .await;
+        match done {
+            Ok(_) => Ok(()),
+            Err(error) if is_refused(&error) => Err(self.refused(records).await?),
+            Err(error) => Err(failed(error)),
+        }
+    }
+
+    /// Which of the records was refused.
+    async fn refused(&self, records: &[JobRecord]) -> Result<Error, Error> {
+        for record in records {
+            let owner = self.owner_of(record.id).await?;
+            let Some(row) = self.get(record.id).await? else {
+                continue;
+            };
+            if owner.is_none_or(|owner| owner != self.owner.as_str())
+                || row.last_token > record.last_token
+                || (row.ending.is_some() && row.ending != record.ending)
+            {
+                return Ok(Error::Fenced { job: record.id });
+            }
+        }
+        let source = "a record breaks the rules of the schema".into();
+        Ok(Error::Database { source })
+    }
+
+    async fn owner_of(&self, job: JobId) -> Result<Option<String>, Error> {
+        let owner = sqlx::query_scalar("SELECT owner FROM jobs WHERE id = $1")
+            .bind(job.to_string())
+            .fetch_optional(&self.database.readers);
+        owner.await.map_err(failed)
+    }
+
+    /// The jobs of this node that have not ended, oldest first.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::CorruptRow`] or [`Error::Database`].
+    pub async fn open_jobs(&self) -> Result<Vec<JobRecord>, Error> {
+        let condition = "WHERE owner = $1 AND ending IS NULL ORDER BY id";
+        self.select(condition, |query| query.bind(self.owner.to_string()))
+            .await
+    }
+
+    /// The largest token that was ever granted.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Database`].
+    pub async fn newest_token(&self) -> Result<FencingToken, Error> {
+        let row = sqlx::query("SELECT coalesce(max(last_token), 0) FROM jobs")
+            .fetch_one(&self.database.readers)
+            .await
+            .map_err(failed)?;
+        Ok(FencingToken(count(&row, 0)?))
+    }
+
+    /// A job, of whatever node.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::CorruptRow`] or [`Error::Database`].
+    pub async fn get(&self, job: JobId) -> Result<Option<JobRecord>, Error> {
+        let found = self
+            .select("WHERE id = $1", |query| query.bind(job.to_string()))
+            .await?;
+        Ok(found.into_iter().next())
+    }
+
+    /// At most `limit` jobs of all nodes, newest first, only those in `state` if given.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::CorruptRow`] or [`Error::Database`].
+    pub async fn list(&self, state: Option<JobState>, limit: u32) -> Result<Vec<JobRecord>, Error> {
+        let limit = i64::from(limit);
+        let Some(state) = state else {
+            let condition = "ORDER BY id DESC LIMIT $1";
+            return self.select(condition, |query| query.bind(limit)).await;
+        };
+        let condition = "WHERE state = $2 ORDER BY id DESC LIMIT $1";
+        self.select(condition, |query| query.bind(limit).bind(state.as_str()))
+            .await
+    }
+
+    /// At most `limit` jobs with ids after `after`, in their order.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::CorruptRow`] or [`Error::Database`].
+    pub async fn page(&self, after: Option<JobId>, limit: u32) -> Result<Vec<JobRecord>, Error> {
+        let after = after.map(|job| job.to_string()).unwrap_or_default();
+        let condition = "WHERE id > $1 ORDER BY id LIMIT $2";
+        self.select(condition, |query| query.bind(after).bind(i64::from(limit)))
+            .await
+    }
+
+    /// At most `limit` jobs of this node that ended before `before`, in the order in which they did.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::CorruptRow`] or [`Error::Database`].
+    pub async fn ended_before(
+        &self,
+        before: Timestamp,
+        limit: u32,
+    ) -> Result<Vec<JobRecord>, Error> {
+        let condition = "WHERE finished < $1 AND owner = $2 ORDER BY finished LIMIT $3";
+        let before = crate::row::integer(before.as_millis());
+        self.select(condition, |query| {
+            let query = query.bind(before).bind(self.owner.to_string());
+            query.bind(i64::from(limit))
+        })
+        .await
+    }
+
+    /// Removes jobs that have ended, with their checkpoints. Open ones stay.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Database`].
+    pub async fn remove_ended(&self, jobs: &[JobId]) -> Result<(), Error> {
+        let mut transaction = self.database.writer.begin().await.map_err(failed)?;
+        for job in jobs {
+            let checkpoints = "DELETE FROM checkpoints WHERE job = $1 AND EXISTS \
+                               (SELECT 1 FROM jobs WHERE id = $1 AND ending IS NOT NULL)";
+            for sql in [
+                checkpoints,
+                "DELETE FROM jobs WHERE id = $1 AND ending IS NOT NULL",
+            ] {
+                sqlx::query(sql)
+                    .bind(job.to_string())
+                    .execute(&mut *transaction)
+                    .await
+                    .map_err(failed)?;
+            }
+        }
+        transaction.commit().await.map_err(failed)
+    }
+
+    /// How many jobs are in each state.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Database`].
+    pub async fn counts(&self) -> Result<BTreeMap<String, u64>, Error> {
+        let rows = sqlx::query("SELECT state, count(*) FROM jobs GROUP BY state")
+            .fetch_all(&self.database.readers)
+            .await
+            .map_err(failed)?;
+        let state = |row: &sqlx::any::AnyRow| {
+            let state: String = row.try_get(0).map_err(failed)?;
+            Ok((state, count(row, 1)?))
+        };
+        rows.iter().map(state).collect()
+    }
+
+    async fn select(
+        &self,
+        condition: &str,
+        bind: impl FnOnce(Query) -> Query,
+    ) -> Result<Vec<JobRecord>, Error> {
+        // The text is put together from constants alone.
+        let sql = format!("SELECT {COLUMNS} FROM jobs {condition}");
+        let query = bind(sqlx::query(AssertSqlSafe(sql)));
+        let mut rows = query.fetch(&self.database.readers);
+        let mut records = Vec::new();
+        while let Some(row) = rows.try_next().await.map_err(failed)? {
+            records.push(record(&row)?);
+        }
+        Ok(records)
+    }
+}
+
+type Query = sqlx::query::Query<'static, sqlx::Any, sqlx::any::AnyArguments>;
+
+/// Whether a row broke a rule of the schema, as those do that may not be replaced.
+fn is_refused(error: &sqlx::Error) -> bool {
+    let error = error.as_database_error();
+    error.is_some_and(sqlx::error::DatabaseError::is_check_violation)
+}
