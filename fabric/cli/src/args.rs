@@ -332,6 +332,9 @@ pub(crate) struct Node {
     /// Silence after which a task is given to another node
     #[arg(long, value_name = "TIME")]
     pub(crate) lease_ttl: Option<Period>,
+    /// PostgreSQL database in which jobs are kept, together with other nodes; default: a file of its own
+    #[arg(long, value_name = "URL")]
+    pub(crate) ledger: Option<String>,
     /// A name and value that describe this node; repeatable
     #[arg(long, value_name = "K=V")]
     pub(crate) label: Vec<String>,

@@ -3,7 +3,7 @@
 //! A *worker* lends slots, a *coordinator* grants leases from its ledger; one node is usually both.
 
 use bytes::Bytes;
-use mc_types::{Cid, Ending, FencingToken, JobId, JobSpec, Lease};
+use mc_types::{Cid, Ending, FencingToken, JobId, JobSpec, Lease, NodeId};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -22,6 +22,9 @@ pub enum Request {
         /// Checkpoints to go on from, newest first.
         #[serde(default, with = "mc_types::cid::portable::list")]
         checkpoints: Vec<Cid>,
+        /// Other coordinators on the same ledger: one of them has the job if this one is gone.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        sisters: Vec<NodeId>,
     },
     /// Worker to coordinator: I am still at it, renew my lease.
     Heartbeat {
@@ -78,6 +81,19 @@ pub enum Request {
         /// The token of the attempt.
         token: FencingToken,
     },
+    /// Coordinator to coordinator on the same ledger: make the inputs of this job your own.
+    Keep {
+        /// The job.
+        job: JobId,
+        /// Its task.
+        #[serde(with = "mc_types::cid::portable")]
+        task: Cid,
+    },
+    /// Coordinator to coordinator on the same ledger: a user calls off this job of yours.
+    CancelJob {
+        /// The job.
+        job: JobId,
+    },
     /// Coordinator to worker: what has a running attempt written so far?
     Log {
         /// The job.
@@ -106,13 +122,18 @@ pub enum Response {
     Renewed {
         /// Its length in milliseconds.
         ttl_ms: u64,
+        /// Other coordinators on the same ledger, as of now.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        sisters: Vec<NodeId>,
     },
     /// To a heartbeat, a finish or a release: the lease is another's by now; drop the attempt.
     Stale,
     /// To a heartbeat: the user called the job off; stop, and finish it as cancelled.
     Cancelled,
-    /// To a finish: it is in the ledger, durably.
+    /// To a finish: it is in the ledger, durably. To a request to keep inputs: they are kept.
     Recorded,
+    /// To a heartbeat, a finish or a release: ask another coordinator on the same ledger, or again.
+    Elsewhere,
     /// To a finish: the result is still being fetched; ask again soon.
     Pending,
     /// To a log request: the bytes from the offset on, perhaps none yet.

@@ -41,6 +41,9 @@ pub struct Config {
     pub worker: Worker,
     /// What this node grants.
     pub lease: Lease,
+    /// Where jobs are kept.
+    #[serde(default)]
+    pub ledger: Ledger,
     /// Compiled components.
     pub cache: Cache,
     /// Compiling components.
@@ -89,6 +92,16 @@ pub struct Worker {
 pub struct Lease {
     /// How long a node may be silent before its task is given to another.
     pub ttl: Period,
+}
+
+/// `[ledger]`
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Ledger {
+    /// URL of a PostgreSQL database, which several nodes may use at a time; without it, an SQLite file in
+    /// the data directory.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub url: Option<String>,
 }
 
 /// `[cache]`
@@ -193,6 +206,14 @@ impl Config {
         }
         if !(MIN_TTL..=MAX_TTL).contains(&self.lease.ttl.0) {
             return refuse("lease.ttl", "1s to 1h are accepted");
+        }
+        let postgres =
+            |url: &String| url.starts_with("postgres://") || url.starts_with("postgresql://");
+        if !self.ledger.url.as_ref().is_none_or(postgres) {
+            return refuse(
+                "ledger.url",
+                "a URL such as postgres://user:password@host:5432/database is accepted",
+            );
         }
         let multiaddr = |address: &&String| !address.starts_with('/');
         if let Some(address) = self.p2p.listen.iter().find(multiaddr) {

@@ -7,6 +7,8 @@
 mod actor;
 mod checkpoints;
 mod finish;
+mod recent;
+mod sisters;
 mod watchers;
 
 use crate::{content::Content, error::Error, peers::Peers};
@@ -23,6 +25,9 @@ use watchers::Watchers;
 
 /// Commands that may wait for the actor. A sender beyond that waits itself.
 const QUEUE_COMMANDS: usize = 1024;
+
+/// Between two looks at a job that somebody waits for.
+const LOOK_EVERY: Duration = Duration::from_millis(250);
 
 /// The name of the pin that keeps what a job needs, and then its result.
 fn pin(job: JobId) -> String {
@@ -41,6 +46,8 @@ pub(crate) struct Coordinator {
     watchers: Arc<Watchers>,
     finishes: Arc<finish::Finishes>,
     checkpointed: Arc<checkpoints::Checkpointed>,
+    recent: Arc<recent::Recent>,
+    sisters: Arc<sisters::Sisters>,
     clock: Arc<dyn Clock>,
 }
 
@@ -78,12 +85,18 @@ impl Coordinator {
             watchers: Arc::default(),
             finishes: Arc::default(),
             checkpointed: Arc::default(),
+            recent: Arc::default(),
+            sisters: Arc::default(),
             clock: parts.clock,
         };
         coordinator.remove_orphaned_pins().await?;
+        // Said before the jobs are read, so that nobody takes them in between.
+        coordinator.ledger.renew(lease_ttl).await?;
         coordinator.restore_checkpoints().await?;
         let actor = Actor::restore(coordinator.clone(), lease_ttl, queue).await?;
-        tasks.spawn(actor.run(stopping));
+        tasks.spawn(actor.run(stopping.clone()));
+        coordinator.be_there(lease_ttl).await?;
+        tasks.spawn(coordinator.clone().stay(lease_ttl, stopping));
         Ok(coordinator)
     }
 
@@ -163,6 +176,7 @@ impl Coordinator {
             task_cid,
             spec: Arc::new(spec),
         };
+        self.have_kept(id, task_cid).await;
         match self.ask(command).await? {
             Answer::Submitted => self.job(id).await?.ok_or(Error::ShuttingDown),
             _ => Err(Error::Overloaded),
@@ -175,6 +189,9 @@ impl Coordinator {
     ///
     /// The ledger's.
     pub(crate) async fn job(&self, id: JobId) -> Result<Option<JobRecord>, Error> {
+        if let Some(recent) = self.recent.get(id) {
+            return Ok(Some(recent));
+        }
         Ok(self.ledger.get(id).await?)
     }
 
@@ -200,9 +217,12 @@ impl Coordinator {
             if job.as_ref().is_none_or(changed) {
                 return Ok(job);
             }
-            if tokio::time::timeout_at(deadline, rung).await.is_err() {
+            if tokio::time::Instant::now() >= deadline {
                 return Ok(job);
             }
+            // Nobody rings for the jobs of another coordinator.
+            let look = deadline.min(tokio::time::Instant::now() + LOOK_EVERY);
+            let _ = tokio::time::timeout_at(look, rung).await;
         }
     }
 
@@ -210,9 +230,11 @@ impl Coordinator {
     ///
     /// # Errors
     ///
-    /// The ledger's.
+    /// The ledger's, or that the coordinator that owns the job does not answer.
     pub(crate) async fn cancel(&self, id: JobId) -> Result<Option<JobRecord>, Error> {
-        self.ask(Command::Cancel { job: id }).await?;
+        if self.ask(Command::Cancel { job: id }).await? == Answer::NotOpen {
+            self.cancel_at_owner(id).await?;
+        }
         self.job(id).await
     }
 
@@ -273,6 +295,10 @@ impl Coordinator {
             .await
         {
             Ok(Answer::NotOpen) => self.ended(job, token).await,
+            Ok(Answer::Renewed { ttl }) => Response::Renewed {
+                ttl_ms: u64::try_from(ttl.as_millis()).unwrap_or(u64::MAX),
+                sisters: self.sisters.now().to_vec(),
+            },
             answer => respond(answer),
         }
     }
@@ -298,13 +324,14 @@ impl Coordinator {
         respond(self.ask(command).await)
     }
 
-    /// What to tell the worker of a job that is not open: the ledger remembers all of them.
+    /// What to tell the worker of a job that is not open here: the ledger remembers all of them.
     async fn ended(&self, job: JobId, token: FencingToken) -> Response {
         match self.ledger.get(job).await {
             Ok(Some(record)) if record.last_token == token => match record.state {
                 JobState::Cancelled => Response::Cancelled,
                 state if state.is_terminal() => Response::Recorded,
-                _ => Response::Stale,
+                // Another coordinator's, or just about to be this one's.
+                _ => Response::Elsewhere,
             },
             Ok(_) => Response::Stale,
             Err(error) => Response::Error {
@@ -316,9 +343,6 @@ impl Coordinator {
 
 fn respond(answer: Result<Answer, Error>) -> Response {
     match answer {
-        Ok(Answer::Renewed { ttl }) => Response::Renewed {
-            ttl_ms: u64::try_from(ttl.as_millis()).unwrap_or(u64::MAX),
-        },
         Ok(Answer::Stale | Answer::NotOpen) => Response::Stale,
         Ok(Answer::Cancelled) => Response::Cancelled,
         Ok(Answer::Recorded) => Response::Recorded,

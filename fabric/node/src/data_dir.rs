@@ -22,6 +22,7 @@ const MAX_NODE_FILE_BYTES: u64 = 4096;
 /// | `identity.key` | the node's private key |
 /// | `blocks/` | the block store |
 /// | `ledger/` | jobs and leases |
+/// | `owed/` | endings of attempts that no coordinator has heard yet |
 /// | `scratch/` | files of running attempts; emptied at start |
 /// | `node.json` | where the running node's API answers |
 #[derive(Debug)]
@@ -79,6 +80,7 @@ impl DataDir {
         dir.remove_node_file();
         remove_dir_if_present(&dir.scratch())?;
         create_private_dir(&dir.scratch())?;
+        create_private_dir(&dir.owed())?;
         Ok(dir)
     }
 
@@ -98,6 +100,12 @@ impl DataDir {
     #[must_use]
     pub(crate) fn ledger(&self) -> PathBuf {
         self.root.join("ledger")
+    }
+
+    /// Endings of attempts that no coordinator has heard yet.
+    #[must_use]
+    pub(crate) fn owed(&self) -> PathBuf {
+        self.root.join("owed")
     }
 
     /// Files of running attempts.

@@ -12,7 +12,7 @@ use crate::{
 use mc_content::Store;
 use mc_engine::{Allocation, CompileLimits, Compiler, Engine};
 use mc_gateway::Server;
-use mc_ledger::Ledger;
+use mc_ledger::{Ledger, Location};
 use mc_net::{Client, Identity, InboundRequest, Multiaddr, Started, message::Announcement};
 use mc_types::{NodeId, SteadyClock};
 use std::{
@@ -82,8 +82,9 @@ impl Node {
     ) -> Result<Self, Error> {
         let data_dir = DataDir::open(&config.data_dir)?;
         let store = Store::open(&data_dir.blocks(), mc_content::Options::default()).await?;
-        let ledger = Ledger::open(&data_dir.ledger()).await?;
         let identity = Identity::load_or_create(&data_dir.identity())?;
+        let location = Location::of(config.ledger.url.as_deref(), &data_dir.ledger());
+        let ledger = Ledger::open(&location, identity.node_id()).await?;
         let slots = slots(&config);
         let engine = engine(&config, slots, compiler)?;
         let server = bind(&config, mode).await?;
@@ -113,12 +114,14 @@ impl Node {
         let options = worker::Options {
             announcement: announcement(&config, slots),
             scratch: data_dir.scratch(),
+            owed: data_dir.owed(),
         };
         let worker = Worker::new(options, engine, content.clone(), peers.clone());
         peers.set_roles(Roles {
             coordinator: coordinator.clone(),
             worker: worker.clone(),
         });
+        worker.resume();
         tasks.spawn(answer(peers.clone(), requests, stopping.clone()));
         tasks.spawn(announce(peers, worker.clone(), connected, stopping.clone()));
 

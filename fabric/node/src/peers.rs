@@ -1,6 +1,9 @@
 //! Saying something about work to a node, which may be this one.
 
-use crate::{coordinator::Coordinator, worker::Worker};
+use crate::{
+    coordinator::Coordinator,
+    worker::{Coordinators, Worker},
+};
 use mc_net::message::{Announcement, Request, Response};
 use mc_net::{Client, RequestError};
 use mc_types::NodeId;
@@ -113,7 +116,10 @@ impl Peers {
                 lease,
                 job,
                 checkpoints,
-            } => worker.offer(from, lease, *job, checkpoints),
+                sisters,
+            } => worker.offer(Coordinators::new(from, sisters), lease, *job, checkpoints),
+            Request::Keep { job, task } => coordinator.keep(from, job, task).await,
+            Request::CancelJob { job } => coordinator.cancel_for(from, job).await,
             Request::Checkpoint {
                 job,
                 token,

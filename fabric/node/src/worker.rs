@@ -2,11 +2,14 @@
 
 mod attempt;
 mod checkpoints;
+mod coordinators;
 mod execute;
 mod log;
+mod owed;
 
 use crate::{content::Content, peers::Peers};
 use attempt::{Attempt, Controls};
+pub(crate) use coordinators::Coordinators;
 use log::LogFiles;
 use mc_engine::Engine;
 use mc_net::message::{Announcement, LogStream, Response};
@@ -27,6 +30,8 @@ pub(crate) struct Options {
     pub announcement: Announcement,
     /// Where attempts keep their files.
     pub scratch: PathBuf,
+    /// Where endings are kept that no coordinator has heard yet.
+    pub owed: PathBuf,
 }
 
 /// A cheap handle to this node's worker.
@@ -52,7 +57,7 @@ struct Inner {
 /// An attempt as the worker sees it from outside.
 #[derive(Debug)]
 struct Running {
-    coordinator: NodeId,
+    coordinators: Coordinators,
     token: FencingToken,
     controls: Controls,
     logs: LogFiles,
@@ -79,6 +84,11 @@ impl Worker {
         }
     }
 
+    /// Goes on telling coordinators how attempts of an earlier process ended.
+    pub(crate) fn resume(&self) {
+        owed::resume(&self.inner);
+    }
+
     /// What this worker lends at the moment.
     #[must_use]
     pub(crate) fn announcement(&self) -> Announcement {
@@ -94,12 +104,12 @@ impl Worker {
         self.inner.free.subscribe()
     }
 
-    /// Takes an offer or refuses it. An accepted attempt runs until it ended and its coordinator
+    /// Takes an offer of the first of `coordinators`, or refuses it. An accepted attempt runs until it ended and its coordinator
     /// knows it, or until it lost its lease.
     #[must_use]
     pub(crate) fn offer(
         &self,
-        coordinator: NodeId,
+        coordinators: Coordinators,
         lease: Lease,
         spec: JobSpec,
         checkpoints: Vec<Cid>,
@@ -133,7 +143,7 @@ impl Worker {
                 return refuse("an earlier attempt of the job has not ended here yet");
             }
             let entry = Running {
-                coordinator: coordinator.clone(),
+                coordinators: coordinators.clone(),
                 token: lease.token,
                 controls: controls.clone(),
                 logs: logs.clone(),
@@ -142,7 +152,7 @@ impl Worker {
             self.inner.publish_free(&running);
         }
         let attempt = Attempt {
-            coordinator,
+            coordinators,
             lease,
             spec,
             checkpoints,
@@ -155,11 +165,11 @@ impl Worker {
         Response::Accepted
     }
 
-    /// Stops an attempt, if it is the one that `coordinator` granted with `token`.
+    /// Stops an attempt, if it is the one that was granted with `token` and `coordinator` has a say in it.
     #[must_use]
     pub(crate) fn cancel(&self, coordinator: &NodeId, job: JobId, token: FencingToken) -> Response {
         if let Some(running) = self.inner.running().get(&job)
-            && running.coordinator == *coordinator
+            && running.coordinators.contains(coordinator)
             && running.token == token
         {
             running.controls.cancel.cancel();
@@ -167,7 +177,7 @@ impl Worker {
         Response::Ok
     }
 
-    /// Has a checkpoint taken of an attempt, if it is the one that `coordinator` granted with `token`. With
+    /// Has a checkpoint taken of an attempt, if it is the one that was granted with `token` and `coordinator` has a say in it. With
     /// `leave`, the attempt ends with that.
     #[must_use]
     pub(crate) fn stop(
@@ -181,7 +191,9 @@ impl Worker {
             reason: reason.to_owned(),
         };
         match self.inner.running().get(&job) {
-            Some(running) if running.coordinator == *coordinator && running.token == token => {
+            Some(running)
+                if running.coordinators.contains(coordinator) && running.token == token =>
+            {
                 let controls = &running.controls;
                 if controls.cannot_stop.is_cancelled() {
                     return refused("the component cannot be stopped: see mc-wasm inspect");
@@ -206,7 +218,7 @@ impl Worker {
         offset: u64,
     ) -> Response {
         let logs = match self.inner.running().get(&job) {
-            Some(running) if running.coordinator == *coordinator => running.logs.clone(),
+            Some(running) if running.coordinators.contains(coordinator) => running.logs.clone(),
             _ => {
                 return Response::Error {
                     message: "no such attempt runs here".to_owned(),

@@ -69,7 +69,7 @@ impl Lines {
     }
 
     /// The first `limit` jobs, each with its priority: those of the highest priority first, and among them
-    /// those of whoever would then have the fewest running. `running` says how many one has now.
+    /// those of whoever would then have the fewest running, or else was served longest ago.
     fn first(&self, limit: usize, running: &Running) -> Vec<(Reverse<u8>, JobId)> {
         let mut jobs = Vec::new();
         for (priority, level) in &self.0 {
@@ -80,40 +80,73 @@ impl Lines {
             });
             let mut lines: Vec<_> = lines.collect();
             let heads = (0..).zip(&lines);
-            let heads = heads.map(|(index, (count, head, _))| Reverse((*count, *head, index)));
-            let mut heads: BinaryHeap<Reverse<(u32, JobId, usize)>> = heads.collect();
-            while let Some(Reverse((count, job, index))) = heads.pop() {
+            let heads = heads.map(|(index, (share, head, _))| Reverse((*share, *head, index)));
+            let mut heads: BinaryHeap<Reverse<(Share, JobId, usize)>> = heads.collect();
+            while let Some(Reverse((share, job, index))) = heads.pop() {
                 if jobs.len() == limit {
                     return jobs;
                 }
                 jobs.push((*priority, job));
                 let next = lines.get_mut(index).and_then(|(_, _, line)| line.next());
-                heads.extend(next.map(|next| Reverse((count + 1, next, index))));
+                let share = share.after(
+                    running
+                        .grants
+                        .saturating_add(u64::try_from(jobs.len()).unwrap_or(u64::MAX)),
+                );
+                heads.extend(next.map(|next| Reverse((share, next, index))));
             }
         }
         jobs
     }
 }
 
-/// How many jobs of each submitter are held by workers.
+/// Submitters without running jobs of whom is remembered when they were last served.
+const MAX_IDLE: usize = 10_000;
+
+/// What a submitter has of the machines. Whoever has less is served first.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
+struct Share {
+    /// Jobs that are held by workers.
+    running: u32,
+    /// The number of the grant by which it was last served.
+    served: u64,
+}
+
+impl Share {
+    /// What it is after the grant of that number.
+    const fn after(self, grant: u64) -> Self {
+        Self {
+            running: self.running.saturating_add(1),
+            served: grant,
+        }
+    }
+}
+
+/// What each submitter has.
 #[derive(Debug, Default)]
-pub(crate) struct Running(HashMap<Submitter, u32>);
+pub(crate) struct Running {
+    shares: HashMap<Submitter, Share>,
+    /// Grants so far.
+    grants: u64,
+}
 
 impl Running {
-    fn of(&self, submitter: &Submitter) -> u32 {
-        self.0.get(submitter).copied().unwrap_or_default()
+    fn of(&self, submitter: &Submitter) -> Share {
+        self.shares.get(submitter).copied().unwrap_or_default()
     }
 
     pub(crate) fn add(&mut self, submitter: &Submitter) {
-        *self.0.entry(Arc::clone(submitter)).or_default() += 1;
+        self.grants += 1;
+        let share = self.shares.entry(Arc::clone(submitter)).or_default();
+        *share = share.after(self.grants);
     }
 
     pub(crate) fn remove(&mut self, submitter: &Submitter) {
-        if let Some(count) = self.0.get_mut(submitter) {
-            *count -= 1;
-            if *count == 0 {
-                self.0.remove(submitter);
-            }
+        if let Some(share) = self.shares.get_mut(submitter) {
+            share.running = share.running.saturating_sub(1);
+        }
+        if self.shares.len() > MAX_IDLE {
+            self.shares.retain(|_, share| share.running > 0);
         }
     }
 }

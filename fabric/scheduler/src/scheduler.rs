@@ -133,37 +133,47 @@ impl Scheduler {
     ) -> (Self, Vec<Effect>) {
         let mut scheduler = Self::new(config);
         scheduler.newest_token = newest_token;
+        let effects = scheduler.adopt(open_jobs, now);
+        (scheduler, effects)
+    }
+
+    /// Goes on with jobs of another scheduler too. Their leases begin a new term, of twice the usual length:
+    /// their holders have to find this one first.
+    pub fn adopt(&mut self, open_jobs: Vec<JobRecord>, now: Timestamp) -> Vec<Effect> {
         let mut effects = Vec::new();
         for mut record in open_jobs {
             // Whoever wrote that may have had another clock.
-            let longest = now.plus(scheduler.config.backoff_cap);
+            let longest = now.plus(self.config.backoff_cap);
             record.not_before = record.not_before.min(longest);
-            scheduler.newest_token = scheduler.newest_token.max(record.last_token);
+            self.newest_token = self.newest_token.max(record.last_token);
             let (id, place) = (record.id, place(&record.spec));
             if let Some(holder) = &mut record.holder {
-                scheduler.running.add(&place.submitter);
-                holder.expires = now.plus(scheduler.config.lease_ttl);
-                scheduler.leases.insert((holder.expires, id));
+                self.running.add(&place.submitter);
+                holder.expires = now.plus(self.config.lease_ttl * 2);
+                self.leases.insert((holder.expires, id));
                 effects.push(Effect::Persist(Box::new(record.clone())));
             } else if record.not_before > now {
-                scheduler.queue.push_later(id, record.not_before);
+                self.queue.push_later(id, record.not_before);
             } else {
-                scheduler.queue.push(id, &place, record.not_before);
+                self.queue.push(id, &place, record.not_before);
             }
-            let failures = record.attempts.saturating_sub(1);
-            scheduler.jobs.insert(
-                id,
-                Job {
-                    record,
-                    place,
-                    failures,
-                    avoid: None,
-                    granted: now,
-                    failed_by: BTreeSet::new(),
-                },
-            );
+            let job = Job {
+                failures: record.attempts.saturating_sub(1),
+                record,
+                place,
+                avoid: None,
+                granted: now,
+                failed_by: BTreeSet::new(),
+            };
+            self.jobs.insert(id, job);
         }
-        (scheduler, effects)
+        effects
+    }
+
+    /// Goes on with the workers that another scheduler knew.
+    pub fn take_workers_of(&mut self, other: &mut Self) {
+        self.workers = std::mem::take(&mut other.workers);
+        self.stats = other.stats;
     }
 
     /// Takes a command. What must be durable before the answer is given is among the effects.

@@ -55,6 +55,9 @@ fn flags(args: &Args) -> Result<Vec<(&'static str, toml::Value)>, Failure> {
     if let Some(ttl) = args.lease_ttl {
         flags.push(("lease.ttl", ttl.to_string().into()));
     }
+    if let Some(url) = &args.ledger {
+        flags.push(("ledger.url", url.clone().into()));
+    }
     if !args.label.is_empty() {
         let labels = inputs::pairs("--label", &args.label)?;
         let labels = labels.into_iter().map(|(name, value)| (name, value.into()));

@@ -67,8 +67,12 @@ impl EventLoop {
         request: Request,
         reply: oneshot::Sender<Answered>,
     ) {
-        let peer = peer_id(&node).filter(|peer| self.peers.contains_key(peer));
-        let Some(peer) = peer else {
+        let peer = peer_id(&node);
+        let Some(peer) = peer.filter(|peer| self.peers.contains_key(peer)) else {
+            // Whoever asks again finds it connected, if it can be.
+            if let Some(peer) = peer {
+                self.connect(peer, Vec::new());
+            }
             // Whoever asked may have lost interest.
             let _ = reply.send(Err(RequestError::NotConnected(node)));
             return;

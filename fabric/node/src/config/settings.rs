@@ -84,6 +84,11 @@ pub const SETTINGS: &[Setting] = &[
         "silence after which a task moves on; default 15s",
     ),
     setting(
+        "ledger.url",
+        Kind::Text,
+        "postgres://… for a ledger that nodes share; default a file in data_dir",
+    ),
+    setting(
         "cache.dir",
         Kind::Text,
         "where compiled components are kept",

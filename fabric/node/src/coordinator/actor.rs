@@ -4,7 +4,7 @@ use super::Coordinator;
 use crate::error::Error;
 use mc_net::message::{Request, Response};
 use mc_scheduler::{Answer, Command, Config, Effect, Scheduler, WorkerView};
-use mc_types::{JobId, JobRecord, JobSpec, Lease, NodeId};
+use mc_types::{ErrorCode, JobId, JobRecord, JobSpec, Lease, NodeId};
 use std::{collections::HashMap, sync::Arc, time::Duration};
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
@@ -24,12 +24,18 @@ pub(super) enum Input {
     Workers {
         reply: oneshot::Sender<Vec<WorkerView>>,
     },
+    /// Jobs of another coordinator are this one's now.
+    Adopt { jobs: Vec<JobRecord> },
+    /// Jobs of this coordinator may be another's by now.
+    Reload,
 }
 
 pub(super) struct Actor {
     coordinator: Coordinator,
     config: Config,
     scheduler: Scheduler,
+    /// Whether the scheduler knows what the ledger does not: then the ledger is read before anything else.
+    is_ahead: bool,
     inputs: mpsc::Receiver<Input>,
 }
 
@@ -70,6 +76,7 @@ impl Actor {
             coordinator,
             config,
             scheduler,
+            is_ahead: false,
             inputs,
         })
     }
@@ -80,12 +87,18 @@ impl Actor {
             let mut group = Group::default();
             tokio::select! {
                 biased;
+                () = stopping.cancelled() => return,
                 input = self.inputs.recv() => match input {
-                    Some(input) => self.take(input, &mut group),
+                    Some(input) => {
+                        self.catch_up().await;
+                        self.take(input, &mut group);
+                    }
                     None => return,
                 },
-                () = tokio::time::sleep(sleep) => self.tick(&mut group),
-                () = stopping.cancelled() => return,
+                () = tokio::time::sleep(sleep) => {
+                    self.catch_up().await;
+                    self.tick(&mut group);
+                }
             }
             while group.replies.len() < GROUP_COMMANDS
                 && let Ok(input) = self.inputs.try_recv()
@@ -105,8 +118,33 @@ impl Actor {
             .min(MAX_SLEEP)
     }
 
+    /// Reads the ledger again if the last write to it failed.
+    async fn catch_up(&mut self) {
+        if !self.is_ahead {
+            return;
+        }
+        match restored(&self.coordinator, &self.config).await {
+            Ok(mut scheduler) => {
+                scheduler.take_workers_of(&mut self.scheduler);
+                self.scheduler = scheduler;
+                self.is_ahead = false;
+            }
+            Err(error) => tracing::error!(%error, "the ledger cannot be read"),
+        }
+    }
+
     fn take(&mut self, input: Input, group: &mut Group) {
         match input {
+            Input::Adopt { jobs } => {
+                let now = self.coordinator.clock.now();
+                group.add(self.scheduler.adopt(jobs, now));
+                self.tick(group);
+            }
+            Input::Reload => self.is_ahead = true,
+            Input::Step { reply, .. } if self.is_ahead => {
+                let (code, reason) = (ErrorCode::Ledger, "it cannot be read".to_owned());
+                let _ = reply.send(Err(Error::LedgerWrite { code, reason }));
+            }
             Input::Workers { reply } => {
                 // Whoever asked may have lost interest.
                 let _ = reply.send(self.scheduler.workers());
@@ -129,36 +167,31 @@ impl Actor {
     /// Makes the group durable, then answers and acts.
     async fn commit(&mut self, group: Group) {
         let records: Vec<_> = group.records.into_values().collect();
-        if !records.is_empty()
-            && let Err(error) = self.coordinator.ledger.apply(&records).await
-        {
-            tracing::error!(
-                error = &error as &dyn std::error::Error,
-                "the ledger failed"
-            );
-            self.roll_back(group.replies, &error).await;
-            return;
+        if !records.is_empty() {
+            if let Err(error) = self.coordinator.ledger.apply(&records).await {
+                let cause: &dyn std::error::Error = &error;
+                tracing::error!(error = cause, "the ledger failed");
+                self.roll_back(group.replies, &error);
+                return;
+            }
+            self.coordinator.recent.put(records);
         }
         for (reply, answer) in group.replies {
             // Whoever asked may have lost interest; what was done stays done.
             let _ = reply.send(Ok(answer));
         }
-        group
-            .actions
-            .into_iter()
-            .for_each(|action| self.act(action));
+        let actions = group.actions.into_iter();
+        actions.for_each(|action| self.act(action));
     }
 
     /// Nothing of the group counts: the scheduler goes back to what the ledger says.
-    async fn roll_back(
+    fn roll_back(
         &mut self,
         replies: Vec<(oneshot::Sender<Result<Answer, Error>>, Answer)>,
         error: &mc_ledger::Error,
     ) {
-        match restored(&self.coordinator, &self.config).await {
-            Ok(scheduler) => self.scheduler = scheduler,
-            Err(error) => tracing::error!(%error, "the ledger cannot be read either"),
-        }
+        self.is_ahead = true;
+        self.coordinator.recent.clear();
         for (reply, _) in replies {
             let unwritten = Error::LedgerWrite {
                 code: error.code(),
@@ -219,6 +252,7 @@ async fn offer(coordinator: Coordinator, worker: NodeId, lease: Lease, spec: Arc
             .iter()
             .map(|checkpoint| checkpoint.cid)
             .collect(),
+        sisters: coordinator.sisters.now().to_vec(),
     };
     let reason = match coordinator.peers.request(&worker, request).await {
         Ok(Response::Accepted) => return,

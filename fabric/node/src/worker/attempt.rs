@@ -1,26 +1,19 @@
 //! One attempt from the accepted offer to the recorded finish.
 
-use super::{Inner, execute, log::LogFiles};
+use super::{Inner, coordinators::Coordinators, execute, log::LogFiles, owed::Owed};
 use mc_net::message::{Request, Response};
-use mc_types::{Cid, Ending, JobSpec, Lease, NodeId};
+use mc_types::{Cid, Ending, JobSpec, Lease};
 use std::{sync::Arc, time::Duration};
 use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
-use tracing::{debug, info, warn};
+use tracing::{debug, info};
 
 /// Heartbeats in one term of a lease: two may be lost.
 const HEARTBEATS_PER_TERM: u32 = 3;
-/// First pause before a finish is repeated, and the longest: it doubles in between.
-const FINISH_RETRY_MIN: Duration = Duration::from_millis(50);
-const FINISH_RETRY_MAX: Duration = Duration::from_secs(5);
-/// How long a finish is repeated to a coordinator that does not answer. Its lease is long gone by
-/// then, and the result stays in this node's store in any case.
-const FINISH_GIVE_UP: Duration = Duration::from_secs(24 * 3600);
-
 /// An accepted offer.
 #[derive(Debug)]
 pub(super) struct Attempt {
-    pub(super) coordinator: NodeId,
+    pub(super) coordinators: Coordinators,
     pub(super) lease: Lease,
     pub(super) spec: JobSpec,
     /// Checkpoints of earlier attempts, newest first.
@@ -70,7 +63,11 @@ impl Attempt {
         // The slot is free as soon as the machine is; reporting may take longer.
         inner.remove(self.lease.job, self.lease.token);
         match ending {
-            Some(ending) => self.finish(&inner, ending).await,
+            Some(ending) => {
+                let key = (self.lease.job, self.lease.token);
+                let owed = Owed::new(&self.coordinators, key, self.lease.ttl_ms, ending);
+                owed.say(&inner, self.coordinators, false).await;
+            }
             None if inner.closing.is_cancelled() || self.controls.leaving.is_cancelled() => {
                 self.release(&inner).await;
             }
@@ -116,7 +113,7 @@ impl Attempt {
                 token,
                 running,
             };
-            match inner.peers.request(&self.coordinator, request).await {
+            match self.coordinators.ask(&inner.peers, request).await {
                 Ok(Response::Stale) => return Lost::Stale,
                 Ok(Response::Cancelled) => return Lost::Cancelled,
                 Ok(_) => {}
@@ -125,47 +122,11 @@ impl Attempt {
         }
     }
 
-    /// Reports the ending until the coordinator has it in its ledger or wants it no more.
-    async fn finish(&self, inner: &Inner, ending: Ending) {
-        let mut pause = FINISH_RETRY_MIN;
-        let attempts = async {
-            loop {
-                let (job, token) = (self.lease.job, self.lease.token);
-                let request = Request::Finish {
-                    job,
-                    token,
-                    ending: ending.clone(),
-                };
-                match inner.peers.request(&self.coordinator, request).await {
-                    Ok(Response::Recorded) => return,
-                    Ok(Response::Stale | Response::Cancelled) => {
-                        info!("finish refused: the lease is another's");
-                        return;
-                    }
-                    Ok(Response::Pending) => pause = FINISH_RETRY_MIN,
-                    Ok(other) => warn!(?other, "unexpected answer to a finish"),
-                    Err(error) => debug!(%error, "finish not answered"),
-                }
-                tokio::select! {
-                    () = tokio::time::sleep(pause) => {}
-                    () = inner.closing.cancelled() => return,
-                }
-                pause = (pause * 2).min(FINISH_RETRY_MAX);
-            }
-        };
-        if tokio::time::timeout(FINISH_GIVE_UP, attempts)
-            .await
-            .is_err()
-        {
-            warn!("finish given up: the coordinator did not answer for a day");
-        }
-    }
-
     async fn release(&self, inner: &Inner) {
         let (job, token) = (self.lease.job, self.lease.token);
         let reason = "the attempt goes on elsewhere".to_owned();
         let request = Request::Release { job, token, reason };
-        if let Err(error) = inner.peers.request(&self.coordinator, request).await {
+        if let Err(error) = self.coordinators.ask(&inner.peers, request).await {
             // Nothing is lost: the lease expires by itself.
             debug!(%error, "release not answered");
         }

@@ -182,12 +182,8 @@ impl<'a> Shelf<'a> {
                 cid,
                 position,
             };
-            let answer = self
-                .inner
-                .peers
-                .request(&self.attempt.coordinator, request)
-                .await;
-            match answer {
+            let coordinators = &self.attempt.coordinators;
+            match coordinators.ask(&self.inner.peers, request).await {
                 Ok(Response::Recorded | Response::Stale | Response::Cancelled) => return,
                 other => tracing::debug!(?other, position, "checkpoint not recorded"),
             }

@@ -128,7 +128,7 @@ async fn run(
         attempt.lease.job,
         attempt.lease.token,
     )?;
-    let providers = vec![attempt.coordinator.clone()];
+    let providers = attempt.coordinators.all();
     let source = Arc::new(inner.content.source(providers, None));
     let (task_cid, _) = canonical::encode(task).map_err(|e| Failure::Rejected(e.to_string()))?;
     let mut shelf = Shelf::new(inner, attempt, task_cid);
@@ -187,7 +187,7 @@ async fn going_on(
     source: &Arc<Source>,
 ) -> Option<Loaded> {
     while let Some(cid) = checkpoints.front().copied() {
-        let providers = vec![attempt.coordinator.clone()];
+        let providers = attempt.coordinators.all();
         let fetched = inner
             .content
             .fetch(cid, providers, Some(FETCH_CHECKPOINT))

@@ -1,0 +1,144 @@
+//! Several coordinators on one PostgreSQL database, and what happens when one of them, or the database, is gone.
+
+use mc_artifacts::guest;
+use mc_conformance::{Node, NodeOptions, eventually};
+use mc_postgres::Server;
+use std::time::{Duration, Instant};
+
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// A coordinator on the database `url` that runs nothing.
+fn gateway(url: &str) -> NodeOptions {
+    gateway_with("3s", url)
+}
+
+fn gateway_with(term: &str, url: &str) -> NodeOptions {
+    NodeOptions::new().flags(["--no-execute", "--lease-ttl", term, "--ledger", url])
+}
+
+/// Two coordinators that know of each other, and a worker for both.
+fn two_gateways(url: &str) -> (Node, Node, Node) {
+    let a = gateway(url).start();
+    let b = gateway(url).bootstrap(&a).start();
+    let worker = NodeOptions::new()
+        .bootstrap(&a)
+        .bootstrap(&b)
+        .flags(["--slots", "2"])
+        .start();
+    for gateway in [&a, &b] {
+        // Both give work to the worker; it runs elsewhere than where it was handed in.
+        let done = gateway.submit([guest("exit_zero").to_str().unwrap(), "--", &gateway.id]);
+        assert_eq!(gateway.succeeded(&done)["node"], worker.id.as_str());
+    }
+    (a, b, worker)
+}
+
+#[test]
+fn a_gateway_goes_on_with_the_jobs_of_one_that_was_killed_and_nothing_runs_twice() {
+    let url = mc_postgres::shared().unwrap().database().unwrap();
+    let (a, b, worker) = two_gateways(&url);
+    let component = guest("ticks").display().to_string();
+    let running = a.submit([&component, "--", "80", "100"]);
+    assert_eq!(a.running(&running), worker.id);
+    let second = a.submit([&component, "--", "81", "50"]);
+    assert_eq!(a.running(&second), worker.id);
+    // Both slots are taken, so that this one waits in the queue.
+    let queued = a.submit([&component, "--", "3", "1"]);
+    a.kill();
+    let killed = Instant::now();
+    for (id, ticks) in [(&running, 80), (&second, 81), (&queued, 3)] {
+        let done = b.succeeded(id);
+        assert_eq!(done["attempts"], 1, "{done}");
+        let expected: String = (0..ticks).map(|n| format!("tick {n}\n")).collect();
+        assert_eq!(b.mc(["logs", id]).expect_code(0).text(), expected);
+    }
+    println!("all three had ended {:?} after the kill", killed.elapsed());
+}
+
+#[test]
+fn a_job_can_be_watched_and_called_off_at_any_gateway() {
+    let url = mc_postgres::shared().unwrap().database().unwrap();
+    let (a, b, worker) = two_gateways(&url);
+    let id = a.submit([guest("cpu_forever").to_str().unwrap()]);
+    assert_eq!(b.running(&id), worker.id);
+    let begun = Instant::now();
+    b.mc(["cancel", &id]).expect_code(0);
+    for gateway in [&a, &b] {
+        eventually("called off", PATIENCE, || {
+            (gateway.status(&id)["state"] == "cancelled").then_some(())
+        });
+    }
+    eventually("the slot is free again", PATIENCE, || {
+        let nodes = a.mc(["nodes", "--format", "json"]).expect_code(0).json();
+        let free =
+            |node: &serde_json::Value| node["id"] == worker.id.as_str() && node["slots_free"] == 2;
+        nodes["nodes"].as_array()?.iter().any(free).then_some(())
+    });
+    println!("called off and free again within {:?}", begun.elapsed());
+}
+
+#[test]
+fn a_gateway_that_stops_is_succeeded_at_once() {
+    let url = mc_postgres::shared().unwrap().database().unwrap();
+    let a = gateway_with("1h", &url).start();
+    let b = gateway(&url).bootstrap(&a).start();
+    let id = a.submit([guest("exit_zero").to_str().unwrap()]);
+    assert_eq!(a.stop(), Some(0));
+    let _worker = NodeOptions::new().bootstrap(&b).start();
+    assert_eq!(b.succeeded(&id)["attempts"], 1);
+}
+
+#[test]
+fn a_database_that_goes_away_loses_nothing_and_is_used_again_when_it_is_back() {
+    let mut server = Server::start().unwrap();
+    let url = server.database().unwrap();
+    let a = NodeOptions::new()
+        .flags(["--ledger", &url, "--lease-ttl", "3s", "--slots", "1"])
+        .start();
+    let component = guest("ticks").display().to_string();
+    let before = a.submit([&component, "--", "30", "100"]);
+    let waiting = a.submit([&component, "--", "2", "1"]);
+    assert_eq!(a.running(&before), a.id);
+    server.crash().unwrap();
+    let refused = a
+        .mc(["submit", "--detach", &component, "--", "4", "1"])
+        .expect_code(70);
+    let stderr = refused.stderr.clone();
+    assert!(stderr.contains("MC0017"), "{stderr}");
+    server.resume().unwrap();
+    for id in [&before, &waiting] {
+        assert_eq!(a.succeeded(id)["attempts"], 1);
+    }
+    let after = a.submit([&component, "--", "5", "1"]);
+    assert_eq!(a.succeeded(&after)["state"], "succeeded");
+}
+
+#[test]
+fn a_ledger_that_cannot_be_reached_is_named_before_the_node_starts() {
+    let dir = tempfile::tempdir().unwrap();
+    let url = "postgres://me:secret@127.0.0.1:1/jobs";
+    let args = [
+        "node",
+        "--ledger",
+        url,
+        "--data-dir",
+        dir.path().to_str().unwrap(),
+    ];
+    let refused = mc_conformance::mc(args).expect_code(70);
+    let stderr = refused.stderr.clone();
+    assert!(stderr.contains("MC0017"), "{stderr}");
+    assert!(!stderr.contains("secret"), "{stderr}");
+    let wrong = [
+        "node",
+        "--ledger",
+        "mysql://x",
+        "--data-dir",
+        dir.path().to_str().unwrap(),
+    ];
+    let refused = mc_conformance::mc(wrong).expect_code(2);
+    let stderr = refused.stderr.clone();
+    assert!(
+        stderr.contains("MC0001") && stderr.contains("postgres://"),
+        "{stderr}"
+    );
+}

@@ -1,0 +1,153 @@
+//! Other coordinators on the same ledger. None of them leads: each grants leases for the jobs that were handed in
+//! there, and takes those of one that fell silent.
+
+use super::{Coordinator, actor::Input, pin, respond};
+use crate::error::Error;
+use mc_net::message::{Request, Response};
+use mc_scheduler::Command;
+use mc_types::{Cid, JobId, JobRecord, NodeId};
+use std::{
+    sync::{Arc, PoisonError, RwLock},
+    time::Duration,
+};
+use tokio_util::sync::CancellationToken;
+
+/// How often in its own term a coordinator says that it is there: two may be lost.
+const RENEWALS_PER_TERM: u32 = 3;
+/// How long a sister may take to make a job's inputs its own before the job is accepted without.
+const KEEP_WITHIN: Duration = Duration::from_secs(5);
+
+/// The other coordinators that are there, as of a moment ago.
+#[derive(Debug, Default)]
+pub(super) struct Sisters(RwLock<Arc<[NodeId]>>);
+
+impl Sisters {
+    pub(super) fn now(&self) -> Arc<[NodeId]> {
+        let sisters = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(&sisters)
+    }
+
+    fn set(&self, sisters: Vec<NodeId>) {
+        let mut known = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        if **known != *sisters {
+            *known = sisters.into();
+        }
+    }
+}
+
+impl Coordinator {
+    /// Says to the others that this one is there, and takes the jobs of those that are not, until `stopping`.
+    pub(super) async fn stay(self, term: Duration, stopping: CancellationToken) {
+        let mut every = tokio::time::interval(term / RENEWALS_PER_TERM);
+        every.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        while stopping.run_until_cancelled(every.tick()).await.is_some() {
+            if let Err(error) = self.be_there(term).await {
+                tracing::warn!(%error, "the ledger was not told that this node is there");
+            }
+        }
+        // Others take over at once then; without this they do when the term is over.
+        if let Err(error) = self.ledger.resign().await {
+            tracing::debug!(%error, "not resigned");
+        }
+    }
+
+    pub(super) async fn be_there(&self, term: Duration) -> Result<(), Error> {
+        if !self.ledger.renew(term).await? {
+            // The jobs that this one believed to own may be another's by now.
+            self.recent.clear();
+            let _ = self.inputs.send(Input::Reload).await;
+        }
+        self.sisters.set(self.ledger.sisters().await?);
+        let taken = self.ledger.take_over().await?;
+        if !taken.is_empty() {
+            tracing::info!(
+                jobs = taken.len(),
+                "took the jobs of a coordinator that fell silent"
+            );
+            for job in &taken {
+                self.hold_task(job).await?;
+            }
+            self.restore_checkpoints().await?;
+            let _ = self.inputs.send(Input::Adopt { jobs: taken }).await;
+        }
+        Ok(())
+    }
+
+    /// Pins the task of a job that was another's. What is missing of it is asked for when it is needed.
+    async fn hold_task(&self, job: &JobRecord) -> Result<(), Error> {
+        self.content.store().pin(&pin(job.id), job.task_cid).await?;
+        Ok(())
+    }
+
+    /// Has one of the others make the inputs of a new job its own, so that it can go on with the job without
+    /// this one. If none does in time, the job is as safe as this node.
+    pub(super) async fn have_kept(&self, job: JobId, task: Cid) {
+        let sisters = self.sisters.now();
+        for sister in sisters.iter() {
+            let request = self.peers.request(sister, Request::Keep { job, task });
+            match tokio::time::timeout(KEEP_WITHIN, request).await {
+                Ok(Ok(Response::Recorded)) => return,
+                Ok(answer) => tracing::debug!(%sister, ?answer, "inputs not kept"),
+                Err(_) => tracing::debug!(%sister, "inputs not kept in time"),
+            }
+        }
+        if !sisters.is_empty() {
+            tracing::warn!(%job, "no other coordinator keeps the inputs");
+        }
+    }
+
+    /// Whether `node` is a coordinator on the same ledger. One that came just now is only known there.
+    async fn is_sister(&self, node: &NodeId) -> bool {
+        if self.sisters.now().contains(node) {
+            return true;
+        }
+        match self.ledger.sisters().await {
+            Ok(sisters) => {
+                self.sisters.set(sisters);
+                self.sisters.now().contains(node)
+            }
+            Err(_) => false,
+        }
+    }
+
+    /// Makes the inputs of another coordinator's job this node's own.
+    pub(crate) async fn keep(&self, from: NodeId, job: JobId, task: Cid) -> Response {
+        if !self.is_sister(&from).await {
+            let reason = "not a coordinator on the same ledger".to_owned();
+            return Response::Refused { reason };
+        }
+        let kept = async {
+            self.content.store().pin(&pin(job), task).await?;
+            self.content.fetch(task, vec![from], None).await
+        };
+        match kept.await {
+            Ok(()) => Response::Recorded,
+            Err(error) => Response::Error {
+                message: error.to_string(),
+            },
+        }
+    }
+
+    /// Calls a job off on behalf of a user of another coordinator.
+    pub(crate) async fn cancel_for(&self, from: NodeId, job: JobId) -> Response {
+        if !self.is_sister(&from).await {
+            let reason = "not a coordinator on the same ledger".to_owned();
+            return Response::Refused { reason };
+        }
+        respond(self.ask(Command::Cancel { job }).await)
+    }
+
+    /// Calls off a job that another coordinator may own.
+    pub(super) async fn cancel_at_owner(&self, job: JobId) -> Result<(), Error> {
+        let open = self.job(job).await?.is_some_and(|job| job.ending.is_none());
+        let owner = self.ledger.owner(job).await?;
+        let Some(owner) = owner.filter(|owner| open && owner != self.peers.local()) else {
+            return Ok(());
+        };
+        match self.peers.request(&owner, Request::CancelJob { job }).await {
+            Ok(Response::Cancelled | Response::Stale) => Ok(()),
+            Ok(other) => Err(Error::Unanswered(format!("{other:?}"))),
+            Err(error) => Err(Error::Unanswered(error.to_string())),
+        }
+    }
+}

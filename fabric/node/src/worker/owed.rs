@@ -1,0 +1,166 @@
+//! Endings that no coordinator has heard yet: kept on disk, and said again until one has, also after a restart.
+
+use super::{Inner, coordinators::Coordinators};
+use crate::error::Error;
+use mc_net::message::{Request, Response};
+use mc_types::{Cid, Ending, FencingToken, JobId, NodeId, canonical};
+use serde::{Deserialize, Serialize};
+use std::{fs, io::Write, path::PathBuf, sync::Arc, time::Duration};
+use tracing::{debug, info, warn};
+
+/// First pause before an ending is said again, and the longest: it doubles in between.
+const RETRY_MIN: Duration = Duration::from_millis(50);
+const RETRY_MAX: Duration = Duration::from_secs(5);
+/// How long an ending is said to coordinators that do not answer. The lease is long gone by then.
+const GIVE_UP: Duration = Duration::from_secs(24 * 3600);
+/// Prefix of the pins that keep results which no coordinator has fetched yet.
+const PIN_PREFIX: &str = "owed/";
+
+/// An ending on its way to its coordinator.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Owed {
+    coordinators: Vec<NodeId>,
+    job: JobId,
+    token: FencingToken,
+    ttl_ms: u64,
+    pub(super) ending: Ending,
+}
+
+impl Owed {
+    pub(super) fn new(
+        coordinators: &Coordinators,
+        (job, token): (JobId, FencingToken),
+        ttl_ms: u64,
+        ending: Ending,
+    ) -> Self {
+        Self {
+            coordinators: coordinators.all(),
+            job,
+            token,
+            ttl_ms,
+            ending,
+        }
+    }
+
+    fn name(&self) -> String {
+        format!("{}-{}", self.job, self.token)
+    }
+
+    fn result(&self) -> Option<Cid> {
+        match &self.ending {
+            Ending::Completed(completion) => Some(completion.outcome_cid),
+            _ => None,
+        }
+    }
+
+    /// Says the ending until a coordinator has it in its ledger or wants it no more. `is_kept` says whether
+    /// it is on disk already.
+    pub(super) async fn say(self, inner: &Inner, coordinators: Coordinators, is_kept: bool) {
+        let mut is_kept = is_kept;
+        let mut pause = RETRY_MIN;
+        // A coordinator that has come back waits for this no longer than a term.
+        let longest = Duration::from_millis(self.ttl_ms / 3).clamp(RETRY_MIN, RETRY_MAX);
+        let until = tokio::time::Instant::now() + GIVE_UP;
+        loop {
+            let request = Request::Finish {
+                job: self.job,
+                token: self.token,
+                ending: self.ending.clone(),
+            };
+            match coordinators.ask(&inner.peers, request).await {
+                Ok(Response::Recorded) => break,
+                Ok(Response::Stale | Response::Cancelled) => {
+                    info!("finish refused: the lease is another's");
+                    break;
+                }
+                Ok(Response::Pending) => pause = RETRY_MIN,
+                Ok(Response::Elsewhere) => {}
+                Ok(other) => warn!(?other, "unexpected answer to a finish"),
+                Err(error) => {
+                    debug!(%error, "finish not answered");
+                    if !std::mem::replace(&mut is_kept, true) {
+                        self.keep(inner).await;
+                    }
+                }
+            }
+            if tokio::time::Instant::now() >= until {
+                warn!("finish given up: no coordinator answered for a day");
+                break;
+            }
+            tokio::select! {
+                () = tokio::time::sleep(pause) => {}
+                // What is on disk is said again by the next process.
+                () = inner.closing.cancelled() => return,
+            }
+            pause = (pause * 2).min(longest);
+        }
+        if is_kept {
+            self.forget(inner).await;
+        }
+    }
+
+    /// Keeps the ending and its result over a restart.
+    async fn keep(&self, inner: &Inner) {
+        let kept = async {
+            if let Some(result) = self.result() {
+                let pin = format!("{PIN_PREFIX}{}", self.name());
+                inner.content.store().pin(&pin, result).await?;
+            }
+            let (dir, name) = (inner.options.owed.clone(), self.name());
+            let (_, bytes) =
+                canonical::encode(self).map_err(|e| Error::InvalidJob(e.to_string()))?;
+            let path = dir.join(&name);
+            let write = move || -> std::io::Result<()> {
+                let mut file = tempfile::NamedTempFile::new_in(&dir)?;
+                file.write_all(&bytes)?;
+                file.as_file().sync_all()?;
+                file.persist(dir.join(name)).map_err(|e| e.error)?;
+                fs::File::open(&dir)?.sync_all()
+            };
+            let written = tokio::task::spawn_blocking(write).await;
+            let written = written.unwrap_or_else(|e| Err(std::io::Error::other(e)));
+            written.map_err(|source| Error::Io { path, source })
+        };
+        if let Err(error) = kept.await {
+            warn!(%error, "an ending that no coordinator has heard would not survive a restart");
+        }
+    }
+
+    async fn forget(&self, inner: &Inner) {
+        // What stays is said once more after a restart, and refused.
+        let _ = tokio::fs::remove_file(inner.options.owed.join(self.name())).await;
+        let pin = format!("{PIN_PREFIX}{}", self.name());
+        if let Err(error) = inner.content.store().unpin(&pin).await {
+            debug!(%error, "a result is kept for longer than needed");
+        }
+    }
+}
+
+/// Goes on saying what an earlier process could not.
+pub(super) fn resume(inner: &Arc<Inner>) {
+    for owed in read_all(&inner.options.owed) {
+        let Some(coordinators) = Coordinators::restored(&owed.coordinators) else {
+            continue;
+        };
+        info!(job = %owed.job, token = %owed.token, "an ending of an earlier process is said again");
+        let inner_too = Arc::clone(inner);
+        inner.attempts.spawn(async move {
+            owed.say(&inner_too, coordinators, true).await;
+        });
+    }
+}
+
+fn read_all(dir: &PathBuf) -> Vec<Owed> {
+    let Ok(entries) = fs::read_dir(dir) else {
+        return Vec::new();
+    };
+    let read = |path: PathBuf| {
+        let bytes = fs::read(&path).ok()?;
+        let owed = canonical::decode::<Owed>(&bytes);
+        owed.inspect_err(|error| warn!(path = %path.display(), %error, "unreadable"))
+            .ok()
+    };
+    let paths = entries.flatten().map(|entry| entry.path());
+    paths.filter_map(read).collect()
+}
