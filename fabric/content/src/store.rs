@@ -16,7 +16,10 @@ use fjall::{CompressionType, Database, Keyspace, KeyspaceCreateOptions, KvSepara
 use mc_types::{Cid, Clock, SystemClock, Timestamp, cid};
 use std::{
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
     thread::JoinHandle,
     time::Duration,
 };
@@ -72,6 +75,7 @@ struct Inner {
     waiting: Semaphore,
     options: Options,
     writer: std::sync::Mutex<Option<JoinHandle<()>>>,
+    removals: Arc<AtomicU64>,
 }
 
 impl std::fmt::Debug for Inner {
@@ -134,7 +138,13 @@ impl Store {
         })
         .await?;
         let (operations, queue) = mpsc::channel(QUEUE_OPERATIONS);
-        let writer = Writer::new(engine.clone(), queue, options.clone());
+        let removals = Arc::default();
+        let writer = Writer::new(
+            engine.clone(),
+            queue,
+            options.clone(),
+            Arc::clone(&removals),
+        );
         let writer = std::thread::Builder::new()
             .name("block-writer".to_owned())
             .spawn(move || writer.run())
@@ -145,6 +155,7 @@ impl Store {
             waiting: Semaphore::new(QUEUE_BYTES >> 10),
             options,
             writer: std::sync::Mutex::new(Some(writer)),
+            removals,
         };
         Ok(Self {
             inner: Arc::new(inner),
@@ -161,11 +172,32 @@ impl Store {
     ///
     /// Dropping the future leaves it open whether the block is stored.
     pub async fn put(&self, block: Block) -> Result<(), Error> {
-        self.put_all(vec![block]).await
+        self.put_all(vec![block], None).await
     }
 
-    async fn put_all(&self, blocks: Vec<Block>) -> Result<(), Error> {
-        if blocks.is_empty() {
+    /// Stores blocks and pins the DAG below `root` in one write; durable on return.
+    ///
+    /// # Errors
+    ///
+    /// What [`Self::put`] and [`Self::pin`] give: then neither was done.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future leaves it open whether both were done.
+    pub async fn put_pinned(&self, blocks: Vec<Block>, name: &str, root: Cid) -> Result<(), Error> {
+        let name = pin_name(name)?;
+        self.put_all(blocks, Some((name, root))).await
+    }
+
+    /// How many operations may have removed blocks so far. Whatever was found to be there is there still if
+    /// this is the same as before it was looked for.
+    #[must_use]
+    pub fn removals(&self) -> u64 {
+        self.inner.removals.load(Ordering::SeqCst)
+    }
+
+    async fn put_all(&self, blocks: Vec<Block>, pin: Option<(String, Cid)>) -> Result<(), Error> {
+        if blocks.is_empty() && pin.is_none() {
             return Ok(());
         }
         let bytes: usize = blocks.iter().map(|block| block.bytes().len()).sum();
@@ -177,7 +209,8 @@ impl Store {
             .acquire_many(permits)
             .await
             .map_err(|_| Error::Closed)?;
-        self.write(|reply| Operation::Put { blocks, reply }).await
+        self.write(|reply| Operation::Put { blocks, pin, reply })
+            .await
     }
 
     /// The bytes of a block, hashed again on the way out.
@@ -254,13 +287,7 @@ impl Store {
     ///
     /// [`Error::PinName`] or what [`Self::put`] gives.
     pub async fn pin(&self, name: &str, root: Cid) -> Result<(), Error> {
-        let valid = (1..=MAX_PIN_NAME_BYTES).contains(&name.len());
-        if !valid || name.chars().any(char::is_control) {
-            return Err(Error::PinName {
-                name: name.chars().take(80).collect(),
-            });
-        }
-        let name = name.to_owned();
+        let name = pin_name(name)?;
         self.write(|reply| Operation::Pin { name, root, reply })
             .await
     }
@@ -350,8 +377,19 @@ impl Store {
 
 impl BlockSink for Store {
     async fn put_many(&self, blocks: Vec<Block>) -> Result<(), Error> {
-        self.put_all(blocks).await
+        self.put_all(blocks, None).await
     }
+}
+
+/// A name as a pin may have it.
+fn pin_name(name: &str) -> Result<String, Error> {
+    let valid = (1..=MAX_PIN_NAME_BYTES).contains(&name.len());
+    if !valid || name.chars().any(char::is_control) {
+        return Err(Error::PinName {
+            name: name.chars().take(80).collect(),
+        });
+    }
+    Ok(name.to_owned())
 }
 
 impl BlockSource for Store {

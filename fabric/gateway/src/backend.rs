@@ -4,6 +4,7 @@ use crate::api::{
     BlockStat, DhtPeers, DhtRecord, ErrorBody, GcView, Imported, JobView, NodeView, PeerView,
     PinView,
 };
+use crate::metrics::Metric;
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures::stream::BoxStream;
@@ -92,6 +93,9 @@ pub trait Backend: Send + Sync + 'static {
         offset: u64,
         follow: bool,
     ) -> Result<LogBytes, Error>;
+
+    /// What this node counts.
+    async fn metrics(&self) -> Result<Vec<Metric>, Error>;
 
     /// This node.
     async fn node(&self) -> Result<NodeView, Error>;

@@ -11,6 +11,7 @@
 //! | `/api/v1/blocks`, `/api/v1/pins`, `/api/v1/gc` | the block store |
 //! | `/api/v1/dht` | look into the DHT |
 //! | `/ipfs/{cid}?format=raw` | a block, from whoever has it |
+//! | `/metrics` | numbers for monitoring |
 //! | `/api/health` | whether it answers |
 //!
 //! Every error is an [`api::ErrorBody`]. Requests from web pages are refused: see [`Server`].
@@ -19,6 +20,7 @@ pub mod api;
 pub mod backend;
 mod error;
 mod guard;
+pub mod metrics;
 mod routes;
 mod server;
 

@@ -4,6 +4,7 @@ mod blocks;
 mod content;
 mod dht;
 mod jobs;
+mod metrics;
 mod nodes;
 mod pins;
 
@@ -17,6 +18,7 @@ pub(crate) fn all() -> Router<Shared> {
     Router::new()
         .route("/api/health", get(async || Json("ok")))
         .merge(jobs::routes())
+        .merge(metrics::routes())
         .merge(nodes::routes())
         .merge(content::routes())
         .merge(blocks::routes())

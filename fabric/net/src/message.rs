@@ -34,6 +34,9 @@ pub enum Request {
         token: FencingToken,
         /// Whether the component runs already, rather than still being fetched.
         running: bool,
+        /// For how many milliseconds it has.
+        #[serde(default)]
+        since_ms: u64,
     },
     /// Worker to coordinator: it ended. Repeated until the answer is final.
     Finish {

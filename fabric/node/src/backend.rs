@@ -4,7 +4,8 @@ mod blocks;
 mod jobs;
 
 use crate::{
-    Config, content::Content, coordinator::Coordinator, error::Error as NodeError, worker::Worker,
+    Config, content::Content, coordinator::Coordinator, error::Error as NodeError, metrics,
+    worker::Worker,
 };
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -14,6 +15,7 @@ use mc_gateway::{
         PeerView, PinView,
     },
     backend::{Backend, BlockStream, Error, LogBytes, LogStream, Reach},
+    metrics::Metric,
 };
 use mc_net::{Client, PeerInfo};
 use mc_types::{CheckpointRecord, Cid, ErrorCode, JobId, JobSpec, JobState, NodeId};
@@ -131,6 +133,15 @@ impl Backend for NodeBackend {
         follow: bool,
     ) -> Result<LogBytes, Error> {
         self.follow(id, stream, offset, follow).await
+    }
+
+    async fn metrics(&self) -> Result<Vec<Metric>, Error> {
+        let lent = self.worker.announcement();
+        let mut all = metrics::of_scheduler(&self.coordinator.stats().await?);
+        let counts = self.coordinator.ledger().counts().await.map_err(refuse)?;
+        all.extend(metrics::of_ledger(counts));
+        all.extend(metrics::of_worker(lent.slots_total, lent.slots_free));
+        Ok(all)
     }
 
     async fn node(&self) -> Result<NodeView, Error> {

@@ -1,12 +1,19 @@
 //! Content of this node and of its peers: the store first, then the network.
 
+mod complete;
+mod deferred;
+
+pub(crate) use deferred::Deferred;
+
 use bytes::Bytes;
+use complete::Complete;
 use futures::{StreamExt, future::BoxFuture, stream::FuturesUnordered};
 use mc_content::{Block, BlockSource, Error, MAX_DAG_BLOCKS, Store, links};
 use mc_net::{BlockStore, Client, FetchError, Session, StoreError};
 use mc_types::{Cid, NodeId, cid};
 use std::{
     collections::{HashSet, VecDeque},
+    sync::Arc,
     time::Duration,
 };
 use tokio::sync::OnceCell;
@@ -19,13 +26,18 @@ const FETCH_BLOCKS: usize = 64;
 pub(crate) struct Content {
     store: Store,
     net: Client,
+    complete: Arc<Complete>,
 }
 
 impl Content {
     /// Content of `store`, and of the peers that `net` reaches.
     #[must_use]
-    pub(crate) const fn new(store: Store, net: Client) -> Self {
-        Self { store, net }
+    pub(crate) fn new(store: Store, net: Client) -> Self {
+        Self {
+            store,
+            net,
+            complete: Arc::default(),
+        }
     }
 
     /// The store.
@@ -58,6 +70,23 @@ impl Content {
         Ok(())
     }
 
+    /// Stores blocks of our own and pins the DAG below `root` in one write.
+    ///
+    /// # Errors
+    ///
+    /// The store's.
+    pub(crate) async fn put_pinned(
+        &self,
+        blocks: Vec<Block>,
+        name: &str,
+        root: Cid,
+    ) -> Result<(), Error> {
+        let cids = blocks.iter().map(|block| *block.cid()).collect();
+        self.store.put_pinned(blocks, name, root).await?;
+        self.net.blocks_added(cids).await;
+        Ok(())
+    }
+
     /// Makes the DAG below `root` complete in the store.
     ///
     /// # Errors
@@ -74,9 +103,14 @@ impl Content {
         providers: Vec<NodeId>,
         timeout: Option<Duration>,
     ) -> Result<(), Error> {
+        let removals = self.store.removals();
+        if self.complete.has(&root, removals) {
+            return Ok(());
+        }
         self.fetch_all(root, providers, timeout, HashSet::new())
-            .await
-            .map(drop)
+            .await?;
+        self.complete.add(root, removals);
+        Ok(())
     }
 
     /// Makes the DAG below `root` complete in the store, if that is so already of the DAGs below

@@ -16,7 +16,7 @@ use actor::{Actor, Input};
 use mc_content::Block;
 use mc_ledger::Ledger;
 use mc_net::message::{Announcement, Response};
-use mc_scheduler::{Answer, Command, WorkerOffer, WorkerView};
+use mc_scheduler::{Answer, Command, Stats, WorkerOffer, WorkerView};
 use mc_types::{Clock, FencingToken, JobId, JobRecord, JobSpec, JobState, NodeId, canonical, cid};
 use std::{sync::Arc, time::Duration};
 use tokio::sync::{mpsc, oneshot};
@@ -148,12 +148,7 @@ impl Coordinator {
         // found complete afterwards cannot be collected any more.
         let task = Block::encode(cid::DAG_CBOR, bytes)?;
         let name = pin(id);
-        let (stored, pinned) = tokio::join!(
-            self.content.put(vec![task]),
-            self.content.store().pin(&name, task_cid)
-        );
-        stored?;
-        pinned?;
+        self.content.put_pinned(vec![task], &name, task_cid).await?;
         let recorded = self.record(id, task_cid, spec).await;
         if recorded.is_err() {
             // The first error is the one that matters; an orphaned pin is removed at the next start.
@@ -247,6 +242,18 @@ impl Coordinator {
         workers.await.unwrap_or_default()
     }
 
+    /// What the scheduler did so far.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::ShuttingDown`].
+    pub(crate) async fn stats(&self) -> Result<Stats, Error> {
+        let (reply, stats) = oneshot::channel();
+        let asked = self.inputs.send(Input::Stats { reply }).await;
+        asked.map_err(|_| Error::ShuttingDown)?;
+        stats.await.map_err(|_| Error::ShuttingDown)
+    }
+
     /// How workers are reached.
     #[must_use]
     pub(crate) const fn peers(&self) -> &Peers {
@@ -283,7 +290,7 @@ impl Coordinator {
         worker: NodeId,
         job: JobId,
         token: FencingToken,
-        running: bool,
+        running: Option<Duration>,
     ) -> Response {
         match self
             .ask(Command::Heartbeat {

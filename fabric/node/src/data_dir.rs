@@ -145,20 +145,19 @@ impl DataDir {
 pub(crate) struct Scratch(PathBuf);
 
 impl Scratch {
-    /// Creates `<scratch>/<job>-<token>`.
+    /// `<scratch>/<job>-<token>`, which is made by whoever needs it first.
+    #[must_use]
+    pub(crate) fn new(scratch: &Path, job: JobId, token: impl std::fmt::Display) -> Self {
+        Self(scratch.join(format!("{job}-{token}")))
+    }
+
+    /// Creates it.
     ///
     /// # Errors
     ///
     /// [`Error::Io`] when it cannot be created.
-    pub(crate) fn create(
-        scratch: &Path,
-        job: JobId,
-        token: impl std::fmt::Display,
-    ) -> Result<Self, Error> {
-        let path = scratch.join(format!("{job}-{token}"));
-        remove_dir_if_present(&path)?;
-        create_private_dir(&path)?;
-        Ok(Self(path))
+    pub(crate) fn create(&self) -> Result<(), Error> {
+        create_private_dir(&self.0)
     }
 }
 

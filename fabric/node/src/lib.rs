@@ -18,6 +18,7 @@ mod content;
 mod coordinator;
 mod data_dir;
 mod error;
+mod metrics;
 mod node;
 mod peers;
 mod worker;

@@ -7,7 +7,10 @@ use crate::{
 use mc_net::message::{Announcement, Request, Response};
 use mc_net::{Client, RequestError};
 use mc_types::NodeId;
-use std::sync::{Arc, OnceLock};
+use std::{
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
 
 /// Carries requests to other nodes by the network, and to this node's own roles directly, so that
 /// one node alone works in the same way as many.
@@ -105,7 +108,11 @@ impl Peers {
                 job,
                 token,
                 running,
-            } => coordinator.heartbeat(from, job, token, running).await,
+                since_ms,
+            } => {
+                let running = running.then(|| Duration::from_millis(since_ms));
+                coordinator.heartbeat(from, job, token, running).await
+            }
             Request::Finish { job, token, ending } => {
                 coordinator.finish(from, job, token, ending).await
             }

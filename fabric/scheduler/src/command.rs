@@ -51,8 +51,8 @@ pub enum Command {
         job: JobId,
         /// The token of its lease.
         token: FencingToken,
-        /// Whether the task itself runs already.
-        running: bool,
+        /// For how long the task itself has been running, if it does.
+        running: Option<Duration>,
     },
     /// A worker has a result that is about to be fetched: is it still wanted? Renews the lease.
     CheckFinish {

@@ -186,7 +186,7 @@ impl Engine {
     #[must_use]
     pub fn cached(&self, cid: &Cid, need: impl Into<Need>) -> Option<Program> {
         let need = need.into();
-        if let Some(program) = self.loaded(cid, need) {
+        if let Some(program) = self.ready(cid, need) {
             return Some(program);
         }
         let cache = self.inner.cache.as_ref()?;
@@ -252,7 +252,10 @@ impl Engine {
         Ok(program)
     }
 
-    fn loaded(&self, cid: &Cid, need: Need) -> Option<Program> {
+    /// The program of a component or module that this process has used before. Never blocks.
+    #[must_use]
+    pub fn ready(&self, cid: &Cid, need: impl Into<Need>) -> Option<Program> {
+        let need = need.into();
         let mut loaded = self
             .inner
             .loaded

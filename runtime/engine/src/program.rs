@@ -131,7 +131,8 @@ pub enum Stdin {
 pub enum Output {
     /// The process's own stream.
     Inherit,
-    /// A file, which may be read while it grows.
+    /// A file, which may be read while it grows. It is made, with its directory, when there is something to
+    /// be written.
     File(PathBuf),
     /// A file that has what the guest wrote before.
     Append(PathBuf),

@@ -1,12 +1,14 @@
 //! Where a guest's standard output and error go.
 
 use crate::program::Output;
-use std::{fs::File, io::Write};
+use std::{fs::File, io::Write, path::PathBuf};
 
 /// Takes what a guest writes, at once, so that others can read along.
 #[derive(Debug)]
 pub(crate) enum Sink {
     File(File),
+    /// A file that is made when the first byte is written: most guests write to one stream at most.
+    Unmade(PathBuf),
     Stdout,
     Stderr,
     Memory(Vec<u8>),
@@ -20,8 +22,10 @@ impl Sink {
         Ok(match output {
             Output::Inherit if stderr => Self::Stderr,
             Output::Inherit => Self::Stdout,
-            Output::File(path) => Self::File(File::create(path)?),
-            Output::Append(path) => Self::File(File::options().append(true).open(path)?),
+            Output::File(path) => Self::Unmade(path.clone()),
+            Output::Append(path) => {
+                Self::File(File::options().create(true).append(true).open(path)?)
+            }
             Output::Copy => {
                 let stream = Self::open(&Output::Inherit, stderr)?;
                 Self::Copy(Box::new(stream), Vec::new())
@@ -36,6 +40,15 @@ impl Sink {
         }
         match self {
             Self::File(file) => file.write_all(bytes),
+            Self::Unmade(path) => {
+                if let Some(dir) = path.parent() {
+                    std::fs::create_dir_all(dir)?;
+                }
+                let mut file = File::create(path)?;
+                file.write_all(bytes)?;
+                *self = Self::File(file);
+                Ok(())
+            }
             Self::Stdout => {
                 let mut stdout = std::io::stdout().lock();
                 stdout.write_all(bytes)?;
@@ -58,7 +71,7 @@ impl Sink {
     pub(crate) const fn bytes(&self) -> &[u8] {
         match self {
             Self::Memory(bytes) | Self::Copy(_, bytes) => bytes.as_slice(),
-            Self::File(_) | Self::Stdout | Self::Stderr => &[],
+            Self::File(_) | Self::Unmade(_) | Self::Stdout | Self::Stderr => &[],
         }
     }
 
@@ -66,7 +79,7 @@ impl Sink {
     pub(crate) fn into_bytes(self) -> Vec<u8> {
         match self {
             Self::Memory(bytes) | Self::Copy(_, bytes) => bytes,
-            Self::File(_) | Self::Stdout | Self::Stderr => Vec::new(),
+            Self::File(_) | Self::Unmade(_) | Self::Stdout | Self::Stderr => Vec::new(),
         }
     }
 }

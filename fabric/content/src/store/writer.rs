@@ -4,6 +4,10 @@ use super::{Engine, Options, key, storage};
 use crate::{Block, Error};
 use fjall::PersistMode;
 use mc_types::{Cid, Timestamp};
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, Ordering},
+};
 use tokio::sync::{mpsc, oneshot};
 
 /// Most operations of one commit.
@@ -17,6 +21,8 @@ type Reply<T> = oneshot::Sender<Result<T, Error>>;
 pub(super) enum Operation {
     Put {
         blocks: Vec<Block>,
+        /// A pin that is set with them.
+        pin: Option<(String, Cid)>,
         reply: Reply<()>,
     },
     Remove {
@@ -63,6 +69,8 @@ pub(super) struct Writer {
     options: Options,
     /// Counts the pins that were added since the store was opened.
     pin_generation: u64,
+    /// Counts the operations that may have removed blocks.
+    removals: Arc<AtomicU64>,
 }
 
 /// A commit in the making.
@@ -74,12 +82,18 @@ struct Group {
 }
 
 impl Writer {
-    pub(super) fn new(engine: Engine, queue: mpsc::Receiver<Operation>, options: Options) -> Self {
+    pub(super) fn new(
+        engine: Engine,
+        queue: mpsc::Receiver<Operation>,
+        options: Options,
+        removals: Arc<AtomicU64>,
+    ) -> Self {
         Self {
             engine,
             queue,
             options,
             pin_generation: 0,
+            removals,
         }
     }
 
@@ -99,6 +113,10 @@ impl Writer {
                 closing: None,
             };
             let mut alone = first.removes_blocks();
+            if alone {
+                // Before the first block is gone.
+                self.removals.fetch_add(1, Ordering::SeqCst);
+            }
             self.add(&mut group, first);
             while !alone
                 && group.closing.is_none()
@@ -125,8 +143,13 @@ impl Writer {
 
     fn add(&mut self, group: &mut Group, operation: Operation) {
         match operation {
-            Operation::Put { blocks, reply } => match self.put(group, &blocks) {
-                Ok(()) => group.owe(reply, ()),
+            Operation::Put { blocks, pin, reply } => match self.put(group, &blocks) {
+                Ok(()) => {
+                    if let Some((name, root)) = pin {
+                        self.pin(group, name, &root);
+                    }
+                    group.owe(reply, ());
+                }
                 Err(error) => send(reply, Err(error)),
             },
             Operation::Remove { keys, reply } => {
@@ -150,8 +173,7 @@ impl Writer {
                 }
             }
             Operation::Pin { name, root, reply } => {
-                self.pin_generation += 1;
-                group.batch.insert(&self.engine.pins, name, root.to_bytes());
+                self.pin(group, name, &root);
                 group.owe(reply, ());
             }
             Operation::Unpin { name, reply } => {
@@ -167,6 +189,11 @@ impl Writer {
             Operation::PinGeneration { reply } => group.owe(reply, self.pin_generation),
             Operation::Close { reply } => group.closing = Some(reply),
         }
+    }
+
+    fn pin(&mut self, group: &mut Group, name: String, root: &Cid) {
+        self.pin_generation += 1;
+        group.batch.insert(&self.engine.pins, name, root.to_bytes());
     }
 
     fn put(&self, group: &mut Group, blocks: &[Block]) -> Result<(), Error> {

@@ -3,7 +3,7 @@
 use super::Coordinator;
 use crate::error::Error;
 use mc_net::message::{Request, Response};
-use mc_scheduler::{Answer, Command, Config, Effect, Scheduler, WorkerView};
+use mc_scheduler::{Answer, Command, Config, Effect, Scheduler, Stats, WorkerView};
 use mc_types::{ErrorCode, JobId, JobRecord, JobSpec, Lease, NodeId};
 use std::{collections::HashMap, sync::Arc, time::Duration};
 use tokio::sync::{mpsc, oneshot};
@@ -24,8 +24,13 @@ pub(super) enum Input {
     Workers {
         reply: oneshot::Sender<Vec<WorkerView>>,
     },
+    Stats {
+        reply: oneshot::Sender<Stats>,
+    },
     /// Jobs of another coordinator are this one's now.
-    Adopt { jobs: Vec<JobRecord> },
+    Adopt {
+        jobs: Vec<JobRecord>,
+    },
     /// Jobs of this coordinator may be another's by now.
     Reload,
 }
@@ -145,6 +150,7 @@ impl Actor {
                 let (code, reason) = (ErrorCode::Ledger, "it cannot be read".to_owned());
                 let _ = reply.send(Err(Error::LedgerWrite { code, reason }));
             }
+            Input::Stats { reply } => drop(reply.send(self.scheduler.stats())),
             Input::Workers { reply } => {
                 // Whoever asked may have lost interest.
                 let _ = reply.send(self.scheduler.workers());

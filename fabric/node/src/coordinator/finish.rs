@@ -82,15 +82,9 @@ impl Coordinator {
         };
         let mut ending = ending;
         if let Ending::Completed(completion) = &ending {
-            let check = Command::CheckFinish {
-                worker: worker.clone(),
-                job,
-                token,
-            };
-            let task = match self.ask(check).await {
-                Ok(Answer::MayFinish { task_cid }) => task_cid,
-                Ok(Answer::NotOpen) => return self.ended(job, token).await,
-                answer => return respond(answer),
+            let task = match self.may_finish(&worker, job, token).await {
+                Ok(task) => task,
+                Err(refusal) => return refusal,
             };
             match self.keep_result(&worker, job, task, completion).await {
                 Ok(()) => {}
@@ -121,6 +115,35 @@ impl Coordinator {
         }
     }
 
+    /// The task that a result must be of, if it is wanted.
+    async fn may_finish(
+        &self,
+        worker: &NodeId,
+        job: JobId,
+        token: FencingToken,
+    ) -> Result<Cid, Response> {
+        // There is nothing to fetch from this node itself, and so no lease to renew before that.
+        if worker == self.peers.local()
+            && let Some(record) = self.recent.get(job)
+            && record
+                .holder
+                .as_ref()
+                .is_some_and(|h| h.node == *worker && h.token == token)
+        {
+            return Ok(record.task_cid);
+        }
+        let check = Command::CheckFinish {
+            worker: worker.clone(),
+            job,
+            token,
+        };
+        match self.ask(check).await {
+            Ok(Answer::MayFinish { task_cid }) => Ok(task_cid),
+            Ok(Answer::NotOpen) => Err(self.ended(job, token).await),
+            answer => Err(respond(answer)),
+        }
+    }
+
     /// Makes the result's blocks this node's own, and pins them in place of the task.
     async fn keep_result(
         &self,
@@ -148,10 +171,9 @@ impl Coordinator {
         }
         let outcome_block = Block::encode(cid::DAG_CBOR, bytes)?;
         let name = pin(job);
-        let (stored, pinned) =
-            tokio::join!(self.content.put(vec![outcome_block]), store.pin(&name, cid));
-        stored?;
-        pinned?;
+        self.content
+            .put_pinned(vec![outcome_block], &name, cid)
+            .await?;
         let roots = [outcome.stdout, outcome.stderr, outcome.outputs];
         for root in roots.into_iter().chain(outcome.dirs.values().copied()) {
             self.content.fetch(root, vec![worker.clone()], None).await?;

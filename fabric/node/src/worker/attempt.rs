@@ -3,13 +3,19 @@
 use super::{Inner, coordinators::Coordinators, execute, log::LogFiles, owed::Owed};
 use mc_net::message::{Request, Response};
 use mc_types::{Cid, Ending, JobSpec, Lease};
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info};
 
 /// Heartbeats in one term of a lease: two may be lost.
 const HEARTBEATS_PER_TERM: u32 = 3;
+/// Tasks that take less than this never say that they run: their end says it.
+const REPORT_START_AFTER: Duration = Duration::from_millis(10);
+
 /// An accepted offer.
 #[derive(Debug)]
 pub(super) struct Attempt {
@@ -77,7 +83,7 @@ impl Attempt {
 
     /// What the attempt came to; `None` when it lost its lease or the node shuts down.
     async fn execute(&self, inner: &Inner) -> Option<Ending> {
-        let (running, is_running) = watch::channel(false);
+        let (running, is_running) = watch::channel(None);
         let work = execute::execute(inner, self, running);
         tokio::pin!(work);
         let lost = tokio::select! {
@@ -96,22 +102,29 @@ impl Attempt {
 
     /// Renews the lease until it is lost. A coordinator that does not answer is no reason to stop:
     /// it may come back, and until then nobody else is granted the job.
-    async fn heartbeats(&self, inner: &Inner, mut is_running: watch::Receiver<bool>) -> Lost {
+    async fn heartbeats(
+        &self,
+        inner: &Inner,
+        mut is_running: watch::Receiver<Option<Instant>>,
+    ) -> Lost {
         let term = Duration::from_millis(self.lease.ttl_ms.max(1));
         let pause = term / HEARTBEATS_PER_TERM;
         loop {
-            // A start is reported at once, anything else in due time.
+            // A start is reported soon, unless the end comes sooner; anything else in due time.
             let started = async {
                 if is_running.changed().await.is_err() {
                     std::future::pending::<()>().await;
                 }
+                tokio::time::sleep(REPORT_START_AFTER).await;
             };
             let _ = tokio::time::timeout(pause, started).await;
-            let (job, token, running) = (self.lease.job, self.lease.token, *is_running.borrow());
+            let began = *is_running.borrow();
+            let since = began.map_or(Duration::ZERO, |began| began.elapsed());
             let request = Request::Heartbeat {
-                job,
-                token,
-                running,
+                job: self.lease.job,
+                token: self.lease.token,
+                running: began.is_some(),
+                since_ms: u64::try_from(since.as_millis()).unwrap_or(u64::MAX),
             };
             match self.coordinators.ask(&inner.peers, request).await {
                 Ok(Response::Stale) => return Lost::Stale,

@@ -3,11 +3,11 @@
 use super::{Inner, attempt::Attempt, checkpoints::Shelf};
 use crate::{
     checkpoint::{self, Loaded},
-    content::Source,
+    content::{Deferred, Source},
     data_dir::Scratch,
     world::{self, Given, Left, Root, Stdin},
 };
-use mc_content::{AddOptions, Block, Store, unixfs};
+use mc_content::{AddOptions, Block, unixfs};
 use mc_engine::{
     Execution, Invocation, MAX_COMPONENT_BYTES, Need, Output, Program, Resume, RunError, World,
 };
@@ -16,6 +16,7 @@ use mc_types::{
 };
 use std::{
     collections::VecDeque,
+    path::Path,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -84,7 +85,7 @@ impl From<RunError> for Failure {
 pub(super) async fn execute(
     inner: &Inner,
     attempt: &Attempt,
-    running: watch::Sender<bool>,
+    running: watch::Sender<Option<Instant>>,
 ) -> Option<Ending> {
     let work = run(inner, attempt, running);
     let result = tokio::select! {
@@ -116,18 +117,15 @@ async fn stopped_for_long(attempt: &Attempt) {
 async fn run(
     inner: &Inner,
     attempt: &Attempt,
-    running: watch::Sender<bool>,
+    running: watch::Sender<Option<Instant>>,
 ) -> Result<Completion, Failure> {
     let task = &attempt.spec.task;
     if task.determinism != Determinism::Deterministic {
         let reason = "relaxed tasks run on the machine of their owner only: mc-wasm run --relaxed";
         return Err(Failure::Rejected(reason.to_owned()));
     }
-    let _scratch = Scratch::create(
-        &inner.options.scratch,
-        attempt.lease.job,
-        attempt.lease.token,
-    )?;
+    let (job, token) = (attempt.lease.job, attempt.lease.token);
+    let scratch = Scratch::new(&inner.options.scratch, job, token);
     let providers = attempt.coordinators.all();
     let source = Arc::new(inner.content.source(providers, None));
     let (task_cid, _) = canonical::encode(task).map_err(|e| Failure::Rejected(e.to_string()))?;
@@ -144,21 +142,24 @@ async fn run(
         if !program.stops() {
             attempt.controls.cannot_stop.cancel();
         }
-        // The attempt may have no listener any more; it runs all the same.
-        let _ = running.send(true);
         let begun = Instant::now();
+        // The attempt may have no listener any more; it runs all the same.
+        let _ = running.send(Some(begun));
+        if loaded.is_some() {
+            scratch.create()?;
+        }
+        let made = Arc::new(Deferred::new(inner.content.clone()));
         let segment = Segment {
+            made: Arc::clone(&made),
             program,
             loaded,
             timeout,
         };
-        let ended = segment
-            .run(inner, attempt, &source, task_cid, &mut shelf)
-            .await;
+        let ended = segment.run(attempt, &source, task_cid, &mut shelf).await;
         timeout = timeout.map(|timeout| timeout.saturating_sub(begun.elapsed()));
         match ended {
             Ok((execution, left)) => {
-                return conclude(inner, attempt, execution, left, task_cid).await;
+                return conclude(attempt, execution, left, task_cid, &made).await;
             }
             // The program was made to be stopped and no more: another one goes on.
             Err(Failure::Left) if !attempt.controls.leaving.is_cancelled() => match shelf
@@ -220,6 +221,8 @@ async fn going_on(
 
 /// A part of an attempt: one instance of the guest.
 struct Segment {
+    /// Where its results go.
+    made: Arc<Deferred>,
     program: Program,
     /// What it goes on from.
     loaded: Option<Loaded>,
@@ -231,13 +234,13 @@ impl Segment {
     /// Runs the guest until it ends or leaves.
     async fn run(
         self,
-        inner: &Inner,
         attempt: &Attempt,
         source: &Arc<Source>,
         task_cid: Cid,
         shelf: &mut Shelf<'_>,
     ) -> Result<(Execution, Left), Failure> {
         let Self {
+            made,
             program,
             loaded,
             timeout,
@@ -275,9 +278,8 @@ impl Segment {
             resume,
         };
         let dirs: Vec<_> = task.dirs.keys().cloned().collect();
-        let store = inner.content.store().clone();
         let runtime = tokio::runtime::Handle::current();
-        let work = move || run_and_collect(&program, invocation, &dirs, &store, &runtime);
+        let work = move || run_and_collect(&program, invocation, &dirs, &made, &runtime);
         // What is taken is stored while the guest goes on, and before it is said to have ended.
         let (ended, ()) = tokio::join!(tokio::task::spawn_blocking(work), shelf.take(taking));
         ended.map_err(|e| Failure::Infrastructure(e.to_string()))?
@@ -306,13 +308,13 @@ fn run_and_collect(
     program: &Program,
     invocation: Invocation,
     dirs: &[String],
-    store: &Store,
+    made: &Deferred,
     runtime: &tokio::runtime::Handle,
 ) -> Result<(Execution, Left), Failure> {
     let mut execution = program.run(invocation)?;
     let world = execution.world.as_mut();
     let world = world.ok_or_else(|| Failure::Infrastructure("no world was left".to_owned()))?;
-    let left = world::collect(world, dirs, store, runtime)?;
+    let left = world::collect(world, dirs, made, runtime)?;
     Ok((execution, left))
 }
 
@@ -323,6 +325,9 @@ async fn program(
     need: Need,
 ) -> Result<Program, Failure> {
     let cid = task.component;
+    if let Some(program) = inner.engine.ready(&cid, need) {
+        return Ok(program);
+    }
     let engine = inner.engine.clone();
     let cached = tokio::task::spawn_blocking(move || engine.cached(&cid, need)).await;
     if let Ok(Some(program)) = cached {
@@ -337,37 +342,43 @@ async fn program(
 
 /// Stores what the guest wrote, and states the outcome.
 async fn conclude(
-    inner: &Inner,
     attempt: &Attempt,
     execution: Execution,
     left: Left,
     task: Cid,
+    made: &Deferred,
 ) -> Result<Completion, Failure> {
-    let store = inner.content.store();
-    let options = AddOptions::default();
-    let (stdout, stderr) = tokio::try_join!(
-        unixfs::add_path(&attempt.logs.stdout, store, &options),
-        unixfs::add_path(&attempt.logs.stderr, store, &options),
-    )?;
+    let (stdout, stderr) = (
+        log(&attempt.logs.stdout, made).await?,
+        log(&attempt.logs.stderr, made).await?,
+    );
     let rejected = |e: canonical::Error| Failure::Rejected(e.to_string());
     let outcome = Outcome {
         task,
         end: execution.end,
-        stdout: stdout.cid,
-        stderr: stderr.cid,
+        stdout,
+        stderr,
         outputs: left.outputs,
         dirs: left.dirs,
         fuel: execution.usage.fuel,
         meter: execution.meter,
     };
     let (outcome_cid, bytes) = canonical::encode(&outcome).map_err(rejected)?;
-    inner
-        .content
-        .put(vec![Block::encode(cid::DAG_CBOR, bytes)?])
-        .await?;
+    made.finish(Block::encode(cid::DAG_CBOR, bytes)?).await?;
     Ok(Completion {
         outcome_cid,
         outcome,
         usage: execution.usage,
     })
+}
+
+/// What was written to a stream, as content. There is no file if that was nothing.
+async fn log(path: &Path, made: &Deferred) -> Result<Cid, Failure> {
+    let options = AddOptions::default();
+    let added = if path.exists() {
+        unixfs::add_path(path, made, &options).await?
+    } else {
+        unixfs::add_reader(tokio::io::empty(), made, &options).await?
+    };
+    Ok(added.cid)
 }

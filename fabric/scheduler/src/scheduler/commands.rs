@@ -67,7 +67,7 @@ impl Scheduler {
         worker: &NodeId,
         id: JobId,
         token: FencingToken,
-        running: bool,
+        running: Option<Duration>,
         effects: &mut Vec<Effect>,
     ) -> Answer {
         if let Err(refusal) = self.check(worker, id, token) {
@@ -80,11 +80,13 @@ impl Scheduler {
         }
         self.renew(now, id, effects);
         if let Some(job) = self.jobs.get_mut(&id)
-            && running
+            && let Some(running) = running
             && job.record.state == JobState::Assigned
         {
+            let running = u64::try_from(running.as_millis()).unwrap_or(u64::MAX);
+            let started = now.as_millis().saturating_sub(running);
             job.record.state = JobState::Running;
-            job.record.started = Some(now);
+            job.record.started = Some(Timestamp::from_millis(started).max(job.granted));
             effects.push(Effect::Persist(Box::new(job.record.clone())));
             effects.push(Effect::Changed {
                 job: id,

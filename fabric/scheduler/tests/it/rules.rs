@@ -1,6 +1,7 @@
 use crate::support::{TTL, announce, at, broke, config, exited, job, node, spec, submit};
 use mc_scheduler::{Answer, Command, Effect, Scheduler, Step};
 use mc_types::{Ending, FailureReason, FencingToken, JobRecord, JobState, Lease, NodeId};
+use std::time::Duration;
 
 fn offer(step: &Step) -> Option<(NodeId, Lease)> {
     step.effects.iter().find_map(|effect| match effect {
@@ -52,7 +53,7 @@ fn job_goes_from_queued_to_succeeded() {
         worker: worker.clone(),
         job: job(1),
         token,
-        running: true,
+        running: Some(Duration::ZERO),
     };
     let running = scheduler.step(at(2), beat);
     assert_eq!(
@@ -152,7 +153,7 @@ fn heartbeats_keep_a_lease_alive() {
             worker,
             job: job(1),
             token,
-            running: true,
+            running: Some(Duration::ZERO),
         };
         let step = scheduler.step(at(second * 3_000), beat);
         assert_eq!(step.answer, Answer::Renewed { ttl: TTL }, "second {second}");
@@ -217,7 +218,7 @@ fn cancel_ends_a_job_in_every_state() {
         worker: worker.clone(),
         job: job(1),
         token,
-        running: true,
+        running: Some(Duration::ZERO),
     };
     assert_eq!(scheduler.step(at(2), beat).answer, Answer::Cancelled);
     let late = scheduler.step(at(3), finish(&worker, token, exited(0)));
@@ -270,7 +271,7 @@ fn restored_scheduler_keeps_leases_and_never_reuses_a_token() {
         worker: worker.clone(),
         job: job(1),
         token,
-        running: true,
+        running: Some(Duration::ZERO),
     };
     let running = record(&scheduler.step(at(1), beat));
     let later = at(3_600_000);

@@ -158,11 +158,11 @@ fn nobody_is_passed_over_for_jobs_that_fail_everywhere() {
 
 #[test]
 fn a_worker_may_not_keep_a_job_for_ever_that_it_neither_runs_nor_ends() {
-    let beat = |grant: &(NodeId, JobId, FencingToken), running| Command::Heartbeat {
+    let beat = |grant: &(NodeId, JobId, FencingToken), running: bool| Command::Heartbeat {
         worker: grant.0.clone(),
         job: grant.1,
         token: grant.2,
-        running,
+        running: running.then_some(Duration::ZERO),
     };
     let minutes = |n: u64| n * 60_000;
     let mut scheduler = Scheduler::new(config());

@@ -8,6 +8,7 @@ use crate::support::{announce, at, broke, config, exited, job, node, spec, submi
 use mc_scheduler::{Answer, Command, Effect, Scheduler};
 use mc_types::{FencingToken, JobId, JobRecord, JobState, NodeId, Timestamp};
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 const SEEDS: std::ops::Range<u64> = 0..2_000;
 const WORKERS: u32 = 5;
@@ -350,7 +351,7 @@ impl World {
                 worker: worker.clone(),
                 job,
                 token,
-                running: true,
+                running: Some(Duration::ZERO),
             };
             self.send(|| Message::Command(beat()));
         }

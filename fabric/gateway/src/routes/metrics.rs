@@ -1,0 +1,16 @@
+//! `/metrics`.
+
+use crate::{backend::Error, metrics, server::Shared};
+use axum::{
+    Router, extract::State, http::header::CONTENT_TYPE, response::IntoResponse, routing::get,
+};
+
+pub(super) fn routes() -> Router<Shared> {
+    Router::new().route("/metrics", get(show))
+}
+
+async fn show(State(shared): State<Shared>) -> Result<impl IntoResponse, Error> {
+    let metrics = shared.backend.metrics().await?;
+    let kind = (CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8");
+    Ok(([kind], metrics::text(&metrics)))
+}

@@ -1,0 +1,68 @@
+//! What this node counts: every name in one place.
+
+use mc_gateway::metrics::{Kind, Metric};
+use mc_scheduler::Stats;
+use std::collections::BTreeMap;
+
+const fn counter(name: &'static str, help: &'static str, value: u64) -> Metric {
+    Metric {
+        name,
+        help,
+        kind: Kind::Counter,
+        label: None,
+        value,
+    }
+}
+
+/// What the scheduler did since this node was started.
+pub(crate) fn of_scheduler(stats: &Stats) -> Vec<Metric> {
+    vec![
+        counter(
+            "mc_leases_granted_total",
+            "Leases that were granted.",
+            stats.granted,
+        ),
+        counter(
+            "mc_leases_expired_total",
+            "Leases whose worker fell silent.",
+            stats.expired,
+        ),
+        counter(
+            "mc_leases_overdue_total",
+            "Attempts taken from workers that neither began nor ended them in time.",
+            stats.overdue,
+        ),
+        counter(
+            "mc_stale_total",
+            "Heartbeats, finishes and releases refused for a token that is not valid any more.",
+            stats.stale,
+        ),
+    ]
+}
+
+/// The jobs of the ledger.
+pub(crate) fn of_ledger(counts: BTreeMap<String, u64>) -> Vec<Metric> {
+    let jobs = |(state, value)| Metric {
+        name: "mc_jobs",
+        help: "Jobs in the ledger, by state.",
+        kind: Kind::Gauge,
+        label: Some(("state", state)),
+        value,
+    };
+    counts.into_iter().map(jobs).collect()
+}
+
+/// What this node lends.
+pub(crate) fn of_worker(total: u32, free: u32) -> Vec<Metric> {
+    let gauge = |name, help, value: u32| Metric {
+        name,
+        help,
+        kind: Kind::Gauge,
+        label: None,
+        value: u64::from(value),
+    };
+    vec![
+        gauge("mc_slots", "Tasks that this node runs at a time.", total),
+        gauge("mc_slots_free", "Slots of this node that are free.", free),
+    ]
+}
