@@ -4,11 +4,9 @@
 use crate::median;
 use anyhow::{Context, Result, ensure};
 use mc_artifacts::guest;
-use mc_conformance::{Node, NodeOptions, eventually};
+use mc_conformance::{Http, Node, NodeOptions, eventually};
 use serde_json::{Value, json};
 use std::{
-    io::{BufRead, BufReader, Read, Write},
-    net::TcpStream,
     thread,
     time::{Duration, Instant},
 };
@@ -116,54 +114,4 @@ fn percentile(mut values: Vec<f64>, percent: usize) -> f64 {
         .get(values.len() * percent / 100)
         .copied()
         .unwrap_or(f64::NAN)
-}
-
-/// One connection that is kept. A client of a few lines costs less than what is measured.
-struct Http {
-    stream: BufReader<TcpStream>,
-    host: String,
-}
-
-impl Http {
-    fn connect(api: &str) -> Result<Self> {
-        let host = api.trim_start_matches("http://").to_owned();
-        let stream = TcpStream::connect(&host)?;
-        stream.set_nodelay(true)?;
-        Ok(Self {
-            stream: BufReader::new(stream),
-            host,
-        })
-    }
-
-    fn call(&mut self, method: &str, path: &str, body: &str) -> Result<Value> {
-        let request = format!(
-            "{method} {path} HTTP/1.1\r\nhost: {}\r\ncontent-type: application/json\r\n\
-             content-length: {}\r\n\r\n{body}",
-            self.host,
-            body.len()
-        );
-        self.stream.get_mut().write_all(request.as_bytes())?;
-        let mut status = String::new();
-        self.stream.read_line(&mut status)?;
-        let mut length = 0;
-        loop {
-            let mut line = String::new();
-            self.stream.read_line(&mut line)?;
-            let line = line.trim().to_ascii_lowercase();
-            if line.is_empty() {
-                break;
-            }
-            if let Some(value) = line.strip_prefix("content-length:") {
-                length = value.trim().parse()?;
-            }
-        }
-        let mut body = vec![0; length];
-        self.stream.read_exact(&mut body)?;
-        ensure!(
-            status.contains(" 20"),
-            "{status}{}",
-            String::from_utf8_lossy(&body)
-        );
-        Ok(serde_json::from_slice(&body)?)
-    }
 }

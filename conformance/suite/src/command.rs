@@ -48,6 +48,22 @@ pub(crate) fn command<S: AsRef<OsStr>>(args: impl IntoIterator<Item = S>) -> Com
     command
 }
 
+/// The same command, in a network namespace if one is named.
+pub(crate) fn within_namespace(command: Command, namespace: Option<&str>) -> Command {
+    let Some(namespace) = namespace else {
+        return command;
+    };
+    let mut inside = Command::new("ip");
+    inside
+        .args(["netns", "exec", namespace])
+        .arg(command.get_program())
+        .args(command.get_args())
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    inside
+}
+
 #[expect(
     clippy::expect_used,
     clippy::panic,

@@ -5,11 +5,13 @@
 
 mod binary;
 mod command;
+mod http;
 mod jobs;
 mod node;
 mod wait;
 
 pub use binary::binary;
 pub use command::{Finished, mc};
+pub use http::Http;
 pub use node::{Node, NodeOptions};
 pub use wait::{eventually, within};

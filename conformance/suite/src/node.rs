@@ -1,7 +1,7 @@
 //! A node in a process of its own.
 
 use crate::{
-    command::{command, drain, end},
+    command::{command, drain, end, within_namespace},
     mc, within,
 };
 use rustix::process::{Pid, Signal, kill_process};
@@ -27,6 +27,10 @@ pub struct NodeOptions {
     pub bootstrap: Vec<String>,
     /// The port for peers; a free one when absent.
     pub port: Option<u16>,
+    /// The address for peers; that of the loopback interface when absent.
+    pub ip: Option<String>,
+    /// A network namespace to run it in.
+    pub namespace: Option<String>,
     /// Any other flags.
     pub flags: Vec<String>,
 }
@@ -106,14 +110,17 @@ impl NodeOptions {
         args.extend(["--data-dir".into(), data_dir.display().to_string()]);
         args.extend(["--api", "127.0.0.1:0", "--no-mdns"].map(String::from));
         let port = self.port.unwrap_or(0);
-        args.extend(["--listen".to_owned(), format!("/ip4/127.0.0.1/tcp/{port}")]);
+        let ip = self.ip.as_deref().unwrap_or("127.0.0.1");
+        args.extend(["--listen".to_owned(), format!("/ip4/{ip}/tcp/{port}")]);
         args.extend(
             self.bootstrap
                 .iter()
                 .flat_map(|a| ["--bootstrap".to_owned(), a.clone()]),
         );
         args.extend(self.flags);
-        let mut child = command(&args).spawn().expect("the binary can be started");
+        let mut child = within_namespace(command(&args), self.namespace.as_deref())
+            .spawn()
+            .expect("the binary can be started");
         let stderr = drain(child.stderr.take());
         let stdout = child.stdout.take().expect("it was piped");
         let (line, first_line) = mpsc::channel();
@@ -155,6 +162,12 @@ impl Node {
     pub fn mc<'a>(&self, args: impl IntoIterator<Item = &'a str>) -> crate::Finished {
         let node = ["--node".to_owned(), self.api.clone()];
         mc(node.into_iter().chain(args.into_iter().map(str::to_owned)))
+    }
+
+    /// Its process.
+    #[must_use]
+    pub fn pid(&self) -> u32 {
+        self.child.id()
     }
 
     /// Its data directory.

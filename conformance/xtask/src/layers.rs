@@ -60,6 +60,10 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "mc-conformance",
         ],
     ),
+    (
+        "mc-experiment",
+        &["mc-artifacts", "mc-conformance", "mc-postgres"],
+    ),
     ("xtask", &["mc-types"]),
 ];
 

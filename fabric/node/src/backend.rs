@@ -140,7 +140,12 @@ impl Backend for NodeBackend {
         let mut all = metrics::of_scheduler(&self.coordinator.stats().await?);
         let counts = self.coordinator.ledger().counts().await.map_err(refuse)?;
         all.extend(metrics::of_ledger(counts));
-        all.extend(metrics::of_worker(lent.slots_total, lent.slots_free));
+        let counts = self.worker.counts();
+        all.extend(metrics::of_worker(
+            lent.slots_total,
+            lent.slots_free,
+            counts,
+        ));
         Ok(all)
     }
 

@@ -1,8 +1,9 @@
 //! What this node counts: every name in one place.
 
+use crate::worker::Counts;
 use mc_gateway::metrics::{Kind, Metric};
 use mc_scheduler::Stats;
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::atomic::Ordering};
 
 const fn counter(name: &'static str, help: &'static str, value: u64) -> Metric {
     Metric {
@@ -52,8 +53,8 @@ pub(crate) fn of_ledger(counts: BTreeMap<String, u64>) -> Vec<Metric> {
     counts.into_iter().map(jobs).collect()
 }
 
-/// What this node lends.
-pub(crate) fn of_worker(total: u32, free: u32) -> Vec<Metric> {
+/// What this node lends, and what became of it.
+pub(crate) fn of_worker(total: u32, free: u32, counts: &Counts) -> Vec<Metric> {
     let gauge = |name, help, value: u32| Metric {
         name,
         help,
@@ -64,5 +65,15 @@ pub(crate) fn of_worker(total: u32, free: u32) -> Vec<Metric> {
     vec![
         gauge("mc_slots", "Tasks that this node runs at a time.", total),
         gauge("mc_slots_free", "Slots of this node that are free.", free),
+        counter(
+            "mc_endings_recorded_total",
+            "Endings of attempts here that a coordinator has in its ledger.",
+            counts.recorded.load(Ordering::Relaxed),
+        ),
+        counter(
+            "mc_endings_refused_total",
+            "Endings of attempts here that no coordinator wanted any more.",
+            counts.refused.load(Ordering::Relaxed),
+        ),
     ]
 }

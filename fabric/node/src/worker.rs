@@ -17,7 +17,7 @@ use mc_types::{Cid, FencingToken, JobId, JobSpec, Lease, NodeId};
 use std::{
     collections::HashMap,
     path::PathBuf,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError, atomic::AtomicU64},
     time::Duration,
 };
 use tokio::sync::watch;
@@ -49,9 +49,19 @@ struct Inner {
     running: Mutex<HashMap<JobId, Running>>,
     free: watch::Sender<u32>,
     attempts: TaskTracker,
+    counts: Counts,
     /// Set first when the node shuts down: attempts take a last checkpoint and release their leases.
     leaving: CancellationToken,
     closing: CancellationToken,
+}
+
+/// What became of the endings of attempts.
+#[derive(Debug, Default)]
+pub(crate) struct Counts {
+    /// Those that a coordinator has in its ledger.
+    pub recorded: AtomicU64,
+    /// Those that no coordinator wanted any more.
+    pub refused: AtomicU64,
 }
 
 /// An attempt as the worker sees it from outside.
@@ -76,6 +86,7 @@ impl Worker {
             running: Mutex::default(),
             free,
             attempts: TaskTracker::new(),
+            counts: Counts::default(),
             leaving: CancellationToken::new(),
             closing: CancellationToken::new(),
         };
@@ -96,6 +107,12 @@ impl Worker {
             slots_free: *self.inner.free.borrow(),
             ..self.inner.options.announcement.clone()
         }
+    }
+
+    /// What became of the endings of attempts since this process began.
+    #[must_use]
+    pub(crate) fn counts(&self) -> &Counts {
+        &self.inner.counts
     }
 
     /// Changes whenever the number of free slots does.

@@ -33,6 +33,9 @@ pub struct Config {
     pub prepare_timeout: Duration,
     /// How long after a job's own timeout its worker may go on claiming that it runs.
     pub timeout_grace: Duration,
+    /// A worker that was not heard for this long is offered nothing until it is. Workers say what they
+    /// lend every two seconds.
+    pub worker_silence: Duration,
     /// The pause after a first failure.
     pub backoff_base: Duration,
     /// The longest pause.
@@ -49,6 +52,7 @@ impl Default for Config {
             lease_ttl: Duration::from_secs(15),
             prepare_timeout: Duration::from_secs(30 * 60),
             timeout_grace: Duration::from_secs(60),
+            worker_silence: Duration::from_secs(7),
             backoff_base: Duration::from_millis(100),
             backoff_cap: Duration::from_secs(30),
             max_open_jobs: 1_000_000,
@@ -239,7 +243,7 @@ impl Scheduler {
         if !self.workers.any_free() {
             return;
         }
-        let mut free = self.workers.free_in_turn();
+        let mut free = self.workers.free_in_turn(now);
         if free.is_empty() {
             return;
         }
@@ -261,7 +265,7 @@ impl Scheduler {
             if !self.workers.any_free() {
                 return;
             }
-            free = self.workers.free_in_turn();
+            free = self.workers.free_in_turn(now);
         }
     }
 
@@ -315,8 +319,9 @@ impl Scheduler {
                 self.submit(now, JobRecord::queued(id, task_cid, spec, now), effects)
             }
             Command::Announce { worker, offer } => {
-                self.workers
-                    .announce(worker, offer, self.config.max_workers);
+                let until = now.plus(self.config.worker_silence);
+                let max = self.config.max_workers;
+                self.workers.announce(worker, offer, until, max);
                 Answer::Done
             }
             Command::WorkerGone { worker } => {

@@ -18,12 +18,20 @@ const MAX_FAULTS: usize = 10_000;
 /// What the workers lend at the moment.
 #[derive(Debug, Default)]
 pub(crate) struct Workers {
-    workers: BTreeMap<NodeId, WorkerOffer>,
+    workers: BTreeMap<NodeId, Known>,
     /// Those with a free slot.
     free: BTreeSet<NodeId>,
     /// Where the next search begins, so that workers take turns.
     turn: Option<NodeId>,
     faults: BTreeMap<NodeId, Fault>,
+}
+
+/// A worker that said what it lends.
+#[derive(Debug)]
+struct Known {
+    offer: WorkerOffer,
+    /// Until when it is believed to be there without a further word.
+    until: Timestamp,
 }
 
 /// What a worker failed that others did not.
@@ -38,12 +46,25 @@ struct Fault {
 impl Workers {
     /// Takes note of what a worker says. Its word replaces our own count; if an offer was under way
     /// while it spoke, the count is one too high and the worker refuses one offer.
-    pub(crate) fn announce(&mut self, worker: NodeId, offer: WorkerOffer, max: usize) {
+    pub(crate) fn announce(
+        &mut self,
+        worker: NodeId,
+        offer: WorkerOffer,
+        until: Timestamp,
+        max: usize,
+    ) {
         if self.workers.len() >= max && !self.workers.contains_key(&worker) {
             return;
         }
         self.set_free(&worker, offer.slots_free > 0);
-        self.workers.insert(worker, offer);
+        self.workers.insert(worker, Known { offer, until });
+    }
+
+    /// Takes note that a worker is there, and will be until then.
+    pub(crate) fn heard(&mut self, worker: &NodeId, until: Timestamp) {
+        if let Some(known) = self.workers.get_mut(worker) {
+            known.until = known.until.max(until);
+        }
     }
 
     /// Takes note that a worker failed a job that another one did not. The third in a row has it passed
@@ -92,7 +113,7 @@ impl Workers {
 
     /// Counts a slot as taken.
     pub(crate) fn take(&mut self, worker: &NodeId) {
-        if let Some(offer) = self.workers.get_mut(worker) {
+        if let Some(Known { offer, .. }) = self.workers.get_mut(worker) {
             offer.slots_free = offer.slots_free.saturating_sub(1);
             let any = offer.slots_free > 0;
             self.set_free(worker, any);
@@ -102,7 +123,7 @@ impl Workers {
 
     /// Counts a slot as free again.
     pub(crate) fn give_back(&mut self, worker: &NodeId) {
-        if let Some(offer) = self.workers.get_mut(worker) {
+        if let Some(Known { offer, .. }) = self.workers.get_mut(worker) {
             offer.slots_free = (offer.slots_free + 1).min(offer.slots_total);
             let any = offer.slots_free > 0;
             self.set_free(worker, any);
@@ -111,18 +132,19 @@ impl Workers {
 
     /// The worker refused for want of a slot: believe it until it announces one.
     pub(crate) fn exhausted(&mut self, worker: &NodeId) {
-        if let Some(offer) = self.workers.get_mut(worker) {
+        if let Some(Known { offer, .. }) = self.workers.get_mut(worker) {
             offer.slots_free = 0;
             self.set_free(worker, false);
         }
     }
 
-    /// The workers with a free slot, beginning after the one that was used last.
-    pub(crate) fn free_in_turn(&self) -> Vec<WorkerView> {
+    /// The workers with a free slot that are there, beginning after the one that was used last.
+    pub(crate) fn free_in_turn(&self, now: Timestamp) -> Vec<WorkerView> {
         let view = |id: &NodeId| {
-            self.workers.get(id).map(|offer| WorkerView {
+            let known = self.workers.get(id).filter(|known| known.until > now)?;
+            Some(WorkerView {
                 id: id.clone(),
-                offer: offer.clone(),
+                offer: known.offer.clone(),
             })
         };
         let after = self
@@ -142,9 +164,9 @@ impl Workers {
     }
 
     pub(crate) fn views(&self) -> Vec<WorkerView> {
-        let view = |(id, offer): (&NodeId, &WorkerOffer)| WorkerView {
+        let view = |(id, known): (&NodeId, &Known)| WorkerView {
             id: id.clone(),
-            offer: offer.clone(),
+            offer: known.offer.clone(),
         };
         self.workers.iter().map(view).collect()
     }

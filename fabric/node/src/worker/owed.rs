@@ -5,7 +5,13 @@ use crate::error::Error;
 use mc_net::message::{Request, Response};
 use mc_types::{Cid, Ending, FencingToken, JobId, NodeId, canonical};
 use serde::{Deserialize, Serialize};
-use std::{fs, io::Write, path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    fs,
+    io::Write,
+    path::PathBuf,
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
 use tracing::{debug, info, warn};
 
 /// First pause before an ending is said again, and the longest: it doubles in between.
@@ -69,8 +75,12 @@ impl Owed {
                 ending: self.ending.clone(),
             };
             match coordinators.ask(&inner.peers, request).await {
-                Ok(Response::Recorded) => break,
+                Ok(Response::Recorded) => {
+                    inner.counts.recorded.fetch_add(1, Ordering::Relaxed);
+                    break;
+                }
                 Ok(Response::Stale | Response::Cancelled) => {
+                    inner.counts.refused.fetch_add(1, Ordering::Relaxed);
                     info!("finish refused: the lease is another's");
                     break;
                 }

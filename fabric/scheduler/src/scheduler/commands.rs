@@ -70,6 +70,8 @@ impl Scheduler {
         running: Option<Duration>,
         effects: &mut Vec<Effect>,
     ) -> Answer {
+        let until = now.plus(self.config.worker_silence);
+        self.workers.heard(worker, until);
         if let Err(refusal) = self.check(worker, id, token) {
             return refusal;
         }

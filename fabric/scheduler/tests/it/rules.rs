@@ -304,3 +304,19 @@ fn too_many_open_jobs_are_refused() {
     assert_eq!(refused.answer, Answer::Overloaded);
     assert!(refused.effects.is_empty());
 }
+
+#[test]
+fn worker_that_is_not_heard_is_offered_nothing_until_it_is() {
+    let silence = Duration::from_secs(7);
+    let config = mc_scheduler::Config {
+        worker_silence: silence,
+        ..config()
+    };
+    let mut scheduler = Scheduler::new(config);
+    scheduler.step(at(0), announce(node(1), 2));
+    let late = u64::try_from(silence.as_millis()).unwrap();
+    let step = scheduler.step(at(late), submit(job(1), spec()));
+    assert_eq!(offer(&step), None);
+    let step = scheduler.step(at(late + 1), announce(node(1), 2));
+    assert_eq!(offer(&step).unwrap().0, node(1));
+}

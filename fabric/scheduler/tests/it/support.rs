@@ -12,6 +12,8 @@ pub(crate) const TTL: Duration = Duration::from_secs(10);
 pub(crate) fn config() -> Config {
     Config {
         lease_ttl: TTL,
+        // Workers of most tests speak once.
+        worker_silence: Duration::from_secs(24 * 3600),
         ..Config::default()
     }
 }

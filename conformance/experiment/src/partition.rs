@@ -1,0 +1,278 @@
+//! Half of the agents are cut off from the gateway for a while. Needs root and iproute2: the halves are in
+//! network namespaces that are made for this and removed afterwards.
+
+use crate::{
+    arguments::Arguments,
+    fleet::{Ledger, meet, metric, metric_in, start_all},
+    jobs::{self, Work, number, text},
+    kill::pause,
+    report::{Report, percentile, rounded},
+};
+use anyhow::{Context, Result, ensure};
+use mc_artifacts::guest;
+use mc_conformance::{Http, Node, NodeOptions};
+use serde_json::Value;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    process::Command,
+    time::{Duration, Instant},
+};
+
+/// Milliseconds of computation in a task, on an idle machine.
+const TASK_MS: &str = "150";
+/// How long all agents have worked when the cable is cut.
+const BEFORE: Duration = Duration::from_secs(2);
+const PATIENCE: Duration = Duration::from_secs(600);
+/// Between two looks at where the jobs are.
+const LOOK_EVERY: Duration = Duration::from_millis(100);
+/// The addresses of the two sides.
+const NEAR: &str = "10.78.0.1";
+const FAR: &str = "10.78.0.2";
+
+/// Two network namespaces with a virtual cable between them; removed when dropped.
+struct Cable {
+    near: String,
+    far: String,
+}
+
+fn ip(args: &[&str]) -> Result<()> {
+    let done = Command::new("ip")
+        .args(args)
+        .status()
+        .context("ip (package iproute2)")?;
+    ensure!(
+        done.success(),
+        "`ip {}` failed: this needs root",
+        args.join(" ")
+    );
+    Ok(())
+}
+
+impl Cable {
+    fn lay() -> Result<Self> {
+        let name = |end| format!("mcx{}{end}", std::process::id());
+        let cable = Self {
+            near: name("n"),
+            far: name("f"),
+        };
+        let (near, far) = (cable.near.as_str(), cable.far.as_str());
+        ip(&["netns", "add", near])?;
+        ip(&["netns", "add", far])?;
+        ip(&[
+            "link", "add", "cable", "netns", near, "type", "veth", "peer", "name", "cable",
+            "netns", far,
+        ])?;
+        for (name, address) in [(near, NEAR), (far, FAR)] {
+            ip(&[
+                "-n",
+                name,
+                "addr",
+                "add",
+                &format!("{address}/24"),
+                "dev",
+                "cable",
+            ])?;
+            ip(&["-n", name, "link", "set", "cable", "up"])?;
+            ip(&["-n", name, "link", "set", "lo", "up"])?;
+        }
+        Ok(cable)
+    }
+}
+
+impl Drop for Cable {
+    fn drop(&mut self) {
+        for name in [&self.near, &self.far] {
+            // What cannot be removed is the next one's problem neither: names differ.
+            let _ = Command::new("ip").args(["netns", "del", name]).status();
+        }
+    }
+}
+
+pub(crate) fn run(arguments: &Arguments) -> Result<Report> {
+    match &arguments.inside {
+        Some(far) => inside(arguments, far),
+        None => outside(),
+    }
+}
+
+/// Lays the cable, and goes on in a process on its near side, where the gateway's API can be reached.
+fn outside() -> Result<Report> {
+    let cable = Cable::lay()?;
+    let output = Command::new("ip")
+        .args(["netns", "exec", &cable.near])
+        .arg(std::env::current_exe()?)
+        .args(std::env::args().skip(1))
+        .args(["--inside", &cable.far, "--format", "json"])
+        .stderr(std::process::Stdio::inherit())
+        .output()?;
+    let fields: Value = serde_json::from_slice(&output.stdout)
+        .with_context(|| String::from_utf8_lossy(&output.stdout).into_owned())?;
+    Ok(Report::of(fields))
+}
+
+fn inside(arguments: &Arguments, far: &str) -> Result<Report> {
+    let (usual_agents, usual_tasks) = if arguments.short { (8, 80) } else { (20, 600) };
+    let agents = arguments.agents.unwrap_or(usual_agents);
+    let tasks = arguments.tasks.unwrap_or(usual_tasks);
+    let ledger = Ledger::new(arguments.ledger)?;
+    let gateway = NodeOptions {
+        ip: Some(NEAR.to_owned()),
+        ..ledger.gateway(arguments.ttl)
+    };
+    let gateway = gateway.start();
+    let halves = start(&gateway, agents, far);
+    meet(&gateway, agents)?;
+    let far_ids: BTreeSet<&str> = halves.far.iter().map(|agent| agent.id.as_str()).collect();
+    let work = Work::new(&gateway, &guest("ticks"), &["1", TASK_MS])?;
+    let begun = Instant::now();
+    let ids = work.submit(&gateway, tasks)?;
+    pause(BEFORE);
+    let mut http = Http::connect(&gateway.api)?;
+    ip(&["link", "set", "cable", "down"])?;
+    let cut = Instant::now();
+    let mut watch = Watch::new(&mut http, &far_ids)?;
+    while cut.elapsed() < arguments.away {
+        watch.look(&mut http)?;
+        pause(LOOK_EVERY);
+    }
+    ip(&["link", "set", "cable", "up"])?;
+    let healed = Instant::now();
+    let back = watch.until_work_is_there_again(&mut http, &far_ids)?;
+    jobs::wait_for_all(&gateway, PATIENCE)?;
+    let took = begun.elapsed();
+    // Whoever still computes on the far side finds out that nobody wants it.
+    pause(arguments.ttl);
+
+    let mut report = Report::default();
+    let views = jobs::views(&gateway, &ids)?;
+    jobs::count(&mut report, &views, watch.cut_off);
+    let near = halves.near.iter().map(jobs::recorded);
+    let recorded = near.chain(halves.far.iter().map(|agent| recorded_on(far, agent)));
+    let stale = jobs::stale_commits(&views, recorded)?;
+    report.set("stale_commits", stale);
+    report.set("stale_refused", metric(&gateway, "mc_stale_total")?);
+    report.set("agents", agents);
+    report.set("cut_off_agents", halves.far.len());
+    report.set("away_s", arguments.away.as_secs());
+    report.set("mttr_p50_s", percentile(&watch.took_s, 50));
+    report.set("mttr_p95_s", percentile(&watch.took_s, 95));
+    let back = back.map(|at| at.saturating_duration_since(healed).as_secs_f64());
+    report.set("work_again_after_s", back.map_or(Value::Null, rounded));
+    report.set("lease_ttl_s", arguments.ttl.as_secs());
+    report.set(
+        "tasks_per_s",
+        rounded(f64::from(u32::try_from(tasks)?) / took.as_secs_f64()),
+    );
+    report.set(
+        "form",
+        format!(
+            "{agents} agents and a gateway, each a process of mc-wasm; half of them in a network namespace whose \
+             cable is cut; libp2p TCP/noise/yamux; ledger {}",
+            ledger.name()
+        ),
+    );
+    report.must("no stale result is recorded", stale == 0);
+    report.must("the far side is given work again", back.is_some());
+    Ok(report)
+}
+
+/// The agents on both sides.
+struct Halves {
+    near: Vec<Node>,
+    far: Vec<Node>,
+}
+
+fn start(gateway: &Node, agents: usize, far: &str) -> Halves {
+    let options = |ip: &str| NodeOptions {
+        ip: Some(ip.to_owned()),
+        ..NodeOptions::new()
+            .bootstrap(gateway)
+            .flags(["--slots", "1"])
+    };
+    let near = (0..agents.div_ceil(2)).map(|_| options(NEAR)).collect();
+    let other = (0..agents / 2).map(|_| NodeOptions {
+        namespace: Some(far.to_owned()),
+        ..options(FAR)
+    });
+    Halves {
+        near: start_all(near),
+        far: start_all(other.collect()),
+    }
+}
+
+/// How often an agent in a namespace was told that its result is in the ledger: its API can only be reached
+/// from there.
+fn recorded_on<'a>(namespace: &str, agent: &'a Node) -> Result<(&'a str, u64)> {
+    let output = Command::new("ip")
+        .args(["netns", "exec", namespace])
+        .arg(std::env::current_exe()?)
+        .args(["fetch", &format!("{}/metrics", agent.api)])
+        .output()?;
+    let text = String::from_utf8(output.stdout)?;
+    Ok((&agent.id, metric_in(&text, jobs::RECORDED)?))
+}
+
+/// What becomes of the jobs that were on the far side.
+struct Watch {
+    waiting: BTreeMap<String, (u64, Instant)>,
+    took_s: Vec<f64>,
+    cut_off: usize,
+}
+
+impl Watch {
+    fn new(http: &mut Http, far: &BTreeSet<&str>) -> Result<Self> {
+        let held = jobs::held(http)?;
+        let lost = held.iter().filter(|job| far.contains(text(job, "node")));
+        let entry = |job: &Value| {
+            let id = text(job, "id").to_owned();
+            (id, (number(job, "attempts"), Instant::now()))
+        };
+        let waiting: BTreeMap<_, _> = lost.map(entry).collect();
+        Ok(Self {
+            cut_off: waiting.len(),
+            waiting,
+            took_s: Vec::new(),
+        })
+    }
+
+    fn look(&mut self, http: &mut Http) -> Result<()> {
+        let ids: Vec<String> = self.waiting.keys().cloned().collect();
+        for id in ids {
+            let view = http.call("GET", &format!("/api/v1/jobs/{id}"), "")?;
+            let state = text(&view, "state");
+            let Some((attempt, since)) = self.waiting.get(&id) else {
+                continue;
+            };
+            let again = number(&view, "attempts") > *attempt;
+            if again && !matches!(state, "queued" | "assigned") {
+                self.took_s.push(since.elapsed().as_secs_f64());
+                self.waiting.remove(&id);
+            } else if state == "succeeded" {
+                // Its result was on its way when the cable was cut.
+                self.cut_off -= 1;
+                self.waiting.remove(&id);
+            }
+        }
+        Ok(())
+    }
+
+    /// When an agent of the far side is first seen with a job again.
+    fn until_work_is_there_again(
+        &mut self,
+        http: &mut Http,
+        far: &BTreeSet<&str>,
+    ) -> Result<Option<Instant>> {
+        let deadline = Instant::now() + PATIENCE;
+        while Instant::now() < deadline && jobs::open(http)? > 0 {
+            self.look(http)?;
+            if jobs::held(http)?
+                .iter()
+                .any(|job| far.contains(text(job, "node")))
+            {
+                return Ok(Some(Instant::now()));
+            }
+            pause(LOOK_EVERY);
+        }
+        Ok(None)
+    }
+}
