@@ -16,13 +16,13 @@ use std::{
 };
 
 /// Milliseconds of computation in a task, on an idle machine.
-const TASK_MS: &str = "200";
+const TASK_MS: &str = "1000";
 /// How long the agents have worked when the gateway dies.
 const BEFORE: Duration = Duration::from_secs(2);
 const PATIENCE: Duration = Duration::from_secs(600);
 
 pub(crate) fn run(arguments: &Arguments) -> Result<Report> {
-    let (usual_agents, usual_tasks) = if arguments.short { (6, 30) } else { (20, 200) };
+    let (usual_agents, usual_tasks) = if arguments.short { (6, 18) } else { (20, 100) };
     let agents = arguments.agents.unwrap_or(usual_agents);
     let tasks = arguments.tasks.unwrap_or(usual_tasks);
     let ledger = Ledger::new(arguments.ledger)?;

@@ -111,7 +111,7 @@ fn outside() -> Result<Report> {
 }
 
 fn inside(arguments: &Arguments, far: &str) -> Result<Report> {
-    let (usual_agents, usual_tasks) = if arguments.short { (8, 80) } else { (20, 600) };
+    let (usual_agents, usual_tasks) = if arguments.short { (8, 200) } else { (20, 800) };
     let agents = arguments.agents.unwrap_or(usual_agents);
     let tasks = arguments.tasks.unwrap_or(usual_tasks);
     let ledger = Ledger::new(arguments.ledger)?;

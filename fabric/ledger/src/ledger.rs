@@ -2,7 +2,7 @@
 
 use crate::{
     Error,
-    database::{Database, failed},
+    database::{Database, Kind, failed},
     location::Location,
 };
 use mc_types::NodeId;
@@ -39,6 +39,12 @@ impl Ledger {
             .await
             .map_err(failed)?;
         Ok(())
+    }
+
+    /// Whether other nodes may use it at the same time.
+    #[must_use]
+    pub fn is_shared(&self) -> bool {
+        self.database.kind == Kind::Postgres
     }
 
     /// Waits for what is under way and closes the connections.

@@ -23,12 +23,6 @@ impl Location {
             |url| Self::Postgres(url.to_owned()),
         )
     }
-
-    /// Whether other nodes may use it at the same time.
-    #[must_use]
-    pub const fn is_shared(&self) -> bool {
-        matches!(self, Self::Postgres(_))
-    }
 }
 
 /// For humans; a password does not show.

@@ -19,6 +19,9 @@ pub(crate) enum Command {
     Dial {
         address: Multiaddr,
     },
+    Recruit {
+        peers: usize,
+    },
     Request {
         node: NodeId,
         request: Box<Request>,
@@ -175,6 +178,12 @@ impl Client {
             .send(Command::Dial { address })
             .await
             .map_err(|_| Error::Closed)
+    }
+
+    /// Begins to connect to some more of the peers that the DHT's routing table knows.
+    pub async fn recruit(&self, peers: usize) {
+        // Without a network there is nobody to connect to.
+        let _ = self.commands.send(Command::Recruit { peers }).await;
     }
 
     /// Asks a node something.

@@ -90,6 +90,14 @@ pub enum RequestError {
     Closed,
 }
 
+impl RequestError {
+    /// Whether it is certain that the request did not reach the node.
+    #[must_use]
+    pub const fn is_unsent(&self) -> bool {
+        matches!(self, Self::NotConnected(_))
+    }
+}
+
 /// Why a block could not be fetched.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]

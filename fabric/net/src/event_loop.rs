@@ -103,6 +103,7 @@ impl EventLoop {
     fn command(&mut self, command: Command) -> ControlFlow<()> {
         match command {
             Command::Dial { address } => self.dial(address),
+            Command::Recruit { peers } => self.recruit(peers),
             Command::Request {
                 node,
                 request,

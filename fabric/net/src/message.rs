@@ -13,6 +13,8 @@ use std::collections::BTreeMap;
 pub enum Request {
     /// Worker to coordinator, on connecting and whenever it changes: what I lend.
     Announce(Announcement),
+    /// Coordinator to worker: jobs wait here; say what you lend.
+    Solicit,
     /// Coordinator to worker: run this, you hold the lease.
     Offer {
         /// The lease, already granted.
@@ -114,6 +116,8 @@ pub enum Request {
 pub enum Response {
     /// To an announcement, a release or a cancellation: noted.
     Ok,
+    /// To an announcement: noted, and there is or was work of late. Say it again soon.
+    Wanted,
     /// To an offer: it will be run.
     Accepted,
     /// To an offer: it will not.
@@ -165,6 +169,9 @@ pub struct Announcement {
     pub memory_bytes: u64,
     /// Names and values set by its owner.
     pub labels: BTreeMap<String, String>,
+    /// The jobs of the coordinator that is told this which take slots.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub yours: Vec<JobId>,
 }
 
 /// One of the two streams that a guest writes.

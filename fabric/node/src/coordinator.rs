@@ -8,6 +8,7 @@ mod actor;
 mod checkpoints;
 mod finish;
 mod recent;
+mod recruit;
 mod sisters;
 mod watchers;
 
@@ -18,8 +19,8 @@ use mc_ledger::Ledger;
 use mc_net::message::{Announcement, Response};
 use mc_scheduler::{Answer, Command, Stats, WorkerOffer, WorkerView};
 use mc_types::{Clock, FencingToken, JobId, JobRecord, JobSpec, JobState, NodeId, canonical, cid};
-use std::{sync::Arc, time::Duration};
-use tokio::sync::{mpsc, oneshot};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use watchers::Watchers;
 
@@ -43,10 +44,12 @@ pub(crate) struct Coordinator {
     ledger: Ledger,
     content: Content,
     peers: Peers,
+    connected: watch::Receiver<Arc<BTreeSet<NodeId>>>,
     watchers: Arc<Watchers>,
     finishes: Arc<finish::Finishes>,
     checkpointed: Arc<checkpoints::Checkpointed>,
     recent: Arc<recent::Recent>,
+    recruiter: Arc<recruit::Recruiter>,
     sisters: Arc<sisters::Sisters>,
     clock: Arc<dyn Clock>,
 }
@@ -60,6 +63,8 @@ pub(crate) struct Parts {
     pub content: Content,
     /// How workers are reached.
     pub peers: Peers,
+    /// Who may be asked to work.
+    pub connected: watch::Receiver<Arc<BTreeSet<NodeId>>>,
     /// The time.
     pub clock: Arc<dyn Clock>,
 }
@@ -82,21 +87,28 @@ impl Coordinator {
             ledger: parts.ledger,
             content: parts.content,
             peers: parts.peers,
+            connected: parts.connected,
             watchers: Arc::default(),
             finishes: Arc::default(),
             checkpointed: Arc::default(),
             recent: Arc::default(),
+            recruiter: Arc::default(),
             sisters: Arc::default(),
             clock: parts.clock,
         };
         coordinator.remove_orphaned_pins().await?;
-        // Said before the jobs are read, so that nobody takes them in between.
-        coordinator.ledger.renew(lease_ttl).await?;
+        let is_shared = coordinator.ledger.is_shared();
+        if is_shared {
+            // Said before the jobs are read, so that nobody takes them in between.
+            coordinator.ledger.renew(lease_ttl).await?;
+        }
         coordinator.restore_checkpoints().await?;
         let actor = Actor::restore(coordinator.clone(), lease_ttl, queue).await?;
         tasks.spawn(actor.run(stopping.clone()));
-        coordinator.be_there(lease_ttl).await?;
-        tasks.spawn(coordinator.clone().stay(lease_ttl, stopping));
+        if is_shared {
+            coordinator.be_there(lease_ttl).await?;
+            tasks.spawn(coordinator.clone().stay(lease_ttl, stopping));
+        }
         Ok(coordinator)
     }
 
@@ -227,7 +239,8 @@ impl Coordinator {
     ///
     /// The ledger's, or that the coordinator that owns the job does not answer.
     pub(crate) async fn cancel(&self, id: JobId) -> Result<Option<JobRecord>, Error> {
-        if self.ask(Command::Cancel { job: id }).await? == Answer::NotOpen {
+        let answer = self.ask(Command::Cancel { job: id }).await?;
+        if answer == Answer::NotOpen && self.ledger.is_shared() {
             self.cancel_at_owner(id).await?;
         }
         self.job(id).await
@@ -275,7 +288,16 @@ impl Coordinator {
             memory_bytes: announcement.memory_bytes,
             labels: announcement.labels,
         };
-        self.respond(Command::Announce { worker, offer }).await
+        let running = announcement.yours;
+        let announced = Command::Announce {
+            worker,
+            offer,
+            running,
+        };
+        match self.ask(announced).await {
+            Ok(_) if self.recruiter.has_work() => Response::Wanted,
+            answer => respond(answer),
+        }
     }
 
     /// The connection to a node is gone.

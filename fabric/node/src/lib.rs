@@ -11,6 +11,7 @@
 //! * Shutdown goes from the outside in: no new requests, attempts finished or their leases given
 //!   back, then ledger, network and store.
 
+mod announce;
 mod backend;
 pub mod checkpoint;
 pub mod config;

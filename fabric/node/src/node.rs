@@ -1,7 +1,7 @@
 //! Starting a node, and stopping it in order.
 
 use crate::{
-    Config, Error,
+    Config, Error, announce,
     backend::NodeBackend,
     content::{Content, Served},
     coordinator::{Coordinator, Parts},
@@ -16,17 +16,13 @@ use mc_ledger::{Ledger, Location};
 use mc_net::{Client, Identity, InboundRequest, Multiaddr, Started, message::Announcement};
 use mc_types::{NodeId, SteadyClock};
 use std::{
-    collections::BTreeSet,
     ffi::OsString,
     net::{Ipv4Addr, SocketAddr},
     path::PathBuf,
     sync::Arc,
     time::Duration,
 };
-use tokio::{
-    sync::{mpsc, watch},
-    task::JoinHandle,
-};
+use tokio::{sync::mpsc, task::JoinHandle};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 /// The usual ports.
@@ -34,8 +30,6 @@ const API_PORT: u16 = 7780;
 const P2P_PORT: u16 = 7781;
 /// How long running attempts may take to end when the node stops.
 const ATTEMPT_GRACE: Duration = Duration::from_millis(1_800);
-/// How often what this node lends is said again, in case it was not heard.
-const ANNOUNCE_EVERY: Duration = Duration::from_secs(2);
 /// After this time without a block a search for blocks is given up.
 const FETCH_TIMEOUT: Duration = Duration::from_secs(30);
 
@@ -107,6 +101,7 @@ impl Node {
             ledger: ledger.clone(),
             content: content.clone(),
             peers: peers.clone(),
+            connected: connected.clone(),
             clock: Arc::new(SteadyClock::new()),
         };
         let ttl = config.lease.ttl.0;
@@ -123,7 +118,12 @@ impl Node {
         });
         worker.resume();
         tasks.spawn(answer(peers.clone(), requests, stopping.clone()));
-        tasks.spawn(announce(peers, worker.clone(), connected, stopping.clone()));
+        tasks.spawn(announce::run(
+            peers,
+            worker.clone(),
+            connected,
+            stopping.clone(),
+        ));
 
         let api_url = format!("http://{}", server.address());
         let id = net.local_id().clone();
@@ -247,6 +247,7 @@ fn announcement(config: &Config, slots: u32) -> Announcement {
         cpus: mc_system::inventory::cpus(),
         memory_bytes: mc_system::inventory::memory_bytes(),
         labels: config.worker.labels.clone(),
+        yours: Vec::new(),
     }
 }
 
@@ -334,46 +335,4 @@ async fn answer(
     }
     tasks.close();
     tasks.wait().await;
-}
-
-/// Tells coordinators what this node lends, and this node's own coordinator who has gone.
-async fn announce(
-    peers: Peers,
-    worker: Worker,
-    mut connected: watch::Receiver<Arc<BTreeSet<NodeId>>>,
-    stopping: CancellationToken,
-) {
-    let mut free = worker.free_slots();
-    let mut every = tokio::time::interval(ANNOUNCE_EVERY);
-    let mut known: Arc<BTreeSet<NodeId>> = Arc::default();
-    let mut was_free = true;
-    loop {
-        // What is due to those who know already; newcomers are told in any case.
-        let (others, own) = tokio::select! {
-            biased;
-            () = stopping.cancelled() => return,
-            changed = connected.changed() => match changed {
-                Ok(()) => (false, false),
-                Err(_) => return,
-            },
-            _ = every.tick() => (true, true),
-            // Coordinators count what they granted themselves. A slot that another one's job has
-            // given back they can only learn from here.
-            Ok(()) = free.changed() => {
-                let is_free = *free.borrow_and_update() > 0;
-                let was_free = std::mem::replace(&mut was_free, is_free);
-                (is_free && !was_free, false)
-            }
-        };
-        let now = connected.borrow_and_update().clone();
-        for gone in known.difference(&now) {
-            peers.gone(gone).await;
-        }
-        let told = now.iter().filter(|node| others || !known.contains(*node));
-        let own = own.then(|| peers.local());
-        for node in told.chain(own) {
-            peers.announce(node, worker.announcement());
-        }
-        known = now;
-    }
 }

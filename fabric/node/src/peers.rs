@@ -11,6 +11,10 @@ use std::{
     sync::{Arc, OnceLock},
     time::Duration,
 };
+use tokio::sync::mpsc;
+
+/// How long an announcement that was not heard is kept back before it is said once more.
+const ANNOUNCE_AGAIN_AFTER: Duration = Duration::from_millis(300);
 
 /// Carries requests to other nodes by the network, and to this node's own roles directly, so that
 /// one node alone works in the same way as many.
@@ -74,13 +78,33 @@ impl Peers {
         }
     }
 
-    /// Tells a node what this one lends. If it is not heard, it is said again soon.
-    pub(crate) fn announce(&self, node: &NodeId, announcement: Announcement) {
-        let (peers, node) = (self.clone(), node.clone());
+    /// Tells a node what this one lends, and takes note whether it wants to hear more. If it is not heard, it
+    /// is said again soon.
+    pub(crate) fn announce(
+        &self,
+        node: &NodeId,
+        announcement: Announcement,
+        wanted: &mpsc::Sender<(NodeId, bool)>,
+    ) {
+        let (peers, node, wanted) = (self.clone(), node.clone(), wanted.clone());
         tokio::spawn(async move {
-            if let Err(error) = peers.request(&node, Request::Announce(announcement)).await {
-                tracing::debug!(%error, "announcement not heard");
+            let mut heard = peers
+                .request(&node, Request::Announce(announcement.clone()))
+                .await;
+            if heard.is_err() {
+                // A node that has just connected may not know yet who this is.
+                tokio::time::sleep(ANNOUNCE_AGAIN_AFTER).await;
+                heard = peers.request(&node, Request::Announce(announcement)).await;
             }
+            let wants = match heard {
+                Ok(answer) => answer == Response::Wanted,
+                Err(error) => {
+                    tracing::debug!(%error, "announcement not heard");
+                    true
+                }
+            };
+            // Nobody listens any more when the node is stopping.
+            let _ = wanted.send((node, wants)).await;
         });
     }
 
@@ -118,6 +142,10 @@ impl Peers {
             }
             Request::Release { job, token, reason } => {
                 coordinator.release(from, job, token, reason).await
+            }
+            Request::Solicit => {
+                worker.solicited(from);
+                Response::Ok
             }
             Request::Offer {
                 lease,

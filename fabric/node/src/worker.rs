@@ -20,8 +20,11 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError, atomic::AtomicU64},
     time::Duration,
 };
-use tokio::sync::watch;
+use tokio::sync::{broadcast, watch};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+/// Coordinators that may have asked what is lent before they are answered. They ask again.
+const SOLICITATIONS: usize = 256;
 
 /// What a worker needs and what it lends.
 #[derive(Debug, Clone)]
@@ -48,6 +51,8 @@ struct Inner {
     peers: Peers,
     running: Mutex<HashMap<JobId, Running>>,
     free: watch::Sender<u32>,
+    /// Coordinators that ask what is lent.
+    solicited: broadcast::Sender<NodeId>,
     attempts: TaskTracker,
     counts: Counts,
     /// Set first when the node shuts down: attempts take a last checkpoint and release their leases.
@@ -85,6 +90,7 @@ impl Worker {
             peers,
             running: Mutex::default(),
             free,
+            solicited: broadcast::Sender::new(SOLICITATIONS),
             attempts: TaskTracker::new(),
             counts: Counts::default(),
             leaving: CancellationToken::new(),
@@ -107,6 +113,32 @@ impl Worker {
             slots_free: *self.inner.free.borrow(),
             ..self.inner.options.announcement.clone()
         }
+    }
+
+    /// What this worker tells a coordinator that it lends.
+    #[must_use]
+    pub(crate) fn announcement_to(&self, coordinator: &NodeId) -> Announcement {
+        // Both of one moment: what is free is what is not running.
+        let running = self.inner.running();
+        let yours = running
+            .iter()
+            .filter(|(_, attempt)| attempt.coordinators.contains(coordinator));
+        Announcement {
+            yours: yours.map(|(job, _)| *job).collect(),
+            ..self.announcement()
+        }
+    }
+
+    /// A coordinator asks what is lent here.
+    pub(crate) fn solicited(&self, coordinator: NodeId) {
+        // While starting, nobody listens yet; it asks again.
+        let _ = self.inner.solicited.send(coordinator);
+    }
+
+    /// The coordinators that ask what is lent here, from now on.
+    #[must_use]
+    pub(crate) fn solicitations(&self) -> broadcast::Receiver<NodeId> {
+        self.inner.solicited.subscribe()
     }
 
     /// What became of the endings of attempts since this process began.

@@ -21,6 +21,8 @@ pub enum Command {
         worker: NodeId,
         /// What it lends.
         offer: WorkerOffer,
+        /// The jobs of this scheduler that take its slots.
+        running: Vec<JobId>,
     },
     /// The connection to a worker is gone. Its leases live on until they expire: it may come back.
     WorkerGone {
@@ -40,6 +42,8 @@ pub enum Command {
         job: JobId,
         /// The token of the offered lease.
         token: FencingToken,
+        /// Whether it is certain that the worker does not run it: then it was no attempt.
+        refused: bool,
         /// Why, for humans.
         reason: String,
     },

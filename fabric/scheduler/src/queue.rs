@@ -204,6 +204,10 @@ impl Queue {
         }
     }
 
+    pub(crate) fn has_waiting(&self) -> bool {
+        !self.anywhere.is_empty() || !self.pinned.is_empty()
+    }
+
     /// The jobs whose back-off has ended by `now`.
     pub(crate) fn take_due(&mut self, now: Timestamp) -> Vec<JobId> {
         take_until(&mut self.later, now)

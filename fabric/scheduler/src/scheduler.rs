@@ -34,7 +34,7 @@ pub struct Config {
     /// How long after a job's own timeout its worker may go on claiming that it runs.
     pub timeout_grace: Duration,
     /// A worker that was not heard for this long is offered nothing until it is. Workers say what they
-    /// lend every two seconds.
+    /// lend every four seconds.
     pub worker_silence: Duration,
     /// The pause after a first failure.
     pub backoff_base: Duration,
@@ -52,7 +52,7 @@ impl Default for Config {
             lease_ttl: Duration::from_secs(15),
             prepare_timeout: Duration::from_secs(30 * 60),
             timeout_grace: Duration::from_secs(60),
-            worker_silence: Duration::from_secs(7),
+            worker_silence: Duration::from_secs(13),
             backoff_base: Duration::from_millis(100),
             backoff_cap: Duration::from_secs(30),
             max_open_jobs: 1_000_000,
@@ -153,6 +153,7 @@ impl Scheduler {
             let (id, place) = (record.id, place(&record.spec));
             if let Some(holder) = &mut record.holder {
                 self.running.add(&place.submitter);
+                self.workers.hold(now, &holder.node, id);
                 holder.expires = now.plus(self.config.lease_ttl * 2);
                 self.leases.insert((holder.expires, id));
                 effects.push(Effect::Persist(Box::new(record.clone())));
@@ -197,6 +198,18 @@ impl Scheduler {
         expiry.into_iter().chain(others.into_iter().flatten()).min()
     }
 
+    /// Whether a job waits that may be placed now.
+    #[must_use]
+    pub fn has_waiting(&self) -> bool {
+        self.queue.has_waiting()
+    }
+
+    /// Whether a worker was heard of late, so that its free slots are known.
+    #[must_use]
+    pub fn is_heard(&self, worker: &NodeId, now: Timestamp) -> bool {
+        self.workers.is_heard(worker, now)
+    }
+
     /// The workers that are known.
     #[must_use]
     pub fn workers(&self) -> Vec<WorkerView> {
@@ -224,6 +237,11 @@ impl Scheduler {
             .filter(|(when, _)| *when <= now)
         {
             self.stats.expired += 1;
+            let holder = self.jobs.get(&id).and_then(|job| job.record.holder.clone());
+            if let Some(holder) = holder {
+                // Until it says something again, it is not there.
+                self.workers.silent(&holder.node, now);
+            }
             self.fail(now, id, "fell silent and its lease expired", effects);
         }
         for id in self.queue.take_due(now) {
@@ -290,7 +308,7 @@ impl Scheduler {
         });
         record.started = None;
         self.leases.insert((expires, id));
-        self.workers.take(worker);
+        self.workers.take(now, worker, id);
         self.stats.granted += 1;
         let ttl_ms = u64::try_from(self.config.lease_ttl.as_millis()).unwrap_or(u64::MAX);
         let lease = Lease {
@@ -318,10 +336,15 @@ impl Scheduler {
             Command::Submit { id, task_cid, spec } => {
                 self.submit(now, JobRecord::queued(id, task_cid, spec, now), effects)
             }
-            Command::Announce { worker, offer } => {
+            Command::Announce {
+                worker,
+                offer,
+                running,
+            } => {
                 let until = now.plus(self.config.worker_silence);
                 let max = self.config.max_workers;
-                self.workers.announce(worker, offer, until, max);
+                self.workers
+                    .announce(now, worker, (offer, running), until, max);
                 Answer::Done
             }
             Command::WorkerGone { worker } => {
@@ -329,9 +352,12 @@ impl Scheduler {
                 Answer::Done
             }
             Command::OfferAccepted { .. } | Command::Tick => Answer::Done,
-            Command::OfferFailed { job, token, reason } => {
-                self.offer_failed(now, job, token, &reason, effects)
-            }
+            Command::OfferFailed {
+                job,
+                token,
+                refused,
+                ..
+            } => self.offer_failed(now, job, token, refused, effects),
             Command::Heartbeat {
                 worker,
                 job,

@@ -1,14 +1,16 @@
 //! The workers and their free slots.
 
 use crate::command::{WorkerOffer, WorkerView};
-use mc_types::{NodeId, Timestamp};
+use mc_types::{JobId, NodeId, Timestamp};
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::{BTreeMap, BTreeSet, HashMap},
     time::Duration,
 };
 
 /// Jobs that a worker may fail before it is passed over.
 const FAILURES: u32 = 3;
+/// How long an offer may be on its way: a lease that is younger takes a slot of which its worker may not know yet.
+const ON_ITS_WAY: Duration = Duration::from_secs(2);
 /// How long it is passed over first, and at most.
 const FIRST_PAUSE: Duration = Duration::from_secs(30);
 const LAST_PAUSE: Duration = Duration::from_secs(600);
@@ -24,6 +26,8 @@ pub(crate) struct Workers {
     /// Where the next search begins, so that workers take turns.
     turn: Option<NodeId>,
     faults: BTreeMap<NodeId, Fault>,
+    /// The leases of each worker, with the time when they were granted.
+    held: HashMap<NodeId, BTreeMap<JobId, Timestamp>>,
 }
 
 /// A worker that said what it lends.
@@ -32,6 +36,8 @@ struct Known {
     offer: WorkerOffer,
     /// Until when it is believed to be there without a further word.
     until: Timestamp,
+    /// The leases that are taken off what it lends.
+    counted: BTreeSet<JobId>,
 }
 
 /// What a worker failed that others did not.
@@ -44,26 +50,53 @@ struct Fault {
 }
 
 impl Workers {
-    /// Takes note of what a worker says. Its word replaces our own count; if an offer was under way
-    /// while it spoke, the count is one too high and the worker refuses one offer.
+    /// Takes note of what a worker says: how many slots are free, and which leases take some. Leases that it
+    /// does not know yet take a slot too. Those that it knows no more do not, even before their end is heard.
     pub(crate) fn announce(
         &mut self,
+        now: Timestamp,
         worker: NodeId,
-        offer: WorkerOffer,
+        (mut offer, running): (WorkerOffer, Vec<JobId>),
         until: Timestamp,
         max: usize,
     ) {
         if self.workers.len() >= max && !self.workers.contains_key(&worker) {
             return;
         }
+        let held = self.held.get(&worker);
+        let is_held = |job: &JobId| held.is_some_and(|held| held.contains_key(job));
+        let mut counted: BTreeSet<_> = running.into_iter().filter(is_held).collect();
+        for (job, granted) in held.into_iter().flatten() {
+            if now.since(*granted) < ON_ITS_WAY && counted.insert(*job) {
+                offer.slots_free = offer.slots_free.saturating_sub(1);
+            }
+        }
         self.set_free(&worker, offer.slots_free > 0);
-        self.workers.insert(worker, Known { offer, until });
+        let known = Known {
+            offer,
+            until,
+            counted,
+        };
+        self.workers.insert(worker, known);
     }
 
     /// Takes note that a worker is there, and will be until then.
     pub(crate) fn heard(&mut self, worker: &NodeId, until: Timestamp) {
         if let Some(known) = self.workers.get_mut(worker) {
             known.until = known.until.max(until);
+        }
+    }
+
+    pub(crate) fn is_heard(&self, worker: &NodeId, now: Timestamp) -> bool {
+        self.workers
+            .get(worker)
+            .is_some_and(|known| known.until > now)
+    }
+
+    /// Takes note that a worker has fallen silent.
+    pub(crate) fn silent(&mut self, worker: &NodeId, now: Timestamp) {
+        if let Some(known) = self.workers.get_mut(worker) {
+            known.until = known.until.min(now);
         }
     }
 
@@ -111,9 +144,17 @@ impl Workers {
         self.free.remove(worker);
     }
 
-    /// Counts a slot as taken.
-    pub(crate) fn take(&mut self, worker: &NodeId) {
-        if let Some(Known { offer, .. }) = self.workers.get_mut(worker) {
+    /// Takes note of a lease.
+    pub(crate) fn hold(&mut self, now: Timestamp, worker: &NodeId, job: JobId) {
+        let held = self.held.entry(worker.clone()).or_default();
+        held.insert(job, now);
+    }
+
+    /// Takes note of a lease, and counts a slot as taken.
+    pub(crate) fn take(&mut self, now: Timestamp, worker: &NodeId, job: JobId) {
+        self.hold(now, worker, job);
+        if let Some(Known { offer, counted, .. }) = self.workers.get_mut(worker) {
+            counted.insert(job);
             offer.slots_free = offer.slots_free.saturating_sub(1);
             let any = offer.slots_free > 0;
             self.set_free(worker, any);
@@ -121,9 +162,17 @@ impl Workers {
         self.turn = Some(worker.clone());
     }
 
-    /// Counts a slot as free again.
-    pub(crate) fn give_back(&mut self, worker: &NodeId) {
-        if let Some(Known { offer, .. }) = self.workers.get_mut(worker) {
+    /// A lease has ended: its slot is free again, if it is not known to be already.
+    pub(crate) fn give_back(&mut self, worker: &NodeId, job: JobId) {
+        if let Some(held) = self.held.get_mut(worker) {
+            held.remove(&job);
+            if held.is_empty() {
+                self.held.remove(worker);
+            }
+        }
+        if let Some(Known { offer, counted, .. }) = self.workers.get_mut(worker)
+            && counted.remove(&job)
+        {
             offer.slots_free = (offer.slots_free + 1).min(offer.slots_total);
             let any = offer.slots_free > 0;
             self.set_free(worker, any);

@@ -13,7 +13,11 @@ use std::{
 };
 
 /// Peers that this node connects to by itself.
-const MAX_OWN_PEERS: usize = 32;
+const MAX_OWN_PEERS: usize = 8;
+/// Peers that it connects to because it has work for them.
+const MAX_RECRUITS: usize = 512;
+/// Each of the first few peers may know another part of the network.
+const FIRST_PEERS: usize = 3;
 /// Peers of other networks that are remembered, so that they are not dialled again and again.
 const MAX_FOREIGN: usize = 4096;
 /// Addresses of one peer that are kept.
@@ -79,6 +83,8 @@ pub(super) struct Discovery {
     /// Peers of the local network that are not connected. They are found only once.
     local: HashMap<PeerId, Redial>,
     foreign: HashSet<PeerId>,
+    /// Peers that were dialled because there was work for them, and when.
+    recruited: HashMap<PeerId, Instant>,
     dialling: HashMap<PeerId, Instant>,
 }
 
@@ -99,6 +105,7 @@ impl Discovery {
             bootstrap: addresses.into_iter().map(bootstrap).collect(),
             local: HashMap::new(),
             foreign: HashSet::new(),
+            recruited: HashMap::new(),
             dialling: HashMap::new(),
         }
     }
@@ -134,6 +141,7 @@ impl EventLoop {
         self.redial_local(now);
         let fresh = |begun: &Instant| now.saturating_duration_since(*begun) < REDIAL_MAX;
         self.discovery.dialling.retain(|_, begun| fresh(begun));
+        self.discovery.recruited.retain(|_, begun| fresh(begun));
     }
 
     fn redial_local(&mut self, now: Instant) {
@@ -166,6 +174,34 @@ impl EventLoop {
             return;
         }
         self.connect(peer, addresses);
+    }
+
+    /// Connects to some of the peers of the routing table that are not connected.
+    pub(super) fn recruit(&mut self, peers: usize) {
+        let room = MAX_RECRUITS.saturating_sub(self.peers.len() + self.discovery.dialling.len());
+        let own = *self.swarm.local_peer_id();
+        let buckets = self.swarm.behaviour_mut().kad.kbuckets();
+        let known: Vec<PeerId> = buckets
+            .flat_map(|bucket| {
+                let ids = bucket.iter().map(|entry| *entry.node.key.preimage());
+                ids.collect::<Vec<_>>()
+            })
+            .collect();
+        let fresh = |peer: &PeerId| {
+            *peer != own
+                && !self.peers.contains_key(peer)
+                && !self.discovery.foreign.contains(peer)
+                && !self.discovery.recruited.contains_key(peer)
+        };
+        let some: Vec<_> = known
+            .into_iter()
+            .filter(fresh)
+            .take(peers.min(room))
+            .collect();
+        for peer in some {
+            self.discovery.recruited.insert(peer, Instant::now());
+            self.connect(peer, Vec::new());
+        }
     }
 
     /// Connects to a peer that is needed.
@@ -208,8 +244,11 @@ impl EventLoop {
         if first {
             tracing::info!(peer = %id, "connected");
             self.publish_ready();
-            // A way through the neighbourhood makes this node known to others, and them to it.
-            if let Err(error) = self.swarm.behaviour_mut().kad.bootstrap() {
+            // A way through the neighbourhood makes this node known to others, and them to it. Later on it is
+            // gone regularly.
+            if self.peers.len() <= FIRST_PEERS
+                && let Err(error) = self.swarm.behaviour_mut().kad.bootstrap()
+            {
                 tracing::debug!(%error, "no bootstrap");
             }
             self.provider_connected(id);

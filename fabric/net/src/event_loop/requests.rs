@@ -139,7 +139,11 @@ impl EventLoop {
             .asked
             .extract_if(|_, (asked, _)| asked == peer);
         for (_, (_, reply)) in gone.collect::<Vec<_>>() {
-            let _ = reply.send(Err(RequestError::NotConnected(node_id(peer))));
+            // It may have acted before it went.
+            let _ = reply.send(Err(RequestError::Failed {
+                node: node_id(peer),
+                reason: "the connection was closed".to_owned(),
+            }));
         }
     }
 

@@ -188,6 +188,8 @@ impl Actor {
         }
         let actions = group.actions.into_iter();
         actions.for_each(|action| self.act(action));
+        let now = self.coordinator.clock.now();
+        self.coordinator.recruit(&self.scheduler, now);
     }
 
     /// Nothing of the group counts: the scheduler goes back to what the ledger says.
@@ -260,15 +262,20 @@ async fn offer(coordinator: Coordinator, worker: NodeId, lease: Lease, spec: Arc
             .collect(),
         sisters: coordinator.sisters.now().to_vec(),
     };
-    let reason = match coordinator.peers.request(&worker, request).await {
+    let (refused, reason) = match coordinator.peers.request(&worker, request).await {
         Ok(Response::Accepted) => return,
-        Ok(Response::Refused { reason }) => reason,
-        Ok(other) => format!("unexpected answer {other:?}"),
-        Err(error) => error.to_string(),
+        Ok(Response::Refused { reason }) => (true, reason),
+        Ok(other) => (false, format!("unexpected answer {other:?}")),
+        Err(error) => (error.is_unsent(), error.to_string()),
     };
     tracing::debug!(%job, %worker, %reason, "offer failed");
     // While shutting down nothing more is granted; the lease expires by itself.
     let _ = coordinator
-        .ask(Command::OfferFailed { job, token, reason })
+        .ask(Command::OfferFailed {
+            job,
+            token,
+            refused,
+            reason,
+        })
         .await;
 }

@@ -169,7 +169,7 @@ impl Scheduler {
         {
             self.leases.remove(&(holder.expires, id));
             self.running.remove(&job.place.submitter);
-            self.workers.give_back(&holder.node);
+            self.workers.give_back(&holder.node, id);
         }
     }
 

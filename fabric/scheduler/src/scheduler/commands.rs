@@ -47,12 +47,15 @@ impl Scheduler {
         now: Timestamp,
         id: JobId,
         token: FencingToken,
-        _reason: &str,
+        refused: bool,
         effects: &mut Vec<Effect>,
     ) -> Answer {
         let Some(holder) = self.holder(id, token) else {
             return Answer::Stale;
         };
+        if refused && let Some(job) = self.jobs.get_mut(&id) {
+            job.record.attempts = job.record.attempts.saturating_sub(1);
+        }
         self.requeue(now, id, Some(Duration::ZERO), effects);
         self.workers.exhausted(&holder);
         if let Some(job) = self.jobs.get_mut(&id) {

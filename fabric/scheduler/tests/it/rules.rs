@@ -182,6 +182,7 @@ fn released_and_refused_leases_cost_no_retry() {
             Command::OfferFailed {
                 job: id,
                 token,
+                refused: true,
                 reason,
             }
         };

@@ -269,7 +269,13 @@ impl World {
                     let reason = "busy".to_owned();
                     self.send(|| {
                         let reason = reason.clone();
-                        Message::Command(Command::OfferFailed { job, token, reason })
+                        let refused = true;
+                        Message::Command(Command::OfferFailed {
+                            job,
+                            token,
+                            refused,
+                            reason,
+                        })
                     });
                 }
             }
@@ -355,18 +361,21 @@ impl World {
             };
             self.send(|| Message::Command(beat()));
         }
-        let free: Vec<_> = self
+        let lent: Vec<_> = self
             .workers
             .iter()
             .map(|(worker, attempts)| {
-                (
-                    worker.clone(),
-                    2 - u32::try_from(attempts.len()).unwrap_or(2),
-                )
+                let busy = u32::try_from(attempts.len()).unwrap_or(2);
+                (worker.clone(), 2 - busy, attempts.keys().copied().collect())
             })
             .collect();
-        for (worker, slots) in free {
-            self.send(|| Message::Command(announce(worker.clone(), slots)));
+        for (worker, slots, jobs) in lent {
+            let mut said = announce(worker, 2);
+            if let Command::Announce { offer, running, .. } = &mut said {
+                offer.slots_free = slots;
+                *running = jobs;
+            }
+            self.send(|| Message::Command(said.clone()));
         }
     }
 

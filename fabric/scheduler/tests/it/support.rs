@@ -53,7 +53,12 @@ pub(crate) fn announce(worker: NodeId, slots: u32) -> Command {
         memory_bytes: 4 << 30,
         ..WorkerOffer::default()
     };
-    Command::Announce { worker, offer }
+    let running = Vec::new();
+    Command::Announce {
+        worker,
+        offer,
+        running,
+    }
 }
 
 pub(crate) fn exited(code: u8) -> Ending {

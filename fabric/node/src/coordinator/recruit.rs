@@ -1,0 +1,99 @@
+//! Finding workers when jobs wait.
+
+use super::Coordinator;
+use mc_net::message::Request;
+use mc_scheduler::Scheduler;
+use mc_types::{NodeId, Timestamp};
+use std::{
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+/// Between two rounds in which workers are asked what they lend.
+const EVERY: Duration = Duration::from_millis(500);
+/// How long workers go on saying it often after the last job has ended.
+const LINGER: Duration = Duration::from_secs(60);
+/// Peers that are connected to in one round, when those that are connected already are not enough.
+const PEERS_PER_ROUND: usize = 8;
+
+/// When there was work, and when workers were asked.
+#[derive(Debug)]
+pub(super) struct Recruiter {
+    begun: Instant,
+    /// Milliseconds since `begun` when there was work last; 0 if never.
+    worked: AtomicU64,
+    asked: Mutex<Option<Instant>>,
+}
+
+impl Default for Recruiter {
+    fn default() -> Self {
+        Self {
+            begun: Instant::now(),
+            worked: AtomicU64::new(0),
+            asked: Mutex::new(None),
+        }
+    }
+}
+
+impl Recruiter {
+    fn millis(&self) -> u64 {
+        u64::try_from(self.begun.elapsed().as_millis()).unwrap_or(u64::MAX)
+    }
+
+    /// Whether there is work, or was of late.
+    pub(super) fn has_work(&self) -> bool {
+        let worked = self.worked.load(Ordering::Relaxed);
+        let linger = u64::try_from(LINGER.as_millis()).unwrap_or(u64::MAX);
+        worked > 0 && self.millis().saturating_sub(worked) < linger
+    }
+
+    fn note_work(&self) {
+        self.worked.store(self.millis().max(1), Ordering::Relaxed);
+    }
+
+    /// Whether it is time for another round.
+    fn is_due(&self) -> bool {
+        let mut asked = self.asked.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_due = asked.is_none_or(|at| at.elapsed() >= EVERY);
+        if is_due {
+            *asked = Some(Instant::now());
+        }
+        is_due
+    }
+}
+
+impl Coordinator {
+    /// Takes note of work, and if jobs wait, asks those what they lend of whom that is not known. Called after
+    /// every step.
+    pub(super) fn recruit(&self, scheduler: &Scheduler, now: Timestamp) {
+        if scheduler.open_jobs() == 0 {
+            return;
+        }
+        self.recruiter.note_work();
+        if !scheduler.has_waiting() || !self.recruiter.is_due() {
+            return;
+        }
+        let connected = self.connected.borrow().clone();
+        let silent: Vec<NodeId> = connected
+            .iter()
+            .filter(|node| !scheduler.is_heard(node, now))
+            .cloned()
+            .collect();
+        let coordinator = self.clone();
+        tokio::spawn(async move { coordinator.solicit(silent).await });
+    }
+
+    async fn solicit(&self, silent: Vec<NodeId>) {
+        for node in silent {
+            let peers = self.peers.clone();
+            tokio::spawn(async move {
+                // Who does not answer is asked again in the next round.
+                let _ = peers.request(&node, Request::Solicit).await;
+            });
+        }
+        self.content.recruit(PEERS_PER_ROUND).await;
+    }
+}
