@@ -9,7 +9,7 @@ use std::{thread, time::Duration};
 /// Agents that are started at a time: more would only wait for each other.
 const STARTED_AT_A_TIME: usize = 8;
 /// How long all agents together may take to find the gateway.
-const TO_MEET: Duration = Duration::from_secs(180);
+const TO_MEET: Duration = Duration::from_secs(400);
 
 /// Where the gateways of an experiment keep their jobs.
 pub(crate) struct Ledger {
@@ -75,7 +75,7 @@ impl Fleet {
 pub(crate) fn start_agents(agents: usize, slots: usize, gateways: &[&Node]) -> Vec<Node> {
     let options = || {
         let slots = slots.to_string();
-        let options = NodeOptions::new().flags(["--slots", &slots]);
+        let options = NodeOptions::new().flags(["--slots", &slots, "--dht-client"]);
         gateways
             .iter()
             .fold(options, |options, node| options.bootstrap(node))

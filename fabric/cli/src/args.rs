@@ -332,6 +332,9 @@ pub(crate) struct Node {
     /// Silence after which a task is given to another node
     #[arg(long, value_name = "TIME")]
     pub(crate) lease_ttl: Option<Period>,
+    /// Ask the DHT, but keep no records for others
+    #[arg(long)]
+    pub(crate) dht_client: bool,
     /// PostgreSQL database in which jobs are kept, together with other nodes; default: a file of its own
     #[arg(long, value_name = "URL")]
     pub(crate) ledger: Option<String>,

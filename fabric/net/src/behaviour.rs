@@ -68,7 +68,7 @@ impl Behaviour {
             limits: connection_limits::Behaviour::new(limits),
             identify: identify::Behaviour::new(identify),
             ping: ping::Behaviour::default(),
-            kad: kad(local, network)?,
+            kad: kad(local, options)?,
             mdns: mdns(options.mdns, local).into(),
             work: request_response::Behaviour::with_codec(
                 Codec,
@@ -82,9 +82,10 @@ impl Behaviour {
 
 fn kad(
     local: libp2p::PeerId,
-    network: &str,
+    options: &Options,
 ) -> Result<kad::Behaviour<kad::store::MemoryStore>, libp2p::swarm::InvalidProtocol> {
-    let protocol = StreamProtocol::try_from_owned(format!("/mc/{network}/kad/1.0.0"))?;
+    let protocol = format!("/mc/{}/kad/1.0.0", options.network);
+    let protocol = StreamProtocol::try_from_owned(protocol)?;
     let mut config = kad::Config::new(protocol);
     // Records of others are looked at before they are kept, and so far there is no kind to keep.
     config
@@ -98,7 +99,11 @@ fn kad(
     };
     let store = kad::store::MemoryStore::with_config(local, store);
     let mut kad = kad::Behaviour::with_config(local, store, config);
-    kad.set_mode(Some(kad::Mode::Server));
+    kad.set_mode(Some(if options.dht_server {
+        kad::Mode::Server
+    } else {
+        kad::Mode::Client
+    }));
     Ok(kad)
 }
 

@@ -40,6 +40,8 @@ pub struct Options {
     pub bootstrap: Vec<Multiaddr>,
     /// Whether to find peers on the local network.
     pub mdns: bool,
+    /// Whether to keep records of the DHT for others, rather than only to ask.
+    pub dht_server: bool,
     /// What this node calls itself.
     pub agent: String,
     /// After this time without a block a search for blocks is given up.

@@ -71,6 +71,18 @@ pub struct P2p {
     pub bootstrap: Vec<String>,
     /// Whether peers on the local network are found without bootstrap.
     pub mdns: bool,
+    /// The part that this node takes in the DHT.
+    pub dht: DhtMode,
+}
+
+/// `p2p.dht`
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum DhtMode {
+    /// It keeps records for others and answers their questions, which takes an address that they can reach.
+    Server,
+    /// It only asks and publishes.
+    Client,
 }
 
 /// `[worker]`

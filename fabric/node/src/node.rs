@@ -3,6 +3,7 @@
 use crate::{
     Config, Error, announce,
     backend::NodeBackend,
+    config::DhtMode,
     content::{Content, Served},
     coordinator::{Coordinator, Parts},
     data_dir::{DataDir, NodeFile},
@@ -279,6 +280,7 @@ async fn join(
             listen,
             bootstrap: multiaddrs(&config.p2p.bootstrap)?,
             mdns: config.p2p.mdns,
+            dht_server: config.p2p.dht == DhtMode::Server,
             agent: concat!("mc-wasm/", env!("CARGO_PKG_VERSION")).to_owned(),
             fetch_timeout: FETCH_TIMEOUT,
         })

@@ -55,6 +55,9 @@ fn flags(args: &Args) -> Result<Vec<(&'static str, toml::Value)>, Failure> {
     if let Some(ttl) = args.lease_ttl {
         flags.push(("lease.ttl", ttl.to_string().into()));
     }
+    if args.dht_client {
+        flags.push(("p2p.dht", "client".into()));
+    }
     if let Some(url) = &args.ledger {
         flags.push(("ledger.url", url.clone().into()));
     }

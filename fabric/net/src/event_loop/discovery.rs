@@ -224,7 +224,12 @@ impl EventLoop {
             return;
         }
         let addresses: Vec<_> = info.listen_addrs.into_iter().take(MAX_ADDRESSES).collect();
-        for address in &addresses {
+        // Who only asks the DHT must not be asked by others.
+        let serves_dht = {
+            let own = self.swarm.behaviour().kad.protocol_names();
+            info.protocols.iter().any(|protocol| own.contains(protocol))
+        };
+        for address in addresses.iter().filter(|_| serves_dht) {
             self.swarm
                 .behaviour_mut()
                 .kad

@@ -61,6 +61,7 @@ fn options(bootstrap: &[&Peer]) -> Options {
         listen: vec!["/ip4/127.0.0.1/tcp/0".parse().unwrap()],
         bootstrap: bootstrap.iter().map(|peer| peer.address.clone()).collect(),
         mdns: false,
+        dht_server: true,
         agent: "test/1".to_owned(),
         fetch_timeout: Duration::from_secs(5),
     }

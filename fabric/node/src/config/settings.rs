@@ -64,6 +64,11 @@ pub const SETTINGS: &[Setting] = &[
         "find peers on the local network; default true",
     ),
     setting(
+        "p2p.dht",
+        Kind::Text,
+        "server to keep records for others, client to only ask; default server",
+    ),
+    setting(
         "worker.execute",
         Kind::Bool,
         "run tasks on this node; default true",
