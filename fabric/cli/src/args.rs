@@ -93,7 +93,7 @@ pub(crate) enum Command {
     /// Start a node
     Node(Node),
     /// List the nodes that the node knows
-    Nodes,
+    Nodes(Nodes),
     /// Add a file or directory to the node's store, pinned; print its CID
     Add(Add),
     /// Fetch a file or directory by its CID
@@ -339,6 +339,25 @@ pub(crate) struct Node {
     #[arg(long, value_name = "URL")]
     pub(crate) ledger: Option<String>,
     /// A name and value that describe this node; repeatable
+    #[arg(long, value_name = "K=V")]
+    pub(crate) label: Vec<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Nodes {
+    /// Look in the DHT, beyond the nodes that are connected; any of the following does so too
+    #[arg(long)]
+    pub(crate) find: bool,
+    /// Only nodes with a free slot
+    #[arg(long)]
+    pub(crate) idle: bool,
+    /// Only nodes with a GPU
+    #[arg(long)]
+    pub(crate) gpu: bool,
+    /// Only nodes with so much memory
+    #[arg(long, value_name = "SIZE")]
+    pub(crate) memory: Option<ByteSize>,
+    /// Only nodes with this label; repeatable
     #[arg(long, value_name = "K=V")]
     pub(crate) label: Vec<String>,
 }

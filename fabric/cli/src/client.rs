@@ -6,7 +6,7 @@ use crate::failure::Failure;
 use futures::{Stream, StreamExt};
 use mc_gateway::api::{
     CheckpointList, DhtPeers, DhtRecord, ErrorBody, GcView, JobList, JobView, MigrateRequest,
-    NodeList, NodeView, PinList, PinView, SubmitRequest,
+    NodeList, NodeQuery, NodeView, PinList, PinView, SubmitRequest,
 };
 use mc_types::{CheckpointRecord, Cid, ErrorCode, JobId, JobSpec, JobState, NodeId};
 use reqwest::{Method, RequestBuilder, Response};
@@ -96,8 +96,19 @@ impl Client {
         self.get("/api/v1/node").await
     }
 
-    pub(crate) async fn nodes(&self) -> Result<NodeList, Failure> {
-        self.get("/api/v1/nodes").await
+    pub(crate) async fn nodes(&self, query: &NodeQuery) -> Result<NodeList, Failure> {
+        let NodeQuery {
+            find,
+            idle,
+            gpu,
+            memory_bytes,
+            labels,
+        } = query;
+        let labels = escaped(labels);
+        self.get(&format!(
+            "/api/v1/nodes?find={find}&idle={idle}&gpu={gpu}&memory_bytes={memory_bytes}&labels={labels}"
+        ))
+        .await
     }
 
     pub(crate) async fn submit(&self, job: JobSpec) -> Result<JobView, Failure> {
@@ -211,4 +222,16 @@ fn in_path(text: &str) -> String {
         }
     });
     segment.collect()
+}
+
+/// A text as a query may contain it (RFC 3986, section 2).
+fn escaped(text: &str) -> String {
+    let escape = |byte: u8| {
+        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
+            char::from(byte).to_string()
+        } else {
+            format!("%{byte:02X}")
+        }
+    };
+    text.bytes().map(escape).collect()
 }

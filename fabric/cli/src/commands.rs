@@ -66,7 +66,7 @@ async fn with_node(
         Command::Checkpoints { id } => jobs::checkpoints(global, client, id).await,
         Command::Migrate { id, to } => jobs::migrate(global, client, id, to).await,
         Command::Result(args) => jobs::result(client, &args).await,
-        Command::Nodes => node::nodes(global, client).await,
+        Command::Nodes(args) => node::nodes(global, client, &args).await,
         Command::Add(args) => content::add(global, client, &args.path).await,
         Command::Get(args) => content::get(client, &args).await,
         Command::Cat(args) => content::cat(client, &args).await,

@@ -239,6 +239,27 @@ pub struct NodeView {
     pub peers: u32,
 }
 
+/// What is looked for in `GET /api/v1/nodes?…`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NodeQuery {
+    /// Look in the DHT for nodes that this one need not know yet.
+    #[serde(default)]
+    pub find: bool,
+    /// Only nodes with a free slot.
+    #[serde(default)]
+    pub idle: bool,
+    /// Only nodes with a GPU.
+    #[serde(default)]
+    pub gpu: bool,
+    /// Only nodes with so much memory, in bytes.
+    #[serde(default)]
+    pub memory_bytes: u64,
+    /// Only nodes with these labels: `name=value`, separated by commas.
+    #[serde(default)]
+    pub labels: String,
+}
+
 /// One entry of `GET /api/v1/nodes`: a node that the answering node knows.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PeerView {
@@ -262,6 +283,9 @@ pub struct PeerView {
     pub cpus: Option<u32>,
     /// Its memory in bytes.
     pub memory_bytes: Option<u64>,
+    /// Names and values that describe it.
+    #[serde(default)]
+    pub labels: BTreeMap<String, String>,
 }
 
 /// `GET /api/v1/nodes`.

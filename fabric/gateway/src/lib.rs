@@ -6,7 +6,7 @@
 //! | path | what |
 //! |---|---|
 //! | `/api/v1/jobs` | submit, look at, wait for, follow and cancel jobs |
-//! | `/api/v1/node`, `/api/v1/nodes` | this node, and those it knows |
+//! | `/api/v1/node`, `/api/v1/nodes` | this node, those it knows, and those the DHT has |
 //! | `/api/v1/content` | upload blocks as a CAR stream |
 //! | `/api/v1/blocks`, `/api/v1/pins`, `/api/v1/gc` | the block store |
 //! | `/api/v1/dht` | look into the DHT |

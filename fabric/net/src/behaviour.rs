@@ -8,7 +8,7 @@ use libp2p::{
     request_response::{self, ProtocolSupport},
     swarm::{NetworkBehaviour, behaviour::toggle::Toggle},
 };
-use std::{sync::Arc, time::Duration};
+use std::{num::NonZeroUsize, sync::Arc, time::Duration};
 
 /// Most connections, and most with one peer: TCP and QUIC in both directions.
 const MAX_CONNECTIONS: u32 = 1024;
@@ -23,6 +23,8 @@ const MAX_CONCURRENT_REQUESTS: usize = 256;
 /// Records of others that are kept, and their size in bytes.
 const MAX_RECORDS: usize = 16_384;
 const MAX_RECORD_BYTES: usize = 4096;
+/// Nodes that keep a record: enough for most of them to be killed before it is said again.
+const REPLICATION: NonZeroUsize = NonZeroUsize::MIN.saturating_add(9);
 /// CIDs that are provided by this node.
 const MAX_PROVIDED: usize = 65_536;
 /// Between two ways through the own neighbourhood of the DHT.
@@ -87,8 +89,12 @@ fn kad(
     let protocol = format!("/mc/{}/kad/1.0.0", options.network);
     let protocol = StreamProtocol::try_from_owned(protocol)?;
     let mut config = kad::Config::new(protocol);
-    // Records of others are looked at before they are kept, and so far there is no kind to keep.
+    // Records of others are looked at before they are kept. Their publishers say them again in time; nobody
+    // else has to.
     config
+        .set_replication_factor(REPLICATION)
+        .set_replication_interval(None)
+        .set_publication_interval(None)
         .set_record_filtering(kad::StoreInserts::FilterBoth)
         .set_periodic_bootstrap_interval(Some(BOOTSTRAP_EVERY));
     let store = kad::store::MemoryStoreConfig {

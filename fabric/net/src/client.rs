@@ -2,13 +2,17 @@
 
 use crate::{
     Error, FetchError, RequestError,
+    dht::{Class, Entry, Kind, Refusal, Refused},
     message::{Request, Response},
 };
 use bytes::Bytes;
 use libp2p::Multiaddr;
-use mc_types::{Cid, NodeId};
-use std::time::Duration;
+use mc_types::{Cid, Clock, NodeId, SystemClock};
+use std::{collections::BTreeMap, time::Duration};
 use tokio::sync::{mpsc, oneshot};
+
+/// Between two looks whether a node is connected.
+const LOOK_EVERY: Duration = Duration::from_millis(50);
 
 /// Names a session between client and event loop.
 pub(crate) type SessionKey = mc_bitswap::SessionId;
@@ -49,6 +53,27 @@ pub(crate) enum Command {
     FindProviders {
         cid: Cid,
         reply: oneshot::Sender<Vec<PeerInfo>>,
+    },
+    FindRegistered {
+        key: Vec<u8>,
+        reply: oneshot::Sender<Vec<PeerInfo>>,
+    },
+    Register {
+        classes: Vec<Class>,
+    },
+    Publish {
+        what: (Kind, String),
+        grant: Option<(u64, Vec<u8>)>,
+        body: Vec<u8>,
+        ttl: Duration,
+        reply: oneshot::Sender<Result<(), Refusal>>,
+    },
+    Lookup {
+        key: Vec<u8>,
+        reply: oneshot::Sender<Option<Entry>>,
+    },
+    Refused {
+        reply: oneshot::Sender<Refused>,
     },
     GetRecord {
         key: Vec<u8>,
@@ -128,6 +153,7 @@ impl Drop for Reply {
 #[derive(Debug, Clone)]
 pub struct Client {
     pub(crate) local: NodeId,
+    pub(crate) network: String,
     pub(crate) commands: mpsc::Sender<Command>,
 }
 
@@ -250,6 +276,101 @@ impl Client {
     pub async fn find_providers(&self, cid: Cid) -> Result<Vec<PeerInfo>, Error> {
         self.ask(|reply| Command::FindProviders { cid, reply })
             .await
+    }
+
+    /// Says something about a subject in the DHT, for `ttl` at most. A completion needs the grant of its
+    /// job, with its token.
+    ///
+    /// # Errors
+    ///
+    /// [`Refusal::Oversized`] or [`Refusal::Malformed`] when nobody would keep it.
+    pub async fn publish(
+        &self,
+        what: (Kind, String),
+        grant: Option<(u64, Vec<u8>)>,
+        body: Vec<u8>,
+        ttl: Duration,
+    ) -> Result<(), Refusal> {
+        let publish = |reply| Command::Publish {
+            what,
+            grant,
+            body,
+            ttl,
+            reply,
+        };
+        // Without a network nobody asks.
+        self.ask(publish).await.unwrap_or(Ok(()))
+    }
+
+    /// What somebody says about a subject in the DHT: signed by whoever may, and not expired.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Closed`].
+    pub async fn lookup(&self, kind: Kind, subject: &str) -> Result<Option<Entry>, Error> {
+        let key = kind.key(&self.network, subject);
+        self.ask(|reply| Command::Lookup { key, reply }).await
+    }
+
+    /// Enters this node into the index of idle nodes, in these classes and no others, until the next
+    /// [`crate::dht::EPOCH`] has passed.
+    pub async fn register(&self, classes: Vec<Class>) {
+        // Without a network nobody asks.
+        let _ = self.commands.send(Command::Register { classes }).await;
+    }
+
+    /// Nodes that said of late that they are idle and of this class. They may be so no more.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Closed`].
+    pub async fn find_registered(&self, class: Class) -> Result<Vec<PeerInfo>, Error> {
+        let keys = class.keys(&self.network, SystemClock.now());
+        let find = keys
+            .into_iter()
+            .map(|key| self.ask(|reply| Command::FindRegistered { key, reply }));
+        let found = futures::future::try_join_all(find).await?;
+        let mut by_id = BTreeMap::new();
+        for peer in found.into_iter().flatten() {
+            by_id.insert(peer.id.clone(), peer);
+        }
+        Ok(by_id.into_values().collect())
+    }
+
+    /// How many entries of others were refused, by reason.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Closed`].
+    pub async fn refused(&self) -> Result<Refused, Error> {
+        self.ask(|reply| Command::Refused { reply }).await
+    }
+
+    /// Asks a node something that may have to be connected to first.
+    ///
+    /// # Errors
+    ///
+    /// [`RequestError`]; [`RequestError::NotConnected`] once `patience` is over.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future abandons the answer, not the request.
+    pub async fn request_within(
+        &self,
+        node: &NodeId,
+        request: Request,
+        patience: Duration,
+    ) -> Answered {
+        let deadline = tokio::time::Instant::now() + patience;
+        loop {
+            // The first try begins to connect.
+            match self.request(node, request.clone()).await {
+                Err(RequestError::NotConnected(_)) if tokio::time::Instant::now() < deadline => {
+                    tokio::time::sleep(LOOK_EVERY).await;
+                }
+                answer => return answer,
+            }
+        }
     }
 
     /// A record of the DHT.

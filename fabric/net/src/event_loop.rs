@@ -3,12 +3,13 @@
 mod discovery;
 mod fetch;
 mod queries;
+mod records;
 mod requests;
 
 use crate::{
     behaviour::{Behaviour, BehaviourEvent},
     client::{Client, Command, InboundRequest, PeerInfo},
-    identity::node_id,
+    identity::{Identity, node_id},
     swarm::Options,
 };
 use discovery::Discovery;
@@ -17,6 +18,7 @@ use futures::StreamExt;
 use libp2p::{Multiaddr, PeerId, Swarm, identify, multiaddr::Protocol, ping, swarm::SwarmEvent};
 use mc_types::NodeId;
 use queries::Queries;
+use records::Records;
 use requests::Requests;
 use std::{
     collections::{BTreeSet, HashMap},
@@ -46,6 +48,7 @@ pub(crate) struct EventLoop {
     ready: watch::Sender<Arc<BTreeSet<NodeId>>>,
     peers: HashMap<PeerId, Peer>,
     discovery: Discovery,
+    records: Records,
     fetches: Fetches,
     queries: Queries,
     requests: Requests,
@@ -54,6 +57,7 @@ pub(crate) struct EventLoop {
 impl EventLoop {
     pub(crate) fn new(
         swarm: Swarm<Behaviour>,
+        identity: Identity,
         options: Options,
         requests: mpsc::Sender<InboundRequest>,
         ready: watch::Sender<Arc<BTreeSet<NodeId>>>,
@@ -61,11 +65,13 @@ impl EventLoop {
         let (commands, queue) = mpsc::channel(COMMANDS);
         let client = Client {
             local: node_id(swarm.local_peer_id()),
+            network: options.network.clone(),
             commands,
         };
         let event_loop = Self {
             swarm,
             discovery: Discovery::new(options.bootstrap.clone()),
+            records: Records::new(identity, options.network.clone()),
             options,
             commands: queue,
             ready,
@@ -125,6 +131,17 @@ impl EventLoop {
             Command::BlocksAdded { cids } => self.swarm.behaviour_mut().bitswap.blocks_added(&cids),
             Command::Provide { cid } => self.provide(&cid),
             Command::FindProviders { cid, reply } => self.find_providers(&cid, reply),
+            Command::FindRegistered { key, reply } => self.find_registered(&key, reply),
+            Command::Register { classes } => self.register(&classes),
+            Command::Publish {
+                what,
+                grant,
+                body,
+                ttl,
+                reply,
+            } => drop(reply.send(self.publish(what, grant, body, ttl))),
+            Command::Lookup { key, reply } => self.lookup(key, reply),
+            Command::Refused { reply } => drop(reply.send(self.records.refused())),
             Command::GetRecord { key, reply } => self.get_record(key, reply),
             // Whoever asked may have lost interest; that holds for all answers below.
             Command::RoutingTable { reply } => drop(reply.send(self.routing_table())),
@@ -178,6 +195,7 @@ impl EventLoop {
 
     fn tick(&mut self, now: Instant) {
         self.redial(now);
+        self.sweep_records(now);
         self.expire_fetches(now);
     }
 

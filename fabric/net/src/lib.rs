@@ -12,6 +12,7 @@
 mod behaviour;
 mod client;
 mod codec;
+pub mod dht;
 mod error;
 mod event_loop;
 mod identity;

@@ -15,6 +15,8 @@ pub enum Request {
     Announce(Announcement),
     /// Coordinator to worker: jobs wait here; say what you lend.
     Solicit,
+    /// To anybody: what do you lend?
+    Describe,
     /// Coordinator to worker: run this, you hold the lease.
     Offer {
         /// The lease, already granted.
@@ -27,6 +29,9 @@ pub enum Request {
         /// Other coordinators on the same ledger: one of them has the job if this one is gone.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         sisters: Vec<NodeId>,
+        /// The lease, signed by the coordinator, so that the worker can prove to others that it had it.
+        #[serde(default, skip_serializing_if = "Vec::is_empty", with = "serde_bytes")]
+        grant: Vec<u8>,
     },
     /// Worker to coordinator: I am still at it, renew my lease.
     Heartbeat {
@@ -118,6 +123,8 @@ pub enum Response {
     Ok,
     /// To an announcement: noted, and there is or was work of late. Say it again soon.
     Wanted,
+    /// To a request to describe.
+    Described(Announcement),
     /// To an offer: it will be run.
     Accepted,
     /// To an offer: it will not.

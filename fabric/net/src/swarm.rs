@@ -71,13 +71,13 @@ pub async fn start(
     options: Options,
     blocks: Arc<dyn BlockStore>,
 ) -> Result<Started, Error> {
-    let mut swarm = build(identity, &options, blocks)?;
+    let mut swarm = build(identity.clone(), &options, blocks)?;
     for address in &options.listen {
         listen(&mut swarm, address).await?;
     }
     let (requests, inbound) = mpsc::channel(INBOUND_REQUESTS);
     let (peers, connected) = watch::channel(Arc::default());
-    let (event_loop, client) = EventLoop::new(swarm, options, requests, peers);
+    let (event_loop, client) = EventLoop::new(swarm, identity, options, requests, peers);
     let task = tokio::spawn(event_loop.run());
     Ok(Started {
         client,

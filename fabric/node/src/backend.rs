@@ -2,17 +2,23 @@
 
 mod blocks;
 mod jobs;
+mod mirrored;
 
 use crate::{
-    Config, content::Content, coordinator::Coordinator, error::Error as NodeError, metrics,
+    Config,
+    advert::{self, Found, Wanted},
+    content::Content,
+    coordinator::Coordinator,
+    error::Error as NodeError,
+    metrics,
     worker::Worker,
 };
 use async_trait::async_trait;
 use bytes::Bytes;
 use mc_gateway::{
     api::{
-        BlockStat, DhtPeers, DhtRecord, GcView, Imported, JobView, NodeView, PeerAddresses,
-        PeerView, PinView,
+        BlockStat, DhtPeers, DhtRecord, GcView, Imported, JobView, NodeQuery, NodeView,
+        PeerAddresses, PeerView, PinView,
     },
     backend::{Backend, BlockStream, Error, LogBytes, LogStream, Reach},
     metrics::Metric,
@@ -64,6 +70,40 @@ fn refuse(error: impl Into<NodeError>) -> Error {
     error.into().into()
 }
 
+/// A node that was found in the DHT. It counts as connected if it has answered.
+fn view(found: Found) -> PeerView {
+    let Found {
+        peer,
+        lends,
+        is_verified,
+    } = found;
+    PeerView {
+        id: peer.id,
+        this_node: false,
+        connected: is_verified,
+        addresses: peer.addresses,
+        agent: peer.agent,
+        rtt_us: None,
+        slots_total: Some(lends.slots_total),
+        slots_free: Some(lends.slots_free),
+        cpus: Some(lends.cpus),
+        memory_bytes: Some(lends.memory_bytes),
+        labels: lends.labels,
+    }
+}
+
+/// `name=value`, separated by commas.
+fn labels(text: &str) -> Result<BTreeMap<String, String>, Error> {
+    let pairs = text.split(',').filter(|pair| !pair.is_empty());
+    let pair = |pair: &str| {
+        let (name, value) = pair
+            .split_once('=')
+            .ok_or_else(|| Error::new(ErrorCode::Usage, format!("{pair:?} is not name=value")))?;
+        Ok((name.to_owned(), value.to_owned()))
+    };
+    pairs.map(pair).collect()
+}
+
 fn addresses(peer: PeerInfo) -> PeerAddresses {
     PeerAddresses {
         id: peer.id,
@@ -87,9 +127,10 @@ impl Backend for NodeBackend {
             Some(wait) => self.coordinator.wait(id, seen, wait).await?,
             None => self.coordinator.job(id).await?,
         };
-        job.as_ref()
-            .map(JobView::from)
-            .ok_or_else(|| jobs::unknown(id))
+        match job.as_ref() {
+            Some(job) => Ok(JobView::from(job)),
+            None => self.mirrored(id).await,
+        }
     }
 
     async fn jobs(&self, state: Option<JobState>, limit: u32) -> Result<Vec<JobView>, Error> {
@@ -140,6 +181,7 @@ impl Backend for NodeBackend {
         let mut all = metrics::of_scheduler(&self.coordinator.stats().await?);
         let counts = self.coordinator.ledger().counts().await.map_err(refuse)?;
         all.extend(metrics::of_ledger(counts));
+        all.extend(metrics::of_dht(&self.net.refused().await.map_err(refuse)?));
         let counts = self.worker.counts();
         all.extend(metrics::of_worker(
             lent.slots_total,
@@ -181,6 +223,7 @@ impl Backend for NodeBackend {
             slots_free: Some(own.slots_free),
             cpus: Some(own.cpus),
             memory_bytes: Some(own.memory_bytes),
+            labels: self.worker.announcement().labels,
         };
         let peer = |peer: PeerInfo| {
             let offer = offers.get(&peer.id);
@@ -194,6 +237,7 @@ impl Backend for NodeBackend {
                 slots_free: offer.map(|offer| offer.slots_free),
                 cpus: offer.map(|offer| offer.cpus),
                 memory_bytes: offer.map(|offer| offer.memory_bytes),
+                labels: offer.map(|offer| offer.labels.clone()).unwrap_or_default(),
                 id: peer.id,
             }
         };
@@ -201,6 +245,20 @@ impl Backend for NodeBackend {
         Ok(std::iter::once(this)
             .chain(peers.into_iter().map(peer))
             .collect())
+    }
+
+    async fn find_nodes(&self, query: NodeQuery) -> Result<Vec<PeerView>, Error> {
+        if query.gpu {
+            // No node lends GPUs yet, and so none says that it has one.
+            return Ok(Vec::new());
+        }
+        let wanted = Wanted {
+            idle: query.idle,
+            memory_bytes: query.memory_bytes,
+            labels: labels(&query.labels)?,
+        };
+        let found = advert::find(&self.net, &wanted).await.map_err(refuse)?;
+        Ok(found.into_iter().map(view).collect())
     }
 
     async fn import(&self, blocks: BlockStream) -> Result<Imported, Error> {

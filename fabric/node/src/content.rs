@@ -40,6 +40,12 @@ impl Content {
         }
     }
 
+    /// The way to other nodes.
+    #[must_use]
+    pub(crate) const fn net(&self) -> &Client {
+        &self.net
+    }
+
     /// The store.
     #[must_use]
     pub(crate) const fn store(&self) -> &Store {

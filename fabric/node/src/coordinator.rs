@@ -16,7 +16,10 @@ use crate::{content::Content, error::Error, peers::Peers};
 use actor::{Actor, Input};
 use mc_content::Block;
 use mc_ledger::Ledger;
-use mc_net::message::{Announcement, Response};
+use mc_net::{
+    Identity,
+    message::{Announcement, Response},
+};
 use mc_scheduler::{Answer, Command, Stats, WorkerOffer, WorkerView};
 use mc_types::{Clock, FencingToken, JobId, JobRecord, JobSpec, JobState, NodeId, canonical, cid};
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
@@ -45,6 +48,8 @@ pub(crate) struct Coordinator {
     content: Content,
     peers: Peers,
     connected: watch::Receiver<Arc<BTreeSet<NodeId>>>,
+    identity: Identity,
+    network: String,
     watchers: Arc<Watchers>,
     finishes: Arc<finish::Finishes>,
     checkpointed: Arc<checkpoints::Checkpointed>,
@@ -65,6 +70,10 @@ pub(crate) struct Parts {
     pub peers: Peers,
     /// Who may be asked to work.
     pub connected: watch::Receiver<Arc<BTreeSet<NodeId>>>,
+    /// In whose name leases are signed.
+    pub identity: Identity,
+    /// The network.
+    pub network: String,
     /// The time.
     pub clock: Arc<dyn Clock>,
 }
@@ -88,6 +97,8 @@ impl Coordinator {
             content: parts.content,
             peers: parts.peers,
             connected: parts.connected,
+            identity: parts.identity,
+            network: parts.network,
             watchers: Arc::default(),
             finishes: Arc::default(),
             checkpointed: Arc::default(),

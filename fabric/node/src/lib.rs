@@ -11,9 +11,11 @@
 //! * Shutdown goes from the outside in: no new requests, attempts finished or their leases given
 //!   back, then ledger, network and store.
 
+mod advert;
 mod announce;
 mod backend;
 pub mod checkpoint;
+mod completion;
 pub mod config;
 mod content;
 mod coordinator;

@@ -2,6 +2,7 @@
 
 use crate::worker::Counts;
 use mc_gateway::metrics::{Kind, Metric};
+use mc_net::dht::{Refusal, Refused};
 use mc_scheduler::Stats;
 use std::{collections::BTreeMap, sync::atomic::Ordering};
 
@@ -39,6 +40,18 @@ pub(crate) fn of_scheduler(stats: &Stats) -> Vec<Metric> {
             stats.stale,
         ),
     ]
+}
+
+/// What others wanted this node to keep in the DHT.
+pub(crate) fn of_dht(refused: &Refused) -> Vec<Metric> {
+    let refusal = |refusal: &Refusal| Metric {
+        name: "mc_dht_refused_total",
+        help: "DHT entries of others that were not kept, by reason.",
+        kind: Kind::Counter,
+        label: Some(("reason", refusal.to_string())),
+        value: refused.get(refusal).copied().unwrap_or_default(),
+    };
+    Refusal::ALL.iter().map(refusal).collect()
 }
 
 /// The jobs of the ledger.

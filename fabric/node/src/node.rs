@@ -1,7 +1,7 @@
 //! Starting a node, and stopping it in order.
 
 use crate::{
-    Config, Error, announce,
+    Config, Error, advert, announce,
     backend::NodeBackend,
     config::DhtMode,
     content::{Content, Served},
@@ -103,6 +103,8 @@ impl Node {
             content: content.clone(),
             peers: peers.clone(),
             connected: connected.clone(),
+            identity: identity.clone(),
+            network: config.network.clone(),
             clock: Arc::new(SteadyClock::new()),
         };
         let ttl = config.lease.ttl.0;
@@ -123,6 +125,12 @@ impl Node {
             peers,
             worker.clone(),
             connected,
+            stopping.clone(),
+        ));
+
+        tasks.spawn(advert::run(
+            content.clone(),
+            worker.clone(),
             stopping.clone(),
         ));
 

@@ -147,12 +147,17 @@ impl Peers {
                 worker.solicited(from);
                 Response::Ok
             }
+            Request::Describe => Response::Described(worker.announcement()),
             Request::Offer {
                 lease,
                 job,
                 checkpoints,
                 sisters,
-            } => worker.offer(Coordinators::new(from, sisters), lease, *job, checkpoints),
+                grant,
+            } => {
+                let coordinators = Coordinators::new(from, sisters);
+                worker.offer(coordinators, (lease, grant), *job, checkpoints)
+            }
             Request::Keep { job, task } => coordinator.keep(from, job, task).await,
             Request::CancelJob { job } => coordinator.cancel_for(from, job).await,
             Request::Checkpoint {

@@ -159,7 +159,7 @@ impl Worker {
     pub(crate) fn offer(
         &self,
         coordinators: Coordinators,
-        lease: Lease,
+        (lease, grant): (Lease, Vec<u8>),
         spec: JobSpec,
         checkpoints: Vec<Cid>,
     ) -> Response {
@@ -203,6 +203,7 @@ impl Worker {
         let attempt = Attempt {
             coordinators,
             lease,
+            grant,
             spec,
             checkpoints,
             controls,

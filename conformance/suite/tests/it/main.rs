@@ -16,6 +16,7 @@
 mod bad_input;
 mod checkpoints;
 mod content;
+mod dht;
 mod fabric;
 mod gateways;
 mod hostile;

@@ -1,13 +1,13 @@
 //! `node`, `nodes`
 
 use crate::{
-    args::{Format, Global, Node as Args},
+    args::{Format, Global, Node as Args, Nodes},
     client::Client,
     connect,
     failure::Failure,
     inputs, output,
 };
-use mc_gateway::api::PeerView;
+use mc_gateway::api::{NodeQuery, PeerView};
 use mc_node::{Mode, Node};
 use serde::Serialize;
 use std::process::ExitCode;
@@ -86,8 +86,23 @@ fn announce(global: &Global, node: &Node) -> Result<(), Failure> {
     Ok(())
 }
 
-pub(super) async fn nodes(global: &Global, client: &Client) -> Result<ExitCode, Failure> {
-    output::value(global, &client.nodes().await?, |list| {
+pub(super) async fn nodes(
+    global: &Global,
+    client: &Client,
+    args: &Nodes,
+) -> Result<ExitCode, Failure> {
+    let labels = inputs::pairs("--label", &args.label)?;
+    let labels = labels.iter().map(|(name, value)| format!("{name}={value}"));
+    let memory_bytes = args.memory.map_or(0, |memory| memory.0);
+    let mut query = NodeQuery {
+        find: args.find,
+        idle: args.idle,
+        gpu: args.gpu,
+        memory_bytes,
+        labels: labels.collect::<Vec<_>>().join(","),
+    };
+    query.find |= query != NodeQuery::default();
+    output::value(global, &client.nodes(&query).await?, |list| {
         let head = ["ID", "SLOTS", "CPUS", "MEMORY", "RTT", ""]
             .map(str::to_owned)
             .to_vec();

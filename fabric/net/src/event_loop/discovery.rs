@@ -8,7 +8,7 @@ use libp2p::{
     swarm::dial_opts::{DialOpts, PeerCondition},
 };
 use std::{
-    collections::{HashMap, HashSet},
+    collections::{HashMap, HashSet, hash_map::Entry},
     time::{Duration, Instant},
 };
 
@@ -239,16 +239,15 @@ impl EventLoop {
             // Its frames would exceed what our multiplexer accepts if several blocks were under way.
             self.swarm.behaviour_mut().bitswap.set_window(id, 1);
         }
-        let first = !self.peers.contains_key(&id);
+        self.introduced(id);
         let peer = self.peers.entry(id).or_default();
+        let first = peer.agent.is_empty();
         *peer = Peer {
             agent: info.agent_version,
             addresses,
             rtt: peer.rtt,
         };
         if first {
-            tracing::info!(peer = %id, "connected");
-            self.publish_ready();
             // A way through the neighbourhood makes this node known to others, and them to it. Later on it is
             // gone regularly.
             if self.peers.len() <= FIRST_PEERS
@@ -257,6 +256,15 @@ impl EventLoop {
                 tracing::debug!(%error, "no bootstrap");
             }
             self.provider_connected(id);
+        }
+    }
+
+    /// A connected peer is of this network.
+    pub(super) fn introduced(&mut self, id: PeerId) {
+        if let Entry::Vacant(entry) = self.peers.entry(id) {
+            tracing::info!(peer = %id, "connected");
+            entry.insert(Peer::default());
+            self.publish_ready();
         }
     }
 

@@ -3,6 +3,7 @@
 use super::EventLoop;
 use crate::{
     client::{DhtRecord, PeerInfo},
+    dht::Entry,
     identity::node_id,
 };
 use libp2p::{
@@ -27,6 +28,10 @@ enum Waiting {
     },
     Record {
         reply: Option<oneshot::Sender<Option<DhtRecord>>>,
+    },
+    Entry {
+        best: Option<Entry>,
+        reply: oneshot::Sender<Option<Entry>>,
     },
 }
 
@@ -58,6 +63,23 @@ impl EventLoop {
     pub(super) fn find_for_session(&mut self, cid: &Cid, session: mc_bitswap::SessionId) {
         let query = self.swarm.behaviour_mut().kad.get_providers(key(cid));
         self.queries.0.insert(query, Waiting::Fetch { session });
+    }
+
+    pub(super) fn find_registered(&mut self, key: &[u8], reply: oneshot::Sender<Vec<PeerInfo>>) {
+        let key = RecordKey::new(&key);
+        let query = self.swarm.behaviour_mut().kad.get_providers(key);
+        let waiting = Waiting::Providers {
+            found: BTreeSet::new(),
+            reply,
+        };
+        self.queries.0.insert(query, waiting);
+    }
+
+    pub(super) fn lookup(&mut self, key: Vec<u8>, reply: oneshot::Sender<Option<Entry>>) {
+        let key = RecordKey::new(&key);
+        let query = self.swarm.behaviour_mut().kad.get_record(key);
+        let waiting = Waiting::Entry { best: None, reply };
+        self.queries.0.insert(query, waiting);
     }
 
     pub(super) fn get_record(&mut self, key: Vec<u8>, reply: oneshot::Sender<Option<DhtRecord>>) {
@@ -119,16 +141,18 @@ impl EventLoop {
             }
             kad::Event::InboundRequest {
                 request:
+                    kad::InboundRequest::PutRecord {
+                        source,
+                        record: Some(record),
+                        ..
+                    },
+            } => self.put_for(source, record),
+            kad::Event::InboundRequest {
+                request:
                     kad::InboundRequest::AddProvider {
                         record: Some(record),
                     },
-            } => {
-                // A provider record costs little and is a hint at most; the store bounds them.
-                let store = self.swarm.behaviour_mut().kad.store_mut();
-                if let Err(error) = kad::store::RecordStore::add_provider(store, record) {
-                    tracing::debug!(%error, "provider record not kept");
-                }
-            }
+            } => self.provide_for(record),
             _ => {}
         }
     }
@@ -167,6 +191,19 @@ impl EventLoop {
                 reply.take().map(|reply| reply.send(Some(record)));
                 enough = true;
             }
+            (
+                Waiting::Entry { best, .. },
+                QueryResult::GetRecord(Ok(GetRecordOk::FoundRecord(found))),
+            ) => {
+                // Whoever answers may lie.
+                let record = &found.record;
+                let opened = self.records.open(record.key.as_ref(), &record.value);
+                if let Ok(entry) = opened
+                    && best.as_ref().is_none_or(|best| entry.supersedes(best))
+                {
+                    *best = Some(entry);
+                }
+            }
             _ => {}
         }
         if !enough {
@@ -199,6 +236,7 @@ impl EventLoop {
             Waiting::Record { reply } => {
                 reply.map(|reply| reply.send(None));
             }
+            Waiting::Entry { best, reply } => drop(reply.send(best)),
             Waiting::Fetch { session } => self.search_ended(session),
         }
     }

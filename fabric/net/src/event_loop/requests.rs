@@ -91,10 +91,9 @@ impl EventLoop {
                     },
                 ..
             } => {
-                // Before it has said of which network it is, a peer has no say.
-                if self.peers.contains_key(&peer) {
-                    self.requests.accept(&peer, request, channel);
-                }
+                // The protocol's name has the network in it, so that a peer which speaks it belongs to that.
+                self.introduced(peer);
+                self.requests.accept(&peer, request, channel);
             }
             Event::Message {
                 message:

@@ -9,6 +9,7 @@ use bytes::Bytes;
 use futures::future::BoxFuture;
 use mc_net::{
     BlockStore, Error, FetchError, Identity, Multiaddr, Options, RequestError, Started, StoreError,
+    dht::{Class, Kind, Refusal},
     message::{Announcement, Request, Response},
 };
 use mc_types::{Cid, cid};
@@ -119,9 +120,9 @@ async fn requests_are_answered_in_both_directions() {
         let (answer, ()) = tokio::join!(asking.request(id, request.clone()), async {
             let inbound = answering.recv().await.unwrap();
             assert_eq!((&inbound.from, &inbound.request), (from, &request));
-            inbound.reply.send(Response::Renewed { ttl_ms: 7 });
+            inbound.reply.send(renewed());
         });
-        assert_eq!(answer.unwrap(), Response::Renewed { ttl_ms: 7 });
+        assert_eq!(answer.unwrap(), renewed());
     }
     let nobody = Identity::generate().node_id();
     let unknown = a
@@ -242,6 +243,13 @@ async fn peers_of_another_network_are_not_peers() {
     assert!(b.started.peers.borrow().is_empty());
 }
 
+fn renewed() -> Response {
+    Response::Renewed {
+        ttl_ms: 7,
+        sisters: Vec::new(),
+    }
+}
+
 #[tokio::test]
 async fn ports_in_use_and_bad_addresses_are_named() {
     let a = start(options(&[])).await;
@@ -256,4 +264,55 @@ async fn ports_in_use_and_bad_addresses_are_named() {
         matches!(&error, Error::Listen { address, .. } if *address == taken.to_string()),
         "{error}"
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_node_says_in_the_dht_is_found_by_others_and_outlives_its_connection() {
+    let mut hub = start(options(&[])).await;
+    let mut speaker = start(options(&[&hub])).await;
+    let mut reader = start(options(&[&hub])).await;
+    connected(&mut hub, 2).await;
+    connected(&mut speaker, 1).await;
+    connected(&mut reader, 1).await;
+    let (hub, speaker, reader) = (hub.started, speaker.started, reader.started);
+    let id = speaker.client.local_id().clone();
+    let what = || (Kind::Node, id.to_string());
+    let ttl = Duration::from_secs(60);
+    let said = speaker.client.publish(what(), None, b"idle".to_vec(), ttl);
+    said.await.unwrap();
+    speaker.client.register(vec![Class::Any]).await;
+    let found = async {
+        loop {
+            let entry = reader.client.lookup(Kind::Node, id.as_str()).await.unwrap();
+            let idle = reader.client.find_registered(Class::Any).await.unwrap();
+            if let Some(entry) = entry
+                && idle.iter().any(|peer| peer.id == id)
+            {
+                return entry;
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    };
+    let entry = tokio::time::timeout(Duration::from_secs(20), found)
+        .await
+        .unwrap();
+    assert_eq!(
+        (entry.publisher, entry.body),
+        (id.clone(), b"idle".to_vec())
+    );
+    assert!(
+        reader
+            .client
+            .find_registered(Class::Memory128)
+            .await
+            .unwrap()
+            .is_empty()
+    );
+    // About others nothing can be said.
+    let other = (Kind::Node, hub.client.local_id().to_string());
+    let forged = speaker.client.publish(other, None, Vec::new(), ttl).await;
+    assert_eq!(forged, Err(Refusal::Forged));
+    speaker.client.shutdown().await;
+    let entry = reader.client.lookup(Kind::Node, id.as_str()).await.unwrap();
+    assert_eq!(entry.unwrap().body, b"idle");
 }

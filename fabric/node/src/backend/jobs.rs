@@ -6,7 +6,7 @@ use futures::{StreamExt, stream};
 use mc_content::{Error as ContentError, unixfs};
 use mc_gateway::backend::{Error, LogBytes, LogStream};
 use mc_net::message::{self, Request, Response};
-use mc_types::{ErrorCode, JobId, JobRecord};
+use mc_types::{Cid, ErrorCode, JobId, JobRecord};
 use std::time::Duration;
 use tokio::io::AsyncReadExt;
 use tokio_util::io::ReaderStream;
@@ -54,9 +54,7 @@ impl NodeBackend {
         offset: u64,
         follow: bool,
     ) -> Result<LogBytes, Error> {
-        if self.coordinator.job(id).await?.is_none() {
-            return Err(unknown(id));
-        }
+        let is_known = self.coordinator.job(id).await?.is_some();
         let at = Position {
             coordinator: self.coordinator.clone(),
             peers: self.coordinator.peers().clone(),
@@ -65,6 +63,14 @@ impl NodeBackend {
             stream,
             offset,
         };
+        if !is_known {
+            let job = self.mirrored(id).await?;
+            let cid = match stream {
+                LogStream::Stdout => job.stdout_cid,
+                LogStream::Stderr => job.stderr_cid,
+            };
+            return at.read(cid.ok_or_else(|| unknown(id))?).await;
+        }
         let follower = Follower {
             at,
             follow,
@@ -146,6 +152,11 @@ impl Position {
             LogStream::Stdout => completion.outcome.stdout,
             LogStream::Stderr => completion.outcome.stderr,
         };
+        self.read(cid).await.map(Some)
+    }
+
+    /// A log that is content, from the offset on.
+    async fn read(&self, cid: Cid) -> Result<LogBytes, Error> {
         let source = self.content.source(Vec::new(), None);
         let (writer, mut reader) = tokio::io::duplex(PIPE_BYTES);
         let (failed, failure) = tokio::sync::oneshot::channel();
@@ -162,6 +173,6 @@ impl Position {
             .map(|piece| piece.map_err(|e| refuse(ContentError::Source(e.to_string()))));
         let end =
             stream::once(failure).filter_map(async |error| error.ok().map(|e| Err(refuse(e))));
-        Ok(Some(bytes.chain(Box::pin(end)).boxed()))
+        Ok(bytes.chain(Box::pin(end)).boxed())
     }
 }

@@ -2,9 +2,12 @@
 
 use super::Coordinator;
 use crate::error::Error;
-use mc_net::message::{Request, Response};
+use mc_net::{
+    dht::Grant,
+    message::{Request, Response},
+};
 use mc_scheduler::{Answer, Command, Config, Effect, Scheduler, Stats, WorkerView};
-use mc_types::{ErrorCode, JobId, JobRecord, JobSpec, Lease, NodeId};
+use mc_types::{ErrorCode, FencingToken, JobId, JobRecord, JobSpec, Lease, NodeId};
 use std::{collections::HashMap, sync::Arc, time::Duration};
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
@@ -237,6 +240,21 @@ impl Actor {
     }
 }
 
+impl Coordinator {
+    /// A lease, signed. This node itself needs no proof of what it granted.
+    fn grant(&self, job: JobId, token: FencingToken, worker: &NodeId) -> Vec<u8> {
+        if worker == self.peers.local() {
+            return Vec::new();
+        }
+        let grant = Grant {
+            job,
+            token,
+            worker: worker.clone(),
+        };
+        grant.seal(&self.identity, &self.network)
+    }
+}
+
 async fn restored(coordinator: &Coordinator, config: &Config) -> Result<Scheduler, Error> {
     let ledger = &coordinator.ledger;
     let (jobs, token) = (ledger.open_jobs().await?, ledger.newest_token().await?);
@@ -261,6 +279,7 @@ async fn offer(coordinator: Coordinator, worker: NodeId, lease: Lease, spec: Arc
             .map(|checkpoint| checkpoint.cid)
             .collect(),
         sisters: coordinator.sisters.now().to_vec(),
+        grant: coordinator.grant(job, token, &worker),
     };
     let (refused, reason) = match coordinator.peers.request(&worker, request).await {
         Ok(Response::Accepted) => return,

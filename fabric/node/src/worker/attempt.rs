@@ -21,6 +21,8 @@ const REPORT_START_AFTER: Duration = Duration::from_millis(10);
 pub(super) struct Attempt {
     pub(super) coordinators: Coordinators,
     pub(super) lease: Lease,
+    /// The lease, as the coordinator signed it.
+    pub(super) grant: Vec<u8>,
     pub(super) spec: JobSpec,
     /// Checkpoints of earlier attempts, newest first.
     pub(super) checkpoints: Vec<Cid>,
@@ -70,8 +72,8 @@ impl Attempt {
         inner.remove(self.lease.job, self.lease.token);
         match ending {
             Some(ending) => {
-                let key = (self.lease.job, self.lease.token);
-                let owed = Owed::new(&self.coordinators, key, self.lease.ttl_ms, ending);
+                let lease = (&self.lease, self.grant);
+                let owed = Owed::new(&self.coordinators, lease, ending);
                 owed.say(&inner, self.coordinators, false).await;
             }
             None if inner.closing.is_cancelled() || self.controls.leaving.is_cancelled() => {

@@ -1,16 +1,16 @@
 //! Endings that no coordinator has heard yet: kept on disk, and said again until one has, also after a restart.
 
 use super::{Inner, coordinators::Coordinators};
-use crate::error::Error;
+use crate::{completion, error::Error};
 use mc_net::message::{Request, Response};
-use mc_types::{Cid, Ending, FencingToken, JobId, NodeId, canonical};
+use mc_types::{Cid, Ending, FencingToken, JobId, Lease, NodeId, canonical};
 use serde::{Deserialize, Serialize};
 use std::{
     fs,
     io::Write,
     path::PathBuf,
     sync::{Arc, atomic::Ordering},
-    time::Duration,
+    time::{Duration, Instant},
 };
 use tracing::{debug, info, warn};
 
@@ -19,6 +19,8 @@ const RETRY_MIN: Duration = Duration::from_millis(50);
 const RETRY_MAX: Duration = Duration::from_secs(5);
 /// How long an ending is said to coordinators that do not answer. The lease is long gone by then.
 const GIVE_UP: Duration = Duration::from_secs(24 * 3600);
+/// How often a completion is published while no coordinator has heard it.
+const MIRROR_EVERY: Duration = Duration::from_secs(6 * 3600);
 /// Prefix of the pins that keep results which no coordinator has fetched yet.
 const PIN_PREFIX: &str = "owed/";
 
@@ -30,21 +32,24 @@ pub(super) struct Owed {
     job: JobId,
     token: FencingToken,
     ttl_ms: u64,
-    pub(super) ending: Ending,
+    /// The lease, as the coordinator signed it.
+    #[serde(with = "serde_bytes")]
+    grant: Vec<u8>,
+    ending: Ending,
 }
 
 impl Owed {
     pub(super) fn new(
         coordinators: &Coordinators,
-        (job, token): (JobId, FencingToken),
-        ttl_ms: u64,
+        (lease, grant): (&Lease, Vec<u8>),
         ending: Ending,
     ) -> Self {
         Self {
             coordinators: coordinators.all(),
-            job,
-            token,
-            ttl_ms,
+            job: lease.job,
+            token: lease.token,
+            ttl_ms: lease.ttl_ms,
+            grant,
             ending,
         }
     }
@@ -64,6 +69,7 @@ impl Owed {
     /// it is on disk already.
     pub(super) async fn say(self, inner: &Inner, coordinators: Coordinators, is_kept: bool) {
         let mut is_kept = is_kept;
+        let mut mirrored = None;
         let mut pause = RETRY_MIN;
         // A coordinator that has come back waits for this no longer than a term.
         let longest = Duration::from_millis(self.ttl_ms / 3).clamp(RETRY_MIN, RETRY_MAX);
@@ -91,6 +97,10 @@ impl Owed {
                     debug!(%error, "finish not answered");
                     if !std::mem::replace(&mut is_kept, true) {
                         self.keep(inner).await;
+                    }
+                    if mirrored.is_none_or(|at: Instant| at.elapsed() >= MIRROR_EVERY) {
+                        mirrored = Some(Instant::now());
+                        self.mirror(inner).await;
                     }
                 }
             }
@@ -134,6 +144,22 @@ impl Owed {
         };
         if let Err(error) = kept.await {
             warn!(%error, "an ending that no coordinator has heard would not survive a restart");
+        }
+    }
+
+    /// Says in the DHT what the job came to, for those who ask while its coordinator is away.
+    async fn mirror(&self, inner: &Inner) {
+        let Ending::Completed(completion) = &self.ending else {
+            return;
+        };
+        let said = completion::publish(
+            inner.content.net(),
+            self.job,
+            (self.token, self.grant.clone()),
+            completion,
+        );
+        if let Err(refusal) = said.await {
+            debug!(%refusal, "a completion was not published");
         }
     }
 

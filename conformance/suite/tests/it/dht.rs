@@ -1,0 +1,95 @@
+//! What the DHT knows: which nodes are idle, and what jobs came to whose gateway is away.
+
+use mc_artifacts::guest;
+use mc_conformance::{Node, NodeOptions, eventually};
+use std::time::Duration;
+
+/// A node says what it is some seconds after its start.
+const PATIENCE: Duration = Duration::from_secs(40);
+
+/// The ids of the nodes that `node` finds.
+fn found(node: &Node, filter: &[&str]) -> Vec<String> {
+    let args = ["nodes", "--format", "json"].into_iter();
+    let nodes = node
+        .mc(args.chain(filter.iter().copied()))
+        .expect_code(0)
+        .json();
+    let id = |node: &serde_json::Value| node["id"].as_str().unwrap().to_owned();
+    nodes["nodes"].as_array().unwrap().iter().map(id).collect()
+}
+
+#[test]
+fn idle_nodes_are_found_by_what_they_are() {
+    let hub = NodeOptions::new().flags(["--no-execute"]).start();
+    let big = NodeOptions::new()
+        .bootstrap(&hub)
+        .flags(["--slots", "1", "--label", "room=cellar"])
+        .start();
+    let other = NodeOptions::new()
+        .bootstrap(&hub)
+        .flags(["--slots", "1"])
+        .start();
+    let seeker = NodeOptions::new()
+        .bootstrap(&hub)
+        .flags(["--no-execute"])
+        .start();
+    eventually("both are found", PATIENCE, || {
+        let all = found(&seeker, &["--idle"]);
+        (all.contains(&big.id) && all.contains(&other.id)).then_some(())
+    });
+    assert_eq!(
+        found(&seeker, &["--idle", "--label", "room=cellar"]),
+        [big.id.as_str()]
+    );
+    assert_eq!(found(&seeker, &["--memory", "100TiB"]), [""; 0]);
+    assert_eq!(found(&seeker, &["--gpu"]), [""; 0]);
+    // One that is busy says so when it is asked, whatever the DHT has.
+    let label = format!("target_node={}", big.id);
+    let component = guest("cpu_forever").display().to_string();
+    let busy = hub.submit(["--label", &label, &component]);
+    assert_eq!(hub.running(&busy), big.id);
+    assert!(!found(&seeker, &["--idle"]).contains(&big.id));
+    assert!(found(&seeker, &["--find"]).contains(&big.id));
+    hub.mc(["cancel", &busy]).expect_code(0);
+}
+
+#[test]
+fn the_result_of_a_job_can_be_had_by_its_id_while_its_gateway_is_away() {
+    let hub = NodeOptions::new().flags(["--no-execute"]).start();
+    let gateway = NodeOptions::new()
+        .bootstrap(&hub)
+        .flags(["--no-execute", "--lease-ttl", "3s"])
+        .start();
+    let worker = NodeOptions::new()
+        .bootstrap(&hub)
+        .bootstrap(&gateway)
+        .flags(["--slots", "1"])
+        .start();
+    let anybody = NodeOptions::new()
+        .bootstrap(&hub)
+        .flags(["--no-execute"])
+        .start();
+    let id = gateway.submit([guest("ticks").to_str().unwrap(), "--", "20", "100"]);
+    assert_eq!(gateway.running(&id), worker.id);
+    anybody.mc(["status", &id]).expect_code(66);
+    let gateway_id = gateway.id.clone();
+    gateway.kill();
+    let status = eventually("the worker has said so", PATIENCE, || {
+        let status = anybody.mc(["status", "--format", "json", &id]);
+        (status.code == Some(0)).then(|| status.json())
+    });
+    assert_eq!(status["state"], "succeeded");
+    assert_eq!(status["node"], worker.id.as_str());
+    assert!(
+        status["message"].as_str().unwrap().contains(&gateway_id),
+        "{status}"
+    );
+    let expected: String = (0..20).map(|n| format!("tick {n}\n")).collect();
+    assert_eq!(anybody.mc(["logs", &id]).expect_code(0).text(), expected);
+    let dir = tempfile::tempdir().unwrap();
+    let out = dir.path().join("out");
+    anybody
+        .mc(["result", &id, "--out", out.to_str().unwrap()])
+        .expect_code(0);
+    assert!(out.is_dir());
+}

@@ -1,0 +1,24 @@
+//! What is kept in the DHT: signed entries that expire.
+//!
+//! An entry is canonical DAG-CBOR inside a libp2p signed envelope (RFC 0002), at most [`MAX_ENTRY_BYTES`] long.
+//! Its key is the SHA-256 of network, kind and subject, so that whoever stores it can check without asking
+//! anybody that it stands where it belongs:
+//!
+//! | kind | subject | published by | lives for at most |
+//! |---|---|---|---|
+//! | node | the node | that node | 5 minutes |
+//! | completion | the job | the worker, with the grant that its coordinator signed | 48 hours |
+//!
+//! Besides, the DHT has an index of idle nodes: provider records under the key of a class, a period of
+//! [`EPOCH`] and a shard. They name candidates and say nothing else; the candidates are asked.
+
+mod entry;
+mod grant;
+mod guard;
+mod index;
+
+pub use entry::{Entry, Kind, MAX_ENTRY_BYTES, Refusal};
+pub use grant::Grant;
+pub(crate) use guard::Guard;
+pub use guard::Refused;
+pub use index::{Class, EPOCH};
