@@ -15,7 +15,7 @@ use serde_json::Value;
 use std::{
     collections::{BTreeMap, BTreeSet},
     process::Command,
-    time::{Duration, Instant},
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
 /// Milliseconds of computation in a task, on an idle machine.
@@ -256,12 +256,18 @@ impl Watch {
         Ok(())
     }
 
-    /// When an agent of the far side is first seen with a job again.
+    /// When an agent of the far side is first seen with a job that it began just now.
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the gateway's times are those of the system"
+    )]
     fn until_work_is_there_again(
         &mut self,
         http: &mut Http,
         far: &BTreeSet<&str>,
     ) -> Result<Option<Instant>> {
+        let healed = SystemTime::now().duration_since(UNIX_EPOCH)?;
+        let healed = u64::try_from(healed.as_millis())?;
         let deadline = Instant::now() + PATIENCE;
         while Instant::now() < deadline && jobs::open(http)? > 0 {
             self.look(http)?;
