@@ -1,6 +1,9 @@
 //! Gateways and agents.
 
-use crate::arguments::{Arguments, LedgerKind};
+use crate::{
+    arguments::{Arguments, LedgerKind},
+    processes,
+};
 use anyhow::{Context, Result, ensure};
 use mc_conformance::{Http, Node, NodeOptions, within};
 use mc_postgres::Server;
@@ -80,7 +83,12 @@ pub(crate) fn start_agents(agents: usize, slots: usize, gateways: &[&Node]) -> V
             .iter()
             .fold(options, |options, node| options.bootstrap(node))
     };
-    start_all((0..agents).map(|_| options()).collect())
+    let agents = start_all((0..agents).map(|_| options()).collect());
+    for agent in &agents {
+        // One that has died already is missed soon enough.
+        let _ = processes::be_nice(agent.pid());
+    }
+    agents
 }
 
 /// Starts nodes, several at a time.

@@ -19,7 +19,7 @@ use std::{
 };
 
 /// Milliseconds of computation in a task, on an idle machine.
-const TASK_MS: &str = "40";
+const TASK_MS: &str = "100";
 /// Between two looks at which agent has which job.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
 /// Of so many victims one is not killed but frozen, and goes on when its lease is long another's.

@@ -271,10 +271,9 @@ impl Watch {
         let deadline = Instant::now() + PATIENCE;
         while Instant::now() < deadline && jobs::open(http)? > 0 {
             self.look(http)?;
-            if jobs::held(http)?
-                .iter()
-                .any(|job| far.contains(text(job, "node")))
-            {
+            let begun = |job: &Value| number(job, "started_ms") > healed;
+            let is_there = |job: &Value| far.contains(text(job, "node")) && begun(job);
+            if jobs::held(http)?.iter().any(is_there) {
                 return Ok(Some(Instant::now()));
             }
             pause(LOOK_EVERY);

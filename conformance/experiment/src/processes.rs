@@ -1,7 +1,7 @@
 //! Processes: stopping and continuing them, and what they have used.
 
 use anyhow::{Context, Result};
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Pid, Signal, kill_process, setpriority_process};
 
 /// The kernel's ticks in a second, in which it reports times (`USER_HZ`).
 const TICKS_PER_SECOND: f64 = 100.0;
@@ -9,6 +9,11 @@ const TICKS_PER_SECOND: f64 = 100.0;
 pub(crate) fn signal(pid: u32, signal: Signal) -> Result<()> {
     let pid = Pid::from_raw(i32::try_from(pid)?).context("a process")?;
     Ok(kill_process(pid, signal)?)
+}
+
+/// Lets others go first: an agent has a machine of its own in reality, and must not starve the gateway here.
+pub(crate) fn be_nice(pid: u32) -> Result<()> {
+    Ok(setpriority_process(Pid::from_raw(i32::try_from(pid)?), 10)?)
 }
 
 /// Seconds of processor time that a process has used so far.

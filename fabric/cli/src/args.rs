@@ -2,7 +2,7 @@
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use mc_node::config::{ByteSize, Period};
-use mc_types::{CheckpointEvery, Cid, JobId, JobState, NodeId};
+use mc_types::{CheckpointEvery, Cid, JobId, JobState, NodeId, Policy};
 use std::{ffi::OsString, path::PathBuf};
 
 /// Lends and borrows idle machines: runs WebAssembly tasks on whichever peer is free.
@@ -258,6 +258,13 @@ pub(crate) struct Submit {
     /// Give up when no node was free for so long
     #[arg(long, value_name = "TIME")]
     pub(crate) queue_timeout: Option<Period>,
+    /// Which of several nodes gets it: first-answer, random, best-fit, local-first or data-locality; default: as
+    /// the node that grants the lease is configured
+    #[arg(long, value_name = "NAME")]
+    pub(crate) policy: Option<Policy>,
+    /// Only a node with this label; repeatable
+    #[arg(long, value_name = "K=V")]
+    pub(crate) require: Vec<String>,
     /// Whose job it is: submitters share the machines evenly
     #[arg(long, value_name = "NAME", default_value = "")]
     pub(crate) submitter: String,

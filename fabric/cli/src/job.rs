@@ -155,6 +155,8 @@ pub(crate) fn spec(args: &Submit, task: TaskSpec) -> Result<JobSpec, Failure> {
         queue_timeout_ms: queue_timeout.map(millis),
         priority: args.priority,
         submitter: args.submitter.clone(),
+        require: inputs::pairs("--require", &args.require)?,
+        policy: args.policy,
         checkpoint_every: args.checkpoint_every,
         labels: inputs::pairs("--label", &args.label)?,
     };

@@ -11,8 +11,14 @@ pub use merge::{Merged, Origin, Sources};
 pub use settings::{Kind, SETTINGS, Setting};
 pub use value::{ByteSize, Period};
 
+use mc_types::{NodeId, Policy};
 use serde::{Deserialize, Serialize};
-use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::SocketAddr,
+    path::PathBuf,
+    time::Duration,
+};
 
 /// Most tasks at a time: far more than any machine has cores.
 const MAX_SLOTS: u32 = 1024;
@@ -44,6 +50,8 @@ pub struct Config {
     /// Where jobs are kept.
     #[serde(default)]
     pub ledger: Ledger,
+    /// Who is given the jobs.
+    pub placement: Placement,
     /// Compiled components.
     pub cache: Cache,
     /// Compiling components.
@@ -104,6 +112,22 @@ pub struct Worker {
 pub struct Lease {
     /// How long a node may be silent before its task is given to another.
     pub ttl: Period,
+}
+
+/// `[placement]`
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Placement {
+    /// By which rule jobs are placed that name none.
+    pub policy: Policy,
+    /// Multiaddrs, each ending in `/p2p/<id>`, of nodes that are given work before others, with the policy
+    /// `local-first`. They are connected to at start, as all in these lists are.
+    pub children: Vec<String>,
+    /// Of nodes that are given work when neither this one nor its children have room.
+    pub peers: Vec<String>,
+    /// Of the node whose child this is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub parent: Option<String>,
 }
 
 /// `[ledger]`
@@ -234,6 +258,12 @@ impl Config {
         if let Some(address) = self.p2p.bootstrap.iter().find(multiaddr) {
             return Err(("p2p.bootstrap", not_a_multiaddr(address)));
         }
+        for (key, addresses) in self.placement.lists() {
+            let nameless = |address: &&String| id_in(address).is_none();
+            if let Some(address) = addresses.iter().find(nameless) {
+                return Err((key, not_a_named_multiaddr(address)));
+            }
+        }
         if self
             .node
             .as_ref()
@@ -243,6 +273,43 @@ impl Config {
         }
         Ok(())
     }
+}
+
+impl Placement {
+    /// The addresses of each setting.
+    fn lists(&self) -> [(&'static str, Vec<String>); 3] {
+        [
+            ("placement.children", self.children.clone()),
+            ("placement.peers", self.peers.clone()),
+            ("placement.parent", self.parent.iter().cloned().collect()),
+        ]
+    }
+
+    /// All addresses of those that are near.
+    #[must_use]
+    pub fn addresses(&self) -> Vec<String> {
+        let lists = self.lists().into_iter();
+        lists.flat_map(|(_, addresses)| addresses).collect()
+    }
+
+    /// The nodes that are named by `addresses`.
+    pub(crate) fn ids(addresses: &[String]) -> BTreeSet<NodeId> {
+        addresses
+            .iter()
+            .filter_map(|address| id_in(address))
+            .collect()
+    }
+}
+
+/// The node that a multiaddr ends in.
+fn id_in(address: &str) -> Option<NodeId> {
+    let (place, id) = address.rsplit_once("/p2p/")?;
+    (place.is_empty() || place.starts_with('/')).then_some(())?;
+    id.parse().ok()
+}
+
+fn not_a_named_multiaddr(address: &str) -> String {
+    format!("{address:?} is not a multiaddr such as /ip4/127.0.0.1/tcp/7781/p2p/12D3KooW…")
 }
 
 fn not_a_multiaddr(address: &str) -> String {

@@ -86,10 +86,11 @@ impl Coordinator {
     /// The ledger's or the store's.
     pub(crate) async fn start(
         parts: Parts,
-        lease_ttl: Duration,
+        config: mc_scheduler::Config,
         tasks: &TaskTracker,
         stopping: CancellationToken,
     ) -> Result<Self, Error> {
+        let lease_ttl = config.lease_ttl;
         let (inputs, queue) = mpsc::channel(QUEUE_COMMANDS);
         let coordinator = Self {
             inputs,
@@ -114,7 +115,7 @@ impl Coordinator {
             coordinator.ledger.renew(lease_ttl).await?;
         }
         coordinator.restore_checkpoints().await?;
-        let actor = Actor::restore(coordinator.clone(), lease_ttl, queue).await?;
+        let actor = Actor::restore(coordinator.clone(), config, queue).await?;
         tasks.spawn(actor.run(stopping.clone()));
         if is_shared {
             coordinator.be_there(lease_ttl).await?;
@@ -128,7 +129,7 @@ impl Coordinator {
         for (name, _) in self.content.store().pins().await? {
             let is_orphan = if let Some(id) = name.strip_prefix(PIN_PREFIX) {
                 match id.parse::<JobId>() {
-                    Ok(job) => self.ledger.get(job).await?.is_none(),
+                    Ok(job) => self.needs_no_pin(job).await?,
                     Err(_) => false,
                 }
             } else {
@@ -139,6 +140,15 @@ impl Coordinator {
             }
         }
         Ok(())
+    }
+
+    /// Whether there is no such job, or it has ended and its result is another coordinator's to keep.
+    async fn needs_no_pin(&self, job: JobId) -> Result<bool, Error> {
+        let Some(record) = self.ledger.get(job).await? else {
+            return Ok(true);
+        };
+        let is_over = record.ending.is_some() && self.ledger.is_shared();
+        Ok(is_over && self.ledger.owner(job).await?.as_ref() != Some(self.peers.local()))
     }
 
     async fn ask(&self, command: Command) -> Result<Answer, Error> {

@@ -3,7 +3,7 @@
 use crate::{
     Config, Error, advert, announce,
     backend::NodeBackend,
-    config::DhtMode,
+    config::{DhtMode, Placement},
     content::{Content, Served},
     coordinator::{Coordinator, Parts},
     data_dir::{DataDir, NodeFile},
@@ -15,6 +15,7 @@ use mc_engine::{Allocation, CompileLimits, Compiler, Engine};
 use mc_gateway::Server;
 use mc_ledger::{Ledger, Location};
 use mc_net::{Client, Identity, InboundRequest, Multiaddr, Started, message::Announcement};
+use mc_scheduler::Topology;
 use mc_types::{NodeId, SteadyClock};
 use std::{
     ffi::OsString,
@@ -107,8 +108,8 @@ impl Node {
             network: config.network.clone(),
             clock: Arc::new(SteadyClock::new()),
         };
-        let ttl = config.lease.ttl.0;
-        let coordinator = Coordinator::start(parts, ttl, &tasks, stopping.clone()).await?;
+        let rules = scheduler_config(&config, identity.node_id());
+        let coordinator = Coordinator::start(parts, rules, &tasks, stopping.clone()).await?;
         let options = worker::Options {
             announcement: announcement(&config, slots),
             scratch: data_dir.scratch(),
@@ -209,6 +210,20 @@ impl Node {
     }
 }
 
+fn scheduler_config(config: &Config, local: NodeId) -> mc_scheduler::Config {
+    let placement = &config.placement;
+    mc_scheduler::Config {
+        lease_ttl: config.lease.ttl.0,
+        policy: placement.policy,
+        topology: Topology {
+            local: Some(local),
+            children: Placement::ids(&placement.children),
+            peers: Placement::ids(&placement.peers),
+        },
+        ..mc_scheduler::Config::default()
+    }
+}
+
 fn slots(config: &Config) -> u32 {
     let execute = config.worker.execute;
     if execute {
@@ -282,11 +297,12 @@ async fn join(
     identity: &Identity,
     store: &Store,
 ) -> Result<Started, Error> {
+    let bootstrap = [config.p2p.bootstrap.clone(), config.placement.addresses()].concat();
     let options = |listen| {
         Ok::<_, Error>(mc_net::Options {
             network: config.network.clone(),
             listen,
-            bootstrap: multiaddrs(&config.p2p.bootstrap)?,
+            bootstrap: multiaddrs(&bootstrap)?,
             mdns: config.p2p.mdns,
             dht_server: config.p2p.dht == DhtMode::Server,
             agent: concat!("mc-wasm/", env!("CARGO_PKG_VERSION")).to_owned(),

@@ -18,4 +18,5 @@ mod scheduler;
 mod workers;
 
 pub use command::{Answer, Command, Effect, Step, WorkerOffer, WorkerView};
+pub use placement::{Candidate, Nearness, Placement, Topology};
 pub use scheduler::{Config, Scheduler, Stats};

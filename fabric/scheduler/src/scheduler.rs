@@ -5,12 +5,12 @@ mod commands;
 
 use crate::{
     command::{Answer, Command, Effect, Step, WorkerView},
-    placement::{InTurn, Placement, place},
+    placement::{self, Candidate, Topology, place},
     queue::{Place, Queue, Running},
     workers::Workers,
 };
 use mc_types::{
-    Ending, FailureReason, FencingToken, Holder, JobId, JobRecord, JobState, Lease, NodeId,
+    Ending, FailureReason, FencingToken, Holder, JobId, JobRecord, JobState, Lease, NodeId, Policy,
     Timestamp,
 };
 use std::{
@@ -36,6 +36,10 @@ pub struct Config {
     /// A worker that was not heard for this long is offered nothing until it is. Workers say what they
     /// lend every four seconds.
     pub worker_silence: Duration,
+    /// By which rule jobs are placed that name none.
+    pub policy: Policy,
+    /// Who is near.
+    pub topology: Topology,
     /// The pause after a first failure.
     pub backoff_base: Duration,
     /// The longest pause.
@@ -53,6 +57,8 @@ impl Default for Config {
             prepare_timeout: Duration::from_secs(30 * 60),
             timeout_grace: Duration::from_secs(60),
             worker_silence: Duration::from_secs(13),
+            policy: Policy::default(),
+            topology: Topology::default(),
             backoff_base: Duration::from_millis(100),
             backoff_cap: Duration::from_secs(30),
             max_open_jobs: 1_000_000,
@@ -101,7 +107,6 @@ pub struct Scheduler {
     ended: HashMap<JobId, (FencingToken, JobState)>,
     ended_order: VecDeque<JobId>,
     newest_token: FencingToken,
-    placement: Box<dyn Placement>,
     stats: Stats,
 }
 
@@ -119,7 +124,6 @@ impl Scheduler {
             ended: HashMap::new(),
             ended_order: VecDeque::new(),
             newest_token: FencingToken::default(),
-            placement: Box::new(InTurn),
             stats: Stats::default(),
         }
     }
@@ -142,10 +146,15 @@ impl Scheduler {
     }
 
     /// Goes on with jobs of another scheduler too. Their leases begin a new term, of twice the usual length:
-    /// their holders have to find this one first.
+    /// their holders have to find this one first. Those that it has already stay as they are.
     pub fn adopt(&mut self, open_jobs: Vec<JobRecord>, now: Timestamp) -> Vec<Effect> {
         let mut effects = Vec::new();
-        for mut record in open_jobs {
+        let known: Vec<_> = open_jobs
+            .iter()
+            .map(|record| self.jobs.contains_key(&record.id))
+            .collect();
+        let new = open_jobs.into_iter().zip(known).filter(|(_, known)| !known);
+        for (mut record, _) in new {
             // Whoever wrote that may have had another clock.
             let longest = now.plus(self.config.backoff_cap);
             record.not_before = record.not_before.min(longest);
@@ -261,30 +270,41 @@ impl Scheduler {
         if !self.workers.any_free() {
             return;
         }
-        let mut free = self.workers.free_in_turn(now);
-        if free.is_empty() {
-            return;
-        }
-        let nodes = free.iter().map(|worker| &worker.id);
-        for id in self.queue.candidates(nodes, SCAN_JOBS, &self.running) {
-            let Some(job) = self.jobs.get(&id) else {
+        let free = self.workers.free(now).map(|(id, _)| id);
+        for id in self.queue.candidates(free, SCAN_JOBS, &self.running) {
+            let job = self.jobs.get(&id);
+            let Some(worker) = job.and_then(|job| self.choose(now, job)) else {
                 continue;
             };
-            let only = free
-                .iter()
-                .filter(|w| job.place.target.as_ref().is_none_or(|t| *t == w.id));
-            let only: Vec<WorkerView> = only.cloned().collect();
-            let spec = &job.record.spec;
-            let Some(chosen) = self.placement.choose(spec, &only, job.avoid.as_ref()) else {
-                continue;
-            };
-            let worker = chosen.id.clone();
             self.grant(now, id, &worker, effects);
             if !self.workers.any_free() {
                 return;
             }
-            free = self.workers.free_in_turn(now);
         }
+    }
+
+    /// The worker for a job, if there is one that fits. The one that failed it last gets it only when nobody
+    /// else is free.
+    fn choose(&self, now: Timestamp, job: &Job) -> Option<NodeId> {
+        let spec = &*job.record.spec;
+        let target = job.place.target.as_ref();
+        let fitting = self.workers.free(now);
+        let fitting = fitting.filter(|(id, offer)| placement::fits(spec, target, id, offer));
+        let candidates = fitting.map(|(id, offer)| Candidate {
+            id,
+            offer,
+            at_hand: self.workers.at_hand(id, spec),
+            nearness: self.config.topology.nearness(id),
+        });
+        let (avoided, fresh): (Vec<_>, Vec<_>) =
+            candidates.partition(|candidate| job.avoid.as_ref() == Some(candidate.id));
+        let candidates = if fresh.is_empty() { avoided } else { fresh };
+        if candidates.is_empty() {
+            return None;
+        }
+        let policy = placement::of(spec.policy.unwrap_or(self.config.policy));
+        let chosen = candidates.get(policy.choose(spec, &candidates));
+        chosen.map(|candidate| candidate.id.clone())
     }
 
     fn grant(&mut self, now: Timestamp, id: JobId, worker: &NodeId, effects: &mut Vec<Effect>) {
@@ -308,7 +328,7 @@ impl Scheduler {
         });
         record.started = None;
         self.leases.insert((expires, id));
-        self.workers.take(now, worker, id);
+        self.workers.take(now, worker, id, &record.spec);
         self.stats.granted += 1;
         let ttl_ms = u64::try_from(self.config.lease_ttl.as_millis()).unwrap_or(u64::MAX);
         let lease = Lease {

@@ -1,9 +1,9 @@
 //! The workers and their free slots.
 
 use crate::command::{WorkerOffer, WorkerView};
-use mc_types::{JobId, NodeId, Timestamp};
+use mc_types::{Cid, JobId, JobSpec, NodeId, Timestamp};
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap, VecDeque},
     time::Duration,
 };
 
@@ -14,20 +14,24 @@ const ON_ITS_WAY: Duration = Duration::from_secs(2);
 /// How long it is passed over first, and at most.
 const FIRST_PAUSE: Duration = Duration::from_secs(30);
 const LAST_PAUSE: Duration = Duration::from_secs(600);
-/// Workers whose failures are remembered.
+/// Components and inputs that are remembered of a worker.
+const MAX_GIVEN: usize = 64;
+/// Workers whose failures are remembered, and of whom it is remembered what they were given.
 const MAX_FAULTS: usize = 10_000;
 
 /// What the workers lend at the moment.
 #[derive(Debug, Default)]
 pub(crate) struct Workers {
     workers: BTreeMap<NodeId, Known>,
-    /// Those with a free slot.
-    free: BTreeSet<NodeId>,
-    /// Where the next search begins, so that workers take turns.
-    turn: Option<NodeId>,
+    /// Those with a free slot, in the order in which they have been waiting.
+    free: BTreeMap<u64, NodeId>,
+    /// The number of the next one that begins to wait.
+    next: u64,
     faults: BTreeMap<NodeId, Fault>,
     /// The leases of each worker, with the time when they were granted.
     held: HashMap<NodeId, BTreeMap<JobId, Timestamp>>,
+    /// What each worker was given of late, oldest first.
+    given: HashMap<NodeId, VecDeque<Cid>>,
 }
 
 /// A worker that said what it lends.
@@ -38,6 +42,8 @@ struct Known {
     until: Timestamp,
     /// The leases that are taken off what it lends.
     counted: BTreeSet<JobId>,
+    /// Its place among those that wait, if it has a free slot.
+    waits: Option<u64>,
 }
 
 /// What a worker failed that others did not.
@@ -71,13 +77,16 @@ impl Workers {
                 offer.slots_free = offer.slots_free.saturating_sub(1);
             }
         }
-        self.set_free(&worker, offer.slots_free > 0);
+        let waits = self.workers.get(&worker).and_then(|known| known.waits);
+        let is_free = offer.slots_free > 0;
         let known = Known {
             offer,
             until,
             counted,
+            waits,
         };
-        self.workers.insert(worker, known);
+        self.workers.insert(worker.clone(), known);
+        self.set_free(&worker, is_free);
     }
 
     /// Takes note that a worker is there, and will be until then.
@@ -140,8 +149,8 @@ impl Workers {
     }
 
     pub(crate) fn forget(&mut self, worker: &NodeId) {
+        self.set_free(worker, false);
         self.workers.remove(worker);
-        self.free.remove(worker);
     }
 
     /// Takes note of a lease.
@@ -151,15 +160,39 @@ impl Workers {
     }
 
     /// Takes note of a lease, and counts a slot as taken.
-    pub(crate) fn take(&mut self, now: Timestamp, worker: &NodeId, job: JobId) {
+    pub(crate) fn take(&mut self, now: Timestamp, worker: &NodeId, job: JobId, spec: &JobSpec) {
         self.hold(now, worker, job);
+        self.note_given(worker, spec);
         if let Some(Known { offer, counted, .. }) = self.workers.get_mut(worker) {
             counted.insert(job);
             offer.slots_free = offer.slots_free.saturating_sub(1);
             let any = offer.slots_free > 0;
+            // With more slots, it waits for the next job behind the others.
+            self.set_free(worker, false);
             self.set_free(worker, any);
         }
-        self.turn = Some(worker.clone());
+    }
+
+    fn note_given(&mut self, worker: &NodeId, spec: &JobSpec) {
+        if self.given.len() >= MAX_FAULTS && !self.given.contains_key(worker) {
+            return;
+        }
+        let given = self.given.entry(worker.clone()).or_default();
+        for root in spec.task.roots() {
+            if !given.contains(&root) {
+                given.push_back(root);
+            }
+        }
+        while given.len() > MAX_GIVEN {
+            given.pop_front();
+        }
+    }
+
+    /// How many of the things that a job needs the worker was given before.
+    pub(crate) fn at_hand(&self, worker: &NodeId, spec: &JobSpec) -> usize {
+        let given = self.given.get(worker);
+        let has = |root: &Cid| given.is_some_and(|given| given.contains(root));
+        spec.task.roots().filter(has).count()
     }
 
     /// A lease has ended: its slot is free again, if it is not known to be already.
@@ -187,25 +220,14 @@ impl Workers {
         }
     }
 
-    /// The workers with a free slot that are there, beginning after the one that was used last.
-    pub(crate) fn free_in_turn(&self, now: Timestamp) -> Vec<WorkerView> {
-        let view = |id: &NodeId| {
+    /// The workers with a free slot that are there, in the order in which they have been waiting.
+    pub(crate) fn free(&self, now: Timestamp) -> impl Iterator<Item = (&NodeId, &WorkerOffer)> {
+        let free = self.free.values();
+        let free = free.filter(|id| !self.is_passed_over(id));
+        free.filter_map(move |id| {
             let known = self.workers.get(id).filter(|known| known.until > now)?;
-            Some(WorkerView {
-                id: id.clone(),
-                offer: known.offer.clone(),
-            })
-        };
-        let after = self
-            .free
-            .iter()
-            .filter(|id| self.turn.as_ref().is_none_or(|turn| *id > turn));
-        let before = self
-            .free
-            .iter()
-            .filter(|id| self.turn.as_ref().is_some_and(|turn| *id <= turn));
-        let free = after.chain(before).filter(|id| !self.is_passed_over(id));
-        free.filter_map(view).collect()
+            Some((id, &known.offer))
+        })
     }
 
     pub(crate) fn any_free(&self) -> bool {
@@ -221,10 +243,20 @@ impl Workers {
     }
 
     fn set_free(&mut self, worker: &NodeId, free: bool) {
-        if free {
-            self.free.insert(worker.clone());
-        } else {
-            self.free.remove(worker);
+        let Some(known) = self.workers.get_mut(worker) else {
+            return;
+        };
+        match known.waits {
+            None if free => {
+                known.waits = Some(self.next);
+                self.free.insert(self.next, worker.clone());
+                self.next += 1;
+            }
+            Some(place) if !free => {
+                known.waits = None;
+                self.free.remove(&place);
+            }
+            _ => {}
         }
     }
 }

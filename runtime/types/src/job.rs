@@ -1,6 +1,6 @@
 //! A task together with how it is to be run, and what becomes of it.
 
-use crate::{CheckpointEvery, TaskSpec, TaskSpecError};
+use crate::{CheckpointEvery, Policy, TaskSpec, TaskSpecError};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -37,6 +37,12 @@ pub struct JobSpec {
     /// Whose job it is. Submitters share the machines evenly, however many jobs each has waiting.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub submitter: String,
+    /// Names and values that a node must have among its labels to be given the job.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub require: BTreeMap<String, String>,
+    /// By which rule it gets one of several nodes; absent means that of the node that grants the lease.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub policy: Option<Policy>,
     /// How often a checkpoint is taken, from which a later attempt goes on; absent means never.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub checkpoint_every: Option<CheckpointEvery>,
@@ -65,7 +71,7 @@ pub enum JobSpecError {
     /// The task itself.
     #[error(transparent)]
     Task(#[from] TaskSpecError),
-    /// The labels.
+    /// The labels, or those that are required.
     #[error("labels: at most {MAX_LABELS}, each name and value at most {MAX_LABEL_BYTES} bytes")]
     Labels,
     /// The number of retries.
@@ -99,6 +105,8 @@ impl JobSpec {
             queue_timeout_ms: None,
             priority: USUAL_PRIORITY,
             submitter: String::new(),
+            require: BTreeMap::new(),
+            policy: None,
             checkpoint_every: None,
             labels: BTreeMap::new(),
         }
@@ -112,8 +120,10 @@ impl JobSpec {
     pub fn validate(&self) -> Result<(), JobSpecError> {
         self.task.validate()?;
         let too_long = |(k, v): (&String, &String)| k.len().max(v.len()) > MAX_LABEL_BYTES;
-        if self.labels.len() > MAX_LABELS || self.labels.iter().any(too_long) {
-            return Err(JobSpecError::Labels);
+        for labels in [&self.labels, &self.require] {
+            if labels.len() > MAX_LABELS || labels.iter().any(too_long) {
+                return Err(JobSpecError::Labels);
+            }
         }
         if self.retries > MAX_RETRIES {
             return Err(JobSpecError::Retries(self.retries));

@@ -134,7 +134,7 @@ fn xdg(environment: &BTreeMap<String, String>, kind: &str, default: &str) -> Opt
 impl Layers {
     fn defaults(&mut self, environment: &BTreeMap<String, String>) {
         let path = |path: PathBuf| Value::from(path.to_string_lossy().into_owned());
-        let fixed: [(&'static str, Value); 13] = [
+        let fixed: [(&'static str, Value); 16] = [
             ("network", "main".into()),
             ("p2p.listen", Value::Array(vec![])),
             ("p2p.bootstrap", Value::Array(vec![])),
@@ -143,6 +143,9 @@ impl Layers {
             ("worker.execute", true.into()),
             ("worker.labels", Value::Table(Table::new())),
             ("lease.ttl", "15s".into()),
+            ("placement.policy", "first-answer".into()),
+            ("placement.children", Value::Array(vec![])),
+            ("placement.peers", Value::Array(vec![])),
             ("cache.max", "2GiB".into()),
             ("compile.max_component", "128MiB".into()),
             ("compile.time", "180s".into()),

@@ -94,6 +94,26 @@ pub const SETTINGS: &[Setting] = &[
         "postgres://… for a ledger that nodes share; default a file in data_dir",
     ),
     setting(
+        "placement.policy",
+        Kind::Text,
+        "who gets a job: first-answer (default), random, best-fit, local-first, data-locality",
+    ),
+    setting(
+        "placement.children",
+        Kind::List,
+        "multiaddrs of nodes that local-first prefers to others",
+    ),
+    setting(
+        "placement.peers",
+        Kind::List,
+        "multiaddrs of nodes that it prefers after children",
+    ),
+    setting(
+        "placement.parent",
+        Kind::Text,
+        "multiaddr of the node whose child this is",
+    ),
+    setting(
         "cache.dir",
         Kind::Text,
         "where compiled components are kept",

@@ -72,13 +72,9 @@ impl Group {
 impl Actor {
     pub(super) async fn restore(
         coordinator: Coordinator,
-        lease_ttl: Duration,
+        config: Config,
         inputs: mpsc::Receiver<Input>,
     ) -> Result<Self, Error> {
-        let config = Config {
-            lease_ttl,
-            ..Config::default()
-        };
         let scheduler = restored(&coordinator, &config).await?;
         Ok(Self {
             coordinator,

@@ -7,31 +7,61 @@ use mc_net::message::{Request, Response};
 use mc_scheduler::Command;
 use mc_types::{Cid, JobId, JobRecord, NodeId};
 use std::{
-    sync::{Arc, PoisonError, RwLock},
-    time::Duration,
+    collections::VecDeque,
+    sync::{Arc, Mutex, PoisonError, RwLock},
+    time::{Duration, Instant},
 };
 use tokio_util::sync::CancellationToken;
 
 /// How often in its own term a coordinator says that it is there: two may be lost.
 const RENEWALS_PER_TERM: u32 = 3;
+/// Jobs of others that are looked at in one round, and how long each is left alone: at first it is not even in
+/// the ledger.
+const LOOKED_AT_A_TIME: usize = 256;
+const LOOK_AGAIN_AFTER: Duration = Duration::from_secs(60);
 /// How long a sister may take to make a job's inputs its own before the job is accepted without.
 const KEEP_WITHIN: Duration = Duration::from_secs(5);
 
+/// Jobs of others whose inputs are kept here, of which is known that they may have ended.
+const MAX_KEPT: usize = 1_000_000;
+
 /// The other coordinators that are there, as of a moment ago.
 #[derive(Debug, Default)]
-pub(super) struct Sisters(RwLock<Arc<[NodeId]>>);
+pub(super) struct Sisters {
+    there: RwLock<Arc<[NodeId]>>,
+    /// Jobs of theirs whose inputs are kept here.
+    kept: Mutex<VecDeque<(Instant, JobId)>>,
+}
 
 impl Sisters {
     pub(super) fn now(&self) -> Arc<[NodeId]> {
-        let sisters = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        let sisters = self.there.read().unwrap_or_else(PoisonError::into_inner);
         Arc::clone(&sisters)
     }
 
     fn set(&self, sisters: Vec<NodeId>) {
-        let mut known = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        let mut known = self.there.write().unwrap_or_else(PoisonError::into_inner);
         if **known != *sisters {
             *known = sisters.into();
         }
+    }
+
+    fn note_kept(&self, job: JobId) {
+        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        // What is forgotten here is unpinned after the next start.
+        if kept.len() < MAX_KEPT {
+            kept.push_back((Instant::now(), job));
+        }
+    }
+
+    /// Some of those that were looked at longest ago.
+    fn take_kept(&self) -> Vec<JobId> {
+        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        let due = kept
+            .iter()
+            .take_while(|(noted, _)| noted.elapsed() >= LOOK_AGAIN_AFTER);
+        let count = due.count().min(LOOKED_AT_A_TIME);
+        kept.drain(..count).map(|(_, job)| job).collect()
     }
 }
 
@@ -69,6 +99,18 @@ impl Coordinator {
             }
             self.restore_checkpoints().await?;
             let _ = self.inputs.send(Input::Adopt { jobs: taken }).await;
+        }
+        self.unpin_ended().await
+    }
+
+    /// Unpins the inputs of others' jobs that have ended: the oldest ones, some at a time.
+    async fn unpin_ended(&self) -> Result<(), Error> {
+        for job in self.sisters.take_kept() {
+            if self.needs_no_pin(job).await? {
+                self.content.store().unpin(&pin(job)).await?;
+            } else if self.ledger.owner(job).await?.as_ref() != Some(self.peers.local()) {
+                self.sisters.note_kept(job);
+            }
         }
         Ok(())
     }
@@ -120,6 +162,7 @@ impl Coordinator {
             self.content.store().pin(&pin(job), task).await?;
             self.content.fetch(task, vec![from], None).await
         };
+        self.sisters.note_kept(job);
         match kept.await {
             Ok(()) => Response::Recorded,
             Err(error) => Response::Error {

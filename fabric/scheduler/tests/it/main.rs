@@ -6,6 +6,7 @@
 )]
 #![expect(clippy::panic, reason = "a failed expectation is how a test fails")]
 
+mod policies;
 mod rules;
 mod shares;
 mod simulation;

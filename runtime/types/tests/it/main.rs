@@ -92,6 +92,8 @@ fn full_job() -> JobSpec {
         queue_timeout_ms: None,
         priority: 5,
         submitter: String::new(),
+        require: BTreeMap::new(),
+        policy: None,
         checkpoint_every: None,
         labels: [("team".to_owned(), "physics".to_owned())].into(),
     }
