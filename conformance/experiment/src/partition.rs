@@ -111,7 +111,11 @@ fn outside() -> Result<Report> {
 }
 
 fn inside(arguments: &Arguments, far: &str) -> Result<Report> {
-    let (usual_agents, usual_tasks) = if arguments.short { (8, 200) } else { (20, 800) };
+    let (usual_agents, usual_tasks) = if arguments.short {
+        (8, 500)
+    } else {
+        (20, 1500)
+    };
     let agents = arguments.agents.unwrap_or(usual_agents);
     let tasks = arguments.tasks.unwrap_or(usual_tasks);
     let ledger = Ledger::new(arguments.ledger)?;
