@@ -111,6 +111,9 @@ pub(crate) enum Command {
     /// Look into the DHT
     #[command(subcommand)]
     Dht(Dht),
+    /// Export, examine or move the jobs of a node that does not run
+    #[command(subcommand)]
+    Ledger(Ledger),
     /// The configuration
     #[command(subcommand)]
     Config(Config),
@@ -345,6 +348,12 @@ pub(crate) struct Node {
     /// PostgreSQL database in which jobs are kept, together with other nodes; default: a file of its own
     #[arg(long, value_name = "URL")]
     pub(crate) ledger: Option<String>,
+    /// How long jobs and their results are kept after their end, such as 30d; default: for ever
+    #[arg(long, value_name = "TIME")]
+    pub(crate) keep: Option<Period>,
+    /// File to which jobs are appended as JSON before they are removed
+    #[arg(long, value_name = "PATH")]
+    pub(crate) archive: Option<PathBuf>,
     /// A name and value that describe this node; repeatable
     #[arg(long, value_name = "K=V")]
     pub(crate) label: Vec<String>,
@@ -431,6 +440,20 @@ pub(crate) enum Dht {
     Providers { cid: Cid },
     /// List the nodes of the routing table
     Peers,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Ledger {
+    /// Print every job as a line of JSON, oldest first
+    Export,
+    /// Look for jobs that cannot be as they are written
+    Verify,
+    /// Copy all jobs to a PostgreSQL database; then start the node with --ledger
+    Migrate {
+        /// postgres://user:password@host/database
+        #[arg(long, value_name = "URL")]
+        to: String,
+    },
 }
 
 #[derive(Debug, Subcommand)]

@@ -4,6 +4,7 @@ mod content;
 mod doctor;
 mod inspect;
 mod jobs;
+mod ledger;
 mod meta;
 mod node;
 mod run;
@@ -27,12 +28,13 @@ pub(crate) fn compiler() -> Option<(PathBuf, Vec<OsString>)> {
 pub(crate) async fn run(cli: Cli) -> Result<ExitCode, Failure> {
     let global = cli.global;
     match cli.command {
-        Command::Run(args) => run::run(&global, args).await,
+        Command::Run(args) => Box::pin(run::run(&global, args)).await,
         Command::Resume(args) => run::resume(&global, args).await,
         Command::Inspect { component } => inspect::run(&global, &component),
         Command::Node(args) => node::run(&global, args).await,
         Command::Submit(args) => submit::run(&global, args).await,
         Command::Doctor => doctor::run(&global).await,
+        Command::Ledger(command) => ledger::run(&global, &command).await,
         Command::Config(_) => meta::config(&global),
         Command::Explain { code } => meta::explain(&code),
         Command::Compile { args } => {

@@ -62,7 +62,7 @@ impl Ledger {
     /// # Errors
     ///
     /// [`Error::Database`].
-    pub async fn owner(&self, job: mc_types::JobId) -> Result<Option<NodeId>, Error> {
+    pub async fn owner_of(&self, job: mc_types::JobId) -> Result<Option<NodeId>, Error> {
         let owner: Option<String> = sqlx::query_scalar("SELECT owner FROM jobs WHERE id = $1")
             .bind(job.to_string())
             .fetch_optional(&self.database.readers)

@@ -82,7 +82,7 @@ impl Ledger {
             let Some(row) = self.get(record.id).await? else {
                 continue;
             };
-            if owner.is_none_or(|owner| owner != self.owner.as_str())
+            if owner.is_none_or(|owner| owner != self.owner)
                 || row.last_token > record.last_token
                 || (row.ending.is_some() && row.ending != record.ending)
             {
@@ -91,13 +91,6 @@ impl Ledger {
         }
         let source = "a record breaks the rules of the schema".into();
         Ok(Error::Database { source })
-    }
-
-    async fn owner_of(&self, job: JobId) -> Result<Option<String>, Error> {
-        let owner = sqlx::query_scalar("SELECT owner FROM jobs WHERE id = $1")
-            .bind(job.to_string())
-            .fetch_optional(&self.database.readers);
-        owner.await.map_err(failed)
     }
 
     /// The jobs of this node that have not ended, oldest first.

@@ -47,6 +47,12 @@ impl Ledger {
         self.database.kind == Kind::Postgres
     }
 
+    /// The node in whose name it is written.
+    #[must_use]
+    pub const fn owner(&self) -> &NodeId {
+        &self.owner
+    }
+
     /// Waits for what is under way and closes the connections.
     pub async fn close(&self) {
         self.database.close().await;

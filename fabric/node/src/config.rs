@@ -24,6 +24,8 @@ use std::{
 const MAX_SLOTS: u32 = 1024;
 /// A shorter term would expire between two heartbeats on a busy machine.
 const MIN_TTL: Duration = Duration::from_secs(1);
+/// Whoever waits for a job has to see that it ended.
+const MIN_KEEP: Duration = Duration::from_secs(1);
 /// A longer one would leave a lost task waiting for hours.
 const MAX_TTL: Duration = Duration::from_secs(3600);
 
@@ -138,6 +140,12 @@ pub struct Ledger {
     /// the data directory.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub url: Option<String>,
+    /// For how long jobs are kept after they have ended, with their results; without it, for ever.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub keep: Option<Period>,
+    /// A file to which they are appended as lines of JSON before they are removed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub archive: Option<PathBuf>,
 }
 
 /// `[cache]`
@@ -250,6 +258,9 @@ impl Config {
                 "ledger.url",
                 "a URL such as postgres://user:password@host:5432/database is accepted",
             );
+        }
+        if self.ledger.keep.is_some_and(|keep| keep.0 < MIN_KEEP) {
+            return refuse("ledger.keep", "1s or more is accepted");
         }
         let multiaddr = |address: &&String| !address.starts_with('/');
         if let Some(address) = self.p2p.listen.iter().find(multiaddr) {

@@ -9,6 +9,7 @@ mod checkpoints;
 mod finish;
 mod recent;
 mod recruit;
+mod retention;
 mod sisters;
 mod watchers;
 
@@ -22,6 +23,7 @@ use mc_net::{
 };
 use mc_scheduler::{Answer, Command, Stats, WorkerOffer, WorkerView};
 use mc_types::{Clock, FencingToken, JobId, JobRecord, JobSpec, JobState, NodeId, canonical, cid};
+pub(crate) use retention::Retention;
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -148,7 +150,7 @@ impl Coordinator {
             return Ok(true);
         };
         let is_over = record.ending.is_some() && self.ledger.is_shared();
-        Ok(is_over && self.ledger.owner(job).await?.as_ref() != Some(self.peers.local()))
+        Ok(is_over && self.ledger.owner_of(job).await?.as_ref() != Some(self.peers.local()))
     }
 
     async fn ask(&self, command: Command) -> Result<Answer, Error> {

@@ -13,6 +13,7 @@
 
 mod advert;
 mod announce;
+mod archive;
 mod backend;
 pub mod checkpoint;
 mod completion;
@@ -27,6 +28,7 @@ mod peers;
 mod worker;
 pub mod world;
 
+pub use archive::{Archive, Exported};
 pub use config::Config;
 pub use data_dir::NodeFile;
 pub use error::Error;

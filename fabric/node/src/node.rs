@@ -5,7 +5,7 @@ use crate::{
     backend::NodeBackend,
     config::{DhtMode, Placement},
     content::{Content, Served},
-    coordinator::{Coordinator, Parts},
+    coordinator::{Coordinator, Parts, Retention},
     data_dir::{DataDir, NodeFile},
     peers::{Peers, Roles},
     worker::{self, Worker},
@@ -110,6 +110,13 @@ impl Node {
         };
         let rules = scheduler_config(&config, identity.node_id());
         let coordinator = Coordinator::start(parts, rules, &tasks, stopping.clone()).await?;
+        if let Some(keep) = config.ledger.keep {
+            let retention = Retention {
+                keep: keep.0,
+                archive: config.ledger.archive.clone(),
+            };
+            tasks.spawn(coordinator.clone().retain(retention, stopping.clone()));
+        }
         let options = worker::Options {
             announcement: announcement(&config, slots),
             scratch: data_dir.scratch(),

@@ -22,6 +22,7 @@ mod gateways;
 mod hostile;
 mod jobs;
 mod kills;
+mod ledger;
 mod mdns;
 mod queue;
 mod ripgrep;

@@ -58,6 +58,15 @@ fn flags(args: &Args) -> Result<Vec<(&'static str, toml::Value)>, Failure> {
     if args.dht_client {
         flags.push(("p2p.dht", "client".into()));
     }
+    if let Some(keep) = args.keep {
+        flags.push(("ledger.keep", keep.to_string().into()));
+    }
+    if let Some(archive) = &args.archive {
+        flags.push((
+            "ledger.archive",
+            archive.to_string_lossy().into_owned().into(),
+        ));
+    }
     if let Some(url) = &args.ledger {
         flags.push(("ledger.url", url.clone().into()));
     }

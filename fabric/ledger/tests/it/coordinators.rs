@@ -35,7 +35,7 @@ async fn jobs_of_a_silent_node_are_taken_once_and_fenced_from_it(place: Place) {
     assert_eq!(third.take_over().await.unwrap(), []);
     assert_eq!(second.open_jobs().await.unwrap(), jobs);
     assert_eq!(first.open_jobs().await.unwrap(), []);
-    assert_eq!(first.owner(jobs[0].id).await.unwrap(), Some(name(2)));
+    assert_eq!(first.owner_of(jobs[0].id).await.unwrap(), Some(name(2)));
     let stale = first.apply(&[running(2, 9)]).await;
     assert!(
         matches!(stale, Err(Error::Fenced { job }) if job == jobs[1].id),

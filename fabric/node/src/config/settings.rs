@@ -94,6 +94,16 @@ pub const SETTINGS: &[Setting] = &[
         "postgres://… for a ledger that nodes share; default a file in data_dir",
     ),
     setting(
+        "ledger.keep",
+        Kind::Text,
+        "how long jobs and results are kept after their end; default for ever",
+    ),
+    setting(
+        "ledger.archive",
+        Kind::Text,
+        "file to which jobs are appended before they are removed",
+    ),
+    setting(
         "placement.policy",
         Kind::Text,
         "who gets a job: first-answer (default), random, best-fit, local-first, data-locality",

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use std::{fmt, str::FromStr, time::Duration};
 
-/// A length of time as users write it: `500ms`, `30s`, `5m`, `1h`.
+/// A length of time as users write it: `500ms`, `30s`, `5m`, `1h`, `7d`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Period(pub Duration);
@@ -21,8 +21,14 @@ pub struct ValueError {
     expected: &'static str,
 }
 
-const PERIOD: &str = "a duration such as 500ms, 30s, 5m or 1h";
-const PERIOD_UNITS: &[(&str, u64)] = &[("ms", 1), ("s", 1_000), ("m", 60_000), ("h", 3_600_000)];
+const PERIOD: &str = "a duration such as 500ms, 30s, 5m, 1h or 7d";
+const PERIOD_UNITS: &[(&str, u64)] = &[
+    ("ms", 1),
+    ("s", 1_000),
+    ("m", 60_000),
+    ("h", 3_600_000),
+    ("d", 86_400_000),
+];
 const SIZE: &str = "a size such as 65536, 64KiB, 256MiB or 2GB";
 const SIZE_UNITS: &[(&str, u64)] = &[
     ("KiB", 1 << 10),

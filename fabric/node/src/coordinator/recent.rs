@@ -46,6 +46,16 @@ impl Recent {
         }
     }
 
+    /// Forgets jobs that the ledger has no more.
+    pub(super) fn remove(&self, jobs: &[JobId]) {
+        let mut records = self.records();
+        for job in jobs {
+            records.by_id.remove(job);
+        }
+        let Records { by_id, ended } = &mut *records;
+        ended.retain(|job| by_id.contains_key(job));
+    }
+
     /// Forgets everything: somebody else may have written.
     pub(super) fn clear(&self) {
         *self.records() = Records::default();

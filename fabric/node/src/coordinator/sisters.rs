@@ -108,7 +108,7 @@ impl Coordinator {
         for job in self.sisters.take_kept() {
             if self.needs_no_pin(job).await? {
                 self.content.store().unpin(&pin(job)).await?;
-            } else if self.ledger.owner(job).await?.as_ref() != Some(self.peers.local()) {
+            } else if self.ledger.owner_of(job).await?.as_ref() != Some(self.peers.local()) {
                 self.sisters.note_kept(job);
             }
         }
@@ -183,7 +183,7 @@ impl Coordinator {
     /// Calls off a job that another coordinator may own.
     pub(super) async fn cancel_at_owner(&self, job: JobId) -> Result<(), Error> {
         let open = self.job(job).await?.is_some_and(|job| job.ending.is_none());
-        let owner = self.ledger.owner(job).await?;
+        let owner = self.ledger.owner_of(job).await?;
         let Some(owner) = owner.filter(|owner| open && owner != self.peers.local()) else {
             return Ok(());
         };

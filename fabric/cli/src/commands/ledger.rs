@@ -1,0 +1,61 @@
+//! `ledger export`, `ledger verify`, `ledger migrate`
+
+use crate::{
+    args::{Global, Ledger},
+    connect,
+    failure::Failure,
+    output,
+};
+use mc_node::Archive;
+use mc_types::ErrorCode;
+use serde::Serialize;
+use std::process::ExitCode;
+
+/// What was done with how many jobs.
+#[derive(Serialize)]
+struct Done {
+    jobs: u64,
+    faults: Vec<String>,
+}
+
+pub(super) async fn run(global: &Global, command: &Ledger) -> Result<ExitCode, Failure> {
+    let config = connect::configuration(global)?.config;
+    let archive = Archive::open(&config).await?;
+    let done = with(global, &archive, command).await;
+    archive.close().await;
+    done
+}
+
+async fn with(global: &Global, archive: &Archive, command: &Ledger) -> Result<ExitCode, Failure> {
+    match command {
+        Ledger::Export => {
+            let write = |line: &str| output::write(line.as_bytes());
+            archive.export(write).await?;
+        }
+        Ledger::Verify => {
+            let (jobs, faults) = archive.verify().await?;
+            let done = Done { jobs, faults };
+            output::value(global, &done, |done| {
+                let faults = done.faults.iter().map(|fault| format!("{fault}\n"));
+                faults
+                    .chain([format!("{} jobs were looked at\n", done.jobs)])
+                    .collect()
+            })?;
+            if !done.faults.is_empty() {
+                let message = format!("{} jobs cannot be as they are written", done.faults.len());
+                return Err(Failure::new(ErrorCode::Ledger, message));
+            }
+        }
+        Ledger::Migrate { to } => {
+            let jobs = archive.migrate(to).await?;
+            let faults = Vec::new();
+            output::value(global, &Done { jobs, faults }, |done| {
+                format!(
+                    "{} jobs are there; now start the node with --ledger {to}\n",
+                    done.jobs
+                )
+            })?;
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}

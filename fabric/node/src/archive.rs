@@ -1,0 +1,206 @@
+//! The ledger as text, its examination, its move to another database, and what becomes of old jobs.
+
+use crate::{Config, Error, data_dir::DataDir};
+use mc_ledger::{Ledger, Location};
+use mc_net::Identity;
+use mc_types::{
+    Cid, Completion, Ending, JobId, JobRecord, JobSpec, JobState, NodeId, Timestamp, canonical,
+};
+use serde::Serialize;
+use std::path::Path;
+
+/// Jobs that are read at a time.
+const PAGE: u32 = 256;
+
+/// A job as it is exported: one JSON object to a line.
+#[derive(Debug, Serialize)]
+pub struct Exported<'r> {
+    id: JobId,
+    #[serde(with = "mc_types::cid::portable")]
+    task_cid: Cid,
+    state: JobState,
+    spec: &'r JobSpec,
+    attempts: u32,
+    last_token: u64,
+    node: Option<&'r NodeId>,
+    submitted_ms: u64,
+    started_ms: Option<u64>,
+    finished_ms: Option<u64>,
+    ending: Option<&'r Ending>,
+}
+
+impl<'r> From<&'r JobRecord> for Exported<'r> {
+    fn from(record: &'r JobRecord) -> Self {
+        Self {
+            id: record.id,
+            task_cid: record.task_cid,
+            state: record.state,
+            spec: &record.spec,
+            attempts: record.attempts,
+            last_token: record.last_token.0,
+            node: record.last_node.as_ref(),
+            submitted_ms: record.submitted.as_millis(),
+            started_ms: record.started.map(Timestamp::as_millis),
+            finished_ms: record.finished.map(Timestamp::as_millis),
+            ending: record.ending.as_ref(),
+        }
+    }
+}
+
+/// A job as a line of JSON.
+pub(crate) fn line(record: &JobRecord) -> String {
+    let mut line = serde_json::to_string(&Exported::from(record)).unwrap_or_default();
+    line.push('\n');
+    line
+}
+
+/// A ledger that is looked at while no node uses the data directory.
+#[derive(Debug)]
+pub struct Archive {
+    ledger: Ledger,
+    _dir: DataDir,
+}
+
+impl Archive {
+    /// Opens the ledger of a configuration.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::DataDirLocked`] while a node runs, or why the ledger cannot be read.
+    pub async fn open(config: &Config) -> Result<Self, Error> {
+        let dir = DataDir::open(&config.data_dir)?;
+        let identity = Identity::load_or_create(&dir.identity())?;
+        let location = Location::of(config.ledger.url.as_deref(), &dir.ledger());
+        let ledger = Ledger::open(&location, identity.node_id()).await?;
+        Ok(Self { ledger, _dir: dir })
+    }
+
+    /// Hands every job to `write` as a line of JSON, oldest first; gives their number.
+    ///
+    /// # Errors
+    ///
+    /// That a row is corrupt, or `write` failed.
+    pub async fn export<E: From<Error>>(
+        &self,
+        mut write: impl FnMut(&str) -> Result<(), E>,
+    ) -> Result<u64, E> {
+        let mut jobs = 0;
+        let mut after = None;
+        loop {
+            let page = self.ledger.page(after, PAGE).await.map_err(Error::from)?;
+            for record in &page {
+                write(&line(record))?;
+                jobs += 1;
+            }
+            match page.last() {
+                Some(last) => after = Some(last.id),
+                None => return Ok(jobs),
+            }
+        }
+    }
+
+    /// Looks at every job; gives their number, and a sentence about each that cannot be as it is.
+    ///
+    /// # Errors
+    ///
+    /// That the ledger cannot be read. A row that cannot be understood ends the examination with a sentence.
+    pub async fn verify(&self) -> Result<(u64, Vec<String>), Error> {
+        let (mut jobs, mut faults) = (0, Vec::new());
+        let mut after = None;
+        loop {
+            let page = match self.ledger.page(after, PAGE).await {
+                Ok(page) => page,
+                Err(error @ mc_ledger::Error::CorruptRow { .. }) => {
+                    faults.push(error.to_string());
+                    return Ok((jobs, faults));
+                }
+                Err(error) => return Err(error.into()),
+            };
+            for record in &page {
+                jobs += 1;
+                faults.extend(fault(record).map(|fault| format!("job {}: {fault}", record.id)));
+            }
+            match page.last() {
+                Some(last) => after = Some(last.id),
+                None => return Ok((jobs, faults)),
+            }
+        }
+    }
+
+    /// Copies every job with its checkpoints to the PostgreSQL database `url`, in this node's name; gives their
+    /// number. Doing it again copies what is missing.
+    ///
+    /// # Errors
+    ///
+    /// That either cannot be used, or the other has newer records of these jobs.
+    pub async fn migrate(&self, url: &str) -> Result<u64, Error> {
+        let to = Location::Postgres(url.to_owned());
+        let to = Ledger::open(&to, self.ledger.owner().clone()).await?;
+        let mut jobs = 0;
+        let mut after = None;
+        loop {
+            let page = self.ledger.page(after, PAGE).await?;
+            let Some(last) = page.last() else {
+                to.close().await;
+                return Ok(jobs);
+            };
+            after = Some(last.id);
+            to.apply(&page).await?;
+            for record in page.iter().filter(|record| record.ending.is_none()) {
+                for checkpoint in self.ledger.checkpoints(record.id).await? {
+                    to.add_checkpoint(record.id, &checkpoint).await?;
+                }
+            }
+            jobs += u64::try_from(page.len()).unwrap_or(u64::MAX);
+        }
+    }
+
+    /// Closes the ledger.
+    pub async fn close(self) {
+        self.ledger.close().await;
+    }
+}
+
+/// What cannot be about a job, if anything.
+fn fault(record: &JobRecord) -> Option<String> {
+    let encoded = canonical::encode(&record.spec.task);
+    if encoded.is_ok_and(|(cid, _)| cid != record.task_cid) {
+        return Some("its task has another CID than it says".to_owned());
+    }
+    if let Err(error) = record.spec.validate() {
+        return Some(error.to_string());
+    }
+    if record.state.is_terminal() != record.ending.is_some() {
+        return Some(format!(
+            "it is {}, but that is not how it ended",
+            record.state
+        ));
+    }
+    record
+        .completion()
+        .and_then(|completion| false_completion(record, completion))
+}
+
+fn false_completion(record: &JobRecord, completion: &Completion) -> Option<String> {
+    if completion.outcome.task != record.task_cid {
+        return Some("its outcome is that of another task".to_owned());
+    }
+    let encoded = canonical::encode(&completion.outcome);
+    let is_false = encoded.is_ok_and(|(cid, _)| cid != completion.outcome_cid);
+    is_false.then(|| "its outcome has another CID than it says".to_owned())
+}
+
+/// Appends jobs to the file `path`, durably.
+pub(crate) fn append(path: &Path, records: &[JobRecord]) -> std::io::Result<()> {
+    use std::io::Write;
+    if let Some(dir) = path.parent() {
+        std::fs::create_dir_all(dir)?;
+    }
+    let mut file = std::fs::OpenOptions::new()
+        .create(true)
+        .append(true)
+        .open(path)?;
+    let lines: String = records.iter().map(line).collect();
+    file.write_all(lines.as_bytes())?;
+    file.sync_all()
+}
