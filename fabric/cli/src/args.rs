@@ -28,7 +28,8 @@ pub(crate) enum Format {
 /// Options of every command.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct Global {
-    /// The node to talk to, such as http://127.0.0.1:7780; default: that of the data directory
+    /// The node to talk to, such as http://127.0.0.1:7780, or several that share a ledger, with commas between
+    /// them; default: that of the data directory
     #[arg(long, global = true, value_name = "URL")]
     pub(crate) node: Option<String>,
     /// Where identity, blocks and ledger are kept

@@ -11,23 +11,39 @@ use mc_gateway::api::{
 use mc_types::{CheckpointRecord, Cid, ErrorCode, JobId, JobSpec, JobState, NodeId};
 use reqwest::{Method, RequestBuilder, Response};
 use serde::{Serialize, de::DeserializeOwned};
-use std::time::Duration;
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
 
 /// How long it may take to connect. Nodes are near.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// How often each of several nodes is asked before all are given up, and the pause between two of them.
+const ROUNDS: usize = 3;
+const BETWEEN_NODES: Duration = Duration::from_millis(200);
 /// How long one wait for a job takes before it is asked again, in milliseconds.
 const WAIT_MS: u64 = 20_000;
 
-/// A node's API.
+/// The API of a node, or of several that share a ledger: when one is gone, another is asked.
 #[derive(Debug, Clone)]
 pub(crate) struct Client {
-    base: String,
+    bases: Arc<[String]>,
+    /// The one that is asked.
+    current: Arc<AtomicUsize>,
     http: reqwest::Client,
 }
 
 impl Client {
-    pub(crate) fn new(url: &str) -> Result<Self, Failure> {
-        if !url.starts_with("http://") {
+    /// `urls` is one URL, or several with commas between them.
+    pub(crate) fn new(urls: &str) -> Result<Self, Failure> {
+        let bases: Vec<_> = urls
+            .split(',')
+            .map(|url| url.trim().trim_end_matches('/').to_owned())
+            .collect();
+        if let Some(url) = bases.iter().find(|url| !url.starts_with("http://")) {
             return Err(Failure::usage(format!("{url:?} is not the URL of a node"))
                 .with_hint("give one such as http://127.0.0.1:7780"));
         }
@@ -37,13 +53,25 @@ impl Client {
             .build();
         let http = http.map_err(|e| Failure::internal(e.to_string()))?;
         Ok(Self {
-            base: url.trim_end_matches('/').to_owned(),
+            bases: bases.into(),
+            current: Arc::default(),
             http,
         })
     }
 
+    fn base(&self) -> &str {
+        let current = self.current.load(Ordering::Relaxed);
+        let base = self.bases.get(current % self.bases.len().max(1));
+        base.map_or("", String::as_str)
+    }
+
     fn request(&self, method: Method, path: &str) -> RequestBuilder {
-        self.http.request(method, format!("{}{path}", self.base))
+        self.http.request(method, format!("{}{path}", self.base()))
+    }
+
+    /// Asks the next one from now on, if there is another.
+    fn turn(&self) {
+        self.current.fetch_add(1, Ordering::Relaxed);
     }
 
     /// Sends a request; gives the response if it is a success, and the node's error otherwise.
@@ -56,7 +84,7 @@ impl Client {
         match response.json::<ErrorBody>().await {
             Ok(body) => Err(body.into()),
             Err(_) => {
-                let message = format!("{} answered {status}: is it a node?", self.base);
+                let message = format!("{} answered {status}: is it a node?", self.base());
                 Err(Failure::new(ErrorCode::NodeUnreachable, message))
             }
         }
@@ -70,8 +98,21 @@ impl Client {
             .map_err(|e| self.unreachable(&e))
     }
 
+    /// Looks at something: it does no harm to do so again, elsewhere.
     async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, Failure> {
-        self.json(self.request(Method::GET, path)).await
+        let mut tries = self.bases.len() * ROUNDS;
+        loop {
+            let failure = match self.json(self.request(Method::GET, path)).await {
+                Err(failure) if failure.code() == ErrorCode::NodeUnreachable => failure,
+                answer => return answer,
+            };
+            tries = tries.saturating_sub(1);
+            if self.bases.len() == 1 || tries == 0 {
+                return Err(failure);
+            }
+            self.turn();
+            tokio::time::sleep(BETWEEN_NODES).await;
+        }
     }
 
     async fn post<T: DeserializeOwned>(
@@ -87,7 +128,7 @@ impl Client {
         while let Some(source) = cause.source() {
             cause = source;
         }
-        let message = format!("the node {} does not answer: {cause}", self.base);
+        let message = format!("the node {} does not answer: {cause}", self.base());
         Failure::new(ErrorCode::NodeUnreachable, message)
             .with_hint("check the URL, or start a node with: mc-wasm node")
     }

@@ -44,6 +44,12 @@ fn a_gateway_goes_on_with_the_jobs_of_one_that_was_killed_and_nothing_runs_twice
     assert_eq!(a.running(&second), worker.id);
     // Both slots are taken, so that this one waits in the queue.
     let queued = a.submit([&component, "--", "3", "1"]);
+    // Somebody waits at the one that dies, and knows of the other.
+    let both = format!("{},{}", a.api, b.api);
+    let waiting = {
+        let id = running.clone();
+        std::thread::spawn(move || mc_conformance::mc(["--node", &both, "wait", &id]))
+    };
     a.kill();
     let killed = Instant::now();
     for (id, ticks) in [(&running, 80), (&second, 81), (&queued, 3)] {
@@ -52,6 +58,7 @@ fn a_gateway_goes_on_with_the_jobs_of_one_that_was_killed_and_nothing_runs_twice
         let expected: String = (0..ticks).map(|n| format!("tick {n}\n")).collect();
         assert_eq!(b.mc(["logs", id]).expect_code(0).text(), expected);
     }
+    waiting.join().unwrap().expect_code(0);
     println!("all three had ended {:?} after the kill", killed.elapsed());
 }
 
