@@ -38,7 +38,7 @@ fn jobs_move_to_postgresql_and_go_on_there() {
     let component = guest("echo_world").display().to_string();
     let done = node.submit([&component, "--", "before"]);
     assert_eq!(node.succeeded(&done)["state"], "succeeded");
-    let label = "target_node=12D3KooWNobodyWhoIsThere";
+    let label = "target_node=12D3KooWNobodyHere";
     let waiting = node.submit(["--label", label, &component, "--", "later"]);
     let busy = mc(["ledger", "export", "--data-dir", data]);
     assert_ne!(busy.code, Some(0), "the node has it");
