@@ -23,6 +23,8 @@ const MAX_CONCURRENT_REQUESTS: usize = 256;
 /// Records of others that are kept, and their size in bytes.
 const MAX_RECORDS: usize = 16_384;
 const MAX_RECORD_BYTES: usize = 4096;
+/// How often a node says again which DAGs it has.
+pub(crate) const PROVIDE_EVERY: Duration = Duration::from_secs(40 * 60);
 /// Nodes that keep a record: enough for most of them to be killed before it is said again.
 const REPLICATION: NonZeroUsize = NonZeroUsize::MIN.saturating_add(9);
 /// CIDs that are provided by this node.
@@ -95,6 +97,7 @@ fn kad(
         .set_replication_factor(REPLICATION)
         .set_replication_interval(None)
         .set_publication_interval(None)
+        .set_provider_publication_interval(Some(PROVIDE_EVERY))
         .set_record_filtering(kad::StoreInserts::FilterBoth)
         .set_periodic_bootstrap_interval(Some(BOOTSTRAP_EVERY));
     let store = kad::store::MemoryStoreConfig {

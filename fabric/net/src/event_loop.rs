@@ -1,5 +1,6 @@
 //! The task that owns the swarm.
 
+mod cache;
 mod discovery;
 mod fetch;
 mod queries;
@@ -12,6 +13,7 @@ use crate::{
     identity::{Identity, node_id},
     swarm::Options,
 };
+use cache::PeerCache;
 use discovery::Discovery;
 use fetch::Fetches;
 use futures::StreamExt;
@@ -48,6 +50,7 @@ pub(crate) struct EventLoop {
     ready: watch::Sender<Arc<BTreeSet<NodeId>>>,
     peers: HashMap<PeerId, Peer>,
     discovery: Discovery,
+    cache: PeerCache,
     records: Records,
     fetches: Fetches,
     queries: Queries,
@@ -71,6 +74,7 @@ impl EventLoop {
         let event_loop = Self {
             swarm,
             discovery: Discovery::new(options.bootstrap.clone()),
+            cache: PeerCache::new(options.peer_cache.clone()),
             records: Records::new(identity, options.network.clone()),
             options,
             commands: queue,
@@ -147,7 +151,10 @@ impl EventLoop {
             Command::RoutingTable { reply } => drop(reply.send(self.routing_table())),
             Command::Peers { reply } => drop(reply.send(self.peer_infos())),
             Command::Addresses { reply } => drop(reply.send(self.addresses())),
-            Command::Shutdown => return ControlFlow::Break(()),
+            Command::Shutdown => {
+                self.save_cache();
+                return ControlFlow::Break(());
+            }
         }
         ControlFlow::Continue(())
     }
@@ -195,6 +202,7 @@ impl EventLoop {
 
     fn tick(&mut self, now: Instant) {
         self.redial(now);
+        self.use_cache(now);
         self.sweep_records(now);
         self.expire_fetches(now);
     }

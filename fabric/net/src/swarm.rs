@@ -14,6 +14,7 @@ use mc_types::NodeId;
 use std::{
     collections::BTreeSet,
     net::{IpAddr, SocketAddr},
+    path::PathBuf,
     sync::Arc,
     time::Duration,
 };
@@ -38,6 +39,8 @@ pub struct Options {
     pub listen: Vec<Multiaddr>,
     /// Peers to connect to, with their ids.
     pub bootstrap: Vec<Multiaddr>,
+    /// A file in which connected peers are remembered, to be dialled when there are no others.
+    pub peer_cache: Option<PathBuf>,
     /// Whether to find peers on the local network.
     pub mdns: bool,
     /// Whether to keep records of the DHT for others, rather than only to ask.

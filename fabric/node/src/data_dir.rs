@@ -22,6 +22,7 @@ const MAX_NODE_FILE_BYTES: u64 = 4096;
 /// | `identity.key` | the node's private key |
 /// | `blocks/` | the block store |
 /// | `ledger/` | jobs and leases |
+/// | `peers` | addresses of peers of earlier |
 /// | `owed/` | endings of attempts that no coordinator has heard yet |
 /// | `scratch/` | files of running attempts; emptied at start |
 /// | `node.json` | where the running node's API answers |
@@ -100,6 +101,12 @@ impl DataDir {
     #[must_use]
     pub(crate) fn ledger(&self) -> PathBuf {
         self.root.join("ledger")
+    }
+
+    /// Addresses of peers of earlier.
+    #[must_use]
+    pub(crate) fn peers(&self) -> PathBuf {
+        self.root.join("peers")
     }
 
     /// Endings of attempts that no coordinator has heard yet.

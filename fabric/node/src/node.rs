@@ -84,7 +84,7 @@ impl Node {
         let slots = slots(&config);
         let engine = engine(&config, slots, compiler)?;
         let server = bind(&config, mode).await?;
-        let started = join(&config, mode, &identity, &store).await?;
+        let started = join(&config, mode, &identity, (&store, data_dir.peers())).await?;
         let Started {
             client: net,
             requests,
@@ -302,7 +302,7 @@ async fn join(
     config: &Config,
     mode: Mode,
     identity: &Identity,
-    store: &Store,
+    (store, peer_cache): (&Store, PathBuf),
 ) -> Result<Started, Error> {
     let bootstrap = [config.p2p.bootstrap.clone(), config.placement.addresses()].concat();
     let options = |listen| {
@@ -310,6 +310,7 @@ async fn join(
             network: config.network.clone(),
             listen,
             bootstrap: multiaddrs(&bootstrap)?,
+            peer_cache: Some(peer_cache.clone()),
             mdns: config.p2p.mdns,
             dht_server: config.p2p.dht == DhtMode::Server,
             agent: concat!("mc-wasm/", env!("CARGO_PKG_VERSION")).to_owned(),

@@ -93,3 +93,32 @@ fn the_result_of_a_job_can_be_had_by_its_id_while_its_gateway_is_away() {
         .expect_code(0);
     assert!(out.is_dir());
 }
+
+#[test]
+fn a_node_finds_back_into_the_network_without_its_bootstrap_peer() {
+    let dir = tempfile::tempdir().unwrap();
+    let hub = NodeOptions::new().flags(["--no-execute"]).start();
+    let friend = NodeOptions::new()
+        .bootstrap(&hub)
+        .flags(["--no-execute"])
+        .start();
+    let connected = |node: &Node, other: &Node| {
+        eventually("connected", PATIENCE, || {
+            let nodes = node.mc(["nodes", "--format", "json"]).expect_code(0).json();
+            let nodes = nodes["nodes"].as_array()?.clone();
+            nodes
+                .iter()
+                .any(|node| node["id"] == other.id.as_str())
+                .then_some(())
+        });
+    };
+    let node = NodeOptions::new()
+        .data_dir(dir.path())
+        .bootstrap(&hub)
+        .start();
+    connected(&node, &friend);
+    assert_eq!(node.stop(), Some(0));
+    hub.kill();
+    let node = NodeOptions::new().data_dir(dir.path()).start();
+    connected(&node, &friend);
+}

@@ -2,6 +2,7 @@
 
 use super::EventLoop;
 use crate::{
+    behaviour::PROVIDE_EVERY,
     dht::{Class, EPOCH, Entry, Guard, Kind, Refusal, Refused},
     identity::Identity,
 };
@@ -19,8 +20,8 @@ use std::{
 const SWEEP_EVERY: Duration = Duration::from_secs(5);
 /// Registrations in the index that are kept for others.
 const MAX_REGISTRATIONS: usize = 65_536;
-/// How long it is believed that somebody has a DAG.
-const PROVIDER_TTL: Duration = Duration::from_secs(30 * 60);
+/// How long it is believed that somebody has a DAG, unless it is said again.
+const PROVIDER_TTL: Duration = PROVIDE_EVERY.saturating_mul(3);
 /// Length of the keys of this network's own entries and index. Those of DAGs are multihashes, and longer.
 const OWN_KEY_BYTES: usize = 32;
 

@@ -61,6 +61,7 @@ fn options(bootstrap: &[&Peer]) -> Options {
         network: "test".to_owned(),
         listen: vec!["/ip4/127.0.0.1/tcp/0".parse().unwrap()],
         bootstrap: bootstrap.iter().map(|peer| peer.address.clone()).collect(),
+        peer_cache: None,
         mdns: false,
         dht_server: true,
         agent: "test/1".to_owned(),
