@@ -136,9 +136,9 @@ async fn pool(
     AnyPoolOptions::new()
         .max_connections(connections)
         .acquire_timeout(CONNECT_WITHIN)
-        // A look whether the connection is still there would cost as much as the statement. One that is not
-        // fails its statement, and the next one gets another.
-        .test_before_acquire(false)
+        // A look whether the connection is still there costs as much as a statement, so that for writes a
+        // failed one is tried again instead.
+        .test_before_acquire(read_only && kind == Kind::Postgres)
         .after_connect(move |connection, _| {
             let setup = setup.clone();
             Box::pin(async move {

@@ -63,16 +63,24 @@ impl Ledger {
         let json = serde_json::to_string(&written).map_err(|e| Error::Database {
             source: Box::new(e),
         })?;
-        let done = sqlx::query(AssertSqlSafe(upsert(self.database.kind)))
-            .bind(json)
-            .bind(self.owner.to_string())
-            .execute(&self.database.writer)
-            .await;
+        let done = match self.upsert(&json).await {
+            // The server may have been started anew since the last write. Whether this one came through or not,
+            // it may be made again: the rows it leaves are the same.
+            Err(error) if matches!(error, sqlx::Error::Io(_)) => self.upsert(&json).await,
+            done => done,
+        };
         match done {
-            Ok(_) => Ok(()),
+            Ok(()) => Ok(()),
             Err(error) if is_refused(&error) => Err(self.refused(records).await?),
             Err(error) => Err(failed(error)),
         }
+    }
+
+    async fn upsert(&self, json: &str) -> Result<(), sqlx::Error> {
+        let query = sqlx::query(AssertSqlSafe(upsert(self.database.kind)))
+            .bind(json.to_owned())
+            .bind(self.owner.to_string());
+        query.execute(&self.database.writer).await.map(drop)
     }
 
     /// Which of the records was refused.
