@@ -173,17 +173,25 @@ fn sqlite_code(code: &str) -> Option<i32> {
     (code < 10_000).then_some(code & 0xff)
 }
 
+/// Whether the connection is gone: broken, or ended by the server (classes 08, connection exceptions, and 57P,
+/// operator intervention).
+pub(crate) fn is_gone(error: &sqlx::Error) -> bool {
+    let code = code(error).unwrap_or_default();
+    matches!(error, sqlx::Error::Io(_)) || code.starts_with("08") || code.starts_with("57P")
+}
+
 pub(crate) fn failed(error: sqlx::Error) -> Error {
     let code = code(&error).unwrap_or_default();
     match (sqlite_code(&code), code.as_str()) {
         (Some(SQLITE_FULL), _) | (_, POSTGRES_DISK_FULL) => Error::DiskFull,
         (Some(SQLITE_BUSY | SQLITE_LOCKED), _) | (_, POSTGRES_LOCK_NOT_AVAILABLE) => Error::Locked,
         _ => match error {
-            sqlx::Error::Io(_) | sqlx::Error::PoolTimedOut | sqlx::Error::Tls(_) => {
-                Error::Unreachable {
-                    reason: error.to_string(),
-                }
-            }
+            error if is_gone(&error) => Error::Unreachable {
+                reason: error.to_string(),
+            },
+            sqlx::Error::PoolTimedOut | sqlx::Error::Tls(_) => Error::Unreachable {
+                reason: error.to_string(),
+            },
             error => Error::Database {
                 source: Box::new(error),
             },

@@ -2,7 +2,7 @@
 
 use crate::{
     Error, Ledger,
-    database::{Kind, failed},
+    database::{Kind, failed, is_gone},
     row::{COLUMNS, Written, count, record},
 };
 use futures::TryStreamExt;
@@ -66,7 +66,7 @@ impl Ledger {
         let done = match self.upsert(&json).await {
             // The server may have been started anew since the last write. Whether this one came through or not,
             // it may be made again: the rows it leaves are the same.
-            Err(error) if matches!(error, sqlx::Error::Io(_)) => self.upsert(&json).await,
+            Err(error) if is_gone(&error) => self.upsert(&json).await,
             done => done,
         };
         match done {
