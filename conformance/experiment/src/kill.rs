@@ -114,10 +114,11 @@ fn kill(
     recovery: &mut Recovery,
 ) -> Result<Vec<Node>> {
     let mut frozen: Vec<(Node, Instant)> = Vec::new();
-    let mut awake = Vec::new();
+    let (mut awake, mut cleared) = (Vec::new(), Vec::new());
     let mut random = arguments.seed;
     for victim in 0..victims {
         // The n-th falls when so many tasks have ended, so that all fall while there is work.
+        recovery.look(http)?;
         let left = tasks - tasks / 10 - tasks * 4 / 10 * victim / victims.max(1);
         while jobs::open(http)? > u64::try_from(left)? {
             recovery.look(http)?;
@@ -137,7 +138,8 @@ fn kill(
         if freeze {
             frozen.push((agent, Instant::now()));
         } else {
-            agent.kill();
+            // To clear up after it takes a while, in which nobody would look.
+            cleared.push(thread::spawn(move || agent.kill()));
         }
         let long_gone = |frozen: &(Node, Instant)| frozen.1.elapsed() > arguments.ttl * 2;
         while frozen.first().is_some_and(long_gone) {
