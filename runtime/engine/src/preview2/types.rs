@@ -58,6 +58,9 @@ impl Datetime {
 
     /// Nanoseconds since 1970, if they fit.
     fn nanos(self) -> Result<u64, Errno> {
+        if u64::from(self.nanoseconds) >= NANOS_PER_SECOND {
+            return Err(Errno::Invalid);
+        }
         let nanos = self.seconds.checked_mul(NANOS_PER_SECOND);
         let nanos = nanos.and_then(|nanos| nanos.checked_add(self.nanoseconds.into()));
         nanos.ok_or(Errno::Overflow)

@@ -14,6 +14,7 @@ mod checkpoints;
 mod determinism;
 mod ends;
 mod hostile;
+mod imports;
 mod preview1;
 mod relaxed;
 mod support;

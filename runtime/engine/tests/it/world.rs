@@ -59,6 +59,23 @@ fn the_standard_library_finds_files_as_posix_has_them() {
 }
 
 #[test]
+fn every_call_of_wasi_does_what_it_says() {
+    let inputs = InMemory {
+        stdin: b"input".to_vec(),
+        ..InMemory::default()
+    };
+    let mut calls = with_inputs(&["one"], vec![], inputs);
+    calls.env.insert("A".to_owned(), "b".to_owned());
+    let ended = program(&engine(), &guest("wasi_calls")).run(calls).unwrap();
+    assert_eq!(text(&ended.stderr), "an error\n");
+    assert_eq!(
+        text(&ended.stdout),
+        "written\nand flushed\n\0\0\0all is well\n"
+    );
+    assert_eq!(ended.end, End::Exited { code: 0 });
+}
+
+#[test]
 fn time_is_the_tasks_own_and_so_are_random_numbers() {
     let program = program(&engine(), &guest("clocks"));
     let with = |start_seconds, seed| {
