@@ -98,11 +98,22 @@ impl Client {
             .map_err(|e| self.unreachable(&e))
     }
 
-    /// Looks at something: it does no harm to do so again, elsewhere.
     async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, Failure> {
+        self.get_with(path, &()).await
+    }
+
+    /// Looks at something: it does no harm to do so again, elsewhere.
+    async fn get_with<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        query: &impl Serialize,
+    ) -> Result<T, Failure> {
         let mut tries = self.bases.len() * ROUNDS;
         loop {
-            let failure = match self.json(self.request(Method::GET, path)).await {
+            let failure = match self
+                .json(self.request(Method::GET, path).query(query))
+                .await
+            {
                 Err(failure) if failure.code() == ErrorCode::NodeUnreachable => failure,
                 answer => return answer,
             };
@@ -138,18 +149,7 @@ impl Client {
     }
 
     pub(crate) async fn nodes(&self, query: &NodeQuery) -> Result<NodeList, Failure> {
-        let NodeQuery {
-            find,
-            idle,
-            gpu,
-            memory_bytes,
-            labels,
-        } = query;
-        let labels = escaped(labels);
-        self.get(&format!(
-            "/api/v1/nodes?find={find}&idle={idle}&gpu={gpu}&memory_bytes={memory_bytes}&labels={labels}"
-        ))
-        .await
+        self.get_with("/api/v1/nodes", query).await
     }
 
     pub(crate) async fn submit(&self, job: JobSpec) -> Result<JobView, Failure> {
@@ -263,16 +263,4 @@ fn in_path(text: &str) -> String {
         }
     });
     segment.collect()
-}
-
-/// A text as a query may contain it (RFC 3986, section 2).
-fn escaped(text: &str) -> String {
-    let escape = |byte: u8| {
-        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
-            char::from(byte).to_string()
-        } else {
-            format!("%{byte:02X}")
-        }
-    };
-    text.bytes().map(escape).collect()
 }

@@ -180,18 +180,20 @@ pub(crate) fn is_gone(error: &sqlx::Error) -> bool {
     matches!(error, sqlx::Error::Io(_)) || code.starts_with("08") || code.starts_with("57P")
 }
 
+fn unreachable(error: &sqlx::Error) -> Error {
+    Error::Unreachable {
+        reason: error.to_string(),
+    }
+}
+
 pub(crate) fn failed(error: sqlx::Error) -> Error {
     let code = code(&error).unwrap_or_default();
     match (sqlite_code(&code), code.as_str()) {
         (Some(SQLITE_FULL), _) | (_, POSTGRES_DISK_FULL) => Error::DiskFull,
         (Some(SQLITE_BUSY | SQLITE_LOCKED), _) | (_, POSTGRES_LOCK_NOT_AVAILABLE) => Error::Locked,
         _ => match error {
-            error if is_gone(&error) => Error::Unreachable {
-                reason: error.to_string(),
-            },
-            sqlx::Error::PoolTimedOut | sqlx::Error::Tls(_) => Error::Unreachable {
-                reason: error.to_string(),
-            },
+            sqlx::Error::PoolTimedOut | sqlx::Error::Tls(_) => unreachable(&error),
+            error if is_gone(&error) => unreachable(&error),
             error => Error::Database {
                 source: Box::new(error),
             },
@@ -210,9 +212,7 @@ fn opening(error: sqlx::Error, location: &Location) -> Error {
         Some(SQLITE_CORRUPT | SQLITE_NOTADB) => Error::Corrupt {
             location: location.to_string(),
         },
-        _ if refused || matches!(error, sqlx::Error::Configuration(_)) => Error::Unreachable {
-            reason: error.to_string(),
-        },
+        _ if refused || matches!(error, sqlx::Error::Configuration(_)) => unreachable(&error),
         _ => failed(error),
     }
 }

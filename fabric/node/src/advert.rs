@@ -38,13 +38,11 @@ pub(crate) struct Wanted {
 
 impl Wanted {
     fn fits(&self, lends: &Announcement) -> bool {
-        let labels = self.labels.iter();
+        let labelled = |(name, value): (&String, &String)| lends.labels.get(name) == Some(value);
         lends.slots_total > 0
             && (!self.idle || lends.slots_free > 0)
             && lends.memory_bytes >= self.memory_bytes
-            && labels.fold(true, |fits, (name, value)| {
-                fits && lends.labels.get(name) == Some(value)
-            })
+            && self.labels.iter().all(labelled)
     }
 }
 

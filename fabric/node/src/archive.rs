@@ -84,19 +84,13 @@ impl Archive {
         &self,
         mut write: impl FnMut(&str) -> Result<(), E>,
     ) -> Result<u64, E> {
-        let mut jobs = 0;
-        let mut after = None;
-        loop {
-            let page = self.ledger.page(after, PAGE).await.map_err(Error::from)?;
+        let mut pages = Pages::of(&self.ledger);
+        while let Some(page) = pages.next().await.map_err(Error::from)? {
             for record in &page {
                 write(&line(record))?;
-                jobs += 1;
-            }
-            match page.last() {
-                Some(last) => after = Some(last.id),
-                None => return Ok(jobs),
             }
         }
+        Ok(pages.jobs)
     }
 
     /// Looks at every job; gives their number, and a sentence about each that cannot be as it is.
@@ -105,26 +99,23 @@ impl Archive {
     ///
     /// That the ledger cannot be read. A row that cannot be understood ends the examination with a sentence.
     pub async fn verify(&self) -> Result<(u64, Vec<String>), Error> {
-        let (mut jobs, mut faults) = (0, Vec::new());
-        let mut after = None;
+        let mut faults = Vec::new();
+        let mut pages = Pages::of(&self.ledger);
         loop {
-            let page = match self.ledger.page(after, PAGE).await {
-                Ok(page) => page,
+            let page = match pages.next().await {
+                Ok(Some(page)) => page,
+                Ok(None) => break,
                 Err(error @ mc_ledger::Error::CorruptRow { .. }) => {
                     faults.push(error.to_string());
-                    return Ok((jobs, faults));
+                    break;
                 }
                 Err(error) => return Err(error.into()),
             };
             for record in &page {
-                jobs += 1;
                 faults.extend(fault(record).map(|fault| format!("job {}: {fault}", record.id)));
             }
-            match page.last() {
-                Some(last) => after = Some(last.id),
-                None => return Ok((jobs, faults)),
-            }
         }
+        Ok((pages.jobs, faults))
     }
 
     /// Copies every job with its checkpoints to the PostgreSQL database `url`, in this node's name; gives their
@@ -136,28 +127,51 @@ impl Archive {
     pub async fn migrate(&self, url: &str) -> Result<u64, Error> {
         let to = Location::Postgres(url.to_owned());
         let to = Ledger::open(&to, self.ledger.owner().clone()).await?;
-        let mut jobs = 0;
-        let mut after = None;
-        loop {
-            let page = self.ledger.page(after, PAGE).await?;
-            let Some(last) = page.last() else {
-                to.close().await;
-                return Ok(jobs);
-            };
-            after = Some(last.id);
+        let mut pages = Pages::of(&self.ledger);
+        while let Some(page) = pages.next().await? {
             to.apply(&page).await?;
             for record in page.iter().filter(|record| record.ending.is_none()) {
                 for checkpoint in self.ledger.checkpoints(record.id).await? {
                     to.add_checkpoint(record.id, &checkpoint).await?;
                 }
             }
-            jobs += u64::try_from(page.len()).unwrap_or(u64::MAX);
         }
+        to.close().await;
+        Ok(pages.jobs)
     }
 
     /// Closes the ledger.
     pub async fn close(self) {
         self.ledger.close().await;
+    }
+}
+
+/// All jobs of a ledger, oldest first.
+struct Pages<'l> {
+    ledger: &'l Ledger,
+    after: Option<JobId>,
+    /// Those that were read.
+    jobs: u64,
+}
+
+impl<'l> Pages<'l> {
+    const fn of(ledger: &'l Ledger) -> Self {
+        Self {
+            ledger,
+            after: None,
+            jobs: 0,
+        }
+    }
+
+    /// Some more of them; `None` after the last.
+    async fn next(&mut self) -> Result<Option<Vec<JobRecord>>, mc_ledger::Error> {
+        let page = self.ledger.page(self.after, PAGE).await?;
+        let Some(last) = page.last() else {
+            return Ok(None);
+        };
+        self.after = Some(last.id);
+        self.jobs += u64::try_from(page.len()).unwrap_or(u64::MAX);
+        Ok(Some(page))
     }
 }
 

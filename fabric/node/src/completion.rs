@@ -4,7 +4,7 @@ use mc_net::{
     Client,
     dht::{Entry, Kind, Refusal},
 };
-use mc_types::{Cid, Completion, End, FencingToken, JobId, NodeId, canonical};
+use mc_types::{Cid, Completion, FencingToken, JobId, NodeId, canonical};
 use serde::{Deserialize, Serialize};
 
 /// What a worker says of a job. All else is in the outcome, which the CID names.
@@ -13,7 +13,6 @@ use serde::{Deserialize, Serialize};
 struct Body {
     #[serde(with = "mc_types::cid::portable")]
     outcome: Cid,
-    succeeded: bool,
 }
 
 /// A completion as the DHT has it.
@@ -23,9 +22,7 @@ pub(crate) struct Mirrored {
     pub worker: NodeId,
     /// The coordinator that granted the job to it, as it signed.
     pub coordinator: NodeId,
-    pub token: FencingToken,
     pub outcome: Cid,
-    pub succeeded: bool,
 }
 
 /// Publishes a completion with the grant that proves the right to.
@@ -37,7 +34,6 @@ pub(crate) async fn publish(
 ) -> Result<(), Refusal> {
     let body = Body {
         outcome: completion.outcome_cid,
-        succeeded: completion.outcome.end == End::Exited { code: 0 },
     };
     let (_, body) = canonical::encode(&body).map_err(|_| Refusal::Malformed)?;
     let what = (Kind::Completion, job.to_string());
@@ -60,8 +56,6 @@ fn read(entry: &Entry, network: &str) -> Option<Mirrored> {
     Some(Mirrored {
         worker: entry.publisher.clone(),
         coordinator: entry.coordinator(network)?,
-        token: FencingToken(entry.token?),
         outcome: body.outcome,
-        succeeded: body.succeeded,
     })
 }

@@ -52,11 +52,6 @@ impl Content {
         &self.store
     }
 
-    /// Connects to some more of the peers that are known.
-    pub(crate) async fn recruit(&self, peers: usize) {
-        self.net.recruit(peers).await;
-    }
-
     /// Blocks that are read from the store, or else fetched, first from `providers`. What is fetched
     /// is stored before it is handed on. `timeout` replaces the usual patience.
     #[must_use]

@@ -149,12 +149,10 @@ impl Scheduler {
     /// their holders have to find this one first. Those that it has already stay as they are.
     pub fn adopt(&mut self, open_jobs: Vec<JobRecord>, now: Timestamp) -> Vec<Effect> {
         let mut effects = Vec::new();
-        let known: Vec<_> = open_jobs
-            .iter()
-            .map(|record| self.jobs.contains_key(&record.id))
-            .collect();
-        let new = open_jobs.into_iter().zip(known).filter(|(_, known)| !known);
-        for (mut record, _) in new {
+        for mut record in open_jobs {
+            if self.jobs.contains_key(&record.id) {
+                continue;
+            }
             // Whoever wrote that may have had another clock.
             let longest = now.plus(self.config.backoff_cap);
             record.not_before = record.not_before.min(longest);

@@ -48,10 +48,10 @@ impl NodeBackend {
 }
 
 fn view(id: JobId, mirrored: &Mirrored, outcome: &Outcome) -> JobView {
-    let state = if mirrored.succeeded {
-        JobState::Succeeded
-    } else {
-        JobState::Failed
+    let failure = api::failure(&outcome.end);
+    let state = match failure {
+        None => JobState::Succeeded,
+        Some(_) => JobState::Failed,
     };
     JobView {
         id: Some(id),
@@ -59,7 +59,7 @@ fn view(id: JobId, mirrored: &Mirrored, outcome: &Outcome) -> JobView {
         state,
         exit_code: api::exit_code(&outcome.end),
         trap: api::trap(&outcome.end),
-        failure: api::failure(&outcome.end),
+        failure,
         message: Some(format!(
             "as its node says in the DHT; its coordinator {} does not know yet",
             mirrored.coordinator

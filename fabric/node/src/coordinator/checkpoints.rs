@@ -1,6 +1,6 @@
 //! Checkpoints of jobs: their blocks are in this node's store before the ledger says that they exist.
 
-use super::{Coordinator, respond};
+use super::Coordinator;
 use crate::error::Error;
 use mc_net::message::{Request, Response};
 use mc_scheduler::{Answer, Command};
@@ -63,15 +63,8 @@ impl Coordinator {
         cid: Cid,
         position: u64,
     ) -> Response {
-        let check = Command::CheckFinish {
-            worker: worker.clone(),
-            job,
-            token,
-        };
-        match self.ask(check).await {
-            Ok(Answer::MayFinish { .. }) => {}
-            Ok(Answer::NotOpen) => return self.ended(job, token).await,
-            answer => return respond(answer),
+        if let Err(refusal) = self.check_finish(&worker, job, token).await {
+            return refusal;
         }
         let record = CheckpointRecord {
             cid,

@@ -132,6 +132,16 @@ impl Coordinator {
         {
             return Ok(record.task_cid);
         }
+        self.check_finish(worker, job, token).await
+    }
+
+    /// The task of a job, if the worker holds it by `token`; renews the lease then.
+    pub(super) async fn check_finish(
+        &self,
+        worker: &NodeId,
+        job: JobId,
+        token: FencingToken,
+    ) -> Result<Cid, Response> {
         let check = Command::CheckFinish {
             worker: worker.clone(),
             job,

@@ -94,6 +94,6 @@ impl Coordinator {
                 let _ = peers.request(&node, Request::Solicit).await;
             });
         }
-        self.content.recruit(PEERS_PER_ROUND).await;
+        self.content.net().recruit(PEERS_PER_ROUND).await;
     }
 }
