@@ -78,7 +78,7 @@ impl Fleet {
 pub(crate) fn start_agents(agents: usize, slots: usize, gateways: &[&Node]) -> Vec<Node> {
     let options = || {
         let slots = slots.to_string();
-        let options = NodeOptions::new().flags(["--slots", &slots, "--dht-client"]);
+        let options = NodeOptions::new().flags(["--slots", &slots, "--dht", "client"]);
         gateways
             .iter()
             .fold(options, |options, node| options.bootstrap(node))

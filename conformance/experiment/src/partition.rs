@@ -10,7 +10,7 @@ use crate::{
 };
 use anyhow::{Context, Result, ensure};
 use mc_artifacts::guest;
-use mc_conformance::{Http, Node, NodeOptions};
+use mc_conformance::{Http, Namespace, Node, NodeOptions};
 use serde_json::Value;
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -28,65 +28,8 @@ const LOOK_EVERY: Duration = Duration::from_millis(100);
 /// The addresses of the two sides.
 const NEAR: &str = "10.78.0.1";
 const FAR: &str = "10.78.0.2";
-
-/// Two network namespaces with a virtual cable between them; removed when dropped.
-struct Cable {
-    near: String,
-    far: String,
-}
-
-fn ip(args: &[&str]) -> Result<()> {
-    let done = Command::new("ip")
-        .args(args)
-        .status()
-        .context("ip (package iproute2)")?;
-    ensure!(
-        done.success(),
-        "`ip {}` failed: this needs root",
-        args.join(" ")
-    );
-    Ok(())
-}
-
-impl Cable {
-    fn lay() -> Result<Self> {
-        let name = |end| format!("mcx{}{end}", std::process::id());
-        let cable = Self {
-            near: name("n"),
-            far: name("f"),
-        };
-        let (near, far) = (cable.near.as_str(), cable.far.as_str());
-        ip(&["netns", "add", near])?;
-        ip(&["netns", "add", far])?;
-        ip(&[
-            "link", "add", "cable", "netns", near, "type", "veth", "peer", "name", "cable",
-            "netns", far,
-        ])?;
-        for (name, address) in [(near, NEAR), (far, FAR)] {
-            ip(&[
-                "-n",
-                name,
-                "addr",
-                "add",
-                &format!("{address}/24"),
-                "dev",
-                "cable",
-            ])?;
-            ip(&["-n", name, "link", "set", "cable", "up"])?;
-            ip(&["-n", name, "link", "set", "lo", "up"])?;
-        }
-        Ok(cable)
-    }
-}
-
-impl Drop for Cable {
-    fn drop(&mut self) {
-        for name in [&self.near, &self.far] {
-            // What cannot be removed is the next one's problem neither: names differ.
-            let _ = Command::new("ip").args(["netns", "del", name]).status();
-        }
-    }
-}
+/// The interfaces at both ends.
+const CABLE: &str = "cable";
 
 pub(crate) fn run(arguments: &Arguments) -> Result<Report> {
     match &arguments.inside {
@@ -97,12 +40,15 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Report> {
 
 /// Lays the cable, and goes on in a process on its near side, where the gateway's API can be reached.
 fn outside() -> Result<Report> {
-    let cable = Cable::lay()?;
-    let output = Command::new("ip")
-        .args(["netns", "exec", &cable.near])
-        .arg(std::env::current_exe()?)
+    let (near, far) = (Namespace::new(), Namespace::new());
+    let address = |ip| format!("{ip}/24");
+    near.connect((CABLE, &address(NEAR)), &far, (CABLE, &address(FAR)));
+    let this = std::env::current_exe()?;
+    let this = this.to_str().context("a path that is no text")?;
+    let output = near
+        .command(this)
         .args(std::env::args().skip(1))
-        .args(["--inside", &cable.far, "--format", "json"])
+        .args(["--inside", far.name(), "--format", "json"])
         .stderr(std::process::Stdio::inherit())
         .output()?;
     let fields: Value = serde_json::from_slice(&output.stdout)
@@ -132,14 +78,14 @@ fn inside(arguments: &Arguments, far: &str) -> Result<Report> {
     let ids = work.submit(&gateway, tasks)?;
     pause(BEFORE);
     let mut http = Http::connect(&gateway.api)?;
-    ip(&["link", "set", "cable", "down"])?;
+    set_cable("down")?;
     let cut = Instant::now();
     let mut watch = Watch::new(&mut http, &far_ids)?;
     while cut.elapsed() < arguments.away {
         watch.look(&mut http)?;
         pause(LOOK_EVERY);
     }
-    ip(&["link", "set", "cable", "up"])?;
+    set_cable("up")?;
     let healed = Instant::now();
     let back = watch.until_work_is_there_again(&mut http, &far_ids)?;
     jobs::wait_for_all(&gateway, PATIENCE)?;
@@ -178,6 +124,14 @@ fn inside(arguments: &Arguments, far: &str) -> Result<Report> {
     report.must("no stale result is recorded", stale == 0);
     report.must("the far side is given work again", back.is_some());
     Ok(report)
+}
+
+/// Cuts the cable or mends it, from within the near side.
+fn set_cable(state: &str) -> Result<()> {
+    let mut command = Command::new("ip");
+    let done = command.args(["link", "set", CABLE, state]).status()?;
+    ensure!(done.success(), "the cable cannot be set {state}");
+    Ok(())
 }
 
 /// The agents on both sides.

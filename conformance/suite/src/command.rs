@@ -69,7 +69,7 @@ pub(crate) fn within_namespace(command: Command, namespace: Option<&str>) -> Com
     clippy::panic,
     reason = "a failed expectation is how a test fails"
 )]
-fn finish(mut command: Command) -> Finished {
+pub(crate) fn finish(mut command: Command) -> Finished {
     let mut child = command.spawn().expect("the binary can be started");
     let stdout = drain(child.stdout.take());
     let stderr = drain(child.stderr.take());

@@ -7,11 +7,13 @@ mod binary;
 mod command;
 mod http;
 mod jobs;
+mod netns;
 mod node;
 mod wait;
 
 pub use binary::binary;
 pub use command::{Finished, mc};
 pub use http::Http;
+pub use netns::Namespace;
 pub use node::{Node, NodeOptions};
 pub use wait::{eventually, within};

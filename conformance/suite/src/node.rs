@@ -1,8 +1,8 @@
 //! A node in a process of its own.
 
 use crate::{
-    command::{command, drain, end, within_namespace},
-    mc, within,
+    command::{command, drain, end, finish, within_namespace},
+    within,
 };
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
@@ -45,6 +45,7 @@ pub struct Node {
     /// Its addresses on the loopback interface.
     pub addresses: Vec<String>,
     data_dir: PathBuf,
+    namespace: Option<String>,
     child: Child,
     _owned: Option<tempfile::TempDir>,
 }
@@ -151,6 +152,7 @@ impl NodeOptions {
                 .filter_map(|a| text(Some(a)))
                 .collect(),
             data_dir,
+            namespace: self.namespace,
             child,
             _owned: owned,
         }
@@ -158,10 +160,11 @@ impl NodeOptions {
 }
 
 impl Node {
-    /// Runs a command against this node.
+    /// Runs a command against this node, in its network namespace.
     pub fn mc<'a>(&self, args: impl IntoIterator<Item = &'a str>) -> crate::Finished {
         let node = ["--node".to_owned(), self.api.clone()];
-        mc(node.into_iter().chain(args.into_iter().map(str::to_owned)))
+        let args = node.into_iter().chain(args.into_iter().map(str::to_owned));
+        finish(within_namespace(command(args), self.namespace.as_deref()))
     }
 
     /// Its process.

@@ -237,6 +237,28 @@ pub(crate) struct Resume {
     pub(crate) checkpoint: Option<PathBuf>,
 }
 
+/// `node --dht`
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum DhtName {
+    /// Once others have connected to this node.
+    Auto,
+    /// Always.
+    Server,
+    /// Never.
+    Client,
+}
+
+impl DhtName {
+    /// The value of the setting `p2p.dht`.
+    pub(crate) fn setting(self) -> &'static str {
+        match self {
+            Self::Auto => "auto",
+            Self::Server => "server",
+            Self::Client => "client",
+        }
+    }
+}
+
 /// What executes a component.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum EngineName {
@@ -343,9 +365,9 @@ pub(crate) struct Node {
     /// Silence after which a task is given to another node
     #[arg(long, value_name = "TIME")]
     pub(crate) lease_ttl: Option<Period>,
-    /// Ask the DHT, but keep no records for others
-    #[arg(long)]
-    pub(crate) dht_client: bool,
+    /// Whether to keep records of the DHT for others; default: when others can connect to this node
+    #[arg(long, value_name = "MODE")]
+    pub(crate) dht: Option<DhtName>,
     /// PostgreSQL database in which jobs are kept, together with other nodes; default: a file of its own
     #[arg(long, value_name = "URL")]
     pub(crate) ledger: Option<String>,

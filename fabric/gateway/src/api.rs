@@ -237,6 +237,28 @@ pub struct NodeView {
     pub memory_bytes: u64,
     /// Connected peers.
     pub peers: u32,
+    /// Whether others can connect to it.
+    #[serde(default)]
+    pub reachability: Reachability,
+}
+
+/// Whether others can connect to a node, as far as they have tried.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "state", rename_all = "snake_case")]
+pub enum Reachability {
+    /// Nobody has tried yet.
+    #[default]
+    Unknown,
+    /// They can.
+    Direct {
+        /// Where another node reached it.
+        addresses: Vec<String>,
+    },
+    /// They cannot: a router or a firewall is in between.
+    Indirect {
+        /// The nodes through which they can nevertheless.
+        relays: Vec<NodeId>,
+    },
 }
 
 /// What is looked for in `GET /api/v1/nodes?…`.
@@ -271,6 +293,9 @@ pub struct PeerView {
     pub connected: bool,
     /// Its addresses.
     pub addresses: Vec<String>,
+    /// Whether all connections to it lead over another node.
+    #[serde(default)]
+    pub relayed: bool,
     /// What it calls itself.
     pub agent: Option<String>,
     /// Round-trip time in microseconds, once measured.

@@ -2,17 +2,18 @@
 
 use crate::{codec::Codec, swarm::Options};
 use libp2p::{
-    StreamProtocol, connection_limits, identify,
+    StreamProtocol, autonat, connection_limits, dcutr, identify,
     identity::Keypair,
-    kad, mdns, ping,
+    kad, mdns, ping, relay,
     request_response::{self, ProtocolSupport},
     swarm::{NetworkBehaviour, behaviour::toggle::Toggle},
 };
 use std::{num::NonZeroUsize, sync::Arc, time::Duration};
 
-/// Most connections, and most with one peer: TCP and QUIC in both directions.
-const MAX_CONNECTIONS: u32 = 1024;
-const MAX_CONNECTIONS_PER_PEER: u32 = 4;
+/// Most connections, and most with one peer: TCP and QUIC in both directions, and those by which it is
+/// tried whether there can be others.
+const MAX_CONNECTIONS: u32 = 2048;
+const MAX_CONNECTIONS_PER_PEER: u32 = 8;
 /// Most connections that are being made at a time.
 const MAX_PENDING: u32 = 256;
 /// How long an answer to a request may take. Workers are answered within 5 s even when a result is
@@ -29,6 +30,13 @@ pub(crate) const PROVIDE_EVERY: Duration = Duration::from_secs(40 * 60);
 const REPLICATION: NonZeroUsize = NonZeroUsize::MIN.saturating_add(9);
 /// CIDs that are provided by this node.
 const MAX_PROVIDED: usize = 65_536;
+/// How often an address that was not tried yet is given to another node to try.
+const PROBE_EVERY: Duration = Duration::from_secs(1);
+/// What a relay carries: it is for work too, where a direct connection cannot be had.
+const MAX_CIRCUITS: usize = 128;
+const MAX_CIRCUITS_PER_PEER: usize = 16;
+const MAX_CIRCUIT_BYTES: u64 = 256 << 20;
+const MAX_CIRCUIT_TIME: Duration = Duration::from_secs(60 * 60);
 /// Between two ways through the own neighbourhood of the DHT.
 const BOOTSTRAP_EVERY: Duration = Duration::from_secs(300);
 
@@ -41,6 +49,11 @@ pub(crate) struct Behaviour {
     pub(crate) mdns: Toggle<mdns::tokio::Behaviour>,
     pub(crate) work: request_response::Behaviour<Codec>,
     pub(crate) bitswap: mc_bitswap::Behaviour,
+    pub(crate) autonat: autonat::v2::client::Behaviour,
+    dial_back: autonat::v2::server::Behaviour,
+    pub(crate) relay: relay::Behaviour,
+    relayed: relay::client::Behaviour,
+    hole_punch: dcutr::Behaviour,
 }
 
 /// What a peer of `network` calls its protocol.
@@ -51,6 +64,7 @@ pub(crate) fn protocol_version(network: &str) -> String {
 impl Behaviour {
     pub(crate) fn new(
         key: &Keypair,
+        relayed: relay::client::Behaviour,
         options: &Options,
         blocks: Arc<dyn mc_bitswap::BlockStore>,
     ) -> Result<Self, Box<dyn std::error::Error + Send + Sync>> {
@@ -62,12 +76,14 @@ impl Behaviour {
             .with_max_pending_incoming(Some(MAX_PENDING))
             .with_max_pending_outgoing(Some(MAX_PENDING));
         let identify = identify::Config::new(protocol_version(network), key.public())
-            .with_agent_version(options.agent.clone());
+            .with_agent_version(options.agent.clone())
+            .with_push_listen_addr_updates(true);
         let work = StreamProtocol::try_from_owned(format!("/mc/{network}/work/1"))?;
         let work_config = request_response::Config::default()
             .with_request_timeout(REQUEST_TIMEOUT)
             .with_max_concurrent_streams(MAX_CONCURRENT_REQUESTS);
         let bitswap = mc_bitswap::Behaviour::new(mc_bitswap::Config::default(), blocks);
+        let probes = autonat::v2::client::Config::default().with_probe_interval(PROBE_EVERY);
         Ok(Self {
             limits: connection_limits::Behaviour::new(limits),
             identify: identify::Behaviour::new(identify),
@@ -80,7 +96,22 @@ impl Behaviour {
                 work_config,
             ),
             bitswap,
+            autonat: autonat::v2::client::Behaviour::new(rand::make_rng(), probes),
+            dial_back: autonat::v2::server::Behaviour::default(),
+            relay: relay::Behaviour::new(local, relay_limits()),
+            relayed,
+            hole_punch: dcutr::Behaviour::new(local),
         })
+    }
+}
+
+fn relay_limits() -> relay::Config {
+    relay::Config {
+        max_circuits: MAX_CIRCUITS,
+        max_circuits_per_peer: MAX_CIRCUITS_PER_PEER,
+        max_circuit_bytes: MAX_CIRCUIT_BYTES,
+        max_circuit_duration: MAX_CIRCUIT_TIME,
+        ..relay::Config::default()
     }
 }
 
@@ -107,13 +138,7 @@ fn kad(
         ..kad::store::MemoryStoreConfig::default()
     };
     let store = kad::store::MemoryStore::with_config(local, store);
-    let mut kad = kad::Behaviour::with_config(local, store, config);
-    kad.set_mode(Some(if options.dht_server {
-        kad::Mode::Server
-    } else {
-        kad::Mode::Client
-    }));
-    Ok(kad)
+    Ok(kad::Behaviour::with_config(local, store, config))
 }
 
 /// Discovery on the local network. A machine without one still has the rest.

@@ -1,7 +1,7 @@
 //! The handle to the network side.
 
 use crate::{
-    Error, FetchError, RequestError,
+    Error, FetchError, Reachability, RequestError,
     dht::{Class, Entry, Kind, Refusal, Refused},
     message::{Request, Response},
 };
@@ -88,6 +88,9 @@ pub(crate) enum Command {
     Addresses {
         reply: oneshot::Sender<Vec<Multiaddr>>,
     },
+    Reachability {
+        reply: oneshot::Sender<Reachability>,
+    },
     Shutdown,
 }
 
@@ -104,6 +107,8 @@ pub struct PeerInfo {
     pub agent: Option<String>,
     /// The last measured round trip.
     pub rtt: Option<Duration>,
+    /// Whether all connections with it lead over another node.
+    pub is_relayed: bool,
 }
 
 /// A record of the DHT. What it says is its publisher's claim.
@@ -183,6 +188,15 @@ impl Client {
     /// [`Error::Closed`].
     pub async fn addresses(&self) -> Result<Vec<Multiaddr>, Error> {
         self.ask(|reply| Command::Addresses { reply }).await
+    }
+
+    /// Whether others can connect to this node.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Closed`].
+    pub async fn reachability(&self) -> Result<Reachability, Error> {
+        self.ask(|reply| Command::Reachability { reply }).await
     }
 
     /// The connected peers of this network.

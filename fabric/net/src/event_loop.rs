@@ -3,7 +3,9 @@
 mod cache;
 mod discovery;
 mod fetch;
+mod links;
 mod queries;
+mod reach;
 mod records;
 mod requests;
 
@@ -17,9 +19,11 @@ use cache::PeerCache;
 use discovery::Discovery;
 use fetch::Fetches;
 use futures::StreamExt;
-use libp2p::{Multiaddr, PeerId, Swarm, identify, multiaddr::Protocol, ping, swarm::SwarmEvent};
+use libp2p::{Multiaddr, PeerId, Swarm, identify, ping, swarm::SwarmEvent};
+use links::Links;
 use mc_types::NodeId;
 use queries::Queries;
+use reach::Reach;
 use records::Records;
 use requests::Requests;
 use std::{
@@ -49,6 +53,8 @@ pub(crate) struct EventLoop {
     commands: mpsc::Receiver<Command>,
     ready: watch::Sender<Arc<BTreeSet<NodeId>>>,
     peers: HashMap<PeerId, Peer>,
+    links: Links,
+    reach: Reach,
     discovery: Discovery,
     cache: PeerCache,
     records: Records,
@@ -73,6 +79,8 @@ impl EventLoop {
         };
         let event_loop = Self {
             swarm,
+            links: Links::default(),
+            reach: Reach::new(&options),
             discovery: Discovery::new(options.bootstrap.clone()),
             cache: PeerCache::new(options.peer_cache.clone()),
             records: Records::new(identity, options.network.clone()),
@@ -151,6 +159,7 @@ impl EventLoop {
             Command::RoutingTable { reply } => drop(reply.send(self.routing_table())),
             Command::Peers { reply } => drop(reply.send(self.peer_infos())),
             Command::Addresses { reply } => drop(reply.send(self.addresses())),
+            Command::Reachability { reply } => drop(reply.send(self.reachability())),
             Command::Shutdown => {
                 self.save_cache();
                 return ControlFlow::Break(());
@@ -162,18 +171,35 @@ impl EventLoop {
     fn event(&mut self, event: SwarmEvent<BehaviourEvent>) {
         match event {
             SwarmEvent::Behaviour(event) => self.behaviour_event(event),
-            SwarmEvent::ConnectionClosed {
+            SwarmEvent::ConnectionEstablished {
                 peer_id,
-                num_established: 0,
+                connection_id,
+                endpoint,
                 ..
             } => {
-                self.disconnected(&peer_id);
+                self.links.opened(peer_id, connection_id, &endpoint);
+                let detours = self.links.detours(&peer_id);
+                self.close(detours);
+            }
+            SwarmEvent::ConnectionClosed {
+                peer_id,
+                connection_id,
+                num_established,
+                ..
+            } => {
+                self.links.closed(&peer_id, connection_id);
+                if num_established == 0 {
+                    self.disconnected(&peer_id);
+                }
             }
             SwarmEvent::OutgoingConnectionError { peer_id, error, .. } => {
                 tracing::debug!(?peer_id, %error, "connection failed");
                 self.discovery.dial_failed(peer_id);
             }
             SwarmEvent::NewListenAddr { address, .. } => tracing::info!(%address, "listening"),
+            SwarmEvent::ListenerClosed { listener_id, .. } => self.listener_closed(listener_id),
+            SwarmEvent::ExternalAddrConfirmed { address } => self.address_confirmed(address),
+            SwarmEvent::ExternalAddrExpired { address } => self.address_expired(&address),
             _ => {}
         }
     }
@@ -196,14 +222,19 @@ impl EventLoop {
             BehaviourEvent::Mdns(event) => self.mdns_event(event),
             BehaviourEvent::Work(event) => self.work_event(event),
             BehaviourEvent::Bitswap(event) => self.bitswap_event(event),
+            BehaviourEvent::Autonat(event) => self.was_tested(event),
+            BehaviourEvent::DialBack(event) => self.tidy(&event.client),
+            BehaviourEvent::Relayed(event) => self.relay_event(event),
             _ => {}
         }
     }
 
     fn tick(&mut self, now: Instant) {
+        self.reconsider(now);
         self.redial(now);
         self.use_cache(now);
         self.sweep_records(now);
+        self.provide_some_again();
         self.expire_fetches(now);
     }
 
@@ -213,18 +244,20 @@ impl EventLoop {
             addresses: peer.addresses.iter().map(ToString::to_string).collect(),
             agent: Some(peer.agent.clone()),
             rtt: peer.rtt,
+            is_relayed: self.links.is_relayed(id),
         };
         self.peers.iter().map(info).collect()
     }
 
     fn addresses(&self) -> Vec<Multiaddr> {
         let local = *self.swarm.local_peer_id();
-        let known = self
-            .swarm
-            .listeners()
-            .chain(self.swarm.external_addresses());
-        known
-            .map(|address| address.clone().with(Protocol::P2p(local)))
+        let listeners = self.swarm.listeners().cloned();
+        let external = self.swarm.external_addresses().cloned();
+        let mut seen = BTreeSet::new();
+        listeners
+            .chain(external)
+            .map(|address| address.with_p2p(local).unwrap_or_else(|address| address))
+            .filter(|address| seen.insert(address.clone()))
             .collect()
     }
 

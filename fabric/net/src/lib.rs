@@ -17,6 +17,7 @@ mod error;
 mod event_loop;
 mod identity;
 pub mod message;
+mod reach;
 mod swarm;
 mod transport;
 
@@ -25,4 +26,5 @@ pub use error::{Error, FetchError, RequestError};
 pub use identity::Identity;
 pub use libp2p::Multiaddr;
 pub use mc_bitswap::{BlockStore, StoreError};
+pub use reach::{DhtMode, Reachability};
 pub use swarm::{Options, Started, start};

@@ -1,8 +1,8 @@
 //! Starting the network side.
 
 use crate::{
-    Client, Error, Identity, behaviour::Behaviour, client::InboundRequest, event_loop::EventLoop,
-    transport::Lenient,
+    Client, DhtMode, Error, Identity, behaviour::Behaviour, client::InboundRequest,
+    event_loop::EventLoop, transport::Lenient,
 };
 use futures::StreamExt;
 use libp2p::{
@@ -25,6 +25,9 @@ use tokio::{
 
 /// How long a connection is kept on which nothing is said. Work needs warm connections.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(600);
+/// How long making a connection may take. A node that tries an address for another one must know in less
+/// than 10 s, which is for how long that one waits.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// Requests of others that may wait for this node. Beyond that they are refused.
 const INBOUND_REQUESTS: usize = 1024;
 /// How long a listener may take to come up.
@@ -43,8 +46,10 @@ pub struct Options {
     pub peer_cache: Option<PathBuf>,
     /// Whether to find peers on the local network.
     pub mdns: bool,
-    /// Whether to keep records of the DHT for others, rather than only to ask.
-    pub dht_server: bool,
+    /// The part that this node takes in the DHT.
+    pub dht: DhtMode,
+    /// Whether to pass on what peers send to others that they cannot reach.
+    pub relay: bool,
     /// What this node calls itself.
     pub agent: String,
     /// After this time without a block a search for blocks is given up.
@@ -74,13 +79,14 @@ pub async fn start(
     options: Options,
     blocks: Arc<dyn BlockStore>,
 ) -> Result<Started, Error> {
-    let mut swarm = build(identity.clone(), &options, blocks)?;
+    // A swarm is large, and callers hold this future.
+    let mut swarm = Box::new(build(identity.clone(), &options, blocks)?);
     for address in &options.listen {
         listen(&mut swarm, address).await?;
     }
     let (requests, inbound) = mpsc::channel(INBOUND_REQUESTS);
     let (peers, connected) = watch::channel(Arc::default());
-    let (event_loop, client) = EventLoop::new(swarm, identity, options, requests, peers);
+    let (event_loop, client) = EventLoop::new(*swarm, identity, options, requests, peers);
     let task = tokio::spawn(event_loop.run());
     Ok(Started {
         client,
@@ -110,11 +116,14 @@ fn build(
         })
         .map_err(|e| setup(&e))?
         .with_dns()
+        .map_err(|e| setup(&e))?
+        .with_relay_client(noise::Config::new, yamux::Config::default)
         .map_err(|e| setup(&e))?;
     let swarm = builder
-        .with_behaviour(|key| Behaviour::new(key, options, blocks))
+        .with_behaviour(|key, relayed| Behaviour::new(key, relayed, options, blocks))
         .map_err(|e| setup(&e))?
         .with_swarm_config(|config| config.with_idle_connection_timeout(IDLE_TIMEOUT))
+        .with_connection_timeout(CONNECT_TIMEOUT)
         .build();
     Ok(swarm)
 }

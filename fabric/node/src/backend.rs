@@ -18,7 +18,7 @@ use bytes::Bytes;
 use mc_gateway::{
     api::{
         BlockStat, DhtPeers, DhtRecord, GcView, Imported, JobView, NodeQuery, NodeView,
-        PeerAddresses, PeerView, PinView,
+        PeerAddresses, PeerView, PinView, Reachability,
     },
     backend::{Backend, BlockStream, Error, LogBytes, LogStream, Reach},
     metrics::Metric,
@@ -81,6 +81,7 @@ fn view(found: Found) -> PeerView {
         id: peer.id,
         this_node: false,
         connected: is_verified,
+        relayed: peer.is_relayed,
         addresses: peer.addresses,
         agent: peer.agent,
         rtt_us: None,
@@ -205,6 +206,11 @@ impl Backend for NodeBackend {
             cpus: lent.cpus,
             memory_bytes: lent.memory_bytes,
             peers: u32::try_from(peers).unwrap_or(u32::MAX),
+            reachability: match self.net.reachability().await.map_err(refuse)? {
+                mc_net::Reachability::Unknown => Reachability::Unknown,
+                mc_net::Reachability::Direct { addresses } => Reachability::Direct { addresses },
+                mc_net::Reachability::Indirect { relays } => Reachability::Indirect { relays },
+            },
         })
     }
 
@@ -216,6 +222,7 @@ impl Backend for NodeBackend {
             id: own.id,
             this_node: true,
             connected: true,
+            relayed: false,
             addresses: own.addresses,
             agent: None,
             rtt_us: None,
@@ -230,6 +237,7 @@ impl Backend for NodeBackend {
             PeerView {
                 this_node: false,
                 connected: true,
+                relayed: peer.is_relayed,
                 addresses: peer.addresses,
                 agent: peer.agent,
                 rtt_us: peer.rtt.and_then(|rtt| u64::try_from(rtt.as_micros()).ok()),

@@ -11,6 +11,8 @@ pub use merge::{Merged, Origin, Sources};
 pub use settings::{Kind, SETTINGS, Setting};
 pub use value::{ByteSize, Period};
 
+pub use mc_net::DhtMode;
+
 use mc_types::{NodeId, Policy};
 use serde::{Deserialize, Serialize};
 use std::{
@@ -81,18 +83,10 @@ pub struct P2p {
     pub bootstrap: Vec<String>,
     /// Whether peers on the local network are found without bootstrap.
     pub mdns: bool,
-    /// The part that this node takes in the DHT.
+    /// The part that this node takes in the DHT: `auto`, `server` or `client`.
     pub dht: DhtMode,
-}
-
-/// `p2p.dht`
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum DhtMode {
-    /// It keeps records for others and answers their questions, which takes an address that they can reach.
-    Server,
-    /// It only asks and publishes.
-    Client,
+    /// Whether to pass on what peers send to others that they cannot reach, if they can reach this node.
+    pub relay: bool,
 }
 
 /// `[worker]`

@@ -3,7 +3,7 @@
 use crate::{
     Config, Error, advert, announce,
     backend::NodeBackend,
-    config::{DhtMode, Placement},
+    config::Placement,
     content::{Content, Served},
     coordinator::{Coordinator, Parts, Retention},
     data_dir::{DataDir, NodeFile},
@@ -312,7 +312,8 @@ async fn join(
             bootstrap: multiaddrs(&bootstrap)?,
             peer_cache: Some(peer_cache.clone()),
             mdns: config.p2p.mdns,
-            dht_server: config.p2p.dht == DhtMode::Server,
+            dht: config.p2p.dht,
+            relay: config.p2p.relay,
             agent: concat!("mc-wasm/", env!("CARGO_PKG_VERSION")).to_owned(),
             fetch_timeout: FETCH_TIMEOUT,
         })

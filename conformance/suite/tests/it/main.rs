@@ -24,6 +24,7 @@ mod jobs;
 mod kills;
 mod ledger;
 mod mdns;
+mod nat;
 mod queue;
 mod ripgrep;
 mod run;

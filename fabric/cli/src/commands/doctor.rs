@@ -1,6 +1,7 @@
 //! `doctor`
 
 use crate::{args::Global, client::Client, connect, failure::Failure, output};
+use mc_gateway::api::Reachability;
 use mc_node::{Config, NodeFile};
 use mc_system::{inventory, probe};
 use serde::Serialize;
@@ -138,7 +139,29 @@ async fn node(config: &Config) -> Vec<Check> {
         ),
         peers => ok("peers", format!("{peers} connected")),
     };
-    vec![running, peers]
+    vec![running, peers, reachability(&node.reachability)]
+}
+
+/// Whether others can connect to the node.
+fn reachability(reachability: &Reachability) -> Check {
+    let what = "reachability";
+    let forward = "forward port 7781, TCP and UDP, to this machine, or open it in the firewall";
+    match reachability {
+        Reachability::Unknown => ok(what, "not known: no other node has tried to connect yet"),
+        Reachability::Direct { addresses } => {
+            ok(what, format!("others connect to {}", addresses.join(", ")))
+        }
+        Reachability::Indirect { relays } if relays.is_empty() => warn(
+            what,
+            "others cannot connect, and none of them relays",
+            forward,
+        ),
+        Reachability::Indirect { relays } => {
+            let relays: Vec<_> = relays.iter().map(ToString::to_string).collect();
+            let found = format!("others connect by way of {}", relays.join(", "));
+            warn(what, found, forward)
+        }
+    }
 }
 
 fn port() -> Check {

@@ -55,8 +55,8 @@ fn flags(args: &Args) -> Result<Vec<(&'static str, toml::Value)>, Failure> {
     if let Some(ttl) = args.lease_ttl {
         flags.push(("lease.ttl", ttl.to_string().into()));
     }
-    if args.dht_client {
-        flags.push(("p2p.dht", "client".into()));
+    if let Some(dht) = args.dht {
+        flags.push(("p2p.dht", dht.setting().into()));
     }
     if let Some(keep) = args.keep {
         flags.push(("ledger.keep", keep.to_string().into()));
@@ -135,6 +135,8 @@ fn row(node: &PeerView) -> Vec<String> {
         node.rtt_us.map_or_else(dash, |us| format!("{us}us")),
         if node.this_node {
             "this node".to_owned()
+        } else if node.relayed {
+            "relayed".to_owned()
         } else {
             String::new()
         },

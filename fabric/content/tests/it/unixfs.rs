@@ -1,6 +1,6 @@
 use mc_content::{AddOptions, BlockSource, MemoryBlocks, unixfs};
 use mc_types::cid;
-use rand::{Rng, SeedableRng, rngs::StdRng};
+use rand::{RngExt, SeedableRng, rngs::StdRng};
 use std::{collections::BTreeMap, fs, path::Path};
 
 async fn cid_of_bytes(bytes: &[u8]) -> String {

@@ -5,6 +5,7 @@ use crate::behaviour::protocol_version;
 use libp2p::{
     Multiaddr, PeerId, identify, mdns,
     multiaddr::Protocol,
+    relay,
     swarm::dial_opts::{DialOpts, PeerCondition},
 };
 use std::{
@@ -176,9 +177,14 @@ impl EventLoop {
         self.connect(peer, addresses);
     }
 
+    /// How many more peers this node connects to because they may work for it.
+    pub(super) fn room(&self) -> usize {
+        MAX_RECRUITS.saturating_sub(self.peers.len() + self.discovery.dialling.len())
+    }
+
     /// Connects to some of the peers of the routing table that are not connected.
     pub(super) fn recruit(&mut self, peers: usize) {
-        let room = MAX_RECRUITS.saturating_sub(self.peers.len() + self.discovery.dialling.len());
+        let room = self.room();
         let own = *self.swarm.local_peer_id();
         let buckets = self.swarm.behaviour_mut().kad.kbuckets();
         let known: Vec<PeerId> = buckets
@@ -204,6 +210,13 @@ impl EventLoop {
         }
     }
 
+    /// Connects to a peer that will be asked something, if it is not connected.
+    pub(super) fn meet(&mut self, peer: PeerId) {
+        if peer != *self.swarm.local_peer_id() && !self.swarm.is_connected(&peer) {
+            self.connect(peer, Vec::new());
+        }
+    }
+
     /// Connects to a peer that is needed.
     pub(super) fn connect(&mut self, peer: PeerId, addresses: Vec<Multiaddr>) {
         let options = DialOpts::peer_id(peer)
@@ -223,6 +236,9 @@ impl EventLoop {
             self.shun(id);
             return;
         }
+        self.seen_by(&id, info.observed_addr);
+        let relays = info.protocols.contains(&relay::HOP_PROTOCOL_NAME);
+        self.offers_relay(id, relays);
         let addresses: Vec<_> = info.listen_addrs.into_iter().take(MAX_ADDRESSES).collect();
         // Who only asks the DHT must not be asked by others.
         let serves_dht = {
@@ -280,6 +296,7 @@ impl EventLoop {
     }
 
     pub(super) fn disconnected(&mut self, id: &PeerId) {
+        self.offers_relay(*id, false);
         if self.peers.remove(id).is_some() {
             tracing::info!(peer = %id, "disconnected");
             self.publish_ready();

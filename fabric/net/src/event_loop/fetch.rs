@@ -80,21 +80,19 @@ impl EventLoop {
 
     /// A peer that may have what the session wants. One that is not connected is dialled.
     pub(super) fn provider_found(&mut self, session: SessionKey, peer: PeerId) {
-        if peer == *self.swarm.local_peer_id() {
-            return;
-        }
         let Some(fetch) = self.fetches.0.get_mut(&session) else {
             return;
         };
+        if peer == *self.swarm.local_peer_id() {
+            return;
+        }
         if fetch.providers.insert(peer) {
             self.swarm
                 .behaviour_mut()
                 .bitswap
                 .add_provider(session, peer);
         }
-        if !self.swarm.is_connected(&peer) {
-            self.connect(peer, Vec::new());
-        }
+        self.meet(peer);
     }
 
     /// A peer has come: it may have what sessions look for in vain.

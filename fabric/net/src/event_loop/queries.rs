@@ -21,6 +21,8 @@ const MAX_PROVIDERS: usize = 20;
 enum Waiting {
     Providers {
         found: BTreeSet<PeerId>,
+        /// Whether they will be asked something. Their addresses are known only while they are looked for.
+        meet: bool,
         reply: oneshot::Sender<Vec<PeerInfo>>,
     },
     Fetch {
@@ -54,6 +56,7 @@ impl EventLoop {
         let query = self.swarm.behaviour_mut().kad.get_providers(key(cid));
         let waiting = Waiting::Providers {
             found: BTreeSet::new(),
+            meet: false,
             reply,
         };
         self.queries.0.insert(query, waiting);
@@ -70,6 +73,7 @@ impl EventLoop {
         let query = self.swarm.behaviour_mut().kad.get_providers(key);
         let waiting = Waiting::Providers {
             found: BTreeSet::new(),
+            meet: true,
             reply,
         };
         self.queries.0.insert(query, waiting);
@@ -104,6 +108,7 @@ impl EventLoop {
                     addresses,
                     agent: None,
                     rtt: None,
+                    is_relayed: false,
                 });
             }
         }
@@ -164,9 +169,14 @@ impl EventLoop {
         let mut enough = last;
         match (&mut waiting, result) {
             (
-                Waiting::Providers { found, .. },
+                Waiting::Providers { found, meet, .. },
                 QueryResult::GetProviders(Ok(GetProvidersOk::FoundProviders { providers, .. })),
             ) => {
+                if *meet {
+                    for peer in providers.iter().take(MAX_PROVIDERS.min(self.room())) {
+                        self.meet(*peer);
+                    }
+                }
                 found.extend(providers);
                 enough |= found.len() >= MAX_PROVIDERS;
             }
@@ -218,7 +228,7 @@ impl EventLoop {
 
     fn query_ended(&mut self, waiting: Waiting) {
         match waiting {
-            Waiting::Providers { found, reply } => {
+            Waiting::Providers { found, reply, .. } => {
                 let info = |id: PeerId| PeerInfo {
                     id: node_id(&id),
                     addresses: self
@@ -228,6 +238,7 @@ impl EventLoop {
                         .collect(),
                     agent: None,
                     rtt: None,
+                    is_relayed: self.links.is_relayed(&id),
                 };
                 let found = found.into_iter().map(info).collect();
                 // Whoever asked may have lost interest.

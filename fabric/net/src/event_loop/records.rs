@@ -12,7 +12,7 @@ use libp2p::{
 };
 use mc_types::{Clock, SystemClock};
 use std::{
-    collections::HashMap,
+    collections::{HashMap, VecDeque},
     time::{Duration, Instant},
 };
 
@@ -20,6 +20,8 @@ use std::{
 const SWEEP_EVERY: Duration = Duration::from_secs(5);
 /// Registrations in the index that are kept for others.
 const MAX_REGISTRATIONS: usize = 65_536;
+/// Things that are said again in one round.
+const AGAIN_PER_TICK: usize = 16;
 /// How long it is believed that somebody has a DAG, unless it is said again.
 const PROVIDER_TTL: Duration = PROVIDE_EVERY.saturating_mul(3);
 /// Length of the keys of this network's own entries and index. Those of DAGs are multihashes, and longer.
@@ -34,6 +36,8 @@ pub(super) struct Records {
     provided: HashMap<(RecordKey, PeerId), Instant>,
     /// Keys of the index under which this node stands, and until when.
     registered: HashMap<RecordKey, Instant>,
+    /// Keys for which this node is to say again that it provides them.
+    again: VecDeque<RecordKey>,
     swept: Instant,
 }
 
@@ -45,6 +49,7 @@ impl Records {
             network,
             provided: HashMap::new(),
             registered: HashMap::new(),
+            again: VecDeque::new(),
             swept: Instant::now(),
         }
     }
@@ -109,6 +114,22 @@ impl EventLoop {
         }
     }
 
+    /// Says again in due time what this node provides: others have to know where it is by now.
+    pub(super) fn provide_again(&mut self) {
+        let store = self.swarm.behaviour_mut().kad.store_mut();
+        self.records.again = store.provided().map(|record| record.key.clone()).collect();
+    }
+
+    /// Says some of it.
+    pub(super) fn provide_some_again(&mut self) {
+        let some = self.records.again.len().min(AGAIN_PER_TICK);
+        for key in self.records.again.drain(..some) {
+            if let Err(error) = self.swarm.behaviour_mut().kad.start_providing(key) {
+                tracing::debug!(%error, "not provided again");
+            }
+        }
+    }
+
     /// Keeps an entry for others, if it is one.
     pub(super) fn put_for(&mut self, bearer: PeerId, mut record: kad::Record) {
         if !self.records.guard.may_bring(bearer) {
@@ -162,6 +183,7 @@ impl EventLoop {
         }
         for (key, _) in records.registered.extract_if(|_, until| *until <= now) {
             kad.stop_providing(&key);
+            records.again.retain(|other| *other != key);
         }
     }
 }

@@ -8,7 +8,8 @@
 use bytes::Bytes;
 use futures::future::BoxFuture;
 use mc_net::{
-    BlockStore, Error, FetchError, Identity, Multiaddr, Options, RequestError, Started, StoreError,
+    BlockStore, DhtMode, Error, FetchError, Identity, Multiaddr, Options, RequestError, Started,
+    StoreError,
     dht::{Class, Kind, Refusal},
     message::{Announcement, Request, Response},
 };
@@ -63,7 +64,8 @@ fn options(bootstrap: &[&Peer]) -> Options {
         bootstrap: bootstrap.iter().map(|peer| peer.address.clone()).collect(),
         peer_cache: None,
         mdns: false,
-        dht_server: true,
+        dht: DhtMode::Server,
+        relay: true,
         agent: "test/1".to_owned(),
         fetch_timeout: Duration::from_secs(5),
     }

@@ -66,7 +66,12 @@ pub const SETTINGS: &[Setting] = &[
     setting(
         "p2p.dht",
         Kind::Text,
-        "server to keep records for others, client to only ask; default server",
+        "server to keep records for others, client to only ask, auto for server once others can connect; default auto",
+    ),
+    setting(
+        "p2p.relay",
+        Kind::Bool,
+        "pass on what peers send to others that they cannot reach; default true",
     ),
     setting(
         "worker.execute",

@@ -1,7 +1,7 @@
 //! Finding workers when jobs wait.
 
 use super::Coordinator;
-use mc_net::message::Request;
+use mc_net::{dht::Class, message::Request};
 use mc_scheduler::Scheduler;
 use mc_types::{NodeId, Timestamp};
 use std::{
@@ -16,6 +16,8 @@ use std::{
 const EVERY: Duration = Duration::from_millis(500);
 /// How long workers go on saying it often after the last job has ended.
 const LINGER: Duration = Duration::from_secs(60);
+/// Between two searches in the DHT for nodes that have nothing to do.
+const SEARCH_EVERY: Duration = Duration::from_secs(2);
 /// Peers that are connected to in one round, when those that are connected already are not enough.
 const PEERS_PER_ROUND: usize = 8;
 
@@ -25,7 +27,8 @@ pub(super) struct Recruiter {
     begun: Instant,
     /// Milliseconds since `begun` when there was work last; 0 if never.
     worked: AtomicU64,
-    asked: Mutex<Option<Instant>>,
+    asked: Every,
+    searched: Every,
 }
 
 impl Default for Recruiter {
@@ -33,7 +36,8 @@ impl Default for Recruiter {
         Self {
             begun: Instant::now(),
             worked: AtomicU64::new(0),
-            asked: Mutex::new(None),
+            asked: Every::new(EVERY),
+            searched: Every::new(SEARCH_EVERY),
         }
     }
 }
@@ -53,13 +57,27 @@ impl Recruiter {
     fn note_work(&self) {
         self.worked.store(self.millis().max(1), Ordering::Relaxed);
     }
+}
 
-    /// Whether it is time for another round.
+/// What is done now and then.
+#[derive(Debug)]
+struct Every {
+    period: Duration,
+    last: Mutex<Option<Instant>>,
+}
+
+impl Every {
+    fn new(period: Duration) -> Self {
+        let last = Mutex::new(None);
+        Self { period, last }
+    }
+
+    /// Whether it is time. If so, it is not for another period.
     fn is_due(&self) -> bool {
-        let mut asked = self.asked.lock().unwrap_or_else(PoisonError::into_inner);
-        let is_due = asked.is_none_or(|at| at.elapsed() >= EVERY);
+        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_due = last.is_none_or(|at| at.elapsed() >= self.period);
         if is_due {
-            *asked = Some(Instant::now());
+            *last = Some(Instant::now());
         }
         is_due
     }
@@ -73,7 +91,7 @@ impl Coordinator {
             return;
         }
         self.recruiter.note_work();
-        if !scheduler.has_waiting() || !self.recruiter.is_due() {
+        if !scheduler.has_waiting() || !self.recruiter.asked.is_due() {
             return;
         }
         let connected = self.connected.borrow().clone();
@@ -94,6 +112,13 @@ impl Coordinator {
                 let _ = peers.request(&node, Request::Solicit).await;
             });
         }
-        self.content.net().recruit(PEERS_PER_ROUND).await;
+        let net = self.content.net();
+        net.recruit(PEERS_PER_ROUND).await;
+        if self.recruiter.searched.is_due() {
+            // Those who registered are connected to while they are looked for, and asked in the next round.
+            if let Err(error) = net.find_registered(Class::Any).await {
+                tracing::debug!(%error, "no search for idle nodes");
+            }
+        }
     }
 }

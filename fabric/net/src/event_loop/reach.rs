@@ -1,0 +1,295 @@
+//! Finding out whether others can connect to this node, and relays for it if they cannot.
+//!
+//! Other nodes dial it back (AutoNAT v2). A node that they reach keeps records of the DHT and relays for
+//! others; one that they do not reach reserves a place at two relays (Circuit Relay v2), by which peers
+//! connect to it, and then try together to do without (DCUtR).
+
+use super::{
+    EventLoop,
+    links::{Links, ip},
+};
+use crate::{
+    identity::node_id,
+    reach::{DhtMode, Reachability, is_global},
+    swarm::Options,
+};
+use libp2p::{
+    Multiaddr, PeerId, autonat, core::transport::ListenerId, kad, multiaddr::Protocol, relay,
+    swarm::ConnectionId,
+};
+use std::{
+    collections::{BTreeSet, HashMap, HashSet},
+    time::{Duration, Instant},
+};
+
+/// Relays at which an unreachable node reserves a place.
+const RELAYS: usize = 2;
+/// Addresses that are remembered as reached, or as not reached. Peers name them, so there must be a bound.
+const MAX_ADDRESSES: usize = 64;
+/// Before a relay that refused is asked again.
+const ASK_AGAIN: Duration = Duration::from_secs(30);
+
+/// A relay at which a place is reserved, or asked for.
+#[derive(Debug)]
+struct Place {
+    listener: ListenerId,
+    is_granted: bool,
+}
+
+#[derive(Debug)]
+pub(super) struct Reach {
+    mode: DhtMode,
+    /// Whether this node was told of no peers, so that there is nobody else to begin with.
+    founds: bool,
+    relays_for_others: bool,
+    reached: BTreeSet<Multiaddr>,
+    unreached: BTreeSet<Multiaddr>,
+    /// Peers that relay.
+    offers: HashSet<PeerId>,
+    places: HashMap<PeerId, Place>,
+    refused: HashMap<PeerId, Instant>,
+    /// What the rest of this node was last told.
+    told: Option<Standing>,
+}
+
+/// What follows for a node from what others have tried.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Standing {
+    Unknown,
+    Direct,
+    Indirect,
+}
+
+impl Reach {
+    pub(super) fn new(options: &Options) -> Self {
+        Self {
+            mode: options.dht,
+            founds: options.bootstrap.is_empty(),
+            relays_for_others: options.relay,
+            reached: BTreeSet::new(),
+            unreached: BTreeSet::new(),
+            offers: HashSet::new(),
+            places: HashMap::new(),
+            refused: HashMap::new(),
+            told: None,
+        }
+    }
+
+    /// Addresses at which others reach this node. While some peer is outside of the local network, those that
+    /// mean something only within do not count.
+    fn direct(&self, links: &Links) -> Vec<&Multiaddr> {
+        let outside = links.lead_outside();
+        let counts = |address: &&Multiaddr| !outside || ip(address).is_none_or(is_global);
+        self.reached.iter().filter(counts).collect()
+    }
+
+    fn standing(&self, links: &Links) -> Standing {
+        if !self.direct(links).is_empty() {
+            Standing::Direct
+        } else if self.unreached.is_empty() {
+            Standing::Unknown
+        } else {
+            Standing::Indirect
+        }
+    }
+
+    /// Whether to keep records for others.
+    fn serves(&self, standing: Standing) -> bool {
+        match (self.mode, standing) {
+            (DhtMode::Server, _) | (DhtMode::Auto, Standing::Direct) => true,
+            (DhtMode::Auto, Standing::Unknown) => self.founds,
+            (DhtMode::Auto, Standing::Indirect) | (DhtMode::Client, _) => false,
+        }
+    }
+
+    fn at_listener(&self, listener: ListenerId) -> Option<PeerId> {
+        let mut places = self.places.iter();
+        places
+            .find(|(_, place)| place.listener == listener)
+            .map(|(relay, _)| *relay)
+    }
+}
+
+/// The port of TCP or UDP.
+fn port(address: &Multiaddr) -> Option<u16> {
+    address.iter().find_map(|part| match part {
+        Protocol::Tcp(port) | Protocol::Udp(port) => Some(port),
+        _ => None,
+    })
+}
+
+impl EventLoop {
+    /// Whether others can connect to this node.
+    pub(super) fn reachability(&self) -> Reachability {
+        let reach = &self.reach;
+        match reach.standing(&self.links) {
+            Standing::Unknown => Reachability::Unknown,
+            Standing::Direct => {
+                let direct = reach.direct(&self.links);
+                Reachability::Direct {
+                    addresses: direct.iter().map(ToString::to_string).collect(),
+                }
+            }
+            Standing::Indirect => {
+                let granted = reach.places.iter().filter(|(_, place)| place.is_granted);
+                Reachability::Indirect {
+                    relays: granted.map(|(relay, _)| node_id(relay)).collect(),
+                }
+            }
+        }
+    }
+
+    /// Acts on what is known by now.
+    pub(super) fn reconsider(&mut self, now: Instant) {
+        let standing = self.reach.standing(&self.links);
+        if self.reach.told != Some(standing) {
+            self.reach.told = Some(standing);
+            tracing::info!(?standing, "reachability");
+            let serves = self.reach.serves(standing);
+            let relays = self.reach.relays_for_others && serves;
+            let behaviour = self.swarm.behaviour_mut();
+            behaviour.kad.set_mode(Some(match serves {
+                true => kad::Mode::Server,
+                false => kad::Mode::Client,
+            }));
+            behaviour.relay.set_status(Some(match relays {
+                true => relay::Status::Enable,
+                false => relay::Status::Disable,
+            }));
+        }
+        match standing {
+            Standing::Indirect => self.reserve(now),
+            Standing::Direct => self.give_up_places(),
+            Standing::Unknown => {}
+        }
+    }
+
+    /// Asks for a place at another relay if there are too few.
+    fn reserve(&mut self, now: Instant) {
+        self.reach.refused.retain(|_, until| *until > now);
+        let reach = &self.reach;
+        if reach.places.len() >= RELAYS {
+            return;
+        }
+        let free = |relay: &&PeerId| {
+            !reach.places.contains_key(relay) && !reach.refused.contains_key(relay)
+        };
+        let offers = reach.offers.iter().filter(free);
+        let Some((relay, address)) = offers
+            .filter_map(|relay| Some((*relay, self.links.address(relay)?.clone())))
+            .next()
+        else {
+            return;
+        };
+        let own = [Protocol::P2p(relay), Protocol::P2pCircuit];
+        let bare = address
+            .iter()
+            .filter(|part| !matches!(part, Protocol::P2p(_)));
+        let circuit: Multiaddr = bare.chain(own).collect();
+        match self.swarm.listen_on(circuit) {
+            Ok(listener) => {
+                let place = Place {
+                    listener,
+                    is_granted: false,
+                };
+                self.reach.places.insert(relay, place);
+            }
+            Err(error) => {
+                tracing::debug!(%relay, %error, "not asked for a place");
+                self.reach.refused.insert(relay, now + ASK_AGAIN);
+            }
+        }
+    }
+
+    fn give_up_places(&mut self) {
+        for (_, place) in self.reach.places.drain() {
+            // Whether the listener was still there makes no difference.
+            let _ = self.swarm.remove_listener(place.listener);
+        }
+    }
+
+    /// Another node reached this one at an address; or a relay listens at it for this one.
+    pub(super) fn address_confirmed(&mut self, address: Multiaddr) {
+        self.provide_again();
+        let is_relayed = address.iter().any(|part| part == Protocol::P2pCircuit);
+        if !is_relayed && self.reach.reached.len() < MAX_ADDRESSES {
+            tracing::info!(%address, "reached by another node");
+            self.reach.unreached.remove(&address);
+            self.reach.reached.insert(address);
+        }
+    }
+
+    pub(super) fn address_expired(&mut self, address: &Multiaddr) {
+        self.reach.reached.remove(address);
+    }
+
+    /// Another node has tried to connect to this one.
+    pub(super) fn was_tested(&mut self, event: autonat::v2::client::Event) {
+        let address = event.tested_addr;
+        let is_known = self.reach.reached.contains(&address);
+        if event.result.is_err() && !is_known && self.reach.unreached.len() < MAX_ADDRESSES {
+            tracing::debug!(%address, server = %event.server, "not reached by another node");
+            self.reach.unreached.insert(address);
+        }
+        self.tidy(&event.server);
+    }
+
+    /// Ends connections that were only made to see whether they can be. Either side knows of them, but only one
+    /// of the two must choose.
+    pub(super) fn tidy(&mut self, peer: &PeerId) {
+        if self.swarm.local_peer_id() < peer {
+            let extra = self.links.extra(peer);
+            self.close(extra);
+        }
+    }
+
+    /// A connected peer says at which address it sees this node. If it was the peer that connected, then it did
+    /// so at that address.
+    pub(super) fn seen_by(&mut self, peer: &PeerId, address: Multiaddr) {
+        let port = port(&address);
+        let listens = self
+            .swarm
+            .listeners()
+            .any(|listener| self::port(listener) == port);
+        let is_known = self.reach.reached.contains(&address);
+        if port.is_some() && listens && !is_known && self.links.were_begun_by(peer) {
+            self.swarm.add_external_address(address.clone());
+            self.address_confirmed(address);
+        }
+    }
+
+    /// A connected peer says whether it relays.
+    pub(super) fn offers_relay(&mut self, peer: PeerId, offers: bool) {
+        if offers {
+            self.reach.offers.insert(peer);
+        } else {
+            self.reach.offers.remove(&peer);
+        }
+    }
+
+    pub(super) fn relay_event(&mut self, event: relay::client::Event) {
+        if let relay::client::Event::ReservationReqAccepted { relay_peer_id, .. } = event
+            && let Some(place) = self.reach.places.get_mut(&relay_peer_id)
+        {
+            place.is_granted = true;
+            tracing::info!(relay = %relay_peer_id, "place reserved");
+        }
+    }
+
+    /// A listener ended: if it was a place at a relay, another is asked for.
+    pub(super) fn listener_closed(&mut self, listener: ListenerId) {
+        if let Some(relay) = self.reach.at_listener(listener) {
+            self.reach.places.remove(&relay);
+            let until = Instant::now() + ASK_AGAIN;
+            self.reach.refused.insert(relay, until);
+        }
+    }
+
+    /// Ends connections that are not needed any more.
+    pub(super) fn close(&mut self, links: Vec<ConnectionId>) {
+        for link in links {
+            // It may have ended by itself.
+            self.swarm.close_connection(link);
+        }
+    }
+}

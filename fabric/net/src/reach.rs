@@ -1,0 +1,90 @@
+//! Whether others can connect to this node.
+
+use mc_types::NodeId;
+use serde::{Deserialize, Serialize};
+use std::net::IpAddr;
+
+/// The part that a node takes in the DHT.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum DhtMode {
+    /// It asks and publishes; and it keeps records for others as well when they can connect to it. A node
+    /// that was told of no peers begins the network, and keeps records from the start.
+    #[default]
+    Auto,
+    /// It keeps records for others and answers their questions, which takes an address that they can reach.
+    Server,
+    /// It only asks and publishes.
+    Client,
+}
+
+/// Whether others can connect to this node, as far as they have tried.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum Reachability {
+    /// Nobody has tried yet.
+    #[default]
+    Unknown,
+    /// They can, at these addresses.
+    Direct {
+        /// Multiaddrs at which another node reached this one.
+        addresses: Vec<String>,
+    },
+    /// They cannot: a router or a firewall is in between.
+    Indirect {
+        /// The nodes through which they can nevertheless.
+        relays: Vec<NodeId>,
+    },
+}
+
+/// Whether an address means the same everywhere.
+pub(crate) fn is_global(ip: IpAddr) -> bool {
+    match ip {
+        IpAddr::V4(ip) => {
+            // 100.64.0.0/10 is between a provider and its customers (RFC 6598).
+            let [first, second, ..] = ip.octets();
+            let shared = first == 100 && (64..128).contains(&second);
+            !(ip.is_private()
+                || ip.is_loopback()
+                || ip.is_link_local()
+                || ip.is_unspecified()
+                || shared)
+        }
+        IpAddr::V6(ip) => match ip.to_ipv4_mapped() {
+            Some(ip) => is_global(ip.into()),
+            None => {
+                !(ip.is_loopback()
+                    || ip.is_unspecified()
+                    || ip.is_unique_local()
+                    || ip.is_unicast_link_local())
+            }
+        },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_global;
+
+    #[test]
+    fn addresses_of_local_networks_are_not_global() {
+        for local in [
+            "127.0.0.1",
+            "10.1.2.3",
+            "172.16.0.1",
+            "192.168.1.1",
+            "169.254.1.1",
+            "100.64.0.1",
+            "100.127.255.255",
+            "0.0.0.0",
+            "::1",
+            "fd00::1",
+            "fe80::1",
+            "::ffff:10.0.0.1",
+        ] {
+            assert!(!is_global(local.parse().unwrap()), "{local}");
+        }
+        for global in ["8.8.8.8", "100.128.0.1", "172.32.0.1", "2001:db8::1"] {
+            assert!(is_global(global.parse().unwrap()), "{global}");
+        }
+    }
+}
