@@ -3,17 +3,16 @@
 use crate::{
     arguments::Arguments,
     fleet::{Fleet, metric},
-    jobs::{self, Work, number, text},
+    jobs::{self, Work},
     processes,
+    recovery::{Recovery, pause},
     report::{Report, percentile, rounded},
 };
-use anyhow::Result;
+use anyhow::{Result, anyhow};
 use mc_artifacts::guest;
 use mc_conformance::{Http, Node};
 use rustix::process::Signal;
-use serde_json::Value;
 use std::{
-    collections::BTreeMap,
     thread,
     time::{Duration, Instant},
 };
@@ -21,29 +20,12 @@ use std::{
 /// How long a task computes, in the guest's own measure: some 100 ms on an idle core, and seconds when all agents
 /// compute at once.
 const TASK_MS: &str = "200";
-/// Between two looks at which agent has which job.
-const LOOK_EVERY: Duration = Duration::from_millis(50);
+/// Between two looks whether an agent has nothing more to say.
+const SETTLE_EVERY: Duration = Duration::from_millis(50);
 /// Of so many victims one is not killed but frozen, and goes on when its lease is long another's.
 const FROZEN_ONE_OF: usize = 10;
 /// How long everything may take.
 const PATIENCE: Duration = Duration::from_secs(900);
-
-/// A job whose agent was killed, and when.
-struct Hit {
-    attempt: u64,
-    at: Instant,
-    is_granted: bool,
-}
-
-/// What becomes of the jobs that were hit.
-#[derive(Default)]
-struct Recovery {
-    waiting: BTreeMap<String, Hit>,
-    /// Seconds until another agent was given the job, and until it was seen running there.
-    granted_s: Vec<f64>,
-    running_s: Vec<f64>,
-    forced: usize,
-}
 
 pub(crate) fn run(arguments: &Arguments) -> Result<Report> {
     let (usual_agents, usual_tasks) = if arguments.short {
@@ -68,11 +50,9 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Report> {
         &mut recovery,
     )?;
     let deadline = Instant::now() + PATIENCE;
-    while jobs::open(&mut http)? > 0 && Instant::now() < deadline {
-        recovery.look(&mut http)?;
-        pause(LOOK_EVERY);
-    }
-    recovery.look(&mut http)?;
+    recovery.look_while(&mut http, |http| {
+        Ok(jobs::open(http)? > 0 && Instant::now() < deadline)
+    })?;
     let took = begun.elapsed();
     settle(&frozen)?;
 
@@ -118,12 +98,9 @@ fn kill(
     let mut random = arguments.seed;
     for victim in 0..victims {
         // The n-th falls when so many tasks have ended, so that all fall while there is work.
-        recovery.look(http)?;
         let left = tasks - tasks / 10 - tasks * 4 / 10 * victim / victims.max(1);
-        while jobs::open(http)? > u64::try_from(left)? {
-            recovery.look(http)?;
-            pause(LOOK_EVERY);
-        }
+        let left = u64::try_from(left)?;
+        recovery.look_while(http, |http| Ok(jobs::open(http)? > left))?;
         random = random
             .wrapping_mul(6_364_136_223_846_793_005)
             .wrapping_add(1_442_695_040_888_963_407);
@@ -134,7 +111,7 @@ fn kill(
             agent.pid(),
             if freeze { Signal::STOP } else { Signal::KILL },
         )?;
-        recovery.hit(http, &agent.id)?;
+        recovery.hit(http, |node| node == agent.id)?;
         if freeze {
             frozen.push((agent, Instant::now()));
         } else {
@@ -149,12 +126,13 @@ fn kill(
         }
     }
     for (agent, since) in frozen {
-        while since.elapsed() < arguments.ttl * 2 {
-            recovery.look(http)?;
-            pause(LOOK_EVERY);
-        }
+        recovery.look_while(http, |_| Ok(since.elapsed() < arguments.ttl * 2))?;
         processes::signal(agent.pid(), Signal::CONT)?;
         awake.push(agent);
+    }
+    for clearing in cleared {
+        let cleared = clearing.join();
+        cleared.map_err(|_| anyhow!("an agent could not be cleared up after"))?;
     }
     Ok(awake)
 }
@@ -164,66 +142,9 @@ fn settle(frozen: &[Node]) -> Result<()> {
     for agent in frozen {
         let deadline = Instant::now() + Duration::from_secs(60);
         while metric(agent, "mc_slots_free")? == 0 && Instant::now() < deadline {
-            pause(LOOK_EVERY);
+            pause(SETTLE_EVERY);
         }
     }
     pause(Duration::from_secs(1));
     Ok(())
-}
-
-impl Recovery {
-    /// The agent is gone: what it had has to be done again.
-    fn hit(&mut self, http: &mut Http, agent: &str) -> Result<()> {
-        for job in jobs::held(http)? {
-            if text(&job, "node") == agent {
-                let hit = Hit {
-                    attempt: number(&job, "attempts"),
-                    at: Instant::now(),
-                    is_granted: false,
-                };
-                self.forced += 1;
-                self.waiting.insert(text(&job, "id").to_owned(), hit);
-            }
-        }
-        Ok(())
-    }
-
-    /// Takes note of those that run again, or have ended.
-    fn look(&mut self, http: &mut Http) -> Result<()> {
-        if self.waiting.is_empty() {
-            return Ok(());
-        }
-        let ids: Vec<String> = self.waiting.keys().cloned().collect();
-        for id in ids {
-            let view = http.call("GET", &format!("/api/v1/jobs/{id}"), "")?;
-            let Some(hit) = self.waiting.get_mut(&id) else {
-                continue;
-            };
-            let took = hit.at.elapsed().as_secs_f64();
-            let again = number(&view, "attempts") > hit.attempt;
-            if again && !std::mem::replace(&mut hit.is_granted, true) {
-                self.granted_s.push(took);
-            }
-            let is_running = again && matches!(text(&view, "state"), "running");
-            if is_running || is_over(&view) {
-                if again {
-                    self.running_s.push(took);
-                } else {
-                    // Its result was already on its way when its agent died.
-                    self.forced -= 1;
-                }
-                self.waiting.remove(&id);
-            }
-        }
-        Ok(())
-    }
-}
-
-fn is_over(view: &Value) -> bool {
-    matches!(text(view, "state"), "succeeded" | "failed" | "cancelled")
-}
-
-#[expect(clippy::disallowed_methods, reason = "the pause between two looks")]
-pub(crate) fn pause(time: Duration) {
-    thread::sleep(time);
 }

@@ -11,6 +11,7 @@ mod kill;
 mod outage;
 mod partition;
 mod processes;
+mod recovery;
 mod report;
 mod scale;
 mod throughput;

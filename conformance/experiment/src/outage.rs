@@ -4,16 +4,13 @@ use crate::{
     arguments::{Arguments, LedgerKind},
     fleet::{Ledger, meet, start_agents},
     jobs::{self, Work},
-    kill::pause,
+    recovery::pause,
     report::{Report, rounded},
 };
 use anyhow::Result;
 use mc_artifacts::guest;
-use mc_conformance::Node;
-use std::{
-    net::TcpListener,
-    time::{Duration, Instant},
-};
+use mc_conformance::{Node, free_port};
+use std::time::{Duration, Instant};
 
 /// Milliseconds of computation in a task, on an idle machine.
 const TASK_MS: &str = "1000";
@@ -40,11 +37,10 @@ fn comes_back(
     tasks: usize,
 ) -> Result<Report> {
     let dir = tempfile::tempdir()?;
-    // Below those that the system hands out by itself, so that it is still free when it is needed again.
-    let port = (20_000..32_000).find(|port| TcpListener::bind(("127.0.0.1", *port)).is_ok());
+    let port = free_port();
     let options = || {
         let options = ledger.gateway(arguments.ttl).data_dir(dir.path());
-        options.port(port.unwrap_or(0))
+        options.port(port)
     };
     let gateway = options().start();
     let fleet = start_agents(agents, 1, &[&gateway]);
@@ -139,7 +135,8 @@ fn report(
         .map(|view| jobs::number(view, "attempts").saturating_sub(1))
         .sum();
     report.set("stale_commits", stale);
-    report.set("lost", 0);
+    let succeeded = |view: &&serde_json::Value| jobs::text(view, "state") == "succeeded";
+    report.set("lost", views.len() - views.iter().filter(succeeded).count());
     report.set("run_twice", twice);
     report.set("lease_ttl_s", arguments.ttl.as_secs());
     let tasks_per_s = f64::from(u32::try_from(ids.len())?) / took.as_secs_f64();

@@ -5,7 +5,7 @@ use crate::{
     arguments::Arguments,
     fleet::{Ledger, meet, metric, metric_in, start_all},
     jobs::{self, Work, number, text},
-    kill::pause,
+    recovery::{Recovery, pause},
     report::{Report, percentile, rounded},
 };
 use anyhow::{Context, Result, ensure};
@@ -13,7 +13,7 @@ use mc_artifacts::guest;
 use mc_conformance::{Http, Namespace, Node, NodeOptions};
 use serde_json::Value;
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::BTreeSet,
     process::Command,
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
@@ -80,14 +80,12 @@ fn inside(arguments: &Arguments, far: &str) -> Result<Report> {
     let mut http = Http::connect(&gateway.api)?;
     set_cable("down")?;
     let cut = Instant::now();
-    let mut watch = Watch::new(&mut http, &far_ids)?;
-    while cut.elapsed() < arguments.away {
-        watch.look(&mut http)?;
-        pause(LOOK_EVERY);
-    }
+    let mut recovery = Recovery::default();
+    recovery.hit(&mut http, |node| far_ids.contains(node))?;
+    recovery.look_while(&mut http, |_| Ok(cut.elapsed() < arguments.away))?;
     set_cable("up")?;
     let healed = Instant::now();
-    let back = watch.until_work_is_there_again(&mut http, &far_ids)?;
+    let back = until_work_is_there_again(&mut recovery, &mut http, &far_ids)?;
     jobs::wait_for_all(&gateway, PATIENCE)?;
     let took = begun.elapsed();
     // Whoever still computes on the far side finds out that nobody wants it.
@@ -95,7 +93,7 @@ fn inside(arguments: &Arguments, far: &str) -> Result<Report> {
 
     let mut report = Report::default();
     let views = jobs::views(&gateway, &ids)?;
-    jobs::count(&mut report, &views, watch.cut_off);
+    jobs::count(&mut report, &views, recovery.forced);
     let near = halves.near.iter().map(jobs::recorded);
     let recorded = near.chain(halves.far.iter().map(|agent| recorded_on(far, agent)));
     let stale = jobs::stale_commits(&views, recorded)?;
@@ -104,8 +102,8 @@ fn inside(arguments: &Arguments, far: &str) -> Result<Report> {
     report.set("agents", agents);
     report.set("cut_off_agents", halves.far.len());
     report.set("away_s", arguments.away.as_secs());
-    report.set("mttr_p50_s", percentile(&watch.took_s, 50));
-    report.set("mttr_p95_s", percentile(&watch.took_s, 95));
+    report.set("mttr_p50_s", percentile(&recovery.running_s, 50));
+    report.set("mttr_p95_s", percentile(&recovery.running_s, 95));
     let back = back.map(|at| at.saturating_duration_since(healed).as_secs_f64());
     report.set("work_again_after_s", back.map_or(Value::Null, rounded));
     report.set("lease_ttl_s", arguments.ttl.as_secs());
@@ -170,72 +168,27 @@ fn recorded_on<'a>(namespace: &str, agent: &'a Node) -> Result<(&'a str, u64)> {
     Ok((&agent.id, metric_in(&text, jobs::RECORDED)?))
 }
 
-/// What becomes of the jobs that were on the far side.
-struct Watch {
-    waiting: BTreeMap<String, (u64, Instant)>,
-    took_s: Vec<f64>,
-    cut_off: usize,
-}
-
-impl Watch {
-    fn new(http: &mut Http, far: &BTreeSet<&str>) -> Result<Self> {
-        let held = jobs::held(http)?;
-        let lost = held.iter().filter(|job| far.contains(text(job, "node")));
-        let entry = |job: &Value| {
-            let id = text(job, "id").to_owned();
-            (id, (number(job, "attempts"), Instant::now()))
-        };
-        let waiting: BTreeMap<_, _> = lost.map(entry).collect();
-        Ok(Self {
-            cut_off: waiting.len(),
-            waiting,
-            took_s: Vec::new(),
-        })
-    }
-
-    fn look(&mut self, http: &mut Http) -> Result<()> {
-        let ids: Vec<String> = self.waiting.keys().cloned().collect();
-        for id in ids {
-            let view = http.call("GET", &format!("/api/v1/jobs/{id}"), "")?;
-            let state = text(&view, "state");
-            let Some((attempt, since)) = self.waiting.get(&id) else {
-                continue;
-            };
-            let again = number(&view, "attempts") > *attempt;
-            if again && !matches!(state, "queued" | "assigned") {
-                self.took_s.push(since.elapsed().as_secs_f64());
-                self.waiting.remove(&id);
-            } else if state == "succeeded" {
-                // Its result was on its way when the cable was cut.
-                self.cut_off -= 1;
-                self.waiting.remove(&id);
-            }
+/// When an agent of the far side is first seen with a job that it began just now.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the gateway's times are those of the system"
+)]
+fn until_work_is_there_again(
+    recovery: &mut Recovery,
+    http: &mut Http,
+    far: &BTreeSet<&str>,
+) -> Result<Option<Instant>> {
+    let healed = SystemTime::now().duration_since(UNIX_EPOCH)?;
+    let healed = u64::try_from(healed.as_millis())?;
+    let deadline = Instant::now() + PATIENCE;
+    while Instant::now() < deadline && jobs::open(http)? > 0 {
+        recovery.look(http)?;
+        let begun = |job: &Value| number(job, "started_ms") > healed;
+        let is_there = |job: &Value| far.contains(text(job, "node")) && begun(job);
+        if jobs::held(http)?.iter().any(is_there) {
+            return Ok(Some(Instant::now()));
         }
-        Ok(())
+        pause(LOOK_EVERY);
     }
-
-    /// When an agent of the far side is first seen with a job that it began just now.
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "the gateway's times are those of the system"
-    )]
-    fn until_work_is_there_again(
-        &mut self,
-        http: &mut Http,
-        far: &BTreeSet<&str>,
-    ) -> Result<Option<Instant>> {
-        let healed = SystemTime::now().duration_since(UNIX_EPOCH)?;
-        let healed = u64::try_from(healed.as_millis())?;
-        let deadline = Instant::now() + PATIENCE;
-        while Instant::now() < deadline && jobs::open(http)? > 0 {
-            self.look(http)?;
-            let begun = |job: &Value| number(job, "started_ms") > healed;
-            let is_there = |job: &Value| far.contains(text(job, "node")) && begun(job);
-            if jobs::held(http)?.iter().any(is_there) {
-                return Ok(Some(Instant::now()));
-            }
-            pause(LOOK_EVERY);
-        }
-        Ok(None)
-    }
+    Ok(None)
 }

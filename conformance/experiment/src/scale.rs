@@ -4,8 +4,8 @@ use crate::{
     arguments::Arguments,
     fleet::Fleet,
     jobs::{self, Work},
-    kill::pause,
     processes::{cpu_seconds, memory_mb},
+    recovery::pause,
     report::{Report, rounded},
 };
 use anyhow::Result;
@@ -42,7 +42,7 @@ fn measure(arguments: &Arguments, agents: usize) -> Result<Report> {
     let fleet = Fleet::start(arguments, agents, 1)?;
     let met = started.elapsed();
     let work = Work::new(&fleet.gateway, &guest("exit_zero"), &[])?;
-    work.submit(&fleet.gateway, agents * WARM_UP_PER_AGENT)?;
+    let warm_up = work.submit(&fleet.gateway, agents * WARM_UP_PER_AGENT)?;
     jobs::wait_for_all(&fleet.gateway, Duration::from_secs(300))?;
     pause(REST);
     let everybody = || fleet.agents.iter().chain([&fleet.gateway]).map(Node::pid);
@@ -61,7 +61,11 @@ fn measure(arguments: &Arguments, agents: usize) -> Result<Report> {
     let mut report = Report::default();
     let views = jobs::views(&fleet.gateway, &ids)?;
     jobs::count(&mut report, &views, 0);
-    report.set("stale_commits", 0);
+    let mut all = jobs::views(&fleet.gateway, &warm_up)?;
+    all.extend(views);
+    let stale = jobs::stale_commits(&all, fleet.agents.iter().map(jobs::recorded))?;
+    report.set("stale_commits", stale);
+    report.must("no stale result is recorded", stale == 0);
     report.set("agents", agents);
     let cpu = used(&mut everybody())? - before.0;
     let gateway = cpu_seconds(fleet.gateway.pid())? - before.1;

@@ -15,5 +15,5 @@ pub use binary::binary;
 pub use command::{Finished, mc};
 pub use http::Http;
 pub use netns::Namespace;
-pub use node::{Node, NodeOptions};
+pub use node::{Node, NodeOptions, free_port};
 pub use wait::{eventually, within};

@@ -8,6 +8,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use std::{
     io::{BufRead, BufReader},
+    net::TcpListener,
     path::{Path, PathBuf},
     process::Child,
     sync::mpsc,
@@ -217,4 +218,22 @@ impl Drop for Node {
     fn drop(&mut self) {
         end(&mut self.child);
     }
+}
+
+/// A port for a node that is started again and must be found where it was. It is below those that the system
+/// hands out by itself, so that it is still free by then.
+///
+/// # Panics
+///
+/// When all of them are taken.
+#[must_use]
+#[expect(
+    clippy::expect_used,
+    reason = "a failed expectation is how a test fails"
+)]
+pub fn free_port() -> u16 {
+    let first = 20_000 + u16::try_from(std::process::id() % 10_000).unwrap_or_default();
+    (first..32_000)
+        .find(|port| TcpListener::bind(("127.0.0.1", *port)).is_ok())
+        .expect("a port is free")
 }

@@ -1,7 +1,7 @@
 //! kill -9 of either node, at any moment.
 
 use mc_artifacts::guest;
-use mc_conformance::{NodeOptions, eventually, within};
+use mc_conformance::{NodeOptions, eventually, free_port, within};
 use std::time::{Duration, Instant};
 
 #[test]
@@ -116,12 +116,4 @@ fn acknowledged_jobs_survive_kills_at_any_moment() {
     for id in &acknowledged {
         node.mc(["wait", id]).expect_code(0);
     }
-}
-
-/// A port that stays free until it is used: below those that the system hands out by itself.
-fn free_port() -> u16 {
-    let first = 20_000 + u16::try_from(std::process::id() % 10_000).unwrap();
-    (first..32_000)
-        .find(|port| std::net::TcpListener::bind(("127.0.0.1", *port)).is_ok())
-        .unwrap()
 }
