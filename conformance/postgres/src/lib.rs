@@ -93,6 +93,27 @@ impl Server {
         Ok(format!("postgres://mc@127.0.0.1:{}/{name}", self.port))
     }
 
+    /// A new, empty database whose tables are in `dir`, which becomes the server's; gives its URL.
+    ///
+    /// # Errors
+    ///
+    /// That the server does not make one.
+    pub fn database_in(&self, dir: &Path) -> Result<String> {
+        if geteuid().is_root() {
+            chown(dir, Some(NOBODY), Some(NOBODY))?;
+        }
+        let url = self.database()?;
+        let name = url.rsplit('/').next().unwrap_or_default();
+        let dir = dir.to_str().context("a path in UTF-8")?;
+        let any = format!("postgres://mc@127.0.0.1:{}/postgres", self.port);
+        self.sql(&any, &format!("CREATE TABLESPACE {name} LOCATION '{dir}'"))?;
+        self.sql(
+            &any,
+            &format!("ALTER DATABASE {name} SET TABLESPACE {name}"),
+        )?;
+        Ok(url)
+    }
+
     /// Runs a statement, as the superuser, and gives what it printed.
     ///
     /// # Errors

@@ -47,7 +47,10 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ),
     ("mc-artifacts", &[]),
     ("mc-postgres", &[]),
-    ("mc-conformance", &["mc-artifacts", "mc-postgres"]),
+    (
+        "mc-conformance",
+        &["mc-types", "mc-net", "mc-artifacts", "mc-postgres"],
+    ),
     (
         "mc-bench",
         &[

@@ -8,6 +8,7 @@
 //! |---|---|---|---|
 //! | node | the node | that node | 5 minutes |
 //! | completion | the job | the worker, with the grant that its coordinator signed | 48 hours |
+//! | task | the job | its coordinator: who speaks of a job first, until that expires | 1 hour |
 //!
 //! Besides, the DHT has an index of idle nodes: provider records under the key of a class, a period of
 //! [`EPOCH`] and a shard. They name candidates and say nothing else; the candidates are asked.

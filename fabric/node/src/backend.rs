@@ -130,7 +130,7 @@ impl Backend for NodeBackend {
         };
         match job.as_ref() {
             Some(job) => Ok(JobView::from(job)),
-            None => self.mirrored(id).await,
+            None => self.mirrored(id, seen, wait).await,
         }
     }
 

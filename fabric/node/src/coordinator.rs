@@ -5,6 +5,7 @@
 //! cost of making them durable does not grow with their number.
 
 mod actor;
+mod advertise;
 mod checkpoints;
 mod finish;
 mod recent;
@@ -119,6 +120,7 @@ impl Coordinator {
         coordinator.restore_checkpoints().await?;
         let actor = Actor::restore(coordinator.clone(), config, queue).await?;
         tasks.spawn(actor.run(stopping.clone()));
+        tasks.spawn(coordinator.clone().advertise(stopping.clone()));
         if is_shared {
             coordinator.be_there(lease_ttl).await?;
             tasks.spawn(coordinator.clone().stay(lease_ttl, stopping));

@@ -1,8 +1,8 @@
 //! What cannot be accepted is refused with a code and a sentence, and breaks nothing.
 
+use crate::disk::SmallDisk;
 use mc_artifacts::guest;
 use mc_conformance::{Finished, NodeOptions, mc};
-use std::path::Path;
 
 /// Checks the exit code, the error code and that the message names what matters.
 #[track_caller]
@@ -142,35 +142,6 @@ fn jobs_and_content_that_do_not_exist_are_not_found() {
         done.stderr.contains("MC0011") && done.stderr.contains(cid),
         "{done:#?}"
     );
-}
-
-/// A file system of a few megabytes, made for one test.
-struct SmallDisk<'a>(&'a Path);
-
-impl<'a> SmallDisk<'a> {
-    fn mount(at: &'a Path, megabytes: u32) -> Self {
-        let size = format!("size={megabytes}m");
-        let mounted = std::process::Command::new("mount")
-            .args(["-t", "tmpfs", "-o", &size, "tmpfs"])
-            .arg(at)
-            .status()
-            .expect("mount can be started");
-        assert!(
-            mounted.success(),
-            "this test needs to mount a tmpfs; run it as root"
-        );
-        Self(at)
-    }
-}
-
-impl Drop for SmallDisk<'_> {
-    fn drop(&mut self) {
-        // Lazily, since a node that was killed may still be going away.
-        let _ = std::process::Command::new("umount")
-            .arg("-l")
-            .arg(self.0)
-            .status();
-    }
 }
 
 #[test]

@@ -122,3 +122,24 @@ fn a_node_finds_back_into_the_network_without_its_bootstrap_peer() {
     let node = NodeOptions::new().data_dir(dir.path()).start();
     connected(&node, &friend);
 }
+
+#[test]
+fn the_state_of_a_job_can_be_asked_for_at_any_node() {
+    let gateway = NodeOptions::new().start();
+    let other = NodeOptions::new()
+        .bootstrap(&gateway)
+        .flags(["--no-execute"])
+        .start();
+    let component = guest("ticks").display().to_string();
+    let id = gateway.submit([&*component, "--", "1", "16000"]);
+    eventually("it is known to run", Duration::from_secs(40), || {
+        let view = other.mc(["status", "--format", "json", &id]);
+        (view.code == Some(0) && view.json()["state"] == "running").then_some(())
+    });
+    // Whoever waits elsewhere sees it end, and has its result.
+    let ended = other.succeeded(&id);
+    let result = gateway.succeeded(&id);
+    assert_eq!(ended["outcome_cid"], result["outcome_cid"]);
+    let logs = |node: &mc_conformance::Node| node.mc(["logs", &id]).expect_code(0).stdout;
+    assert_eq!(logs(&other), logs(&gateway));
+}

@@ -16,10 +16,13 @@
 mod bad_input;
 mod checkpoints;
 mod content;
+mod databases;
 mod dht;
+mod disk;
 mod fabric;
 mod gateways;
 mod hostile;
+mod hostile_peers;
 mod jobs;
 mod kills;
 mod ledger;

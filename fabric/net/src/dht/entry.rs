@@ -24,6 +24,8 @@ pub enum Kind {
     Node,
     /// What a job came to, as its worker says.
     Completion,
+    /// In which state a job is, as its coordinator says.
+    Task,
 }
 
 impl Kind {
@@ -31,6 +33,7 @@ impl Kind {
         match self {
             Self::Node => "node",
             Self::Completion => "completion",
+            Self::Task => "task",
         }
     }
 
@@ -40,6 +43,7 @@ impl Kind {
         match self {
             Self::Node => Duration::from_secs(5 * 60),
             Self::Completion => Duration::from_secs(48 * 3600),
+            Self::Task => Duration::from_secs(3600),
         }
     }
 
@@ -206,6 +210,8 @@ impl Entry {
             Kind::Node if self.subject == self.publisher.as_str() => Ok(()),
             Kind::Node => Err(Refusal::Forged),
             Kind::Completion => self.check_grant(network),
+            // Who spoke of a job first is believed until that expires: nobody else can know its id before.
+            Kind::Task => Ok(()),
         }
     }
 
@@ -228,7 +234,8 @@ impl Entry {
     /// Whether this may take the place of `known`, which stands under the same key.
     pub(crate) fn supersedes(&self, known: &Self) -> bool {
         let newer = |entry: &Self| (entry.token, entry.seq);
-        self == known || newer(self) > newer(known)
+        let may = self.kind != Kind::Task || self.publisher == known.publisher;
+        self == known || (may && newer(self) > newer(known))
     }
 }
 

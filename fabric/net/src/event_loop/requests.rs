@@ -21,7 +21,16 @@ type Channel = ResponseChannel<Response>;
 pub(super) struct Requests {
     inbound: mpsc::Sender<InboundRequest>,
     answering: FuturesUnordered<BoxFuture<'static, Option<(Channel, Response)>>>,
-    asked: HashMap<OutboundRequestId, (PeerId, oneshot::Sender<Answered>)>,
+    asked: HashMap<OutboundRequestId, Asked>,
+}
+
+/// A request that waits for its answer.
+struct Asked {
+    peer: PeerId,
+    reply: oneshot::Sender<Answered>,
+    /// To be sent once more if the connection is closed by which it went, and there is another one. All
+    /// requests may arrive twice without harm.
+    request: Option<Box<Request>>,
 }
 
 impl Requests {
@@ -77,8 +86,41 @@ impl EventLoop {
             let _ = reply.send(Err(RequestError::NotConnected(node)));
             return;
         };
+        let again = Some(Box::new(request.clone()));
+        self.ask(peer, request, reply, again);
+    }
+
+    fn ask(
+        &mut self,
+        peer: PeerId,
+        request: Request,
+        reply: oneshot::Sender<Answered>,
+        again: Option<Box<Request>>,
+    ) {
         let id = self.swarm.behaviour_mut().work.send_request(&peer, request);
-        self.requests.asked.insert(id, (peer, reply));
+        let asked = Asked {
+            peer,
+            reply,
+            request: again,
+        };
+        self.requests.asked.insert(id, asked);
+    }
+
+    /// A connection was closed before the answer came: asks again by another one, if there is any.
+    fn cut_off(&mut self, id: OutboundRequestId) {
+        let Some(asked) = self.requests.asked.remove(&id) else {
+            return;
+        };
+        match asked.request {
+            Some(request) if self.swarm.is_connected(&asked.peer) => {
+                self.ask(asked.peer, *request, asked.reply, None);
+            }
+            // Whoever asked may have lost interest.
+            _ => drop(asked.reply.send(Err(RequestError::Failed {
+                node: node_id(&asked.peer),
+                reason: "the connection was closed".to_owned(),
+            }))),
+        }
     }
 
     pub(super) fn work_event(&mut self, event: Event<Request, Response>) {
@@ -105,6 +147,11 @@ impl EventLoop {
             } => {
                 self.answered(request_id, Ok(response));
             }
+            Event::OutboundFailure {
+                request_id,
+                error: OutboundFailure::ConnectionClosed,
+                ..
+            } => self.cut_off(request_id),
             Event::OutboundFailure {
                 peer,
                 request_id,
@@ -136,10 +183,10 @@ impl EventLoop {
         let gone = self
             .requests
             .asked
-            .extract_if(|_, (asked, _)| asked == peer);
-        for (_, (_, reply)) in gone.collect::<Vec<_>>() {
+            .extract_if(|_, asked| asked.peer == *peer);
+        for (_, asked) in gone.collect::<Vec<_>>() {
             // It may have acted before it went.
-            let _ = reply.send(Err(RequestError::Failed {
+            let _ = asked.reply.send(Err(RequestError::Failed {
                 node: node_id(peer),
                 reason: "the connection was closed".to_owned(),
             }));
@@ -147,8 +194,8 @@ impl EventLoop {
     }
 
     fn answered(&mut self, id: OutboundRequestId, answer: Answered) {
-        if let Some((_, reply)) = self.requests.asked.remove(&id) {
-            let _ = reply.send(answer);
+        if let Some(asked) = self.requests.asked.remove(&id) {
+            let _ = asked.reply.send(answer);
         }
     }
 }

@@ -64,7 +64,7 @@ impl NodeBackend {
             offset,
         };
         if !is_known {
-            let job = self.mirrored(id).await?;
+            let job = self.mirrored(id, None, None).await?;
             let cid = match stream {
                 LogStream::Stdout => job.stdout_cid,
                 LogStream::Stderr => job.stderr_cid,

@@ -1,39 +1,67 @@
-//! Jobs of coordinators that are away, as their workers say in the DHT.
+//! Jobs of other coordinators, as they say in the DHT, or as the workers say of coordinators that are away.
 
 use super::{NodeBackend, jobs, refuse};
-use crate::completion::{self, Mirrored};
+use crate::{
+    completion::{self, Mirrored},
+    task_advert::{self, TaskAdvert},
+};
 use mc_content::BlockSource;
 use mc_gateway::{
     api::{self, JobView},
     backend::Error,
 };
-use mc_types::{JobId, JobState, Outcome, canonical};
-use std::time::Duration;
+use mc_types::{Cid, JobId, JobState, NodeId, Outcome, Timestamp, canonical};
+use std::time::{Duration, Instant};
 
 /// How long a worker may take to hand over a block of the result.
 const FETCH_WITHIN: Duration = Duration::from_secs(15);
 
+/// Between two looks at a job that is waited for.
+const LOOK_EVERY: Duration = Duration::from_secs(2);
+
 impl NodeBackend {
-    /// A job that this node's ledger does not have.
-    pub(super) async fn mirrored(&self, id: JobId) -> Result<JobView, Error> {
-        let found = completion::find(&self.net, &self.network, id).await;
-        let mirrored = found.ok_or_else(|| jobs::unknown(id))?;
-        let outcome = self.outcome(&mirrored).await?;
-        Ok(view(id, &mirrored, &outcome))
+    /// A job that this node's ledger does not have. If it was `seen` in a state before, a change of that is
+    /// waited for, for as long as `wait`.
+    pub(super) async fn mirrored(
+        &self,
+        id: JobId,
+        seen: Option<JobState>,
+        wait: Option<Duration>,
+    ) -> Result<JobView, Error> {
+        let begun = Instant::now();
+        loop {
+            let view = self.in_the_dht(id).await?;
+            let left = wait.unwrap_or_default().saturating_sub(begun.elapsed());
+            if view.state.is_terminal() || seen != Some(view.state) || left.is_zero() {
+                return Ok(view);
+            }
+            tokio::time::sleep(LOOK_EVERY.min(left)).await;
+        }
     }
 
-    /// The outcome, and everything in it, fetched from the worker.
-    async fn outcome(&self, mirrored: &Mirrored) -> Result<Outcome, Error> {
-        let providers = || vec![mirrored.worker.clone()];
-        // The first word to the worker begins to connect to it.
+    async fn in_the_dht(&self, id: JobId) -> Result<JobView, Error> {
+        let completion = completion::find(&self.net, &self.network, id);
+        let (completion, advert) = tokio::join!(completion, task_advert::find(&self.net, id));
+        if let Some(mirrored) = completion {
+            let outcome = self.outcome(&mirrored.worker, &mirrored.outcome).await?;
+            return Ok(completed(id, &mirrored, &outcome));
+        }
+        let (coordinator, advert) = advert.ok_or_else(|| jobs::unknown(id))?;
+        let outcome = match &advert.outcome {
+            Some(outcome) => Some(self.outcome(&coordinator, outcome).await?),
+            None => None,
+        };
+        Ok(advertised(id, &coordinator, &advert, outcome.as_ref()))
+    }
+
+    /// An outcome, and everything in it, fetched from a node that has it.
+    async fn outcome(&self, node: &NodeId, cid: &Cid) -> Result<Outcome, Error> {
+        let providers = || vec![node.clone()];
+        // The first word to the node begins to connect to it.
         let describe = mc_net::message::Request::Describe;
-        let worker = &mirrored.worker;
-        let _ = self
-            .net
-            .request_within(worker, describe, FETCH_WITHIN)
-            .await;
+        let _ = self.net.request_within(node, describe, FETCH_WITHIN).await;
         let source = self.content.source(providers(), Some(FETCH_WITHIN));
-        let bytes = source.get(&mirrored.outcome).await.map_err(refuse)?;
+        let bytes = source.get(cid).await.map_err(refuse)?;
         let outcome: Outcome = canonical::decode(&bytes).map_err(|e| {
             let error = mc_content::Error::Source(format!("the outcome: {e}"));
             refuse(error)
@@ -47,34 +75,67 @@ impl NodeBackend {
     }
 }
 
-fn view(id: JobId, mirrored: &Mirrored, outcome: &Outcome) -> JobView {
-    let failure = api::failure(&outcome.end);
-    let state = match failure {
+fn completed(id: JobId, mirrored: &Mirrored, outcome: &Outcome) -> JobView {
+    let state = match api::failure(&outcome.end) {
         None => JobState::Succeeded,
         Some(_) => JobState::Failed,
     };
+    let said = format!(
+        "as its node says in the DHT; its coordinator {} does not know yet",
+        mirrored.coordinator
+    );
     JobView {
-        id: Some(id),
-        task_cid: outcome.task,
-        state,
-        exit_code: api::exit_code(&outcome.end),
-        trap: api::trap(&outcome.end),
-        failure,
-        message: Some(format!(
-            "as its node says in the DHT; its coordinator {} does not know yet",
-            mirrored.coordinator
-        )),
-        stdout_cid: Some(outcome.stdout),
-        stderr_cid: Some(outcome.stderr),
-        outputs_cid: Some(outcome.outputs),
-        dirs: outcome.dirs.clone(),
         outcome_cid: Some(mirrored.outcome),
-        fuel: Some(outcome.fuel),
-        meter: Some(outcome.meter),
-        memory_peak_bytes: None,
-        wall_ms: None,
         node: Some(mirrored.worker.clone()),
         attempts: 1,
+        ..view(id, outcome.task, state, said, Some(outcome))
+    }
+}
+
+fn advertised(
+    id: JobId,
+    coordinator: &NodeId,
+    advert: &TaskAdvert,
+    outcome: Option<&Outcome>,
+) -> JobView {
+    let said = format!("as its coordinator {coordinator} says in the DHT");
+    JobView {
+        outcome_cid: advert.outcome,
+        node: advert.node.clone(),
+        attempts: advert.attempts,
+        submitted_ms: Some(advert.submitted.as_millis()),
+        started_ms: advert.started.map(Timestamp::as_millis),
+        finished_ms: advert.finished.map(Timestamp::as_millis),
+        ..view(id, advert.task, advert.state, said, outcome)
+    }
+}
+
+fn view(
+    id: JobId,
+    task_cid: Cid,
+    state: JobState,
+    said: String,
+    outcome: Option<&Outcome>,
+) -> JobView {
+    JobView {
+        id: Some(id),
+        task_cid,
+        state,
+        exit_code: outcome.and_then(|outcome| api::exit_code(&outcome.end)),
+        trap: outcome.and_then(|outcome| api::trap(&outcome.end)),
+        failure: outcome.and_then(|outcome| api::failure(&outcome.end)),
+        message: Some(said),
+        stdout_cid: outcome.map(|outcome| outcome.stdout),
+        stderr_cid: outcome.map(|outcome| outcome.stderr),
+        outputs_cid: outcome.map(|outcome| outcome.outputs),
+        dirs: outcome.map_or_else(Default::default, |outcome| outcome.dirs.clone()),
+        outcome_cid: None,
+        fuel: outcome.map(|outcome| outcome.fuel),
+        meter: outcome.map(|outcome| outcome.meter),
+        memory_peak_bytes: None,
+        wall_ms: None,
+        node: None,
+        attempts: 0,
         submitted_ms: None,
         started_ms: None,
         finished_ms: None,

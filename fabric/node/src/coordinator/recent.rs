@@ -30,6 +30,16 @@ impl Recent {
         self.records().by_id.get(&job).cloned()
     }
 
+    /// Some of the jobs that have not ended and are `wanted`.
+    pub(super) fn open(&self, most: usize, wanted: impl Fn(&JobRecord) -> bool) -> Vec<JobRecord> {
+        let records = self.records();
+        let open = records.by_id.values();
+        open.filter(|record| record.ending.is_none() && wanted(record))
+            .take(most)
+            .cloned()
+            .collect()
+    }
+
     /// Takes note of records that are in the ledger now.
     pub(super) fn put(&self, written: impl IntoIterator<Item = JobRecord>) {
         let mut records = self.records();

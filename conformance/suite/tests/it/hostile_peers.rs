@@ -1,0 +1,272 @@
+//! Peers that speak the protocol and mean no good.
+
+use mc_artifacts::guest;
+use mc_conformance::{Http, Node, NodeOptions, eventually};
+use mc_net::{
+    BlockStore, Client, DhtMode, Identity, InboundRequest, Options, StoreError,
+    message::{Announcement, Request, Response},
+};
+use mc_types::{Cid, Ending, FencingToken, JobId, NodeId, cid};
+use std::{
+    future::Future,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+use tokio::sync::mpsc;
+
+/// It has nothing to give.
+#[derive(Debug)]
+struct NoBlocks;
+
+impl BlockStore for NoBlocks {
+    fn get(
+        &self,
+        _: Cid,
+    ) -> futures::future::BoxFuture<'static, Result<Option<bytes::Bytes>, StoreError>> {
+        Box::pin(async { Ok(None) })
+    }
+
+    fn has(&self, _: Cid) -> futures::future::BoxFuture<'static, Result<bool, StoreError>> {
+        Box::pin(async { Ok(false) })
+    }
+}
+
+/// A peer that is connected to a gateway, and leaves its questions to the test.
+struct Peer {
+    client: Client,
+    gateway: NodeId,
+    requests: mpsc::Receiver<InboundRequest>,
+}
+
+/// What it claims to lend.
+fn claims() -> Announcement {
+    Announcement {
+        slots_total: 64,
+        slots_free: 64,
+        cpus: 64,
+        memory_bytes: 1 << 40,
+        ..Announcement::default()
+    }
+}
+
+impl Peer {
+    async fn of(gateway: &Node) -> Self {
+        let options = Options {
+            network: "main".to_owned(),
+            listen: vec!["/ip4/127.0.0.1/tcp/0".parse().unwrap()],
+            bootstrap: vec![gateway.addresses[0].parse().unwrap()],
+            peer_cache: None,
+            mdns: false,
+            dht: DhtMode::Client,
+            relay: false,
+            agent: "hostile/1".to_owned(),
+            fetch_timeout: Duration::from_secs(5),
+        };
+        let started = mc_net::start(Identity::generate(), options, Arc::new(NoBlocks));
+        let mut started = started.await.unwrap();
+        let gateway: NodeId = gateway.id.parse().unwrap();
+        let connected = started.peers.wait_for(|peers| peers.contains(&gateway));
+        tokio::time::timeout(Duration::from_secs(30), connected)
+            .await
+            .unwrap()
+            .unwrap();
+        Self {
+            client: started.client,
+            gateway,
+            requests: started.requests,
+        }
+    }
+
+    async fn ask(&self, request: Request) -> Response {
+        self.client.request(&self.gateway, request).await.unwrap()
+    }
+
+    /// Says every second what it claims to lend, and answers whatever it is asked by `answer`.
+    fn lend<F: Future<Output = ()> + Send>(
+        self,
+        answer: impl Fn(InboundRequest) -> F + Send + 'static,
+    ) {
+        let Self {
+            client,
+            gateway,
+            mut requests,
+        } = self;
+        tokio::spawn(async move {
+            loop {
+                // The gateway may be gone in the end.
+                let _ = client.request(&gateway, Request::Announce(claims())).await;
+                tokio::time::sleep(Duration::from_secs(1)).await;
+            }
+        });
+        tokio::spawn(async move {
+            while let Some(request) = requests.recv().await {
+                answer(request).await;
+            }
+        });
+    }
+}
+
+fn gateway() -> Node {
+    NodeOptions::new()
+        .flags(["--no-execute", "--lease-ttl", "2s"])
+        .start()
+}
+
+fn worker(gateway: &Node) -> Node {
+    NodeOptions::new()
+        .bootstrap(gateway)
+        .flags(["--slots", "1"])
+        .start()
+}
+
+/// A job that does `milliseconds` of work.
+fn submit(gateway: &Node, milliseconds: &str) -> String {
+    let component = guest("ticks").display().to_string();
+    gateway.submit([&*component, "--", "1", milliseconds])
+}
+
+/// A number of the gateway's `/metrics`.
+fn metric(gateway: &Node, name: &str) -> u64 {
+    let mut http = Http::connect(&gateway.api).unwrap();
+    let metrics = String::from_utf8(http.bytes("GET", "/metrics", "").unwrap()).unwrap();
+    let mut values = metrics.lines().filter_map(|line| line.strip_prefix(name));
+    values.find_map(|value| value.trim().parse().ok()).unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_peer_that_takes_jobs_and_never_runs_them_loses_them() {
+    let gateway = gateway();
+    let (accepted, mut taken) = mpsc::channel(1024);
+    Peer::of(&gateway).await.lend(move |inbound| {
+        let accepted = accepted.clone();
+        async move {
+            if matches!(inbound.request, Request::Offer { .. }) {
+                accepted.send(()).await.unwrap();
+                inbound.reply.send(Response::Accepted);
+            }
+        }
+    });
+    let ids: Vec<_> = (0..5).map(|_| submit(&gateway, "1")).collect();
+    taken.recv().await.unwrap();
+    let honest = worker(&gateway);
+    for id in &ids {
+        let job = gateway.succeeded(id);
+        assert_eq!(job["node"].as_str(), Some(&*honest.id), "{job:#}");
+    }
+    assert!(metric(&gateway, "mc_leases_expired_total") > 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_peer_that_never_answers_holds_nobody_up_for_long() {
+    let gateway = gateway();
+    let honest = worker(&gateway);
+    let (hold, mut held) = mpsc::channel(1024);
+    // Whatever it is asked, it does not answer, and does not hang up either.
+    Peer::of(&gateway).await.lend(move |inbound| {
+        let hold = hold.clone();
+        async move { hold.send(inbound).await.unwrap() }
+    });
+    let begun = Instant::now();
+    let ids: Vec<_> = (0..20).map(|_| submit(&gateway, "1")).collect();
+    for id in &ids {
+        let job = gateway.succeeded(id);
+        assert_eq!(job["node"].as_str(), Some(&*honest.id), "{job:#}");
+    }
+    let took = begun.elapsed();
+    assert!(took < Duration::from_secs(30), "{took:?}");
+    // It was tried, or this test shows nothing.
+    let mut offers = 0;
+    while let Ok(inbound) = held.try_recv() {
+        offers += usize::from(matches!(inbound.request, Request::Offer { .. }));
+    }
+    assert!(offers > 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn messages_about_leases_that_one_does_not_hold_are_refused() {
+    let gateway = gateway();
+    let honest = worker(&gateway);
+    let peer = Peer::of(&gateway).await;
+    let id = submit(&gateway, "3000");
+    assert_eq!(gateway.running(&id), honest.id);
+    let real: JobId = id.parse().unwrap();
+    let unknown = JobId::new(mc_types::Timestamp::from_millis(1), 7);
+    let before = metric(&gateway, "mc_stale_total");
+    let mut asked = 0;
+    for job in [real, unknown] {
+        for token in [0, 1, 2, u64::MAX].map(FencingToken) {
+            let reason = "because".to_owned();
+            let cid = cid::of(cid::DAG_CBOR, b"no checkpoint");
+            let (running, since_ms, position) = (true, u64::MAX, u64::MAX);
+            for request in [
+                Request::Heartbeat {
+                    job,
+                    token,
+                    running,
+                    since_ms,
+                },
+                Request::Finish {
+                    job,
+                    token,
+                    ending: Ending::Cancelled,
+                },
+                Request::Checkpoint {
+                    job,
+                    token,
+                    cid,
+                    position,
+                },
+                Request::Release { job, token, reason },
+            ] {
+                let answer = peer.ask(request.clone()).await;
+                asked += 1;
+                let refused = matches!(answer, Response::Stale | Response::Error { .. });
+                assert!(refused, "{request:?}: {answer:?}");
+            }
+        }
+    }
+    let counted = metric(&gateway, "mc_stale_total") - before;
+    assert!(counted > 0 && counted <= asked, "{counted} of {asked}");
+    let job = gateway.succeeded(&id);
+    assert_eq!(
+        (&job["attempts"], &job["node"]),
+        (&1.into(), &(*honest.id).into())
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_flood_of_messages_keeps_nobody_from_working() {
+    let gateway = gateway();
+    let _honest = worker(&gateway);
+    let _another = worker(&gateway);
+    let peer = Peer::of(&gateway).await;
+    let long = submit(&gateway, "20000");
+    let heartbeat = Request::Heartbeat {
+        job: long.parse().unwrap(),
+        token: FencingToken(1),
+        running: true,
+        since_ms: 0,
+    };
+    let floods = [heartbeat, Request::Announce(Announcement::default())];
+    for n in 0..512 {
+        let (client, to) = (peer.client.clone(), peer.gateway.clone());
+        let request = floods[n % 2].clone();
+        tokio::spawn(async move {
+            loop {
+                // Refusals are what is expected.
+                let _ = client.request(&to, request.clone()).await;
+            }
+        });
+    }
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    for _ in 0..5 {
+        let begun = Instant::now();
+        let id = submit(&gateway, "1");
+        assert_eq!(gateway.succeeded(&id)["state"], "succeeded");
+        let took = begun.elapsed();
+        assert!(took < Duration::from_secs(10), "{took:?}");
+    }
+    eventually("it is counted", Duration::from_secs(10), || {
+        (metric(&gateway, "mc_stale_total") > 100).then_some(())
+    });
+}
