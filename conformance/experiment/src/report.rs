@@ -3,6 +3,21 @@
 use anyhow::Result;
 use serde_json::{Map, Value};
 
+/// What every report says; null where it does not apply.
+const ALWAYS: [&str; 11] = [
+    "tasks",
+    "succeeded",
+    "stale_commits",
+    "duplicate_executions",
+    "wait_p50_ms",
+    "wait_p99_ms",
+    "mttr_p50_s",
+    "mttr_p95_s",
+    "lease_ttl_s",
+    "tasks_per_s",
+    "form",
+];
+
 /// Fields in the order in which they were set, and whether what must hold does.
 #[derive(Debug, Default)]
 pub(crate) struct Report {
@@ -42,12 +57,20 @@ impl Report {
         self.set(name, Value::Object(part.fields));
     }
 
+    /// Takes over the fields of another report, as those of the whole.
+    pub(crate) fn like(&mut self, other: &Self) {
+        self.fields.extend(other.fields.clone());
+    }
+
     pub(crate) fn holds(&self) -> bool {
         self.violations.is_empty()
     }
 
     pub(crate) fn text(&self, json: bool) -> Result<String> {
         let mut fields = self.fields.clone();
+        for name in ALWAYS {
+            fields.entry(name).or_insert(Value::Null);
+        }
         let violations = self.violations.iter().cloned().map(Value::from).collect();
         fields.insert("violations".to_owned(), Value::Array(violations));
         if json {

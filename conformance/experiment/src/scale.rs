@@ -29,6 +29,8 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Report> {
     };
     for agents in sizes {
         let one = measure(arguments, agents)?;
+        // In the end the largest fleet stands for the whole.
+        report.like(&one);
         report.part(&format!("agents_{agents}"), one);
     }
     Ok(report)

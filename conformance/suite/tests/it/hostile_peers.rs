@@ -6,8 +6,12 @@ use mc_net::{
     BlockStore, Client, DhtMode, Identity, InboundRequest, Options, StoreError,
     message::{Announcement, Request, Response},
 };
-use mc_types::{Cid, Ending, FencingToken, JobId, NodeId, cid};
+use mc_types::{
+    Cid, Completion, End, Ending, FencingToken, JobId, Meter, NodeId, Outcome, Usage, canonical,
+    cid,
+};
 use std::{
+    collections::BTreeMap,
     future::Future,
     sync::Arc,
     time::{Duration, Instant},
@@ -180,6 +184,64 @@ async fn a_peer_that_never_answers_holds_nobody_up_for_long() {
         offers += usize::from(matches!(inbound.request, Request::Offer { .. }));
     }
     assert!(offers > 0);
+}
+
+/// A result of which nobody has the output.
+fn empty_promise(task: Cid) -> Ending {
+    let nowhere = cid::of(cid::RAW, b"what nobody has");
+    let outcome = Outcome {
+        task,
+        end: End::Exited { code: 0 },
+        stdout: nowhere,
+        stderr: nowhere,
+        outputs: nowhere,
+        dirs: BTreeMap::new(),
+        fuel: 1,
+        meter: Meter::Operators1,
+    };
+    let (outcome_cid, _) = canonical::encode(&outcome).unwrap();
+    let usage = Usage {
+        fuel: 1,
+        memory_peak_bytes: 1,
+        wall_ms: 1,
+    };
+    Ending::Completed(Box::new(Completion {
+        outcome_cid,
+        outcome,
+        usage,
+    }))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn results_that_are_promised_many_times_at_once_and_never_given_are_no_results() {
+    let gateway = gateway();
+    let peer = Peer::of(&gateway).await;
+    let (client, to) = (peer.client.clone(), peer.gateway.clone());
+    peer.lend(move |inbound| {
+        let (client, to) = (client.clone(), to.clone());
+        async move {
+            let Request::Offer { lease, job, .. } = inbound.request else {
+                return;
+            };
+            inbound.reply.send(Response::Accepted);
+            let (task, _) = canonical::encode(&job.task).unwrap();
+            for _ in 0..64 {
+                let (client, to) = (client.clone(), to.clone());
+                let request = Request::Finish {
+                    job: lease.job,
+                    token: lease.token,
+                    ending: empty_promise(task),
+                };
+                tokio::spawn(async move { client.request(&to, request).await });
+            }
+        }
+    });
+    let ids: Vec<_> = (0..3).map(|_| submit(&gateway, "1")).collect();
+    let honest = worker(&gateway);
+    for id in &ids {
+        let job = gateway.succeeded(id);
+        assert_eq!(job["node"].as_str(), Some(&*honest.id), "{job:#}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -17,7 +17,7 @@ const LEAST_AGE: Duration = Duration::from_secs(2);
 /// How often it is said again that nothing has changed.
 const SAY_AGAIN: Duration = Duration::from_secs(60);
 /// Jobs of which something is said in one round, and jobs that are followed.
-const PER_ROUND: usize = 32;
+const PER_ROUND: usize = 16;
 const MAX_FOLLOWED: usize = 512;
 
 /// The jobs of which something was said: what, and when.

@@ -29,8 +29,12 @@ struct Fetching<'f> {
 impl Finishes {
     /// `None` when the result is being fetched already.
     fn begin(&self, key: (JobId, FencingToken)) -> Option<Fetching<'_>> {
-        let mut fetching = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        fetching.insert(key).then_some(Fetching {
+        let is_new = {
+            let mut fetching = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            fetching.insert(key)
+        };
+        // Only if it is new: what is dropped ends the mark.
+        is_new.then(|| Fetching {
             finishes: self,
             key,
         })

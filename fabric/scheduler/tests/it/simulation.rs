@@ -1,6 +1,7 @@
 //! Seeded failures: messages that are lost, doubled, delayed and overtake each other; workers that
-//! crash and return, or cannot be reached for a while; a coordinator that crashes and goes on from what it
-//! had made durable, with a clock that may have been set by up to an hour.
+//! crash and return, or cannot be reached for a while; coordinators that crash and go on from what they
+//! had made durable, with a clock that may have been set by up to an hour. With odd seeds there are two of them on
+//! one ledger: one that stands still for a while is succeeded by the other, and does not know when it goes on.
 //!
 //! `MC_SEEDS=FROM..TO` asks for other seeds than those of every test run.
 
@@ -20,6 +21,11 @@ const PATIENCE: u64 = 900_000;
 const PARTITION: u64 = 30_000;
 /// Milliseconds by which the coordinator's clock may be wrong.
 const SKEW: u64 = 3_600_000;
+/// Milliseconds for which a coordinator is believed to be there, and between two times when it says so.
+const TERM: u64 = 5_000;
+const RENEW_EVERY: u64 = 1_500;
+/// Milliseconds for which a coordinator stands still at most.
+const STANDSTILL: u64 = 20_000;
 /// Milliseconds between two heartbeats, and between two announcements.
 const CHATTER_EVERY: u64 = 2_000;
 
@@ -46,8 +52,12 @@ impl Random {
 
 /// What is on its way, by the time of its arrival.
 enum Message {
-    Command(Command),
+    Command {
+        to: usize,
+        command: Command,
+    },
     Offer {
+        from: usize,
         worker: NodeId,
         job: JobId,
         token: FencingToken,
@@ -64,12 +74,12 @@ impl Message {
     fn worker(&self) -> Option<&NodeId> {
         match self {
             Self::Offer { worker, .. } | Self::Cancel { worker, .. } => Some(worker),
-            Self::Command(
+            Self::Command { command, .. } => match command {
                 Command::Announce { worker, .. }
                 | Command::Heartbeat { worker, .. }
-                | Command::Finish { worker, .. },
-            ) => Some(worker),
-            Self::Command(_) => None,
+                | Command::Finish { worker, .. } => Some(worker),
+                _ => None,
+            },
         }
     }
 }
@@ -81,18 +91,44 @@ struct Attempt {
     breaks: bool,
 }
 
+/// A coordinator.
+struct Coordinator {
+    scheduler: Scheduler,
+    /// How far its clock is beyond one that is as slow as it may be.
+    skew: u64,
+    stands_still_until: u64,
+    /// Until when the ledger says that it is there, and when it says so again.
+    there_until: u64,
+    next_renewal: u64,
+    /// Whether it believes what the ledger does not say.
+    is_ahead: bool,
+}
+
+impl Coordinator {
+    fn new() -> Self {
+        Self {
+            scheduler: Scheduler::new(config()),
+            skew: SKEW,
+            stands_still_until: 0,
+            there_until: TERM,
+            next_renewal: 0,
+            is_ahead: false,
+        }
+    }
+}
+
 struct World {
     seed: u64,
     random: Random,
     now: u64,
-    /// How far the coordinator's clock is beyond one that is as slow as it may be.
-    skew: u64,
     /// Workers that cannot be reached, and until when.
     cut_off: (BTreeSet<NodeId>, u64),
-    scheduler: Scheduler,
-    /// What is durable.
+    coordinators: Vec<Coordinator>,
+    /// What is durable, and whose each job is.
     records: BTreeMap<JobId, JobRecord>,
-    newest_token: FencingToken,
+    owners: BTreeMap<JobId, usize>,
+    /// The newest token of each job that anybody was offered.
+    offered: BTreeMap<JobId, FencingToken>,
     /// Arrival, a number that makes it unique, and the message.
     network: BTreeMap<(u64, u64), Message>,
     sent: u64,
@@ -106,11 +142,11 @@ impl World {
             seed,
             random: Random(seed),
             now: 0,
-            skew: SKEW,
             cut_off: (BTreeSet::new(), 0),
-            scheduler: Scheduler::new(config()),
+            coordinators: (0..=seed % 2).map(|_| Coordinator::new()).collect(),
             records: BTreeMap::new(),
-            newest_token: FencingToken::default(),
+            owners: BTreeMap::new(),
+            offered: BTreeMap::new(),
             network: BTreeMap::new(),
             sent: 0,
             next_chatter: 0,
@@ -118,9 +154,13 @@ impl World {
         }
     }
 
-    /// What the coordinator takes the time to be.
-    fn clock(&self) -> Timestamp {
-        at(self.now + self.skew)
+    /// What a coordinator takes the time to be.
+    fn clock(&self, coordinator: usize) -> Timestamp {
+        at(self.now + self.coordinators[coordinator].skew)
+    }
+
+    fn stands_still(&self, coordinator: usize) -> bool {
+        self.now < self.coordinators[coordinator].stands_still_until
     }
 
     fn is_cut_off(&self, worker: &NodeId) -> bool {
@@ -150,27 +190,58 @@ impl World {
         }
     }
 
-    fn command(&mut self, command: Command) -> Answer {
-        let step = self.scheduler.step(self.clock(), command);
-        for effect in &step.effects {
+    /// Gives a command to a coordinator; `None` if it does not answer, or says that the job is another's.
+    fn command(&mut self, to: usize, command: Command) -> Option<Answer> {
+        if self.stands_still(to) {
+            return None;
+        }
+        if self.coordinators[to].is_ahead {
+            self.restore(to);
+        }
+        if let Command::Submit { id, .. } = &command {
+            self.owners.insert(*id, to);
+        }
+        let job = match &command {
+            Command::Heartbeat { job, .. } | Command::Finish { job, .. } => Some(*job),
+            _ => None,
+        };
+        let now = self.clock(to);
+        let step = self.coordinators[to].scheduler.step(now, command);
+        if !self.act(to, step.effects) {
+            return None;
+        }
+        let is_elsewhere = job.is_some_and(|job| self.owners.get(&job) != Some(&to));
+        (step.answer != Answer::Stale || !is_elsewhere).then_some(step.answer)
+    }
+
+    /// Makes what a coordinator wants durable, and then does it; nothing of it if one of the jobs is another's.
+    fn act(&mut self, by: usize, effects: Vec<Effect>) -> bool {
+        let is_fenced = |effect: &Effect| match effect {
+            Effect::Persist(record) => self.owners.get(&record.id) != Some(&by),
+            _ => false,
+        };
+        if effects.iter().any(is_fenced) {
+            self.coordinators[by].is_ahead = true;
+            return false;
+        }
+        for effect in &effects {
             if let Effect::Persist(record) = effect {
                 self.check(self.records.get(&record.id), record);
                 self.records.insert(record.id, JobRecord::clone(record));
             }
         }
-        for effect in step.effects {
+        for effect in effects {
             match effect {
                 Effect::Offer { worker, lease, .. } => {
-                    assert!(
-                        lease.token > self.newest_token,
-                        "seed {}: token reused",
-                        self.seed
-                    );
-                    self.newest_token = lease.token;
+                    let (job, token) = (lease.job, lease.token);
+                    let older = self.offered.insert(job, token);
+                    let seed = self.seed;
+                    assert!(Some(token) > older, "seed {seed}: token reused");
                     self.send(|| Message::Offer {
+                        from: by,
                         worker: worker.clone(),
-                        job: lease.job,
-                        token: lease.token,
+                        job,
+                        token,
                     });
                 }
                 Effect::CancelAttempt { worker, job, token } => {
@@ -183,7 +254,52 @@ impl World {
                 Effect::Persist(_) | Effect::Changed { .. } => {}
             }
         }
-        step.answer
+        true
+    }
+
+    /// A coordinator goes on from what the ledger says.
+    fn restore(&mut self, coordinator: usize) {
+        let open = self.records.values().filter(|record| {
+            !record.state.is_terminal() && self.owners.get(&record.id) == Some(&coordinator)
+        });
+        let open = open.cloned().collect();
+        let newest = self.records.values().map(|record| record.last_token).max();
+        let now = self.clock(coordinator);
+        let (scheduler, _) = Scheduler::restore(config(), open, newest.unwrap_or_default(), now);
+        self.coordinators[coordinator].scheduler = scheduler;
+        self.coordinators[coordinator].is_ahead = false;
+    }
+
+    /// Coordinators say that they are there, and take the jobs of those that do not.
+    fn renew(&mut self) {
+        for this in 0..self.coordinators.len() {
+            let now = self.now;
+            if self.stands_still(this) || now < self.coordinators[this].next_renewal {
+                continue;
+            }
+            let coordinator = &mut self.coordinators[this];
+            coordinator.is_ahead |= coordinator.there_until < now;
+            coordinator.there_until = now + TERM;
+            coordinator.next_renewal = now + RENEW_EVERY;
+            let gone = |owner: usize| self.coordinators[owner].there_until < now;
+            let is_open = |job: &JobId| {
+                let record = self.records.get(job);
+                record.is_some_and(|record| !record.state.is_terminal())
+            };
+            let taken = self
+                .owners
+                .iter()
+                .filter(|(job, owner)| gone(**owner) && is_open(job));
+            let taken: Vec<JobId> = taken.map(|(job, _)| *job).collect();
+            self.owners.extend(taken.iter().map(|job| (*job, this)));
+            let records = taken
+                .iter()
+                .filter_map(|job| self.records.get(job).cloned());
+            let records = records.collect();
+            let clock = self.clock(this);
+            let effects = self.coordinators[this].scheduler.adopt(records, clock);
+            self.act(this, effects);
+        }
     }
 
     /// What must hold of every durable write.
@@ -229,7 +345,10 @@ impl World {
             self.arrive(message);
         }
         self.work();
-        self.command(Command::Tick);
+        self.renew();
+        for coordinator in 0..self.coordinators.len() {
+            self.command(coordinator, Command::Tick);
+        }
         if self.now >= self.next_chatter {
             self.next_chatter = self.now + CHATTER_EVERY;
             self.chatter();
@@ -247,8 +366,13 @@ impl World {
             return;
         }
         match message {
-            Message::Command(command) => drop(self.command(command)),
-            Message::Offer { worker, job, token } => {
+            Message::Command { to, command } => drop(self.command(to, command)),
+            Message::Offer {
+                from,
+                worker,
+                job,
+                token,
+            } => {
                 let done_at = self.now + self.random.below(8_000);
                 let breaks = self.troubled() && self.random.chance(5);
                 if let Some(attempts) = self.workers.get_mut(&worker)
@@ -270,12 +394,13 @@ impl World {
                     self.send(|| {
                         let reason = reason.clone();
                         let refused = true;
-                        Message::Command(Command::OfferFailed {
+                        let command = Command::OfferFailed {
                             job,
                             token,
                             refused,
                             reason,
-                        })
+                        };
+                        Message::Command { to: from, command }
                     });
                 }
             }
@@ -309,8 +434,11 @@ impl World {
                 ending,
             };
             let before = self.records.get(&job).cloned();
-            let answer = self.command(finish);
-            self.check_finish(before.as_ref(), &worker, token, &answer);
+            let to = self.coordinator_of(&job);
+            let Some(answer) = self.command(to, finish) else {
+                continue;
+            };
+            self.check_finish(before.as_ref(), &worker, token, (to, &answer));
             if answer != Answer::Done
                 && let Some(attempts) = self.workers.get_mut(&worker)
             {
@@ -319,13 +447,20 @@ impl World {
         }
     }
 
+    /// The coordinator whom a worker tells something of a job: mostly the right one.
+    fn coordinator_of(&mut self, job: &JobId) -> usize {
+        let owner = self.owners.get(job).copied().unwrap_or_default();
+        let other = self.coordinators.len() - 1 - owner;
+        if self.random.chance(20) { other } else { owner }
+    }
+
     /// A finish counts only if it is the holder's.
     fn check_finish(
         &self,
         before: Option<&JobRecord>,
         worker: &NodeId,
         token: FencingToken,
-        answer: &Answer,
+        (to, answer): (usize, &Answer),
     ) {
         let seed = self.seed;
         let holder = before.and_then(|record| record.holder.as_ref());
@@ -334,7 +469,7 @@ impl World {
         let ended = |record: &JobRecord| record.state.is_terminal();
         let now = before.and_then(|before| self.records.get(&before.id));
         let changed = before.is_some_and(|b| !ended(b)) && now.is_some_and(ended);
-        let expired = holder.is_some_and(|holder| holder.expires <= self.clock());
+        let expired = holder.is_some_and(|holder| holder.expires <= self.clock(to));
         assert!(
             valid || expired || !changed,
             "seed {seed}: a stale finish was accepted"
@@ -353,13 +488,17 @@ impl World {
             .flat_map(|(w, attempts)| attempts.iter().map(|(job, a)| (w.clone(), *job, a.token)))
             .collect();
         for (worker, job, token) in beats {
+            let to = self.coordinator_of(&job);
             let beat = || Command::Heartbeat {
                 worker: worker.clone(),
                 job,
                 token,
                 running: Some(Duration::ZERO),
             };
-            self.send(|| Message::Command(beat()));
+            self.send(|| Message::Command {
+                to,
+                command: beat(),
+            });
         }
         let lent: Vec<_> = self
             .workers
@@ -368,14 +507,20 @@ impl World {
                 let busy = u32::try_from(attempts.len()).unwrap_or(2);
                 (worker.clone(), 2 - busy, attempts.keys().copied().collect())
             })
-            .collect();
+            .collect::<Vec<(NodeId, u32, Vec<JobId>)>>();
         for (worker, slots, jobs) in lent {
-            let mut said = announce(worker, 2);
-            if let Command::Announce { offer, running, .. } = &mut said {
-                offer.slots_free = slots;
-                *running = jobs;
+            for to in 0..self.coordinators.len() {
+                let mut said = announce(worker.clone(), 2);
+                let yours = |job: &&JobId| self.owners.get(*job) == Some(&to);
+                if let Command::Announce { offer, running, .. } = &mut said {
+                    offer.slots_free = slots;
+                    *running = jobs.iter().filter(yours).copied().collect();
+                }
+                self.send(|| Message::Command {
+                    to,
+                    command: said.clone(),
+                });
             }
-            self.send(|| Message::Command(said.clone()));
         }
     }
 
@@ -384,24 +529,21 @@ impl World {
             // A worker loses everything that it worked on.
             let worker = node(u32::try_from(self.random.below(u64::from(WORKERS))).unwrap());
             self.workers.insert(worker.clone(), BTreeMap::new());
-            self.command(Command::WorkerGone { worker });
+            for to in 0..self.coordinators.len() {
+                let worker = worker.clone();
+                self.command(to, Command::WorkerGone { worker });
+            }
         }
+        let any = usize::try_from(self.random.below(2)).unwrap() % self.coordinators.len();
         if self.random.chance(1) {
-            // The coordinator comes back with what is durable, and nothing else.
-            let open = self
-                .records
-                .values()
-                .filter(|record| !record.state.is_terminal());
-            let open = open.cloned().collect();
-            let newest = self
-                .records
-                .values()
-                .map(|r| r.last_token)
-                .max()
-                .unwrap_or_default();
-            self.skew = self.random.below(2 * SKEW);
-            let (scheduler, _) = Scheduler::restore(config(), open, newest, self.clock());
-            self.scheduler = scheduler;
+            // A coordinator comes back with what is durable, and nothing else.
+            self.coordinators[any].skew = self.random.below(2 * SKEW);
+            self.restore(any);
+        }
+        if self.coordinators.len() > 1 && self.random.chance(1) {
+            // One stands still, and goes on later as if nothing had happened.
+            let until = self.now + self.random.below(STANDSTILL);
+            self.coordinators[any].stands_still_until = until;
         }
         if self.now >= self.cut_off.1 && self.random.chance(1) {
             let workers: Vec<_> = self.workers.keys().cloned().collect();
@@ -434,7 +576,9 @@ fn every_job_ends_whatever_is_lost_on_the_way() {
             spec.retries = 100;
             spec.submitter = (n % 3).to_string();
             spec.priority = u8::try_from(n % 10).unwrap();
-            assert_eq!(world.command(submit(job(n), spec)), Answer::Submitted);
+            let to = usize::try_from(n).unwrap() % world.coordinators.len();
+            let answer = world.command(to, submit(job(n), spec));
+            assert_eq!(answer, Some(Answer::Submitted));
         }
         while world
             .records

@@ -181,6 +181,28 @@ fn completion_needs_the_grant_of_its_job_and_the_greatest_token_wins() {
 }
 
 #[test]
+fn who_speaks_of_a_job_first_is_believed_until_that_expires() {
+    let (mut guard, [first, other]) = (
+        Guard::new(NETWORK.to_owned()),
+        [Identity::generate(), Identity::generate()],
+    );
+    let advert = |who: &Identity, seconds| {
+        let what = (Kind::Task, JobId::new(at(0), 7).to_string());
+        let time = (at(seconds), Duration::from_secs(60));
+        Entry::new(who, what, None, b"running".to_vec(), time)
+    };
+    hand_in(&mut guard, &first, &advert(&first, 0), 0).unwrap();
+    let usurped = hand_in(&mut guard, &other, &advert(&other, 10), 10);
+    assert_eq!(usurped, Err(Refusal::Replayed));
+    hand_in(&mut guard, &first, &advert(&first, 20), 20).unwrap();
+    assert_eq!(
+        hand_in(&mut guard, &other, &advert(&other, 79), 79),
+        Err(Refusal::Replayed)
+    );
+    hand_in(&mut guard, &other, &advert(&other, 80), 80).unwrap();
+}
+
+#[test]
 fn neither_publisher_nor_bearer_can_fill_the_store() {
     let mut guard = Guard::new(NETWORK.to_owned());
     let (coordinator, worker) = (Identity::generate(), Identity::generate());
