@@ -5,6 +5,11 @@
 //!
 //! `MC_SEEDS=FROM..TO` asks for other seeds than those of every test run.
 
+#![expect(
+    clippy::indexing_slicing,
+    reason = "coordinators are known by their places in a list"
+)]
+
 use crate::support::{announce, at, broke, config, exited, job, node, spec, submit};
 use mc_scheduler::{Answer, Command, Effect, Scheduler};
 use mc_types::{FencingToken, JobId, JobRecord, JobState, NodeId, Timestamp};
