@@ -199,7 +199,8 @@ impl EventLoop {
             SwarmEvent::NewListenAddr { address, .. } => tracing::info!(%address, "listening"),
             SwarmEvent::ListenerClosed { listener_id, .. } => self.listener_closed(listener_id),
             SwarmEvent::ExternalAddrConfirmed { address } => self.address_confirmed(address),
-            SwarmEvent::ExternalAddrExpired { address } => self.address_expired(&address),
+            SwarmEvent::ExternalAddrExpired { address }
+            | SwarmEvent::ExpiredListenAddr { address, .. } => self.address_expired(&address),
             _ => {}
         }
     }

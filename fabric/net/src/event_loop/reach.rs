@@ -110,14 +110,6 @@ impl Reach {
     }
 }
 
-/// The port of TCP or UDP.
-fn port(address: &Multiaddr) -> Option<u16> {
-    address.iter().find_map(|part| match part {
-        Protocol::Tcp(port) | Protocol::Udp(port) => Some(port),
-        _ => None,
-    })
-}
-
 impl EventLoop {
     /// Whether others can connect to this node.
     pub(super) fn reachability(&self) -> Reachability {
@@ -219,8 +211,11 @@ impl EventLoop {
         }
     }
 
+    /// This node does not listen at an address any more, or is not reached there.
     pub(super) fn address_expired(&mut self, address: &Multiaddr) {
-        self.reach.reached.remove(address);
+        if self.reach.reached.remove(address) {
+            self.swarm.remove_external_address(address);
+        }
     }
 
     /// Another node has tried to connect to this one.
@@ -244,15 +239,11 @@ impl EventLoop {
     }
 
     /// A connected peer says at which address it sees this node. If it was the peer that connected, then it did
-    /// so at that address.
+    /// so at that address; only one at which this node listens is believed.
     pub(super) fn seen_by(&mut self, peer: &PeerId, address: Multiaddr) {
-        let port = port(&address);
-        let listens = self
-            .swarm
-            .listeners()
-            .any(|listener| self::port(listener) == port);
+        let listens = self.swarm.listeners().any(|own| *own == address);
         let is_known = self.reach.reached.contains(&address);
-        if port.is_some() && listens && !is_known && self.links.were_begun_by(peer) {
+        if listens && !is_known && self.links.were_begun_by(peer) {
             self.swarm.add_external_address(address.clone());
             self.address_confirmed(address);
         }
