@@ -104,6 +104,18 @@ pub enum Request {
         /// The job.
         job: JobId,
     },
+    /// Coordinator to coordinator on the same ledger: a user wants a checkpoint of this job of yours.
+    StopJob {
+        /// The job.
+        job: JobId,
+    },
+    /// Coordinator to coordinator on the same ledger: a user wants this job of yours to go on elsewhere.
+    MigrateJob {
+        /// The job.
+        job: JobId,
+        /// The node that is to run it.
+        to: NodeId,
+    },
     /// Coordinator to worker: what has a running attempt written so far?
     Log {
         /// The job.

@@ -160,6 +160,11 @@ impl Peers {
             }
             Request::Keep { job, task } => coordinator.keep(from, job, task).await,
             Request::CancelJob { job } => coordinator.cancel_for(from, job).await,
+            // Both ask the worker in turn, which may be this node.
+            Request::StopJob { job } => Box::pin(coordinator.stop_for(from, job)).await,
+            Request::MigrateJob { job, to } => {
+                Box::pin(coordinator.migrate_for(from, job, to)).await
+            }
             Request::Checkpoint {
                 job,
                 token,

@@ -85,6 +85,22 @@ fn a_job_can_be_watched_and_called_off_at_any_gateway() {
 }
 
 #[test]
+fn a_job_can_be_checkpointed_and_moved_at_any_gateway() {
+    let url = mc_postgres::shared().unwrap().database().unwrap();
+    let (a, b, first) = two_gateways(&url);
+    let component = guest("ticks").display().to_string();
+    let id = a.submit([&component, "--", "80", "100"]);
+    assert_eq!(a.running(&id), first.id);
+    let taken = b.mc(["checkpoint", "--format", "json", &id]);
+    assert!(taken.expect_code(0).json()["position"].as_u64() > Some(0));
+    let second = NodeOptions::new().bootstrap(&a).bootstrap(&b).start();
+    b.mc(["migrate", &id, "--to", &second.id]).expect_code(0);
+    assert_eq!(b.succeeded(&id)["node"], second.id.as_str());
+    let refused = b.mc(["checkpoint", &id]);
+    assert!(refused.stderr.contains("MC0024"), "{}", refused.stderr);
+}
+
+#[test]
 fn a_gateway_that_stops_is_succeeded_at_once() {
     let url = mc_postgres::shared().unwrap().database().unwrap();
     let a = gateway_with("1h", &url).start();

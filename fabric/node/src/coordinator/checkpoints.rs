@@ -189,7 +189,7 @@ impl Coordinator {
     /// [`Error::NotRunning`], or [`Error::NoCheckpoint`] when none came in time.
     pub(crate) async fn checkpoint_now(&self, job: &JobRecord) -> Result<CheckpointRecord, Error> {
         let before = self.newest_position(job.id).await?;
-        self.stop(job, false).await?;
+        self.stop_at_owner(job).await?;
         let deadline = tokio::time::Instant::now() + WAIT;
         while tokio::time::Instant::now() < deadline {
             if let Some(newest) = self.checkpoints(job.id).await?.into_iter().next()
@@ -207,12 +207,8 @@ impl Coordinator {
         Ok(newest.map(|checkpoint| checkpoint.position))
     }
 
-    /// Moves a job to another node, with what it has done so far.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::NotRunning`] when it has ended.
-    pub(crate) async fn migrate(&self, job: &JobRecord, to: NodeId) -> Result<(), Error> {
+    /// Moves a job of this coordinator to another node, with what it has done so far.
+    pub(super) async fn migrate_own(&self, job: &JobRecord, to: NodeId) -> Result<(), Error> {
         let retarget = Command::Retarget {
             job: job.id,
             node: to.clone(),
@@ -227,7 +223,7 @@ impl Coordinator {
         }
     }
 
-    async fn stop(&self, job: &JobRecord, leave: bool) -> Result<(), Error> {
+    pub(super) async fn stop(&self, job: &JobRecord, leave: bool) -> Result<(), Error> {
         let holder = job.holder.as_ref().ok_or(Error::NotRunning)?;
         let request = Request::Stop {
             job: job.id,

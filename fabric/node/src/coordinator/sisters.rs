@@ -138,6 +138,13 @@ impl Coordinator {
         }
     }
 
+    /// What a node is told that is no coordinator on the same ledger.
+    async fn refusal(&self, node: &NodeId) -> Option<Response> {
+        let reason = "not a coordinator on the same ledger".to_owned();
+        let is_stranger = !self.is_sister(node).await;
+        is_stranger.then_some(Response::Refused { reason })
+    }
+
     /// Whether `node` is a coordinator on the same ledger. One that came just now is only known there.
     async fn is_sister(&self, node: &NodeId) -> bool {
         if self.sisters.now().contains(node) {
@@ -154,9 +161,8 @@ impl Coordinator {
 
     /// Makes the inputs of another coordinator's job this node's own.
     pub(crate) async fn keep(&self, from: NodeId, job: JobId, task: Cid) -> Response {
-        if !self.is_sister(&from).await {
-            let reason = "not a coordinator on the same ledger".to_owned();
-            return Response::Refused { reason };
+        if let Some(refusal) = self.refusal(&from).await {
+            return refusal;
         }
         let kept = async {
             self.content.store().pin(&pin(job), task).await?;
@@ -173,24 +179,105 @@ impl Coordinator {
 
     /// Calls a job off on behalf of a user of another coordinator.
     pub(crate) async fn cancel_for(&self, from: NodeId, job: JobId) -> Response {
-        if !self.is_sister(&from).await {
-            let reason = "not a coordinator on the same ledger".to_owned();
-            return Response::Refused { reason };
+        if let Some(refusal) = self.refusal(&from).await {
+            return refusal;
         }
         respond(self.ask(Command::Cancel { job }).await)
     }
 
     /// Calls off a job that another coordinator may own.
     pub(super) async fn cancel_at_owner(&self, job: JobId) -> Result<(), Error> {
-        let open = self.job(job).await?.is_some_and(|job| job.ending.is_none());
-        let owner = self.ledger.owner_of(job).await?;
-        let Some(owner) = owner.filter(|owner| open && owner != self.peers.local()) else {
+        let is_open = self.job(job).await?.is_some_and(|job| job.ending.is_none());
+        if !is_open {
             return Ok(());
-        };
-        match self.peers.request(&owner, Request::CancelJob { job }).await {
-            Ok(Response::Cancelled | Response::Stale) => Ok(()),
-            Ok(other) => Err(Error::Unanswered(format!("{other:?}"))),
-            Err(error) => Err(Error::Unanswered(error.to_string())),
         }
+        match self.at_owner(job, Request::CancelJob { job }).await? {
+            None | Some(Response::Cancelled | Response::Stale) => Ok(()),
+            Some(other) => Err(Error::Unanswered(format!("{other:?}"))),
+        }
+    }
+
+    /// Asks the owner of a job; `None` if that is this coordinator, or nobody.
+    async fn at_owner(&self, job: JobId, request: Request) -> Result<Option<Response>, Error> {
+        let owner = self.ledger.owner_of(job).await?;
+        let Some(owner) = owner.filter(|owner| owner != self.peers.local()) else {
+            return Ok(None);
+        };
+        let answer = self.peers.request(&owner, request).await;
+        answer
+            .map(Some)
+            .map_err(|error| Error::Unanswered(error.to_string()))
+    }
+
+    /// Has a checkpoint taken of a job that another coordinator may own.
+    pub(super) async fn stop_at_owner(&self, job: &JobRecord) -> Result<(), Error> {
+        let request = Request::StopJob { job: job.id };
+        match self.at_owner(job.id, request).await? {
+            None => self.stop(job, false).await,
+            Some(answer) => done(answer),
+        }
+    }
+
+    /// Moves a job that another coordinator may own to another node.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NotRunning`] when it has ended.
+    pub(crate) async fn migrate(&self, job: &JobRecord, to: NodeId) -> Result<(), Error> {
+        let request = Request::MigrateJob {
+            job: job.id,
+            to: to.clone(),
+        };
+        match self.at_owner(job.id, request).await? {
+            None => self.migrate_own(job, to).await,
+            Some(answer) => done(answer),
+        }
+    }
+
+    /// Has a checkpoint taken on behalf of a user of another coordinator.
+    pub(crate) async fn stop_for(&self, from: NodeId, job: JobId) -> Response {
+        if let Some(refusal) = self.refusal(&from).await {
+            return refusal;
+        }
+        told(match self.job(job).await {
+            Ok(Some(job)) => self.stop(&job, false).await,
+            Ok(None) => Err(Error::NotRunning),
+            Err(error) => Err(error),
+        })
+    }
+
+    /// Moves a job on behalf of a user of another coordinator.
+    pub(crate) async fn migrate_for(&self, from: NodeId, job: JobId, to: NodeId) -> Response {
+        if let Some(refusal) = self.refusal(&from).await {
+            return refusal;
+        }
+        told(match self.job(job).await {
+            Ok(Some(job)) => self.migrate_own(&job, to).await,
+            Ok(None) => Err(Error::NotRunning),
+            Err(error) => Err(error),
+        })
+    }
+}
+
+/// What another coordinator is told of what was done for it.
+fn told(result: Result<(), Error>) -> Response {
+    match result {
+        Ok(()) => Response::Ok,
+        Err(Error::NotRunning) => Response::Stale,
+        Err(Error::CannotStop(reason)) => Response::Refused { reason },
+        Err(error) => Response::Error {
+            message: error.to_string(),
+        },
+    }
+}
+
+/// What another coordinator did, as it told.
+fn done(answer: Response) -> Result<(), Error> {
+    match answer {
+        Response::Ok => Ok(()),
+        Response::Stale => Err(Error::NotRunning),
+        Response::Refused { reason } => Err(Error::CannotStop(reason)),
+        Response::Error { message } => Err(Error::Unanswered(message)),
+        other => Err(Error::Unanswered(format!("{other:?}"))),
     }
 }
