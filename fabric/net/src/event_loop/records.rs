@@ -21,7 +21,7 @@ const SWEEP_EVERY: Duration = Duration::from_secs(5);
 /// Registrations in the index that are kept for others.
 const MAX_REGISTRATIONS: usize = 65_536;
 /// Things that are said again in one round.
-const AGAIN_PER_TICK: usize = 16;
+const AGAIN_PER_TICK: usize = 4;
 /// How long it is believed that somebody has a DAG, unless it is said again.
 const PROVIDER_TTL: Duration = PROVIDE_EVERY.saturating_mul(3);
 /// Length of the keys of this network's own entries and index. Those of DAGs are multihashes, and longer.
