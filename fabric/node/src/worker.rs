@@ -3,6 +3,7 @@
 mod attempt;
 mod checkpoints;
 mod coordinators;
+mod ended;
 mod execute;
 mod log;
 mod owed;
@@ -10,6 +11,7 @@ mod owed;
 use crate::{content::Content, peers::Peers};
 use attempt::{Attempt, Controls};
 pub(crate) use coordinators::Coordinators;
+use ended::Ended;
 use log::LogFiles;
 use mc_engine::Engine;
 use mc_net::message::{Announcement, LogStream, Response};
@@ -50,6 +52,7 @@ struct Inner {
     content: Content,
     peers: Peers,
     running: Mutex<HashMap<JobId, Running>>,
+    ended: Ended,
     free: watch::Sender<u32>,
     /// Coordinators that ask what is lent.
     solicited: broadcast::Sender<NodeId>,
@@ -89,6 +92,7 @@ impl Worker {
             content,
             peers,
             running: Mutex::default(),
+            ended: Ended::default(),
             free,
             solicited: broadcast::Sender::new(SOLICITATIONS),
             attempts: TaskTracker::new(),
@@ -178,10 +182,9 @@ impl Worker {
         let logs = LogFiles::new(&self.inner.options.scratch, &lease);
         {
             let mut running = self.inner.running();
-            if running
-                .get(&lease.job)
-                .is_some_and(|r| r.token == lease.token)
-            {
+            let ended = self.inner.ended.contains(lease.job, lease.token);
+            let runs = running.get(&lease.job);
+            if ended || runs.is_some_and(|running| running.token == lease.token) {
                 // The answer to the first offer was lost.
                 return Response::Accepted;
             }
@@ -321,6 +324,7 @@ impl Inner {
         let mut running = self.running();
         if running.get(&job).is_some_and(|r| r.token == token) {
             running.remove(&job);
+            self.ended.add(job, token);
             self.publish_free(&running);
         }
     }
