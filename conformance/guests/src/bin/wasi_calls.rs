@@ -132,13 +132,7 @@ fn tmp() -> Descriptor {
     assert_eq!(directories.len(), 1);
     let (root, name) = directories.remove(0);
     assert_eq!(name, "/");
-    open(
-        &root,
-        "tmp",
-        OpenFlags::DIRECTORY,
-        DescriptorFlags::READ | DescriptorFlags::MUTATE_DIRECTORY,
-    )
-    .unwrap()
+    directory(&root, "tmp")
 }
 
 fn open(
@@ -148,6 +142,11 @@ fn open(
     flags: DescriptorFlags,
 ) -> Result<Descriptor, ErrorCode> {
     at.open_at(PathFlags::SYMLINK_FOLLOW, path, how, flags)
+}
+
+fn directory(at: &Descriptor, path: &str) -> Descriptor {
+    let flags = DescriptorFlags::READ | DescriptorFlags::MUTATE_DIRECTORY;
+    open(at, path, OpenFlags::DIRECTORY, flags).unwrap()
 }
 
 const BOTH: DescriptorFlags = DescriptorFlags::READ.union(DescriptorFlags::WRITE);
@@ -341,13 +340,7 @@ fn names(tmp: &Descriptor) {
         tmp.create_directory_at("directory").unwrap_err(),
         ErrorCode::Exist
     );
-    let directory = open(
-        tmp,
-        "directory",
-        OpenFlags::DIRECTORY,
-        DescriptorFlags::READ | DescriptorFlags::MUTATE_DIRECTORY,
-    )
-    .unwrap();
+    let directory = directory(tmp, "directory");
     make(&directory, "file", b"here");
     assert_eq!(
         tmp.remove_directory_at("directory").unwrap_err(),
@@ -409,13 +402,7 @@ fn names(tmp: &Descriptor) {
 
 fn listing(tmp: &Descriptor) {
     tmp.create_directory_at("list").unwrap();
-    let list = open(
-        tmp,
-        "list",
-        OpenFlags::DIRECTORY,
-        DescriptorFlags::READ | DescriptorFlags::MUTATE_DIRECTORY,
-    )
-    .unwrap();
+    let list = directory(tmp, "list");
     make(&list, "b", b"");
     list.create_directory_at("a").unwrap();
     list.symlink_at("a", "c").unwrap();

@@ -1,9 +1,12 @@
 //! A guest that is stopped and resumed comes to the outcome of one that was not.
 
-use crate::determinism::{Agreed, invocation, programs};
+use crate::{
+    determinism::{Agreed, invocation, programs},
+    support::engines,
+};
 use mc_engine::{
-    Bell, Checkpoints, Engine, Execution, Keeper, Need, Next, Options, Output, Program, RunError,
-    Saved, Stopped, Target,
+    Bell, Checkpoints, Engine, Execution, Keeper, Need, Next, Output, Program, RunError, Saved,
+    Stopped,
 };
 use mc_types::cid;
 use std::{
@@ -65,16 +68,6 @@ fn load(engine: &Engine, path: &Path, need: Need) -> Program {
     let bytes = std::fs::read(path).unwrap();
     let cid = cid::of(cid::RAW, &bytes);
     engine.load(&cid, &bytes, need).unwrap()
-}
-
-fn engines() -> [Engine; 2] {
-    [Target::Native, Target::Pulley].map(|target| {
-        Engine::new(&Options {
-            target,
-            ..Options::default()
-        })
-        .unwrap()
-    })
 }
 
 /// Numbers that look random.

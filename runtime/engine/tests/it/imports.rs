@@ -7,9 +7,9 @@
     reason = "a failed expectation is how a test fails"
 )]
 
-use crate::support::{invocation, load};
+use crate::support::{engines, invocation, load};
 use mc_artifacts::guest;
-use mc_engine::{Engine, Options, Target};
+use mc_engine::Engine;
 use mc_types::End;
 use wit_component::{ComponentEncoder, DecodedWasm, StringEncoding, embed_component_metadata};
 use wit_parser::{
@@ -102,17 +102,6 @@ fn end(engine: &Engine, component: &[u8], called: &str) -> (End, u64) {
     let ended = load(engine, component).run(invocation(&[]));
     let ended = ended.unwrap_or_else(|error| panic!("{called}: {error}"));
     (ended.end, ended.usage.fuel)
-}
-
-/// The two engines whose outcomes are compared.
-fn engines() -> [Engine; 2] {
-    [Target::Native, Target::Pulley].map(|target| {
-        Engine::new(&Options {
-            target,
-            ..Options::default()
-        })
-        .unwrap()
-    })
 }
 
 /// Asserts that a program ends as documented, and alike on both engines.

@@ -2,7 +2,7 @@
 
 use mc_artifacts::guest;
 use mc_engine::{
-    CancellationToken, Engine, Execution, Invocation, Options, Output, Program, World,
+    CancellationToken, Engine, Execution, Invocation, Options, Output, Program, Target, World,
 };
 use mc_types::{Determinism, Limits, cid};
 use mc_wasi::{InMemory, Mount};
@@ -10,6 +10,17 @@ use std::{collections::BTreeMap, path::Path};
 
 pub(crate) fn engine() -> Engine {
     Engine::new(&Options::default()).unwrap()
+}
+
+/// The two engines whose outcomes are compared.
+pub(crate) fn engines() -> [Engine; 2] {
+    [Target::Native, Target::Pulley].map(|target| {
+        Engine::new(&Options {
+            target,
+            ..Options::default()
+        })
+        .unwrap()
+    })
 }
 
 pub(crate) fn program(engine: &Engine, path: &Path) -> Program {
