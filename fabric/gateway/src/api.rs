@@ -2,7 +2,7 @@
 
 use mc_types::{
     CheckpointRecord, Cid, End, Ending, ErrorCode, FailureReason, JobId, JobRecord, JobSpec,
-    JobState, Meter, NodeId, Timestamp,
+    JobState, Meter, NodeId, Reachability, Timestamp,
 };
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -240,25 +240,6 @@ pub struct NodeView {
     /// Whether others can connect to it.
     #[serde(default)]
     pub reachability: Reachability,
-}
-
-/// Whether others can connect to a node, as far as they have tried.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "state", rename_all = "snake_case")]
-pub enum Reachability {
-    /// Nobody has tried yet.
-    #[default]
-    Unknown,
-    /// They can.
-    Direct {
-        /// Where another node reached it.
-        addresses: Vec<String>,
-    },
-    /// They cannot: a router or a firewall is in between.
-    Indirect {
-        /// The nodes through which they can nevertheless.
-        relays: Vec<NodeId>,
-    },
 }
 
 /// What is looked for in `GET /api/v1/nodes?…`.

@@ -1,13 +1,13 @@
 //! The handle to the network side.
 
 use crate::{
-    Error, FetchError, Reachability, RequestError,
+    Error, FetchError, RequestError,
     dht::{Class, Entry, Kind, Refusal, Refused},
     message::{Request, Response},
 };
 use bytes::Bytes;
 use libp2p::Multiaddr;
-use mc_types::{Cid, Clock, NodeId, SystemClock};
+use mc_types::{Cid, Clock, NodeId, Reachability, SystemClock};
 use std::{collections::BTreeMap, time::Duration};
 use tokio::sync::{mpsc, oneshot};
 

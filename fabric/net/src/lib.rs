@@ -26,5 +26,5 @@ pub use error::{Error, FetchError, RequestError};
 pub use identity::Identity;
 pub use libp2p::Multiaddr;
 pub use mc_bitswap::{BlockStore, StoreError};
-pub use reach::{DhtMode, Reachability};
+pub use reach::DhtMode;
 pub use swarm::{Options, Started, start};

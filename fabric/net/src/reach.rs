@@ -1,6 +1,5 @@
 //! Whether others can connect to this node.
 
-use mc_types::NodeId;
 use serde::{Deserialize, Serialize};
 use std::net::IpAddr;
 
@@ -16,24 +15,6 @@ pub enum DhtMode {
     Server,
     /// It only asks and publishes.
     Client,
-}
-
-/// Whether others can connect to this node, as far as they have tried.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub enum Reachability {
-    /// Nobody has tried yet.
-    #[default]
-    Unknown,
-    /// They can, at these addresses.
-    Direct {
-        /// Multiaddrs at which another node reached this one.
-        addresses: Vec<String>,
-    },
-    /// They cannot: a router or a firewall is in between.
-    Indirect {
-        /// The nodes through which they can nevertheless.
-        relays: Vec<NodeId>,
-    },
 }
 
 /// Whether an address means the same everywhere.

@@ -18,7 +18,7 @@ use bytes::Bytes;
 use mc_gateway::{
     api::{
         BlockStat, DhtPeers, DhtRecord, GcView, Imported, JobView, NodeQuery, NodeView,
-        PeerAddresses, PeerView, PinView, Reachability,
+        PeerAddresses, PeerView, PinView,
     },
     backend::{Backend, BlockStream, Error, LogBytes, LogStream, Reach},
     metrics::Metric,
@@ -206,11 +206,7 @@ impl Backend for NodeBackend {
             cpus: lent.cpus,
             memory_bytes: lent.memory_bytes,
             peers: u32::try_from(peers).unwrap_or(u32::MAX),
-            reachability: match self.net.reachability().await.map_err(refuse)? {
-                mc_net::Reachability::Unknown => Reachability::Unknown,
-                mc_net::Reachability::Direct { addresses } => Reachability::Direct { addresses },
-                mc_net::Reachability::Indirect { relays } => Reachability::Indirect { relays },
-            },
+            reachability: self.net.reachability().await.map_err(refuse)?,
         })
     }
 

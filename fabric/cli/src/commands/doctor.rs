@@ -1,9 +1,9 @@
 //! `doctor`
 
 use crate::{args::Global, client::Client, connect, failure::Failure, output};
-use mc_gateway::api::Reachability;
 use mc_node::{Config, NodeFile};
 use mc_system::{inventory, probe};
+use mc_types::Reachability;
 use serde::Serialize;
 use std::{
     net::{Ipv4Addr, TcpListener},

@@ -80,12 +80,12 @@ impl EventLoop {
 
     /// A peer that may have what the session wants. One that is not connected is dialled.
     pub(super) fn provider_found(&mut self, session: SessionKey, peer: PeerId) {
-        let Some(fetch) = self.fetches.0.get_mut(&session) else {
-            return;
-        };
         if peer == *self.swarm.local_peer_id() {
             return;
         }
+        let Some(fetch) = self.fetches.0.get_mut(&session) else {
+            return;
+        };
         if fetch.providers.insert(peer) {
             self.swarm
                 .behaviour_mut()

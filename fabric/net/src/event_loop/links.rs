@@ -9,6 +9,8 @@ use std::{collections::HashMap, net::IpAddr};
 struct Link {
     id: ConnectionId,
     address: Multiaddr,
+    /// Whether that address means the same everywhere.
+    is_outside: bool,
     /// Whether it leads over another peer.
     is_relayed: bool,
     /// Whether this node made it.
@@ -25,9 +27,11 @@ impl Links {
     pub(super) fn opened(&mut self, peer: PeerId, id: ConnectionId, point: &ConnectedPoint) {
         let links = self.0.entry(peer).or_default();
         let is_arranged = links.iter().any(|link| link.is_relayed);
+        let address = point.get_remote_address().clone();
         links.push(Link {
             id,
-            address: point.get_remote_address().clone(),
+            is_outside: ip(&address).is_some_and(is_global),
+            address,
             is_relayed: point.is_relayed(),
             is_outbound: point.is_dialer(),
             is_arranged,
@@ -86,7 +90,7 @@ impl Links {
     /// Whether some peer has an address that means the same everywhere.
     pub(super) fn lead_outside(&self) -> bool {
         let mut direct = self.0.values().flatten().filter(|link| !link.is_relayed);
-        direct.any(|link| ip(&link.address).is_some_and(is_global))
+        direct.any(|link| link.is_outside)
     }
 }
 

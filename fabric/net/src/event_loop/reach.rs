@@ -10,13 +10,14 @@ use super::{
 };
 use crate::{
     identity::node_id,
-    reach::{DhtMode, Reachability, is_global},
+    reach::{DhtMode, is_global},
     swarm::Options,
 };
 use libp2p::{
     Multiaddr, PeerId, autonat, core::transport::ListenerId, kad, multiaddr::Protocol, relay,
     swarm::ConnectionId,
 };
+use mc_types::Reachability;
 use std::{
     collections::{BTreeSet, HashMap, HashSet},
     time::{Duration, Instant},

@@ -69,6 +69,14 @@ impl Requests {
     }
 }
 
+/// Why there is no answer of a peer that is gone.
+fn closed(peer: &PeerId) -> RequestError {
+    RequestError::Failed {
+        node: node_id(peer),
+        reason: "the connection was closed".to_owned(),
+    }
+}
+
 impl EventLoop {
     pub(super) fn send_request(
         &mut self,
@@ -116,10 +124,7 @@ impl EventLoop {
                 self.ask(asked.peer, *request, asked.reply, None);
             }
             // Whoever asked may have lost interest.
-            _ => drop(asked.reply.send(Err(RequestError::Failed {
-                node: node_id(&asked.peer),
-                reason: "the connection was closed".to_owned(),
-            }))),
+            _ => drop(asked.reply.send(Err(closed(&asked.peer)))),
         }
     }
 
@@ -186,10 +191,7 @@ impl EventLoop {
             .extract_if(|_, asked| asked.peer == *peer);
         for (_, asked) in gone.collect::<Vec<_>>() {
             // It may have acted before it went.
-            let _ = asked.reply.send(Err(RequestError::Failed {
-                node: node_id(peer),
-                reason: "the connection was closed".to_owned(),
-            }));
+            let _ = asked.reply.send(Err(closed(peer)));
         }
     }
 

@@ -234,14 +234,18 @@ impl Coordinator {
         }
     }
 
+    /// A job that there is.
+    async fn known(&self, job: JobId) -> Result<JobRecord, Error> {
+        self.job(job).await?.ok_or(Error::NotRunning)
+    }
+
     /// Has a checkpoint taken on behalf of a user of another coordinator.
     pub(crate) async fn stop_for(&self, from: NodeId, job: JobId) -> Response {
         if let Some(refusal) = self.refusal(&from).await {
             return refusal;
         }
-        told(match self.job(job).await {
-            Ok(Some(job)) => self.stop(&job, false).await,
-            Ok(None) => Err(Error::NotRunning),
+        told(match self.known(job).await {
+            Ok(job) => self.stop(&job, false).await,
             Err(error) => Err(error),
         })
     }
@@ -251,9 +255,8 @@ impl Coordinator {
         if let Some(refusal) = self.refusal(&from).await {
             return refusal;
         }
-        told(match self.job(job).await {
-            Ok(Some(job)) => self.migrate_own(&job, to).await,
-            Ok(None) => Err(Error::NotRunning),
+        told(match self.known(job).await {
+            Ok(job) => self.migrate_own(&job, to).await,
             Err(error) => Err(error),
         })
     }
