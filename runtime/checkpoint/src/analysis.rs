@@ -3,8 +3,9 @@
 use crate::{Obstacle, Refused, cost};
 use std::collections::BTreeSet;
 use wasmparser::{
-    CompositeInnerType, FuncType, FuncValidator, FuncValidatorAllocations, FunctionBody, Operator,
-    Parser, Payload, TypeRef, ValType, ValidPayload, Validator, ValidatorResources, WasmFeatures,
+    CompositeInnerType, Encoding, FuncType, FuncValidator, FuncValidatorAllocations, FunctionBody,
+    Operator, Parser, Payload, TypeRef, ValType, ValidPayload, Validator, ValidatorResources,
+    WasmFeatures,
 };
 
 /// Everything that is handled. Threads and relaxed operators can give several results; what is missing
@@ -124,6 +125,11 @@ impl Analysis {
 
     fn section(&mut self, payload: Payload<'_>) -> Result<(), Refused> {
         match payload {
+            // Its modules would follow, and be taken for parts of one.
+            Payload::Version {
+                encoding: Encoding::Component,
+                ..
+            } => return Err(Refused::Shape("a component where a core module belongs")),
             Payload::TypeSection(types) => {
                 for group in types {
                     for ty in group?.into_types() {

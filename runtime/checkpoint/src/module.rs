@@ -623,6 +623,19 @@ mod tests {
     }
 
     #[test]
+    fn modules_and_components_are_not_taken_for_each_other() {
+        let component = "(component
+            (core module (func (export \"run\") (result i32) (i32.const 0)))
+            (core module (func (export \"run\") (result i32) (i32.const 0))))";
+        let component = wat::parse_str(component).unwrap();
+        let module = wat::parse_str("(module (func (export \"run\")))").unwrap();
+        assert!(instrument_module(&component, Ability::Resume).is_err());
+        assert!(instrument_module(&component, Ability::Count).is_err());
+        assert!(crate::instrument_component(&module, Ability::Resume).is_err());
+        assert!(crate::instrument_component(&module, Ability::Count).is_err());
+    }
+
+    #[test]
     fn every_cut_and_every_flipped_bit_is_refused_or_valid() {
         let module = wat::parse_str(
             "(module (memory 1) (func (export \"f\") (param i32) (result i32)
