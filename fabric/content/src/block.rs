@@ -72,8 +72,17 @@ impl Block {
     }
 }
 
+/// Blocks that are asked for ahead of the one that is needed: enough to hide a round trip, at most 32 MiB.
+const AHEAD_BLOCKS: usize = 16;
+
 /// Where blocks come from.
 pub trait BlockSource: Send + Sync {
+    /// How many blocks to ask for ahead of the one that is needed. A source that can only give them in
+    /// the order of a walk says 1.
+    fn ahead(&self) -> usize {
+        AHEAD_BLOCKS
+    }
+
     /// The bytes of `cid`, which the source has verified.
     ///
     /// # Errors
@@ -83,6 +92,10 @@ pub trait BlockSource: Send + Sync {
 }
 
 impl<S: BlockSource> BlockSource for std::sync::Arc<S> {
+    fn ahead(&self) -> usize {
+        S::ahead(self)
+    }
+
     async fn get(&self, cid: &Cid) -> Result<Bytes, Error> {
         S::get(self, cid).await
     }
@@ -90,6 +103,10 @@ impl<S: BlockSource> BlockSource for std::sync::Arc<S> {
 
 /// No source at all has nothing.
 impl<S: BlockSource> BlockSource for Option<S> {
+    fn ahead(&self) -> usize {
+        self.as_ref().map_or(AHEAD_BLOCKS, S::ahead)
+    }
+
     async fn get(&self, cid: &Cid) -> Result<Bytes, Error> {
         match self {
             Some(source) => source.get(cid).await,

@@ -58,7 +58,7 @@ pub struct Reader<S> {
     buffer: BytesMut,
     /// Bytes that were taken from `buffer` so far.
     offset: u64,
-    header_read: bool,
+    roots: Option<Vec<Cid>>,
 }
 
 impl<S, E> Reader<S>
@@ -72,7 +72,7 @@ where
             pieces,
             buffer: BytesMut::new(),
             offset: 0,
-            header_read: false,
+            roots: None,
         }
     }
 
@@ -87,13 +87,7 @@ where
     ///
     /// Dropping the future loses nothing: what arrived is kept for the next call.
     pub async fn next(&mut self) -> Result<Option<Block>, Error> {
-        if !self.header_read {
-            let Some(header) = self.frame(MAX_HEADER_BYTES).await? else {
-                return Err(self.broken("it is empty"));
-            };
-            self.check_header(&header)?;
-            self.header_read = true;
-        }
+        self.roots().await?;
         let Some(mut section) = self.frame(MAX_CID_BYTES + MAX_BLOCK_BYTES).await? else {
             return Ok(None);
         };
@@ -104,13 +98,39 @@ where
         Block::new(cid, section).map(Some)
     }
 
-    fn check_header(&self, header: &[u8]) -> Result<(), Error> {
+    /// What the header names as roots.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Car`].
+    ///
+    /// # Cancel safety
+    ///
+    /// As [`Self::next`].
+    pub async fn roots(&mut self) -> Result<&[Cid], Error> {
+        if self.roots.is_none() {
+            let Some(header) = self.frame(MAX_HEADER_BYTES).await? else {
+                return Err(self.broken("it is empty"));
+            };
+            self.roots = Some(self.header(&header)?);
+        }
+        Ok(self.roots.as_deref().unwrap_or_default())
+    }
+
+    fn header(&self, header: &[u8]) -> Result<Vec<Cid>, Error> {
         let header: Ipld = serde_ipld_dagcbor::from_slice(header)
             .map_err(|e| self.broken(format!("bad header: {e}")))?;
-        match header.get("version") {
-            Ok(Some(Ipld::Integer(1))) => Ok(()),
-            _ => Err(self.broken("only CAR version 1 is accepted")),
-        }
+        let Ok(Some(Ipld::Integer(1))) = header.get("version") else {
+            return Err(self.broken("only CAR version 1 is accepted"));
+        };
+        let Ok(Some(Ipld::List(roots))) = header.get("roots") else {
+            return Err(self.broken("bad header: it names no roots"));
+        };
+        let root = |root: &Ipld| match root {
+            Ipld::Link(cid) => Ok(*cid),
+            _ => Err(self.broken("bad header: a root is not a CID")),
+        };
+        roots.iter().map(root).collect()
     }
 
     /// The next length-prefixed frame; `None` when the stream ends before it begins.

@@ -38,6 +38,15 @@ pub(crate) struct UnixFs {
     pub(crate) file_bytes: Option<u64>,
     #[prost(uint64, repeated, packed = "false", tag = "4")]
     pub(crate) block_bytes: Vec<u64>,
+    /// Of a shard: how names are hashed, by multicodec.
+    #[prost(uint64, optional, tag = "5")]
+    pub(crate) hash_type: Option<u64>,
+    /// Of a shard: how many links it may have.
+    #[prost(uint64, optional, tag = "6")]
+    pub(crate) fanout: Option<u64>,
+    /// Permissions, as `st_mode` has them.
+    #[prost(uint32, optional, tag = "7")]
+    pub(crate) mode: Option<u32>,
 }
 
 /// UnixFS kinds.

@@ -24,6 +24,14 @@ pub enum Error {
         /// How many peers were asked, if any could be.
         peers: Option<usize>,
     },
+    /// A directory has no such entry.
+    #[error("{cid} has no entry {name:?}")]
+    NoEntry {
+        /// The directory, or what was taken for one.
+        cid: Cid,
+        /// The name.
+        name: String,
+    },
     /// A block of the store no longer has the bytes that it was stored with.
     #[error("the stored block {cid} is corrupt")]
     Corrupt {
@@ -120,7 +128,7 @@ impl Error {
             Self::Verify(_) | Self::Corrupt { .. } | Self::Malformed { .. } | Self::Car { .. } => {
                 ErrorCode::CorruptContent
             }
-            Self::NotFound { .. } => ErrorCode::ContentNotFound,
+            Self::NotFound { .. } | Self::NoEntry { .. } => ErrorCode::ContentNotFound,
             Self::BlockTooLarge { .. } | Self::TooLarge { .. } => ErrorCode::CorruptContent,
             Self::Unsupported { .. } | Self::Path { .. } => ErrorCode::Path,
             Self::PinName { .. } | Self::Pinned { .. } => ErrorCode::Usage,

@@ -39,4 +39,4 @@ pub use error::Error;
 pub use memory::{CountingSink, MemoryBlocks};
 pub use store::{GcReport, Options, Store};
 pub use unixfs::{AddOptions, Added};
-pub use walk::{MAX_DAG_BLOCKS, missing};
+pub use walk::{MAX_DAG_BLOCKS, Order, missing, ordered, ordered_by};

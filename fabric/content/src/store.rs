@@ -237,6 +237,19 @@ impl Store {
         .await
     }
 
+    /// Those of `cids` that are not there. Those that are stay for a while, as if they had been stored just
+    /// now, so that whoever is about to store a DAG need not send them.
+    ///
+    /// # Errors
+    ///
+    /// What [`Self::put`] gives.
+    pub async fn lacking(&self, cids: Vec<Cid>) -> Result<Vec<Cid>, Error> {
+        let keys = cids.iter().map(key).collect();
+        let there = self.write(|reply| Operation::Renew { keys, reply }).await?;
+        let lacking = cids.into_iter().zip(there).filter(|(_, there)| !there);
+        Ok(lacking.map(|(cid, _)| cid).collect())
+    }
+
     /// Whether a block is there.
     ///
     /// # Errors

@@ -1,13 +1,18 @@
-//! Files and directories as DAGs, compatible with `ipfs add --cid-version 1`.
+//! Files and directories as DAGs, compatible with `ipfs add --cid-version 1 --chunker size-1048576`.
 
 mod add;
+mod adder;
+mod directory;
 mod export;
+mod hamt;
+mod name;
+mod node;
 mod random_access;
 mod read;
 
-pub use add::{
-    AddOptions, Added, Adder, CHUNK_BYTES, FileInProgress, add_bytes, add_path, add_reader,
-};
+pub use add::{add_bytes, add_path, add_reader};
+pub use adder::{AddOptions, Added, Adder, CHUNK_BYTES, FileInProgress, Symlinks};
+pub use directory::{entity_links, entries, resolve};
 pub use export::export;
 pub use random_access::{Found, RandomAccess};
-pub use read::{Kind, Stat, cat, entries, read_to_vec, stat};
+pub use read::{Kind, Stat, cat, cat_range, read_to_vec, stat};

@@ -1,5 +1,9 @@
 //! Walking over DAGs in the store.
 
+mod ordered;
+
+pub use ordered::{Order, ordered, ordered_by};
+
 use crate::{Error, Store, links};
 use mc_types::{Cid, cid};
 use std::collections::HashSet;

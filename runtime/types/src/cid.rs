@@ -1,6 +1,6 @@
 //! Content identifiers: CIDv1 with sha2-256, the form in which the fabric names every block.
 
-pub use ::cid::Cid;
+pub use ::cid::{Cid, Version};
 use multihash_codetable::{Code, MultihashDigest};
 
 /// Multicodec of a raw leaf: the block is the bytes of a file.

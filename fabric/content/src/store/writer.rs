@@ -25,6 +25,11 @@ pub(super) enum Operation {
         pin: Option<(String, Cid)>,
         reply: Reply<()>,
     },
+    /// Spares those of `keys` that are there for a while, and says of each whether it is.
+    Renew {
+        keys: Vec<Vec<u8>>,
+        reply: Reply<Vec<bool>>,
+    },
     Remove {
         keys: Vec<Vec<u8>>,
         reply: Reply<()>,
@@ -152,6 +157,10 @@ impl Writer {
                 }
                 Err(error) => send(reply, Err(error)),
             },
+            Operation::Renew { keys, reply } => match self.renew(group, &keys) {
+                Ok(there) => group.owe(reply, there),
+                Err(error) => send(reply, Err(error)),
+            },
             Operation::Remove { keys, reply } => {
                 keys.iter().for_each(|key| group.remove(&self.engine, key));
                 group.owe(reply, ());
@@ -209,6 +218,19 @@ impl Writer {
             }
         }
         Ok(())
+    }
+
+    fn renew(&self, group: &mut Group, keys: &[Vec<u8>]) -> Result<Vec<bool>, Error> {
+        let now = self.options.clock.now().as_millis().to_be_bytes();
+        let mut there = Vec::with_capacity(keys.len());
+        for key in keys {
+            let is_there = self.engine.blocks.contains_key(key).map_err(storage)?;
+            if is_there {
+                group.batch.insert(&self.engine.written, key.clone(), now);
+            }
+            there.push(is_there);
+        }
+        Ok(there)
     }
 
     /// Removes those of `keys` that were not stored again since they were looked at.

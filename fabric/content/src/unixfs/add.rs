@@ -1,284 +1,44 @@
 //! From files and directories to blocks.
 
-use crate::{
-    Block, BlockSink, Error, MAX_BLOCK_BYTES,
-    dagpb::{DIRECTORY, Link, Node, SYMLINK, UnixFs},
-};
-use mc_types::{Cid, cid};
-use prost::Message;
-use rust_unixfs::file::adder::{Chunker, FileAdder};
+use super::adder::{AddOptions, Added, Adder, CHUNK_BYTES, Symlinks};
+use crate::{BlockSink, Error};
 use std::{
+    fs::Metadata,
     future::Future,
+    os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
     pin::Pin,
 };
-use tokio::io::{AsyncRead, AsyncReadExt};
+use tokio::{
+    fs::File,
+    io::{AsyncRead, AsyncReadExt},
+};
 
-/// Bytes of a leaf. Kubo takes blocks of up to 1 MiB by default, and larger leaves mean fewer of them.
-pub const CHUNK_BYTES: usize = 1 << 20;
-/// Blocks that are handed to the sink at a time, in bytes.
-const BATCH_BYTES: usize = 8 << 20;
 /// Deepest directory.
 const MAX_DEPTH: usize = 256;
 
-/// How files become blocks. The defaults are those that every node uses: other values give other CIDs.
-#[derive(Debug, Clone)]
-pub struct AddOptions {
-    /// Bytes of a leaf.
-    pub chunk_bytes: usize,
-}
-
-impl Default for AddOptions {
-    fn default() -> Self {
-        Self {
-            chunk_bytes: CHUNK_BYTES,
-        }
-    }
-}
-
-/// What was added.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Added {
-    /// The root.
-    pub cid: Cid,
-    /// Bytes of all blocks of the DAG, as links count them.
-    pub total_bytes: u64,
-    /// Bytes of the files.
-    pub file_bytes: u64,
-}
-
-/// Adds a tree piece by piece, from the leaves upwards: for trees that are not on disk.
-pub struct Adder<'a, S> {
-    sink: &'a S,
-    options: AddOptions,
-    /// Blocks on their way to the sink.
-    blocks: Vec<Block>,
-    bytes: usize,
-}
-
-impl<S> std::fmt::Debug for Adder<'_, S> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Adder").finish_non_exhaustive()
-    }
-}
-
-/// A file that is being added.
-pub struct FileInProgress {
-    adder: FileAdder,
-    root: Option<Cid>,
-    total_bytes: u64,
-    file_bytes: u64,
-}
-
-impl std::fmt::Debug for FileInProgress {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("FileInProgress").finish_non_exhaustive()
-    }
-}
-
-impl<'a, S: BlockSink> Adder<'a, S> {
-    /// An adder that hands blocks to `sink`.
-    #[must_use]
-    pub fn new(sink: &'a S, options: &AddOptions) -> Self {
-        Self {
-            sink,
-            options: options.clone(),
-            blocks: Vec::new(),
-            bytes: 0,
-        }
-    }
-
-    /// Begins a file.
-    #[must_use]
-    pub fn file(&self) -> FileInProgress {
-        let chunk_bytes = self.options.chunk_bytes.clamp(1, CHUNK_BYTES);
-        let adder = FileAdder::builder()
-            .with_chunker(Chunker::Size(chunk_bytes))
-            .build();
-        FileInProgress {
-            adder,
-            root: None,
-            total_bytes: 0,
-            file_bytes: 0,
-        }
-    }
-
-    /// Adds bytes to the end of a file.
-    ///
-    /// # Errors
-    ///
-    /// The sink's.
-    pub async fn extend(&mut self, file: &mut FileInProgress, bytes: &[u8]) -> Result<(), Error> {
-        let mut rest = bytes;
-        file.file_bytes += u64::try_from(bytes.len()).unwrap_or(u64::MAX);
-        while !rest.is_empty() {
-            let (blocks, consumed) = file.adder.push(rest);
-            let blocks: Vec<_> = blocks.collect();
-            rest = rest.get(consumed..).unwrap_or_default();
-            self.add_blocks(file, blocks).await?;
-        }
-        Ok(())
-    }
-
-    async fn add_blocks(
-        &mut self,
-        file: &mut FileInProgress,
-        blocks: Vec<(Cid, Vec<u8>)>,
-    ) -> Result<(), Error> {
-        for (cid, bytes) in blocks {
-            file.total_bytes += u64::try_from(bytes.len()).unwrap_or(u64::MAX);
-            self.push(Block::hashed(cid, bytes)).await?;
-            file.root = Some(cid);
-        }
-        Ok(())
-    }
-
-    /// Ends a file.
-    ///
-    /// # Errors
-    ///
-    /// The sink's.
-    pub async fn end_file(&mut self, mut file: FileInProgress) -> Result<Added, Error> {
-        let adder = std::mem::take(&mut file.adder);
-        let last: Vec<_> = adder.finish().collect();
-        self.add_blocks(&mut file, last).await?;
-        Ok(Added {
-            cid: file.root.unwrap_or_else(|| cid::of(cid::RAW, b"")),
-            total_bytes: file.total_bytes,
-            file_bytes: file.file_bytes,
-        })
-    }
-
-    /// Adds a directory of entries that were added before, in the order of the bytes of their names.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Unsupported`] for too many entries, or the sink's.
-    pub async fn directory(
-        &mut self,
-        entries: Vec<(String, Added)>,
-        path: &Path,
-    ) -> Result<Added, Error> {
-        let (mut file_bytes, mut below) = (0, 0);
-        let mut links = Vec::with_capacity(entries.len());
-        for (name, added) in entries {
-            file_bytes += added.file_bytes;
-            below += added.total_bytes;
-            links.push(Link {
-                hash: added.cid.to_bytes(),
-                name: Some(name),
-                total_bytes: Some(added.total_bytes),
-            });
-        }
-        let data = UnixFs {
-            kind: DIRECTORY,
-            ..UnixFs::default()
-        };
-        let node = Node {
-            data: Some(data.encode_to_vec()),
-            links,
-        };
-        let (cid, own) = self.node(&node, path).await?;
-        Ok(Added {
-            cid,
-            total_bytes: below + own,
-            file_bytes,
-        })
-    }
-
-    /// Adds a symbolic link.
-    ///
-    /// # Errors
-    ///
-    /// The sink's.
-    pub async fn symlink(&mut self, target: String, path: &Path) -> Result<Added, Error> {
-        let data = UnixFs {
-            kind: SYMLINK,
-            data: Some(target.into_bytes()),
-            ..UnixFs::default()
-        };
-        let node = Node {
-            data: Some(data.encode_to_vec()),
-            links: Vec::new(),
-        };
-        let (cid, total_bytes) = self.node(&node, path).await?;
-        Ok(Added {
-            cid,
-            total_bytes,
-            file_bytes: 0,
-        })
-    }
-
-    async fn push(&mut self, block: Block) -> Result<(), Error> {
-        self.bytes += block.bytes().len();
-        self.blocks.push(block);
-        if self.bytes >= BATCH_BYTES {
-            self.flush().await
-        } else {
-            Ok(())
-        }
-    }
-
-    /// Hands over what is left. What was added is complete only after this.
-    ///
-    /// # Errors
-    ///
-    /// The sink's.
-    pub async fn flush(&mut self) -> Result<(), Error> {
-        self.bytes = 0;
-        let blocks = std::mem::take(&mut self.blocks);
-        if blocks.is_empty() {
-            Ok(())
-        } else {
-            self.sink.put_many(blocks).await
-        }
-    }
-
-    async fn node(&mut self, node: &Node, path: &Path) -> Result<(Cid, u64), Error> {
-        let bytes = node.to_bytes();
-        if bytes.len() > MAX_BLOCK_BYTES {
-            let reason = "too many entries for one directory";
-            return Err(Error::Unsupported {
-                path: path.to_owned(),
-                reason,
-            });
-        }
-        let own = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
-        let block = Block::encode(cid::DAG_PB, bytes)?;
-        let cid = *block.cid();
-        self.push(block).await?;
-        Ok((cid, own))
-    }
-}
-
-/// Adds a file, or a directory with everything in it. Symbolic links inside it are kept as links; the
-/// one that `path` itself may be is followed. Permissions and times are not kept, so that the same
-/// content has the same CID on every machine.
+/// Adds a file, or a directory with everything in it. A symbolic link that `path` itself may be is
+/// followed. Times are not kept, and permissions only if the options say so.
 ///
 /// # Errors
 ///
 /// [`Error::Path`] for what cannot be read, [`Error::Unsupported`] for sockets and devices, names
-/// that are not UTF-8, and directories that are too large or too deep.
+/// that are not UTF-8, symbolic links that are not wanted or lead in circles, directories that are too
+/// deep, and files that are written while they are read.
 pub async fn add_path<S: BlockSink>(
     path: &Path,
     sink: &S,
     options: &AddOptions,
 ) -> Result<Added, Error> {
-    let mut batch = Adder::new(sink, options);
+    let mut walk = Walk {
+        adder: Adder::new(sink, options),
+        above: Vec::new(),
+    };
     let metadata = tokio::fs::metadata(path)
         .await
         .map_err(|e| path_error(path, e))?;
-    let added = if metadata.is_dir() {
-        directory(path.to_owned(), &mut batch, 0).await?
-    } else if metadata.is_file() {
-        let file = tokio::fs::File::open(path)
-            .await
-            .map_err(|e| path_error(path, e))?;
-        read_file(file, path, &mut batch).await?
-    } else {
-        return Err(neither_file_nor_directory(path));
-    };
-    batch.flush().await?;
+    let added = walk.add(path.to_owned(), &metadata).await?;
+    walk.adder.flush().await?;
     Ok(added)
 }
 
@@ -286,15 +46,16 @@ pub async fn add_path<S: BlockSink>(
 ///
 /// # Errors
 ///
-/// [`Error::Path`] with an empty path when reading fails, or the sink's error.
+/// [`Error::Path`] with the path `standard input` when reading fails, or the sink's error.
 pub async fn add_reader<S: BlockSink>(
     reader: impl AsyncRead + Unpin + Send,
     sink: &S,
     options: &AddOptions,
 ) -> Result<Added, Error> {
-    let mut batch = Adder::new(sink, options);
-    let added = read_file(reader, Path::new("standard input"), &mut batch).await?;
-    batch.flush().await?;
+    let mut adder = Adder::new(sink, options);
+    let path = Path::new("standard input");
+    let added = read_file(&mut adder, reader, path, (None, CHUNK_BYTES)).await?;
+    adder.flush().await?;
     Ok(added)
 }
 
@@ -307,22 +68,23 @@ pub async fn add_bytes<S: BlockSink>(bytes: &[u8], sink: &S) -> Result<Added, Er
     add_reader(bytes, sink, &AddOptions::default()).await
 }
 
+/// Reads a file to its end, `buffer_bytes` at a time.
 async fn read_file<S: BlockSink>(
+    adder: &mut Adder<'_, S>,
     mut reader: impl AsyncRead + Unpin + Send,
     path: &Path,
-    batch: &mut Adder<'_, S>,
+    (mode, buffer_bytes): (Option<u32>, usize),
 ) -> Result<Added, Error> {
-    let mut file = batch.file();
-    let mut buffer = vec![0; CHUNK_BYTES];
+    let mut file = adder.file_with(mode);
+    let mut buffer = vec![0; buffer_bytes];
     loop {
         let filled = fill(&mut reader, &mut buffer)
             .await
             .map_err(|e| path_error(path, e))?;
-        batch
-            .extend(&mut file, buffer.get(..filled).unwrap_or_default())
-            .await?;
-        if filled < CHUNK_BYTES {
-            return batch.end_file(file).await;
+        let bytes = buffer.get(..filled).unwrap_or_default();
+        adder.extend(&mut file, bytes).await?;
+        if filled < buffer.len() {
+            return adder.end_file(file).await;
         }
     }
 }
@@ -341,85 +103,115 @@ async fn fill(reader: &mut (impl AsyncRead + Unpin), buffer: &mut [u8]) -> std::
 
 type BoxedAdd<'f> = Pin<Box<dyn Future<Output = Result<Added, Error>> + Send + 'f>>;
 
-fn directory<'f, S: BlockSink>(
-    path: PathBuf,
-    batch: &'f mut Adder<'_, S>,
-    depth: usize,
-) -> BoxedAdd<'f> {
-    Box::pin(async move {
-        if depth > MAX_DEPTH {
-            return Err(Error::Unsupported {
-                path,
-                reason: "directories are nested too deeply",
-            });
-        }
-        let mut entries = Vec::new();
-        for (name, kind) in sorted_entries(&path).await? {
-            let entry = path.join(&name);
-            let added = if kind.is_dir() {
-                directory(entry, batch, depth + 1).await?
-            } else if kind.is_symlink() {
-                symlink(&entry, batch).await?
-            } else if kind.is_file() {
-                let file = tokio::fs::File::open(&entry)
-                    .await
-                    .map_err(|e| path_error(&entry, e))?;
-                read_file(file, &entry, batch).await?
-            } else {
-                return Err(neither_file_nor_directory(&entry));
-            };
-            entries.push((name, added));
-        }
-        batch.directory(entries, &path).await
-    })
+/// A way through directories on disk.
+struct Walk<'a, S> {
+    adder: Adder<'a, S>,
+    /// Device and inode of the directories that are being added.
+    above: Vec<(u64, u64)>,
 }
 
-/// The entries of a directory in the order of their bytes, as dag-pb wants them.
-async fn sorted_entries(path: &Path) -> Result<Vec<(String, std::fs::FileType)>, Error> {
-    let mut entries = Vec::new();
-    let mut listing = tokio::fs::read_dir(path)
-        .await
-        .map_err(|e| path_error(path, e))?;
-    while let Some(entry) = listing
-        .next_entry()
-        .await
-        .map_err(|e| path_error(path, e))?
-    {
-        let kind = entry
-            .file_type()
-            .await
-            .map_err(|e| path_error(&entry.path(), e))?;
-        let name = entry
-            .file_name()
-            .into_string()
-            .map_err(|_| Error::Unsupported {
-                path: entry.path(),
-                reason: "its name is not UTF-8",
-            })?;
-        entries.push((name, kind));
+impl<S: BlockSink> Walk<'_, S> {
+    /// Adds a file or directory of which `metadata` is known.
+    async fn add(&mut self, path: PathBuf, metadata: &Metadata) -> Result<Added, Error> {
+        if metadata.is_dir() {
+            self.directory(path, metadata).await
+        } else if metadata.is_file() {
+            self.file(&path).await
+        } else {
+            Err(unsupported(&path, "neither a file nor a directory"))
+        }
     }
-    entries.sort_unstable_by(|(a, _), (b, _)| a.as_bytes().cmp(b.as_bytes()));
+
+    fn mode(&self, metadata: &Metadata) -> Option<u32> {
+        self.adder.options.modes.then(|| metadata.mode() & 0o7777)
+    }
+
+    async fn file(&mut self, path: &Path) -> Result<Added, Error> {
+        let failed = |e| path_error(path, e);
+        let mut file = File::open(path).await.map_err(failed)?;
+        let before = file.metadata().await.map_err(failed)?;
+        // One byte more than there are, so that the end is noticed at once.
+        let buffer_bytes = usize::try_from(before.len().saturating_add(1)).unwrap_or(usize::MAX);
+        let how = (self.mode(&before), buffer_bytes.min(CHUNK_BYTES));
+        let added = read_file(&mut self.adder, &mut file, path, how).await?;
+        let after = file.metadata().await.map_err(failed)?;
+        let same = |m: &Metadata| (m.len(), m.mtime(), m.mtime_nsec());
+        if same(&before) != same(&after) || added.file_bytes != after.len() {
+            return Err(unsupported(path, "it changed while it was being read"));
+        }
+        Ok(added)
+    }
+
+    fn directory<'f>(&'f mut self, path: PathBuf, metadata: &'f Metadata) -> BoxedAdd<'f> {
+        Box::pin(async move {
+            let this = (metadata.dev(), metadata.ino());
+            if self.above.contains(&this) {
+                return Err(unsupported(&path, "a symbolic link leads in a circle"));
+            }
+            if self.above.len() > MAX_DEPTH {
+                return Err(unsupported(&path, "directories are nested too deeply"));
+            }
+            self.above.push(this);
+            let mut entries = Vec::new();
+            for (name, is_symlink) in sorted_entries(&path).await? {
+                let entry = path.join(&name);
+                let added = if is_symlink {
+                    self.symlink(entry).await?
+                } else {
+                    let metadata = tokio::fs::symlink_metadata(&entry).await;
+                    let metadata = metadata.map_err(|e| path_error(&entry, e))?;
+                    self.add(entry, &metadata).await?
+                };
+                entries.push((name, added));
+            }
+            self.above.pop();
+            let mode = self.mode(metadata);
+            self.adder.directory_with(entries, mode, &path).await
+        })
+    }
+
+    async fn symlink(&mut self, path: PathBuf) -> Result<Added, Error> {
+        match self.adder.options.symlinks {
+            Symlinks::Keep => {}
+            Symlinks::Follow => {
+                let metadata = tokio::fs::metadata(&path).await;
+                let metadata = metadata.map_err(|e| path_error(&path, e))?;
+                return self.add(path, &metadata).await;
+            }
+            Symlinks::Refuse => return Err(unsupported(&path, "a symbolic link")),
+        }
+        let target = tokio::fs::read_link(&path)
+            .await
+            .map_err(|e| path_error(&path, e))?;
+        let target = target
+            .into_os_string()
+            .into_string()
+            .map_err(|_| unsupported(&path, "the target of the symbolic link is not UTF-8"))?;
+        self.adder.symlink(target).await
+    }
+}
+
+/// The entries of a directory in the order of their bytes, as dag-pb wants them, and whether each is a
+/// symbolic link.
+async fn sorted_entries(path: &Path) -> Result<Vec<(String, bool)>, Error> {
+    let failed = |e| path_error(path, e);
+    let mut entries = Vec::new();
+    let mut listing = tokio::fs::read_dir(path).await.map_err(failed)?;
+    while let Some(entry) = listing.next_entry().await.map_err(failed)? {
+        let kind = entry.file_type().await;
+        let kind = kind.map_err(|e| path_error(&entry.path(), e))?;
+        let name = entry.file_name().into_string();
+        let name = name.map_err(|_| unsupported(&entry.path(), "its name is not UTF-8"))?;
+        entries.push((name, kind.is_symlink()));
+    }
+    entries.sort_unstable();
     Ok(entries)
 }
 
-async fn symlink<S: BlockSink>(path: &Path, batch: &mut Adder<'_, S>) -> Result<Added, Error> {
-    let target = tokio::fs::read_link(path)
-        .await
-        .map_err(|e| path_error(path, e))?;
-    let target = target
-        .into_os_string()
-        .into_string()
-        .map_err(|_| Error::Unsupported {
-            path: path.to_owned(),
-            reason: "the target of the symbolic link is not UTF-8",
-        })?;
-    batch.symlink(target, path).await
-}
-
-fn neither_file_nor_directory(path: &Path) -> Error {
+fn unsupported(path: &Path, reason: &'static str) -> Error {
     Error::Unsupported {
         path: path.to_owned(),
-        reason: "neither a file nor a directory",
+        reason,
     }
 }
 

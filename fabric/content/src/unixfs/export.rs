@@ -2,12 +2,15 @@
 
 use super::{
     add::path_error,
-    read::{Fetched, fetch, write_file},
+    hamt::{Child, Shard},
+    node::{Fetched, File, fetch, fetch_shard},
+    read::write_file,
 };
 use crate::{BlockSource, Error};
 use mc_types::Cid;
 use std::{
     future::Future,
+    os::unix::fs::PermissionsExt,
     path::{Component, Path, PathBuf},
     pin::Pin,
 };
@@ -43,8 +46,7 @@ pub async fn export<S: BlockSource>(
         entries: 0,
         written: 0,
     };
-    let fetched = fetch(source, cid).await?;
-    let done = export.node(cid, fetched, staging.clone(), 0).await;
+    let done = export.node(cid, staging.clone(), 0).await;
     let done = match done {
         Ok(()) if into_empty => Ok(()),
         Ok(()) => tokio::fs::rename(&staging, target)
@@ -113,51 +115,96 @@ struct Export<'s, S> {
 type BoxedExport<'f> = Pin<Box<dyn Future<Output = Result<(), Error>> + Send + 'f>>;
 
 impl<S: BlockSource> Export<'_, S> {
-    fn node(&mut self, cid: Cid, fetched: Fetched, path: PathBuf, depth: usize) -> BoxedExport<'_> {
+    fn node(&mut self, cid: Cid, path: PathBuf, depth: usize) -> BoxedExport<'_> {
         Box::pin(async move {
             self.entries += 1;
             if depth > MAX_DEPTH || self.entries > MAX_ENTRIES {
                 let limit = format!("more than {MAX_DEPTH} levels or {MAX_ENTRIES} entries");
-                return Err(Error::TooLarge {
-                    cid: self.root,
-                    limit,
-                });
+                let cid = self.root;
+                return Err(Error::TooLarge { cid, limit });
             }
-            match fetched {
-                Fetched::File { .. } => self.file(cid, fetched, &path).await,
+            match fetch(self.source, cid).await? {
+                Fetched::File(file) => self.file(cid, file, &path).await,
                 Fetched::Symlink(target) => symlink(cid, &target, &path, depth).await,
-                Fetched::Directory(entries) => {
-                    match tokio::fs::create_dir(&path).await {
-                        // Only the root may be there already, and it is empty.
-                        Err(e) if depth > 0 || e.kind() != std::io::ErrorKind::AlreadyExists => {
-                            return Err(path_error(&path, e));
-                        }
-                        _ => {}
-                    }
+                Fetched::Directory { entries, mode } => {
+                    make_directory(&path, depth).await?;
                     for (name, cid) in entries {
-                        let fetched = fetch(self.source, cid).await?;
-                        self.node(cid, fetched, path.join(name), depth + 1).await?;
+                        self.node(cid, path.join(name), depth + 1).await?;
                     }
-                    Ok(())
+                    set_mode(&path, mode).await
+                }
+                Fetched::Shard { shard, mode } => {
+                    make_directory(&path, depth).await?;
+                    self.shard(shard, &path, depth).await?;
+                    set_mode(&path, mode).await
                 }
             }
         })
     }
 
-    async fn file(&mut self, cid: Cid, fetched: Fetched, path: &Path) -> Result<(), Error> {
+    /// Writes the entries below a shard in the order in which a walk over the blocks meets them.
+    fn shard<'f>(&'f mut self, shard: Shard, path: &'f Path, depth: usize) -> BoxedExport<'f> {
+        Box::pin(async move {
+            for child in &shard.children {
+                match child {
+                    Child::Entry(name, cid) => {
+                        self.node(*cid, path.join(name), depth + 1).await?;
+                    }
+                    Child::Shard(number, cid) => {
+                        self.entries += 1;
+                        let below = fetch_shard(self.source, *cid, (&shard, *number)).await?;
+                        self.shard(below, path, depth).await?;
+                    }
+                }
+            }
+            Ok(())
+        })
+    }
+
+    async fn file(&mut self, cid: Cid, content: File, path: &Path) -> Result<(), Error> {
+        let mode = content.mode;
         let file = tokio::fs::File::create_new(path)
             .await
             .map_err(|e| path_error(path, e))?;
-        let mut file = tokio::io::BufWriter::with_capacity(1 << 20, file);
-        let written = write_file(self.source, cid, fetched, &mut file, self.bytes_left).await;
+        let mut file = tokio::io::BufWriter::with_capacity(buffer_bytes(&content), file);
+        let written = write_file(self.source, cid, content, &mut file, self.bytes_left).await;
         let written = written.map_err(|error| match error {
             Error::Path { source, .. } => path_error(path, source),
             error => error,
         })?;
         self.bytes_left -= written;
         self.written += written;
-        Ok(())
+        set_mode(path, mode).await
     }
+}
+
+/// Room for a file, or for a block of it.
+fn buffer_bytes(file: &File) -> usize {
+    usize::try_from(file.file_bytes)
+        .unwrap_or(usize::MAX)
+        .min(1 << 20)
+}
+
+async fn make_directory(path: &Path, depth: usize) -> Result<(), Error> {
+    match tokio::fs::create_dir(path).await {
+        // Only the root may be there already, and it is empty.
+        Err(e) if depth > 0 || e.kind() != std::io::ErrorKind::AlreadyExists => {
+            Err(path_error(path, e))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Gives a file or directory the permissions that were kept: those to read, write and execute, since what
+/// else there is would give rights to strangers.
+async fn set_mode(path: &Path, mode: Option<u32>) -> Result<(), Error> {
+    let Some(mode) = mode else {
+        return Ok(());
+    };
+    let permissions = std::fs::Permissions::from_mode(mode & 0o777);
+    tokio::fs::set_permissions(path, permissions)
+        .await
+        .map_err(|e| path_error(path, e))
 }
 
 /// Makes a symbolic link, if it stays within the tree that is being written.

@@ -1,14 +1,16 @@
 //! Reading here and there in a tree, block by block.
 
-use super::read::{Fetched, fetch};
+use super::{
+    directory::of_shards,
+    node::{Fetched, fetch},
+    read::MAX_FILE_DEPTH,
+};
 use crate::{BlockSource, Error};
 use mc_types::Cid;
 use std::collections::{HashMap, VecDeque};
 
 /// Blocks that are kept: at most 16 MiB, enough to read several large files at a time in sequence.
 const KEPT_BLOCKS: usize = 16;
-/// Deepest file. With 174 links a node, 8 levels are more bytes than exist.
-const MAX_FILE_DEPTH: usize = 16;
 
 /// What a CID names.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -49,7 +51,13 @@ impl<S: BlockSource> RandomAccess<S> {
 
     async fn node(&mut self, cid: Cid) -> Result<&Fetched, Error> {
         if !self.kept.contains_key(&cid) {
-            let fetched = fetch(&self.source, cid).await?;
+            let fetched = match fetch(&self.source, cid).await? {
+                Fetched::Shard { shard, mode } => Fetched::Directory {
+                    entries: of_shards(&self.source, cid, shard).await?,
+                    mode,
+                },
+                fetched => fetched,
+            };
             if self.order.len() >= KEPT_BLOCKS
                 && let Some(oldest) = self.order.pop_front()
             {
@@ -70,9 +78,11 @@ impl<S: BlockSource> RandomAccess<S> {
     /// [`Error::NotFound`], or [`Error::Malformed`] when it is no UnixFS node.
     pub async fn find(&mut self, cid: Cid) -> Result<Found, Error> {
         Ok(match self.node(cid).await? {
-            Fetched::Directory(entries) => Found::Directory(entries.clone()),
-            Fetched::File { file_bytes, .. } => Found::File {
-                file_bytes: *file_bytes,
+            Fetched::Directory { entries, .. } => Found::Directory(entries.clone()),
+            // They are put together when they are fetched.
+            Fetched::Shard { .. } => Found::Directory(Vec::new()),
+            Fetched::File(file) => Found::File {
+                file_bytes: file.file_bytes,
             },
             Fetched::Symlink(target) => Found::Symlink {
                 target: target.clone(),
@@ -96,34 +106,19 @@ impl<S: BlockSource> RandomAccess<S> {
                 cid,
                 reason: reason.to_owned(),
             };
-            let Fetched::File {
-                bytes,
-                parts,
-                part_bytes,
-                file_bytes,
-            } = self.node(cid).await?
-            else {
+            let Fetched::File(file) = self.node(cid).await? else {
                 return Err(malformed("not a file, nor part of one"));
             };
-            if claimed.is_some_and(|claimed| claimed != *file_bytes) {
+            if claimed.is_some_and(|claimed| claimed != file.file_bytes) {
                 return Err(malformed("not as long as the node above it claims"));
             }
-            if parts.len() != part_bytes.len() {
-                return Err(malformed("it does not tell the lengths of its parts"));
+            file.check_lengths(&cid)?;
+            if offset < file.own_bytes() || file.parts.is_empty() {
+                return Ok(copy(&file.bytes, offset, into));
             }
-            let own = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
-            let sum = part_bytes
-                .iter()
-                .fold(own, |sum, part| sum.saturating_add(*part));
-            if sum != *file_bytes {
-                return Err(malformed("its parts are not as long as it claims to be"));
-            }
-            if offset < own || parts.is_empty() {
-                return Ok(copy(bytes, offset, into));
-            }
-            offset -= own;
+            offset -= file.own_bytes();
             let mut next = None;
-            for (part, length) in parts.iter().zip(part_bytes) {
+            for (part, length) in file.parts.iter().zip(&file.part_bytes) {
                 if offset < *length {
                     next = Some((*part, *length));
                     break;

@@ -1,20 +1,14 @@
 //! From blocks back to bytes.
 
-use crate::{
-    BlockSource, Error,
-    dagpb::{DIRECTORY, FILE, HAMT_SHARD, Node, RAW, SYMLINK, UnixFs},
-};
-use bytes::Bytes;
+use super::node::{Fetched, File, fetch};
+use crate::{BlockSource, Error};
 use futures::{StreamExt, stream};
-use mc_types::{Cid, cid};
-use std::{collections::HashSet, future::Future, pin::Pin};
+use mc_types::Cid;
+use std::{future::Future, ops::Range, pin::Pin};
 use tokio::io::{AsyncWrite, AsyncWriteExt};
 
-/// Blocks that are asked for ahead of the one that is being written: enough to hide a round trip,
-/// at most 32 MiB.
-const AHEAD_BLOCKS: usize = 16;
 /// Deepest file. With 174 links a node, 8 levels are more bytes than exist.
-const MAX_FILE_DEPTH: usize = 16;
+pub(super) const MAX_FILE_DEPTH: usize = 16;
 
 /// What a UnixFS node is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,98 +28,8 @@ pub struct Stat {
     pub kind: Kind,
     /// Bytes of the file, as its root claims; 0 for the others.
     pub file_bytes: u64,
-}
-
-/// A node that was fetched and understood.
-#[derive(Debug, Clone)]
-pub(super) enum Fetched {
-    /// Bytes that stand in the node itself, then those of the parts.
-    File {
-        bytes: Bytes,
-        parts: Vec<Cid>,
-        /// Bytes of each part, as far as the node claims them.
-        part_bytes: Vec<u64>,
-        file_bytes: u64,
-    },
-    /// Name and CID of each entry.
-    Directory(Vec<(String, Cid)>),
-    /// Where the link points.
-    Symlink(String),
-}
-
-pub(super) async fn fetch<S: BlockSource>(source: &S, cid: Cid) -> Result<Fetched, Error> {
-    let bytes = source.get(&cid).await?;
-    let malformed = |reason: &str| Error::Malformed {
-        cid,
-        reason: reason.to_owned(),
-    };
-    match cid.codec() {
-        cid::RAW => {
-            let file_bytes = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
-            return Ok(Fetched::File {
-                bytes,
-                parts: Vec::new(),
-                part_bytes: Vec::new(),
-                file_bytes,
-            });
-        }
-        cid::DAG_PB => {}
-        _ => return Err(malformed("neither a file nor a directory")),
-    }
-    let node = Node::parse(&cid, &bytes)?;
-    let unixfs = node.unixfs(&cid)?;
-    match unixfs.kind {
-        FILE | RAW => file(cid, &node, unixfs),
-        DIRECTORY => directory(cid, &node),
-        SYMLINK => {
-            let target = String::from_utf8(unixfs.data.unwrap_or_default());
-            target
-                .map(Fetched::Symlink)
-                .map_err(|_| malformed("a symbolic link that is not UTF-8"))
-        }
-        HAMT_SHARD => Err(malformed("a sharded directory, which cannot be read yet")),
-        _ => Err(malformed("an unknown kind of UnixFS node")),
-    }
-}
-
-fn file(cid: Cid, node: &Node, unixfs: UnixFs) -> Result<Fetched, Error> {
-    let parts = node
-        .links
-        .iter()
-        .map(|link| link.cid(&cid))
-        .collect::<Result<Vec<_>, _>>()?;
-    let bytes: Bytes = unixfs.data.unwrap_or_default().into();
-    let own = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
-    let claimed = unixfs
-        .block_bytes
-        .iter()
-        .fold(own, |sum, part| sum.saturating_add(*part));
-    Ok(Fetched::File {
-        bytes,
-        parts,
-        file_bytes: unixfs.file_bytes.unwrap_or(claimed),
-        part_bytes: unixfs.block_bytes,
-    })
-}
-
-fn directory(cid: Cid, node: &Node) -> Result<Fetched, Error> {
-    let malformed = |reason: String| Error::Malformed { cid, reason };
-    let mut names = HashSet::new();
-    let mut entries = Vec::with_capacity(node.links.len());
-    for link in &node.links {
-        let name = link.name.clone().unwrap_or_default();
-        let plain = !name.is_empty() && name != "." && name != ".." && !name.contains(['/', '\0']);
-        if !plain {
-            return Err(malformed(format!(
-                "{name:?} cannot be the name of an entry"
-            )));
-        }
-        if !names.insert(name.clone()) {
-            return Err(malformed(format!("two entries are named {name:?}")));
-        }
-        entries.push((name, link.cid(&cid)?));
-    }
-    Ok(Fetched::Directory(entries))
+    /// Permissions, if they were kept: the lowest twelve bits of `st_mode`.
+    pub mode: Option<u32>,
 }
 
 /// What `cid` names.
@@ -134,35 +38,16 @@ fn directory(cid: Cid, node: &Node) -> Result<Fetched, Error> {
 ///
 /// [`Error::NotFound`], or [`Error::Malformed`] when it is no UnixFS node.
 pub async fn stat<S: BlockSource>(source: &S, cid: Cid) -> Result<Stat, Error> {
-    Ok(match fetch(source, cid).await? {
-        Fetched::File { file_bytes, .. } => Stat {
-            kind: Kind::File,
-            file_bytes,
-        },
-        Fetched::Directory(_) => Stat {
-            kind: Kind::Directory,
-            file_bytes: 0,
-        },
-        Fetched::Symlink(_) => Stat {
-            kind: Kind::Symlink,
-            file_bytes: 0,
-        },
+    let (kind, file_bytes, mode) = match fetch(source, cid).await? {
+        Fetched::File(file) => (Kind::File, file.file_bytes, file.mode),
+        Fetched::Directory { mode, .. } | Fetched::Shard { mode, .. } => (Kind::Directory, 0, mode),
+        Fetched::Symlink(_) => (Kind::Symlink, 0, None),
+    };
+    Ok(Stat {
+        kind,
+        file_bytes,
+        mode: mode.map(|mode| mode & 0o7777),
     })
-}
-
-/// The entries of a directory.
-///
-/// # Errors
-///
-/// As [`stat`], and [`Error::Malformed`] when `cid` is not a directory.
-pub async fn entries<S: BlockSource>(source: &S, cid: Cid) -> Result<Vec<(String, Cid)>, Error> {
-    match fetch(source, cid).await? {
-        Fetched::Directory(entries) => Ok(entries),
-        _ => Err(Error::Malformed {
-            cid,
-            reason: "not a directory".to_owned(),
-        }),
-    }
 }
 
 /// Writes the bytes of the file `cid`, at most `max_bytes`; gives their number.
@@ -177,14 +62,33 @@ pub async fn cat<S: BlockSource>(
     mut writer: impl AsyncWrite + Unpin + Send,
     max_bytes: u64,
 ) -> Result<u64, Error> {
-    let fetched = fetch(source, cid).await?;
-    let Fetched::File { .. } = fetched else {
-        return Err(Error::Malformed {
-            cid,
-            reason: "not a file".to_owned(),
-        });
+    let file = fetch_file(source, cid).await?;
+    write_file(source, cid, file, &mut writer, max_bytes).await
+}
+
+/// Writes the bytes of the file `cid` in `range`, as far as it has them; gives their number. Only the
+/// blocks are fetched that have some of them.
+///
+/// # Errors
+///
+/// As [`cat`]; [`Error::Malformed`] also when lengths in the file do not agree.
+pub async fn cat_range<S: BlockSource>(
+    source: &S,
+    cid: Cid,
+    range: Range<u64>,
+    mut writer: impl AsyncWrite + Unpin + Send,
+) -> Result<u64, Error> {
+    let file = fetch_file(source, cid).await?;
+    let range = range.start.min(file.file_bytes)..range.end.min(file.file_bytes);
+    let mut out = Out {
+        writer: &mut writer,
+        root: cid,
+        written: 0,
+        max_bytes: range.end.saturating_sub(range.start),
     };
-    write_file(source, cid, fetched, &mut writer, max_bytes).await
+    part(source, (cid, file), Some(range), &mut out, 0).await?;
+    out.writer.flush().await.map_err(write_error)?;
+    Ok(out.written)
 }
 
 /// The bytes of the file `cid`.
@@ -202,10 +106,20 @@ pub async fn read_to_vec<S: BlockSource>(
     Ok(bytes)
 }
 
+async fn fetch_file<S: BlockSource>(source: &S, cid: Cid) -> Result<File, Error> {
+    match fetch(source, cid).await? {
+        Fetched::File(file) => Ok(file),
+        _ => Err(Error::Malformed {
+            cid,
+            reason: "not a file".to_owned(),
+        }),
+    }
+}
+
 pub(super) async fn write_file<S: BlockSource, W: AsyncWrite + Unpin + Send>(
     source: &S,
     root: Cid,
-    fetched: Fetched,
+    file: File,
     writer: &mut W,
     max_bytes: u64,
 ) -> Result<u64, Error> {
@@ -215,7 +129,7 @@ pub(super) async fn write_file<S: BlockSource, W: AsyncWrite + Unpin + Send>(
         written: 0,
         max_bytes,
     };
-    part(source, root, fetched, &mut out, 0).await?;
+    part(source, (root, file), None, &mut out, 0).await?;
     out.writer.flush().await.map_err(write_error)?;
     Ok(out.written)
 }
@@ -249,35 +163,69 @@ fn write_error(source: std::io::Error) -> Error {
 
 type BoxedPart<'f> = Pin<Box<dyn Future<Output = Result<(), Error>> + Send + 'f>>;
 
-/// Writes a node of a file and everything below it, in order, fetching ahead.
+/// Writes a node of a file and what is below it, in order, fetching ahead.
 fn part<'f, S: BlockSource, W: AsyncWrite + Unpin + Send>(
     source: &'f S,
-    cid: Cid,
-    fetched: Fetched,
+    (cid, file): (Cid, File),
+    range: Option<Range<u64>>,
     out: &'f mut Out<'_, W>,
     depth: usize,
 ) -> BoxedPart<'f> {
     Box::pin(async move {
         if depth > MAX_FILE_DEPTH {
             let limit = format!("nested more than {MAX_FILE_DEPTH} levels deep");
-            return Err(Error::TooLarge {
-                cid: out.root,
-                limit,
-            });
+            let cid = out.root;
+            return Err(Error::TooLarge { cid, limit });
         }
-        let Fetched::File { bytes, parts, .. } = fetched else {
-            return Err(Error::Malformed {
-                cid,
-                reason: "not a part of a file".to_owned(),
-            });
+        let pieces = match &range {
+            None => {
+                out.write(&file.bytes).await?;
+                file.parts.iter().map(|part| (*part, None, None)).collect()
+            }
+            Some(range) => {
+                file.check_lengths(&cid)?;
+                out.write(within(&file.bytes, range)).await?;
+                pieces(&file, range)
+            }
         };
-        out.write(&bytes).await?;
-        let ahead = |cid: Cid| async move { Ok::<_, Error>((cid, fetch(source, cid).await?)) };
-        let mut parts = stream::iter(parts).map(ahead).buffered(AHEAD_BLOCKS);
+        let ahead = |(cid, range, claimed): (Cid, Option<Range<u64>>, Option<u64>)| async move {
+            let file = fetch_file(source, cid).await?;
+            if claimed.is_some_and(|claimed| claimed != file.file_bytes) {
+                let reason = "not as long as the node above it claims".to_owned();
+                return Err(Error::Malformed { cid, reason });
+            }
+            Ok::<_, Error>(((cid, file), range))
+        };
+        let mut parts = stream::iter(pieces).map(ahead).buffered(source.ahead());
         while let Some(next) = parts.next().await {
-            let (cid, fetched) = next?;
-            part(source, cid, fetched, out, depth + 1).await?;
+            let (piece, range) = next?;
+            part(source, piece, range, out, depth + 1).await?;
         }
         Ok(())
     })
+}
+
+/// Those of a node's own bytes that are in a range.
+fn within<'b>(bytes: &'b [u8], range: &Range<u64>) -> &'b [u8] {
+    let end = usize::try_from(range.end)
+        .unwrap_or(usize::MAX)
+        .min(bytes.len());
+    let start = usize::try_from(range.start).unwrap_or(usize::MAX).min(end);
+    bytes.get(start..end).unwrap_or_default()
+}
+
+/// The parts of a file that have bytes in a range, and how long each claims to be.
+fn pieces(file: &File, range: &Range<u64>) -> Vec<(Cid, Option<Range<u64>>, Option<u64>)> {
+    let mut begin = file.own_bytes();
+    let mut pieces = Vec::new();
+    for (part, length) in file.parts.iter().zip(&file.part_bytes) {
+        let end = begin.saturating_add(*length);
+        if begin < range.end && end > range.start {
+            let from = range.start.saturating_sub(begin);
+            let to = range.end.min(end) - begin;
+            pieces.push((*part, Some(from..to), Some(*length)));
+        }
+        begin = end;
+    }
+    pieces
 }

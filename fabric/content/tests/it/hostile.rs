@@ -1,6 +1,6 @@
 //! DAGs that nobody means well with.
 
-use mc_content::{AddOptions, Block, BlockSink, Error, MemoryBlocks, unixfs};
+use mc_content::{AddOptions, Block, BlockSink, BlockSource, Error, MemoryBlocks, unixfs};
 use mc_types::{Cid, cid};
 
 /// A directory node, written byte by byte so that it may say anything.
@@ -140,4 +140,69 @@ async fn what_has_no_content_is_refused_with_its_path() {
         matches!(&error, Error::Unsupported { path, .. } if *path == socket),
         "{error}"
     );
+}
+
+/// A shard that says it has `fanout` links, written byte by byte.
+async fn shard(blocks: &MemoryBlocks, fanout: u64, links: &[(&str, Cid)]) -> Cid {
+    let plain = directory(blocks, links).await;
+    let bytes = blocks.get(&plain).await.unwrap();
+    let mut data = vec![0x08, 0x05, 0x28, 0x22, 0x30];
+    data.extend(unsigned_varint::encode::u64(fanout, &mut [0; 10]));
+    let mut node = bytes[..bytes.len() - 4].to_vec();
+    node.extend([0x0a, u8::try_from(data.len()).unwrap()]);
+    node.extend(data);
+    let block = Block::encode(cid::DAG_PB, node).unwrap();
+    let cid = *block.cid();
+    blocks.put_many(vec![block]).await.unwrap();
+    cid
+}
+
+#[tokio::test]
+async fn shards_that_cannot_be_are_refused() {
+    let blocks = MemoryBlocks::default();
+    let file = unixfs::add_bytes(b"file", &blocks).await.unwrap().cid;
+    let empty = shard(&blocks, 256, &[]).await;
+    assert_eq!(unixfs::entries(&blocks, empty).await.unwrap(), []);
+    for fanout in [0, 1, 7, 255, 1 << 11, 1 << 63] {
+        let root = shard(&blocks, fanout, &[]).await;
+        assert!(unixfs::entries(&blocks, root).await.is_err(), "{fanout}");
+    }
+    for links in [
+        &[("", file)][..],
+        &[("0", file)],
+        &[("ZZname", file)],
+        &[("+1name", file)],
+        // Not where its hash says, twice the same, a name that leads elsewhere, a file for a shard.
+        &[("00name", file)],
+        &[("00", empty), ("00", empty)],
+        &[("00../x", file)],
+        &[("00", file)],
+        &[("é", file)],
+    ] {
+        let root = shard(&blocks, 256, links).await;
+        let entries = unixfs::entries(&blocks, root).await;
+        assert!(entries.is_err(), "{links:?}");
+        assert!(unixfs::resolve(&blocks, root, "name").await.is_err());
+        assert!(export(&blocks, root).await.is_err());
+    }
+    // Deeper than a hash has bits.
+    let mut deep = empty;
+    for _ in 0..9 {
+        deep = shard(&blocks, 256, &[("00", deep)]).await;
+    }
+    assert!(unixfs::entries(&blocks, deep).await.is_err());
+}
+
+/// Two links to the same block in each of many levels: more of them than could ever be looked at.
+#[tokio::test]
+async fn paths_and_directories_end_somewhere() {
+    let blocks = MemoryBlocks::default();
+    let mut root = directory(&blocks, &[]).await;
+    for _ in 0..300 {
+        root = directory(&blocks, &[("a", root), ("b", root)]).await;
+    }
+    assert!(export(&blocks, root).await.is_err());
+    let path = "a/".repeat(257);
+    let error = unixfs::resolve(&blocks, root, &path).await.unwrap_err();
+    assert!(matches!(error, Error::TooLarge { .. }), "{error}");
 }

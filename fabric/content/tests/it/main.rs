@@ -9,7 +9,9 @@
     reason = "a missing block is how a test fails"
 )]
 
+mod adding;
 mod crash;
 mod hostile;
+mod layout;
 mod store;
 mod unixfs;

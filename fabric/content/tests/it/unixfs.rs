@@ -117,6 +117,7 @@ async fn random_trees_come_back_as_they_were() {
         let blocks = MemoryBlocks::default();
         let options = AddOptions {
             chunk_bytes: random.random_range(1_000..1 << 20),
+            ..AddOptions::default()
         };
         let added = unixfs::add_path(&tree, &blocks, &options).await.unwrap();
         let copy = dir.path().join("copy");

@@ -115,7 +115,7 @@ impl<S: BlockSink> Collector<'_, S> {
     fn symlink(&mut self, base: NodeId, name: &str, path: &Path) -> Result<Added, Error> {
         let target = self.files.read_link(base, name, self.inputs);
         let target = target.map_err(|e| unreadable(path, e))?;
-        self.runtime.block_on(self.adder.symlink(target, path))
+        self.runtime.block_on(self.adder.symlink(target))
     }
 }
 

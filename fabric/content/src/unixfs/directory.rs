@@ -1,0 +1,135 @@
+//! Entries of directories, however they are stored, and paths through them.
+
+use super::{
+    hamt::{self, Child, Shard},
+    node::{Fetched, fetch, fetch_shard, parse},
+};
+use crate::{
+    BlockSource, Error,
+    dagpb::{DIRECTORY, HAMT_SHARD, Link},
+};
+use futures::{StreamExt, stream};
+use mc_types::{Cid, cid};
+use std::collections::VecDeque;
+
+/// Most entries of one directory: their names are in memory together.
+const MAX_ENTRIES: usize = 4 << 20;
+/// Longest path, in names.
+const MAX_PATH_NAMES: usize = 256;
+
+/// The entries of a directory: as they stand in it, or by name if it is sharded.
+///
+/// # Errors
+///
+/// As [`super::stat`]; [`Error::Malformed`] also when `cid` is not a directory, [`Error::TooLarge`] for
+/// one of more than four million entries.
+pub async fn entries<S: BlockSource>(source: &S, cid: Cid) -> Result<Vec<(String, Cid)>, Error> {
+    match fetch(source, cid).await? {
+        Fetched::Directory { entries, .. } => Ok(entries),
+        Fetched::Shard { shard, .. } => of_shards(source, cid, shard).await,
+        _ => Err(Error::Malformed {
+            cid,
+            reason: "not a directory".to_owned(),
+        }),
+    }
+}
+
+/// The entries of a sharded directory, by name.
+pub(super) async fn of_shards<S: BlockSource>(
+    source: &S,
+    root: Cid,
+    shard: Shard,
+) -> Result<Vec<(String, Cid)>, Error> {
+    let mut entries = Vec::new();
+    let mut pending = VecDeque::from([shard]);
+    let mut shards = 0;
+    while let Some(shard) = pending.pop_front() {
+        let mut below = Vec::new();
+        for child in &shard.children {
+            match child {
+                Child::Entry(name, cid) => entries.push((name.clone(), *cid)),
+                Child::Shard(number, cid) => below.push((*number, *cid)),
+            }
+        }
+        shards += below.len();
+        if entries.len() + shards > MAX_ENTRIES {
+            let limit = format!("a directory of more than {MAX_ENTRIES} entries");
+            return Err(Error::TooLarge { cid: root, limit });
+        }
+        let shard = &shard;
+        let next = |(number, cid)| fetch_shard(source, cid, (shard, number));
+        let mut next = stream::iter(below).map(next).buffered(source.ahead());
+        while let Some(shard) = next.next().await {
+            pending.push_back(shard?);
+        }
+    }
+    entries.sort_unstable();
+    Ok(entries)
+}
+
+/// The entry of a directory with this name. Of a sharded one, only the shards are fetched that lead to it.
+async fn entry<S: BlockSource>(source: &S, cid: Cid, name: &str) -> Result<Cid, Error> {
+    let missing = || Error::NoEntry {
+        cid,
+        name: name.to_owned(),
+    };
+    match fetch(source, cid).await? {
+        Fetched::Directory { entries, .. } => {
+            let found = entries.into_iter().find(|(entry, _)| entry == name);
+            found.map(|(_, cid)| cid).ok_or_else(missing)
+        }
+        Fetched::Shard { mut shard, .. } => loop {
+            match shard.look(name) {
+                Some(Child::Entry(_, cid)) => return Ok(*cid),
+                Some(Child::Shard(number, cid)) => {
+                    shard = fetch_shard(source, *cid, (&shard, *number)).await?;
+                }
+                None => return Err(missing()),
+            }
+        },
+        Fetched::File(_) | Fetched::Symlink(_) => Err(missing()),
+    }
+}
+
+/// What `path`, names with `/` between them, leads to from `root`. Empty names are passed over; there are
+/// no `.` and `..`, and symbolic links are not followed.
+///
+/// # Errors
+///
+/// [`Error::NoEntry`] when there is no such thing; [`Error::NotFound`] or [`Error::Malformed`] for a
+/// directory on the way that cannot be read.
+pub async fn resolve<S: BlockSource>(source: &S, root: Cid, path: &str) -> Result<Cid, Error> {
+    let mut at = root;
+    for (depth, name) in path.split('/').filter(|name| !name.is_empty()).enumerate() {
+        if depth >= MAX_PATH_NAMES {
+            let limit = format!("a path of more than {MAX_PATH_NAMES} names");
+            return Err(Error::TooLarge { cid: root, limit });
+        }
+        at = entry(source, at, name).await?;
+    }
+    Ok(at)
+}
+
+/// The links of a block that lead to more of the same file or directory, and not to an entry.
+///
+/// # Errors
+///
+/// [`Error::Malformed`] for a block that is not what its codec says.
+pub fn entity_links(cid: &Cid, bytes: &[u8]) -> Result<Vec<Cid>, Error> {
+    if cid.codec() != cid::DAG_PB {
+        // Structured data is an entity by itself.
+        return Ok(Vec::new());
+    }
+    let (node, unixfs) = parse(cid, bytes)?;
+    match unixfs.kind {
+        DIRECTORY => Ok(Vec::new()),
+        HAMT_SHARD => {
+            // How many digits a number has does not depend on where the shard is.
+            let width = hamt::width(cid, &unixfs)?;
+            let is_shard = |link: &&Link| link.name.as_ref().is_some_and(|n| n.len() == width);
+            let shards = node.links.iter().filter(is_shard);
+            shards.map(|link| link.cid(cid)).collect()
+        }
+        _ => node.links.iter().map(|link| link.cid(cid)).collect(),
+    }
+}

@@ -1,0 +1,161 @@
+//! One node of a file or directory, understood.
+
+use super::{
+    hamt::{self, Shard},
+    name::checked,
+};
+use crate::{
+    BlockSource, Error,
+    dagpb::{DIRECTORY, FILE, HAMT_SHARD, Node, RAW, SYMLINK, UnixFs},
+};
+use bytes::Bytes;
+use mc_types::{Cid, cid};
+use std::collections::HashSet;
+
+/// A node that was fetched and understood.
+#[derive(Debug, Clone)]
+pub(super) enum Fetched {
+    File(File),
+    /// A directory in one block.
+    Directory {
+        /// Name and CID of each entry.
+        entries: Vec<(String, Cid)>,
+        mode: Option<u32>,
+    },
+    /// The first shard of a directory.
+    Shard {
+        shard: Shard,
+        mode: Option<u32>,
+    },
+    /// Where the link points.
+    Symlink(String),
+}
+
+/// A file, or a part of one.
+#[derive(Debug, Clone)]
+pub(super) struct File {
+    /// Bytes that stand in the node itself, before those of the parts.
+    pub(super) bytes: Bytes,
+    pub(super) parts: Vec<Cid>,
+    /// Bytes of each part, as far as the node claims them.
+    pub(super) part_bytes: Vec<u64>,
+    pub(super) file_bytes: u64,
+    pub(super) mode: Option<u32>,
+}
+
+impl File {
+    /// Bytes that stand in the node itself.
+    pub(super) fn own_bytes(&self) -> u64 {
+        u64::try_from(self.bytes.len()).unwrap_or(u64::MAX)
+    }
+
+    /// Whether the lengths in it agree, so that a place in the file can be found by them.
+    pub(super) fn check_lengths(&self, cid: &Cid) -> Result<(), Error> {
+        let malformed = |reason: &str| Error::Malformed {
+            cid: *cid,
+            reason: reason.to_owned(),
+        };
+        if self.parts.len() != self.part_bytes.len() {
+            return Err(malformed("it does not tell the lengths of its parts"));
+        }
+        let add = |sum: u64, part: &u64| sum.saturating_add(*part);
+        if self.part_bytes.iter().fold(self.own_bytes(), add) != self.file_bytes {
+            return Err(malformed("its parts are not as long as it claims to be"));
+        }
+        Ok(())
+    }
+}
+
+/// Fetches and understands a node.
+pub(super) async fn fetch<S: BlockSource>(source: &S, cid: Cid) -> Result<Fetched, Error> {
+    let bytes = source.get(&cid).await?;
+    if cid.codec() == cid::RAW {
+        let file_bytes = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
+        return Ok(Fetched::File(File {
+            bytes,
+            parts: Vec::new(),
+            part_bytes: Vec::new(),
+            file_bytes,
+            mode: None,
+        }));
+    }
+    let (node, unixfs) = parse(&cid, &bytes)?;
+    let malformed = |reason: &str| Error::Malformed {
+        cid,
+        reason: reason.to_owned(),
+    };
+    match unixfs.kind {
+        FILE | RAW => file(cid, &node, unixfs),
+        DIRECTORY => Ok(Fetched::Directory {
+            entries: directory(cid, &node)?,
+            mode: unixfs.mode,
+        }),
+        SYMLINK => String::from_utf8(unixfs.data.unwrap_or_default())
+            .map(Fetched::Symlink)
+            .map_err(|_| malformed("a symbolic link that is not UTF-8")),
+        HAMT_SHARD => Ok(Fetched::Shard {
+            shard: Shard::parse(&cid, &node, &unixfs, None)?,
+            mode: unixfs.mode,
+        }),
+        _ => Err(malformed("an unknown kind of UnixFS node")),
+    }
+}
+
+/// Fetches the shard that `above` has as its child `number`.
+pub(super) async fn fetch_shard<S: BlockSource>(
+    source: &S,
+    cid: Cid,
+    above: (&Shard, u64),
+) -> Result<Shard, Error> {
+    let bytes = source.get(&cid).await?;
+    let (node, unixfs) = parse(&cid, &bytes)?;
+    if unixfs.kind != HAMT_SHARD {
+        let reason = "not a shard of a directory".to_owned();
+        return Err(Error::Malformed { cid, reason });
+    }
+    hamt::Shard::parse(&cid, &node, &unixfs, Some(above))
+}
+
+pub(super) fn parse(cid: &Cid, bytes: &[u8]) -> Result<(Node, UnixFs), Error> {
+    if cid.codec() != cid::DAG_PB {
+        return Err(Error::Malformed {
+            cid: *cid,
+            reason: "neither a file nor a directory".to_owned(),
+        });
+    }
+    let node = Node::parse(cid, bytes)?;
+    let unixfs = node.unixfs(cid)?;
+    Ok((node, unixfs))
+}
+
+fn file(cid: Cid, node: &Node, unixfs: UnixFs) -> Result<Fetched, Error> {
+    let parts = node.links.iter().map(|link| link.cid(&cid));
+    let parts = parts.collect::<Result<Vec<_>, _>>()?;
+    let bytes: Bytes = unixfs.data.unwrap_or_default().into();
+    let own = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
+    let claimed = unixfs
+        .block_bytes
+        .iter()
+        .fold(own, |sum, part| sum.saturating_add(*part));
+    Ok(Fetched::File(File {
+        bytes,
+        parts,
+        file_bytes: unixfs.file_bytes.unwrap_or(claimed),
+        part_bytes: unixfs.block_bytes,
+        mode: unixfs.mode,
+    }))
+}
+
+fn directory(cid: Cid, node: &Node) -> Result<Vec<(String, Cid)>, Error> {
+    let mut names = HashSet::new();
+    let mut entries = Vec::with_capacity(node.links.len());
+    for link in &node.links {
+        let name = checked(&cid, link.name.as_deref().unwrap_or_default())?;
+        if !names.insert(name.clone()) {
+            let reason = format!("two entries are named {name:?}");
+            return Err(Error::Malformed { cid, reason });
+        }
+        entries.push((name, link.cid(&cid)?));
+    }
+    Ok(entries)
+}
