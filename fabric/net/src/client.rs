@@ -1,7 +1,7 @@
 //! The handle to the network side.
 
 use crate::{
-    Error, FetchError, RequestError,
+    ConnectError, Error, FetchError, RequestError,
     dht::{Class, Entry, Kind, Refusal, Refused},
     message::{Request, Response},
 };
@@ -22,6 +22,10 @@ pub(crate) type SessionKey = mc_bitswap::SessionId;
 pub(crate) enum Command {
     Dial {
         address: Multiaddr,
+    },
+    Connect {
+        address: Multiaddr,
+        reply: oneshot::Sender<Result<(), ConnectError>>,
     },
     Recruit {
         peers: usize,
@@ -218,6 +222,22 @@ impl Client {
             .send(Command::Dial { address })
             .await
             .map_err(|_| Error::Closed)
+    }
+
+    /// Connects to the peer that `address` ends in: one of this network, or an IPFS node, with which blocks
+    /// are exchanged from then on.
+    ///
+    /// # Errors
+    ///
+    /// [`ConnectError`].
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future does not end the attempt.
+    pub async fn connect(&self, address: Multiaddr) -> Result<(), ConnectError> {
+        self.ask(|reply| Command::Connect { address, reply })
+            .await
+            .unwrap_or(Err(ConnectError::Closed))
     }
 
     /// Begins to connect to some more of the peers that the DHT's routing table knows.

@@ -98,6 +98,46 @@ impl RequestError {
     }
 }
 
+/// Why there is no connection to a peer that was asked for.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ConnectError {
+    /// The address does not say which peer it leads to.
+    #[error("the address does not end in /p2p/ and the id of a peer")]
+    NoPeer,
+    /// Nobody answers, or it is not the peer that was asked for.
+    #[error("cannot connect to {node}: {reason}")]
+    Failed {
+        /// The peer.
+        node: NodeId,
+        /// Why.
+        reason: String,
+    },
+    /// The peer belongs to another network, or exchanges no blocks.
+    #[error("{node} {reason}")]
+    Foreign {
+        /// The peer.
+        node: NodeId,
+        /// Which.
+        reason: &'static str,
+    },
+    /// The network side has ended.
+    #[error("the network is shut down")]
+    Closed,
+}
+
+impl ConnectError {
+    /// The stable code that users see.
+    #[must_use]
+    pub const fn code(&self) -> ErrorCode {
+        match self {
+            Self::NoPeer => ErrorCode::Usage,
+            Self::Failed { .. } | Self::Foreign { .. } => ErrorCode::PeerUnreachable,
+            Self::Closed => ErrorCode::Infrastructure,
+        }
+    }
+}
+
 /// Why a block could not be fetched.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]

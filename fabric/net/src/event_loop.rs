@@ -3,6 +3,7 @@
 mod cache;
 mod discovery;
 mod fetch;
+mod guests;
 mod links;
 mod queries;
 mod reach;
@@ -19,6 +20,7 @@ use cache::PeerCache;
 use discovery::Discovery;
 use fetch::Fetches;
 use futures::StreamExt;
+use guests::Guests;
 use libp2p::{Multiaddr, PeerId, Swarm, identify, ping, swarm::SwarmEvent};
 use links::Links;
 use mc_types::NodeId;
@@ -55,6 +57,7 @@ pub(crate) struct EventLoop {
     peers: HashMap<PeerId, Peer>,
     links: Links,
     reach: Reach,
+    guests: Guests,
     discovery: Discovery,
     cache: PeerCache,
     records: Records,
@@ -81,6 +84,7 @@ impl EventLoop {
             swarm,
             links: Links::default(),
             reach: Reach::new(&options),
+            guests: Guests::default(),
             discovery: Discovery::new(options.bootstrap.clone()),
             cache: PeerCache::new(options.peer_cache.clone()),
             records: Records::new(identity, options.network.clone()),
@@ -121,6 +125,7 @@ impl EventLoop {
     fn command(&mut self, command: Command) -> ControlFlow<()> {
         match command {
             Command::Dial { address } => self.dial(address),
+            Command::Connect { address, reply } => self.connect_to(address, reply),
             Command::Recruit { peers } => self.recruit(peers),
             Command::Request {
                 node,
@@ -195,6 +200,9 @@ impl EventLoop {
             SwarmEvent::OutgoingConnectionError { peer_id, error, .. } => {
                 tracing::debug!(?peer_id, %error, "connection failed");
                 self.discovery.dial_failed(peer_id);
+                if let Some(peer) = peer_id {
+                    self.connect_failed(peer, &error.to_string());
+                }
             }
             SwarmEvent::NewListenAddr { address, .. } => tracing::info!(%address, "listening"),
             SwarmEvent::ListenerClosed { listener_id, .. } => self.listener_closed(listener_id),
@@ -225,6 +233,7 @@ impl EventLoop {
             BehaviourEvent::Bitswap(event) => self.bitswap_event(event),
             BehaviourEvent::Autonat(event) => self.was_tested(event),
             BehaviourEvent::DialBack(event) => self.tidy(&event.client),
+            BehaviourEvent::Relay(event) => self.keep_relay_from_guests(&event),
             BehaviourEvent::Relayed(event) => self.relay_event(event),
             _ => {}
         }
@@ -237,6 +246,7 @@ impl EventLoop {
         self.sweep_records(now);
         self.provide_some_again();
         self.expire_fetches(now);
+        self.expire_awaited(now);
     }
 
     fn peer_infos(&self) -> Vec<PeerInfo> {

@@ -22,7 +22,7 @@ mod swarm;
 mod transport;
 
 pub use client::{Client, DhtRecord, InboundRequest, PeerInfo, Reply, Session};
-pub use error::{Error, FetchError, RequestError};
+pub use error::{ConnectError, Error, FetchError, RequestError};
 pub use identity::Identity;
 pub use libp2p::Multiaddr;
 pub use mc_bitswap::{BlockStore, StoreError};

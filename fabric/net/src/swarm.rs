@@ -50,6 +50,8 @@ pub struct Options {
     pub dht: DhtMode,
     /// Whether to pass on what peers send to others that they cannot reach.
     pub relay: bool,
+    /// Whether to exchange blocks with IPFS nodes. Otherwise their connections are closed.
+    pub ipfs: bool,
     /// What this node calls itself.
     pub agent: String,
     /// After this time without a block a search for blocks is given up.

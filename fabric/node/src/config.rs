@@ -87,6 +87,8 @@ pub struct P2p {
     pub dht: DhtMode,
     /// Whether to pass on what peers send to others that they cannot reach, if they can reach this node.
     pub relay: bool,
+    /// Whether to exchange blocks with IPFS nodes.
+    pub ipfs: bool,
 }
 
 /// `[worker]`

@@ -314,6 +314,7 @@ async fn join(
             mdns: config.p2p.mdns,
             dht: config.p2p.dht,
             relay: config.p2p.relay,
+            ipfs: config.p2p.ipfs,
             agent: concat!("mc-wasm/", env!("CARGO_PKG_VERSION")).to_owned(),
             fetch_timeout: FETCH_TIMEOUT,
         })

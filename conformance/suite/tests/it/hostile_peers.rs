@@ -63,6 +63,7 @@ impl Peer {
             mdns: false,
             dht: DhtMode::Client,
             relay: false,
+            ipfs: false,
             agent: "hostile/1".to_owned(),
             fetch_timeout: Duration::from_secs(5),
         };

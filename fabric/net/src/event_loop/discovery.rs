@@ -111,6 +111,11 @@ impl Discovery {
         }
     }
 
+    /// A peer of another network may be dialled again.
+    pub(super) fn forgive(&mut self, peer: &PeerId) {
+        self.foreign.remove(peer);
+    }
+
     pub(super) fn dial_failed(&mut self, peer: Option<PeerId>) {
         if let Some(peer) = peer {
             self.dialling.remove(&peer);
@@ -231,9 +236,17 @@ impl EventLoop {
 
     pub(super) fn identified(&mut self, id: PeerId, info: identify::Info) {
         self.discovery.dialling.remove(&id);
+        if info.agent_version.contains("js-libp2p") {
+            // Its frames would exceed what our multiplexer accepts if several blocks were under way.
+            self.swarm.behaviour_mut().bitswap.set_window(id, 1);
+        }
         if info.protocol_version != protocol_version(&self.options.network) {
-            tracing::debug!(peer = %id, theirs = %info.protocol_version, "peer of another network");
-            self.shun(id);
+            if self.is_welcome(&id, &info) {
+                self.welcome(id);
+            } else {
+                tracing::debug!(peer = %id, theirs = %info.protocol_version, "peer of another network");
+                self.shun(id);
+            }
             return;
         }
         self.seen_by(&id, info.observed_addr);
@@ -250,10 +263,6 @@ impl EventLoop {
                 .behaviour_mut()
                 .kad
                 .add_address(&id, address.clone());
-        }
-        if info.agent_version.contains("js-libp2p") {
-            // Its frames would exceed what our multiplexer accepts if several blocks were under way.
-            self.swarm.behaviour_mut().bitswap.set_window(id, 1);
         }
         self.introduced(id);
         let peer = self.peers.entry(id).or_default();
@@ -273,6 +282,7 @@ impl EventLoop {
             }
             self.provider_connected(id);
         }
+        self.arrived(&id);
     }
 
     /// A connected peer is of this network.
@@ -285,18 +295,20 @@ impl EventLoop {
     }
 
     /// Ends the connection to a peer of another network, and remembers it.
-    fn shun(&mut self, id: PeerId) {
+    pub(super) fn shun(&mut self, id: PeerId) {
         if self.discovery.foreign.len() >= MAX_FOREIGN {
             self.discovery.foreign.clear();
         }
         self.discovery.foreign.insert(id);
         self.swarm.behaviour_mut().kad.remove_peer(&id);
+        self.turned_away(&id);
         // It may have gone by itself.
         let _ = self.swarm.disconnect_peer_id(id);
     }
 
     pub(super) fn disconnected(&mut self, id: &PeerId) {
         self.offers_relay(*id, false);
+        self.guests.left(id);
         if self.peers.remove(id).is_some() {
             tracing::info!(peer = %id, "disconnected");
             self.publish_ready();

@@ -147,6 +147,7 @@ impl EventLoop {
         let others = self
             .peers
             .keys()
+            .chain(self.guests.iter())
             .filter(|peer| !fetch.providers.contains(*peer));
         let others: Vec<_> = others.copied().collect();
         let search = !fetch.searching && fetch.last_search.is_none();

@@ -66,6 +66,7 @@ fn options(bootstrap: &[&Peer]) -> Options {
         mdns: false,
         dht: DhtMode::Server,
         relay: true,
+        ipfs: true,
         agent: "test/1".to_owned(),
         fetch_timeout: Duration::from_secs(5),
     }

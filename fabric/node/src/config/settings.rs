@@ -74,6 +74,11 @@ pub const SETTINGS: &[Setting] = &[
         "pass on what peers send to others that they cannot reach; default true",
     ),
     setting(
+        "p2p.ipfs",
+        Kind::Bool,
+        "exchange blocks with IPFS nodes; default true",
+    ),
+    setting(
         "worker.execute",
         Kind::Bool,
         "run tasks on this node; default true",
