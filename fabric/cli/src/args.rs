@@ -1,9 +1,11 @@
 //! What can be typed.
 
+use crate::place::Place;
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use mc_content::{AddOptions, unixfs::Symlinks};
 use mc_node::config::{ByteSize, Period};
-use mc_types::{CheckpointEvery, Cid, JobId, JobState, NodeId, Policy};
-use std::{ffi::OsString, path::PathBuf};
+use mc_types::{CheckpointEvery, Cid, JobId, JobState, NodeId, Policy, cid};
+use std::{ffi::OsString, path::PathBuf, time::Duration};
 
 /// Lends and borrows idle machines: runs WebAssembly tasks on whichever peer is free.
 #[derive(Debug, Parser)]
@@ -99,8 +101,15 @@ pub(crate) enum Command {
     Add(Add),
     /// Fetch a file or directory by its CID
     Get(Get),
-    /// Print a file by its CID
+    /// Print a file, or a part of it, by its CID
     Cat(Cat),
+    /// List a directory by its CID
+    Ls(Look),
+    /// Say what a CID is
+    Stat(Look),
+    /// Content as CAR files, as other IPFS software reads and writes them
+    #[command(subcommand)]
+    Car(Car),
     /// Single blocks
     #[command(subcommand)]
     Block(Block),
@@ -407,25 +416,139 @@ pub(crate) struct Add {
     /// Only print the CID, store nothing
     #[arg(long)]
     pub(crate) only_hash: bool,
+    /// The name of the pin that keeps it; default: the CID
+    #[arg(long, value_name = "NAME")]
+    pub(crate) name: Option<String>,
+    /// Cut files into pieces of this size, at most 1MiB. Other settings than the default give other CIDs
+    #[arg(long, value_name = "SIZE", default_value = "1MiB", value_parser = chunk_size)]
+    pub(crate) chunk_size: ByteSize,
+    /// The version of CIDs, as of `ipfs add`
+    #[arg(long, value_name = "0|1", default_value_t = 1, value_parser = clap::value_parser!(u8).range(0..=1))]
+    pub(crate) cid_version: u8,
+    /// Whether pieces of files are blocks of bytes alone; default: with CIDs of version 1
+    #[arg(long, value_name = "BOOL")]
+    pub(crate) raw_leaves: Option<bool>,
+    /// Keep permissions, as to execute a program
+    #[arg(long)]
+    pub(crate) preserve_mode: bool,
+    /// What becomes of symbolic links in a directory
+    #[arg(long, value_enum, default_value_t = SymlinksName::Keep)]
+    pub(crate) symlinks: SymlinksName,
+}
+
+impl Add {
+    /// How files become blocks.
+    pub(crate) fn options(&self) -> AddOptions {
+        AddOptions {
+            chunk_bytes: usize::try_from(self.chunk_size.0).unwrap_or(usize::MAX),
+            cid_version: match self.cid_version {
+                0 => cid::Version::V0,
+                _ => cid::Version::V1,
+            },
+            raw_leaves: self.raw_leaves,
+            modes: self.preserve_mode,
+            symlinks: match self.symlinks {
+                SymlinksName::Keep => Symlinks::Keep,
+                SymlinksName::Follow => Symlinks::Follow,
+                SymlinksName::Refuse => Symlinks::Refuse,
+            },
+        }
+    }
+}
+
+fn chunk_size(text: &str) -> Result<ByteSize, String> {
+    let size: ByteSize = text.parse().map_err(|e| format!("{e}"))?;
+    if (1 << 10..=1 << 20).contains(&size.0) {
+        Ok(size)
+    } else {
+        Err("from 1KiB to 1MiB are accepted".to_owned())
+    }
+}
+
+/// `add --symlinks`
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum SymlinksName {
+    /// They are kept as links.
+    Keep,
+    /// What they lead to is added.
+    Follow,
+    /// The directory is not added.
+    Refuse,
+}
+
+/// Where content comes from.
+#[derive(Debug, Args)]
+pub(crate) struct From {
+    /// Connect to this peer first, a node or an IPFS node, by a multiaddr that ends in /p2p/<id>; repeatable
+    #[arg(long, value_name = "ADDR")]
+    pub(crate) from: Vec<String>,
+    /// Give up after this time without a block
+    #[arg(long, value_name = "TIME")]
+    pub(crate) timeout: Option<Period>,
+}
+
+impl From {
+    pub(crate) fn timeout(&self) -> Option<Duration> {
+        self.timeout.map(|timeout| timeout.0)
+    }
 }
 
 #[derive(Debug, Args)]
 pub(crate) struct Get {
-    pub(crate) cid: Cid,
-    /// Where to write it
+    /// A CID, or a path below one: CID/a/b
+    #[arg(value_name = "CID[/PATH]")]
+    pub(crate) place: Place,
+    /// Where to write it; default: a file or directory of its name here
     #[arg(short, long, value_name = "PATH")]
-    pub(crate) output: PathBuf,
-    /// Give up after this time without a block
-    #[arg(long, value_name = "TIME")]
-    pub(crate) timeout: Option<Period>,
+    pub(crate) output: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) from: From,
 }
 
 #[derive(Debug, Args)]
 pub(crate) struct Cat {
-    pub(crate) cid: Cid,
-    /// Give up after this time without a block
-    #[arg(long, value_name = "TIME")]
-    pub(crate) timeout: Option<Period>,
+    /// A CID, or a path below one: CID/a/b
+    #[arg(value_name = "CID[/PATH]")]
+    pub(crate) place: Place,
+    /// Begin at this byte
+    #[arg(long, value_name = "BYTES", default_value_t = 0)]
+    pub(crate) offset: u64,
+    /// Print at most so many bytes
+    #[arg(long, value_name = "SIZE")]
+    pub(crate) length: Option<ByteSize>,
+    #[command(flatten)]
+    pub(crate) from: From,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Look {
+    /// A CID, or a path below one: CID/a/b
+    #[arg(value_name = "CID[/PATH]")]
+    pub(crate) place: Place,
+    #[command(flatten)]
+    pub(crate) from: From,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Car {
+    /// Write content and everything below it to a CAR file
+    Export {
+        /// A CID, or a path below one: CID/a/b
+        #[arg(value_name = "CID[/PATH]")]
+        place: Place,
+        /// The file; default: standard output
+        #[arg(short, long, value_name = "FILE")]
+        output: Option<PathBuf>,
+        #[command(flatten)]
+        from: From,
+    },
+    /// Store the blocks of a CAR file, and pin its roots
+    Import {
+        path: PathBuf,
+        /// Let nothing keep them
+        #[arg(long)]
+        no_pin: bool,
+    },
 }
 
 #[derive(Debug, Subcommand)]

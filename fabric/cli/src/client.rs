@@ -1,6 +1,10 @@
 //! The HTTP client.
 
 mod content;
+mod upload;
+
+pub(crate) use content::Pieces;
+pub(crate) use upload::{file_body, file_pieces};
 
 use crate::failure::Failure;
 use futures::{Stream, StreamExt};

@@ -2,6 +2,7 @@
 
 mod content;
 mod doctor;
+mod files;
 mod inspect;
 mod jobs;
 mod ledger;
@@ -43,7 +44,7 @@ pub(crate) async fn run(cli: Cli) -> Result<ExitCode, Failure> {
         }
         Command::Completions { shell } => meta::completions(shell),
         Command::Version => meta::version(&global),
-        Command::Add(args) if args.only_hash => content::only_hash(&args.path).await,
+        Command::Add(args) if args.only_hash => files::only_hash(&args).await,
         command => {
             let connection = connect::connect(&global).await?;
             let done = with_node(&global, &connection.client, command).await;
@@ -69,9 +70,12 @@ async fn with_node(
         Command::Migrate { id, to } => jobs::migrate(global, client, id, to).await,
         Command::Result(args) => jobs::result(client, &args).await,
         Command::Nodes(args) => node::nodes(global, client, &args).await,
-        Command::Add(args) => content::add(global, client, &args.path).await,
-        Command::Get(args) => content::get(client, &args).await,
-        Command::Cat(args) => content::cat(client, &args).await,
+        Command::Add(args) => files::add(global, client, &args).await,
+        Command::Get(args) => files::get(global, client, &args).await,
+        Command::Cat(args) => files::cat(client, &args).await,
+        Command::Ls(args) => files::ls(global, client, &args).await,
+        Command::Stat(args) => files::stat(global, client, &args).await,
+        Command::Car(command) => files::car(global, client, &command).await,
         Command::Block(command) => content::block(global, client, command).await,
         Command::Pin(command) => content::pin(global, client, command).await,
         Command::Gc => content::gc(global, client).await,

@@ -13,6 +13,8 @@ mod job;
 mod known_files;
 mod leave;
 mod output;
+mod place;
+mod progress;
 
 use args::{Cli, Command};
 use clap::Parser;

@@ -216,6 +216,14 @@ pub struct MigrateRequest {
     pub to: NodeId,
 }
 
+/// `POST /api/v1/connect`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ConnectRequest {
+    /// A multiaddr that ends in `/p2p/` and the peer's id.
+    pub address: String,
+}
+
 /// `GET /api/v1/node`: the node that answers.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NodeView {

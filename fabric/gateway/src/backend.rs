@@ -7,9 +7,10 @@ use crate::api::{
 use crate::metrics::Metric;
 use async_trait::async_trait;
 use bytes::Bytes;
-use futures::stream::BoxStream;
+use futures::{future::BoxFuture, stream::BoxStream};
+use mc_content::BlockSource;
 use mc_types::{CheckpointRecord, Cid, ErrorCode, JobId, JobSpec, JobState, NodeId};
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 /// A block on its way in or out.
 pub type BlockStream = BoxStream<'static, Result<(Cid, Bytes), Error>>;
@@ -61,6 +62,35 @@ pub enum Reach {
     },
 }
 
+/// Where blocks come from, for as long as a request takes.
+#[derive(Clone)]
+pub struct Blocks(Arc<dyn Fn(Cid) -> BoxFuture<'static, Fetched> + Send + Sync>);
+
+type Fetched = Result<Bytes, mc_content::Error>;
+
+impl Blocks {
+    /// Blocks of `source`.
+    pub fn new(source: impl BlockSource + 'static) -> Self {
+        let source = Arc::new(source);
+        Self(Arc::new(move |cid| {
+            let source = Arc::clone(&source);
+            Box::pin(async move { source.get(&cid).await })
+        }))
+    }
+}
+
+impl std::fmt::Debug for Blocks {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Blocks").finish_non_exhaustive()
+    }
+}
+
+impl BlockSource for Blocks {
+    async fn get(&self, cid: &Cid) -> Fetched {
+        (self.0)(*cid).await
+    }
+}
+
 /// The node behind the gateway. Every method may be dropped while it waits: nothing that was
 /// acknowledged is undone by it, and nothing that was not is owed.
 #[async_trait]
@@ -102,13 +132,20 @@ pub trait Backend: Send + Sync + 'static {
     /// The nodes that this node knows, itself first.
     async fn nodes(&self) -> Result<Vec<PeerView>, Error>;
 
+    /// Connects to a peer of this network, or to an IPFS node, by a multiaddr that ends in its id.
+    async fn connect(&self, address: String) -> Result<(), Error>;
+
     /// Stores verified blocks; durable on return. They are kept from collection for a while, so
     /// that the caller can pin or submit.
     async fn import(&self, blocks: BlockStream) -> Result<Imported, Error>;
+    /// Those of `cids` whose block is not in the store. The others are kept from collection for a while.
+    async fn lacking(&self, cids: Vec<Cid>) -> Result<Vec<Cid>, Error>;
     /// Those of `roots` whose DAG is not complete in the store.
     async fn missing(&self, roots: Vec<Cid>) -> Result<Vec<Cid>, Error>;
-    /// One block.
-    async fn block(&self, cid: Cid, reach: Reach) -> Result<Bytes, Error>;
+    /// The blocks of this node, or also those of others.
+    fn blocks(&self, reach: Reach) -> Blocks;
+    /// One block of the store.
+    async fn block(&self, cid: Cid) -> Result<Bytes, Error>;
     /// The size of a block in the store.
     async fn block_stat(&self, cid: Cid) -> Result<BlockStat, Error>;
     /// Removes a block that no pin needs.

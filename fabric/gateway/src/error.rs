@@ -53,6 +53,12 @@ impl From<PathRejection> for Error {
 
 impl From<mc_content::Error> for Error {
     fn from(error: mc_content::Error) -> Self {
+        Self::from(&error)
+    }
+}
+
+impl From<&mc_content::Error> for Error {
+    fn from(error: &mc_content::Error) -> Self {
         Self::new(error.code(), error.to_string())
     }
 }

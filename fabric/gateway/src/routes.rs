@@ -3,6 +3,7 @@
 mod blocks;
 mod content;
 mod dht;
+mod ipfs;
 mod jobs;
 mod metrics;
 mod nodes;
@@ -22,6 +23,7 @@ pub(crate) fn all() -> Router<Shared> {
         .merge(nodes::routes())
         .merge(content::routes())
         .merge(blocks::routes())
+        .merge(ipfs::routes())
         .merge(pins::routes())
         .merge(dht::routes())
 }

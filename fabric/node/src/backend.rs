@@ -20,12 +20,15 @@ use mc_gateway::{
         BlockStat, DhtPeers, DhtRecord, GcView, Imported, JobView, NodeQuery, NodeView,
         PeerAddresses, PeerView, PinView,
     },
-    backend::{Backend, BlockStream, Error, LogBytes, LogStream, Reach},
+    backend::{Backend, BlockStream, Blocks, Error, LogBytes, LogStream, Reach},
     metrics::Metric,
 };
-use mc_net::{Client, PeerInfo};
+use mc_net::{Client, ConnectError, Multiaddr, PeerInfo};
 use mc_types::{CheckpointRecord, Cid, ErrorCode, JobId, JobSpec, JobState, NodeId};
 use std::{collections::BTreeMap, time::Duration};
+
+const CONNECT_HINT: &str =
+    "give an address such as /ip4/192.0.2.1/tcp/4001/p2p/12D3KooW…, with the peer's id at its end";
 
 /// What the API is served from.
 #[derive(Debug)]
@@ -265,8 +268,27 @@ impl Backend for NodeBackend {
         Ok(found.into_iter().map(view).collect())
     }
 
+    async fn connect(&self, address: String) -> Result<(), Error> {
+        let multiaddr: Multiaddr = address.parse().map_err(|e| {
+            let message = format!("{address:?} is not a multiaddr: {e}");
+            Error::new(ErrorCode::Usage, message)
+        })?;
+        let connected = self.net.connect(multiaddr).await;
+        connected.map_err(|error| {
+            let refusal = Error::new(error.code(), error.to_string());
+            match error {
+                ConnectError::NoPeer => refusal.with_hint(CONNECT_HINT),
+                _ => refusal,
+            }
+        })
+    }
+
     async fn import(&self, blocks: BlockStream) -> Result<Imported, Error> {
         self.import_blocks(blocks).await
+    }
+
+    async fn lacking(&self, cids: Vec<Cid>) -> Result<Vec<Cid>, Error> {
+        self.content.store().lacking(cids).await.map_err(refuse)
     }
 
     async fn missing(&self, roots: Vec<Cid>) -> Result<Vec<Cid>, Error> {
@@ -282,8 +304,16 @@ impl Backend for NodeBackend {
         Ok(missing)
     }
 
-    async fn block(&self, cid: Cid, reach: Reach) -> Result<Bytes, Error> {
-        self.read_block(cid, reach).await
+    fn blocks(&self, reach: Reach) -> Blocks {
+        match reach {
+            Reach::Local => Blocks::new(self.content.store().clone()),
+            Reach::Network { timeout } => Blocks::new(self.content.source(Vec::new(), timeout)),
+        }
+    }
+
+    async fn block(&self, cid: Cid) -> Result<Bytes, Error> {
+        let found = self.content.store().get(&cid).await.map_err(refuse)?;
+        found.ok_or_else(|| blocks::unknown(&cid))
     }
 
     async fn block_stat(&self, cid: Cid) -> Result<BlockStat, Error> {

@@ -1,32 +1,18 @@
-//! Blocks to and from a node.
+//! Blocks from a node, or from whomever it finds them with.
 
 use super::Client;
-use crate::failure::Failure;
+use crate::{failure::Failure, place::Place};
 use bytes::Bytes;
-use mc_content::{AddOptions, Block, BlockSink, BlockSource, Error, car, unixfs};
-use mc_gateway::api::{BlockStat, CidList, Imported};
+use futures::{StreamExt, stream::BoxStream};
+use indicatif::ProgressBar;
+use mc_content::{Block, BlockSource, Error, car};
+use mc_gateway::api::{BlockStat, CidList, ConnectRequest};
 use mc_types::{Cid, ErrorCode, cid};
-use reqwest::{Body, Method};
-use std::{path::Path, time::Duration};
-use tokio::sync::mpsc;
+use reqwest::Method;
+use std::time::Duration;
+use tokio::sync::Mutex;
 
-/// Pieces of an upload that wait for the connection: some 16 MiB.
-const UPLOAD_PIECES: usize = 16;
-
-/// Blocks on their way into an upload.
-struct Upload(mpsc::Sender<Bytes>);
-
-impl BlockSink for Upload {
-    async fn put_many(&self, blocks: Vec<Block>) -> Result<(), Error> {
-        for block in blocks {
-            let gone = |_| Error::Source("the node ended the upload".to_owned());
-            self.0.send(car::section(&block)).await.map_err(gone)?;
-        }
-        Ok(())
-    }
-}
-
-/// Blocks of a node, or of whomever it finds them with. Each is verified here once more.
+/// Blocks of a node, or of whomever it finds them with, one by one. Each is verified here once more.
 #[derive(Debug, Clone)]
 pub(crate) struct RemoteBlocks {
     client: Client,
@@ -35,27 +21,63 @@ pub(crate) struct RemoteBlocks {
 
 impl BlockSource for RemoteBlocks {
     async fn get(&self, cid: &Cid) -> Result<Bytes, Error> {
-        let timeout = self
-            .timeout
-            .map(|t| format!("&timeout_ms={}", t.as_millis()));
-        let path = format!("/ipfs/{cid}?format=raw{}", timeout.unwrap_or_default());
-        let found = self
-            .client
-            .send(self.client.request(Method::GET, &path))
-            .await;
+        let path = format!("/ipfs/{cid}?format=raw{}", timeout_query(self.timeout));
+        let request = self.client.request(Method::GET, &path);
+        let found = self.client.send(request).await;
         let response = found.map_err(|failure| match failure.code() {
             ErrorCode::ContentNotFound => Error::NotFound {
                 cid: *cid,
                 peers: None,
             },
             ErrorCode::Storage => Error::DiskFull,
-            _ => Error::Source(format!("{failure:?}")),
+            _ => Error::Source(failure.message().to_owned()),
         })?;
         let bytes = response
             .bytes()
             .await
             .map_err(|e| Error::Source(e.to_string()))?;
         Block::new(*cid, bytes).map(|block| block.into_parts().1)
+    }
+}
+
+fn timeout_query(timeout: Option<Duration>) -> String {
+    let query = timeout.map(|timeout| format!("&timeout_ms={}", timeout.as_millis()));
+    query.unwrap_or_default()
+}
+
+pub(crate) type Pieces = BoxStream<'static, Result<Bytes, reqwest::Error>>;
+
+/// The blocks of a DAG as a stream in the order in which a reader needs them. What does not come that way,
+/// because the stream broke off or the reader went another way, is asked for by itself.
+pub(crate) struct StreamedBlocks {
+    stream: Mutex<Option<car::Reader<Pieces>>>,
+    others: RemoteBlocks,
+    progress: ProgressBar,
+}
+
+impl BlockSource for StreamedBlocks {
+    /// In order.
+    fn ahead(&self) -> usize {
+        1
+    }
+
+    async fn get(&self, cid: &Cid) -> Result<Bytes, Error> {
+        let mut stream = self.stream.lock().await;
+        let next = match stream.as_mut() {
+            Some(reader) => reader.next().await,
+            None => Ok(None),
+        };
+        let bytes = match next {
+            Ok(Some(block)) if block.cid() == cid => block.into_parts().1,
+            _ => {
+                *stream = None;
+                drop(stream);
+                self.others.get(cid).await?
+            }
+        };
+        self.progress
+            .inc(u64::try_from(bytes.len()).unwrap_or(u64::MAX));
+        Ok(bytes)
     }
 }
 
@@ -68,33 +90,58 @@ impl Client {
         }
     }
 
+    /// The DAG below `cid`, to be read once from its beginning to its end.
+    pub(crate) async fn dag(
+        &self,
+        cid: Cid,
+        timeout: Option<Duration>,
+        progress: ProgressBar,
+    ) -> Result<StreamedBlocks, Failure> {
+        let pieces = self.car(&cid, "car-dups=y", timeout).await?;
+        Ok(StreamedBlocks {
+            stream: Mutex::new(Some(car::Reader::new(pieces))),
+            others: self.blocks(timeout),
+            progress,
+        })
+    }
+
+    /// A DAG as a CAR.
+    pub(crate) async fn car(
+        &self,
+        cid: &Cid,
+        query: &str,
+        timeout: Option<Duration>,
+    ) -> Result<Pieces, Failure> {
+        let path = format!("/ipfs/{cid}?format=car&{query}{}", timeout_query(timeout));
+        let response = self.send(self.request(Method::GET, &path)).await?;
+        Ok(response.bytes_stream().boxed())
+    }
+
+    /// What a place is: only the directories on the way are looked at.
+    pub(crate) async fn resolve(
+        &self,
+        place: &Place,
+        timeout: Option<Duration>,
+    ) -> Result<Cid, Failure> {
+        let blocks = self.blocks(timeout);
+        Ok(mc_content::unixfs::resolve(&blocks, place.cid, &place.path).await?)
+    }
+
+    /// Connects the node to a peer, or to an IPFS node.
+    pub(crate) async fn connect(&self, address: &str) -> Result<(), Failure> {
+        let address = address.to_owned();
+        let request = self
+            .request(Method::POST, "/api/v1/connect")
+            .json(&ConnectRequest { address });
+        self.send(request).await.map(drop)
+    }
+
     /// Those of `cids` whose DAG is not complete in the node's store.
     pub(crate) async fn missing(&self, cids: Vec<Cid>) -> Result<Vec<Cid>, Failure> {
         let missing: CidList = self
             .post("/api/v1/content/missing", &CidList { cids })
             .await?;
         Ok(missing.cids)
-    }
-
-    /// Sends a file or directory, which must still be what its CID says.
-    pub(crate) async fn upload(&self, path: &Path, expected: Cid) -> Result<(), Failure> {
-        let (sender, mut pieces) = mpsc::channel(UPLOAD_PIECES);
-        let reading = async {
-            // The receiver goes away only when the upload fails, and then that is the error.
-            let _ = sender.send(car::header(&[])).await;
-            let sink = Upload(sender);
-            unixfs::add_path(path, &sink, &AddOptions::default()).await
-        };
-        let pieces = futures::stream::poll_fn(move |cx| pieces.poll_recv(cx));
-        let body = Body::wrap_stream(futures::StreamExt::map(pieces, Ok::<_, std::io::Error>));
-        let request = self.request(Method::POST, "/api/v1/content").body(body);
-        let (added, sent) = tokio::join!(reading, self.json::<Imported>(request));
-        sent?;
-        if added?.cid == expected {
-            return Ok(());
-        }
-        let message = format!("{} changed while it was being sent", path.display());
-        Err(Failure::new(ErrorCode::Path, message).with_hint("try again once nobody writes to it"))
     }
 
     pub(crate) async fn block(&self, cid: &Cid) -> Result<Bytes, Failure> {

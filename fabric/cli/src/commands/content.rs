@@ -1,51 +1,16 @@
-//! `add`, `get`, `cat`, `block`, `pin`, `gc`, `dht`
+//! `block`, `pin`, `gc`, `dht`
 
 use crate::{
-    args::{Block, Cat, Dht, Get, Global, Pin},
+    args::{Block, Dht, Global, Pin},
     client::Client,
     failure::Failure,
-    job, output,
+    output,
 };
-use mc_content::unixfs;
 use mc_gateway::api::{DhtPeers, PeerAddresses};
 use mc_types::{ErrorCode, cid};
-use std::{path::Path, process::ExitCode};
+use std::process::ExitCode;
 
 const DONE: Result<ExitCode, Failure> = Ok(ExitCode::SUCCESS);
-
-pub(super) async fn only_hash(path: &Path) -> Result<ExitCode, Failure> {
-    output::line(&job::cid_of(path).await?.to_string())?;
-    DONE
-}
-
-/// Adds, and pins under the path's own CID, so that it stays until the user unpins it.
-pub(super) async fn add(
-    global: &Global,
-    client: &Client,
-    path: &Path,
-) -> Result<ExitCode, Failure> {
-    let cid = job::cid_of(path).await?;
-    if !client.missing(vec![cid]).await?.is_empty() {
-        client.upload(path, cid).await?;
-    }
-    let pin = client.pin(&cid.to_string(), cid).await?;
-    output::value(global, &pin, |pin| {
-        format!("{} {}", pin.cid, path.display())
-    })?;
-    DONE
-}
-
-pub(super) async fn get(client: &Client, args: &Get) -> Result<ExitCode, Failure> {
-    let blocks = client.blocks(args.timeout.map(|timeout| timeout.0));
-    unixfs::export(&blocks, args.cid, &args.output, u64::MAX).await?;
-    DONE
-}
-
-pub(super) async fn cat(client: &Client, args: &Cat) -> Result<ExitCode, Failure> {
-    let blocks = client.blocks(args.timeout.map(|timeout| timeout.0));
-    unixfs::cat(&blocks, args.cid, tokio::io::stdout(), u64::MAX).await?;
-    DONE
-}
 
 pub(super) async fn block(
     global: &Global,

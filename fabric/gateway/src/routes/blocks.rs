@@ -1,32 +1,25 @@
-//! `/api/v1/blocks` and `/ipfs`
+//! `/api/v1/blocks`
 
 use super::cid;
 use crate::{
     api::{BlockStat, Imported},
-    backend::{Error, Reach},
+    backend::Error,
     server::Shared,
 };
 use axum::{
     Json, Router,
     body::Bytes,
-    extract::{Path, Query, State, rejection::QueryRejection},
+    extract::{Path, State},
     http::{StatusCode, header},
     response::{IntoResponse, Response},
     routing::get,
 };
 use futures::{StreamExt, stream};
-use mc_types::ErrorCode;
-use serde::Deserialize;
-use std::time::Duration;
-
-/// Longest search for a block, in milliseconds.
-const MAX_TIMEOUT_MS: u64 = 600_000;
 
 pub(super) fn routes() -> Router<Shared> {
     Router::new()
         .route("/api/v1/blocks/{cid}", get(local).put(put).delete(remove))
         .route("/api/v1/blocks/{cid}/stat", get(stat))
-        .route("/ipfs/{cid}", get(anywhere))
 }
 
 fn raw(text: &str, bytes: Bytes) -> Response {
@@ -44,34 +37,7 @@ fn raw(text: &str, bytes: Bytes) -> Response {
 }
 
 async fn local(State(shared): State<Shared>, Path(text): Path<String>) -> Result<Response, Error> {
-    let bytes = shared.backend.block(cid(&text)?, Reach::Local).await?;
-    Ok(raw(&text, bytes))
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Anywhere {
-    format: Option<String>,
-    timeout_ms: Option<u64>,
-}
-
-async fn anywhere(
-    State(shared): State<Shared>,
-    Path(text): Path<String>,
-    query: Result<Query<Anywhere>, QueryRejection>,
-) -> Result<Response, Error> {
-    let Query(query) = query?;
-    if query.format.is_some_and(|format| format != "raw") {
-        let message = "format: only raw is offered".to_owned();
-        return Err(Error::new(ErrorCode::Usage, message));
-    }
-    let timeout = query
-        .timeout_ms
-        .map(|ms| Duration::from_millis(ms.min(MAX_TIMEOUT_MS)));
-    let bytes = shared
-        .backend
-        .block(cid(&text)?, Reach::Network { timeout })
-        .await?;
+    let bytes = shared.backend.block(cid(&text)?).await?;
     Ok(raw(&text, bytes))
 }
 

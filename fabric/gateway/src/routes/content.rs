@@ -13,10 +13,10 @@ use axum::{
 };
 use futures::{StreamExt, stream};
 use mc_content::car;
-use mc_types::ErrorCode;
+use mc_types::{Cid, ErrorCode};
 
-/// Most roots that are asked about at a time.
-const MAX_ROOTS: usize = 4096;
+/// Most CIDs that are asked about at a time.
+const MAX_CIDS: usize = 4096;
 
 pub(super) fn routes() -> Router<Shared> {
     Router::new()
@@ -26,6 +26,7 @@ pub(super) fn routes() -> Router<Shared> {
             post(import).layer(DefaultBodyLimit::disable()),
         )
         .route("/api/v1/content/missing", post(missing))
+        .route("/api/v1/content/lacking", post(lacking))
 }
 
 async fn import(State(shared): State<Shared>, body: Body) -> Result<Json<Imported>, Error> {
@@ -41,12 +42,25 @@ async fn missing(
     State(shared): State<Shared>,
     body: Result<Json<CidList>, JsonRejection>,
 ) -> Result<Json<CidList>, Error> {
-    let Json(roots) = body?;
-    if roots.cids.len() > MAX_ROOTS {
-        let message = format!("cids: at most {MAX_ROOTS} are accepted");
+    Ok(Json(CidList {
+        cids: shared.backend.missing(cids(body)?).await?,
+    }))
+}
+
+async fn lacking(
+    State(shared): State<Shared>,
+    body: Result<Json<CidList>, JsonRejection>,
+) -> Result<Json<CidList>, Error> {
+    Ok(Json(CidList {
+        cids: shared.backend.lacking(cids(body)?).await?,
+    }))
+}
+
+fn cids(body: Result<Json<CidList>, JsonRejection>) -> Result<Vec<Cid>, Error> {
+    let Json(CidList { cids }) = body?;
+    if cids.len() > MAX_CIDS {
+        let message = format!("cids: at most {MAX_CIDS} are accepted");
         return Err(Error::new(ErrorCode::Usage, message));
     }
-    Ok(Json(CidList {
-        cids: shared.backend.missing(roots.cids).await?,
-    }))
+    Ok(cids)
 }

@@ -1,24 +1,38 @@
-//! `/api/v1/node` and `/api/v1/nodes`
+//! `/api/v1/node`, `/api/v1/nodes` and `/api/v1/connect`
 
 use crate::{
-    api::{NodeList, NodeQuery, NodeView},
+    api::{ConnectRequest, NodeList, NodeQuery, NodeView},
     backend::Error,
     server::Shared,
 };
 use axum::{
     Json, Router,
-    extract::{Query, State, rejection::QueryRejection},
-    routing::get,
+    extract::{
+        Query, State,
+        rejection::{JsonRejection, QueryRejection},
+    },
+    http::StatusCode,
+    routing::{get, post},
 };
 
 pub(super) fn routes() -> Router<Shared> {
     Router::new()
         .route("/api/v1/node", get(this))
         .route("/api/v1/nodes", get(all))
+        .route("/api/v1/connect", post(connect))
 }
 
 async fn this(State(shared): State<Shared>) -> Result<Json<NodeView>, Error> {
     Ok(Json(shared.backend.node().await?))
+}
+
+async fn connect(
+    State(shared): State<Shared>,
+    body: Result<Json<ConnectRequest>, JsonRejection>,
+) -> Result<StatusCode, Error> {
+    let Json(request) = body?;
+    shared.backend.connect(request.address).await?;
+    Ok(StatusCode::NO_CONTENT)
 }
 
 async fn all(

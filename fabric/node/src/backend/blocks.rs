@@ -1,12 +1,11 @@
 //! Blocks, pins and uploads.
 
 use super::{NodeBackend, refuse};
-use bytes::Bytes;
 use futures::StreamExt;
-use mc_content::{Block, BlockSource};
+use mc_content::Block;
 use mc_gateway::{
     api::{Imported, PinView},
-    backend::{BlockStream, Error, Reach},
+    backend::{BlockStream, Error},
 };
 use mc_types::{Cid, ErrorCode};
 
@@ -44,19 +43,6 @@ impl NodeBackend {
         }
         self.content.put(batch).await.map_err(refuse)?;
         Ok(imported)
-    }
-
-    pub(super) async fn read_block(&self, cid: Cid, reach: Reach) -> Result<Bytes, Error> {
-        match reach {
-            Reach::Local => {
-                let found = self.content.store().get(&cid).await.map_err(refuse)?;
-                found.ok_or_else(|| unknown(&cid))
-            }
-            Reach::Network { timeout } => {
-                let source = self.content.source(Vec::new(), timeout);
-                source.get(&cid).await.map_err(refuse)
-            }
-        }
     }
 
     /// Pins first, so that what is fetched or found is not collected in the meantime; an incomplete

@@ -1,0 +1,133 @@
+//! Sending files and directories to a node: only the blocks that it lacks.
+
+use super::Client;
+use crate::failure::Failure;
+use bytes::Bytes;
+use indicatif::ProgressBar;
+use mc_content::{AddOptions, Block, BlockSink, Error, car, unixfs};
+use mc_gateway::api::{CidList, Imported};
+use mc_types::{Cid, ErrorCode};
+use reqwest::{Body, Method};
+use std::{collections::HashSet, path::Path};
+use tokio::{sync::Mutex, task::JoinHandle};
+
+/// How often a tree is added again because blocks that were there have been collected in the meantime.
+const MAX_ROUNDS: usize = 3;
+
+/// Blocks on their way to a node. While some are sent, the next are made.
+struct Upload {
+    client: Client,
+    sending: Mutex<Option<JoinHandle<Result<(), Failure>>>>,
+    progress: ProgressBar,
+}
+
+impl Upload {
+    /// Waits for what is being sent.
+    async fn finish(&self) -> Result<(), Failure> {
+        let sending = self.sending.lock().await.take();
+        ended(sending).await
+    }
+}
+
+async fn ended(sending: Option<JoinHandle<Result<(), Failure>>>) -> Result<(), Failure> {
+    match sending {
+        None => Ok(()),
+        Some(sending) => sending
+            .await
+            .unwrap_or_else(|e| Err(Failure::internal(e.to_string()))),
+    }
+}
+
+impl BlockSink for Upload {
+    async fn put_many(&self, blocks: Vec<Block>) -> Result<(), Error> {
+        let mut sending = self.sending.lock().await;
+        ended(sending.take())
+            .await
+            .map_err(|failure| Error::Source(failure.message().to_owned()))?;
+        let (client, progress) = (self.client.clone(), self.progress.clone());
+        *sending = Some(tokio::spawn(async move {
+            let bytes: usize = blocks.iter().map(|block| block.bytes().len()).sum();
+            client.send_lacking(blocks).await?;
+            progress.inc(u64::try_from(bytes).unwrap_or(u64::MAX));
+            Ok(())
+        }));
+        Ok(())
+    }
+}
+
+impl Client {
+    /// Adds a file or directory to the node's store. What is there already is not sent, so that an upload
+    /// that broke off goes on where it was.
+    pub(crate) async fn add(
+        &self,
+        path: &Path,
+        options: &AddOptions,
+        progress: &ProgressBar,
+    ) -> Result<Cid, Failure> {
+        for _ in 0..MAX_ROUNDS {
+            progress.set_position(0);
+            let upload = Upload {
+                client: self.clone(),
+                sending: Mutex::default(),
+                progress: progress.clone(),
+            };
+            let added = unixfs::add_path(path, &upload, options).await?;
+            upload.finish().await?;
+            if self.missing(vec![added.cid]).await?.is_empty() {
+                return Ok(added.cid);
+            }
+        }
+        let message = "the node removes blocks faster than they can be sent";
+        Err(Failure::new(ErrorCode::Storage, message).with_hint("free some space there"))
+    }
+
+    /// Sends a file or directory, which must still be what its CID says.
+    pub(crate) async fn upload(&self, path: &Path, expected: Cid) -> Result<(), Failure> {
+        let options = AddOptions::default();
+        if self.add(path, &options, &ProgressBar::hidden()).await? == expected {
+            return Ok(());
+        }
+        let message = format!("{} changed while it was being sent", path.display());
+        Err(Failure::new(ErrorCode::Path, message).with_hint("try again once nobody writes to it"))
+    }
+
+    /// Sends those of some blocks that the node lacks.
+    async fn send_lacking(&self, blocks: Vec<Block>) -> Result<(), Failure> {
+        let cids = blocks.iter().map(|block| *block.cid()).collect();
+        let lacking: CidList = self
+            .post("/api/v1/content/lacking", &CidList { cids })
+            .await?;
+        let mut lacking: HashSet<_> = lacking.cids.into_iter().collect();
+        let mut blocks = blocks;
+        // Each once, though a file may have it several times.
+        blocks.retain(|block| lacking.remove(block.cid()));
+        if blocks.is_empty() {
+            return Ok(());
+        }
+        let sections = blocks.into_iter().map(|block| car::section(&block));
+        let pieces = std::iter::once(car::header(&[])).chain(sections);
+        self.import(Body::wrap_stream(futures::stream::iter(
+            pieces.map(Ok::<_, std::io::Error>),
+        )))
+        .await
+        .map(drop)
+    }
+
+    /// Sends a CAR.
+    pub(crate) async fn import(&self, car: Body) -> Result<Imported, Failure> {
+        self.json(self.request(Method::POST, "/api/v1/content").body(car))
+            .await
+    }
+}
+
+/// A body that is read from a file as it is sent.
+pub(crate) fn file_body(file: tokio::fs::File) -> Body {
+    Body::wrap_stream(tokio_util::io::ReaderStream::with_capacity(file, 1 << 20))
+}
+
+/// The pieces of a CAR file.
+pub(crate) fn file_pieces(
+    file: tokio::fs::File,
+) -> impl futures::Stream<Item = std::io::Result<Bytes>> + Unpin + Send {
+    tokio_util::io::ReaderStream::with_capacity(file, 64 << 10)
+}

@@ -1,0 +1,121 @@
+//! `/ipfs`: content by CID and path, as IPFS gateways serve it.
+//!
+//! Specifications: <https://specs.ipfs.tech/http-gateways/trustless-gateway/> (blocks and CARs, which clients
+//! verify) and <https://specs.ipfs.tech/http-gateways/path-gateway/> (files).
+
+mod car;
+mod file;
+mod request;
+mod response;
+mod way;
+
+use crate::{
+    backend::{Blocks, Error, Reach},
+    server::Shared,
+};
+use axum::{
+    Router,
+    extract::{Path, Query, State, rejection::QueryRejection},
+    http::{HeaderMap, Method, StatusCode},
+    response::{IntoResponse, Response},
+    routing::get,
+};
+use mc_types::{Cid, ErrorCode};
+use request::{Form, Parameters, Wanted};
+use response::Head;
+use way::Way;
+
+pub(super) fn routes() -> Router<Shared> {
+    Router::new()
+        .route("/ipfs/{cid}", get(root))
+        .route("/ipfs/{cid}/{*path}", get(below))
+}
+
+type Parsed = Result<Query<Parameters>, QueryRejection>;
+
+async fn root(
+    State(shared): State<Shared>,
+    Path(cid): Path<String>,
+    query: Parsed,
+    method: Method,
+    headers: HeaderMap,
+) -> Result<Response, Error> {
+    serve(shared, (cid, String::new()), query, method, headers).await
+}
+
+async fn below(
+    State(shared): State<Shared>,
+    Path(at): Path<(String, String)>,
+    query: Parsed,
+    method: Method,
+    headers: HeaderMap,
+) -> Result<Response, Error> {
+    serve(shared, at, query, method, headers).await
+}
+
+async fn serve(
+    shared: Shared,
+    (cid, path): (String, String),
+    query: Parsed,
+    method: Method,
+    headers: HeaderMap,
+) -> Result<Response, Error> {
+    let Query(query) = query?;
+    let root = super::cid(&cid)?;
+    let wanted = Wanted::of(query, &headers)?;
+    let blocks = shared.backend.blocks(wanted.reach);
+    let content = Content {
+        root,
+        names: path.clone(),
+        path: format!("/ipfs/{cid}/{path}")
+            .trim_end_matches('/')
+            .to_owned(),
+        blocks,
+        wanted,
+        is_head: method == Method::HEAD,
+    };
+    let answer = content.answer(&headers).await;
+    match answer {
+        Err(error) if content.wanted.reach == Reach::Local && is_missing(&error) => {
+            // What `only-if-cached` promises.
+            Ok((StatusCode::PRECONDITION_FAILED, error).into_response())
+        }
+        answer => answer,
+    }
+}
+
+fn is_missing(error: &Error) -> bool {
+    error.0.code == ErrorCode::ContentNotFound
+}
+
+/// Something that was asked for.
+struct Content {
+    blocks: Blocks,
+    root: Cid,
+    /// The names below the root.
+    names: String,
+    /// All of the path.
+    path: String,
+    wanted: Wanted,
+    is_head: bool,
+}
+
+impl Content {
+    async fn answer(&self, headers: &HeaderMap) -> Result<Response, Error> {
+        let way = Way::find(&self.blocks, self.root, &self.names).await?;
+        let head = Head {
+            cid: way.end,
+            way: &way.cids,
+            path: &self.path,
+            etag: self.wanted.etag(&way.end),
+        };
+        if head.is_known(headers) {
+            return Ok(head.not_modified());
+        }
+        match &self.wanted.form {
+            Form::Raw => file::raw(self, &head, headers).await,
+            Form::Car(form) => car::respond(self, &head, way.blocks.clone(), form).await,
+            Form::File => file::respond(self, &head, headers).await,
+        }
+    }
+}

@@ -1,0 +1,184 @@
+//! Single blocks, and files as their bytes; both also in part.
+
+use super::{
+    Content,
+    request::RAW,
+    response::{Head, set},
+};
+use crate::backend::{Blocks, Error};
+use axum::{
+    body::Body,
+    http::{HeaderMap, StatusCode, header},
+    response::Response,
+};
+use futures::{StreamExt, stream};
+use mc_content::{
+    BlockSource,
+    unixfs::{self, Kind},
+};
+use mc_types::{Cid, ErrorCode};
+use std::ops::Range;
+use tokio_util::io::ReaderStream;
+
+/// Bytes between whoever reads blocks and whoever sends them.
+const PIPE_BYTES: usize = 1 << 20;
+
+/// Which bytes of so many a request wants.
+#[derive(Debug, PartialEq, Eq)]
+enum Part {
+    All,
+    Some(Range<u64>),
+    /// None that there are.
+    Beyond,
+}
+
+/// `Range: bytes=…` with one range. Several, and other units, are answered in full, as HTTP allows.
+fn part(headers: &HeaderMap, bytes: u64) -> Part {
+    let text = headers.get(header::RANGE).and_then(|v| v.to_str().ok());
+    let Some((from, to)) = text
+        .and_then(|text| text.strip_prefix("bytes="))
+        .and_then(|range| range.trim().split_once('-'))
+    else {
+        return Part::All;
+    };
+    let range = match (from.parse::<u64>(), to.parse::<u64>()) {
+        (Ok(from), Ok(to)) if from <= to => from..to.saturating_add(1).min(bytes),
+        (Ok(from), Err(_)) if to.is_empty() => from..bytes,
+        (Err(_), Ok(last)) if from.is_empty() => bytes.saturating_sub(last)..bytes,
+        _ => return Part::All,
+    };
+    if range.start < range.end {
+        Part::Some(range)
+    } else {
+        Part::Beyond
+    }
+}
+
+/// One block.
+pub(super) async fn raw(
+    content: &Content,
+    head: &Head<'_>,
+    headers: &HeaderMap,
+) -> Result<Response, Error> {
+    let bytes = content.blocks.get(&head.cid).await?;
+    let total = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
+    let mut response = ranged(head, part(headers, total), total, |range| {
+        let place = |at: u64| usize::try_from(at).unwrap_or(usize::MAX).min(bytes.len());
+        match content.is_head {
+            true => Body::empty(),
+            false => Body::from(bytes.slice(place(range.start)..place(range.end))),
+        }
+    });
+    set(response.headers_mut(), "content-type", RAW);
+    let name = format!("attachment; filename=\"{}.bin\"", head.cid);
+    set(response.headers_mut(), "content-disposition", &name);
+    Ok(response)
+}
+
+/// The bytes of a file.
+pub(super) async fn respond(
+    content: &Content,
+    head: &Head<'_>,
+    headers: &HeaderMap,
+) -> Result<Response, Error> {
+    let stat = unixfs::stat(&content.blocks, head.cid).await?;
+    if stat.kind != Kind::File {
+        let message = format!("{} is not a file", head.path);
+        let hint = "ask for it with ?format=car, or for a file in it by its path";
+        return Err(Error::new(ErrorCode::Usage, message).with_hint(hint));
+    }
+    let total = stat.file_bytes;
+    let mut response = ranged(head, part(headers, total), total, |range| {
+        match content.is_head {
+            true => Body::empty(),
+            false => stream_of(content.blocks.clone(), head.cid, range),
+        }
+    });
+    // What the bytes are is for the client to find out: see the sandbox.
+    set(
+        response.headers_mut(),
+        "content-type",
+        "application/octet-stream",
+    );
+    Ok(response)
+}
+
+fn ranged(
+    head: &Head<'_>,
+    part: Part,
+    total: u64,
+    body: impl FnOnce(Range<u64>) -> Body,
+) -> Response {
+    let (status, range) = match part {
+        Part::All => (StatusCode::OK, 0..total),
+        Part::Some(range) => (StatusCode::PARTIAL_CONTENT, range),
+        Part::Beyond => {
+            let mut response = head.response(StatusCode::RANGE_NOT_SATISFIABLE, Body::empty());
+            let whole = format!("bytes */{total}");
+            set(response.headers_mut(), "content-range", &whole);
+            return response;
+        }
+    };
+    let mut response = head.response(status, body(range.clone()));
+    let headers = response.headers_mut();
+    set(headers, "accept-ranges", "bytes");
+    set(
+        headers,
+        "content-length",
+        &(range.end - range.start).to_string(),
+    );
+    if status == StatusCode::PARTIAL_CONTENT {
+        let span = format!("bytes {}-{}/{total}", range.start, range.end - 1);
+        set(headers, "content-range", &span);
+    }
+    response
+}
+
+/// A part of a file, as it is read. If it cannot be read to its end, the connection is cut off: the length
+/// was promised.
+fn stream_of(blocks: Blocks, cid: Cid, range: Range<u64>) -> Body {
+    let (writer, reader) = tokio::io::duplex(PIPE_BYTES);
+    let (failed, failure) = tokio::sync::oneshot::channel();
+    tokio::spawn(async move {
+        if let Err(error) = unixfs::cat_range(&blocks, cid, range, writer).await {
+            // The client may have gone, which is an error of writing here.
+            let _ = failed.send(error);
+        }
+    });
+    let bytes = ReaderStream::with_capacity(reader, PIPE_BYTES);
+    let bytes = bytes.map(|piece| piece.map_err(|e| mc_content::Error::Source(e.to_string())));
+    let end = stream::once(failure).filter_map(async |error| error.ok().map(Err));
+    Body::from_stream(bytes.chain(Box::pin(end)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ranges_are_those_of_http() {
+        let of = |text: &str| {
+            let mut headers = HeaderMap::new();
+            headers.insert(header::RANGE, text.parse().unwrap());
+            part(&headers, 10)
+        };
+        assert_eq!(part(&HeaderMap::new(), 10), Part::All);
+        assert_eq!(of("bytes=0-0"), Part::Some(0..1));
+        assert_eq!(of("bytes=2-"), Part::Some(2..10));
+        assert_eq!(of("bytes=-3"), Part::Some(7..10));
+        assert_eq!(of("bytes=-30"), Part::Some(0..10));
+        assert_eq!(of("bytes=5-500"), Part::Some(5..10));
+        assert_eq!(of("bytes=10-"), Part::Beyond);
+        assert_eq!(of("bytes=10-20"), Part::Beyond);
+        assert_eq!(of("bytes=-0"), Part::Beyond);
+        for other in [
+            "bytes=5-4",
+            "bytes=a-b",
+            "lines=1-2",
+            "bytes=1-2,4-5",
+            "bytes=",
+        ] {
+            assert_eq!(of(other), Part::All, "{other}");
+        }
+    }
+}
