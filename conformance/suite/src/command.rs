@@ -64,21 +64,26 @@ pub(crate) fn within_namespace(command: Command, namespace: Option<&str>) -> Com
     inside
 }
 
+pub(crate) fn finish(command: Command) -> Finished {
+    finish_within(command, PATIENCE)
+}
+
+/// Runs a command that may take so long.
 #[expect(
     clippy::expect_used,
     clippy::panic,
     reason = "a failed expectation is how a test fails"
 )]
-pub(crate) fn finish(mut command: Command) -> Finished {
+pub(crate) fn finish_within(mut command: Command, patience: Duration) -> Finished {
     let mut child = command.spawn().expect("the binary can be started");
     let stdout = drain(child.stdout.take());
     let stderr = drain(child.stderr.take());
-    let status = within(PATIENCE, || {
+    let status = within(patience, || {
         child.try_wait().expect("a child can be waited for")
     });
     let Some(status) = status else {
         end(&mut child);
-        panic!("still running after {PATIENCE:?}: {command:?}");
+        panic!("still running after {patience:?}: {command:?}");
     };
     Finished {
         code: status.code(),

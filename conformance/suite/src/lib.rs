@@ -5,6 +5,7 @@
 
 mod binary;
 mod command;
+mod helia;
 mod http;
 mod jobs;
 mod netns;
@@ -13,6 +14,7 @@ mod wait;
 
 pub use binary::binary;
 pub use command::{Finished, mc};
+pub use helia::{Helia, helia};
 pub use http::Http;
 pub use netns::Namespace;
 pub use node::{Node, NodeOptions, free_port};

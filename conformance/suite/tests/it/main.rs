@@ -23,6 +23,7 @@ mod fabric;
 mod gateways;
 mod hostile;
 mod hostile_peers;
+mod interop;
 mod jobs;
 mod kills;
 mod ledger;

@@ -1,0 +1,171 @@
+// A Helia node for one command. Each prints one line of JSON when it is done, or when it is ready.
+//
+//   serve PATH             adds a file or directory and serves it by bitswap until it is ended
+//   fetch ADDRESS CID OUT  fetches a file or directory by bitswap from one peer
+//   gateway URL CID OUT    fetches it from a trustless HTTP gateway
+//   block ADDRESS CID OUT  fetches one block by bitswap
+//
+// Nothing but the named peer or gateway is ever contacted: no bootstrap peers, no DHT, no public gateways.
+import './node20.mjs'
+import { createReadStream, createWriteStream } from 'node:fs'
+import { mkdir, readdir, readFile, stat, writeFile } from 'node:fs/promises'
+import { once } from 'node:events'
+import { join } from 'node:path'
+import { withBitswap } from '@helia/bitswap'
+import { withHTTP } from '@helia/http'
+import { withLibp2pLight } from '@helia/libp2p'
+import { unixfs } from '@helia/unixfs'
+import * as dagCbor from '@ipld/dag-cbor'
+import { identify } from '@libp2p/identify'
+import { noise } from '@libp2p/noise'
+import { ping } from '@libp2p/ping'
+import { tcp } from '@libp2p/tcp'
+import { yamux } from '@libp2p/yamux'
+import { multiaddr } from '@multiformats/multiaddr'
+import { createHeliaLight } from 'helia'
+import { CID } from 'multiformats/cid'
+import { identity } from 'multiformats/hashes/identity'
+
+const TIMEOUT_MS = 100_000
+// Entries of a directory that are fetched at a time.
+const TOGETHER = 64
+
+const say = (value) => console.log(JSON.stringify(value))
+const light = () => createHeliaLight({ codecs: [dagCbor] })
+
+async function peer (listen = []) {
+  const helia = withBitswap(withLibp2pLight(light(), {
+    addresses: { listen },
+    transports: [tcp()],
+    connectionEncrypters: [noise()],
+    streamMuxers: [yamux()],
+    services: { identify: identify(), ping: ping() }
+  }))
+  await helia.start()
+  return helia
+}
+
+/** The files below a directory, as an importer wants them. */
+async function * filesBelow (directory, path) {
+  for (const entry of await readdir(directory, { withFileTypes: true })) {
+    const below = join(directory, entry.name)
+    const named = `${path}/${entry.name}`
+    if (entry.isDirectory()) {
+      yield { path: named }
+      yield * filesBelow(below, named)
+    } else {
+      yield { path: named, content: [await readFile(below)] }
+    }
+  }
+}
+
+async function add (helia, path) {
+  const files = unixfs(helia)
+  if ((await stat(path)).isFile()) {
+    return files.addByteStream(createReadStream(path))
+  }
+  let root
+  for await (const added of files.addAll(filesBelow(path, 'root'))) {
+    root = added.cid
+  }
+  return root
+}
+
+/** Writes what a CID names to disk; gives the bytes of its files. */
+async function leave (helia, cid, out) {
+  const files = unixfs(helia)
+  const options = { signal: AbortSignal.timeout(TIMEOUT_MS) }
+  const stats = await files.stat(cid, options)
+  if (stats.type === 'directory') {
+    await mkdir(out)
+    let bytes = 0
+    let some = []
+    const settle = async () => {
+      for (const done of await Promise.all(some)) {
+        bytes += done
+      }
+      some = []
+    }
+    for await (const entry of files.ls(cid, options)) {
+      some.push(leave(helia, entry.cid, join(out, entry.name)))
+      if (some.length >= TOGETHER) {
+        await settle()
+      }
+    }
+    await settle()
+    return bytes
+  }
+  const to = createWriteStream(out)
+  let bytes = 0
+  for await (const piece of files.cat(cid, options)) {
+    bytes += piece.byteLength
+    if (!to.write(piece)) {
+      await once(to, 'drain')
+    }
+  }
+  to.end()
+  await once(to, 'finish')
+  return bytes
+}
+
+const commands = {
+  async serve (path) {
+    const helia = await peer(['/ip4/127.0.0.1/tcp/0'])
+    const cid = await add(helia, path)
+    const [address] = helia.libp2p.getMultiaddrs()
+    say({ cid: cid.toString(), address: address.toString() })
+    // Until the process is ended.
+    await new Promise(() => setInterval(() => {}, 1 << 30))
+  },
+
+  async fetch (address, cid, out) {
+    const helia = await peer()
+    await helia.libp2p.dial(multiaddr(address))
+    const begin = performance.now()
+    const bytes = await leave(helia, CID.parse(cid), out)
+    say({ bytes, seconds: (performance.now() - begin) / 1000 })
+  },
+
+  async gateway (url, cid, out) {
+    const helia = withHTTP(light(), {
+      allowInsecure: true,
+      allowLocal: true,
+      delegatedRouters: [],
+      recursiveGateways: []
+    })
+    const { hostname, port } = new URL(url)
+    // Named as the one provider of everything.
+    helia.addRouter({
+      name: 'one-gateway',
+      async * findProviders () {
+        const multiaddrs = [multiaddr(`/ip4/${hostname}/tcp/${port}/http`)]
+        const id = CID.createV1(0x0920, identity.digest(new TextEncoder().encode(url)))
+        yield { id, multiaddrs, protocols: ['transport-ipfs-gateway-http'], routing: 'one-gateway' }
+      }
+    })
+    await helia.start()
+    say({ bytes: await leave(helia, CID.parse(cid), out) })
+  },
+
+  async block (address, text, out) {
+    const helia = await peer()
+    await helia.libp2p.dial(multiaddr(address))
+    const cid = CID.parse(text)
+    const options = { signal: AbortSignal.timeout(TIMEOUT_MS) }
+    const pieces = []
+    for await (const piece of helia.blockstore.get(cid, options)) {
+      pieces.push(piece)
+    }
+    await writeFile(out, Buffer.concat(pieces))
+    say({ bytes: pieces.reduce((sum, piece) => sum + piece.byteLength, 0) })
+  }
+}
+
+const [name, ...rest] = process.argv.slice(2)
+try {
+  await commands[name](...rest)
+  process.exit(0)
+} catch (error) {
+  console.error(error)
+  process.exit(1)
+}

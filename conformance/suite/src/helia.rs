@@ -1,0 +1,141 @@
+//! Helia, the IPFS implementation for Node.js, in processes of its own.
+
+use crate::{
+    command::{end, finish_within},
+    within,
+};
+use serde_json::Value;
+use std::{
+    ffi::OsStr,
+    io::{BufRead, BufReader},
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    sync::{OnceLock, mpsc},
+    thread,
+    time::Duration,
+};
+
+/// How long installing it, or adding something to it, may take.
+const PATIENCE: Duration = Duration::from_secs(300);
+/// Where its scripts are.
+const SCRIPTS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../interop/helia");
+/// Where they are installed with everything that they need.
+const INSTALLED: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../target/interop/helia");
+const FILES: [&str; 4] = [
+    "helia.mjs",
+    "node20.mjs",
+    "package.json",
+    "package-lock.json",
+];
+
+/// A Helia node that serves something; ended when dropped.
+#[derive(Debug)]
+pub struct Helia {
+    /// The root of what it serves.
+    pub cid: String,
+    /// Where it is reached, with its PeerId.
+    pub address: String,
+    child: Child,
+}
+
+/// The script, installed with what it needs: once for each version of it.
+#[expect(
+    clippy::expect_used,
+    reason = "without Helia there is nothing to test with"
+)]
+fn script() -> &'static Path {
+    static SCRIPT: OnceLock<PathBuf> = OnceLock::new();
+    SCRIPT.get_or_init(|| {
+        let installed = Path::new(INSTALLED);
+        std::fs::create_dir_all(installed).expect("a directory can be made");
+        let lock = |dir: &Path| std::fs::read(dir.join("node_modules/.lock-of-this")).ok();
+        let wanted = std::fs::read(Path::new(SCRIPTS).join("package-lock.json"));
+        let wanted = wanted.expect("the scripts are there");
+        for file in FILES {
+            let from = Path::new(SCRIPTS).join(file);
+            std::fs::copy(from, installed.join(file)).expect("a script can be copied");
+        }
+        if lock(installed).as_ref() != Some(&wanted) {
+            let mut npm = Command::new("npm");
+            npm.args(["ci", "--ignore-scripts", "--no-audit", "--no-fund"])
+                .current_dir(installed)
+                .stdin(Stdio::null())
+                .stdout(Stdio::piped())
+                .stderr(Stdio::piped());
+            let done = finish_within(npm, PATIENCE);
+            assert_eq!(done.code, Some(0), "npm ci: {}", done.stderr);
+            let note = installed.join("node_modules/.lock-of-this");
+            std::fs::write(note, wanted).expect("a note can be left");
+        }
+        installed.join("helia.mjs")
+    })
+}
+
+fn command<S: AsRef<OsStr>>(args: impl IntoIterator<Item = S>) -> Command {
+    let mut node = Command::new("node");
+    node.arg("--no-warnings")
+        .arg(script())
+        .args(args)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    node
+}
+
+/// Runs one of the script's commands to its end; gives what it says.
+///
+/// # Panics
+///
+/// When it fails.
+#[expect(
+    clippy::expect_used,
+    reason = "a failed expectation is how a test fails"
+)]
+pub fn helia<S: AsRef<OsStr>>(args: impl IntoIterator<Item = S>) -> Value {
+    let done = finish_within(command(args), PATIENCE);
+    assert_eq!(done.code, Some(0), "{}", done.stderr);
+    serde_json::from_slice(&done.stdout).expect("it speaks JSON")
+}
+
+impl Helia {
+    /// Adds a file or directory, and serves it.
+    ///
+    /// # Panics
+    ///
+    /// When it does not within five minutes.
+    #[must_use]
+    #[expect(
+        clippy::expect_used,
+        reason = "a failed expectation is how a test fails"
+    )]
+    pub fn serve(path: &Path) -> Self {
+        let mut command = command([OsStr::new("serve"), path.as_os_str()]);
+        let mut child = command
+            .stderr(Stdio::inherit())
+            .spawn()
+            .expect("node can be started");
+        let stdout = child.stdout.take().expect("it is piped");
+        let (sender, line) = mpsc::channel();
+        thread::spawn(move || {
+            let mut line = String::new();
+            let read = BufReader::new(stdout).read_line(&mut line);
+            // The test may have ended.
+            let _ = sender.send(read.map(|_| line));
+        });
+        let line = within(PATIENCE, || line.try_recv().ok());
+        let line = line.and_then(Result::ok).unwrap_or_default();
+        let said: Value = serde_json::from_str(&line).expect("it says what it serves");
+        let text = |name: &str| said.get(name).and_then(Value::as_str).map(str::to_owned);
+        Self {
+            cid: text("cid").expect("a CID"),
+            address: text("address").expect("an address"),
+            child,
+        }
+    }
+}
+
+impl Drop for Helia {
+    fn drop(&mut self) {
+        end(&mut self.child);
+    }
+}
