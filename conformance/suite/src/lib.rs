@@ -15,7 +15,7 @@ mod wait;
 pub use binary::binary;
 pub use command::{Finished, mc};
 pub use helia::{Helia, helia};
-pub use http::Http;
+pub use http::{Answer, Http, ask};
 pub use netns::Namespace;
 pub use node::{Node, NodeOptions, free_port};
 pub use wait::{eventually, within};

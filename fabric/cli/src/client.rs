@@ -51,9 +51,13 @@ impl Client {
             return Err(Failure::usage(format!("{url:?} is not the URL of a node"))
                 .with_hint("give one such as http://127.0.0.1:7780"));
         }
+        // The HTTP client wants one, though it is not used. Another part may have chosen before.
+        let _ = rustls::crypto::ring::default_provider().install_default();
         let http = reqwest::Client::builder()
             .connect_timeout(CONNECT_TIMEOUT)
             .no_proxy()
+            // Nodes are spoken to without TLS, and reading the machine's certificates takes time.
+            .tls_certs_only([])
             .build();
         let http = http.map_err(|e| Failure::internal(e.to_string()))?;
         Ok(Self {

@@ -54,6 +54,8 @@ pub struct Config {
     /// Where jobs are kept.
     #[serde(default)]
     pub ledger: Ledger,
+    /// Blocks.
+    pub content: Content,
     /// Who is given the jobs.
     pub placement: Placement,
     /// Compiled components.
@@ -89,6 +91,14 @@ pub struct P2p {
     pub relay: bool,
     /// Whether to exchange blocks with IPFS nodes.
     pub ipfs: bool,
+}
+
+/// `[content]`
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Content {
+    /// Base URLs of HTTP gateways of IPFS that are asked for what no peer has.
+    pub gateways: Vec<String>,
 }
 
 /// `[worker]`
@@ -257,6 +267,13 @@ impl Config {
         }
         if self.ledger.keep.is_some_and(|keep| keep.0 < MIN_KEEP) {
             return refuse("ledger.keep", "1s or more is accepted");
+        }
+        let is_url = |url: &String| url.starts_with("http://") || url.starts_with("https://");
+        if !self.content.gateways.iter().all(is_url) {
+            return refuse(
+                "content.gateways",
+                "URLs such as https://gateway.example are accepted",
+            );
         }
         let multiaddr = |address: &&String| !address.starts_with('/');
         if let Some(address) = self.p2p.listen.iter().find(multiaddr) {

@@ -2,22 +2,34 @@
 
 mod complete;
 mod deferred;
+mod gateways;
 
 pub(crate) use deferred::Deferred;
 
 use bytes::Bytes;
 use complete::Complete;
-use futures::{StreamExt, future::BoxFuture, stream::FuturesUnordered};
+use futures::{
+    StreamExt,
+    future::{BoxFuture, Either},
+    stream::FuturesUnordered,
+};
+use gateways::Gateways;
 use mc_content::{Block, BlockSource, Error, MAX_DAG_BLOCKS, Store, links};
 use mc_net::{BlockStore, Client, FetchError, Session, StoreError};
 use mc_types::{Cid, NodeId, cid};
 use std::{
     collections::{HashSet, VecDeque},
-    sync::Arc,
+    pin::pin,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 use tokio::sync::OnceCell;
 
+/// How long peers may take before gateways are asked too.
+const BEFORE_GATEWAYS: Duration = Duration::from_secs(1);
 /// Blocks of one DAG that are fetched at a time: enough for the windows of two providers.
 const FETCH_BLOCKS: usize = 64;
 
@@ -27,16 +39,18 @@ pub(crate) struct Content {
     store: Store,
     net: Client,
     complete: Arc<Complete>,
+    gateways: Option<Gateways>,
 }
 
 impl Content {
-    /// Content of `store`, and of the peers that `net` reaches.
+    /// Content of `store`, of the peers that `net` reaches, and at last of the HTTP gateways at `urls`.
     #[must_use]
-    pub(crate) fn new(store: Store, net: Client) -> Self {
+    pub(crate) fn new(store: Store, net: Client, urls: &[String]) -> Self {
         Self {
             store,
             net,
             complete: Arc::default(),
+            gateways: Gateways::new(urls),
         }
     }
 
@@ -61,6 +75,7 @@ impl Content {
             providers,
             timeout,
             session: OnceCell::new(),
+            by_gateway: AtomicBool::new(false),
         }
     }
 
@@ -181,6 +196,8 @@ pub(crate) struct Source {
     timeout: Option<Duration>,
     /// Opened when the first block is missing: most reads need no network.
     session: OnceCell<Session>,
+    /// Whether a gateway had a block that no peer gave.
+    by_gateway: AtomicBool,
 }
 
 impl Source {
@@ -192,7 +209,30 @@ impl Source {
         links::of(&cid, &self.get(&cid).await?)
     }
 
+    /// A block from peers; from a gateway, if they take long.
     async fn fetch(&self, cid: Cid) -> Result<Bytes, Error> {
+        let Some(gateways) = &self.content.gateways else {
+            return self.fetch_from_peers(cid).await;
+        };
+        let by_gateway = async {
+            if !self.by_gateway.load(Ordering::Relaxed) {
+                tokio::time::sleep(BEFORE_GATEWAYS).await;
+            }
+            gateways.get(&cid).await
+        };
+        let by_peers = self.fetch_from_peers(cid);
+        match futures::future::select(pin!(by_peers), pin!(by_gateway)).await {
+            Either::Left((Ok(bytes), _)) => Ok(bytes),
+            Either::Left((Err(error), by_gateway)) => by_gateway.await.ok_or(error),
+            Either::Right((None, by_peers)) => by_peers.await,
+            Either::Right((Some(bytes), _)) => {
+                self.by_gateway.store(true, Ordering::Relaxed);
+                Ok(bytes)
+            }
+        }
+    }
+
+    async fn fetch_from_peers(&self, cid: Cid) -> Result<Bytes, Error> {
         let closed = |e: FetchError| Error::Source(e.to_string());
         let open = || {
             self.content

@@ -97,7 +97,7 @@ impl Node {
             CancellationToken::new(),
             TaskTracker::new(),
         );
-        let content = Content::new(store.clone(), net.clone());
+        let content = Content::new(store.clone(), net.clone(), &config.content.gateways);
         let peers = Peers::new(net.clone());
         let parts = Parts {
             ledger: ledger.clone(),

@@ -24,6 +24,7 @@ mod gateways;
 mod hostile;
 mod hostile_peers;
 mod interop;
+mod ipfs_gateway;
 mod jobs;
 mod kills;
 mod ledger;

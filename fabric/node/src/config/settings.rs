@@ -79,6 +79,11 @@ pub const SETTINGS: &[Setting] = &[
         "exchange blocks with IPFS nodes; default true",
     ),
     setting(
+        "content.gateways",
+        Kind::List,
+        "URLs of HTTP gateways of IPFS that are asked for what no peer has; default none",
+    ),
+    setting(
         "worker.execute",
         Kind::Bool,
         "run tasks on this node; default true",

@@ -1,0 +1,81 @@
+//! HTTP gateways of IPFS as providers of last resort.
+//!
+//! Specification: <https://specs.ipfs.tech/http-gateways/trustless-gateway/>. What they send is verified, so
+//! that they need not be trusted; but they learn what is looked for.
+
+use bytes::{Bytes, BytesMut};
+use futures::StreamExt;
+use mc_content::{Block, MAX_BLOCK_BYTES};
+use mc_types::Cid;
+use reqwest::{Client, header};
+use std::{sync::Arc, time::Duration};
+use tokio::sync::Semaphore;
+
+/// How long one of them may take to give a block.
+const PATIENCE: Duration = Duration::from_secs(20);
+/// How long it may take to connect.
+const CONNECT_WITHIN: Duration = Duration::from_secs(5);
+/// Blocks that are asked for at a time, of all gateways together.
+const TOGETHER: usize = 16;
+const RAW: &str = "application/vnd.ipld.raw";
+
+/// Gateways, in the order in which they are asked.
+#[derive(Debug, Clone)]
+pub(super) struct Gateways {
+    http: Client,
+    bases: Arc<[String]>,
+    places: Arc<Semaphore>,
+}
+
+impl Gateways {
+    /// Those at `urls`; `None` if there are none.
+    pub(super) fn new(urls: &[String]) -> Option<Self> {
+        if urls.is_empty() {
+            return None;
+        }
+        // Another part of the program may have chosen before, which is as well.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let http = Client::builder()
+            .connect_timeout(CONNECT_WITHIN)
+            .timeout(PATIENCE)
+            .build()
+            .inspect_err(|error| tracing::error!(%error, "no HTTP gateways can be asked"));
+        let bases = urls.iter().map(|url| url.trim_end_matches('/').to_owned());
+        Some(Self {
+            http: http.ok()?,
+            bases: bases.collect(),
+            places: Arc::new(Semaphore::new(TOGETHER)),
+        })
+    }
+
+    /// A block, from the first of them that has it.
+    pub(super) async fn get(&self, cid: &Cid) -> Option<Bytes> {
+        let _place = self.places.acquire().await.ok()?;
+        for base in &*self.bases {
+            match self.ask(base, cid).await {
+                Ok(bytes) => return Some(bytes),
+                Err(reason) => tracing::debug!(gateway = base, %cid, %reason, "not there"),
+            }
+        }
+        None
+    }
+
+    async fn ask(&self, base: &str, cid: &Cid) -> Result<Bytes, String> {
+        let url = format!("{base}/ipfs/{cid}?format=raw");
+        let request = self.http.get(url).header(header::ACCEPT, RAW);
+        let response = request.send().await.map_err(|e| e.to_string())?;
+        if !response.status().is_success() {
+            return Err(response.status().to_string());
+        }
+        let mut bytes = BytesMut::new();
+        let mut pieces = response.bytes_stream();
+        while let Some(piece) = pieces.next().await {
+            bytes.extend_from_slice(&piece.map_err(|e| e.to_string())?);
+            if bytes.len() > MAX_BLOCK_BYTES {
+                return Err("more than a block".to_owned());
+            }
+        }
+        let block = Block::new(*cid, bytes.freeze()).map_err(|e| e.to_string())?;
+        Ok(block.into_parts().1)
+    }
+}
