@@ -94,6 +94,12 @@ pub enum Error {
         /// One pin that needs it.
         pin: String,
     },
+    /// Blocks that are needed take all the room that they may.
+    #[error("the block store may hold {max} bytes, and nothing in it can go")]
+    Quota {
+        /// The limit, in bytes.
+        max: u64,
+    },
     /// The disk is full.
     #[error("the disk is full")]
     DiskFull,
@@ -132,7 +138,7 @@ impl Error {
             Self::BlockTooLarge { .. } | Self::TooLarge { .. } => ErrorCode::CorruptContent,
             Self::Unsupported { .. } | Self::Path { .. } => ErrorCode::Path,
             Self::PinName { .. } | Self::Pinned { .. } => ErrorCode::Usage,
-            Self::DiskFull | Self::Storage(_) => ErrorCode::Storage,
+            Self::DiskFull | Self::Quota { .. } | Self::Storage(_) => ErrorCode::Storage,
             Self::Locked { .. } => ErrorCode::DataDirLocked,
             Self::Source(_) | Self::Closed => ErrorCode::Infrastructure,
         }

@@ -37,6 +37,6 @@ mod walk;
 pub use block::{Block, BlockSink, BlockSource, MAX_BLOCK_BYTES};
 pub use error::Error;
 pub use memory::{CountingSink, MemoryBlocks};
-pub use store::{GcReport, Options, Store};
+pub use store::{FsckReport, GcReport, Options, Store};
 pub use unixfs::{AddOptions, Added};
 pub use walk::{MAX_DAG_BLOCKS, Order, missing, ordered, ordered_by};

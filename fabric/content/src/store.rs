@@ -4,17 +4,22 @@
 //! through one thread that commits in groups: whatever waits when a commit begins shares its
 //! `fsync`, so many small writers cost little more than one.
 //!
-//! The engine is an LSM tree with large values in files of their own, since a B-tree with
-//! power-of-two pages would need two megabytes for a block of one.
+//! Small blocks are in the tables of an engine (an LSM tree); large ones in [packs], and their places in the
+//! engine.
 
+mod engine;
+mod evict;
+mod fsck;
 mod gc;
+mod packs;
 mod writer;
 
-use crate::{Block, BlockSink, BlockSource, Error, error::is_disk_full};
+use crate::{Block, BlockSink, BlockSource, Error};
 use bytes::Bytes;
-use fjall::{CompressionType, Database, Keyspace, KeyspaceCreateOptions, KvSeparationOptions};
-use mc_types::{Cid, Clock, SystemClock, Timestamp, cid};
+use engine::{Engine, Found, storage};
+use mc_types::{Cid, Clock, SystemClock, Timestamp};
 use std::{
+    collections::HashSet,
     path::{Path, PathBuf},
     sync::{
         Arc,
@@ -26,20 +31,13 @@ use std::{
 use tokio::sync::{Semaphore, mpsc, oneshot};
 use writer::{Operation, Writer};
 
+pub use fsck::FsckReport;
 pub use gc::GcReport;
 
 /// Operations that may wait for the writer; a caller beyond that waits itself.
 const QUEUE_OPERATIONS: usize = 1024;
 /// Bytes of blocks that may wait for the writer.
-const QUEUE_BYTES: usize = 64 << 20;
-/// Bytes of blocks that the engine may hold in memory before it flushes.
-const WRITE_BUFFER_BYTES: u64 = 32 << 20;
-/// Bytes of the engine's journal before it is forced to flush.
-const JOURNAL_BYTES: u64 = 256 << 20;
-/// Bytes of the engine's cache.
-const CACHE_BYTES: u64 = 32 << 20;
-/// Values from this size on, in bytes, are kept outside the tree.
-const SEPARATE_FROM_BYTES: u32 = 4 << 10;
+const QUEUE_BYTES: usize = 32 << 20;
 /// Longest name of a pin, in bytes.
 const MAX_PIN_NAME_BYTES: usize = 256;
 
@@ -49,6 +47,8 @@ pub struct Options {
     /// How long a block that was stored is spared from collection even if nothing pins it, so that
     /// an upload in progress is not collected before its root is pinned.
     pub gc_grace: Duration,
+    /// Most bytes of blocks. Beyond it, those that nothing pins go, the least recently used first.
+    pub max_bytes: Option<u64>,
     /// Where the time comes from.
     pub clock: Arc<dyn Clock>,
 }
@@ -57,6 +57,7 @@ impl Default for Options {
     fn default() -> Self {
         Self {
             gc_grace: Duration::from_secs(600),
+            max_bytes: None,
             clock: Arc::new(SystemClock),
         }
     }
@@ -69,6 +70,7 @@ pub struct Store {
 }
 
 struct Inner {
+    path: PathBuf,
     engine: Engine,
     operations: mpsc::Sender<Operation>,
     /// One permit per kibibyte that waits for the writer.
@@ -76,6 +78,10 @@ struct Inner {
     options: Options,
     writer: std::sync::Mutex<Option<JoinHandle<()>>>,
     removals: Arc<AtomicU64>,
+    /// Keys of blocks that were read since it was last written down.
+    uses: std::sync::Mutex<HashSet<Vec<u8>>>,
+    /// Room is made by one at a time.
+    evicting: tokio::sync::Mutex<()>,
 }
 
 impl std::fmt::Debug for Inner {
@@ -83,41 +89,6 @@ impl std::fmt::Debug for Inner {
         f.debug_struct("Store")
             .field("options", &self.options)
             .finish_non_exhaustive()
-    }
-}
-
-/// The engine and its keyspaces.
-#[derive(Clone)]
-struct Engine {
-    database: Database,
-    /// Multihash → bytes.
-    blocks: Keyspace,
-    /// Multihash → when it was stored last, milliseconds, 8 bytes big-endian.
-    written: Keyspace,
-    /// Name → CID.
-    pins: Keyspace,
-}
-
-impl Engine {
-    fn open(path: &Path) -> Result<Self, fjall::Error> {
-        let database = Database::builder(path)
-            .cache_size(CACHE_BYTES)
-            .max_journaling_size(JOURNAL_BYTES)
-            .open()?;
-        let large = || {
-            let separated = KvSeparationOptions::default()
-                .separation_threshold(SEPARATE_FROM_BYTES)
-                .compression(CompressionType::None);
-            KeyspaceCreateOptions::default()
-                .with_kv_separation(Some(separated))
-                .max_memtable_size(WRITE_BUFFER_BYTES)
-        };
-        Ok(Self {
-            blocks: database.keyspace("blocks", large)?,
-            written: database.keyspace("written", KeyspaceCreateOptions::default)?,
-            pins: database.keyspace("pins", KeyspaceCreateOptions::default)?,
-            database,
-        })
     }
 }
 
@@ -130,17 +101,11 @@ impl Store {
     /// [`Error::Storage`] when the engine cannot recover it.
     pub async fn open(path: &Path, options: Options) -> Result<Self, Error> {
         let at: PathBuf = path.to_owned();
-        let engine = blocking(move || {
-            Engine::open(&at).map_err(|error| match error {
-                fjall::Error::Locked => Error::Locked { path: at },
-                error => storage(error),
-            })
-        })
-        .await?;
+        let (engine, extents) = blocking(move || Engine::open(&at)).await?;
         let (operations, queue) = mpsc::channel(QUEUE_OPERATIONS);
         let removals = Arc::default();
         let writer = Writer::new(
-            engine.clone(),
+            (engine.clone(), extents),
             queue,
             options.clone(),
             Arc::clone(&removals),
@@ -150,12 +115,15 @@ impl Store {
             .spawn(move || writer.run())
             .map_err(|error| Error::Storage(error.to_string()))?;
         let inner = Inner {
+            path: path.to_owned(),
             engine,
             operations,
             waiting: Semaphore::new(QUEUE_BYTES >> 10),
             options,
             writer: std::sync::Mutex::new(Some(writer)),
             removals,
+            uses: std::sync::Mutex::default(),
+            evicting: tokio::sync::Mutex::default(),
         };
         Ok(Self {
             inner: Arc::new(inner),
@@ -201,6 +169,8 @@ impl Store {
             return Ok(());
         }
         let bytes: usize = blocks.iter().map(|block| block.bytes().len()).sum();
+        self.make_room(u64::try_from(bytes).unwrap_or(u64::MAX))
+            .await?;
         let permits = u32::try_from((bytes.min(QUEUE_BYTES) >> 10) + 1).unwrap_or(u32::MAX);
         let permits = permits.min(u32::try_from(QUEUE_BYTES >> 10).unwrap_or(u32::MAX));
         let _permit = self
@@ -213,26 +183,18 @@ impl Store {
             .await
     }
 
-    /// The bytes of a block, hashed again on the way out.
+    /// The bytes of a block, if they are what was stored: a checksum says so.
     ///
     /// # Errors
     ///
     /// [`Error::Corrupt`] when they are no longer what they were.
     pub async fn get(&self, cid: &Cid) -> Result<Option<Bytes>, Error> {
-        let (engine, cid) = (self.inner.engine.clone(), *cid);
-        blocking(move || {
-            let Some(value) = engine
-                .blocks
-                .get(key(&cid))
-                .map_err(|e| read_error(e, &cid))?
-            else {
-                return Ok(None);
-            };
-            let bytes: Bytes = value.into();
-            match cid::verify(&cid, &bytes) {
-                Ok(()) => Ok(Some(bytes)),
-                Err(_) => Err(Error::Corrupt { cid }),
-            }
+        let (engine, cid, key) = (self.inner.engine.clone(), *cid, key(cid));
+        self.used(&key);
+        blocking(move || match engine.get(&key)? {
+            Found::Block(bytes) => Ok(Some(bytes)),
+            Found::Nothing => Ok(None),
+            Found::Corrupt => Err(Error::Corrupt { cid }),
         })
         .await
     }
@@ -244,10 +206,17 @@ impl Store {
     ///
     /// What [`Self::put`] gives.
     pub async fn lacking(&self, cids: Vec<Cid>) -> Result<Vec<Cid>, Error> {
-        let keys = cids.iter().map(key).collect();
-        let there = self.write(|reply| Operation::Renew { keys, reply }).await?;
+        let there = self.renew(cids.iter().map(key).collect()).await?;
         let lacking = cids.into_iter().zip(there).filter(|(_, there)| !there);
         Ok(lacking.map(|(cid, _)| cid).collect())
+    }
+
+    /// Spares the blocks under these keys for a while; says of each whether it is there.
+    async fn renew(&self, keys: Vec<Vec<u8>>) -> Result<Vec<bool>, Error> {
+        if keys.is_empty() {
+            return Ok(Vec::new());
+        }
+        self.write(|reply| Operation::Renew { keys, reply }).await
     }
 
     /// Whether a block is there.
@@ -265,15 +234,8 @@ impl Store {
     ///
     /// [`Error::Storage`].
     pub async fn size(&self, cid: &Cid) -> Result<Option<u64>, Error> {
-        let (engine, cid) = (self.inner.engine.clone(), *cid);
-        blocking(move || {
-            let size = engine
-                .blocks
-                .size_of(key(&cid))
-                .map_err(|e| read_error(e, &cid))?;
-            Ok(size.map(u64::from))
-        })
-        .await
+        let (engine, key) = (self.inner.engine.clone(), key(cid));
+        blocking(move || engine.size(&key)).await
     }
 
     /// Removes a block that no pin needs. A block that is not there is removed already.
@@ -343,7 +305,7 @@ impl Store {
     /// [`Error::Malformed`] or [`Error::Corrupt`] for a pinned block that cannot be read: then
     /// nothing is removed, since what it links to is not known.
     pub async fn gc(&self) -> Result<GcReport, Error> {
-        gc::collect(self).await
+        gc::collect(self, |_| {}).await
     }
 
     /// Writes what is still queued and ends the writer. Later writes fail, reads still work.
@@ -418,29 +380,6 @@ impl BlockSource for Store {
 /// What a block is stored under.
 fn key(cid: &Cid) -> Vec<u8> {
     cid.hash().to_bytes()
-}
-
-fn storage(error: fjall::Error) -> Error {
-    let full = match &error {
-        fjall::Error::Io(e) | fjall::Error::Storage(fjall::LsmError::Io(e)) => is_disk_full(e),
-        _ => false,
-    };
-    match error {
-        _ if full => Error::DiskFull,
-        fjall::Error::Poisoned => {
-            Error::Storage("an earlier write failed; restart the node to recover".to_owned())
-        }
-        error => Error::Storage(error.to_string()),
-    }
-}
-
-fn read_error(error: fjall::Error, cid: &Cid) -> Error {
-    match error {
-        fjall::Error::Storage(fjall::LsmError::ChecksumMismatch { .. }) => {
-            Error::Corrupt { cid: *cid }
-        }
-        error => storage(error),
-    }
 }
 
 async fn blocking<T: Send + 'static>(

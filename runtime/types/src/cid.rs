@@ -1,6 +1,7 @@
 //! Content identifiers: CIDv1 with sha2-256, the form in which the fabric names every block.
 
 pub use ::cid::{Cid, Version};
+pub use multihash_codetable::Multihash;
 use multihash_codetable::{Code, MultihashDigest};
 
 /// Multicodec of a raw leaf: the block is the bytes of a file.

@@ -4,7 +4,7 @@
 //! that harmless: a block that was stored (again) within the grace period is not removed, and a
 //! sweep is refused by the writer when a pin was added since marking began.
 
-use super::{Store, key, storage, writer::Operation};
+use super::{Store, engine::storage, key, writer::Operation};
 use crate::{Error, MAX_DAG_BLOCKS, links};
 use mc_types::{Cid, Timestamp, cid};
 use std::collections::HashSet;
@@ -25,7 +25,19 @@ pub struct GcReport {
     pub kept_blocks: u64,
 }
 
-pub(super) async fn collect(store: &Store) -> Result<GcReport, Error> {
+/// A block that may go.
+pub(super) struct Candidate {
+    key: Vec<u8>,
+    pub(super) bytes: u64,
+    /// When it was stored or used last.
+    pub(super) used: u64,
+}
+
+/// Removes those blocks that `choose` leaves of all that may go.
+pub(super) async fn collect(
+    store: &Store,
+    mut choose: impl FnMut(&mut Vec<Candidate>),
+) -> Result<GcReport, Error> {
     for _ in 0..MAX_MARKINGS {
         let generation = store
             .write(|reply| Operation::PinGeneration { reply })
@@ -37,7 +49,10 @@ pub(super) async fn collect(store: &Store) -> Result<GcReport, Error> {
         for (_, root) in store.pins().await? {
             mark(store, root, &mut marked).await?;
         }
-        let (candidates, kept) = unmarked(store, marked, spare_since).await?;
+        let (mut candidates, kept) = unmarked(store, marked, spare_since).await?;
+        let all = candidates.len();
+        choose(&mut candidates);
+        let kept = kept + u64::try_from(all - candidates.len()).unwrap_or(u64::MAX);
         if let Some(report) = sweep(store, candidates, generation, spare_since, kept).await? {
             return Ok(report);
         }
@@ -71,14 +86,12 @@ pub(super) async fn mark(
     Ok(())
 }
 
-type Candidates = Vec<(Vec<u8>, u64)>;
-
-/// The blocks that are neither marked nor recent, with their sizes, and how many others there are.
+/// The blocks that are neither marked nor recent, and how many others there are.
 async fn unmarked(
     store: &Store,
     marked: HashSet<Vec<u8>>,
     spare_since: Timestamp,
-) -> Result<(Candidates, u64), Error> {
+) -> Result<(Vec<Candidate>, u64), Error> {
     let engine = store.inner.engine.clone();
     super::blocking(move || {
         let mut candidates = Vec::new();
@@ -89,12 +102,11 @@ async fn unmarked(
             if marked.contains(&key[..]) || written >= spare_since.as_millis() {
                 kept += 1;
             } else {
-                let size = engine
-                    .blocks
-                    .size_of(&key[..])
-                    .map_err(storage)?
-                    .unwrap_or(0);
-                candidates.push((key.to_vec(), u64::from(size)));
+                candidates.push(Candidate {
+                    bytes: engine.size(&key)?.unwrap_or(0),
+                    key: key.to_vec(),
+                    used: written,
+                });
             }
         }
         Ok((candidates, kept))
@@ -105,7 +117,7 @@ async fn unmarked(
 /// `None` when a pin was added in the meantime.
 async fn sweep(
     store: &Store,
-    candidates: Candidates,
+    candidates: Vec<Candidate>,
     marked_at: u64,
     spare_since: Timestamp,
     kept_blocks: u64,
@@ -115,7 +127,7 @@ async fn sweep(
         ..GcReport::default()
     };
     for chunk in candidates.chunks(SWEEP_KEYS) {
-        let keys = chunk.iter().map(|(key, _)| key.clone()).collect();
+        let keys = chunk.iter().map(|one| one.key.clone()).collect();
         let sweep = |reply| Operation::Sweep {
             keys,
             marked_at,
@@ -126,7 +138,7 @@ async fn sweep(
             return Ok(None);
         };
         report.removed_blocks += removed;
-        report.removed_bytes += chunk.iter().map(|(_, size)| size).sum::<u64>();
+        report.removed_bytes += chunk.iter().map(|one| one.bytes).sum::<u64>();
     }
     Ok(Some(report))
 }

@@ -1,12 +1,21 @@
 //! The one thread that writes.
 
-use super::{Engine, Options, key, storage};
+use super::{
+    Options,
+    engine::{Engine, PACK_FROM_BYTES, SMALL, io, storage},
+    key,
+    packs::{Extents, Place},
+};
 use crate::{Block, Error};
+use bytes::Bytes;
 use fjall::PersistMode;
 use mc_types::{Cid, Timestamp};
-use std::sync::{
-    Arc,
-    atomic::{AtomicU64, Ordering},
+use std::{
+    collections::{BTreeSet, HashSet},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 use tokio::sync::{mpsc, oneshot};
 
@@ -70,6 +79,7 @@ type Owed = Box<dyn FnOnce(Result<(), Error>)>;
 
 pub(super) struct Writer {
     engine: Engine,
+    extents: Extents,
     queue: mpsc::Receiver<Operation>,
     options: Options,
     /// Counts the pins that were added since the store was opened.
@@ -82,19 +92,33 @@ pub(super) struct Writer {
 struct Group {
     batch: fjall::OwnedWriteBatch,
     bytes: usize,
+    /// What is to be written to packs before the batch.
+    writes: Vec<(Place, Bytes)>,
+    /// Keys of blocks that this commit adds.
+    fresh: HashSet<Vec<u8>>,
+    /// Packs whose extent changes.
+    changed: BTreeSet<u32>,
+    /// Room that is free, and packs that are of no use, once the batch is committed.
+    freed: Vec<Place>,
+    emptied: Vec<u32>,
+    added_bytes: u64,
+    removed_bytes: u64,
+    /// Of small blocks: what this commit adds, and what it removes.
+    small_change: i64,
     owed: Vec<Owed>,
     closing: Option<oneshot::Sender<()>>,
 }
 
 impl Writer {
     pub(super) fn new(
-        engine: Engine,
+        (engine, extents): (Engine, Extents),
         queue: mpsc::Receiver<Operation>,
         options: Options,
         removals: Arc<AtomicU64>,
     ) -> Self {
         Self {
             engine,
+            extents,
             queue,
             options,
             pin_generation: 0,
@@ -106,17 +130,8 @@ impl Writer {
     pub(super) fn run(mut self) {
         let mut held_back = None;
         while let Some(first) = held_back.take().or_else(|| self.queue.blocking_recv()) {
-            let batch = self
-                .engine
-                .database
-                .batch()
-                .durability(Some(PersistMode::SyncAll));
-            let mut group = Group {
-                batch,
-                bytes: 0,
-                owed: Vec::new(),
-                closing: None,
-            };
+            let before = self.extents.clone();
+            let mut group = Group::new(&self.engine);
             let mut alone = first.removes_blocks();
             if alone {
                 // Before the first block is gone.
@@ -137,7 +152,9 @@ impl Writer {
                 }
             }
             let closing = group.closing.take();
-            group.commit();
+            if !group.commit(&self.engine, &self.extents) {
+                self.extents = before;
+            }
             if let Some(closing) = closing {
                 // Nobody has to be waiting any more.
                 let _ = closing.send(());
@@ -162,8 +179,11 @@ impl Writer {
                 Err(error) => send(reply, Err(error)),
             },
             Operation::Remove { keys, reply } => {
-                keys.iter().for_each(|key| group.remove(&self.engine, key));
-                group.owe(reply, ());
+                let removed = keys.iter().try_for_each(|key| self.remove(group, key));
+                match removed {
+                    Ok(()) => group.owe(reply, ()),
+                    Err(error) => send(reply, Err(error)),
+                }
             }
             Operation::Sweep {
                 keys,
@@ -205,17 +225,50 @@ impl Writer {
         group.batch.insert(&self.engine.pins, name, root.to_bytes());
     }
 
-    fn put(&self, group: &mut Group, blocks: &[Block]) -> Result<(), Error> {
+    fn put(&mut self, group: &mut Group, blocks: &[Block]) -> Result<(), Error> {
         let now = self.options.clock.now().as_millis().to_be_bytes();
         for block in blocks {
             let key = key(block.cid());
             group.batch.insert(&self.engine.written, key.clone(), now);
-            if !self.engine.blocks.contains_key(&key).map_err(storage)? {
-                group.bytes += block.bytes().len();
+            if self.engine.has(&key)? || !group.fresh.insert(key.clone()) {
+                continue;
+            }
+            let bytes = block.bytes();
+            let length = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
+            group.bytes += bytes.len();
+            group.added_bytes += length;
+            if bytes.len() < PACK_FROM_BYTES {
+                group.small_change += i64::try_from(length).unwrap_or(i64::MAX);
+                group.batch.insert(&self.engine.small, key, bytes.clone());
+            } else {
+                let place = self.extents.take(bytes);
+                group.changed.insert(place.pack);
                 group
                     .batch
-                    .insert(&self.engine.blocks, key, block.bytes().clone());
+                    .insert(&self.engine.places, key, place.to_bytes());
+                group.writes.push((place, bytes.clone()));
             }
+        }
+        Ok(())
+    }
+
+    fn remove(&mut self, group: &mut Group, key: &[u8]) -> Result<(), Error> {
+        group.batch.remove(&self.engine.written, key.to_vec());
+        let Some(length) = self.engine.size(key)? else {
+            return Ok(());
+        };
+        group.removed_bytes += length;
+        let Some(place) = self.engine.place(key)? else {
+            group.small_change -= i64::try_from(length).unwrap_or(i64::MAX);
+            group.batch.remove(&self.engine.small, key.to_vec());
+            return Ok(());
+        };
+        group.batch.remove(&self.engine.places, key.to_vec());
+        group.changed.insert(place.pack);
+        if self.extents.give_back(place) {
+            group.emptied.push(place.pack);
+        } else {
+            group.freed.push(place);
         }
         Ok(())
     }
@@ -224,7 +277,7 @@ impl Writer {
         let now = self.options.clock.now().as_millis().to_be_bytes();
         let mut there = Vec::with_capacity(keys.len());
         for key in keys {
-            let is_there = self.engine.blocks.contains_key(key).map_err(storage)?;
+            let is_there = self.engine.has(key)?;
             if is_there {
                 group.batch.insert(&self.engine.written, key.clone(), now);
             }
@@ -234,13 +287,18 @@ impl Writer {
     }
 
     /// Removes those of `keys` that were not stored again since they were looked at.
-    fn sweep(&self, group: &mut Group, keys: &[Vec<u8>], since: Timestamp) -> Result<u64, Error> {
+    fn sweep(
+        &mut self,
+        group: &mut Group,
+        keys: &[Vec<u8>],
+        since: Timestamp,
+    ) -> Result<u64, Error> {
         let mut removed = 0;
         for key in keys {
             let written = self.engine.written.get(key).map_err(storage)?;
             let written = written.and_then(|w| Some(u64::from_be_bytes(w[..].try_into().ok()?)));
             if written.is_none_or(|written| written < since.as_millis()) {
-                group.remove(&self.engine, key);
+                self.remove(group, key)?;
                 removed += 1;
             }
         }
@@ -249,9 +307,22 @@ impl Writer {
 }
 
 impl Group {
-    fn remove(&mut self, engine: &Engine, key: &[u8]) {
-        self.batch.remove(&engine.blocks, key.to_vec());
-        self.batch.remove(&engine.written, key.to_vec());
+    fn new(engine: &Engine) -> Self {
+        let batch = engine.database.batch();
+        Self {
+            batch: batch.durability(Some(PersistMode::SyncAll)),
+            bytes: 0,
+            writes: Vec::new(),
+            fresh: HashSet::new(),
+            changed: BTreeSet::new(),
+            freed: Vec::new(),
+            emptied: Vec::new(),
+            added_bytes: 0,
+            removed_bytes: 0,
+            small_change: 0,
+            owed: Vec::new(),
+            closing: None,
+        }
     }
 
     fn owe<T: 'static>(&mut self, reply: Reply<T>, value: T) {
@@ -259,10 +330,11 @@ impl Group {
             .push(Box::new(move |done| send(reply, done.map(|()| value))));
     }
 
-    /// Makes everything durable and only then answers.
-    fn commit(self) {
-        let mut failure = self.batch.commit().map_err(storage).err();
-        for owed in self.owed {
+    /// Makes everything durable and only then answers. False if nothing of it was done.
+    fn commit(mut self, engine: &Engine, extents: &Extents) -> bool {
+        let owed = std::mem::take(&mut self.owed);
+        let failure = self.write(engine, extents).err();
+        for owed in owed {
             // Errors cannot be cloned; each caller gets one of the same kind.
             let result = match &failure {
                 None => Ok(()),
@@ -271,7 +343,41 @@ impl Group {
             };
             owed(result);
         }
-        failure.take();
+        failure.is_none()
+    }
+
+    /// The blocks first, so that no place leads to what is not there.
+    fn write(mut self, engine: &Engine, extents: &Extents) -> Result<(), Error> {
+        engine.packs.write(&self.writes).map_err(io)?;
+        for pack in &self.changed {
+            let number = pack.to_be_bytes();
+            match extents.by_pack.get(pack) {
+                Some(extent) => self
+                    .batch
+                    .insert(&engine.extents, number, extent.to_bytes()),
+                None => self.batch.remove(&engine.extents, number),
+            }
+        }
+        if self.small_change != 0 {
+            let small = engine.extents.get(SMALL).map_err(storage)?;
+            let small =
+                small.and_then(|bytes| Some(u64::from_be_bytes(bytes[..].try_into().ok()?)));
+            let small = small.unwrap_or(0).saturating_add_signed(self.small_change);
+            self.batch
+                .insert(&engine.extents, SMALL, small.to_be_bytes());
+        }
+        self.batch.commit().map_err(storage)?;
+        engine.bytes.fetch_add(self.added_bytes, Ordering::Relaxed);
+        engine
+            .bytes
+            .fetch_sub(self.removed_bytes, Ordering::Relaxed);
+        self.freed
+            .iter()
+            .for_each(|place| engine.packs.free(*place));
+        self.emptied
+            .iter()
+            .for_each(|pack| engine.packs.remove(*pack));
+        Ok(())
     }
 }
 

@@ -4,7 +4,7 @@ use mc_content::{Block, Options, Store};
 use mc_types::cid;
 use std::{
     io::{BufRead, BufReader},
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::{Command, Stdio},
     time::{Duration, Instant},
 };
@@ -19,20 +19,42 @@ fn block(n: u64) -> Block {
     Block::encode(cid::RAW, bytes).unwrap()
 }
 
-/// The child: stores block after block, and says so once each is acknowledged.
+/// Whether a block is removed again, some time after it was stored.
+const fn is_dropped(n: u64) -> bool {
+    n % 3 == 1
+}
+
+fn name(n: u64) -> String {
+    format!("block {n}")
+}
+
+/// The child: stores and pins block after block and says so once each is acknowledged, and has some of them
+/// collected in between.
 #[tokio::test]
-async fn child_stores_blocks_until_it_is_killed() {
+async fn child_stores_and_collects_blocks_until_it_is_killed() {
     let Some(dir) = std::env::var_os(CHILD).map(PathBuf::from) else {
         return;
     };
-    let store = Store::open(&dir, Options::default()).await.unwrap();
+    let options = Options {
+        gc_grace: Duration::ZERO,
+        ..Options::default()
+    };
+    let store = Store::open(&dir, options).await.unwrap();
     let begin: u64 = std::fs::read_to_string(dir.with_extension("begin"))
         .unwrap()
         .parse()
         .unwrap();
     for n in begin.. {
-        store.put(block(n)).await.unwrap();
+        let block = block(n);
+        let cid = *block.cid();
+        store.put_pinned(vec![block], &name(n), cid).await.unwrap();
         println!("\nstored {n}");
+        if n % 7 == 6 {
+            for n in (n - 6..n).filter(|n| is_dropped(*n)) {
+                store.unpin(&name(n)).await.unwrap();
+            }
+            store.gc().await.unwrap();
+        }
     }
 }
 
@@ -41,7 +63,7 @@ async fn acknowledged_blocks_survive_kills_at_any_moment() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("store");
     let mut acknowledged = Vec::new();
-    for round in 0..6u64 {
+    for round in 0..12u64 {
         std::fs::write(
             path.with_extension("begin"),
             (round * 1_000_000).to_string(),
@@ -50,7 +72,7 @@ async fn acknowledged_blocks_survive_kills_at_any_moment() {
         let mut child = Command::new(std::env::current_exe().unwrap())
             .args([
                 "--exact",
-                "crash::child_stores_blocks_until_it_is_killed",
+                "crash::child_stores_and_collects_blocks_until_it_is_killed",
                 "--nocapture",
             ])
             .env(CHILD, &path)
@@ -71,13 +93,22 @@ async fn acknowledged_blocks_survive_kills_at_any_moment() {
             }
         }
         child.wait().unwrap();
+        check(&path, &acknowledged).await;
     }
     println!("{} blocks were acknowledged", acknowledged.len());
-    assert!(acknowledged.len() > 6);
-    let store = Store::open(&path, Options::default()).await.unwrap();
-    for n in acknowledged {
-        let expected = block(n);
+    assert!(acknowledged.len() > 12);
+}
+
+/// Everything that was acknowledged is there, and nothing else is damaged.
+async fn check(path: &Path, acknowledged: &[u64]) {
+    let store = Store::open(path, Options::default()).await.unwrap();
+    for n in acknowledged.iter().filter(|n| !is_dropped(**n)) {
+        let expected = block(*n);
         let found = store.get(expected.cid()).await.unwrap();
         assert_eq!(found.as_ref(), Some(expected.bytes()), "block {n}");
     }
+    let report = store.fsck().await.unwrap();
+    assert!(report.corrupt.is_empty(), "{report:?}");
+    assert!(report.incomplete_pins.is_empty(), "{report:?}");
+    store.close().await;
 }

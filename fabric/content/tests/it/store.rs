@@ -1,6 +1,7 @@
 use mc_content::{Block, Error, Options, Store, unixfs};
 use mc_types::{Clock, Timestamp, cid};
 use std::{
+    fs,
     path::Path,
     sync::{
         Arc,
@@ -19,12 +20,20 @@ impl Clock for Hand {
     }
 }
 
+impl Hand {
+    fn advance(&self, time: Duration) {
+        let millis = u64::try_from(time.as_millis()).unwrap();
+        self.0.fetch_add(millis, Ordering::Relaxed);
+    }
+}
+
 async fn open(dir: &Path, clock: &Arc<Hand>) -> Store {
     let clock: Arc<dyn Clock> = clock.clone();
     Store::open(
         dir,
         Options {
             gc_grace: Duration::from_secs(600),
+            max_bytes: None,
             clock,
         },
     )
@@ -217,4 +226,135 @@ async fn second_process_is_told_that_the_store_is_in_use() {
     let _first = open(dir.path(), &Arc::default()).await;
     let second = Store::open(dir.path(), Options::default()).await;
     assert!(matches!(second, Err(Error::Locked { .. })), "{second:?}");
+}
+
+/// A block of so many bytes, one of a kind for each number.
+fn sized(number: u32, bytes: usize) -> Block {
+    let mut content = vec![7; bytes];
+    content[..4].copy_from_slice(&number.to_le_bytes());
+    raw(&content)
+}
+
+#[tokio::test]
+async fn what_is_used_least_makes_room_for_the_new() {
+    let dir = tempfile::tempdir().unwrap();
+    let clock = Arc::new(Hand::default());
+    let options = Options {
+        gc_grace: Duration::from_secs(60),
+        max_bytes: Some(1_000_000),
+        clock: Arc::clone(&clock) as Arc<dyn Clock>,
+    };
+    let store = Store::open(dir.path(), options).await.unwrap();
+    for number in 0..10 {
+        clock.advance(Duration::from_secs(100));
+        store.put(sized(number, 95_000)).await.unwrap();
+    }
+    store.pin("kept", *sized(0, 95_000).cid()).await.unwrap();
+    // Number 1 is the oldest, but was read; numbers 2 and 3 go.
+    clock.advance(Duration::from_secs(100));
+    store.get(sized(1, 95_000).cid()).await.unwrap();
+    store.put(sized(10, 95_000)).await.unwrap();
+    let mut left = Vec::new();
+    for number in 0..=10 {
+        if store.has(sized(number, 95_000).cid()).await.unwrap() {
+            left.push(number);
+        }
+    }
+    assert_eq!(left, [0, 1, 4, 5, 6, 7, 8, 9, 10]);
+    assert_eq!(store.bytes(), 9 * 95_000);
+    // What was stored just now stays, and then there is no room.
+    let many = (100..106).map(|n| sized(n, 95_000)).collect();
+    mc_content::BlockSink::put_many(&store, many).await.unwrap();
+    let error = store.put(sized(200, 300_000)).await.unwrap_err();
+    assert!(matches!(error, Error::Quota { .. }), "{error}");
+    assert!(store.bytes() <= 1_000_000);
+    // The count is right after reopening, too.
+    let bytes = store.bytes();
+    store.close().await;
+    drop(store);
+    let store = open(dir.path(), &clock).await;
+    assert_eq!(store.bytes(), bytes);
+}
+
+/// Bytes that a directory takes up on disk.
+fn on_disk(dir: &Path) -> u64 {
+    let mut bytes = 0;
+    for entry in fs::read_dir(dir).unwrap() {
+        let metadata = entry.unwrap().metadata().unwrap();
+        bytes += std::os::unix::fs::MetadataExt::blocks(&metadata) * 512;
+    }
+    bytes
+}
+
+#[tokio::test]
+async fn what_is_removed_takes_up_no_room() {
+    let dir = tempfile::tempdir().unwrap();
+    let clock = Arc::new(Hand::default());
+    let store = open(dir.path(), &clock).await;
+    // Some more than a pack.
+    for number in 0..300 {
+        store.put(sized(number, 1 << 20)).await.unwrap();
+    }
+    let kept = [sized(5, 1 << 20), sized(290, 1 << 20)];
+    for block in &kept {
+        store
+            .pin(&block.cid().to_string(), *block.cid())
+            .await
+            .unwrap();
+    }
+    let packs = dir.path().join("packs");
+    assert!(on_disk(&packs) >= 300 << 20);
+    clock.advance(Duration::from_secs(3600));
+    let report = store.gc().await.unwrap();
+    assert_eq!((report.removed_blocks, report.kept_blocks), (298, 2));
+    assert!(on_disk(&packs) < 4 << 20, "{} bytes", on_disk(&packs));
+    store.unpin(&kept[0].cid().to_string()).await.unwrap();
+    clock.advance(Duration::from_secs(3600));
+    store.gc().await.unwrap();
+    assert_eq!(fs::read_dir(&packs).unwrap().count(), 1, "a pack is gone");
+    // What comes next goes to the end of the last one.
+    store.put(sized(1000, 1 << 20)).await.unwrap();
+    for block in [&kept[1], &sized(1000, 1 << 20)] {
+        let found = store.get(block.cid()).await.unwrap();
+        assert_eq!(found.as_ref(), Some(block.bytes()));
+    }
+}
+
+#[tokio::test]
+async fn corrupt_blocks_are_noticed_quarantined_and_can_come_back() {
+    let dir = tempfile::tempdir().unwrap();
+    let clock = Arc::new(Hand::default());
+    let store = open(dir.path(), &clock).await;
+    let blocks: Vec<_> = (0..20).map(|n| sized(n, 10_000)).collect();
+    mc_content::BlockSink::put_many(&store, blocks.clone())
+        .await
+        .unwrap();
+    store.pin("all", *blocks[3].cid()).await.unwrap();
+    let clean = store.fsck().await.unwrap();
+    assert_eq!((clean.blocks, clean.bytes), (20, 200_000));
+    assert!(clean.corrupt.is_empty() && clean.incomplete_pins.is_empty());
+    // One bit of the fourth.
+    let pack = dir.path().join("packs/00000000.pack");
+    let mut bytes = fs::read(&pack).unwrap();
+    let place = bytes
+        .windows(4)
+        .position(|window| window == 3_u32.to_le_bytes())
+        .unwrap();
+    bytes[place + 50] ^= 4;
+    fs::write(&pack, &bytes).unwrap();
+    let error = store.get(blocks[3].cid()).await.unwrap_err();
+    assert!(matches!(error, Error::Corrupt { .. }), "{error}");
+    let report = store.fsck().await.unwrap();
+    assert_eq!(report.corrupt, [*blocks[3].cid()]);
+    assert_eq!(report.incomplete_pins, ["all"]);
+    let quarantined = dir
+        .path()
+        .join("quarantine")
+        .join(blocks[3].cid().to_string());
+    assert_eq!(fs::read(quarantined).unwrap()[50], 7 ^ 4);
+    assert_eq!(store.get(blocks[3].cid()).await.unwrap(), None);
+    store.put(blocks[3].clone()).await.unwrap();
+    let again = store.get(blocks[3].cid()).await.unwrap();
+    assert_eq!(again.as_ref(), Some(blocks[3].bytes()));
+    assert!(store.fsck().await.unwrap().corrupt.is_empty());
 }
