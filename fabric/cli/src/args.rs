@@ -118,6 +118,8 @@ pub(crate) enum Command {
     Pin(Pin),
     /// Remove the blocks that no pin needs
     Gc,
+    /// Look whether all stored blocks are what they should be, and set aside those that are not
+    Fsck,
     /// Look into the DHT
     #[command(subcommand)]
     Dht(Dht),

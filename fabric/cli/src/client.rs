@@ -9,8 +9,8 @@ pub(crate) use upload::{file_body, file_pieces};
 use crate::failure::Failure;
 use futures::{Stream, StreamExt};
 use mc_gateway::api::{
-    CheckpointList, DhtPeers, DhtRecord, ErrorBody, GcView, JobList, JobView, MigrateRequest,
-    NodeList, NodeQuery, NodeView, PinList, PinView, SubmitRequest,
+    CheckpointList, DhtPeers, DhtRecord, ErrorBody, FsckView, GcView, JobList, JobView,
+    MigrateRequest, NodeList, NodeQuery, NodeView, PinList, PinView, SubmitRequest,
 };
 use mc_types::{CheckpointRecord, Cid, ErrorCode, JobId, JobSpec, JobState, NodeId};
 use reqwest::{Method, RequestBuilder, Response};
@@ -244,6 +244,10 @@ impl Client {
 
     pub(crate) async fn gc(&self) -> Result<GcView, Failure> {
         self.json(self.request(Method::POST, "/api/v1/gc")).await
+    }
+
+    pub(crate) async fn fsck(&self) -> Result<FsckView, Failure> {
+        self.json(self.request(Method::POST, "/api/v1/fsck")).await
     }
 
     pub(crate) async fn dht_providers(&self, cid: &Cid) -> Result<DhtPeers, Failure> {

@@ -79,6 +79,7 @@ async fn with_node(
         Command::Block(command) => content::block(global, client, command).await,
         Command::Pin(command) => content::pin(global, client, command).await,
         Command::Gc => content::gc(global, client).await,
+        Command::Fsck => content::fsck(global, client).await,
         Command::Dht(command) => content::dht(global, client, command).await,
         _ => Err(Failure::internal("a command without a node was given one")),
     }

@@ -345,6 +345,20 @@ pub struct PinList {
     pub pins: Vec<PinView>,
 }
 
+/// `POST /api/v1/fsck`: what a look at all blocks found.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct FsckView {
+    /// Blocks that were looked at.
+    pub blocks: u64,
+    /// Their bytes.
+    pub bytes: u64,
+    /// Blocks that were not what they should be. They are in the data directory's quarantine now.
+    #[serde(with = "mc_types::cid::portable::list")]
+    pub corrupt: Vec<Cid>,
+    /// Pins with blocks that are not there.
+    pub incomplete_pins: Vec<String>,
+}
+
 /// Answer of `POST /api/v1/gc`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct GcView {

@@ -1,8 +1,8 @@
 //! What the gateway needs from a node. `mc-node` implements it; the gateway knows nothing else.
 
 use crate::api::{
-    BlockStat, DhtPeers, DhtRecord, ErrorBody, GcView, Imported, JobView, NodeQuery, NodeView,
-    PeerView, PinView,
+    BlockStat, DhtPeers, DhtRecord, ErrorBody, FsckView, GcView, Imported, JobView, NodeQuery,
+    NodeView, PeerView, PinView,
 };
 use crate::metrics::Metric;
 use async_trait::async_trait;
@@ -158,6 +158,9 @@ pub trait Backend: Send + Sync + 'static {
     async fn pins(&self) -> Result<Vec<PinView>, Error>;
     /// Removes the blocks that no pin needs.
     async fn gc(&self) -> Result<GcView, Error>;
+
+    /// Hashes every block, and removes those that are corrupt.
+    async fn fsck(&self) -> Result<FsckView, Error>;
 
     /// Nodes that are looked for in the DHT and asked what they lend.
     async fn find_nodes(&self, query: NodeQuery) -> Result<Vec<PeerView>, Error>;

@@ -9,7 +9,7 @@
 //! | `/api/v1/node`, `/api/v1/nodes` | this node, those it knows, and those the DHT has |
 //! | `/api/v1/connect` | connect to a peer, or to an IPFS node |
 //! | `/api/v1/content` | upload blocks as a CAR stream |
-//! | `/api/v1/blocks`, `/api/v1/pins`, `/api/v1/gc` | the block store |
+//! | `/api/v1/blocks`, `/api/v1/pins`, `/api/v1/gc`, `/api/v1/fsck` | the block store |
 //! | `/api/v1/dht` | look into the DHT |
 //! | `/ipfs/{cid}/{path}` | content from whoever has it, as an IPFS gateway gives it: bytes, blocks, CARs |
 //! | `/metrics` | numbers for monitoring |

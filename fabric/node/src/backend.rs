@@ -17,7 +17,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use mc_gateway::{
     api::{
-        BlockStat, DhtPeers, DhtRecord, GcView, Imported, JobView, NodeQuery, NodeView,
+        BlockStat, DhtPeers, DhtRecord, FsckView, GcView, Imported, JobView, NodeQuery, NodeView,
         PeerAddresses, PeerView, PinView,
     },
     backend::{Backend, BlockStream, Blocks, Error, LogBytes, LogStream, Reach},
@@ -354,6 +354,16 @@ impl Backend for NodeBackend {
             removed_blocks: report.removed_blocks,
             removed_bytes: report.removed_bytes,
             kept_blocks: report.kept_blocks,
+        })
+    }
+
+    async fn fsck(&self) -> Result<FsckView, Error> {
+        let report = self.content.store().fsck().await.map_err(refuse)?;
+        Ok(FsckView {
+            blocks: report.blocks,
+            bytes: report.bytes,
+            corrupt: report.corrupt,
+            incomplete_pins: report.incomplete_pins,
         })
     }
 

@@ -28,6 +28,8 @@ const MAX_SLOTS: u32 = 1024;
 const MIN_TTL: Duration = Duration::from_secs(1);
 /// Whoever waits for a job has to see that it ended.
 const MIN_KEEP: Duration = Duration::from_secs(1);
+/// Room for what is being fetched and stored at the moment.
+const MIN_CONTENT_BYTES: u64 = 64 << 20;
 /// A longer one would leave a lost task waiting for hours.
 const MAX_TTL: Duration = Duration::from_secs(3600);
 
@@ -99,6 +101,9 @@ pub struct P2p {
 pub struct Content {
     /// Base URLs of HTTP gateways of IPFS that are asked for what no peer has.
     pub gateways: Vec<String>,
+    /// Most bytes of blocks; beyond it, those that nothing needs go. Without it, as many as there is room for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max: Option<ByteSize>,
 }
 
 /// `[worker]`
@@ -267,6 +272,13 @@ impl Config {
         }
         if self.ledger.keep.is_some_and(|keep| keep.0 < MIN_KEEP) {
             return refuse("ledger.keep", "1s or more is accepted");
+        }
+        if self
+            .content
+            .max
+            .is_some_and(|max| max.0 < MIN_CONTENT_BYTES)
+        {
+            return refuse("content.max", "64MiB or more is accepted");
         }
         let is_url = |url: &String| url.starts_with("http://") || url.starts_with("https://");
         if !self.content.gateways.iter().all(is_url) {

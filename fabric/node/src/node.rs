@@ -77,7 +77,11 @@ impl Node {
         compiler: Option<(PathBuf, Vec<OsString>)>,
     ) -> Result<Self, Error> {
         let data_dir = DataDir::open(&config.data_dir)?;
-        let store = Store::open(&data_dir.blocks(), mc_content::Options::default()).await?;
+        let options = mc_content::Options {
+            max_bytes: config.content.max.map(|max| max.0),
+            ..mc_content::Options::default()
+        };
+        let store = Store::open(&data_dir.blocks(), options).await?;
         let identity = Identity::load_or_create(&data_dir.identity())?;
         let location = Location::of(config.ledger.url.as_deref(), &data_dir.ledger());
         let ledger = Ledger::open(&location, identity.node_id()).await?;

@@ -6,7 +6,7 @@ use crate::{
     failure::Failure,
     output,
 };
-use mc_gateway::api::{DhtPeers, PeerAddresses};
+use mc_gateway::api::{DhtPeers, FsckView, PeerAddresses};
 use mc_types::{ErrorCode, cid};
 use std::process::ExitCode;
 
@@ -65,6 +65,26 @@ pub(super) async fn gc(global: &Global, client: &Client) -> Result<ExitCode, Fai
         )
     })?;
     DONE
+}
+
+/// Fails when something was wrong: whoever runs this by the clock wants to know.
+pub(super) async fn fsck(global: &Global, client: &Client) -> Result<ExitCode, Failure> {
+    let report = client.fsck().await?;
+    let text = |report: &FsckView| {
+        let corrupt = report.corrupt.iter();
+        let corrupt = corrupt.map(|cid| format!("corrupt, set aside: {cid}\n"));
+        let pins = report.incomplete_pins.iter();
+        let pins = pins.map(|name| format!("incomplete: the pin {name}\n"));
+        let found: String = corrupt.chain(pins).collect();
+        format!("{} blocks, {} bytes\n{found}", report.blocks, report.bytes)
+    };
+    output::value(global, &report, text)?;
+    if report.corrupt.is_empty() && report.incomplete_pins.is_empty() {
+        return DONE;
+    }
+    let message = "the block store is damaged";
+    let hint = "what others have comes back with: mc-wasm pin add CID";
+    Err(Failure::new(ErrorCode::CorruptContent, message).with_hint(hint))
 }
 
 pub(super) async fn dht(

@@ -1,7 +1,7 @@
-//! `/api/v1/pins` and `/api/v1/gc`
+//! `/api/v1/pins`, `/api/v1/gc` and `/api/v1/fsck`
 
 use crate::{
-    api::{GcView, PinList, PinView},
+    api::{FsckView, GcView, PinList, PinView},
     backend::Error,
     server::Shared,
 };
@@ -18,6 +18,7 @@ pub(super) fn routes() -> Router<Shared> {
         .route("/api/v1/pins", get(list))
         .route("/api/v1/pins/{name}", put(add).delete(remove))
         .route("/api/v1/gc", post(collect))
+        .route("/api/v1/fsck", post(fsck))
 }
 
 async fn list(State(shared): State<Shared>) -> Result<Json<PinList>, Error> {
@@ -45,6 +46,10 @@ async fn remove(
 ) -> Result<StatusCode, Error> {
     shared.backend.unpin(name).await?;
     Ok(StatusCode::NO_CONTENT)
+}
+
+async fn fsck(State(shared): State<Shared>) -> Result<Json<FsckView>, Error> {
+    Ok(Json(shared.backend.fsck().await?))
 }
 
 async fn collect(State(shared): State<Shared>) -> Result<Json<GcView>, Error> {

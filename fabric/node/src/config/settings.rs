@@ -84,6 +84,11 @@ pub const SETTINGS: &[Setting] = &[
         "URLs of HTTP gateways of IPFS that are asked for what no peer has; default none",
     ),
     setting(
+        "content.max",
+        Kind::Text,
+        "how large the block store may grow, such as 100GiB; default not limited",
+    ),
+    setting(
         "worker.execute",
         Kind::Bool,
         "run tasks on this node; default true",
