@@ -5,7 +5,7 @@ use crate::{
     client::{Ask, Client},
     config::MAX_ENTRIES,
     handler::{FromHandler, Handler, Send},
-    message::{DONT_HAVE, Entry, HAVE, Message, Presence, WANT_BLOCK, Wantlist},
+    message::{DONT_HAVE, Entry, HAVE, Message, Presence, WANT_BLOCK, WANT_HAVE, Wantlist},
     protocol,
     server::{Server, Wanted},
 };
@@ -106,14 +106,17 @@ impl Behaviour {
 
     /// Cancels the session's wants and forgets it.
     pub fn close_session(&mut self, session: SessionId) {
-        for (peer, ask) in self.client.close_session(session) {
-            self.tell(peer, &[ask]);
-        }
+        self.client.close_session(session);
     }
 
-    /// Names a peer that may have what the session wants. It is asked once it is connected.
+    /// Names a peer that has what the session wants. It is asked once it is connected.
     pub fn add_provider(&mut self, session: SessionId, peer: PeerId) {
         self.client.add_provider(session, peer);
+    }
+
+    /// Names a peer that may have some of what the session wants. It is asked what it has.
+    pub fn add_other(&mut self, session: SessionId, peer: PeerId) {
+        self.client.add_other(session, peer);
     }
 
     /// Wants a block for a session. Wanting it again lets everybody be asked again.
@@ -123,9 +126,7 @@ impl Behaviour {
 
     /// Wants a block no more.
     pub fn cancel(&mut self, session: SessionId, cid: Cid) {
-        if let Some((peer, ask)) = self.client.cancel(session, cid) {
-            self.tell(peer, &[ask]);
-        }
+        self.client.cancel(session, cid);
     }
 
     /// Sets how many blocks are asked from a peer ahead. js-libp2p needs 1: it sends as much as fits
@@ -143,8 +144,9 @@ impl Behaviour {
     fn tell(&mut self, peer: PeerId, asks: &[Ask]) {
         for asks in asks.chunks(MAX_ENTRIES) {
             let entries = asks.iter().map(|ask| match ask {
-                Ask::Want(cid) => entry(cid, false),
-                Ask::Cancel(cid) => entry(cid, true),
+                Ask::Want(cid) => entry(cid, WANT_BLOCK, false),
+                Ask::Have(cid) => entry(cid, WANT_HAVE, false),
+                Ask::Cancel(cid) => entry(cid, WANT_BLOCK, true),
             });
             let wantlist = Some(Wantlist {
                 entries: entries.collect(),
@@ -176,6 +178,7 @@ impl Behaviour {
         for payload in message.payload {
             let Some(cid) = protocol::cid_of(&payload) else {
                 tracing::debug!(%peer, "a block that cannot be verified");
+                self.client.misbehaved(&peer);
                 continue;
             };
             let sessions = self.client.received(&peer, &cid, Instant::now());
@@ -192,10 +195,13 @@ impl Behaviour {
             self.out.push_back(ToSwarm::GenerateEvent(block));
         }
         for presence in message.presences.iter().take(MAX_ENTRIES) {
-            if presence.kind == DONT_HAVE
-                && let Some(cid) = protocol::parse_cid(&presence.cid)
-            {
-                self.client.refused(&peer, cid);
+            let Some(cid) = protocol::parse_cid(&presence.cid) else {
+                continue;
+            };
+            match presence.kind {
+                HAVE => self.client.offered(&peer, cid),
+                DONT_HAVE => self.client.refused(&peer, cid),
+                _ => {}
             }
         }
         if let Some(wantlist) = message.wantlist {
@@ -226,6 +232,7 @@ impl Behaviour {
     }
 
     fn answer(&mut self, peer: PeerId, wanted: Wanted, found: Found) {
+        self.server.looked_up(&peer);
         let presence = |kind| Message {
             presences: vec![Presence {
                 cid: wanted.cid.to_bytes(),
@@ -237,18 +244,17 @@ impl Behaviour {
             Found::Block(bytes) => {
                 if self.server.sending(&peer, bytes.len()) {
                     let payload = vec![protocol::payload(&wanted.cid, bytes)];
-                    self.send(
-                        peer,
-                        Message {
-                            payload,
-                            ..Message::default()
-                        },
-                    );
+                    let message = Message {
+                        payload,
+                        pending_bytes: self.server.pending_bytes(&peer),
+                        ..Message::default()
+                    };
+                    self.send(peer, message);
                 }
             }
             Found::Here => self.send(peer, presence(HAVE)),
             Found::NotHere => {
-                self.server.not_here(&peer, wanted.cid);
+                self.server.not_here(&peer, &wanted);
                 if wanted.send_dont_have {
                     self.send(peer, presence(DONT_HAVE));
                 }
@@ -308,12 +314,12 @@ fn lookup(store: Arc<dyn BlockStore>, peer: PeerId, wanted: Wanted) -> Lookup {
     })
 }
 
-fn entry(cid: &Cid, cancel: bool) -> Entry {
+fn entry(cid: &Cid, want_type: i32, cancel: bool) -> Entry {
     Entry {
         cid: cid.to_bytes(),
         priority: 1,
         cancel,
-        want_type: WANT_BLOCK,
+        want_type,
         send_dont_have: true,
     }
 }
@@ -377,7 +383,9 @@ impl NetworkBehaviour for Behaviour {
                 return Poll::Ready(event);
             }
             let expire = self.poll_tick(cx);
-            self.ask(expire);
+            if expire || self.client.has_news() {
+                self.ask(expire);
+            }
             self.look_up();
             if let Poll::Ready(Some((peer, wanted, found))) = self.lookups.poll_next_unpin(cx) {
                 self.answer(peer, wanted, found);

@@ -1,12 +1,31 @@
 //! Asking: which want is asked from which peer. Pure, with the time passed in.
+//!
+//! A session has *providers*, of which it is assumed that they have everything, and *others*, which are asked
+//! for each want whether they have it (want-have) and for the block only if they do. A want is asked from the
+//! peer that is likely to bring it first; from a second one as well when that takes much longer than usual.
+
+mod peer;
 
 use crate::Config;
 use libp2p::PeerId;
 use mc_types::Cid;
+use peer::Peer;
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque},
     time::Instant,
 };
+
+/// Peers that a want is asked from at a time.
+const MAX_ASKED: usize = 2;
+/// Peers of a session that are asked what they have.
+const MAX_OTHERS: usize = 512;
+/// Blocks that a peer of a session has to lack, if it has none of those it was asked about, to be asked no more.
+const MAX_MISSES: u32 = 64;
+/// Blocks that came of late, or are wanted no more: an honest peer may still send them.
+const MAX_RECENT: usize = 4096;
+
+/// Wants in a row that had to wait, after which a round is over: the next are likely to have to wait, too.
+const MAX_WAITS: usize = 8;
 
 /// Names a session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -15,32 +34,40 @@ pub struct SessionId(u64);
 /// Something to be told to a peer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Ask {
+    /// Send it.
     Want(Cid),
+    /// Say whether you have it, now or later.
+    Have(Cid),
     Cancel(Cid),
 }
 
 #[derive(Debug, Default)]
 struct Session {
-    providers: Vec<PeerId>,
+    providers: BTreeSet<PeerId>,
+    others: BTreeMap<PeerId, Tally>,
     wants: BTreeSet<Cid>,
+}
+
+/// How often a peer had what it was asked about.
+#[derive(Debug, Default)]
+struct Tally {
+    hits: u32,
+    misses: u32,
 }
 
 #[derive(Debug, Default)]
 struct Want {
     sessions: BTreeSet<SessionId>,
-    /// Whom it is asked from at the moment, and since when.
-    asked: Option<(PeerId, Instant)>,
+    /// Whom it is asked from at the moment.
+    asked: Vec<PeerId>,
+    /// Who was asked whether it has it, and when, and did not say no.
+    probed: HashMap<PeerId, Instant>,
+    /// Who says that it has it.
+    has: HashSet<PeerId>,
     /// Who does not have it, or did not answer.
     failed: HashSet<PeerId>,
     /// Whether the callers were told that nobody is left.
     exhausted: bool,
-}
-
-#[derive(Debug)]
-struct Peer {
-    window: usize,
-    asked: HashSet<Cid>,
-    last_block: Option<Instant>,
 }
 
 /// The wants of all sessions.
@@ -50,10 +77,18 @@ pub(crate) struct Client {
     next_session: u64,
     sessions: BTreeMap<SessionId, Session>,
     wants: HashMap<Cid, Want>,
+    /// Wants that nobody was looked for yet.
+    fresh: VecDeque<Cid>,
     /// Wants that may have to be asked from somebody.
     unasked: VecDeque<Cid>,
     peers: HashMap<PeerId, Peer>,
     windows: HashMap<PeerId, usize>,
+    /// What is to be told in the next round besides new wants.
+    outbox: HashMap<PeerId, Vec<Ask>>,
+    recent: HashSet<Cid>,
+    recent_order: VecDeque<Cid>,
+    /// Whether something has happened since the last round.
+    has_news: bool,
 }
 
 /// What a round of asking came to.
@@ -70,10 +105,20 @@ impl Client {
             next_session: 0,
             sessions: BTreeMap::new(),
             wants: HashMap::new(),
+            fresh: VecDeque::new(),
             unasked: VecDeque::new(),
             peers: HashMap::new(),
             windows: HashMap::new(),
+            outbox: HashMap::new(),
+            recent: HashSet::new(),
+            recent_order: VecDeque::new(),
+            has_news: false,
         }
+    }
+
+    /// Whether a round may have something to ask.
+    pub(crate) const fn has_news(&self) -> bool {
+        self.has_news
     }
 
     pub(crate) fn open_session(&mut self) -> SessionId {
@@ -83,29 +128,36 @@ impl Client {
         id
     }
 
-    /// Closes a session; gives whom to tell that a want is gone.
-    pub(crate) fn close_session(&mut self, id: SessionId) -> Vec<(PeerId, Ask)> {
-        let wants = self
-            .sessions
-            .get(&id)
-            .map(|session| session.wants.clone())
-            .unwrap_or_default();
-        let cancels = wants
-            .into_iter()
-            .filter_map(|cid| self.cancel(id, cid))
-            .collect();
+    /// Closes a session, and cancels its wants.
+    pub(crate) fn close_session(&mut self, id: SessionId) {
+        let wants = self.sessions.get(&id).map(|session| session.wants.clone());
+        for cid in wants.into_iter().flatten() {
+            self.cancel(id, cid);
+        }
         self.sessions.remove(&id);
-        cancels
     }
 
+    /// A peer that is said to have what the session wants.
     pub(crate) fn add_provider(&mut self, id: SessionId, peer: PeerId) {
         let Some(session) = self.sessions.get_mut(&id) else {
             return;
         };
-        if !session.providers.contains(&peer) {
-            session.providers.push(peer);
-        }
+        session.others.remove(&peer);
+        session.providers.insert(peer);
         self.try_again(id, peer);
+    }
+
+    /// A peer that may have some of what the session wants.
+    pub(crate) fn add_other(&mut self, id: SessionId, peer: PeerId) {
+        let Some(session) = self.sessions.get_mut(&id) else {
+            return;
+        };
+        let is_full = session.others.len() >= MAX_OTHERS;
+        let is_known = session.providers.contains(&peer) || session.others.contains_key(&peer);
+        if !is_full && !is_known {
+            session.others.insert(peer, Tally::default());
+            self.try_again(id, peer);
+        }
     }
 
     /// Wants a block; if it is wanted already, everybody may be asked again.
@@ -118,77 +170,98 @@ impl Client {
         want.sessions.insert(id);
         want.failed.clear();
         want.exhausted = false;
-        if want.asked.is_none() {
-            self.unasked.push_back(cid);
+        if want.asked.is_empty() {
+            // Whoever did not answer is asked again.
+            want.probed.clear();
+            self.fresh.push_back(cid);
         }
+        self.has_news = true;
     }
 
-    pub(crate) fn cancel(&mut self, id: SessionId, cid: Cid) -> Option<(PeerId, Ask)> {
-        self.sessions.get_mut(&id)?.wants.remove(&cid);
-        let want = self.wants.get_mut(&cid)?;
-        want.sessions.remove(&id);
-        if !want.sessions.is_empty() {
-            return None;
+    /// The session wants a block no more.
+    pub(crate) fn cancel(&mut self, id: SessionId, cid: Cid) {
+        if let Some(session) = self.sessions.get_mut(&id) {
+            session.wants.remove(&cid);
         }
-        let asked = self.wants.remove(&cid)?.asked.map(|(peer, _)| peer)?;
-        self.forget_ask(&asked, &cid);
-        Some((asked, Ask::Cancel(cid)))
+        let Some(want) = self.wants.get_mut(&cid) else {
+            return;
+        };
+        want.sessions.remove(&id);
+        if want.sessions.is_empty()
+            && let Some(want) = self.wants.remove(&cid)
+        {
+            self.ended(cid, &want, None);
+        }
     }
 
     pub(crate) fn set_window(&mut self, peer: PeerId, window: usize) {
-        self.windows.insert(peer, window.max(1));
+        let window = window.max(1);
+        self.windows.insert(peer, window);
         if let Some(peer) = self.peers.get_mut(&peer) {
-            peer.window = window.max(1);
+            peer.fix_window(window);
         }
     }
 
     pub(crate) fn connected(&mut self, id: PeerId) {
-        let window = self.windows.get(&id).copied().unwrap_or(self.config.window);
-        let peer = Peer {
-            window,
-            asked: HashSet::new(),
-            last_block: None,
-        };
-        self.peers.entry(id).or_insert(peer);
-        let sessions: Vec<_> = self.sessions_with(&id);
-        sessions
-            .into_iter()
-            .for_each(|session| self.try_again(session, id));
+        let fixed = self.windows.get(&id).copied();
+        let new = || Peer::new(&self.config, fixed);
+        self.peers.entry(id).or_insert_with(new);
+        for session in self.sessions_with(&id) {
+            self.try_again(session, id);
+        }
     }
 
     pub(crate) fn disconnected(&mut self, id: &PeerId) {
         self.windows.remove(id);
-        let asked = self
-            .peers
-            .remove(id)
-            .map(|peer| peer.asked)
-            .unwrap_or_default();
-        asked.into_iter().for_each(|cid| self.failed(id, cid));
+        self.outbox.remove(id);
+        let asked = self.peers.remove(id).map(|peer| peer.asked);
+        self.forget(id);
+        for cid in asked.into_iter().flat_map(HashMap::into_keys) {
+            self.failed(id, cid);
+        }
     }
 
     /// The peer could not be told something: everything that it was asked is asked elsewhere.
     pub(crate) fn unreachable(&mut self, id: &PeerId) {
-        let asked = self
-            .peers
-            .get_mut(id)
-            .map(|peer| std::mem::take(&mut peer.asked));
-        asked
-            .into_iter()
-            .flatten()
-            .for_each(|cid| self.failed(id, cid));
+        self.outbox.remove(id);
+        self.forget(id);
+        self.give_up_on(id);
+    }
+
+    /// What the peer was asked, and has not brought, is asked elsewhere.
+    fn give_up_on(&mut self, id: &PeerId) {
+        let peer = self.peers.get_mut(id);
+        let asked = peer.map(|peer| std::mem::take(&mut peer.asked));
+        for cid in asked.into_iter().flat_map(HashMap::into_keys) {
+            self.failed(id, cid);
+        }
+    }
+
+    /// What the peer said, and was asked to say, may be lost.
+    fn forget(&mut self, id: &PeerId) {
+        self.has_news = true;
+        for (cid, want) in &mut self.wants {
+            want.probed.remove(id);
+            want.has.remove(id);
+            if want.asked.is_empty() {
+                self.unasked.push_back(*cid);
+            }
+        }
     }
 
     /// A verified block came; gives the sessions that wanted it.
     pub(crate) fn received(&mut self, from: &PeerId, cid: &Cid, now: Instant) -> Vec<SessionId> {
+        self.has_news = true;
         if let Some(peer) = self.peers.get_mut(from) {
-            peer.last_block = Some(now);
+            peer.delivered(cid, now, self.config.window);
         }
         let Some(want) = self.wants.remove(cid) else {
+            if !self.recent.contains(cid) {
+                self.misbehaved(from);
+            }
             return Vec::new();
         };
-        if let Some((asked, _)) = want.asked {
-            self.forget_ask(&asked, cid);
-        }
+        self.ended(*cid, &want, Some(from));
         for id in &want.sessions {
             if let Some(session) = self.sessions.get_mut(id) {
                 session.wants.remove(cid);
@@ -197,103 +270,255 @@ impl Client {
         want.sessions.into_iter().collect()
     }
 
+    /// The peer sent what nobody can have asked it for.
+    pub(crate) fn misbehaved(&mut self, id: &PeerId) {
+        let is_banned = self.peers.get_mut(id).is_some_and(Peer::fault);
+        if is_banned {
+            tracing::warn!(peer = %id, "sends what was not asked for; it is not asked any more");
+            self.forget(id);
+            self.give_up_on(id);
+        }
+    }
+
+    /// A want is no more: whoever was asked is told so, unless it is who brought it.
+    fn ended(&mut self, cid: Cid, want: &Want, from: Option<&PeerId>) {
+        let told: HashSet<_> = want.asked.iter().chain(want.probed.keys()).collect();
+        for peer in told {
+            self.forget_ask(peer, &cid);
+            if Some(peer) != from {
+                self.tell(*peer, Ask::Cancel(cid));
+            }
+        }
+        if self.recent.insert(cid) {
+            self.recent_order.push_back(cid);
+        }
+        if self.recent_order.len() > MAX_RECENT
+            && let Some(oldest) = self.recent_order.pop_front()
+        {
+            self.recent.remove(&oldest);
+        }
+    }
+
+    /// The peer says that it has the block.
+    pub(crate) fn offered(&mut self, from: &PeerId, cid: Cid) {
+        self.has_news = true;
+        // It may have got it only now, some time after it was asked.
+        let Some(want) = self.wants.get_mut(&cid) else {
+            return;
+        };
+        want.has.insert(*from);
+        want.failed.remove(from);
+        if want.asked.is_empty() {
+            self.unasked.push_back(cid);
+        }
+        for id in &want.sessions {
+            let session = self.sessions.get_mut(id);
+            if let Some(tally) = session.and_then(|session| session.others.get_mut(from)) {
+                tally.hits += 1;
+            }
+        }
+    }
+
     /// The peer says that it does not have the block.
     pub(crate) fn refused(&mut self, from: &PeerId, cid: Cid) {
-        let asked = self.wants.get(&cid).and_then(|want| want.asked);
-        if asked.is_some_and(|(peer, _)| peer == *from) {
+        let Some(want) = self.wants.get_mut(&cid) else {
+            return;
+        };
+        want.has.remove(from);
+        for id in &want.sessions {
+            let Some(session) = self.sessions.get_mut(id) else {
+                continue;
+            };
+            if let Some(tally) = session.others.get_mut(from) {
+                tally.misses += 1;
+                if tally.hits == 0 && tally.misses >= MAX_MISSES {
+                    session.others.remove(from);
+                }
+            }
+        }
+        if want.probed.contains_key(from) || want.asked.contains(from) {
             self.failed(from, cid);
         }
     }
 
-    /// Asks what can be asked. `expired` says that silent peers are to be passed over.
+    /// Asks what can be asked. `expire` says that peers are to be passed over that are silent or late.
     pub(crate) fn round(&mut self, now: Instant, expire: bool) -> Round {
-        let mut round = Round::default();
+        let mut exhausted = Vec::new();
         if expire {
-            self.pass_over_silent(now, &mut round);
+            self.pass_over_silent(now);
+            self.ask_second(now);
         }
-        let mut waiting = VecDeque::new();
-        while let Some(cid) = self.unasked.pop_front() {
-            self.ask(cid, now, &mut waiting, &mut round);
+        let mut waiting = Vec::new();
+        while waiting.len() < MAX_WAITS
+            && let Some(cid) = self.fresh.pop_front().or_else(|| self.unasked.pop_front())
+        {
+            if self.ask(cid, now, &mut exhausted) && !waiting.contains(&cid) {
+                waiting.push(cid);
+            }
         }
-        self.unasked = waiting;
-        round
+        self.unasked.extend(waiting);
+        // What was asked just now is told with this round.
+        self.has_news = false;
+        Round {
+            asks: std::mem::take(&mut self.outbox),
+            exhausted,
+        }
     }
 
-    fn ask(&mut self, cid: Cid, now: Instant, waiting: &mut VecDeque<Cid>, round: &mut Round) {
-        let Some(want) = self.wants.get(&cid).filter(|want| want.asked.is_none()) else {
-            return;
+    fn tell(&mut self, peer: PeerId, ask: Ask) {
+        self.has_news = true;
+        if self.peers.contains_key(&peer) {
+            self.outbox.entry(peer).or_default().push(ask);
+        }
+    }
+
+    /// Asks somebody for a block that nobody is asked for; says whether that has to wait.
+    fn ask(&mut self, cid: Cid, now: Instant, exhausted: &mut Vec<(SessionId, Cid)>) -> bool {
+        if self.wants.get(&cid).is_none_or(|w| !w.asked.is_empty()) {
+            return false;
+        }
+        self.probe(cid, now);
+        let candidates = self.candidates(&cid);
+        if let Some(peer) = self.fastest(&candidates) {
+            self.ask_from(peer, cid, now);
+            return false;
+        }
+        let Some(want) = self.wants.get_mut(&cid) else {
+            return false;
         };
-        let providers = want.sessions.iter().filter_map(|id| self.sessions.get(id));
-        let providers = providers.flat_map(|session| &session.providers);
-        let candidates = providers.filter(|peer| !want.failed.contains(*peer));
-        let connected = candidates.filter_map(|id| Some((*id, self.peers.get(id)?)));
-        let idlest = connected.min_by_key(|(_, peer)| peer.asked.len());
-        let chosen = idlest.map(|(id, peer)| (id, peer.asked.len() < peer.window));
+        // Everybody who may have it is busy with what was asked before, or has yet to say whether it has it.
+        if !candidates.is_empty() || !want.probed.is_empty() {
+            return !candidates.is_empty();
+        }
+        if !want.exhausted {
+            want.exhausted = true;
+            exhausted.extend(want.sessions.iter().map(|id| (*id, cid)));
+        }
+        false
+    }
+
+    fn ask_from(&mut self, peer: PeerId, cid: Cid, now: Instant) {
+        if let Some(want) = self.wants.get_mut(&cid) {
+            want.asked.push(peer);
+            want.exhausted = false;
+        }
+        if let Some(peer) = self.peers.get_mut(&peer) {
+            peer.asked.insert(cid, now);
+        }
+        self.tell(peer, Ask::Want(cid));
+    }
+
+    /// Asks those of whom it is not known whether they have a block.
+    fn probe(&mut self, cid: Cid, now: Instant) {
         let Some(want) = self.wants.get_mut(&cid) else {
             return;
         };
-        match chosen {
-            Some((peer, true)) => {
-                want.asked = Some((peer, now));
-                want.exhausted = false;
-                round.asks.entry(peer).or_default().push(Ask::Want(cid));
-                if let Some(peer) = self.peers.get_mut(&peer) {
-                    peer.asked.insert(cid);
-                }
-            }
-            // Everybody who may have it is busy with what was asked before.
-            Some((_, false)) => waiting.push_back(cid),
-            None if !want.exhausted => {
-                want.exhausted = true;
-                round
-                    .exhausted
-                    .extend(want.sessions.iter().map(|id| (*id, cid)));
-            }
-            None => {}
+        let sessions = want.sessions.iter().filter_map(|id| self.sessions.get(id));
+        let others: Vec<_> = sessions
+            .flat_map(|session| session.others.keys())
+            .filter(|peer| !want.probed.contains_key(*peer) && !want.failed.contains(*peer))
+            .filter(|peer| self.peers.get(*peer).is_some_and(|p| !p.is_banned()))
+            .copied()
+            .collect();
+        for peer in others {
+            want.probed.insert(peer, now);
+            self.outbox.entry(peer).or_default().push(Ask::Have(cid));
         }
     }
 
-    fn pass_over_silent(&mut self, now: Instant, round: &mut Round) {
-        let timeout = self.config.stall_timeout;
-        let silent = |cid: &Cid, want: &Want| {
-            let (peer, since) = want.asked?;
-            let last = self.peers.get(&peer).and_then(|peer| peer.last_block);
-            let since = last.map_or(since, |last| last.max(since));
-            (now.saturating_duration_since(since) >= timeout).then_some((peer, *cid))
+    /// Connected peers from which a block may be had.
+    fn candidates(&self, cid: &Cid) -> Vec<PeerId> {
+        let Some(want) = self.wants.get(cid) else {
+            return Vec::new();
         };
-        let silent: Vec<_> = self
-            .wants
+        let sessions = want.sessions.iter().filter_map(|id| self.sessions.get(id));
+        let providers = sessions.flat_map(|session| &session.providers);
+        let usable = |peer: &&PeerId| {
+            !want.failed.contains(*peer)
+                && !want.asked.contains(*peer)
+                && self.peers.get(*peer).is_some_and(|p| !p.is_banned())
+        };
+        let all: BTreeSet<_> = providers.chain(&want.has).filter(usable).collect();
+        all.into_iter().copied().collect()
+    }
+
+    /// The one of some peers that is likely to bring one more block first.
+    fn fastest(&self, candidates: &[PeerId]) -> Option<PeerId> {
+        let with_room = candidates
             .iter()
-            .filter_map(|(cid, want)| silent(cid, want))
-            .collect();
+            .filter_map(|id| Some((*id, self.peers.get(id).filter(|peer| peer.has_room())?)));
+        let fastest = with_room.min_by_key(|(_, peer)| peer.expected());
+        fastest.map(|(id, _)| id)
+    }
+
+    /// Asks another peer for what takes much longer than usual.
+    fn ask_second(&mut self, now: Instant) {
+        let mut late = Vec::new();
+        for peer in self.peers.values() {
+            let asked = peer
+                .asked
+                .iter()
+                .filter(|(_, since)| peer.is_late(**since, now));
+            late.extend(asked.map(|(cid, _)| *cid));
+        }
+        for cid in late {
+            let asked = self.wants.get(&cid).map_or(0, |want| want.asked.len());
+            if (1..MAX_ASKED).contains(&asked)
+                && let Some(peer) = self.fastest(&self.candidates(&cid))
+            {
+                tracing::debug!(%peer, %cid, "late, asking another too");
+                self.ask_from(peer, cid, now);
+            }
+        }
+    }
+
+    /// Asks nobody any longer who has sent nothing for a while.
+    fn pass_over_silent(&mut self, now: Instant) {
+        let timeout = self.config.stall_timeout;
+        let is_over = |since: Instant| now.saturating_duration_since(since) >= timeout;
+        let mut silent = Vec::new();
+        for (id, peer) in &self.peers {
+            let over = |since: Instant| {
+                let since = peer.last_block.map_or(since, |last| last.max(since));
+                is_over(since)
+            };
+            let asked = peer.asked.iter().filter(|(_, since)| over(**since));
+            silent.extend(asked.map(|(cid, _)| (*id, *cid)));
+        }
+        for (cid, want) in &self.wants {
+            let probed = want.probed.iter().filter(|(id, _)| !want.has.contains(*id));
+            let probed = probed.filter(|(_, since)| is_over(**since));
+            silent.extend(probed.map(|(id, _)| (*id, *cid)));
+        }
         for (peer, cid) in silent {
             tracing::debug!(%peer, %cid, "no answer, asking another");
-            self.forget_ask(&peer, &cid);
             self.failed(&peer, cid);
-            round.asks.entry(peer).or_default().push(Ask::Cancel(cid));
+            self.tell(peer, Ask::Cancel(cid));
         }
     }
 
     /// The peer will not bring the block.
     fn failed(&mut self, peer: &PeerId, cid: Cid) {
+        self.has_news = true;
         self.forget_ask(peer, &cid);
         if let Some(want) = self.wants.get_mut(&cid) {
-            want.asked = None;
+            want.asked.retain(|asked| asked != peer);
+            want.probed.remove(peer);
+            want.has.remove(peer);
             want.failed.insert(*peer);
-            self.unasked.push_back(cid);
+            if want.asked.is_empty() {
+                self.unasked.push_back(cid);
+            }
         }
     }
 
     /// The peer may be asked for what it failed to bring before.
     fn try_again(&mut self, session: SessionId, peer: PeerId) {
-        let wants = self
-            .sessions
-            .get(&session)
-            .map(|s| s.wants.clone())
-            .unwrap_or_default();
-        for cid in wants {
+        self.has_news = true;
+        let wants = self.sessions.get(&session).map(|s| s.wants.clone());
+        for cid in wants.into_iter().flatten() {
             if let Some(want) = self.wants.get_mut(&cid)
-                && want.asked.is_none()
+                && want.asked.is_empty()
             {
                 want.failed.remove(&peer);
                 self.unasked.push_back(cid);
@@ -302,10 +527,10 @@ impl Client {
     }
 
     fn sessions_with(&self, peer: &PeerId) -> Vec<SessionId> {
-        let with = self
-            .sessions
-            .iter()
-            .filter(|(_, session)| session.providers.contains(peer));
+        let has = |session: &Session| {
+            session.providers.contains(peer) || session.others.contains_key(peer)
+        };
+        let with = self.sessions.iter().filter(|(_, session)| has(session));
         with.map(|(id, _)| *id).collect()
     }
 
@@ -355,11 +580,8 @@ mod tests {
             b
         };
         assert_eq!(client.received(&from, &first, now), [session]);
-        assert_eq!(
-            wants(&client.round(now, false), &from),
-            1,
-            "room for one more"
-        );
+        let round = client.round(now, false);
+        assert_eq!(wants(&round, &from), 1, "room for one more");
     }
 
     #[test]
@@ -384,15 +606,14 @@ mod tests {
         let first = asked(&client.round(begun, false)).unwrap();
         client.refused(&first, cid);
         let second = asked(&client.round(begun, false)).unwrap();
-        assert!(
-            client
-                .round(begun + Duration::from_secs(4), true)
-                .asks
-                .is_empty()
-        );
+        let early = client.round(begun + Duration::from_millis(400), true);
+        assert!(early.asks.is_empty());
+        // When it is late, the third is asked as well.
+        let late = client.round(begun + Duration::from_secs(4), true);
+        let third = |_: &Round| asked(&late).unwrap();
         let round = client.round(begun + Duration::from_secs(6), true);
         assert_eq!(round.asks[&second], [Ask::Cancel(cid)]);
-        let third = asked(&round).unwrap();
+        let third = third(&round);
         assert_eq!(HashSet::from([first, second, third]).len(), 3);
         client.disconnected(&third);
         let round = client.round(begun, false);
@@ -418,11 +639,121 @@ mod tests {
             client.want(session, cid);
         }
         assert_eq!(wants(&client.round(Instant::now(), false), &peer), 1);
-        assert_eq!(client.cancel(one, cid), None);
-        assert_eq!(client.close_session(two), [(peer, Ask::Cancel(cid))]);
+        client.cancel(one, cid);
+        assert!(client.round(Instant::now(), false).asks.is_empty());
+        client.close_session(two);
+        let round = client.round(Instant::now(), false);
+        assert_eq!(round.asks[&peer], [Ask::Cancel(cid)]);
         assert!(
             client.received(&peer, &cid, Instant::now()).is_empty(),
             "no longer wanted"
         );
+    }
+
+    #[test]
+    fn others_are_asked_what_they_have_and_only_then_for_it() {
+        let mut client = Client::new(Config::default());
+        let (a, b) = (PeerId::random(), PeerId::random());
+        let session = client.open_session();
+        for peer in [a, b] {
+            client.connected(peer);
+            client.add_other(session, peer);
+        }
+        let cid = cids(1)[0];
+        client.want(session, cid);
+        let now = Instant::now();
+        let round = client.round(now, false);
+        for peer in [a, b] {
+            assert_eq!(round.asks[&peer], [Ask::Have(cid)]);
+        }
+        assert!(round.exhausted.is_empty(), "not before they have answered");
+        client.refused(&a, cid);
+        assert!(client.round(now, false).exhausted.is_empty());
+        client.offered(&b, cid);
+        assert_eq!(client.round(now, false).asks[&b], [Ask::Want(cid)]);
+        client.refused(&b, cid);
+        assert_eq!(client.round(now, false).exhausted, [(session, cid)]);
+        // Those that never say anything count as having nothing.
+        client.want(session, cid);
+        assert_eq!(client.round(now, false).asks.len(), 2);
+        let later = now + Duration::from_secs(6);
+        assert_eq!(client.round(later, true).exhausted, [(session, cid)]);
+    }
+
+    #[test]
+    fn who_sends_what_was_not_asked_for_is_not_asked_any_more() {
+        let mut client = Client::new(Config::default());
+        let (liar, good) = (PeerId::random(), PeerId::random());
+        let session = client.open_session();
+        for peer in [liar, good] {
+            client.connected(peer);
+            client.add_provider(session, peer);
+        }
+        for cid in cids(4) {
+            client.want(session, cid);
+        }
+        let now = Instant::now();
+        let round = client.round(now, false);
+        assert!(wants(&round, &liar) > 0);
+        for n in 100..103_u8 {
+            let lie = cid::of(cid::RAW, &[n, n]);
+            assert!(client.received(&liar, &lie, now).is_empty());
+        }
+        let round = client.round(now, false);
+        assert!(!round.asks.contains_key(&liar));
+        assert!(
+            wants(&round, &good) > 0,
+            "all of it is asked from the other"
+        );
+        let mut brought = 0;
+        for cid in cids(4) {
+            brought += client.received(&good, &cid, now).len();
+        }
+        assert_eq!(brought, 4);
+        // What comes late is no lie.
+        for cid in cids(4) {
+            client.received(&good, &cid, now);
+        }
+        client.want(session, cid::of(cid::RAW, b"more"));
+        assert_eq!(wants(&client.round(now, false), &good), 1);
+    }
+
+    #[test]
+    fn the_faster_of_two_is_asked_more() {
+        let mut client = Client::new(Config::default());
+        let (slow, fast) = (PeerId::random(), PeerId::random());
+        let session = client.open_session();
+        for peer in [slow, fast] {
+            client.connected(peer);
+            client.add_provider(session, peer);
+        }
+        let all: Vec<_> = (0..1000_u32)
+            .map(|n| cid::of(cid::RAW, &n.to_le_bytes()))
+            .collect();
+        all.iter().for_each(|cid| client.want(session, *cid));
+        let begun = Instant::now();
+        let mut queues: HashMap<PeerId, VecDeque<Cid>> = HashMap::new();
+        let mut brought: HashMap<PeerId, usize> = HashMap::new();
+        // The fast one brings a block each millisecond, the slow one every ten.
+        for millis in 0..400 {
+            let now = begun + Duration::from_millis(millis);
+            for (peer, asks) in client.round(now, millis % 250 == 0).asks {
+                for ask in asks {
+                    if let Ask::Want(cid) = ask {
+                        queues.entry(peer).or_default().push_back(cid);
+                    }
+                }
+            }
+            for (peer, every) in [(fast, 1), (slow, 10)] {
+                if millis % every == 0
+                    && let Some(cid) = queues.entry(peer).or_default().pop_front()
+                {
+                    *brought.entry(peer).or_default() += 1;
+                    client.received(&peer, &cid, now);
+                }
+            }
+        }
+        assert!(brought[&fast] >= 390, "{brought:?}");
+        assert!(brought[&slow] >= 30, "{brought:?}");
     }
 }

@@ -25,7 +25,7 @@ impl Default for Config {
             stall_timeout: Duration::from_secs(5),
             max_wants_per_peer: 4096,
             max_outgoing_bytes_per_peer: 4 << 20,
-            max_store_reads: 32,
+            max_store_reads: 16,
         }
     }
 }

@@ -28,10 +28,12 @@ pub(crate) async fn read<S: AsyncRead + Unpin>(stream: &mut S) -> Result<Option<
         return Err(invalid(format!("a message of {length} bytes")));
     }
     let mut bytes = Vec::new();
-    // Memory is taken as bytes arrive, not as they are promised.
+    // Memory is taken as bytes arrive, not as they are promised: at most as much again.
     while bytes.len() < length {
         let begin = bytes.len();
-        bytes.resize((begin + READ_BYTES).min(length), 0);
+        let next = (begin + begin.max(READ_BYTES)).min(length);
+        bytes.reserve_exact(next - begin);
+        bytes.resize(next, 0);
         let room = bytes.get_mut(begin..).unwrap_or_default();
         stream.read_exact(room).await?;
     }
@@ -62,10 +64,49 @@ async fn read_length<S: AsyncRead + Unpin>(stream: &mut S) -> Result<Option<usiz
 
 /// Writes a message and pushes it out.
 pub(crate) async fn write<S: AsyncWrite + Unpin>(stream: &mut S, message: &Message) -> Result<()> {
-    stream
-        .write_all(&message.encode_length_delimited_to_vec())
-        .await?;
+    match message.payload.as_slice() {
+        // A block is not copied once more.
+        [block] if message.wantlist.is_none() && message.presences.is_empty() => {
+            stream.write_all(&head_of(message, block)).await?;
+            stream.write_all(&block.data).await?;
+        }
+        _ => {
+            let bytes = message.encode_length_delimited_to_vec();
+            stream.write_all(&bytes).await?;
+        }
+    }
     stream.flush().await
+}
+
+/// The frame of a message with one block, up to the bytes of the block, which come last.
+fn head_of(message: &Message, block: &Payload) -> Vec<u8> {
+    /// Fields of the message, and of the payload in it, with their wire types.
+    const PAYLOAD: u8 = 3 << 3 | 2;
+    const PREFIX: u8 = 1 << 3 | 2;
+    const DATA: u8 = 2 << 3 | 2;
+    let mut before_data = vec![PREFIX];
+    put_length(&mut before_data, block.prefix.len());
+    before_data.extend_from_slice(&block.prefix);
+    before_data.push(DATA);
+    put_length(&mut before_data, block.data.len());
+    // The other fields first, so that the block can be last.
+    let mut inner = Message {
+        payload: Vec::new(),
+        ..message.clone()
+    }
+    .encode_to_vec();
+    inner.push(PAYLOAD);
+    put_length(&mut inner, before_data.len() + block.data.len());
+    inner.extend_from_slice(&before_data);
+    let mut head = Vec::with_capacity(inner.len() + MAX_PREFIX_BYTES);
+    put_length(&mut head, inner.len() + block.data.len());
+    head.extend_from_slice(&inner);
+    head
+}
+
+fn put_length(bytes: &mut Vec<u8>, length: usize) {
+    let mut buffer = unsigned_varint::encode::usize_buffer();
+    bytes.extend_from_slice(unsigned_varint::encode::usize(length, &mut buffer));
 }
 
 fn invalid(reason: String) -> Error {
@@ -141,6 +182,23 @@ mod tests {
                 cid_of(&payload(&cid, Bytes::from_static(b"other"))),
                 Some(cid)
             );
+        }
+    }
+
+    #[test]
+    fn a_block_is_framed_as_any_message_is() {
+        let cid = cid::of(cid::RAW, b"bytes");
+        for length in [0, 1, 127, 128, 20_000, 1 << 20] {
+            let message = Message {
+                payload: vec![payload(&cid, vec![7; length].into())],
+                pending_bytes: 12_345,
+                ..Message::default()
+            };
+            let mut frame = Cursor::new(Vec::new());
+            block_on(write(&mut frame, &message)).unwrap();
+            frame.set_position(0);
+            let read = block_on(read(&mut frame)).unwrap();
+            assert_eq!(read, Some(message), "{length} bytes");
         }
     }
 

@@ -8,7 +8,7 @@ use crate::{
 };
 use libp2p::PeerId;
 use mc_types::Cid;
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::{HashMap, VecDeque};
 
 /// A want of a peer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -19,12 +19,43 @@ pub(crate) struct Wanted {
     pub(crate) send_dont_have: bool,
 }
 
+/// Longest block that is reckoned with while it is looked up, in bytes.
+const BLOCK_BYTES: usize = 1 << 20;
+
 #[derive(Debug, Default)]
 struct Peer {
-    queue: VecDeque<Wanted>,
-    /// What it wants and we do not have.
-    unmet: HashSet<Cid>,
+    /// In the order in which they came. What was cancelled since is not in `wanted` any more.
+    queue: VecDeque<Cid>,
+    wanted: HashMap<Cid, Wanted>,
+    /// What it wants and we do not have, and whether it wants to know only that.
+    unmet: HashMap<Cid, bool>,
+    /// Blocks that are being looked up.
+    lookups: usize,
     outgoing_bytes: usize,
+    has_turn: bool,
+}
+
+impl Peer {
+    fn push(&mut self, wanted: Wanted) {
+        if self.wanted.insert(wanted.cid, wanted).is_none() {
+            self.queue.push_back(wanted.cid);
+        }
+    }
+
+    fn pop(&mut self) -> Option<Wanted> {
+        loop {
+            let cid = self.queue.pop_front()?;
+            if let Some(wanted) = self.wanted.remove(&cid) {
+                return Some(wanted);
+            }
+        }
+    }
+
+    fn clear(&mut self) {
+        self.queue.clear();
+        self.wanted.clear();
+        self.unmet.clear();
+    }
 }
 
 /// The wants of all peers.
@@ -60,25 +91,20 @@ impl Server {
             return;
         };
         if list.full {
-            peer.queue.clear();
-            peer.unmet.clear();
+            peer.clear();
         }
         for entry in list.entries.into_iter().take(MAX_ENTRIES) {
             let Some(cid) = parse_cid(&entry.cid) else {
                 continue;
             };
             if entry.cancel {
-                peer.queue.retain(|wanted| wanted.cid != cid);
+                peer.wanted.remove(&cid);
                 peer.unmet.remove(&cid);
-                continue;
-            }
-            if peer.queue.len() < self.config.max_wants_per_peer {
-                let have = entry.want_type == WANT_HAVE;
-                let send_dont_have = entry.send_dont_have;
-                peer.queue.push_back(Wanted {
+            } else if peer.queue.len() < self.config.max_wants_per_peer {
+                peer.push(Wanted {
                     cid,
-                    have,
-                    send_dont_have,
+                    have: entry.want_type == WANT_HAVE,
+                    send_dont_have: entry.send_dont_have,
                 });
             }
         }
@@ -92,11 +118,14 @@ impl Server {
             let Some(peer) = self.peers.get_mut(&id) else {
                 continue;
             };
-            if peer.outgoing_bytes >= self.config.max_outgoing_bytes_per_peer {
+            let promised = peer.outgoing_bytes + peer.lookups * BLOCK_BYTES;
+            if promised >= self.config.max_outgoing_bytes_per_peer {
                 self.turns.push_back(id);
                 continue;
             }
-            if let Some(wanted) = peer.queue.pop_front() {
+            peer.has_turn = false;
+            if let Some(wanted) = peer.pop() {
+                peer.lookups += 1;
                 self.enqueue(id);
                 return Some((id, wanted));
             }
@@ -104,12 +133,19 @@ impl Server {
         None
     }
 
+    /// What [`Self::next`] gave has been looked up.
+    pub(crate) fn looked_up(&mut self, id: &PeerId) {
+        if let Some(peer) = self.peers.get_mut(id) {
+            peer.lookups = peer.lookups.saturating_sub(1);
+        }
+    }
+
     /// A want could not be met; it is remembered for when the block comes.
-    pub(crate) fn not_here(&mut self, id: &PeerId, cid: Cid) {
+    pub(crate) fn not_here(&mut self, id: &PeerId, wanted: &Wanted) {
         if let Some(peer) = self.peers.get_mut(id)
             && peer.unmet.len() < self.config.max_wants_per_peer
         {
-            peer.unmet.insert(cid);
+            peer.unmet.insert(wanted.cid, wanted.have);
         }
     }
 
@@ -120,6 +156,12 @@ impl Server {
         };
         peer.outgoing_bytes += bytes;
         true
+    }
+
+    /// How much more the peer is going to get, as far as that is known.
+    pub(crate) fn pending_bytes(&self, id: &PeerId) -> i32 {
+        let outgoing = self.peers.get(id).map_or(0, |peer| peer.outgoing_bytes);
+        i32::try_from(outgoing).unwrap_or(i32::MAX)
     }
 
     /// They have left.
@@ -140,11 +182,14 @@ impl Server {
     pub(crate) fn added(&mut self, cids: &[Cid]) {
         let mut ready = Vec::new();
         for (id, peer) in &mut self.peers {
+            if peer.unmet.is_empty() {
+                continue;
+            }
             for cid in cids {
-                if peer.unmet.remove(cid) {
-                    peer.queue.push_back(Wanted {
+                if let Some(have) = peer.unmet.remove(cid) {
+                    peer.push(Wanted {
                         cid: *cid,
-                        have: false,
+                        have,
                         send_dont_have: false,
                     });
                     ready.push(*id);
@@ -155,11 +200,11 @@ impl Server {
     }
 
     fn enqueue(&mut self, id: PeerId) {
-        let waits = self
-            .peers
-            .get(&id)
-            .is_some_and(|peer| !peer.queue.is_empty());
-        if waits && !self.turns.contains(&id) {
+        if let Some(peer) = self.peers.get_mut(&id)
+            && !peer.queue.is_empty()
+            && !peer.has_turn
+        {
+            peer.has_turn = true;
             self.turns.push_back(id);
         }
     }

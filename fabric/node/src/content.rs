@@ -17,6 +17,7 @@ use gateways::Gateways;
 use mc_content::{Block, BlockSource, Error, MAX_DAG_BLOCKS, Store, links};
 use mc_net::{BlockStore, Client, FetchError, Session, StoreError};
 use mc_types::{Cid, NodeId, cid};
+use rand::RngExt;
 use std::{
     collections::{HashSet, VecDeque},
     pin::pin,
@@ -170,8 +171,9 @@ impl Content {
         let mut fetching: FuturesUnordered<BoxFuture<'_, Result<Vec<Cid>, Error>>> =
             FuturesUnordered::new();
         loop {
+            // In no order: then those that fetch the same at once have different parts of it to give.
             while fetching.len() < FETCH_BLOCKS
-                && let Some(cid) = pending.pop_front()
+                && let Some(cid) = pending.swap_remove_back(random_below(pending.len()))
             {
                 fetching.push(Box::pin(source.links(cid)));
             }
@@ -186,6 +188,10 @@ impl Content {
             }
         }
     }
+}
+
+fn random_below(end: usize) -> usize {
+    rand::rng().random_range(0..end.max(1))
 }
 
 /// The store and the network as one source of blocks.

@@ -6,6 +6,7 @@ use bytes::Bytes;
 use libp2p::PeerId;
 use mc_bitswap::Event;
 use mc_types::{Cid, NodeId};
+use rand::seq::IteratorRandom;
 use std::{
     collections::{HashMap, HashSet},
     time::{Duration, Instant},
@@ -15,12 +16,22 @@ use tokio::sync::oneshot;
 /// How often those who did not have a block are asked again, and the DHT is searched again.
 const RETRY_EVERY: Duration = Duration::from_secs(1);
 
+/// Blocks of a session after which it looks for peers that fetch the same, and from then on after so many more.
+const SWARM_FIRST: usize = 16;
+const SWARM_EVERY: usize = 64;
+/// Peers that are asked each time.
+const SWARM_PEERS: usize = 16;
+
 type Reply = oneshot::Sender<Result<Bytes, FetchError>>;
 
 #[derive(Debug)]
 struct Fetch {
     waiting: HashMap<Cid, Vec<Reply>>,
     providers: HashSet<PeerId>,
+    /// Connected peers that were asked what they have.
+    others: HashSet<PeerId>,
+    /// Blocks that have come.
+    blocks: usize,
     /// What nobody who was asked has.
     exhausted: HashSet<Cid>,
     last_progress: Instant,
@@ -43,6 +54,8 @@ impl EventLoop {
         let fetch = Fetch {
             waiting: HashMap::new(),
             providers: HashSet::new(),
+            others: HashSet::new(),
+            blocks: 0,
             exhausted: HashSet::new(),
             last_progress: Instant::now(),
             last_search: None,
@@ -105,7 +118,25 @@ impl EventLoop {
         let in_need: Vec<_> = in_need.map(|(session, _)| *session).collect();
         in_need
             .into_iter()
-            .for_each(|session| self.provider_found(session, peer));
+            .for_each(|session| self.ask_what_it_has(session, peer));
+    }
+
+    /// A connected peer that may have some of what the session wants.
+    fn ask_what_it_has(&mut self, session: SessionKey, peer: PeerId) {
+        if let Some(fetch) = self.fetches.0.get_mut(&session)
+            && fetch.others.insert(peer)
+        {
+            self.swarm.behaviour_mut().bitswap.add_other(session, peer);
+        }
+    }
+
+    /// A session that fetches a lot looks for others that fetch the same at the moment.
+    fn look_around(&mut self, session: SessionKey) {
+        let connected = self.peers.keys().sample(&mut rand::rng(), SWARM_PEERS);
+        let connected: Vec<_> = connected.into_iter().copied().collect();
+        for peer in connected {
+            self.ask_what_it_has(session, peer);
+        }
     }
 
     pub(super) fn search_ended(&mut self, session: SessionKey) {
@@ -122,17 +153,25 @@ impl EventLoop {
                 sessions,
                 ..
             } => {
+                let mut in_swarms = Vec::new();
                 for session in sessions {
                     let Some(fetch) = self.fetches.0.get_mut(&session) else {
                         continue;
                     };
                     fetch.last_progress = Instant::now();
                     fetch.exhausted.remove(&cid);
+                    fetch.blocks += 1;
+                    if fetch.blocks % SWARM_EVERY == SWARM_FIRST {
+                        in_swarms.push(session);
+                    }
                     for reply in fetch.waiting.remove(&cid).unwrap_or_default() {
                         // Whoever asked may have lost interest.
                         let _ = reply.send(Ok(bytes.clone()));
                     }
                 }
+                in_swarms
+                    .into_iter()
+                    .for_each(|session| self.look_around(session));
             }
             Event::Exhausted { session, cid } => self.exhausted(session, cid),
         }
@@ -148,7 +187,7 @@ impl EventLoop {
             .peers
             .keys()
             .chain(self.guests.iter())
-            .filter(|peer| !fetch.providers.contains(*peer));
+            .filter(|peer| !fetch.providers.contains(*peer) && !fetch.others.contains(*peer));
         let others: Vec<_> = others.copied().collect();
         let search = !fetch.searching && fetch.last_search.is_none();
         if search {
@@ -158,7 +197,7 @@ impl EventLoop {
         }
         others
             .into_iter()
-            .for_each(|peer| self.provider_found(session, peer));
+            .for_each(|peer| self.ask_what_it_has(session, peer));
     }
 
     /// Asks again for what was not found, and gives up what nobody waits for or has.
@@ -208,7 +247,7 @@ impl EventLoop {
         let Some(fetch) = self.fetches.0.get_mut(&session) else {
             return;
         };
-        let peers = fetch.providers.len();
+        let peers = fetch.providers.union(&fetch.others).count();
         for cid in fetch.exhausted.drain().collect::<Vec<_>>() {
             self.swarm.behaviour_mut().bitswap.cancel(session, cid);
             for reply in fetch.waiting.remove(&cid).unwrap_or_default() {

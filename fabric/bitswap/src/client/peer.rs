@@ -1,0 +1,94 @@
+//! What is known of a peer: what it was asked, how fast it is, and whether it tells the truth.
+
+use crate::Config;
+use mc_types::Cid;
+use std::{
+    collections::HashMap,
+    time::{Duration, Instant},
+};
+
+/// Blocks that are asked from a peer before it has sent any.
+const FIRST_WINDOW: usize = 8;
+/// Blocks that nobody asked for, after which a peer is not asked any more.
+const MAX_FAULTS: u32 = 3;
+/// How much of the newest time is in the average, in parts of eight.
+const NEWEST: u32 = 1;
+/// How long a peer may take before another is asked as well: so many times what it usually takes, within
+/// these bounds.
+const HEDGE_FACTOR: u32 = 4;
+const HEDGE_MIN: Duration = Duration::from_millis(500);
+
+#[derive(Debug)]
+pub(super) struct Peer {
+    window: usize,
+    /// The window stays as it is: the peer cannot bear another.
+    is_fixed: bool,
+    pub(super) asked: HashMap<Cid, Instant>,
+    pub(super) last_block: Option<Instant>,
+    /// The average time between two blocks while some were asked for.
+    pace: Option<Duration>,
+    faults: u32,
+}
+
+impl Peer {
+    pub(super) fn new(config: &Config, fixed: Option<usize>) -> Self {
+        Self {
+            window: fixed.unwrap_or_else(|| FIRST_WINDOW.min(config.window)),
+            is_fixed: fixed.is_some(),
+            asked: HashMap::new(),
+            last_block: None,
+            pace: None,
+            faults: 0,
+        }
+    }
+
+    pub(super) fn fix_window(&mut self, window: usize) {
+        self.window = window;
+        self.is_fixed = true;
+    }
+
+    pub(super) fn has_room(&self) -> bool {
+        self.asked.len() < self.window && !self.is_banned()
+    }
+
+    /// It sent what it was asked for.
+    pub(super) fn delivered(&mut self, cid: &Cid, now: Instant, max_window: usize) {
+        if let Some(since) = self.asked.remove(cid) {
+            let begin = self.last_block.map_or(since, |last| last.max(since));
+            let took = now.saturating_duration_since(begin);
+            self.pace = Some(match self.pace {
+                Some(pace) => (pace * (8 - NEWEST) + took * NEWEST) / 8,
+                None => took,
+            });
+            if !self.is_fixed {
+                self.window = (self.window + 1).min(max_window);
+            }
+        }
+        self.last_block = Some(now);
+    }
+
+    /// It sent something that was not asked for; says whether it will not be asked again.
+    pub(super) fn fault(&mut self) -> bool {
+        self.faults += 1;
+        self.faults == MAX_FAULTS
+    }
+
+    pub(super) const fn is_banned(&self) -> bool {
+        self.faults >= MAX_FAULTS
+    }
+
+    /// How long one more block is likely to take. Of those that have sent none yet, the idlest is best.
+    pub(super) fn expected(&self) -> (Duration, usize) {
+        let asked = self.asked.len();
+        let more = u32::try_from(asked + 1).unwrap_or(u32::MAX);
+        (self.pace.unwrap_or_default().saturating_mul(more), asked)
+    }
+
+    /// When the peer is so late with a block that another may be asked as well.
+    pub(super) fn is_late(&self, since: Instant, now: Instant) -> bool {
+        let asked = u32::try_from(self.asked.len()).unwrap_or(u32::MAX);
+        let usual = self.pace.unwrap_or_default();
+        let patience = usual.saturating_mul(asked.saturating_mul(HEDGE_FACTOR));
+        now.saturating_duration_since(since) >= patience.max(HEDGE_MIN)
+    }
+}
