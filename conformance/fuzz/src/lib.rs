@@ -9,10 +9,12 @@
 )]
 
 mod checkpoint;
+mod data_plane;
 mod model;
 mod wasi_files;
 
 pub use checkpoint::checkpoint;
+pub use data_plane::{bitswap, car, files};
 pub use wasi_files::wasi_files;
 
 use mc_checkpoint::Ability;
@@ -72,6 +74,9 @@ mod tests {
             task_spec(&bytes);
             admission(&bytes);
             checkpoint(&bytes);
+            bitswap(&bytes);
+            car(&bytes);
+            files(&bytes);
         }
     }
 }

@@ -4,7 +4,15 @@ use crate::ci::root;
 use anyhow::{Context, Result, bail, ensure};
 use std::{fs, process::Command};
 
-const TARGETS: &[&str] = &["task_spec", "wasi_files", "admission", "checkpoint"];
+const TARGETS: &[&str] = &[
+    "task_spec",
+    "wasi_files",
+    "admission",
+    "checkpoint",
+    "bitswap",
+    "car",
+    "files",
+];
 /// How long each target runs unless told otherwise.
 const DEFAULT_SECONDS: u64 = 600;
 /// What libFuzzer needs: counters of covered code, and a table of where they belong.

@@ -29,5 +29,5 @@ mod store;
 pub use behaviour::{Behaviour, Event};
 pub use client::SessionId;
 pub use config::Config;
-pub use protocol::PROTOCOL;
+pub use protocol::{Frame, PROTOCOL, read_frame};
 pub use store::{BlockStore, StoreError};

@@ -19,6 +19,34 @@ const MAX_PREFIX_BYTES: usize = 4;
 /// How much is read at once of a message whose length is only claimed.
 const READ_BYTES: usize = 64 << 10;
 
+/// What a message says, for those who look at the wire.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Frame {
+    /// Entries of its want-list.
+    pub wants: usize,
+    /// Its blocks, verified; others are left out.
+    pub blocks: Vec<(Cid, Bytes)>,
+    /// What it says about blocks that are or are not there.
+    pub presences: usize,
+}
+
+/// Reads a message; `None` when the stream ends before one begins.
+///
+/// # Errors
+///
+/// The stream's; [`ErrorKind::InvalidData`] for what is no message, or too large for one.
+pub async fn read_frame<S: AsyncRead + Unpin>(stream: &mut S) -> Result<Option<Frame>> {
+    let Some(message) = read(stream).await? else {
+        return Ok(None);
+    };
+    let block = |payload: &Payload| Some((cid_of(payload)?, payload.data.clone()));
+    Ok(Some(Frame {
+        wants: message.wantlist.map_or(0, |list| list.entries.len()),
+        blocks: message.payload.iter().filter_map(block).collect(),
+        presences: message.presences.len(),
+    }))
+}
+
 /// The next message; `None` when the stream ends before one begins.
 pub(crate) async fn read<S: AsyncRead + Unpin>(stream: &mut S) -> Result<Option<Message>> {
     let Some(length) = read_length(stream).await? else {

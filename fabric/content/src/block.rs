@@ -101,6 +101,16 @@ impl<S: BlockSource> BlockSource for std::sync::Arc<S> {
     }
 }
 
+impl<S: BlockSource> BlockSource for &S {
+    fn ahead(&self) -> usize {
+        S::ahead(self)
+    }
+
+    async fn get(&self, cid: &Cid) -> Result<Bytes, Error> {
+        S::get(self, cid).await
+    }
+}
+
 /// No source at all has nothing.
 impl<S: BlockSource> BlockSource for Option<S> {
     fn ahead(&self) -> usize {

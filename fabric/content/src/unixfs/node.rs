@@ -49,13 +49,18 @@ impl File {
         u64::try_from(self.bytes.len()).unwrap_or(u64::MAX)
     }
 
+    /// Whether it says of each part how long it is.
+    pub(super) const fn tells_lengths(&self) -> bool {
+        self.parts.len() == self.part_bytes.len()
+    }
+
     /// Whether the lengths in it agree, so that a place in the file can be found by them.
     pub(super) fn check_lengths(&self, cid: &Cid) -> Result<(), Error> {
         let malformed = |reason: &str| Error::Malformed {
             cid: *cid,
             reason: reason.to_owned(),
         };
-        if self.parts.len() != self.part_bytes.len() {
+        if !self.tells_lengths() {
             return Err(malformed("it does not tell the lengths of its parts"));
         }
         let add = |sum: u64, part: &u64| sum.saturating_add(*part);

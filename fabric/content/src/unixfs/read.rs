@@ -177,18 +177,20 @@ fn part<'f, S: BlockSource, W: AsyncWrite + Unpin + Send>(
             let cid = out.root;
             return Err(Error::TooLarge { cid, limit });
         }
+        if range.is_some() || file.tells_lengths() {
+            file.check_lengths(&cid)?;
+        }
         let pieces = match &range {
             None => {
                 out.write(&file.bytes).await?;
-                file.parts.iter().map(|part| (*part, None, None)).collect()
+                whole(&file)
             }
             Some(range) => {
-                file.check_lengths(&cid)?;
                 out.write(within(&file.bytes, range)).await?;
                 pieces(&file, range)
             }
         };
-        let ahead = |(cid, range, claimed): (Cid, Option<Range<u64>>, Option<u64>)| async move {
+        let ahead = |(cid, range, claimed): Piece| async move {
             let file = fetch_file(source, cid).await?;
             if claimed.is_some_and(|claimed| claimed != file.file_bytes) {
                 let reason = "not as long as the node above it claims".to_owned();
@@ -214,8 +216,21 @@ fn within<'b>(bytes: &'b [u8], range: &Range<u64>) -> &'b [u8] {
     bytes.get(start..end).unwrap_or_default()
 }
 
-/// The parts of a file that have bytes in a range, and how long each claims to be.
-fn pieces(file: &File, range: &Range<u64>) -> Vec<(Cid, Option<Range<u64>>, Option<u64>)> {
+/// A part, which bytes of it are wanted if not all, and how long it claims to be if that is told.
+type Piece = (Cid, Option<Range<u64>>, Option<u64>);
+
+/// All parts of a file. Old software did not always tell how long they are.
+fn whole(file: &File) -> Vec<Piece> {
+    let told = file.tells_lengths();
+    let claim = |index: usize| file.part_bytes.get(index).copied().filter(|_| told);
+    let parts = file.parts.iter().enumerate();
+    parts
+        .map(|(index, part)| (*part, None, claim(index)))
+        .collect()
+}
+
+/// The parts of a file that have bytes in a range.
+fn pieces(file: &File, range: &Range<u64>) -> Vec<Piece> {
     let mut begin = file.own_bytes();
     let mut pieces = Vec::new();
     for (part, length) in file.parts.iter().zip(&file.part_bytes) {
