@@ -45,8 +45,9 @@ impl Block {
         })
     }
 
-    /// Bytes that were hashed to `cid` just now, by the caller.
-    pub(crate) fn hashed(cid: Cid, bytes: impl Into<Bytes>) -> Self {
+    /// Bytes that were hashed to `cid` just now, by the caller or by whoever it has them from.
+    #[must_use]
+    pub fn hashed(cid: Cid, bytes: impl Into<Bytes>) -> Self {
         Self {
             cid,
             bytes: bytes.into(),

@@ -37,7 +37,7 @@ pub use gc::GcReport;
 /// Operations that may wait for the writer; a caller beyond that waits itself.
 const QUEUE_OPERATIONS: usize = 1024;
 /// Bytes of blocks that may wait for the writer.
-const QUEUE_BYTES: usize = 32 << 20;
+const QUEUE_BYTES: usize = 24 << 20;
 /// Longest name of a pin, in bytes.
 const MAX_PIN_NAME_BYTES: usize = 256;
 

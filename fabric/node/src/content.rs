@@ -31,8 +31,9 @@ use tokio::sync::OnceCell;
 
 /// How long peers may take before gateways are asked too.
 const BEFORE_GATEWAYS: Duration = Duration::from_secs(1);
-/// Blocks of one DAG that are fetched at a time: enough for the windows of two providers.
-const FETCH_BLOCKS: usize = 64;
+/// Blocks of one DAG that are fetched or stored at a time: more than the window of a provider, so that it has
+/// something to send while what came is stored.
+const FETCH_BLOCKS: usize = 48;
 
 /// The store of this node and the way to those of others.
 #[derive(Debug, Clone)]
@@ -263,7 +264,7 @@ impl BlockSource for Source {
         }
         let bytes = self.fetch(*cid).await?;
         self.content
-            .put(vec![Block::new(*cid, bytes.clone())?])
+            .put(vec![Block::hashed(*cid, bytes.clone())])
             .await?;
         Ok(bytes)
     }

@@ -4,4 +4,5 @@
 
 pub mod inventory;
 pub mod lock;
+pub mod memory;
 pub mod probe;
