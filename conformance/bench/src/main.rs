@@ -11,6 +11,7 @@ mod process;
     reason = "JSON values give null for what is not there"
 )]
 mod throughput;
+mod transfer;
 
 use anyhow::{Result, bail};
 use std::{path::PathBuf, process::Command};
@@ -20,6 +21,7 @@ use std::{path::PathBuf, process::Command};
     reason = "the result is what this command is for"
 )]
 fn main() -> Result<()> {
+    mc_system::memory::keep_freed();
     let mut arguments = std::env::args().skip(1);
     let (mut wasmtime, mut only) = (None, None);
     while let Some(argument) = arguments.next() {
@@ -47,6 +49,9 @@ fn main() -> Result<()> {
     }
     if wanted("one_node") {
         result.insert("one_node".to_owned(), throughput::measure()?);
+    }
+    if wanted("transfer") {
+        result.insert("transfer".to_owned(), transfer::measure()?);
     }
     let result = serde_json::Value::Object(result);
     println!("{result:#}");
