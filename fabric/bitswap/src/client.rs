@@ -25,7 +25,7 @@ const MAX_MISSES: u32 = 64;
 const MAX_RECENT: usize = 4096;
 
 /// Wants in a row that had to wait, after which a round is over: the next are likely to have to wait, too.
-const MAX_WAITS: usize = 8;
+const MAX_WAITS: usize = 64;
 
 /// Names a session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -35,6 +35,12 @@ struct Memory {
 }
 
 impl Memory {
+    fn keep(&self, cid: Cid, bytes: Bytes) {
+        let blocks = self.blocks.lock();
+        let mut blocks = blocks.unwrap_or_else(PoisonError::into_inner);
+        blocks.insert(cid, bytes);
+    }
+
     fn look(&self, cid: &Cid) -> Option<Bytes> {
         let blocks = self.blocks.lock().unwrap_or_else(PoisonError::into_inner);
         blocks.get(cid).cloned()
@@ -172,10 +178,7 @@ impl Peer {
         let fetch = |cid: Cid| async move {
             let bytes = session.get(cid).await?;
             if keeps {
-                let kept = self.memory.blocks.lock();
-                let mut kept = kept.unwrap_or_else(PoisonError::into_inner);
-                kept.insert(cid, bytes);
-                drop(kept);
+                self.memory.keep(cid, bytes);
                 self.client.blocks_added(vec![cid]).await;
             }
             Ok::<_, anyhow::Error>(())

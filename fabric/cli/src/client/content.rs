@@ -9,7 +9,7 @@ use mc_content::{Block, BlockSource, Error, car};
 use mc_gateway::api::{BlockStat, CidList, ConnectRequest};
 use mc_types::{Cid, ErrorCode, cid};
 use reqwest::Method;
-use std::time::Duration;
+use std::{path::Path, time::Duration};
 use tokio::sync::Mutex;
 
 /// Blocks of a node, or of whomever it finds them with, one by one. Each is verified here once more.
@@ -103,6 +103,12 @@ impl Client {
             others: self.blocks(timeout),
             progress,
         })
+    }
+
+    /// Writes a file or directory to disk; gives the bytes of its files.
+    pub(crate) async fn leave(&self, cid: Cid, to: &Path) -> Result<u64, Failure> {
+        let blocks = self.dag(cid, None, ProgressBar::hidden()).await?;
+        Ok(mc_content::unixfs::export(&blocks, cid, to, u64::MAX).await?)
     }
 
     /// A DAG as a CAR.

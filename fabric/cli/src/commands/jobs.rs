@@ -9,7 +9,6 @@ use crate::{
     output,
 };
 use futures::StreamExt;
-use mc_content::unixfs;
 use mc_gateway::api::JobView;
 use mc_types::{CheckpointRecord, ErrorCode, JobId, NodeId};
 use std::process::ExitCode;
@@ -144,6 +143,6 @@ pub(super) async fn result(client: &Client, args: &Fetch) -> Result<ExitCode, Fa
         let failure = Failure::new(ErrorCode::NoResult, message);
         return Err(failure.with_hint(format!("mc-wasm wait {}", args.id)));
     };
-    unixfs::export(&client.blocks(None), cid, &args.out, u64::MAX).await?;
+    client.leave(cid, &args.out).await?;
     Ok(ExitCode::SUCCESS)
 }

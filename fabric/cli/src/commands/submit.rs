@@ -11,7 +11,6 @@ use crate::{
     known_files::KnownFiles,
     leave, output,
 };
-use mc_content::unixfs;
 use mc_gateway::api::JobView;
 use mc_types::Determinism;
 use std::{io::Read, path::Path, process::ExitCode};
@@ -93,14 +92,13 @@ async fn submit(
 /// Changes the task's own directories as the task did. What they were like is in the task, not on disk
 /// any more: what is in the way of a result is replaced.
 async fn leave_dirs(connection: &Connection, job: &JobView, args: &Submit) -> Result<(), Failure> {
-    let blocks = connection.client.blocks(None);
     for (guest, host) in inputs::dirs(&args.task.dir)? {
         let Some(cid) = job.dirs.get(&guest) else {
             continue;
         };
         let staging = tempfile::tempdir_in(&host).map_err(|e| Failure::path(&host, &e))?;
         let new = staging.path().join("new");
-        unixfs::export(&blocks, *cid, &new, u64::MAX).await?;
+        connection.client.leave(*cid, &new).await?;
         leave::replace(&new, &host, staging.path())?;
     }
     Ok(())
@@ -111,7 +109,6 @@ async fn leave_outputs(connection: &Connection, job: &JobView, out: &Path) -> Re
     let Some(cid) = job.outputs_cid else {
         return Ok(());
     };
-    let blocks = connection.client.blocks(None);
-    unixfs::export(&blocks, cid, out, u64::MAX).await?;
+    connection.client.leave(cid, out).await?;
     Ok(())
 }
