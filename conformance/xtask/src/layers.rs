@@ -57,7 +57,9 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "mc-types",
             "mc-wasi",
             "mc-engine",
+            "mc-system",
             "mc-content",
+            "mc-net",
             "mc-node",
             "mc-artifacts",
             "mc-conformance",
@@ -79,7 +81,8 @@ const HOMES: &[(&str, &[&str])] = &[
     ("fjall", &["mc-content"]),
     ("sqlx", &["mc-ledger"]),
     ("axum", &["mc-gateway"]),
-    ("libp2p", &["mc-net", "mc-bitswap"]),
+    // The benchmark compares with streams of its own.
+    ("libp2p", &["mc-net", "mc-bitswap", "mc-bench"]),
     ("clap", &["mc-cli"]),
 ];
 
