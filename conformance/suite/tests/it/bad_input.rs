@@ -144,6 +144,13 @@ fn jobs_and_content_that_do_not_exist_are_not_found() {
     );
 }
 
+/// Blocks that no other number has.
+fn four_mebibytes(number: u8) -> Vec<u8> {
+    (0..4)
+        .flat_map(|part| vec![number * 4 + part; 1 << 20])
+        .collect()
+}
+
 #[test]
 fn a_full_disk_is_an_error_and_loses_nothing_that_was_acknowledged() {
     let dir = tempfile::tempdir().unwrap();
@@ -155,7 +162,7 @@ fn a_full_disk_is_an_error_and_loses_nothing_that_was_acknowledged() {
     let mut full = None;
     for n in 0..40u8 {
         let path = files.path().join(n.to_string());
-        std::fs::write(&path, vec![n; 4 << 20]).unwrap();
+        std::fs::write(&path, four_mebibytes(n)).unwrap();
         let done = node.mc(["add", path.to_str().unwrap()]);
         if done.code == Some(0) {
             kept.push((n, done.text().split_whitespace().next().unwrap().to_owned()));
@@ -177,10 +184,8 @@ fn a_full_disk_is_an_error_and_loses_nothing_that_was_acknowledged() {
     assert!(grown.success());
     let node = NodeOptions::new().data_dir(&data).start();
     for (n, cid) in &kept {
-        assert_eq!(
-            node.mc(["cat", cid]).expect_code(0).stdout,
-            vec![*n; 4 << 20]
-        );
+        let read = node.mc(["cat", cid]).expect_code(0).stdout;
+        assert!(read == four_mebibytes(*n), "{n}");
     }
     drop(node);
     drop(disk);
