@@ -14,5 +14,5 @@ pub use add::{add_bytes, add_path, add_reader};
 pub use adder::{AddOptions, Added, Adder, CHUNK_BYTES, FileInProgress, Symlinks};
 pub use directory::{entity_links, entries, resolve};
 pub use export::export;
-pub use random_access::{Found, RandomAccess};
+pub use random_access::{Found, Listing, RandomAccess};
 pub use read::{Kind, Stat, cat, cat_range, read_to_vec, stat};

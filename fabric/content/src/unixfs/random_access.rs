@@ -2,21 +2,48 @@
 
 use super::{
     directory::of_shards,
-    node::{Fetched, fetch},
+    node::{Fetched, File, fetch},
     read::MAX_FILE_DEPTH,
 };
 use crate::{BlockSource, Error};
+use futures::future::join_all;
 use mc_types::Cid;
-use std::collections::{HashMap, VecDeque};
+use std::{
+    collections::{BTreeMap, HashMap, VecDeque},
+    sync::Arc,
+};
 
 /// Blocks that are kept: at most 16 MiB, enough to read several large files at a time in sequence.
 const KEPT_BLOCKS: usize = 16;
+/// Names of directories that are kept, of all directories together.
+const KEPT_NAMES: usize = 1 << 20;
+/// Most parts of a file that are fetched ahead of one that is read in sequence.
+const MAX_AHEAD: usize = 8;
+/// Parts that have to be read in sequence before others are fetched ahead of them.
+const IN_SEQUENCE: usize = 2;
+
+/// The entries of a directory.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Listing(BTreeMap<String, Cid>);
+
+impl Listing {
+    /// The entry with this name.
+    #[must_use]
+    pub fn get(&self, name: &str) -> Option<Cid> {
+        self.0.get(name).copied()
+    }
+
+    /// All names, in the order of their bytes.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.0.keys().map(String::as_str)
+    }
+}
 
 /// What a CID names.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Found {
-    /// A directory: name and CID of each entry.
-    Directory(Vec<(String, Cid)>),
+    /// A directory.
+    Directory(Arc<Listing>),
     /// A file.
     File {
         /// Its length, as its root claims.
@@ -29,13 +56,25 @@ pub enum Found {
     },
 }
 
-/// Reads here and there in a tree, and fetches only the blocks that are touched.
+/// A part of a node that was read, and how many before it were read one after the other.
+#[derive(Debug, Clone, Copy)]
+struct Sequence {
+    node: Cid,
+    part: usize,
+    length: usize,
+}
+
+/// Reads here and there in a tree, and fetches only the blocks that are touched; more of a file only once it
+/// is read in sequence.
 #[derive(Debug)]
 pub struct RandomAccess<S> {
     source: S,
     kept: HashMap<Cid, Fetched>,
     /// In the order in which they came.
     order: VecDeque<Cid>,
+    listings: HashMap<Cid, Arc<Listing>>,
+    names: usize,
+    sequence: Option<Sequence>,
 }
 
 impl<S: BlockSource> RandomAccess<S> {
@@ -46,29 +85,32 @@ impl<S: BlockSource> RandomAccess<S> {
             source,
             kept: HashMap::new(),
             order: VecDeque::new(),
+            listings: HashMap::new(),
+            names: 0,
+            sequence: None,
         }
     }
 
+    fn keep(&mut self, cid: Cid, fetched: Fetched) {
+        if self.kept.insert(cid, fetched).is_some() {
+            return;
+        }
+        if self.order.len() >= KEPT_BLOCKS
+            && let Some(oldest) = self.order.pop_front()
+        {
+            self.kept.remove(&oldest);
+        }
+        self.order.push_back(cid);
+    }
+
+    /// A node that is no directory.
     async fn node(&mut self, cid: Cid) -> Result<&Fetched, Error> {
         if !self.kept.contains_key(&cid) {
-            let fetched = match fetch(&self.source, cid).await? {
-                Fetched::Shard { shard, mode } => Fetched::Directory {
-                    entries: of_shards(&self.source, cid, shard).await?,
-                    mode,
-                },
-                fetched => fetched,
-            };
-            if self.order.len() >= KEPT_BLOCKS
-                && let Some(oldest) = self.order.pop_front()
-            {
-                self.kept.remove(&oldest);
-            }
-            self.order.push_back(cid);
-            self.kept.insert(cid, fetched);
+            let fetched = fetch(&self.source, cid).await?;
+            self.keep(cid, fetched);
         }
-        self.kept
-            .get(&cid)
-            .ok_or(Error::NotFound { cid, peers: None })
+        let missing = Error::NotFound { cid, peers: None };
+        self.kept.get(&cid).ok_or(missing)
     }
 
     /// What `cid` names.
@@ -77,17 +119,32 @@ impl<S: BlockSource> RandomAccess<S> {
     ///
     /// [`Error::NotFound`], or [`Error::Malformed`] when it is no UnixFS node.
     pub async fn find(&mut self, cid: Cid) -> Result<Found, Error> {
-        Ok(match self.node(cid).await? {
-            Fetched::Directory { entries, .. } => Found::Directory(entries.clone()),
-            // They are put together when they are fetched.
-            Fetched::Shard { .. } => Found::Directory(Vec::new()),
-            Fetched::File(file) => Found::File {
-                file_bytes: file.file_bytes,
-            },
-            Fetched::Symlink(target) => Found::Symlink {
-                target: target.clone(),
-            },
-        })
+        if let Some(listing) = self.listings.get(&cid) {
+            return Ok(Found::Directory(Arc::clone(listing)));
+        }
+        let entries = match self.node(cid).await? {
+            Fetched::File(file) => {
+                let file_bytes = file.file_bytes;
+                return Ok(Found::File { file_bytes });
+            }
+            Fetched::Symlink(target) => {
+                let target = target.clone();
+                return Ok(Found::Symlink { target });
+            }
+            Fetched::Directory { entries, .. } => entries.clone(),
+            Fetched::Shard { shard, .. } => {
+                let shard = shard.clone();
+                of_shards(&self.source, cid, shard).await?
+            }
+        };
+        let listing = Arc::new(Listing(entries.into_iter().collect()));
+        self.names += listing.0.len();
+        if self.names > KEPT_NAMES {
+            self.listings.clear();
+            self.names = listing.0.len();
+        }
+        self.listings.insert(cid, Arc::clone(&listing));
+        Ok(Found::Directory(listing))
     }
 
     /// Reads from the file `cid` at `offset`: at least one byte, unless the file or `into` has none
@@ -116,25 +173,70 @@ impl<S: BlockSource> RandomAccess<S> {
             if offset < file.own_bytes() || file.parts.is_empty() {
                 return Ok(copy(&file.bytes, offset, into));
             }
-            offset -= file.own_bytes();
-            let mut next = None;
-            for (part, length) in file.parts.iter().zip(&file.part_bytes) {
-                if offset < *length {
-                    next = Some((*part, *length));
-                    break;
-                }
-                offset -= length;
-            }
-            let Some((part, length)) = next else {
+            let Some((part, begin)) = part_at(file, offset) else {
                 return Ok(0);
             };
-            (cid, claimed) = (part, Some(length));
+            let next = file.parts.get(part).zip(file.part_bytes.get(part));
+            let next = next.map(|(next, length)| (*next, *length));
+            let following = file.parts.iter().skip(part + 1).take(MAX_AHEAD);
+            let following = following.copied().collect();
+            let Some((next, length)) = next else {
+                return Ok(0);
+            };
+            self.go_to(cid, part, next, following).await;
+            offset -= begin;
+            (cid, claimed) = (next, Some(length));
         }
         Err(Error::TooLarge {
             cid: root,
             limit: format!("nested more than {MAX_FILE_DEPTH} levels deep"),
         })
     }
+
+    /// A part of a node is read: if those before it were, too, those after it are fetched along with it.
+    async fn go_to(&mut self, node: Cid, part: usize, next: Cid, following: Vec<Cid>) {
+        let length = match self.sequence {
+            Some(last) if last.node == node && last.part == part => return,
+            Some(last) if last.node == node && last.part + 1 == part => last.length + 1,
+            _ => 0,
+        };
+        self.sequence = Some(Sequence { node, part, length });
+        let Some(ahead) = length.checked_sub(IN_SEQUENCE) else {
+            return;
+        };
+        if self.kept.contains_key(&next) {
+            // It was fetched ahead, as were those that follow.
+            return;
+        }
+        let ahead = following
+            .into_iter()
+            .take((1 << ahead.min(3)).min(MAX_AHEAD));
+        let wanted = std::iter::once(next).chain(ahead);
+        let wanted: Vec<_> = wanted.filter(|cid| !self.kept.contains_key(cid)).collect();
+        let source = &self.source;
+        let fetches = wanted
+            .into_iter()
+            .map(async |cid| (cid, fetch(source, cid).await));
+        for (cid, fetched) in join_all(fetches).await {
+            // What cannot be had is asked for again when it is needed: that is when it matters.
+            if let Ok(fetched) = fetched {
+                self.keep(cid, fetched);
+            }
+        }
+    }
+}
+
+/// The part of a file that has the byte at `offset`, and where it begins.
+fn part_at(file: &File, offset: u64) -> Option<(usize, u64)> {
+    let mut begin = file.own_bytes();
+    for (part, length) in file.part_bytes.iter().enumerate() {
+        let end = begin.saturating_add(*length);
+        if offset < end {
+            return Some((part, begin));
+        }
+        begin = end;
+    }
+    None
 }
 
 fn copy(bytes: &[u8], offset: u64, into: &mut [u8]) -> usize {

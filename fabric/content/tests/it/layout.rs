@@ -1,7 +1,10 @@
 //! How content is laid out in blocks, and which of them are read.
 
 use bytes::Bytes;
-use mc_content::{AddOptions, Added, BlockSource, Error, MemoryBlocks, unixfs, unixfs::Adder};
+use mc_content::{
+    AddOptions, Added, BlockSource, Error, MemoryBlocks, unixfs,
+    unixfs::{Adder, RandomAccess},
+};
 use mc_types::{Cid, cid};
 use std::{
     fs,
@@ -185,4 +188,48 @@ async fn ranges_are_read_from_the_blocks_that_have_them() {
             counted.reads()
         );
     }
+}
+
+/// A file that is read in sequence is fetched ahead; one that is read here and there is not.
+#[tokio::test]
+async fn what_is_read_in_sequence_is_fetched_ahead() {
+    let data: Vec<u8> = (0..=255).cycle().take(100_000).collect();
+    let blocks = MemoryBlocks::default();
+    let options = AddOptions {
+        chunk_bytes: 1_000,
+        ..AddOptions::default()
+    };
+    // Each chunk is another.
+    let data: Vec<u8> = data
+        .chunks(1_000)
+        .zip(0_u8..)
+        .flat_map(|(chunk, n)| chunk.iter().map(move |b| b ^ n))
+        .collect();
+    let added = unixfs::add_reader(&data[..], &blocks, &options)
+        .await
+        .unwrap();
+    let counted = Counted::new(&blocks);
+    let mut reader = RandomAccess::new(&counted);
+    let (mut read, mut piece) = (Vec::new(), vec![0; 700]);
+    let mut reads_at_once = 0;
+    while read.len() < data.len() {
+        let before = counted.reads();
+        let got = reader
+            .read(added.cid, read.len() as u64, &mut piece)
+            .await
+            .unwrap();
+        assert!(got > 0);
+        read.extend_from_slice(&piece[..got]);
+        reads_at_once = reads_at_once.max(counted.reads() - before);
+    }
+    assert!(read == data);
+    assert!(reads_at_once > 4, "{reads_at_once} blocks at a time");
+    // Of inner nodes, some are looked at again.
+    assert!(counted.reads() <= 110, "{} blocks", counted.reads());
+    let counted = Counted::new(&blocks);
+    let mut reader = RandomAccess::new(&counted);
+    for offset in [50_000, 10_000, 90_000, 30_000] {
+        reader.read(added.cid, offset, &mut piece).await.unwrap();
+    }
+    assert_eq!(counted.reads(), 5, "the root, and what was read");
 }

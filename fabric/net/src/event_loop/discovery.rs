@@ -6,7 +6,10 @@ use libp2p::{
     Multiaddr, PeerId, identify, mdns,
     multiaddr::Protocol,
     relay,
-    swarm::dial_opts::{DialOpts, PeerCondition},
+    swarm::{
+        DialError,
+        dial_opts::{DialOpts, PeerCondition},
+    },
 };
 use std::{
     collections::{HashMap, HashSet, hash_map::Entry},
@@ -224,14 +227,29 @@ impl EventLoop {
 
     /// Connects to a peer that is needed.
     pub(super) fn connect(&mut self, peer: PeerId, addresses: Vec<Multiaddr>) {
+        if let Err(error) = self.try_connect(peer, addresses) {
+            tracing::debug!(%peer, %error, "not dialled");
+        }
+    }
+
+    /// Begins to connect to a peer, unless that has begun already.
+    pub(super) fn try_connect(
+        &mut self,
+        peer: PeerId,
+        addresses: Vec<Multiaddr>,
+    ) -> Result<(), DialError> {
         let options = DialOpts::peer_id(peer)
             .condition(PeerCondition::DisconnectedAndNotDialing)
             .addresses(addresses)
             .extend_addresses_through_behaviour()
             .build();
-        if self.swarm.dial(options).is_ok() {
-            self.discovery.dialling.insert(peer, Instant::now());
+        match self.swarm.dial(options) {
+            Ok(()) => drop(self.discovery.dialling.insert(peer, Instant::now())),
+            // It is connected, or is being dialled.
+            Err(DialError::DialPeerConditionFalse(_)) => {}
+            Err(error) => return Err(error),
         }
+        Ok(())
     }
 
     pub(super) fn identified(&mut self, id: PeerId, info: identify::Info) {

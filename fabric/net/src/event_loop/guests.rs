@@ -83,7 +83,9 @@ impl EventLoop {
             replies: Vec::new(),
         });
         awaited.replies.push(reply);
-        self.connect(peer, vec![address]);
+        if let Err(error) = self.try_connect(peer, vec![address]) {
+            self.connect_failed(peer, &error.to_string());
+        }
     }
 
     /// A peer could not be connected to.

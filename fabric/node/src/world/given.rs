@@ -124,10 +124,7 @@ impl<S: BlockSource> Given<S> {
         let found = match self.cid(root, &parent)? {
             None => None,
             Some(directory) => match self.find(directory)? {
-                Found::Directory(entries) => entries
-                    .iter()
-                    .find(|(entry, _)| entry == name)
-                    .map(|(_, cid)| *cid),
+                Found::Directory(listing) => listing.get(name),
                 Found::File { .. } | Found::Symlink { .. } => None,
             },
         };
@@ -243,9 +240,7 @@ impl<S: BlockSource> Inputs for Given<S> {
             Some(Root::Content(root)) => match self.cid(root, at)? {
                 None => Vec::new(),
                 Some(cid) => match self.find(cid)? {
-                    Found::Directory(entries) => {
-                        entries.into_iter().map(|(name, _)| name).collect()
-                    }
+                    Found::Directory(listing) => listing.names().map(str::to_owned).collect(),
                     Found::File { .. } | Found::Symlink { .. } => Vec::new(),
                 },
             },
