@@ -46,6 +46,7 @@ impl BlockStore for Blocks {
     }
 
     fn has(&self, cid: Cid) -> BoxFuture<'static, Result<bool, StoreError>> {
+        self.reads.fetch_add(1, Ordering::Relaxed);
         let has = self.blocks.lock().unwrap().contains_key(&cid);
         Box::pin(async move { Ok(has) })
     }
