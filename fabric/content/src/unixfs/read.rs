@@ -192,7 +192,12 @@ fn part<'f, S: BlockSource, W: AsyncWrite + Unpin + Send>(
         };
         let ahead = |(cid, range, claimed): Piece| async move {
             let file = fetch_file(source, cid).await?;
-            if claimed.is_some_and(|claimed| claimed != file.file_bytes) {
+            if let Some(claimed) = claimed {
+                // Otherwise it could be as long as it likes, and what follows be elsewhere in parts and in all.
+                file.check_lengths(&cid)?;
+                if claimed == file.file_bytes {
+                    return Ok(((cid, file), range));
+                }
                 let reason = "not as long as the node above it claims".to_owned();
                 return Err(Error::Malformed { cid, reason });
             }
