@@ -109,9 +109,14 @@ impl Engine {
     }
 
     pub(super) fn size(&self, key: &[u8]) -> Result<Option<u64>, Error> {
-        if let Some(place) = self.place(key)? {
-            return Ok(Some(u64::from(place.length)));
+        match self.place(key)? {
+            Some(place) => Ok(Some(u64::from(place.length))),
+            None => self.small_size(key),
         }
+    }
+
+    /// The length of a block that is in no pack.
+    pub(super) fn small_size(&self, key: &[u8]) -> Result<Option<u64>, Error> {
         let size = self.small.size_of(key).map_err(storage)?;
         Ok(size.map(u64::from))
     }

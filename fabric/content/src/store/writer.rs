@@ -254,15 +254,15 @@ impl Writer {
 
     fn remove(&mut self, group: &mut Group, key: &[u8]) -> Result<(), Error> {
         group.batch.remove(&self.engine.written, key.to_vec());
-        let Some(length) = self.engine.size(key)? else {
-            return Ok(());
-        };
-        group.removed_bytes += length;
         let Some(place) = self.engine.place(key)? else {
-            group.small_change -= i64::try_from(length).unwrap_or(i64::MAX);
-            group.batch.remove(&self.engine.small, key.to_vec());
+            if let Some(length) = self.engine.small_size(key)? {
+                group.removed_bytes += length;
+                group.small_change -= i64::try_from(length).unwrap_or(i64::MAX);
+                group.batch.remove(&self.engine.small, key.to_vec());
+            }
             return Ok(());
         };
+        group.removed_bytes += u64::from(place.length);
         group.batch.remove(&self.engine.places, key.to_vec());
         group.changed.insert(place.pack);
         if self.extents.give_back(place) {
