@@ -130,7 +130,7 @@ impl Keeping {
         let storing = std::thread::spawn(move || {
             let runtime = tokio::runtime::Runtime::new()?;
             let store = runtime.block_on(Store::open(&path, mc_content::Options::default()))?;
-            let mut writer = Writer::new(task, task);
+            let mut writer = Writer::new(task, task, None);
             let mut bytes = Vec::new();
             while let Ok(saved) = saved.recv() {
                 let mut blocks = Vec::new();

@@ -2,7 +2,7 @@
 
 use crate::place::Place;
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use mc_content::{AddOptions, unixfs::Symlinks};
+use mc_content::{AddOptions, Key, unixfs::Symlinks};
 use mc_node::config::{ByteSize, Period};
 use mc_types::{CheckpointEvery, Cid, JobId, JobState, NodeId, Policy, cid};
 use std::{ffi::OsString, path::PathBuf, time::Duration};
@@ -309,6 +309,10 @@ pub(crate) struct Submit {
     /// goes on from the newest
     #[arg(long, value_name = "TIME|N", value_parser = interval)]
     pub(crate) checkpoint_every: Option<CheckpointEvery>,
+    /// Encrypt the inputs that are read from here, and the results: only the node that runs the job, the
+    /// one that it is submitted to, and you can read them. Arguments and variables stay readable
+    #[arg(long)]
+    pub(crate) encrypt: bool,
     /// Do not wait: print the job's id
     #[arg(long)]
     pub(crate) detach: bool,
@@ -436,12 +440,19 @@ pub(crate) struct Add {
     /// What becomes of symbolic links in a directory
     #[arg(long, value_enum, default_value_t = SymlinksName::Keep)]
     pub(crate) symlinks: SymlinksName,
+    /// Encrypt files and their names; --key-file says with which key
+    #[arg(long, requires = "key_file", conflicts_with_all = ["chunk_size", "only_hash"])]
+    pub(crate) encrypt: bool,
+    /// Where the key is, or is written if there is no such file
+    #[arg(long, value_name = "FILE", requires = "encrypt")]
+    pub(crate) key_file: Option<PathBuf>,
 }
 
 impl Add {
     /// How files become blocks.
-    pub(crate) fn options(&self) -> AddOptions {
+    pub(crate) fn options(&self, key: Option<Key>) -> AddOptions {
         AddOptions {
+            key,
             chunk_bytes: usize::try_from(self.chunk_size.0).unwrap_or(usize::MAX),
             cid_version: match self.cid_version {
                 0 => cid::Version::V0,
@@ -489,6 +500,20 @@ pub(crate) struct From {
     pub(crate) timeout: Option<Period>,
 }
 
+/// How content opens.
+#[derive(Debug, Args)]
+pub(crate) struct Opened {
+    /// The key, if it was added with --encrypt
+    #[arg(long, value_name = "FILE")]
+    pub(crate) key_file: Option<PathBuf>,
+}
+
+impl Opened {
+    pub(crate) fn key(&self) -> Result<Option<Key>, crate::failure::Failure> {
+        self.key_file.as_deref().map(crate::keys::read).transpose()
+    }
+}
+
 impl From {
     pub(crate) fn timeout(&self) -> Option<Duration> {
         self.timeout.map(|timeout| timeout.0)
@@ -503,6 +528,8 @@ pub(crate) struct Get {
     /// Where to write it; default: a file or directory of its name here
     #[arg(short, long, value_name = "PATH")]
     pub(crate) output: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) opened: Opened,
     #[command(flatten)]
     pub(crate) from: From,
 }
@@ -519,6 +546,8 @@ pub(crate) struct Cat {
     #[arg(long, value_name = "SIZE")]
     pub(crate) length: Option<ByteSize>,
     #[command(flatten)]
+    pub(crate) opened: Opened,
+    #[command(flatten)]
     pub(crate) from: From,
 }
 
@@ -527,6 +556,8 @@ pub(crate) struct Look {
     /// A CID, or a path below one: CID/a/b
     #[arg(value_name = "CID[/PATH]")]
     pub(crate) place: Place,
+    #[command(flatten)]
+    pub(crate) opened: Opened,
     #[command(flatten)]
     pub(crate) from: From,
 }

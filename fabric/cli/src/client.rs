@@ -1,13 +1,13 @@
 //! The HTTP client.
 
 mod content;
+mod logs;
 mod upload;
 
 pub(crate) use content::Pieces;
 pub(crate) use upload::{file_body, file_pieces};
 
 use crate::failure::Failure;
-use futures::{Stream, StreamExt};
 use mc_gateway::api::{
     CheckpointList, DhtPeers, DhtRecord, ErrorBody, FsckView, GcView, JobList, JobView,
     MigrateRequest, NodeList, NodeQuery, NodeView, PinList, PinView, SubmitRequest,
@@ -203,23 +203,6 @@ impl Client {
     pub(crate) async fn migrate(&self, id: JobId, to: NodeId) -> Result<JobView, Failure> {
         let path = format!("/api/v1/jobs/{id}/migrate");
         self.post(&path, &MigrateRequest { to }).await
-    }
-
-    /// What the job writes to `stream`.
-    pub(crate) async fn logs(
-        &self,
-        id: JobId,
-        stream: &str,
-        offset: u64,
-        follow: bool,
-    ) -> Result<impl Stream<Item = Result<bytes::Bytes, Failure>> + use<>, Failure> {
-        let path =
-            format!("/api/v1/jobs/{id}/logs?stream={stream}&offset={offset}&follow={follow}");
-        let response = self.send(self.request(Method::GET, &path)).await?;
-        let client = self.clone();
-        Ok(response
-            .bytes_stream()
-            .map(move |piece| piece.map_err(|e| client.unreachable(&e))))
     }
 
     pub(crate) async fn pins(&self) -> Result<PinList, Failure> {

@@ -9,7 +9,11 @@ use crate::{
 };
 use futures::StreamExt;
 use indicatif::{ProgressBar, ProgressStyle};
-use mc_gateway::api::{self, JobView};
+use mc_gateway::{
+    api::{self, JobView},
+    backend::LogStream,
+};
+use mc_node::private::TaskKey;
 use mc_types::{JobId, JobState};
 use std::{io::IsTerminal, io::Write, process::ExitCode, time::Duration};
 
@@ -24,24 +28,27 @@ pub(crate) enum Ended {
     Detached,
 }
 
-/// Waits until the job ends or the user interrupts. With `attached`, prints what the guest writes.
+/// How a user is attached to a job whose output is printed: with its key, if it is private.
+pub(crate) type Attached<'a> = Option<Option<&'a TaskKey>>;
+
+/// Waits until the job ends or the user interrupts. When attached, prints what the guest writes.
 pub(crate) async fn to_end(
     client: &Client,
     global: &Global,
     job: JobView,
-    attached: bool,
+    attached: Attached<'_>,
 ) -> Result<Ended, Failure> {
     let Some(id) = job.id else {
         return Ok(Ended::Job(Box::new(job)));
     };
     let progress = progress(global);
     let following = async {
-        let print = attached && global.format == Format::Text;
+        let attached = attached.filter(|_| global.format == Format::Text);
         let waiting = wait(client, id, job, progress.as_ref());
         let (ended, _, _) = tokio::try_join!(
             waiting,
-            print_log(client, id, "stdout", print, progress.as_ref()),
-            print_log(client, id, "stderr", print, progress.as_ref()),
+            print_log(client, id, LogStream::Stdout, attached, progress.as_ref()),
+            print_log(client, id, LogStream::Stderr, attached, progress.as_ref()),
         )?;
         Ok(Ended::Job(Box::new(ended)))
     };
@@ -92,18 +99,18 @@ async fn wait(
 async fn print_log(
     client: &Client,
     id: JobId,
-    stream: &str,
-    print: bool,
+    stream: LogStream,
+    attached: Attached<'_>,
     progress: Option<&ProgressBar>,
 ) -> Result<(), Failure> {
-    if !print {
+    let Some(key) = attached else {
         return Ok(());
-    }
-    let mut pieces = Box::pin(client.logs(id, stream, 0, true).await?);
+    };
+    let mut pieces = Box::pin(client.logs(id, stream, true, key).await?);
     while let Some(piece) = pieces.next().await {
         let piece = piece?;
         let write = || {
-            if stream == "stdout" {
+            if stream == LogStream::Stdout {
                 return output::write(&piece);
             }
             // A closed standard error leaves nobody to tell.

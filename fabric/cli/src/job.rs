@@ -8,10 +8,11 @@ use crate::{
     inputs::{self, Input},
     known_files::KnownFiles,
 };
-use mc_content::{AddOptions, CountingSink, unixfs};
-use mc_types::{Cid, Determinism, JobSpec, Limits, TaskKind, TaskSpec};
+use mc_content::{AddOptions, CountingSink, Key, unixfs};
+use mc_node::private::TaskKey;
+use mc_types::{Cid, Determinism, JobSpec, Limits, Private, TaskKind, TaskSpec};
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     io::Write,
     path::{Path, PathBuf},
 };
@@ -20,7 +21,9 @@ use std::{
 #[derive(Debug)]
 pub(crate) struct Prepared {
     pub(crate) task: TaskSpec,
-    pub(crate) files: BTreeMap<Cid, PathBuf>,
+    pub(crate) files: BTreeMap<Cid, (PathBuf, Option<Key>)>,
+    /// The key, if it is private.
+    pub(crate) key: Option<TaskKey>,
     /// Standard input that was read to its end, as long as it is needed.
     _stdin: Option<tempfile::NamedTempFile>,
 }
@@ -40,9 +43,13 @@ pub(crate) fn limits(task: &Task) -> Limits {
     }
 }
 
-/// The CID of a file or directory.
-pub(crate) async fn cid_of(path: &Path) -> Result<Cid, Failure> {
-    let added = unixfs::add_path(path, &CountingSink::default(), &AddOptions::default()).await?;
+/// The CID of a file or directory, once it is encrypted if there is a key.
+pub(crate) async fn cid_of(path: &Path, key: Option<&Key>) -> Result<Cid, Failure> {
+    let options = AddOptions {
+        key: key.cloned(),
+        ..AddOptions::default()
+    };
+    let added = unixfs::add_path(path, &CountingSink::default(), &options).await?;
     Ok(added.cid)
 }
 
@@ -53,7 +60,7 @@ async fn known_cid_of(path: &Path, known: &KnownFiles) -> Result<Cid, Failure> {
     if let Some(cid) = known.and_then(|known| known.get(&metadata)) {
         return Ok(cid);
     }
-    let cid = cid_of(path).await?;
+    let cid = cid_of(path, None).await?;
     if let Some(known) = known {
         known.put(&metadata, &cid);
     }
@@ -71,38 +78,64 @@ pub(crate) fn stdin_file() -> Result<tempfile::NamedTempFile, Failure> {
     read().map_err(|e| Failure::path(Path::new("standard input"), &e))
 }
 
-/// Names everything that a task needs.
+/// Files and directories on their way into a task.
+struct Taking<'k> {
+    known: &'k KnownFiles,
+    key: Option<TaskKey>,
+    files: BTreeMap<Cid, (PathBuf, Option<Key>)>,
+    /// Where the guest finds those that are encrypted.
+    private: BTreeSet<String>,
+}
+
+impl Taking<'_> {
+    async fn open(&mut self, path: PathBuf) -> Result<Cid, Failure> {
+        let cid = known_cid_of(&path, self.known).await?;
+        self.files.insert(cid, (path, None));
+        Ok(cid)
+    }
+
+    /// What the guest finds at `place`, which is encrypted if the task is private.
+    async fn take(&mut self, path: PathBuf, place: String) -> Result<Cid, Failure> {
+        let Some(key) = self.key.as_ref().map(|key| key.given(&place)) else {
+            return self.open(path).await;
+        };
+        let cid = cid_of(&path, Some(&key)).await?;
+        self.files.insert(cid, (path, Some(key)));
+        self.private.insert(place);
+        Ok(cid)
+    }
+}
+
+/// Names everything that a task needs. With a key, what is read from this machine is encrypted, but for the
+/// component.
 pub(crate) async fn prepare(
     args: &Task,
     component: &Component,
     determinism: Determinism,
     known: &KnownFiles,
+    key: Option<TaskKey>,
 ) -> Result<Prepared, Failure> {
-    let mut files = BTreeMap::new();
+    let mut taking = Taking {
+        known,
+        key,
+        files: BTreeMap::new(),
+        private: BTreeSet::new(),
+    };
     let component = match component {
         Component::Cid(cid) => *cid,
-        Component::File(path) => {
-            let cid = known_cid_of(path, known).await?;
-            files.insert(cid, path.clone());
-            cid
-        }
+        Component::File(path) => taking.open(path.clone()).await?,
     };
     let mut named = BTreeMap::new();
     for (name, input) in inputs::inputs(&args.input)? {
         let cid = match input {
             Input::Cid(cid) => cid,
-            Input::Path(path) => {
-                let cid = known_cid_of(&path, known).await?;
-                files.insert(cid, path);
-                cid
-            }
+            Input::Path(path) => taking.take(path, format!("/in/{name}")).await?,
         };
         named.insert(name, cid);
     }
     let mut dirs = BTreeMap::new();
     for (guest, path) in inputs::dirs(&args.dir)? {
-        let cid = known_cid_of(&path, known).await?;
-        files.insert(cid, path);
+        let cid = taking.take(path, guest.clone()).await?;
         dirs.insert(guest, cid);
     }
     let read = if args.stdin.as_deref() == Some("-") {
@@ -117,11 +150,7 @@ pub(crate) async fn prepare(
     };
     let stdin = match stdin {
         None => None,
-        Some(path) => {
-            let cid = known_cid_of(&path, known).await?;
-            files.insert(cid, path);
-            Some(cid)
-        }
+        Some(path) => Some(taking.take(path, TaskSpec::STDIN.to_owned()).await?),
     };
     let task = TaskSpec {
         kind: TaskKind::Wasm,
@@ -134,11 +163,16 @@ pub(crate) async fn prepare(
         clock: args.clock,
         limits: limits(args),
         determinism,
+        private: taking.key.as_ref().map(|key| Private {
+            key: key.id(),
+            given: taking.private,
+        }),
     };
     task.validate().map_err(|e| Failure::usage(e.to_string()))?;
     Ok(Prepared {
         task,
-        files,
+        files: taking.files,
+        key: taking.key,
         _stdin: read,
     })
 }
@@ -159,6 +193,7 @@ pub(crate) fn spec(args: &Submit, task: TaskSpec) -> Result<JobSpec, Failure> {
         policy: args.policy,
         checkpoint_every: args.checkpoint_every,
         labels: inputs::pairs("--label", &args.label)?,
+        key: None,
     };
     job.validate().map_err(|e| Failure::usage(e.to_string()))?;
     Ok(job)
@@ -168,8 +203,8 @@ pub(crate) fn spec(args: &Submit, task: TaskSpec) -> Result<JobSpec, Failure> {
 pub(crate) async fn upload(client: &Client, prepared: &Prepared) -> Result<(), Failure> {
     let roots = prepared.files.keys().copied().collect();
     for cid in client.missing(roots).await? {
-        if let Some(path) = prepared.files.get(&cid) {
-            client.upload(path, cid).await?;
+        if let Some((path, key)) = prepared.files.get(&cid) {
+            client.upload(path, key.as_ref(), cid).await?;
         }
     }
     Ok(())

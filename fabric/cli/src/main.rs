@@ -10,6 +10,7 @@ mod failure;
 mod follow;
 mod inputs;
 mod job;
+mod keys;
 mod known_files;
 mod leave;
 mod output;

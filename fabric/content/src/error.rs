@@ -70,6 +70,14 @@ pub enum Error {
         /// Why.
         source: std::io::Error,
     },
+    /// Encrypted content that the key does not open.
+    #[error("{cid} does not open: {source}")]
+    Sealed {
+        /// The block.
+        cid: Cid,
+        /// What that means.
+        source: crate::seal::DoesNotOpen,
+    },
     /// A stream of blocks that breaks off or is malformed.
     #[error("the CAR stream is broken at byte {offset}: {reason}")]
     Car {
@@ -140,6 +148,7 @@ impl Error {
             Self::PinName { .. } | Self::Pinned { .. } => ErrorCode::Usage,
             Self::DiskFull | Self::Quota { .. } | Self::Storage(_) => ErrorCode::Storage,
             Self::Locked { .. } => ErrorCode::DataDirLocked,
+            Self::Sealed { .. } => ErrorCode::WrongKey,
             Self::Source(_) | Self::Closed => ErrorCode::Infrastructure,
         }
     }

@@ -3,16 +3,20 @@
 mod add;
 mod adder;
 mod directory;
+mod entity;
 mod export;
 mod hamt;
 mod name;
 mod node;
 mod random_access;
 mod read;
+mod stream;
 
 pub use add::{add_bytes, add_path, add_reader};
 pub use adder::{AddOptions, Added, Adder, CHUNK_BYTES, FileInProgress, Symlinks};
 pub use directory::{entity_links, entries, resolve};
+pub use entity::Entity;
 pub use export::export;
 pub use random_access::{Found, Listing, RandomAccess};
 pub use read::{Kind, Stat, cat, cat_range, read_to_vec, stat};
+pub use stream::stream;

@@ -1,8 +1,8 @@
 //! The JSON of the HTTP API, shared by the gateway and its clients.
 
 use mc_types::{
-    CheckpointRecord, Cid, End, Ending, ErrorCode, FailureReason, JobId, JobRecord, JobSpec,
-    JobState, Meter, NodeId, Reachability, Timestamp,
+    CheckpointRecord, Cid, End, Ending, Envelope, ErrorCode, FailureReason, JobId, JobRecord,
+    JobSpec, JobState, KeyId, Meter, NodeId, Reachability, Timestamp,
 };
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -111,6 +111,12 @@ pub struct JobView {
     pub finished_ms: Option<u64>,
     /// The labels it was submitted with.
     pub labels: BTreeMap<String, String>,
+    /// Of a private task: by what its key is known. Its results and logs are encrypted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key: Option<KeyId>,
+    /// Its key, sealed to whoever submitted it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sealed_key: Option<Envelope>,
 }
 
 impl From<&JobRecord> for JobView {
@@ -141,6 +147,8 @@ impl From<&JobRecord> for JobView {
             started_ms: record.started.map(Timestamp::as_millis),
             finished_ms: record.finished.map(Timestamp::as_millis),
             labels: record.spec.labels.clone(),
+            key: record.spec.task.private.as_ref().map(|private| private.key),
+            sealed_key: record.spec.key.as_ref().map(|key| key.submitter.clone()),
         }
     }
 }

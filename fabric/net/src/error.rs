@@ -28,6 +28,12 @@ pub enum Error {
         /// The file.
         path: PathBuf,
     },
+    /// A node's id does not contain its key, so that nothing can be sealed to it.
+    #[error("the id {node} does not contain the node's key")]
+    NoPublicKey {
+        /// The node.
+        node: NodeId,
+    },
     /// An address that cannot be listened on.
     #[error("cannot listen on {address}: {reason}")]
     Listen {
@@ -57,9 +63,10 @@ impl Error {
     #[must_use]
     pub const fn code(&self) -> ErrorCode {
         match self {
-            Self::KeyFile { .. } | Self::MalformedKey { .. } | Self::ExposedKey { .. } => {
-                ErrorCode::Identity
-            }
+            Self::KeyFile { .. }
+            | Self::MalformedKey { .. }
+            | Self::ExposedKey { .. }
+            | Self::NoPublicKey { .. } => ErrorCode::Identity,
             Self::Listen { .. } => ErrorCode::Listen,
             Self::Address { .. } => ErrorCode::Usage,
             Self::Setup(_) | Self::Closed => ErrorCode::Infrastructure,

@@ -13,6 +13,7 @@ mod behaviour;
 mod client;
 mod codec;
 pub mod dht;
+pub mod envelope;
 mod error;
 mod event_loop;
 mod identity;

@@ -3,7 +3,7 @@
 //! A *worker* lends slots, a *coordinator* grants leases from its ledger; one node is usually both.
 
 use bytes::Bytes;
-use mc_types::{Cid, Ending, FencingToken, JobId, JobSpec, Lease, NodeId};
+use mc_types::{Cid, Ending, Envelope, FencingToken, JobId, JobSpec, Lease, NodeId};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -32,6 +32,9 @@ pub enum Request {
         /// The lease, signed by the coordinator, so that the worker can prove to others that it had it.
         #[serde(default, skip_serializing_if = "Vec::is_empty", with = "serde_bytes")]
         grant: Vec<u8>,
+        /// The key of a private task, sealed to the worker for this lease.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        key: Option<Envelope>,
     },
     /// Worker to coordinator: I am still at it, renew my lease.
     Heartbeat {

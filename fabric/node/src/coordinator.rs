@@ -14,7 +14,7 @@ mod retention;
 mod sisters;
 mod watchers;
 
-use crate::{content::Content, error::Error, peers::Peers};
+use crate::{content::Content, error::Error, peers::Peers, private::TaskKey};
 use actor::{Actor, Input};
 use mc_content::Block;
 use mc_ledger::Ledger;
@@ -23,7 +23,10 @@ use mc_net::{
     message::{Announcement, Response},
 };
 use mc_scheduler::{Answer, Command, Stats, WorkerOffer, WorkerView};
-use mc_types::{Clock, FencingToken, JobId, JobRecord, JobSpec, JobState, NodeId, canonical, cid};
+use mc_types::{
+    Clock, FencingToken, JobId, JobRecord, JobSpec, JobState, MAX_COORDINATORS, NodeId, canonical,
+    cid,
+};
 pub(crate) use retention::Retention;
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 use tokio::sync::{mpsc, oneshot, watch};
@@ -177,6 +180,7 @@ impl Coordinator {
     pub(crate) async fn submit(&self, spec: JobSpec) -> Result<JobRecord, Error> {
         spec.validate()
             .map_err(|e| Error::InvalidJob(e.to_string()))?;
+        let spec = self.with_key(spec)?;
         let (task_cid, bytes) =
             canonical::encode(&spec.task).map_err(|e| Error::InvalidJob(e.to_string()))?;
         let now = self.clock.now();
@@ -192,6 +196,18 @@ impl Coordinator {
             let _ = self.content.store().unpin(&name).await;
         }
         recorded
+    }
+
+    /// The job, with the key of a private one sealed to all those who may have to grant leases for it.
+    fn with_key(&self, mut spec: JobSpec) -> Result<JobSpec, Error> {
+        let local = self.peers.local();
+        let key = TaskKey::of_job(&self.identity, local, &spec)?;
+        if let Some((key, sealed)) = key.zip(spec.key.as_mut()) {
+            let sisters = self.sisters.now();
+            let sisters = sisters.iter().take(MAX_COORDINATORS - 1);
+            sealed.coordinators = key.for_coordinators(std::iter::once(local).chain(sisters))?;
+        }
+        Ok(spec)
     }
 
     async fn record(
@@ -269,6 +285,15 @@ impl Coordinator {
             self.cancel_at_owner(id).await?;
         }
         self.job(id).await
+    }
+
+    /// The key of a private job; `None` of another one.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NoKey`].
+    pub(crate) fn key_of(&self, job: &JobRecord) -> Result<Option<TaskKey>, Error> {
+        TaskKey::of_job(&self.identity, self.peers.local(), &job.spec)
     }
 
     /// The workers that lend slots to this node.

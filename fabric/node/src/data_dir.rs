@@ -20,6 +20,7 @@ const MAX_NODE_FILE_BYTES: u64 = 4096;
 /// |---|---|
 /// | `lock` | the lock, with the process id of its holder |
 /// | `identity.key` | the node's private key |
+/// | `user.key` | the private key of whoever submits encrypted jobs from here |
 /// | `blocks/` | the block store |
 /// | `ledger/` | jobs and leases |
 /// | `peers` | addresses of peers of earlier |

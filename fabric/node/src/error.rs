@@ -57,6 +57,12 @@ pub enum Error {
     /// A job that cannot be accepted as described.
     #[error("{0}")]
     InvalidJob(String),
+    /// The key of a private job is not sealed to this node.
+    #[error("the job is private, and its key is not sealed to this node, {node}")]
+    NoKey {
+        /// This node.
+        node: mc_types::NodeId,
+    },
     /// There are too many open jobs.
     #[error("this node has too many open jobs")]
     Overloaded,
@@ -103,6 +109,7 @@ impl Error {
             Self::Engine(error) => error.code(),
             Self::Gateway(error) => error.code(),
             Self::InvalidJob(_) => ErrorCode::InvalidTask,
+            Self::NoKey { .. } => ErrorCode::WrongKey,
             Self::Overloaded => ErrorCode::Overloaded,
             Self::NotRunning | Self::NoCheckpoint | Self::CannotStop(_) => ErrorCode::CannotStop,
             Self::Unanswered(_) => ErrorCode::PeerUnreachable,

@@ -25,6 +25,7 @@ mod error;
 mod metrics;
 mod node;
 mod peers;
+pub mod private;
 mod task_advert;
 mod worker;
 pub mod world;

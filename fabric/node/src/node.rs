@@ -122,6 +122,7 @@ impl Node {
             tasks.spawn(coordinator.clone().retain(retention, stopping.clone()));
         }
         let options = worker::Options {
+            identity: identity.clone(),
             announcement: announcement(&config, slots),
             scratch: data_dir.scratch(),
             owed: data_dir.owed(),

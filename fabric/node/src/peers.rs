@@ -2,7 +2,7 @@
 
 use crate::{
     coordinator::Coordinator,
-    worker::{Coordinators, Worker},
+    worker::{Coordinators, Offered, Worker},
 };
 use mc_net::message::{Announcement, Request, Response};
 use mc_net::{Client, RequestError};
@@ -154,9 +154,11 @@ impl Peers {
                 checkpoints,
                 sisters,
                 grant,
+                key,
             } => {
                 let coordinators = Coordinators::new(from, sisters);
-                worker.offer(coordinators, (lease, grant), *job, checkpoints)
+                let lease = Offered { lease, grant, key };
+                worker.offer(coordinators, lease, *job, checkpoints)
             }
             Request::Keep { job, task } => coordinator.keep(from, job, task).await,
             Request::CancelJob { job } => coordinator.cancel_for(from, job).await,

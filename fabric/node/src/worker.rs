@@ -8,14 +8,17 @@ mod execute;
 mod log;
 mod owed;
 
-use crate::{content::Content, peers::Peers};
+use crate::{content::Content, peers::Peers, private::TaskKey};
 use attempt::{Attempt, Controls};
 pub(crate) use coordinators::Coordinators;
 use ended::Ended;
 use log::LogFiles;
 use mc_engine::Engine;
-use mc_net::message::{Announcement, LogStream, Response};
-use mc_types::{Cid, FencingToken, JobId, JobSpec, Lease, NodeId};
+use mc_net::{
+    Identity,
+    message::{Announcement, LogStream, Response},
+};
+use mc_types::{Cid, Envelope, FencingToken, JobId, JobSpec, Lease, NodeId};
 use std::{
     collections::HashMap,
     path::PathBuf,
@@ -28,9 +31,21 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 /// Coordinators that may have asked what is lent before they are answered. They ask again.
 const SOLICITATIONS: usize = 256;
 
+/// A lease that a worker is offered.
+#[derive(Debug)]
+pub(crate) struct Offered {
+    pub lease: Lease,
+    /// The lease, as the coordinator signed it.
+    pub grant: Vec<u8>,
+    /// The key of a private task.
+    pub key: Option<Envelope>,
+}
+
 /// What a worker needs and what it lends.
 #[derive(Debug, Clone)]
 pub(crate) struct Options {
+    /// To whom the keys of private tasks are sealed.
+    pub identity: Identity,
     /// What it tells coordinators; `slots_free` is kept up to date by the worker.
     pub announcement: Announcement,
     /// Where attempts keep their files.
@@ -163,7 +178,7 @@ impl Worker {
     pub(crate) fn offer(
         &self,
         coordinators: Coordinators,
-        (lease, grant): (Lease, Vec<u8>),
+        Offered { lease, grant, key }: Offered,
         spec: JobSpec,
         checkpoints: Vec<Cid>,
     ) -> Response {
@@ -175,6 +190,11 @@ impl Worker {
                 reason: error.to_string(),
             };
         }
+        let identity = &self.inner.options.identity;
+        let key = match TaskKey::of_lease(identity, &spec.task, &lease, key.as_ref()) {
+            Ok(key) => key,
+            Err(reason) => return refuse(reason),
+        };
         let controls = Controls::new(&self.inner.leaving, &self.inner.closing);
         if controls.cancel.is_cancelled() || controls.leaving.is_cancelled() {
             return refuse("the node is shutting down");
@@ -207,6 +227,7 @@ impl Worker {
             coordinators,
             lease,
             grant,
+            key,
             spec,
             checkpoints,
             controls,

@@ -7,6 +7,7 @@ mod host_files;
 pub use collect::{Left, collect};
 pub use given::{Given, Root, Seed, Stdin};
 
+use crate::private::{self, TaskKey};
 use mc_types::TaskSpec;
 use mc_wasi::Mount;
 
@@ -47,11 +48,15 @@ pub fn mounts<R>(
     (mounts, roots)
 }
 
-/// The directories of `task`, which are all made from content.
-pub(crate) fn of_task(task: &TaskSpec) -> (Vec<Mount>, Vec<Option<Root>>) {
-    let content = |(name, cid): (&String, &mc_types::Cid)| (name.clone(), Root::Content(*cid));
-    mounts(
-        task.inputs.iter().map(content),
-        task.dirs.iter().map(content),
-    )
+/// The directories of `task`, which are all made from content; `key` opens what is encrypted of it.
+pub(crate) fn of_task(task: &TaskSpec, key: Option<&TaskKey>) -> (Vec<Mount>, Vec<Option<Root>>) {
+    let inputs = task.inputs.iter().map(|(name, cid)| {
+        let entity = private::given(task, key, &format!("/in/{name}"), *cid);
+        (name.clone(), Root::Content(entity))
+    });
+    let dirs = task.dirs.iter().map(|(path, cid)| {
+        let entity = private::given(task, key, path, *cid);
+        (path.clone(), Root::Content(entity))
+    });
+    mounts(inputs, dirs)
 }

@@ -10,7 +10,7 @@ pub use blob::{Blob, CHUNK_BYTES};
 pub use memory::{FAN_OUT, Memory, PAGE_BYTES, Pages, Reader};
 
 use crate::PASS_VERSION;
-use mc_types::{Cid, canonical};
+use mc_types::{Cid, canonical, cid};
 use serde::{Deserialize, Serialize};
 
 /// The version of the format.
@@ -18,6 +18,17 @@ pub const FORMAT: u32 = 1;
 
 /// A block: its CID and its bytes.
 pub type Block = (Cid, Vec<u8>);
+
+/// Encrypts bytes before they are a block; nothing does unless the task is private. Equal bytes have to come
+/// out equal, or else blocks that have not changed are not known again.
+pub type Seal<'a> = Option<&'a dyn Fn(&[u8]) -> Vec<u8>>;
+
+/// Bytes as a raw block.
+fn leaf(bytes: &[u8], seal: Seal<'_>) -> (Cid, impl FnOnce() -> Vec<u8>) {
+    let sealed = seal.map(|seal| seal(bytes));
+    let cid = cid::of(cid::RAW, sealed.as_deref().unwrap_or(bytes));
+    (cid, move || sealed.unwrap_or_else(|| bytes.to_vec()))
+}
 
 /// Who made a checkpoint.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

@@ -75,6 +75,8 @@ error_codes! {
     InvalidCheckpoint = "MC0023",
     /// A job or component that cannot be stopped and resumed.
     CannotStop = "MC0024",
+    /// Encrypted content whose key is missing, or is another one.
+    WrongKey = "MC0025",
 }
 
 impl std::fmt::Display for ErrorCode {

@@ -1,6 +1,6 @@
 //! A task together with how it is to be run, and what becomes of it.
 
-use crate::{CheckpointEvery, Policy, TaskSpec, TaskSpecError};
+use crate::{CheckpointEvery, Policy, SealedKey, TaskSpec, TaskSpecError};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -12,6 +12,8 @@ const MAX_RETRIES: u32 = 100;
 /// The highest priority, and that of jobs that name none.
 pub const MAX_PRIORITY: u8 = 9;
 const USUAL_PRIORITY: u8 = 5;
+/// Most nodes that a private task's key is sealed for.
+pub const MAX_COORDINATORS: usize = 64;
 /// Most bytes of a submitter's name.
 const MAX_SUBMITTER_BYTES: usize = 128;
 
@@ -49,6 +51,9 @@ pub struct JobSpec {
     /// Free names and values, for the user and for policies; `target_node` names the node to use.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub labels: BTreeMap<String, String>,
+    /// The key of a private task, sealed. Whoever is granted a lease is given it with that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key: Option<SealedKey>,
 }
 
 const fn default_retries() -> u32 {
@@ -89,6 +94,9 @@ pub enum JobSpecError {
     /// The submitter.
     #[error("submitter: at most {MAX_SUBMITTER_BYTES} bytes")]
     Submitter,
+    /// The key of a private task.
+    #[error("key: only a private task has one, for at most {MAX_COORDINATORS} nodes")]
+    Key,
     /// The interval of checkpoints.
     #[error("checkpoint_every is 0; leave it out for no checkpoints")]
     ZeroInterval,
@@ -109,6 +117,7 @@ impl JobSpec {
             policy: None,
             checkpoint_every: None,
             labels: BTreeMap::new(),
+            key: None,
         }
     }
 
@@ -139,6 +148,12 @@ impl JobSpec {
         }
         if self.submitter.len() > MAX_SUBMITTER_BYTES {
             return Err(JobSpecError::Submitter);
+        }
+        let fits = |key: &SealedKey| {
+            self.task.private.is_some() && key.coordinators.len() <= MAX_COORDINATORS
+        };
+        if !self.key.as_ref().is_none_or(fits) {
+            return Err(JobSpecError::Key);
         }
         if self.checkpoint_every.is_some_and(CheckpointEvery::is_zero) {
             return Err(JobSpecError::ZeroInterval);

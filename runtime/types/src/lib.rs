@@ -25,6 +25,7 @@
 //! * Nothing here reads a clock, a file or the environment; [`SystemClock`] and [`SteadyClock`] are the only
 //!   exceptions.
 
+pub mod base64url;
 pub mod canonical;
 mod checkpoint;
 pub mod cid;
@@ -36,6 +37,7 @@ mod lease;
 mod limits;
 mod outcome;
 mod policy;
+mod private;
 mod reachability;
 mod record;
 mod task;
@@ -46,11 +48,12 @@ pub use checkpoint::{CheckpointEvery, CheckpointRecord};
 pub use clock::{Clock, SteadyClock, SystemClock, Timestamp};
 pub use error_code::ErrorCode;
 pub use id::{IdError, JobId, NodeId};
-pub use job::{FailureReason, JobSpec, JobSpecError, JobState, MAX_PRIORITY};
+pub use job::{FailureReason, JobSpec, JobSpecError, JobState, MAX_COORDINATORS, MAX_PRIORITY};
 pub use lease::{FencingToken, Lease};
 pub use limits::{Limits, MAX_MEMORY_BYTES, MAX_STACK_BYTES};
 pub use outcome::{End, Meter, Outcome, TrapKind};
 pub use policy::{Policy, UnknownPolicy};
+pub use private::{Envelope, KeyId, NoKeyId, Private, SealedKey};
 pub use reachability::Reachability;
 pub use record::{Completion, Ending, Holder, JobRecord};
 pub use task::{Determinism, TaskKind, TaskSpec, TaskSpecError};

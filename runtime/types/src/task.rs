@@ -1,6 +1,6 @@
 //! What is to be computed.
 
-use crate::{Cid, Limits, MAX_MEMORY_BYTES, MAX_STACK_BYTES};
+use crate::{Cid, Limits, MAX_MEMORY_BYTES, MAX_STACK_BYTES, Private};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -80,6 +80,9 @@ pub struct TaskSpec {
     pub limits: Limits,
     /// What peers may be expected to agree on.
     pub determinism: Determinism,
+    /// What of it is encrypted; absent if nothing is, and results are not either.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub private: Option<Private>,
 }
 
 /// Which field of a task cannot be accepted, and why.
@@ -114,6 +117,12 @@ pub enum TaskSpecError {
         /// The text.
         text: String,
     },
+    /// Something is said to be encrypted that the task is not given.
+    #[error("private.given names {path:?}, which the task is not given")]
+    NotGiven {
+        /// The path.
+        path: String,
+    },
     /// A limit has a value that no machine can honour.
     #[error("limit {field} is {value}; it must be {rule}")]
     Limit {
@@ -127,6 +136,9 @@ pub enum TaskSpecError {
 }
 
 impl TaskSpec {
+    /// What standard input is called among what is given.
+    pub const STDIN: &str = "/dev/stdin";
+
     /// A deterministic task that runs `component` without arguments, inputs or special limits.
     #[must_use]
     pub fn wasm(component: Cid) -> Self {
@@ -141,6 +153,7 @@ impl TaskSpec {
             clock: None,
             limits: Limits::default(),
             determinism: Determinism::default(),
+            private: None,
         }
     }
 
@@ -149,6 +162,14 @@ impl TaskSpec {
     pub fn with_args<S: Into<String>>(mut self, args: impl IntoIterator<Item = S>) -> Self {
         self.args = args.into_iter().map(Into::into).collect();
         self
+    }
+
+    /// Whether what the guest finds at `path` is encrypted: `/in/<name>`, a directory of its own, or
+    /// [`TaskSpec::STDIN`].
+    #[must_use]
+    pub fn is_private(&self, path: &str) -> bool {
+        let given = self.private.as_ref().map(|private| &private.given);
+        given.is_some_and(|given| given.contains(path))
     }
 
     /// Every CID whose DAG must be at hand before the task can start.
@@ -171,6 +192,7 @@ impl TaskSpec {
             });
         }
         self.validate_dirs()?;
+        self.validate_private()?;
         if let Some(name) = self.inputs.keys().find(|name| !is_plain_file_name(name)) {
             return Err(TaskSpecError::InputName { name: name.clone() });
         }
@@ -225,6 +247,19 @@ impl TaskSpec {
 }
 
 impl TaskSpec {
+    fn validate_private(&self) -> Result<(), TaskSpecError> {
+        let given = |path: &str| match path.strip_prefix("/in/") {
+            Some(name) => self.inputs.contains_key(name),
+            None if path == Self::STDIN => self.stdin.is_some(),
+            None => self.dirs.contains_key(path),
+        };
+        let mut private = self.private.iter().flat_map(|private| &private.given);
+        match private.find(|path| !given(path)) {
+            None => Ok(()),
+            Some(path) => Err(TaskSpecError::NotGiven { path: path.clone() }),
+        }
+    }
+
     fn validate_dirs(&self) -> Result<(), TaskSpecError> {
         if self.dirs.len() > MAX_DIRS {
             return Err(TaskSpecError::TooManyInputs {
@@ -358,6 +393,31 @@ mod tests {
             task.dirs.insert(path.to_owned(), cid::of(cid::RAW, b""));
         }
         assert_eq!(task.validate(), Ok(()));
+    }
+
+    #[test]
+    fn only_what_is_given_can_be_private() {
+        let mut task = task();
+        let some = cid::of(cid::RAW, b"");
+        task.inputs.insert("a".to_owned(), some);
+        task.dirs.insert("/work".to_owned(), some);
+        let mut private = crate::Private {
+            key: crate::KeyId::new([0; 32]),
+            given: ["/in/a", "/work"].map(str::to_owned).into(),
+        };
+        task.private = Some(private.clone());
+        assert_eq!(task.validate(), Ok(()));
+        assert!(task.is_private("/work") && !task.is_private("/in/b"));
+        for path in [TaskSpec::STDIN, "/in/b", "/in", "/out", "a", ""] {
+            private.given.insert(path.to_owned());
+            task.private = Some(private.clone());
+            let refused = task.validate();
+            assert!(
+                matches!(refused, Err(TaskSpecError::NotGiven { .. })),
+                "{path}"
+            );
+            private.given.remove(path);
+        }
     }
 
     #[test]

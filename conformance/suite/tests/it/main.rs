@@ -30,6 +30,7 @@ mod kills;
 mod ledger;
 mod mdns;
 mod nat;
+mod private;
 mod queue;
 mod ripgrep;
 mod run;

@@ -5,7 +5,7 @@ use crate::{failure::Failure, place::Place};
 use bytes::Bytes;
 use futures::{StreamExt, stream::BoxStream};
 use indicatif::ProgressBar;
-use mc_content::{Block, BlockSource, Error, car};
+use mc_content::{Block, BlockSource, Error, Key, car, unixfs::Entity};
 use mc_gateway::api::{BlockStat, CidList, ConnectRequest};
 use mc_types::{Cid, ErrorCode, cid};
 use reqwest::Method;
@@ -106,9 +106,9 @@ impl Client {
     }
 
     /// Writes a file or directory to disk; gives the bytes of its files.
-    pub(crate) async fn leave(&self, cid: Cid, to: &Path) -> Result<u64, Failure> {
-        let blocks = self.dag(cid, None, ProgressBar::hidden()).await?;
-        Ok(mc_content::unixfs::export(&blocks, cid, to, u64::MAX).await?)
+    pub(crate) async fn leave(&self, entity: Entity, to: &Path) -> Result<u64, Failure> {
+        let blocks = self.dag(entity.cid, None, ProgressBar::hidden()).await?;
+        Ok(mc_content::unixfs::export(&blocks, entity, to, u64::MAX).await?)
     }
 
     /// A DAG as a CAR.
@@ -127,10 +127,12 @@ impl Client {
     pub(crate) async fn resolve(
         &self,
         place: &Place,
+        key: Option<Key>,
         timeout: Option<Duration>,
-    ) -> Result<Cid, Failure> {
+    ) -> Result<Entity, Failure> {
         let blocks = self.blocks(timeout);
-        Ok(mc_content::unixfs::resolve(&blocks, place.cid, &place.path).await?)
+        let root = Entity::from((place.cid, key));
+        Ok(mc_content::unixfs::resolve(&blocks, root, &place.path).await?)
     }
 
     /// Connects the node to a peer, or to an IPFS node.

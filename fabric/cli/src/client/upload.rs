@@ -4,7 +4,7 @@ use super::Client;
 use crate::failure::Failure;
 use bytes::Bytes;
 use indicatif::ProgressBar;
-use mc_content::{AddOptions, Block, BlockSink, Error, car, unixfs};
+use mc_content::{AddOptions, Block, BlockSink, Error, Key, car, unixfs};
 use mc_gateway::api::{CidList, Imported};
 use mc_types::{Cid, ErrorCode};
 use reqwest::{Body, Method};
@@ -82,8 +82,16 @@ impl Client {
     }
 
     /// Sends a file or directory, which must still be what its CID says.
-    pub(crate) async fn upload(&self, path: &Path, expected: Cid) -> Result<(), Failure> {
-        let options = AddOptions::default();
+    pub(crate) async fn upload(
+        &self,
+        path: &Path,
+        key: Option<&Key>,
+        expected: Cid,
+    ) -> Result<(), Failure> {
+        let options = AddOptions {
+            key: key.cloned(),
+            ..AddOptions::default()
+        };
         if self.add(path, &options, &ProgressBar::hidden()).await? == expected {
             return Ok(());
         }

@@ -4,12 +4,12 @@ use crate::{
     args::{Add, Car, Cat, From, Get, Global, Look},
     client::{Client, file_body, file_pieces},
     failure::Failure,
-    output, progress,
+    keys, output, progress,
 };
 use futures::{StreamExt, TryStreamExt, stream};
 use mc_content::{
     BlockSource, CountingSink, car, links,
-    unixfs::{self, Kind},
+    unixfs::{self, Entity, Kind},
 };
 use mc_types::{Cid, ErrorCode};
 use serde::Serialize;
@@ -20,7 +20,7 @@ const DONE: Result<ExitCode, Failure> = Ok(ExitCode::SUCCESS);
 const LOOKS: usize = 16;
 
 pub(super) async fn only_hash(args: &Add) -> Result<ExitCode, Failure> {
-    let added = unixfs::add_path(&args.path, &CountingSink::default(), &args.options()).await?;
+    let added = unixfs::add_path(&args.path, &CountingSink::default(), &args.options(None)).await?;
     output::line(&added.cid.to_string())?;
     DONE
 }
@@ -28,7 +28,9 @@ pub(super) async fn only_hash(args: &Add) -> Result<ExitCode, Failure> {
 /// Adds, and pins under the content's own CID, so that it stays until the user unpins it.
 pub(super) async fn add(global: &Global, client: &Client, args: &Add) -> Result<ExitCode, Failure> {
     let progress = progress::bytes(global, "adding", bytes_in(&args.path));
-    let cid = client.add(&args.path, &args.options(), &progress).await?;
+    let key = args.key_file.as_deref().map(keys::read_or_create);
+    let options = args.options(key.transpose()?);
+    let cid = client.add(&args.path, &options, &progress).await?;
     progress.finish_and_clear();
     let name = args.name.clone().unwrap_or_else(|| cid.to_string());
     let pin = client.pin(&name, cid).await?;
@@ -55,12 +57,13 @@ async fn meet(client: &Client, from: &From) -> Result<(), Failure> {
 pub(super) async fn get(global: &Global, client: &Client, args: &Get) -> Result<ExitCode, Failure> {
     meet(client, &args.from).await?;
     let timeout = args.from.timeout();
-    let cid = client.resolve(&args.place, timeout).await?;
+    let found = client.resolve(&args.place, args.opened.key()?, timeout);
+    let found = found.await?;
     let output = args.output.clone();
     let output = output.unwrap_or_else(|| args.place.name().into());
     let progress = progress::bytes(global, "getting", None);
-    let blocks = client.dag(cid, timeout, progress.clone()).await?;
-    unixfs::export(&blocks, cid, &output, u64::MAX).await?;
+    let blocks = client.dag(found.cid, timeout, progress.clone()).await?;
+    unixfs::export(&blocks, found, &output, u64::MAX).await?;
     progress.finish_and_clear();
     DONE
 }
@@ -68,19 +71,20 @@ pub(super) async fn get(global: &Global, client: &Client, args: &Get) -> Result<
 pub(super) async fn cat(client: &Client, args: &Cat) -> Result<ExitCode, Failure> {
     meet(client, &args.from).await?;
     let timeout = args.from.timeout();
-    let cid = client.resolve(&args.place, timeout).await?;
+    let found = client.resolve(&args.place, args.opened.key()?, timeout);
+    let found = found.await?;
     let stdout = tokio::io::stdout();
     if args.offset == 0 && args.length.is_none() {
         let hidden = indicatif::ProgressBar::hidden();
-        let blocks = client.dag(cid, timeout, hidden).await?;
-        unixfs::cat(&blocks, cid, stdout, u64::MAX).await?;
+        let blocks = client.dag(found.cid, timeout, hidden).await?;
+        unixfs::cat(&blocks, found, stdout, u64::MAX).await?;
         return DONE;
     }
     let end = args
         .length
         .map_or(u64::MAX, |length| args.offset.saturating_add(length.0));
     let blocks = client.blocks(timeout);
-    unixfs::cat_range(&blocks, cid, args.offset..end, stdout).await?;
+    unixfs::cat_range(&blocks, found, args.offset..end, stdout).await?;
     DONE
 }
 
@@ -98,8 +102,9 @@ struct Entry {
     mode: Option<String>,
 }
 
-async fn look<S: BlockSource>(blocks: &S, name: String, cid: Cid) -> Result<Entry, Failure> {
-    let stat = unixfs::stat(blocks, cid).await?;
+async fn look<S: BlockSource>(blocks: &S, name: String, entity: Entity) -> Result<Entry, Failure> {
+    let cid = entity.cid;
+    let stat = unixfs::stat(blocks, entity).await?;
     let kind = match stat.kind {
         Kind::File => "file",
         Kind::Directory => "directory",
@@ -117,11 +122,11 @@ async fn look<S: BlockSource>(blocks: &S, name: String, cid: Cid) -> Result<Entr
 pub(super) async fn ls(global: &Global, client: &Client, args: &Look) -> Result<ExitCode, Failure> {
     meet(client, &args.from).await?;
     let blocks = client.blocks(args.from.timeout());
-    let cid = client.resolve(&args.place, args.from.timeout()).await?;
-    let entries = unixfs::entries(&blocks, cid).await?;
+    let found = client.resolve(&args.place, args.opened.key()?, args.from.timeout());
+    let entries = unixfs::entries(&blocks, found.await?).await?;
     let looked = entries
         .into_iter()
-        .map(|(name, cid)| look(&blocks, name, cid));
+        .map(|(name, entity)| look(&blocks, name, entity));
     let entries: Vec<_> = stream::iter(looked).buffered(LOOKS).try_collect().await?;
     let line = |entry: &Entry| {
         let slash = if entry.kind == "directory" { "/" } else { "" };
@@ -141,8 +146,8 @@ pub(super) async fn stat(
 ) -> Result<ExitCode, Failure> {
     meet(client, &args.from).await?;
     let timeout = args.from.timeout();
-    let cid = client.resolve(&args.place, timeout).await?;
-    let entry = look(&client.blocks(timeout), String::new(), cid).await?;
+    let found = client.resolve(&args.place, args.opened.key()?, timeout);
+    let entry = look(&client.blocks(timeout), String::new(), found.await?).await?;
     output::value(global, &entry, |entry| {
         let mode = entry.mode.as_ref().map(|mode| format!(", mode {mode}"));
         let mode = mode.unwrap_or_default();
@@ -163,7 +168,7 @@ pub(super) async fn car(
             from,
         } => {
             meet(client, from).await?;
-            let cid = client.resolve(place, from.timeout()).await?;
+            let cid = client.resolve(place, None, from.timeout()).await?.cid;
             let pieces = client.car(&cid, "car-dups=n", from.timeout()).await?;
             match output.as_deref().filter(|path| *path != Path::new("-")) {
                 None => export(cid, pieces, &mut std::io::stdout().lock()).await?,

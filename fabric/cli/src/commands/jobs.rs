@@ -6,10 +6,10 @@ use crate::{
     exit,
     failure::Failure,
     follow::{self, Ended},
-    output,
+    keys, output,
 };
 use futures::StreamExt;
-use mc_gateway::api::JobView;
+use mc_gateway::{api::JobView, backend::LogStream};
 use mc_types::{CheckpointRecord, ErrorCode, JobId, NodeId};
 use std::process::ExitCode;
 
@@ -65,15 +65,24 @@ fn describe(job: &JobView) -> String {
 
 pub(super) async fn wait(global: &Global, client: &Client, id: JobId) -> Result<ExitCode, Failure> {
     let job = client.job(id).await?;
-    match follow::to_end(client, global, job, false).await? {
+    match follow::to_end(client, global, job, None).await? {
         Ended::Job(job) => follow::conclude(global, &job, "wait"),
         Ended::Detached => Ok(ExitCode::from(exit::DETACHED)),
     }
 }
 
-pub(super) async fn logs(client: &Client, args: &Logs) -> Result<ExitCode, Failure> {
-    let stream = if args.stderr { "stderr" } else { "stdout" };
-    let mut pieces = Box::pin(client.logs(args.id, stream, 0, args.follow).await?);
+pub(super) async fn logs(
+    global: &Global,
+    client: &Client,
+    args: &Logs,
+) -> Result<ExitCode, Failure> {
+    let stream = match args.stderr {
+        true => LogStream::Stderr,
+        false => LogStream::Stdout,
+    };
+    let key = keys::of_job(global, &client.job(args.id).await?)?;
+    let pieces = client.logs(args.id, stream, args.follow, key.as_ref());
+    let mut pieces = Box::pin(pieces.await?);
     while let Some(piece) = pieces.next().await {
         output::write(&piece?)?;
     }
@@ -136,13 +145,19 @@ pub(super) async fn migrate(
     Ok(ExitCode::SUCCESS)
 }
 
-pub(super) async fn result(client: &Client, args: &Fetch) -> Result<ExitCode, Failure> {
+pub(super) async fn result(
+    global: &Global,
+    client: &Client,
+    args: &Fetch,
+) -> Result<ExitCode, Failure> {
     let job = client.job(args.id).await?;
     let Some(cid) = job.outputs_cid else {
         let message = format!("job {} has no result: it is {}", args.id, job.state);
         let failure = Failure::new(ErrorCode::NoResult, message);
         return Err(failure.with_hint(format!("mc-wasm wait {}", args.id)));
     };
-    client.leave(cid, &args.out).await?;
+    let key = keys::of_job(global, &job)?;
+    let outputs = (cid, key.map(|key| key.result("/out")));
+    client.leave(outputs.into(), &args.out).await?;
     Ok(ExitCode::SUCCESS)
 }

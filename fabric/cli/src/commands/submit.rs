@@ -7,11 +7,12 @@ use crate::{
     exit,
     failure::Failure,
     follow::{self, Ended},
-    inputs, job,
+    inputs, job, keys,
     known_files::KnownFiles,
     leave, output,
 };
 use mc_gateway::api::JobView;
+use mc_node::private::TaskKey;
 use mc_types::Determinism;
 use std::{io::Read, path::Path, process::ExitCode};
 
@@ -24,7 +25,15 @@ pub(super) async fn run(global: &Global, args: Submit) -> Result<ExitCode, Failu
         check(path)?;
     }
     let known = KnownFiles::below(&connect::configuration(global)?.config.cache.dir);
-    let prepared = job::prepare(&args.task, &component, Determinism::Deterministic, &known).await?;
+    let key = args.encrypt.then(TaskKey::generate);
+    let prepared = job::prepare(
+        &args.task,
+        &component,
+        Determinism::Deterministic,
+        &known,
+        key,
+    );
+    let prepared = prepared.await?;
     let spec = job::spec(&args, prepared.task.clone())?;
     let connection = connect::connect(global).await?;
     let done = submit(global, &connection, &args, &prepared, spec).await;
@@ -51,6 +60,12 @@ async fn submit(
     spec: mc_types::JobSpec,
 ) -> Result<ExitCode, Failure> {
     let client = &connection.client;
+    let mut spec = spec;
+    let key = prepared.key.as_ref();
+    if let Some(key) = key {
+        let node = client.node().await?.id;
+        spec.key = Some(keys::submitter(global)?.seal(key, &node)?);
+    }
     job::upload(client, prepared).await?;
     let submitted = client.submit(spec).await?;
     if args.detach {
@@ -66,12 +81,12 @@ async fn submit(
         return Ok(ExitCode::SUCCESS);
     }
     let id = submitted.id;
-    match follow::to_end(client, global, submitted, true).await? {
+    match follow::to_end(client, global, submitted, Some(key)).await? {
         Ended::Job(job) => {
             if let Some(out) = &args.task.out {
-                leave_outputs(connection, &job, out).await?;
+                leave_outputs(connection, &job, key, out).await?;
             }
-            leave_dirs(connection, &job, args).await?;
+            leave_dirs(connection, &job, key, args).await?;
             follow::conclude(global, &job, &args.task.component)
         }
         Ended::Detached => {
@@ -91,24 +106,36 @@ async fn submit(
 
 /// Changes the task's own directories as the task did. What they were like is in the task, not on disk
 /// any more: what is in the way of a result is replaced.
-async fn leave_dirs(connection: &Connection, job: &JobView, args: &Submit) -> Result<(), Failure> {
+async fn leave_dirs(
+    connection: &Connection,
+    job: &JobView,
+    key: Option<&TaskKey>,
+    args: &Submit,
+) -> Result<(), Failure> {
     for (guest, host) in inputs::dirs(&args.task.dir)? {
         let Some(cid) = job.dirs.get(&guest) else {
             continue;
         };
         let staging = tempfile::tempdir_in(&host).map_err(|e| Failure::path(&host, &e))?;
         let new = staging.path().join("new");
-        connection.client.leave(*cid, &new).await?;
+        let left = (*cid, key.map(|key| key.result(&guest)));
+        connection.client.leave(left.into(), &new).await?;
         leave::replace(&new, &host, staging.path())?;
     }
     Ok(())
 }
 
 /// Writes what the guest left, however it ended.
-async fn leave_outputs(connection: &Connection, job: &JobView, out: &Path) -> Result<(), Failure> {
+async fn leave_outputs(
+    connection: &Connection,
+    job: &JobView,
+    key: Option<&TaskKey>,
+    out: &Path,
+) -> Result<(), Failure> {
     let Some(cid) = job.outputs_cid else {
         return Ok(());
     };
-    connection.client.leave(cid, out).await?;
+    let left = (cid, key.map(|key| key.result("/out")));
+    connection.client.leave(left.into(), out).await?;
     Ok(())
 }

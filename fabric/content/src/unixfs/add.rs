@@ -1,7 +1,10 @@
 //! From files and directories to blocks.
 
-use super::adder::{AddOptions, Added, Adder, CHUNK_BYTES, Symlinks};
-use crate::{BlockSink, Error};
+use super::{
+    adder::{AddOptions, Added, Adder, CHUNK_BYTES, FileInProgress, Symlinks},
+    entity::key_below,
+};
+use crate::{BlockSink, Error, Key};
 use std::{
     fs::Metadata,
     future::Future,
@@ -37,7 +40,8 @@ pub async fn add_path<S: BlockSink>(
     let metadata = tokio::fs::metadata(path)
         .await
         .map_err(|e| path_error(path, e))?;
-    let added = walk.add(path.to_owned(), &metadata).await?;
+    let added = walk.add(path.to_owned(), &metadata, options.key.as_ref());
+    let added = added.await?;
     walk.adder.flush().await?;
     Ok(added)
 }
@@ -54,7 +58,8 @@ pub async fn add_reader<S: BlockSink>(
 ) -> Result<Added, Error> {
     let mut adder = Adder::new(sink, options);
     let path = Path::new("standard input");
-    let added = read_file(&mut adder, reader, path, (None, CHUNK_BYTES)).await?;
+    let file = adder.file(options.key.as_ref());
+    let added = read_file(&mut adder, reader, path, (file, CHUNK_BYTES)).await?;
     adder.flush().await?;
     Ok(added)
 }
@@ -73,9 +78,8 @@ async fn read_file<S: BlockSink>(
     adder: &mut Adder<'_, S>,
     mut reader: impl AsyncRead + Unpin + Send,
     path: &Path,
-    (mode, buffer_bytes): (Option<u32>, usize),
+    (mut file, buffer_bytes): (FileInProgress, usize),
 ) -> Result<Added, Error> {
-    let mut file = adder.file_with(mode);
     let mut buffer = vec![0; buffer_bytes];
     loop {
         let filled = fill(&mut reader, &mut buffer)
@@ -112,11 +116,16 @@ struct Walk<'a, S> {
 
 impl<S: BlockSink> Walk<'_, S> {
     /// Adds a file or directory of which `metadata` is known.
-    async fn add(&mut self, path: PathBuf, metadata: &Metadata) -> Result<Added, Error> {
+    async fn add(
+        &mut self,
+        path: PathBuf,
+        metadata: &Metadata,
+        key: Option<&Key>,
+    ) -> Result<Added, Error> {
         if metadata.is_dir() {
-            self.directory(path, metadata).await
+            self.directory(path, metadata, key).await
         } else if metadata.is_file() {
-            self.file(&path).await
+            self.file(&path, key).await
         } else {
             Err(unsupported(&path, "neither a file nor a directory"))
         }
@@ -126,13 +135,14 @@ impl<S: BlockSink> Walk<'_, S> {
         self.adder.options.modes.then(|| metadata.mode() & 0o7777)
     }
 
-    async fn file(&mut self, path: &Path) -> Result<Added, Error> {
+    async fn file(&mut self, path: &Path, key: Option<&Key>) -> Result<Added, Error> {
         let failed = |e| path_error(path, e);
         let mut file = File::open(path).await.map_err(failed)?;
         let before = file.metadata().await.map_err(failed)?;
         // One byte more than there are, so that the end is noticed at once.
         let buffer_bytes = usize::try_from(before.len().saturating_add(1)).unwrap_or(usize::MAX);
-        let how = (self.mode(&before), buffer_bytes.min(CHUNK_BYTES));
+        let begun = self.adder.file_with(self.mode(&before), key);
+        let how = (begun, buffer_bytes.min(CHUNK_BYTES));
         let added = read_file(&mut self.adder, &mut file, path, how).await?;
         let after = file.metadata().await.map_err(failed)?;
         let same = |m: &Metadata| (m.len(), m.mtime(), m.mtime_nsec());
@@ -142,7 +152,12 @@ impl<S: BlockSink> Walk<'_, S> {
         Ok(added)
     }
 
-    fn directory<'f>(&'f mut self, path: PathBuf, metadata: &'f Metadata) -> BoxedAdd<'f> {
+    fn directory<'f>(
+        &'f mut self,
+        path: PathBuf,
+        metadata: &'f Metadata,
+        key: Option<&'f Key>,
+    ) -> BoxedAdd<'f> {
         Box::pin(async move {
             let this = (metadata.dev(), metadata.ino());
             if self.above.contains(&this) {
@@ -155,28 +170,30 @@ impl<S: BlockSink> Walk<'_, S> {
             let mut entries = Vec::new();
             for (name, is_symlink) in sorted_entries(&path).await? {
                 let entry = path.join(&name);
+                let below = key_below(key, &name);
+                let below = below.as_ref();
                 let added = if is_symlink {
-                    self.symlink(entry).await?
+                    self.symlink(entry, below).await?
                 } else {
                     let metadata = tokio::fs::symlink_metadata(&entry).await;
                     let metadata = metadata.map_err(|e| path_error(&entry, e))?;
-                    self.add(entry, &metadata).await?
+                    self.add(entry, &metadata, below).await?
                 };
                 entries.push((name, added));
             }
             self.above.pop();
             let mode = self.mode(metadata);
-            self.adder.directory_with(entries, mode, &path).await
+            self.adder.directory_with(entries, (mode, key), &path).await
         })
     }
 
-    async fn symlink(&mut self, path: PathBuf) -> Result<Added, Error> {
+    async fn symlink(&mut self, path: PathBuf, key: Option<&Key>) -> Result<Added, Error> {
         match self.adder.options.symlinks {
             Symlinks::Keep => {}
             Symlinks::Follow => {
                 let metadata = tokio::fs::metadata(&path).await;
                 let metadata = metadata.map_err(|e| path_error(&path, e))?;
-                return self.add(path, &metadata).await;
+                return self.add(path, &metadata, key).await;
             }
             Symlinks::Refuse => return Err(unsupported(&path, "a symbolic link")),
         }
@@ -187,7 +204,7 @@ impl<S: BlockSink> Walk<'_, S> {
             .into_os_string()
             .into_string()
             .map_err(|_| unsupported(&path, "the target of the symbolic link is not UTF-8"))?;
-        self.adder.symlink(target).await
+        self.adder.symlink(target, key).await
     }
 }
 

@@ -4,6 +4,7 @@ use super::hamt::{self, Tree};
 use crate::{
     Block, BlockSink, Error, MAX_BLOCK_BYTES,
     dagpb::{DIRECTORY, Link, Node, SYMLINK, UnixFs},
+    seal::{self, Cipher, Key, Place},
 };
 use mc_types::{Cid, cid};
 use prost::Message;
@@ -46,6 +47,8 @@ pub struct AddOptions {
     pub modes: bool,
     /// How symbolic links are added.
     pub symlinks: Symlinks,
+    /// Encrypts everything. Leaves are then of the usual size, whatever `chunk_bytes` says.
+    pub key: Option<Key>,
 }
 
 impl Default for AddOptions {
@@ -56,6 +59,7 @@ impl Default for AddOptions {
             raw_leaves: None,
             modes: false,
             symlinks: Symlinks::default(),
+            key: None,
         }
     }
 }
@@ -92,6 +96,46 @@ pub struct FileInProgress {
     root: Option<Cid>,
     total_bytes: u64,
     file_bytes: u64,
+    sealing: Option<Sealing>,
+}
+
+/// A file that is encrypted as it is added.
+struct Sealing {
+    cipher: Cipher,
+    /// Chunks that were sealed.
+    sealed: u64,
+    /// What comes after them. The last chunk is sealed only when it is known to be the last.
+    rest: Vec<u8>,
+}
+
+impl Sealing {
+    fn new(key: &Key) -> Self {
+        Self {
+            cipher: key.cipher(),
+            sealed: 0,
+            rest: Vec::new(),
+        }
+    }
+
+    /// Takes bytes up to the end of the chunk; gives it once there are more.
+    fn take<'b>(&mut self, bytes: &'b [u8]) -> (Option<Vec<u8>>, &'b [u8]) {
+        let chunk = (self.rest.len() == seal::CHUNK_BYTES).then(|| self.seal(false));
+        let room = seal::CHUNK_BYTES - self.rest.len();
+        let (now, later) = bytes.split_at(room.min(bytes.len()));
+        self.rest.extend_from_slice(now);
+        (chunk, later)
+    }
+
+    fn seal(&mut self, is_last: bool) -> Vec<u8> {
+        let place = Place::Chunk {
+            index: self.sealed,
+            is_last,
+        };
+        self.sealed += 1;
+        let chunk = self.cipher.seal(place, &self.rest);
+        self.rest.clear();
+        chunk
+    }
 }
 
 impl std::fmt::Debug for FileInProgress {
@@ -112,15 +156,18 @@ impl<'a, S: BlockSink> Adder<'a, S> {
         }
     }
 
-    /// Begins a file.
+    /// Begins a file, which is encrypted if there is a key.
     #[must_use]
-    pub fn file(&self) -> FileInProgress {
-        self.file_with(None)
+    pub fn file(&self, key: Option<&Key>) -> FileInProgress {
+        self.file_with(None, key)
     }
 
     /// Begins a file with these permissions.
-    pub(super) fn file_with(&self, mode: Option<u32>) -> FileInProgress {
-        let chunk_bytes = self.options.chunk_bytes.clamp(1, CHUNK_BYTES);
+    pub(super) fn file_with(&self, mode: Option<u32>, key: Option<&Key>) -> FileInProgress {
+        let chunk_bytes = match key {
+            None => self.options.chunk_bytes.clamp(1, CHUNK_BYTES),
+            Some(_) => seal::SEALED_CHUNK_BYTES,
+        };
         let mut builder = FileAdder::builder()
             .with_chunker(Chunker::Size(chunk_bytes))
             .with_cid_version(self.options.cid_version)
@@ -133,6 +180,7 @@ impl<'a, S: BlockSink> Adder<'a, S> {
             root: None,
             total_bytes: 0,
             file_bytes: 0,
+            sealing: key.map(Sealing::new),
         }
     }
 
@@ -142,8 +190,21 @@ impl<'a, S: BlockSink> Adder<'a, S> {
     ///
     /// The sink's.
     pub async fn extend(&mut self, file: &mut FileInProgress, bytes: &[u8]) -> Result<(), Error> {
-        let mut rest = bytes;
         file.file_bytes += u64::try_from(bytes.len()).unwrap_or(u64::MAX);
+        let mut rest = bytes;
+        while let Some(sealing) = file.sealing.as_mut().filter(|_| !rest.is_empty()) {
+            let (chunk, later) = sealing.take(rest);
+            rest = later;
+            if let Some(chunk) = chunk {
+                self.chunk(file, &chunk).await?;
+            }
+        }
+        self.chunk(file, rest).await
+    }
+
+    /// Adds bytes as they are to be in blocks.
+    async fn chunk(&mut self, file: &mut FileInProgress, bytes: &[u8]) -> Result<(), Error> {
+        let mut rest = bytes;
         while !rest.is_empty() {
             let (blocks, consumed) = file.adder.push(rest);
             let blocks: Vec<_> = blocks.collect();
@@ -172,6 +233,9 @@ impl<'a, S: BlockSink> Adder<'a, S> {
     ///
     /// The sink's.
     pub async fn end_file(&mut self, mut file: FileInProgress) -> Result<Added, Error> {
+        if let Some(mut sealing) = file.sealing.take() {
+            self.chunk(&mut file, &sealing.seal(true)).await?;
+        }
         let adder = std::mem::take(&mut file.adder);
         let last: Vec<_> = adder.finish().collect();
         self.add_blocks(&mut file, last).await?;
@@ -183,7 +247,8 @@ impl<'a, S: BlockSink> Adder<'a, S> {
     }
 
     /// Adds a directory of entries that were added before, in the order of the bytes of their names. A
-    /// large one is sharded.
+    /// large one is sharded. If there is a key, the names are encrypted, and the entries have to be, with the
+    /// keys that [`Key::below`] gives for their names.
     ///
     /// # Errors
     ///
@@ -191,24 +256,28 @@ impl<'a, S: BlockSink> Adder<'a, S> {
     pub async fn directory(
         &mut self,
         entries: Vec<(String, Added)>,
+        key: Option<&Key>,
         path: &Path,
     ) -> Result<Added, Error> {
-        self.directory_with(entries, None, path).await
+        self.directory_with(entries, (None, key), path).await
     }
 
     pub(super) async fn directory_with(
         &mut self,
         entries: Vec<(String, Added)>,
-        mode: Option<u32>,
+        (mode, key): (Option<u32>, Option<&Key>),
         path: &Path,
     ) -> Result<Added, Error> {
         let file_bytes = entries.iter().map(|(_, added)| added.file_bytes).sum();
         let link = |(name, added): (String, Added)| Link {
             hash: added.cid.to_bytes(),
-            name: Some(name),
+            name: Some(key.map_or_else(|| name.clone(), |key| key.seal_name(&name))),
             total_bytes: Some(added.total_bytes),
         };
-        let links: Vec<_> = entries.into_iter().map(link).collect();
+        let mut links: Vec<_> = entries.into_iter().map(link).collect();
+        if key.is_some() {
+            links.sort_unstable_by(|one, other| one.name.cmp(&other.name));
+        }
         let (cid, total_bytes) = if hamt::is_needed(&links) {
             let tree = hamt::tree(links).map_err(|_| Error::Unsupported {
                 path: path.to_owned(),
@@ -253,15 +322,19 @@ impl<'a, S: BlockSink> Adder<'a, S> {
         })
     }
 
-    /// Adds a symbolic link.
+    /// Adds a symbolic link, whose target is encrypted if there is a key.
     ///
     /// # Errors
     ///
     /// The sink's.
-    pub async fn symlink(&mut self, target: String) -> Result<Added, Error> {
+    pub async fn symlink(&mut self, target: String, key: Option<&Key>) -> Result<Added, Error> {
+        let target = match key {
+            None => target.into_bytes(),
+            Some(key) => key.cipher().seal(Place::Target, target.as_bytes()),
+        };
         let data = UnixFs {
             kind: SYMLINK,
-            data: Some(target.into_bytes()),
+            data: Some(target),
             ..UnixFs::default()
         };
         let node = Node {

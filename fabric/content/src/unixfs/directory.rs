@@ -1,6 +1,7 @@
 //! Entries of directories, however they are stored, and paths through them.
 
 use super::{
+    entity::{Entity, key_below},
     hamt::{self, Child, Shard},
     node::{Fetched, fetch, fetch_shard, parse},
 };
@@ -21,17 +22,27 @@ const MAX_PATH_NAMES: usize = 256;
 ///
 /// # Errors
 ///
-/// As [`super::stat`]; [`Error::Malformed`] also when `cid` is not a directory, [`Error::TooLarge`] for
+/// As [`super::stat`]; [`Error::Malformed`] also when it is not a directory, [`Error::TooLarge`] for
 /// one of more than four million entries.
-pub async fn entries<S: BlockSource>(source: &S, cid: Cid) -> Result<Vec<(String, Cid)>, Error> {
-    match fetch(source, cid).await? {
-        Fetched::Directory { entries, .. } => Ok(entries),
-        Fetched::Shard { shard, .. } => of_shards(source, cid, shard).await,
-        _ => Err(Error::Malformed {
-            cid,
-            reason: "not a directory".to_owned(),
-        }),
-    }
+pub async fn entries<S: BlockSource>(
+    source: &S,
+    directory: impl Into<Entity>,
+) -> Result<Vec<(String, Entity)>, Error> {
+    let directory = directory.into();
+    let (cid, key) = (directory.cid, directory.key.clone());
+    let entries = match fetch(source, &directory.into()).await? {
+        Fetched::Directory { entries, .. } => entries,
+        Fetched::Shard { shard, .. } => of_shards(source, cid, shard).await?,
+        _ => {
+            let reason = "not a directory".to_owned();
+            return Err(Error::Malformed { cid, reason });
+        }
+    };
+    let entry = |(name, cid): (String, Cid)| {
+        let key = key_below(key.as_ref(), &name);
+        (name, Entity { cid, key })
+    };
+    Ok(entries.into_iter().map(entry).collect())
 }
 
 /// The entries of a sharded directory, by name.
@@ -68,19 +79,21 @@ pub(super) async fn of_shards<S: BlockSource>(
 }
 
 /// The entry of a directory with this name. Of a sharded one, only the shards are fetched that lead to it.
-async fn entry<S: BlockSource>(source: &S, cid: Cid, name: &str) -> Result<Cid, Error> {
+async fn entry<S: BlockSource>(source: &S, directory: Entity, name: &str) -> Result<Entity, Error> {
+    let cid = directory.cid;
     let missing = || Error::NoEntry {
         cid,
         name: name.to_owned(),
     };
-    match fetch(source, cid).await? {
-        Fetched::Directory { entries, .. } => {
+    match fetch(source, &directory.into()).await? {
+        Fetched::Directory { entries, key, .. } => {
             let found = entries.into_iter().find(|(entry, _)| entry == name);
-            found.map(|(_, cid)| cid).ok_or_else(missing)
+            let (_, cid) = found.ok_or_else(missing)?;
+            Ok((cid, key_below(key.as_ref(), name)).into())
         }
         Fetched::Shard { mut shard, .. } => loop {
             match shard.look(name) {
-                Some(Child::Entry(_, cid)) => return Ok(*cid),
+                Some(Child::Entry(_, cid)) => return Ok(shard.entry(name, *cid)),
                 Some(Child::Shard(number, cid)) => {
                     shard = fetch_shard(source, *cid, (&shard, *number)).await?;
                 }
@@ -98,12 +111,16 @@ async fn entry<S: BlockSource>(source: &S, cid: Cid, name: &str) -> Result<Cid, 
 ///
 /// [`Error::NoEntry`] when there is no such thing; [`Error::NotFound`] or [`Error::Malformed`] for a
 /// directory on the way that cannot be read.
-pub async fn resolve<S: BlockSource>(source: &S, root: Cid, path: &str) -> Result<Cid, Error> {
-    let mut at = root;
+pub async fn resolve<S: BlockSource>(
+    source: &S,
+    root: impl Into<Entity>,
+    path: &str,
+) -> Result<Entity, Error> {
+    let mut at = root.into();
     for (depth, name) in path.split('/').filter(|name| !name.is_empty()).enumerate() {
         if depth >= MAX_PATH_NAMES {
             let limit = format!("a path of more than {MAX_PATH_NAMES} names");
-            return Err(Error::TooLarge { cid: root, limit });
+            return Err(Error::TooLarge { cid: at.cid, limit });
         }
         at = entry(source, at, name).await?;
     }

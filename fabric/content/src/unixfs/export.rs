@@ -2,6 +2,7 @@
 
 use super::{
     add::path_error,
+    entity::{Entity, key_below},
     hamt::{Child, Shard},
     node::{Fetched, File, fetch, fetch_shard},
     read::write_file,
@@ -20,7 +21,7 @@ const MAX_DEPTH: usize = 256;
 /// Most files, directories and links of one export.
 const MAX_ENTRIES: u64 = 10_000_000;
 
-/// Writes the file or directory `cid` to `target`, which must not exist, or be an empty directory.
+/// Writes a file or directory to `target`, which must not exist, or be an empty directory.
 /// An export that fails leaves no `target`, unless that was an empty directory.
 ///
 /// # Errors
@@ -29,10 +30,11 @@ const MAX_ENTRIES: u64 = 10_000_000;
 /// `max_bytes`, [`Error::Malformed`] for names or symbolic links that would leave `target`.
 pub async fn export<S: BlockSource>(
     source: &S,
-    cid: Cid,
+    entity: impl Into<Entity>,
     target: &Path,
     max_bytes: u64,
 ) -> Result<u64, Error> {
+    let entity = entity.into();
     let into_empty = prepare(target).await?;
     let staging = if into_empty {
         target.to_owned()
@@ -41,12 +43,12 @@ pub async fn export<S: BlockSource>(
     };
     let mut export = Export {
         source,
-        root: cid,
+        root: entity.cid,
         bytes_left: max_bytes,
         entries: 0,
         written: 0,
     };
-    let done = export.node(cid, staging.clone(), 0).await;
+    let done = export.node(entity, staging.clone(), 0).await;
     let done = match done {
         Ok(()) if into_empty => Ok(()),
         Ok(()) => tokio::fs::rename(&staging, target)
@@ -115,21 +117,24 @@ struct Export<'s, S> {
 type BoxedExport<'f> = Pin<Box<dyn Future<Output = Result<(), Error>> + Send + 'f>>;
 
 impl<S: BlockSource> Export<'_, S> {
-    fn node(&mut self, cid: Cid, path: PathBuf, depth: usize) -> BoxedExport<'_> {
+    fn node(&mut self, entity: Entity, path: PathBuf, depth: usize) -> BoxedExport<'_> {
         Box::pin(async move {
+            let cid = entity.cid;
             self.entries += 1;
             if depth > MAX_DEPTH || self.entries > MAX_ENTRIES {
                 let limit = format!("more than {MAX_DEPTH} levels or {MAX_ENTRIES} entries");
                 let cid = self.root;
                 return Err(Error::TooLarge { cid, limit });
             }
-            match fetch(self.source, cid).await? {
+            match fetch(self.source, &entity.into()).await? {
                 Fetched::File(file) => self.file(cid, file, &path).await,
                 Fetched::Symlink(target) => symlink(cid, &target, &path, depth).await,
-                Fetched::Directory { entries, mode } => {
+                Fetched::Directory { entries, mode, key } => {
                     make_directory(&path, depth).await?;
                     for (name, cid) in entries {
-                        self.node(cid, path.join(name), depth + 1).await?;
+                        let key = key_below(key.as_ref(), &name);
+                        let entry = Entity { cid, key };
+                        self.node(entry, path.join(name), depth + 1).await?;
                     }
                     set_mode(&path, mode).await
                 }
@@ -148,7 +153,8 @@ impl<S: BlockSource> Export<'_, S> {
             for child in &shard.children {
                 match child {
                     Child::Entry(name, cid) => {
-                        self.node(*cid, path.join(name), depth + 1).await?;
+                        let entry = shard.entry(name, *cid);
+                        self.node(entry, path.join(name), depth + 1).await?;
                     }
                     Child::Shard(number, cid) => {
                         self.entries += 1;

@@ -4,9 +4,9 @@
 //! most significant bits first; each level of the trie takes as many of them as number its links. A link's
 //! name is its number in hexadecimal, and for an entry the entry's name after that.
 
-use super::name::checked;
+use super::{Entity, entity::key_below, name};
 use crate::{
-    Error,
+    Error, Key,
     dagpb::{HAMT_SHARD, Link, Node, UnixFs},
 };
 use mc_types::Cid;
@@ -55,26 +55,31 @@ pub(super) struct Shard {
     /// The bits that all names here have in common, those of the root first.
     prefix: u64,
     pub(super) children: Vec<Child>,
+    /// The directory's.
+    pub(super) key: Option<Key>,
 }
 
 impl Shard {
-    /// Understands a node as the shard that `above` has as its child `number`, or as the root.
+    /// Understands a node as the shard that `above` has as its child `number`, or as the root of a directory
+    /// with this key.
     pub(super) fn parse(
         cid: &Cid,
         node: &Node,
         unixfs: &UnixFs,
-        above: Option<(&Self, u64)>,
+        above: Result<(&Self, u64), Option<&Key>>,
     ) -> Result<Self, Error> {
         let malformed = |reason: String| Error::Malformed { cid: *cid, reason };
         let bits = bits(cid, unixfs)?;
         let fanout = 1 << bits;
-        let (depth_bits, prefix) = above.map_or((0, 0), |(above, number)| {
-            (
+        let (depth_bits, prefix, key) = match above {
+            Ok((above, number)) => (
                 above.depth_bits + above.bits,
                 above.prefix << above.bits | number,
-            )
-        });
-        if depth_bits + bits > HASH_BITS || above.is_some_and(|(above, _)| above.bits != bits) {
+                above.key.clone(),
+            ),
+            Err(key) => (0, 0, key.cloned()),
+        };
+        if depth_bits + bits > HASH_BITS || above.is_ok_and(|(above, _)| above.bits != bits) {
             return Err(malformed("a shard where there can be none".to_owned()));
         }
         let mut shard = Self {
@@ -82,6 +87,7 @@ impl Shard {
             depth_bits,
             prefix,
             children: Vec::with_capacity(node.links.len()),
+            key,
         };
         let mut last = None;
         for link in &node.links {
@@ -112,12 +118,13 @@ impl Shard {
         if name.is_empty() {
             return Ok((number, Child::Shard(number, target)));
         }
-        let name = checked(cid, name)?;
-        if self.number(&name) != number || !self.covers(&name) {
+        // Shards go by the names that stand in them.
+        if self.number(name) != number || !self.covers(name) {
             return Err(malformed(format!(
                 "{name:?} is in a shard that is not its own"
             )));
         }
+        let name = name::opened(cid, name, self.key.as_ref())?;
         Ok((number, Child::Entry(name, target)))
     }
 
@@ -132,9 +139,15 @@ impl Shard {
         self.depth_bits == 0 || hash(name) >> (HASH_BITS - self.depth_bits) == self.prefix
     }
 
+    /// An entry of the directory.
+    pub(super) fn entry(&self, name: &str, cid: Cid) -> Entity {
+        (cid, key_below(self.key.as_ref(), name)).into()
+    }
+
     /// Where an entry is to be looked for.
     pub(super) fn look(&self, name: &str) -> Option<&Child> {
-        let number = self.number(name);
+        let sealed = self.key.as_ref().map(|key| key.seal_name(name));
+        let number = self.number(sealed.as_deref().unwrap_or(name));
         self.children.iter().find(|child| match child {
             Child::Entry(entry, _) => entry == name,
             Child::Shard(shard, _) => *shard == number,

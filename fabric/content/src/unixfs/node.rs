@@ -1,12 +1,14 @@
 //! One node of a file or directory, understood.
 
 use super::{
+    entity::{Lock, Part},
     hamt::{self, Shard},
-    name::checked,
+    name,
 };
 use crate::{
     BlockSource, Error,
     dagpb::{DIRECTORY, FILE, HAMT_SHARD, Node, RAW, SYMLINK, UnixFs},
+    seal::{self, Key, Place},
 };
 use bytes::Bytes;
 use mc_types::{Cid, cid};
@@ -21,6 +23,7 @@ pub(super) enum Fetched {
         /// Name and CID of each entry.
         entries: Vec<(String, Cid)>,
         mode: Option<u32>,
+        key: Option<Key>,
     },
     /// The first shard of a directory.
     Shard {
@@ -41,9 +44,25 @@ pub(super) struct File {
     pub(super) part_bytes: Vec<u64>,
     pub(super) file_bytes: u64,
     pub(super) mode: Option<u32>,
+    /// Of one that is encrypted: how it opens, and how many chunks each part has.
+    opened: Option<(Lock, Vec<u64>)>,
 }
 
 impl File {
+    /// One of its parts.
+    pub(super) fn part(&self, index: usize) -> Option<Part> {
+        let cid = *self.parts.get(index)?;
+        let lock = self.opened.as_ref().map(|(lock, chunks)| Lock {
+            key: lock.key.clone(),
+            first: chunks
+                .iter()
+                .take(index)
+                .fold(lock.first, |sum, chunks| sum.saturating_add(*chunks)),
+            is_last: lock.is_last && index + 1 == self.parts.len(),
+        });
+        Some(Part { cid, lock })
+    }
+
     /// Bytes that stand in the node itself.
     pub(super) fn own_bytes(&self) -> u64 {
         u64::try_from(self.bytes.len()).unwrap_or(u64::MAX)
@@ -69,20 +88,68 @@ impl File {
         }
         Ok(())
     }
+
+    /// Opens a file that is encrypted: its bytes if it is a leaf, or else the lengths of its parts.
+    fn open(mut self, cid: &Cid, lock: &Lock) -> Result<Self, Error> {
+        let malformed = |reason: &str| Error::Malformed {
+            cid: *cid,
+            reason: reason.to_owned(),
+        };
+        if self.parts.is_empty() {
+            let place = Place::Chunk {
+                index: lock.first,
+                is_last: lock.is_last,
+            };
+            let opened = lock.key.cipher().open(place, &self.bytes);
+            self.bytes = opened.map_err(|source| sealed(cid, source))?.into();
+            self.file_bytes = self.own_bytes();
+            return Ok(self);
+        }
+        if !self.bytes.is_empty() {
+            return Err(malformed(
+                "bytes beside parts, which an encrypted file has not",
+            ));
+        }
+        self.check_lengths(cid)?;
+        let mut chunks = Vec::with_capacity(self.parts.len());
+        let last = self.parts.len() - 1;
+        for (index, bytes) in self.part_bytes.iter_mut().enumerate() {
+            let ends = lock.is_last && index == last;
+            if !ends && !bytes.is_multiple_of(seal::SEALED_CHUNK_BYTES as u64) {
+                return Err(malformed("a part that does not end with a whole chunk"));
+            }
+            chunks.push(seal::chunks(*bytes));
+            *bytes = seal::plain_bytes(*bytes)
+                .ok_or_else(|| malformed("a part that is shorter than any chunk"))?;
+        }
+        self.file_bytes = self.part_bytes.iter().copied().fold(0, u64::saturating_add);
+        self.opened = Some((lock.clone(), chunks));
+        Ok(self)
+    }
+}
+
+pub(super) const fn sealed(cid: &Cid, source: seal::DoesNotOpen) -> Error {
+    Error::Sealed { cid: *cid, source }
 }
 
 /// Fetches and understands a node.
-pub(super) async fn fetch<S: BlockSource>(source: &S, cid: Cid) -> Result<Fetched, Error> {
+pub(super) async fn fetch<S: BlockSource>(source: &S, part: &Part) -> Result<Fetched, Error> {
+    let cid = part.cid;
     let bytes = source.get(&cid).await?;
+    let opened = |file: File| match &part.lock {
+        None => Ok(Fetched::File(file)),
+        Some(lock) => file.open(&cid, lock).map(Fetched::File),
+    };
     if cid.codec() == cid::RAW {
         let file_bytes = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
-        return Ok(Fetched::File(File {
+        return opened(File {
             bytes,
             parts: Vec::new(),
             part_bytes: Vec::new(),
             file_bytes,
             mode: None,
-        }));
+            opened: None,
+        });
     }
     let (node, unixfs) = parse(&cid, &bytes)?;
     let malformed = |reason: &str| Error::Malformed {
@@ -90,16 +157,27 @@ pub(super) async fn fetch<S: BlockSource>(source: &S, cid: Cid) -> Result<Fetche
         reason: reason.to_owned(),
     };
     match unixfs.kind {
-        FILE | RAW => file(cid, &node, unixfs),
+        FILE | RAW => opened(file(cid, &node, unixfs)?),
         DIRECTORY => Ok(Fetched::Directory {
-            entries: directory(cid, &node)?,
+            entries: directory(cid, &node, part.key())?,
             mode: unixfs.mode,
+            key: part.key().cloned(),
         }),
-        SYMLINK => String::from_utf8(unixfs.data.unwrap_or_default())
-            .map(Fetched::Symlink)
-            .map_err(|_| malformed("a symbolic link that is not UTF-8")),
+        SYMLINK => {
+            let target = unixfs.data.unwrap_or_default();
+            let target = match part.key() {
+                None => target,
+                Some(key) => {
+                    let opened = key.cipher().open(Place::Target, &target);
+                    opened.map_err(|source| sealed(&cid, source))?
+                }
+            };
+            String::from_utf8(target)
+                .map(Fetched::Symlink)
+                .map_err(|_| malformed("a symbolic link that is not UTF-8"))
+        }
         HAMT_SHARD => Ok(Fetched::Shard {
-            shard: Shard::parse(&cid, &node, &unixfs, None)?,
+            shard: Shard::parse(&cid, &node, &unixfs, Err(part.key()))?,
             mode: unixfs.mode,
         }),
         _ => Err(malformed("an unknown kind of UnixFS node")),
@@ -118,7 +196,7 @@ pub(super) async fn fetch_shard<S: BlockSource>(
         let reason = "not a shard of a directory".to_owned();
         return Err(Error::Malformed { cid, reason });
     }
-    hamt::Shard::parse(&cid, &node, &unixfs, Some(above))
+    hamt::Shard::parse(&cid, &node, &unixfs, Ok(above))
 }
 
 pub(super) fn parse(cid: &Cid, bytes: &[u8]) -> Result<(Node, UnixFs), Error> {
@@ -133,7 +211,7 @@ pub(super) fn parse(cid: &Cid, bytes: &[u8]) -> Result<(Node, UnixFs), Error> {
     Ok((node, unixfs))
 }
 
-fn file(cid: Cid, node: &Node, unixfs: UnixFs) -> Result<Fetched, Error> {
+fn file(cid: Cid, node: &Node, unixfs: UnixFs) -> Result<File, Error> {
     let parts = node.links.iter().map(|link| link.cid(&cid));
     let parts = parts.collect::<Result<Vec<_>, _>>()?;
     let bytes: Bytes = unixfs.data.unwrap_or_default().into();
@@ -142,20 +220,21 @@ fn file(cid: Cid, node: &Node, unixfs: UnixFs) -> Result<Fetched, Error> {
         .block_bytes
         .iter()
         .fold(own, |sum, part| sum.saturating_add(*part));
-    Ok(Fetched::File(File {
+    Ok(File {
         bytes,
         parts,
         file_bytes: unixfs.file_bytes.unwrap_or(claimed),
         part_bytes: unixfs.block_bytes,
         mode: unixfs.mode,
-    }))
+        opened: None,
+    })
 }
 
-fn directory(cid: Cid, node: &Node) -> Result<Vec<(String, Cid)>, Error> {
+fn directory(cid: Cid, node: &Node, key: Option<&Key>) -> Result<Vec<(String, Cid)>, Error> {
     let mut names = HashSet::new();
     let mut entries = Vec::with_capacity(node.links.len());
     for link in &node.links {
-        let name = checked(&cid, link.name.as_deref().unwrap_or_default())?;
+        let name = name::opened(&cid, link.name.as_deref().unwrap_or_default(), key)?;
         if !names.insert(name.clone()) {
             let reason = format!("two entries are named {name:?}");
             return Err(Error::Malformed { cid, reason });

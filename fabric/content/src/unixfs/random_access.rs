@@ -2,10 +2,11 @@
 
 use super::{
     directory::of_shards,
+    entity::{Entity, Part, key_below},
     node::{Fetched, File, fetch},
     read::MAX_FILE_DEPTH,
 };
-use crate::{BlockSource, Error};
+use crate::{BlockSource, Error, Key};
 use futures::future::join_all;
 use mc_types::Cid;
 use std::{
@@ -24,22 +25,26 @@ const IN_SEQUENCE: usize = 2;
 
 /// The entries of a directory.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Listing(BTreeMap<String, Cid>);
+pub struct Listing {
+    entries: BTreeMap<String, Cid>,
+    key: Option<Key>,
+}
 
 impl Listing {
     /// The entry with this name.
     #[must_use]
-    pub fn get(&self, name: &str) -> Option<Cid> {
-        self.0.get(name).copied()
+    pub fn get(&self, name: &str) -> Option<Entity> {
+        let cid = *self.entries.get(name)?;
+        Some((cid, key_below(self.key.as_ref(), name)).into())
     }
 
     /// All names, in the order of their bytes.
     pub fn names(&self) -> impl Iterator<Item = &str> {
-        self.0.keys().map(String::as_str)
+        self.entries.keys().map(String::as_str)
     }
 }
 
-/// What a CID names.
+/// What an entity is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Found {
     /// A directory.
@@ -57,9 +62,9 @@ pub enum Found {
 }
 
 /// A part of a node that was read, and how many before it were read one after the other.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 struct Sequence {
-    node: Cid,
+    node: Part,
     part: usize,
     length: usize,
 }
@@ -69,10 +74,10 @@ struct Sequence {
 #[derive(Debug)]
 pub struct RandomAccess<S> {
     source: S,
-    kept: HashMap<Cid, Fetched>,
+    kept: HashMap<Part, Fetched>,
     /// In the order in which they came.
-    order: VecDeque<Cid>,
-    listings: HashMap<Cid, Arc<Listing>>,
+    order: VecDeque<Part>,
+    listings: HashMap<Part, Arc<Listing>>,
     names: usize,
     sequence: Option<Sequence>,
 }
@@ -91,8 +96,8 @@ impl<S: BlockSource> RandomAccess<S> {
         }
     }
 
-    fn keep(&mut self, cid: Cid, fetched: Fetched) {
-        if self.kept.insert(cid, fetched).is_some() {
+    fn keep(&mut self, part: Part, fetched: Fetched) {
+        if self.kept.insert(part.clone(), fetched).is_some() {
             return;
         }
         if self.order.len() >= KEPT_BLOCKS
@@ -100,29 +105,33 @@ impl<S: BlockSource> RandomAccess<S> {
         {
             self.kept.remove(&oldest);
         }
-        self.order.push_back(cid);
+        self.order.push_back(part);
     }
 
     /// A node that is no directory.
-    async fn node(&mut self, cid: Cid) -> Result<&Fetched, Error> {
-        if !self.kept.contains_key(&cid) {
-            let fetched = fetch(&self.source, cid).await?;
-            self.keep(cid, fetched);
+    async fn node(&mut self, part: &Part) -> Result<&Fetched, Error> {
+        if !self.kept.contains_key(part) {
+            let fetched = fetch(&self.source, part).await?;
+            self.keep(part.clone(), fetched);
         }
-        let missing = Error::NotFound { cid, peers: None };
-        self.kept.get(&cid).ok_or(missing)
+        let missing = Error::NotFound {
+            cid: part.cid,
+            peers: None,
+        };
+        self.kept.get(part).ok_or(missing)
     }
 
-    /// What `cid` names.
+    /// What an entity is.
     ///
     /// # Errors
     ///
     /// [`Error::NotFound`], or [`Error::Malformed`] when it is no UnixFS node.
-    pub async fn find(&mut self, cid: Cid) -> Result<Found, Error> {
-        if let Some(listing) = self.listings.get(&cid) {
+    pub async fn find(&mut self, entity: impl Into<Entity>) -> Result<Found, Error> {
+        let part = Part::from(entity.into());
+        if let Some(listing) = self.listings.get(&part) {
             return Ok(Found::Directory(Arc::clone(listing)));
         }
-        let entries = match self.node(cid).await? {
+        let entries = match self.node(&part).await? {
             Fetched::File(file) => {
                 let file_bytes = file.file_bytes;
                 return Ok(Found::File { file_bytes });
@@ -134,36 +143,46 @@ impl<S: BlockSource> RandomAccess<S> {
             Fetched::Directory { entries, .. } => entries.clone(),
             Fetched::Shard { shard, .. } => {
                 let shard = shard.clone();
-                of_shards(&self.source, cid, shard).await?
+                of_shards(&self.source, part.cid, shard).await?
             }
         };
-        let listing = Arc::new(Listing(entries.into_iter().collect()));
-        self.names += listing.0.len();
+        let listing = Arc::new(Listing {
+            entries: entries.into_iter().collect(),
+            key: part.key().cloned(),
+        });
+        self.names += listing.entries.len();
         if self.names > KEPT_NAMES {
             self.listings.clear();
-            self.names = listing.0.len();
+            self.names = listing.entries.len();
         }
-        self.listings.insert(cid, Arc::clone(&listing));
+        self.listings.insert(part, Arc::clone(&listing));
         Ok(Found::Directory(listing))
     }
 
-    /// Reads from the file `cid` at `offset`: at least one byte, unless the file or `into` has none
+    /// Reads from a file at `offset`: at least one byte, unless the file or `into` has none
     /// there, and at most the rest of a block.
     ///
     /// # Errors
     ///
     /// As [`Self::find`]; [`Error::Malformed`] when parts have other lengths than the node above them
     /// claims.
-    pub async fn read(&mut self, cid: Cid, offset: u64, into: &mut [u8]) -> Result<usize, Error> {
-        let (root, mut cid, mut offset) = (cid, cid, offset);
+    pub async fn read(
+        &mut self,
+        file: impl Into<Entity>,
+        offset: u64,
+        into: &mut [u8],
+    ) -> Result<usize, Error> {
+        let (mut at, mut offset) = (Part::from(file.into()), offset);
+        let root = at.cid;
         // How many bytes the node must have, as the one above it claims.
         let mut claimed = None;
         for _ in 0..MAX_FILE_DEPTH {
+            let cid = at.cid;
             let malformed = |reason: &str| Error::Malformed {
                 cid,
                 reason: reason.to_owned(),
             };
-            let Fetched::File(file) = self.node(cid).await? else {
+            let Fetched::File(file) = self.node(&at).await? else {
                 return Err(malformed("not a file, nor part of one"));
             };
             if claimed.is_some_and(|claimed| claimed != file.file_bytes) {
@@ -176,16 +195,15 @@ impl<S: BlockSource> RandomAccess<S> {
             let Some((part, begin)) = part_at(file, offset) else {
                 return Ok(0);
             };
-            let next = file.parts.get(part).zip(file.part_bytes.get(part));
-            let next = next.map(|(next, length)| (*next, *length));
-            let following = file.parts.iter().skip(part + 1).take(MAX_AHEAD);
-            let following = following.copied().collect();
+            let next = file.part(part).zip(file.part_bytes.get(part).copied());
+            let following = part + 1..part + 1 + MAX_AHEAD;
+            let following = following.map_while(|index| file.part(index)).collect();
             let Some((next, length)) = next else {
                 return Ok(0);
             };
-            self.go_to(cid, part, next, following).await;
+            self.go_to(at, part, &next, following).await;
             offset -= begin;
-            (cid, claimed) = (next, Some(length));
+            (at, claimed) = (next, Some(length));
         }
         Err(Error::TooLarge {
             cid: root,
@@ -194,8 +212,8 @@ impl<S: BlockSource> RandomAccess<S> {
     }
 
     /// A part of a node is read: if those before it were, too, those after it are fetched along with it.
-    async fn go_to(&mut self, node: Cid, part: usize, next: Cid, following: Vec<Cid>) {
-        let length = match self.sequence {
+    async fn go_to(&mut self, node: Part, part: usize, next: &Part, following: Vec<Part>) {
+        let length = match &self.sequence {
             Some(last) if last.node == node && last.part == part => return,
             Some(last) if last.node == node && last.part + 1 == part => last.length + 1,
             _ => 0,
@@ -204,23 +222,26 @@ impl<S: BlockSource> RandomAccess<S> {
         let Some(ahead) = length.checked_sub(IN_SEQUENCE) else {
             return;
         };
-        if self.kept.contains_key(&next) {
+        if self.kept.contains_key(next) {
             // It was fetched ahead, as were those that follow.
             return;
         }
         let ahead = following
             .into_iter()
             .take((1 << ahead.min(3)).min(MAX_AHEAD));
-        let wanted = std::iter::once(next).chain(ahead);
-        let wanted: Vec<_> = wanted.filter(|cid| !self.kept.contains_key(cid)).collect();
+        let wanted = std::iter::once(next.clone()).chain(ahead);
+        let wanted: Vec<_> = wanted
+            .filter(|part| !self.kept.contains_key(part))
+            .collect();
         let source = &self.source;
-        let fetches = wanted
-            .into_iter()
-            .map(async |cid| (cid, fetch(source, cid).await));
-        for (cid, fetched) in join_all(fetches).await {
+        let fetches = wanted.into_iter().map(async |part| {
+            let fetched = fetch(source, &part).await;
+            (part, fetched)
+        });
+        for (part, fetched) in join_all(fetches).await {
             // What cannot be had is asked for again when it is needed: that is when it matters.
             if let Ok(fetched) = fetched {
-                self.keep(cid, fetched);
+                self.keep(part, fetched);
             }
         }
     }

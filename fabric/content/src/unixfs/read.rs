@@ -1,6 +1,9 @@
 //! From blocks back to bytes.
 
-use super::node::{Fetched, File, fetch};
+use super::{
+    entity::{Entity, Part},
+    node::{Fetched, File, fetch},
+};
 use crate::{BlockSource, Error};
 use futures::{StreamExt, stream};
 use mc_types::Cid;
@@ -32,13 +35,13 @@ pub struct Stat {
     pub mode: Option<u32>,
 }
 
-/// What `cid` names.
+/// What an entity is.
 ///
 /// # Errors
 ///
 /// [`Error::NotFound`], or [`Error::Malformed`] when it is no UnixFS node.
-pub async fn stat<S: BlockSource>(source: &S, cid: Cid) -> Result<Stat, Error> {
-    let (kind, file_bytes, mode) = match fetch(source, cid).await? {
+pub async fn stat<S: BlockSource>(source: &S, entity: impl Into<Entity>) -> Result<Stat, Error> {
+    let (kind, file_bytes, mode) = match fetch(source, &entity.into().into()).await? {
         Fetched::File(file) => (Kind::File, file.file_bytes, file.mode),
         Fetched::Directory { mode, .. } | Fetched::Shard { mode, .. } => (Kind::Directory, 0, mode),
         Fetched::Symlink(_) => (Kind::Symlink, 0, None),
@@ -50,7 +53,7 @@ pub async fn stat<S: BlockSource>(source: &S, cid: Cid) -> Result<Stat, Error> {
     })
 }
 
-/// Writes the bytes of the file `cid`, at most `max_bytes`; gives their number.
+/// Writes the bytes of a file, at most `max_bytes`; gives their number.
 ///
 /// # Errors
 ///
@@ -58,15 +61,16 @@ pub async fn stat<S: BlockSource>(source: &S, cid: Cid) -> Result<Stat, Error> {
 /// keeps a block from being read or the bytes from being written.
 pub async fn cat<S: BlockSource>(
     source: &S,
-    cid: Cid,
+    file: impl Into<Entity>,
     mut writer: impl AsyncWrite + Unpin + Send,
     max_bytes: u64,
 ) -> Result<u64, Error> {
-    let file = fetch_file(source, cid).await?;
-    write_file(source, cid, file, &mut writer, max_bytes).await
+    let part = Part::from(file.into());
+    let file = fetch_file(source, &part).await?;
+    write_file(source, part.cid, file, &mut writer, max_bytes).await
 }
 
-/// Writes the bytes of the file `cid` in `range`, as far as it has them; gives their number. Only the
+/// Writes the bytes of a file in `range`, as far as it has them; gives their number. Only the
 /// blocks are fetched that have some of them.
 ///
 /// # Errors
@@ -74,11 +78,13 @@ pub async fn cat<S: BlockSource>(
 /// As [`cat`]; [`Error::Malformed`] also when lengths in the file do not agree.
 pub async fn cat_range<S: BlockSource>(
     source: &S,
-    cid: Cid,
+    file: impl Into<Entity>,
     range: Range<u64>,
     mut writer: impl AsyncWrite + Unpin + Send,
 ) -> Result<u64, Error> {
-    let file = fetch_file(source, cid).await?;
+    let at = Part::from(file.into());
+    let cid = at.cid;
+    let file = fetch_file(source, &at).await?;
     let range = range.start.min(file.file_bytes)..range.end.min(file.file_bytes);
     let mut out = Out {
         writer: &mut writer,
@@ -91,26 +97,26 @@ pub async fn cat_range<S: BlockSource>(
     Ok(out.written)
 }
 
-/// The bytes of the file `cid`.
+/// The bytes of a file.
 ///
 /// # Errors
 ///
 /// As [`cat`].
 pub async fn read_to_vec<S: BlockSource>(
     source: &S,
-    cid: Cid,
+    file: impl Into<Entity>,
     max_bytes: u64,
 ) -> Result<Vec<u8>, Error> {
     let mut bytes = Vec::new();
-    cat(source, cid, &mut bytes, max_bytes).await?;
+    cat(source, file, &mut bytes, max_bytes).await?;
     Ok(bytes)
 }
 
-async fn fetch_file<S: BlockSource>(source: &S, cid: Cid) -> Result<File, Error> {
-    match fetch(source, cid).await? {
+async fn fetch_file<S: BlockSource>(source: &S, part: &Part) -> Result<File, Error> {
+    match fetch(source, part).await? {
         Fetched::File(file) => Ok(file),
         _ => Err(Error::Malformed {
-            cid,
+            cid: part.cid,
             reason: "not a file".to_owned(),
         }),
     }
@@ -190,8 +196,9 @@ fn part<'f, S: BlockSource, W: AsyncWrite + Unpin + Send>(
                 pieces(&file, range)
             }
         };
-        let ahead = |(cid, range, claimed): Piece| async move {
-            let file = fetch_file(source, cid).await?;
+        let ahead = |(part, range, claimed): Piece| async move {
+            let cid = part.cid;
+            let file = fetch_file(source, &part).await?;
             if let Some(claimed) = claimed {
                 // Otherwise it could be as long as it likes, and what follows be elsewhere in parts and in all.
                 file.check_lengths(&cid)?;
@@ -222,15 +229,15 @@ fn within<'b>(bytes: &'b [u8], range: &Range<u64>) -> &'b [u8] {
 }
 
 /// A part, which bytes of it are wanted if not all, and how long it claims to be if that is told.
-type Piece = (Cid, Option<Range<u64>>, Option<u64>);
+type Piece = (Part, Option<Range<u64>>, Option<u64>);
 
 /// All parts of a file. Old software did not always tell how long they are.
 fn whole(file: &File) -> Vec<Piece> {
     let told = file.tells_lengths();
     let claim = |index: usize| file.part_bytes.get(index).copied().filter(|_| told);
-    let parts = file.parts.iter().enumerate();
+    let parts = (0..file.parts.len()).filter_map(|index| Some((file.part(index)?, index)));
     parts
-        .map(|(index, part)| (*part, None, claim(index)))
+        .map(|(part, index)| (part, None, claim(index)))
         .collect()
 }
 
@@ -238,12 +245,15 @@ fn whole(file: &File) -> Vec<Piece> {
 fn pieces(file: &File, range: &Range<u64>) -> Vec<Piece> {
     let mut begin = file.own_bytes();
     let mut pieces = Vec::new();
-    for (part, length) in file.parts.iter().zip(&file.part_bytes) {
+    for (index, length) in file.part_bytes.iter().enumerate() {
         let end = begin.saturating_add(*length);
-        if begin < range.end && end > range.start {
+        if begin < range.end
+            && end > range.start
+            && let Some(part) = file.part(index)
+        {
             let from = range.start.saturating_sub(begin);
             let to = range.end.min(end) - begin;
-            pieces.push((*part, Some(from..to), Some(*length)));
+            pieces.push((part, Some(from..to), Some(*length)));
         }
         begin = end;
     }

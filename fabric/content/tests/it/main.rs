@@ -13,5 +13,6 @@ mod adding;
 mod crash;
 mod hostile;
 mod layout;
+mod sealed;
 mod store;
 mod unixfs;

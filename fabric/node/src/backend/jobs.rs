@@ -1,20 +1,17 @@
 //! The logs of jobs.
 
 use super::{NodeBackend, refuse};
+use crate::private::{self, TaskKey};
 use bytes::Bytes;
 use futures::{StreamExt, stream};
-use mc_content::{Error as ContentError, unixfs};
+use mc_content::unixfs::{self, Entity};
 use mc_gateway::backend::{Error, LogBytes, LogStream};
 use mc_net::message::{self, Request, Response};
-use mc_types::{Cid, ErrorCode, JobId, JobRecord};
+use mc_types::{ErrorCode, JobId, JobRecord};
 use std::time::Duration;
-use tokio::io::AsyncReadExt;
-use tokio_util::io::ReaderStream;
 
 /// Between two looks at what a running guest has written.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
-/// Bytes of a finished log that wait between reader and client.
-const PIPE_BYTES: usize = 1 << 20;
 
 pub(super) fn unknown(id: JobId) -> Error {
     let error = Error::new(ErrorCode::NotFound, format!("this node knows no job {id}"));
@@ -24,6 +21,8 @@ pub(super) fn unknown(id: JobId) -> Error {
 /// A log as it is being read.
 struct Follower {
     at: Position,
+    /// Of a private job.
+    key: Option<TaskKey>,
     follow: bool,
     looked: bool,
     /// The rest of a finished log, once the job has ended.
@@ -54,7 +53,7 @@ impl NodeBackend {
         offset: u64,
         follow: bool,
     ) -> Result<LogBytes, Error> {
-        let is_known = self.coordinator.job(id).await?.is_some();
+        let known = self.coordinator.job(id).await?;
         let at = Position {
             coordinator: self.coordinator.clone(),
             peers: self.coordinator.peers().clone(),
@@ -63,21 +62,27 @@ impl NodeBackend {
             stream,
             offset,
         };
-        if !is_known {
+        let Some(job) = known else {
             let job = self.mirrored(id, None, None).await?;
             let cid = match stream {
                 LogStream::Stdout => job.stdout_cid,
                 LogStream::Stderr => job.stderr_cid,
             };
-            return at.read(cid.ok_or_else(|| unknown(id))?).await;
-        }
+            return Ok(at.read(cid.ok_or_else(|| unknown(id))?.into()));
+        };
+        let key = self.coordinator.key_of(&job)?;
         let follower = Follower {
             at,
+            key: key.clone(),
             follow,
             looked: false,
             rest: None,
         };
-        Ok(stream::try_unfold(follower, Follower::next).boxed())
+        let bytes = stream::try_unfold(follower, Follower::next).boxed();
+        Ok(match key {
+            None => bytes,
+            Some(key) => private::sealed_log(&key, stream, offset, bytes),
+        })
     }
 }
 
@@ -96,7 +101,7 @@ impl Follower {
                 .await?
                 .ok_or_else(|| unknown(id))?;
             if job.state.is_terminal() {
-                match self.at.finished(&job).await? {
+                match self.at.finished(&job, self.key.as_ref()) {
                     Some(rest) => self.rest = Some(rest),
                     None => return Ok(None),
                 }
@@ -121,6 +126,13 @@ impl Follower {
     }
 }
 
+const fn log_stream(stream: LogStream) -> message::LogStream {
+    match stream {
+        LogStream::Stdout => message::LogStream::Stdout,
+        LogStream::Stderr => message::LogStream::Stderr,
+    }
+}
+
 impl Position {
     /// What the running attempt has written since; nothing when it cannot be asked. A later attempt
     /// of a deterministic task writes the same again, so the offset stays valid.
@@ -128,13 +140,9 @@ impl Position {
         let Some(holder) = &job.holder else {
             return Bytes::new();
         };
-        let stream = match self.stream {
-            LogStream::Stdout => message::LogStream::Stdout,
-            LogStream::Stderr => message::LogStream::Stderr,
-        };
         let request = Request::Log {
             job: self.id,
-            stream,
+            stream: log_stream(self.stream),
             offset: self.offset,
         };
         match self.peers.request(&holder.node, request).await {
@@ -144,35 +152,20 @@ impl Position {
     }
 
     /// The log of a job that has ended, from the offset on; `None` when it has none.
-    async fn finished(&self, job: &JobRecord) -> Result<Option<LogBytes>, Error> {
-        let Some(completion) = job.completion() else {
-            return Ok(None);
+    fn finished(&self, job: &JobRecord, key: Option<&TaskKey>) -> Option<LogBytes> {
+        let outcome = &job.completion()?.outcome;
+        let (cid, name) = match self.stream {
+            LogStream::Stdout => (outcome.stdout, private::STDOUT),
+            LogStream::Stderr => (outcome.stderr, private::STDERR),
         };
-        let cid = match self.stream {
-            LogStream::Stdout => completion.outcome.stdout,
-            LogStream::Stderr => completion.outcome.stderr,
-        };
-        self.read(cid).await.map(Some)
+        let key = key.map(|key| key.result(name));
+        Some(self.read((cid, key).into()))
     }
 
     /// A log that is content, from the offset on.
-    async fn read(&self, cid: Cid) -> Result<LogBytes, Error> {
+    fn read(&self, log: Entity) -> LogBytes {
         let source = self.content.source(Vec::new(), None);
-        let (writer, mut reader) = tokio::io::duplex(PIPE_BYTES);
-        let (failed, failure) = tokio::sync::oneshot::channel();
-        tokio::spawn(async move {
-            if let Err(error) = unixfs::cat(&source, cid, writer, u64::MAX).await {
-                // The client may have gone, which is an error of writing here.
-                let _ = failed.send(error);
-            }
-        });
-        let mut skip = (&mut reader).take(self.offset);
-        let skipped = tokio::io::copy(&mut skip, &mut tokio::io::sink()).await;
-        skipped.map_err(|e| refuse(ContentError::Source(e.to_string())))?;
-        let bytes = ReaderStream::new(reader)
-            .map(|piece| piece.map_err(|e| refuse(ContentError::Source(e.to_string()))));
-        let end =
-            stream::once(failure).filter_map(async |error| error.ok().map(|e| Err(refuse(e))));
-        Ok(bytes.chain(Box::pin(end)).boxed())
+        let bytes = unixfs::stream(source, log, self.offset..u64::MAX);
+        bytes.map(|piece| piece.map_err(refuse)).boxed()
     }
 }

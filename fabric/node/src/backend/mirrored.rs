@@ -140,5 +140,7 @@ fn view(
         started_ms: None,
         finished_ms: None,
         labels: Default::default(),
+        key: None,
+        sealed_key: None,
     }
 }

@@ -5,9 +5,12 @@ use mc_checkpoint::{
     meter,
     snapshot::{BadCheckpoint, Checkpoint, Kind, Reader},
 };
-use mc_content::BlockSource;
+use mc_content::{
+    BlockSource, Error, Key,
+    seal::{Cipher, Place},
+};
 use mc_engine::{MemoryImage, Resume};
-use mc_types::{Cid, TaskSpec};
+use mc_types::{Cid, TaskSpec, cid};
 use mc_wasi::State;
 use std::sync::Arc;
 use tokio::runtime::Handle;
@@ -26,7 +29,24 @@ pub struct Loaded {
     pub stderr: Vec<u8>,
 }
 
-/// Reads the checkpoint `cid` of `task` from `source`, and checks all that can be checked without the
+/// The bytes of a block. What is neither header nor node is encrypted, if there is a key.
+fn fetch<S: BlockSource>(
+    source: &S,
+    runtime: &Handle,
+    cipher: Option<&Cipher>,
+    cid: &Cid,
+) -> Result<Vec<u8>, CheckpointError> {
+    let bytes = runtime.block_on(source.get(cid))?;
+    match cipher.filter(|_| cid.codec() == cid::RAW) {
+        None => Ok(bytes.to_vec()),
+        Some(cipher) => {
+            let opened = cipher.open(Place::Block, &bytes);
+            Ok(opened.map_err(|source| Error::Sealed { cid: *cid, source })?)
+        }
+    }
+}
+
+/// Reads the checkpoint `cid` of `task` from `source`, with the key by which it was encrypted, and checks all that can be checked without the
 /// program. Memory is read only when the guest is resumed. Blocks on `runtime`, so a runtime's own threads
 /// must not do it.
 ///
@@ -36,12 +56,12 @@ pub struct Loaded {
 pub fn load<S: BlockSource + 'static>(
     cid: &Cid,
     (task_cid, task): (&Cid, &TaskSpec),
+    key: Option<&Key>,
     source: &Arc<S>,
     runtime: &Handle,
 ) -> Result<Loaded, CheckpointError> {
-    let get = |cid: &Cid| -> Result<Vec<u8>, CheckpointError> {
-        Ok(runtime.block_on(source.get(cid))?.to_vec())
-    };
+    let cipher = key.map(Key::cipher);
+    let get = |cid: &Cid| fetch(source, runtime, cipher.as_ref(), cid);
     let checkpoint = Checkpoint::read(&get(cid)?)?;
     checkpoint.is_of(task_cid, &task.component)?;
     if checkpoint.kind != Kind::Wasm || checkpoint.host != mc_wasi::STATE_VERSION {
@@ -70,6 +90,7 @@ pub fn load<S: BlockSource + 'static>(
             reader: memory.reader(),
             source: Arc::clone(source),
             runtime: runtime.clone(),
+            cipher: key.map(Key::cipher),
         });
         image
     });
@@ -93,6 +114,7 @@ struct Image<S> {
     reader: Reader,
     source: Arc<S>,
     runtime: Handle,
+    cipher: Option<Cipher>,
 }
 
 impl<S: BlockSource> MemoryImage for Image<S> {
@@ -101,10 +123,8 @@ impl<S: BlockSource> MemoryImage for Image<S> {
     }
 
     fn next(&mut self) -> std::io::Result<Option<(u64, Vec<u8>)>> {
-        let (source, runtime) = (&self.source, &self.runtime);
-        let get = |cid: &Cid| -> Result<Vec<u8>, CheckpointError> {
-            Ok(runtime.block_on(source.get(cid))?.to_vec())
-        };
+        let (source, runtime, cipher) = (&self.source, &self.runtime, self.cipher.as_ref());
+        let get = |cid: &Cid| fetch(source, runtime, cipher, cid);
         self.reader.next(get).map_err(std::io::Error::other)
     }
 }

@@ -5,6 +5,10 @@ use mc_checkpoint::{
     PASS_VERSION,
     snapshot::{Blob, Block, Checkpoint, FORMAT, Kind, Memory, Pages},
 };
+use mc_content::{
+    Key,
+    seal::{Cipher, Place},
+};
 use mc_engine::Saved;
 use mc_types::Cid;
 
@@ -24,17 +28,19 @@ pub struct Writer {
     component: Cid,
     pages: Vec<Pages>,
     last: Option<Checkpoint>,
+    cipher: Option<Cipher>,
 }
 
 impl Writer {
-    /// A writer for a task and its component.
+    /// A writer for a task and its component, which encrypts if there is a key.
     #[must_use]
-    pub const fn new(task: Cid, component: Cid) -> Self {
+    pub fn new(task: Cid, component: Cid, key: Option<&Key>) -> Self {
         Self {
             task,
             component,
             pages: Vec::new(),
             last: None,
+            cipher: key.map(Key::cipher),
         }
     }
 
@@ -52,13 +58,16 @@ impl Writer {
     ) -> Result<Block, CheckpointError> {
         let world = saved.world.to_bytes()?;
         self.pages.resize_with(saved.memories.len(), Pages::default);
+        let seal = self.cipher.as_ref();
+        let seal = seal.map(|cipher| |bytes: &[u8]| cipher.seal(Place::Block, bytes));
+        let seal = seal.as_ref().map(|seal| seal as &dyn Fn(&[u8]) -> Vec<u8>);
         let memories = saved.memories.iter().zip(&mut self.pages);
         let memories = memories
-            .map(|(memory, pages)| Memory::write(memory, pages, emit))
+            .map(|(memory, pages)| Memory::write(memory, pages, seal, emit))
             .collect();
         let none = Blob::default();
         let mut blob = |bytes: &[u8], of: fn(&Checkpoint) -> &Blob| {
-            Blob::write(bytes, self.last.as_ref().map_or(&none, of), emit)
+            Blob::write(bytes, self.last.as_ref().map_or(&none, of), seal, emit)
         };
         let checkpoint = Checkpoint {
             format: FORMAT,

@@ -1,13 +1,16 @@
 //! The one task that steps the scheduler.
 
 use super::Coordinator;
-use crate::error::Error;
+use crate::{error::Error, private::TaskKey};
 use mc_net::{
     dht::Grant,
     message::{Request, Response},
 };
 use mc_scheduler::{Answer, Command, Config, Effect, Scheduler, Stats, WorkerView};
-use mc_types::{ErrorCode, FencingToken, JobId, JobRecord, JobSpec, Lease, NodeId};
+use mc_types::{
+    Ending, Envelope, ErrorCode, FailureReason, FencingToken, JobId, JobRecord, JobSpec, Lease,
+    NodeId,
+};
 use std::{collections::HashMap, sync::Arc, time::Duration};
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
@@ -251,6 +254,33 @@ impl Coordinator {
     }
 }
 
+impl Coordinator {
+    /// The key of a private job, for the holder of a lease.
+    fn key_for(
+        &self,
+        worker: &NodeId,
+        lease: &Lease,
+        spec: &JobSpec,
+    ) -> Result<Option<Envelope>, Error> {
+        let key = TaskKey::of_job(&self.identity, self.peers.local(), spec)?;
+        let sealed = key.map(|key| key.for_lease(worker, lease));
+        Ok(sealed.transpose()?)
+    }
+
+    /// Ends a job that no node can run, in the name of the one that it was leased to.
+    async fn reject(&self, worker: NodeId, lease: Lease, error: Error) {
+        let message = format!("{}: {error}", error.code());
+        let rejected = Command::Finish {
+            worker,
+            job: lease.job,
+            token: lease.token,
+            ending: Ending::Failed(FailureReason::Rejected { message }),
+        };
+        // If it is not recorded, the lease expires and it comes to this again.
+        let _ = self.ask(rejected).await;
+    }
+}
+
 async fn restored(coordinator: &Coordinator, config: &Config) -> Result<Scheduler, Error> {
     let ledger = &coordinator.ledger;
     let (jobs, token) = (ledger.open_jobs().await?, ledger.newest_token().await?);
@@ -262,6 +292,10 @@ async fn restored(coordinator: &Coordinator, config: &Config) -> Result<Schedule
 
 async fn offer(coordinator: Coordinator, worker: NodeId, lease: Lease, spec: Arc<JobSpec>) {
     let (job, token) = (lease.job, lease.token);
+    let key = match coordinator.key_for(&worker, &lease, &spec) {
+        Ok(key) => key,
+        Err(error) => return coordinator.reject(worker, lease, error).await,
+    };
     let checkpoints = if coordinator.checkpointed.has(job) {
         coordinator.checkpoints(job).await.unwrap_or_default()
     } else {
@@ -269,13 +303,17 @@ async fn offer(coordinator: Coordinator, worker: NodeId, lease: Lease, spec: Arc
     };
     let request = Request::Offer {
         lease,
-        job: Box::new(JobSpec::clone(&spec)),
+        job: Box::new(JobSpec {
+            key: None,
+            ..JobSpec::clone(&spec)
+        }),
         checkpoints: checkpoints
             .iter()
             .map(|checkpoint| checkpoint.cid)
             .collect(),
         sisters: coordinator.sisters.now().to_vec(),
         grant: coordinator.grant(job, token, &worker),
+        key,
     };
     let (refused, reason) = match coordinator.peers.request(&worker, request).await {
         Ok(Response::Accepted) => return,

@@ -1,6 +1,7 @@
 //! One attempt from the accepted offer to the recorded finish.
 
 use super::{Inner, coordinators::Coordinators, execute, log::LogFiles, owed::Owed};
+use crate::private::TaskKey;
 use mc_net::message::{Request, Response};
 use mc_types::{Cid, Ending, JobSpec, Lease};
 use std::{
@@ -23,6 +24,8 @@ pub(super) struct Attempt {
     pub(super) lease: Lease,
     /// The lease, as the coordinator signed it.
     pub(super) grant: Vec<u8>,
+    /// Of a private task.
+    pub(super) key: Option<TaskKey>,
     pub(super) spec: JobSpec,
     /// Checkpoints of earlier attempts, newest first.
     pub(super) checkpoints: Vec<Cid>,

@@ -1,7 +1,10 @@
 //! Taking checkpoints of an attempt: when, and where they go.
 
 use super::{Inner, attempt::Attempt};
-use crate::checkpoint::{Output, Writer};
+use crate::{
+    checkpoint::{Output, Writer},
+    private::TaskKey,
+};
 use mc_content::Block;
 use mc_engine::{Bell, Checkpoints, Keeper, Next, RunError, Saved, Spare, Stopped};
 use mc_net::message::{Request, Response};
@@ -67,10 +70,11 @@ pub(super) struct Shelf<'a> {
 
 impl<'a> Shelf<'a> {
     pub(super) fn new(inner: &'a Inner, attempt: &'a Attempt, task: Cid) -> Self {
+        let key = attempt.key.as_ref().map(TaskKey::checkpoints);
         Self {
             inner,
             attempt,
-            writer: Writer::new(task, attempt.spec.task.component),
+            writer: Writer::new(task, attempt.spec.task.component, key.as_ref()),
             newest: None,
         }
     }

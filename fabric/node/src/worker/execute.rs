@@ -5,9 +5,10 @@ use crate::{
     checkpoint::{self, Loaded},
     content::{Deferred, Source},
     data_dir::Scratch,
+    private::{self, TaskKey},
     world::{self, Given, Left, Root, Stdin},
 };
-use mc_content::{AddOptions, Block, unixfs};
+use mc_content::{AddOptions, Block, Key, unixfs};
 use mc_engine::{
     Execution, Invocation, MAX_COMPONENT_BYTES, Need, Output, Program, Resume, RunError, World,
 };
@@ -197,7 +198,11 @@ async fn going_on(
             Ok(()) => {
                 let (source, runtime) = (Arc::clone(source), tokio::runtime::Handle::current());
                 let (task_cid, task) = (*task_cid, task.clone());
-                let load = move || checkpoint::load(&cid, (&task_cid, &task), &source, &runtime);
+                let key = attempt.key.as_ref().map(TaskKey::checkpoints);
+                let load = move || {
+                    let of = (&task_cid, &task);
+                    checkpoint::load(&cid, of, key.as_ref(), &source, &runtime)
+                };
                 match tokio::task::spawn_blocking(load).await {
                     Ok(loaded) => loaded.map_err(|e| e.to_string()),
                     Err(error) => Err(error.to_string()),
@@ -246,11 +251,13 @@ impl Segment {
             timeout,
         } = self;
         let task = &attempt.spec.task;
-        let (mounts, roots) = world::of_task(task);
+        let key = attempt.key.as_ref();
+        let (mounts, roots) = world::of_task(task, key);
+        let stdin = |cid| private::given(task, key, TaskSpec::STDIN, cid);
         let given = Given::new(
             roots,
             task.stdin
-                .map_or(Stdin::Empty, |cid| Stdin::Root(Root::Content(cid))),
+                .map_or(Stdin::Empty, |cid| Stdin::Root(Root::Content(stdin(cid)))),
             Box::new(move || Ok(mc_types::cid::digest(&task_cid))),
             Arc::clone(source),
             tokio::runtime::Handle::current(),
@@ -279,7 +286,11 @@ impl Segment {
         };
         let dirs: Vec<_> = task.dirs.keys().cloned().collect();
         let runtime = tokio::runtime::Handle::current();
-        let work = move || run_and_collect(&program, invocation, &dirs, &made, &runtime);
+        let key = attempt.key.clone();
+        let work = move || {
+            let (dirs, key) = (&dirs, key.as_ref());
+            run_and_collect(&program, invocation, (dirs, key), &made, &runtime)
+        };
         // What is taken is stored while the guest goes on, and before it is said to have ended.
         let (ended, ()) = tokio::join!(tokio::task::spawn_blocking(work), shelf.take(taking));
         ended.map_err(|e| Failure::Infrastructure(e.to_string()))?
@@ -307,14 +318,14 @@ async fn outputs(
 fn run_and_collect(
     program: &Program,
     invocation: Invocation,
-    dirs: &[String],
+    (dirs, key): (&[String], Option<&TaskKey>),
     made: &Deferred,
     runtime: &tokio::runtime::Handle,
 ) -> Result<(Execution, Left), Failure> {
     let mut execution = program.run(invocation)?;
     let world = execution.world.as_mut();
     let world = world.ok_or_else(|| Failure::Infrastructure("no world was left".to_owned()))?;
-    let left = world::collect(world, dirs, made, runtime)?;
+    let left = world::collect(world, dirs, key, made, runtime)?;
     Ok((execution, left))
 }
 
@@ -348,9 +359,10 @@ async fn conclude(
     task: Cid,
     made: &Deferred,
 ) -> Result<Completion, Failure> {
+    let key = |path| attempt.key.as_ref().map(|key| key.result(path));
     let (stdout, stderr) = (
-        log(&attempt.logs.stdout, made).await?,
-        log(&attempt.logs.stderr, made).await?,
+        log(&attempt.logs.stdout, key(private::STDOUT), made).await?,
+        log(&attempt.logs.stderr, key(private::STDERR), made).await?,
     );
     let rejected = |e: canonical::Error| Failure::Rejected(e.to_string());
     let outcome = Outcome {
@@ -373,8 +385,11 @@ async fn conclude(
 }
 
 /// What was written to a stream, as content. There is no file if that was nothing.
-async fn log(path: &Path, made: &Deferred) -> Result<Cid, Failure> {
-    let options = AddOptions::default();
+async fn log(path: &Path, key: Option<Key>, made: &Deferred) -> Result<Cid, Failure> {
+    let options = AddOptions {
+        key,
+        ..AddOptions::default()
+    };
     let added = if path.exists() {
         unixfs::add_path(path, made, &options).await?
     } else {

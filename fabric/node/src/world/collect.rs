@@ -1,7 +1,8 @@
 //! What a task leaves, as content.
 
+use crate::private::TaskKey;
 use mc_content::{
-    AddOptions, BlockSink, Error,
+    AddOptions, BlockSink, Error, Key,
     unixfs::{Added, Adder},
 };
 use mc_types::Cid;
@@ -23,7 +24,7 @@ pub struct Left {
     pub dirs: BTreeMap<String, Cid>,
 }
 
-/// Adds what is in `/out` and in `dirs` to `sink`. Blocks: a runtime's own threads must not do it.
+/// Adds what is in `/out` and in `dirs` to `sink`, encrypted if there is a key. Blocks: a runtime's own threads must not do it.
 ///
 /// # Errors
 ///
@@ -31,6 +32,7 @@ pub struct Left {
 pub fn collect<'d, S: BlockSink>(
     world: &mut Host,
     dirs: impl IntoIterator<Item = &'d String>,
+    key: Option<&TaskKey>,
     sink: &S,
     runtime: &Handle,
 ) -> Result<Left, Error> {
@@ -41,10 +43,16 @@ pub fn collect<'d, S: BlockSink>(
         adder: Adder::new(sink, &AddOptions::default()),
         runtime,
     };
-    let outputs = collector.directory_at("/out")?;
+    let key = |path: &str| key.map(|key| key.result(path));
+    let outputs = collector.directory_at("/out", key("/out").as_ref())?;
     let dirs = dirs
         .into_iter()
-        .map(|path| Ok((path.clone(), collector.directory_at(path)?)))
+        .map(|path| {
+            Ok((
+                path.clone(),
+                collector.directory_at(path, key(path).as_ref())?,
+            ))
+        })
         .collect::<Result<_, Error>>()?;
     runtime.block_on(collector.adder.flush())?;
     Ok(Left { outputs, dirs })
@@ -58,20 +66,26 @@ struct Collector<'a, S> {
 }
 
 impl<S: BlockSink> Collector<'_, S> {
-    fn directory_at(&mut self, path: &str) -> Result<Cid, Error> {
+    fn directory_at(&mut self, path: &str, key: Option<&Key>) -> Result<Cid, Error> {
         let relative = path.trim_start_matches('/');
         let root = FileSystem::ROOT;
         let stat = self.files.stat_at(root, relative, false, self.inputs);
         let stat = stat.map_err(|e| unreadable(Path::new(path), e))?;
         let added = match stat.kind {
-            FileKind::Directory => self.directory(stat.node, PathBuf::from(path), 0)?,
-            FileKind::File => self.file(stat.node, Path::new(path))?,
-            FileKind::Symlink => self.symlink(root, relative, Path::new(path))?,
+            FileKind::Directory => self.directory(stat.node, PathBuf::from(path), key, 0)?,
+            FileKind::File => self.file(stat.node, Path::new(path), key)?,
+            FileKind::Symlink => self.symlink((root, relative), Path::new(path), key)?,
         };
         Ok(added.cid)
     }
 
-    fn directory(&mut self, node: NodeId, path: PathBuf, depth: usize) -> Result<Added, Error> {
+    fn directory(
+        &mut self,
+        node: NodeId,
+        path: PathBuf,
+        key: Option<&Key>,
+        depth: usize,
+    ) -> Result<Added, Error> {
         if depth > MAX_DEPTH {
             return Err(Error::Unsupported {
                 path,
@@ -86,19 +100,22 @@ impl<S: BlockSink> Collector<'_, S> {
                 break;
             };
             let place = path.join(&entry.name);
+            let below = key.map(|key| key.below(&entry.name));
+            let below = below.as_ref();
             let added = match entry.kind {
-                FileKind::Directory => self.directory(entry.node, place, depth + 1)?,
-                FileKind::File => self.file(entry.node, &place)?,
-                FileKind::Symlink => self.symlink(node, &entry.name, &place)?,
+                FileKind::Directory => self.directory(entry.node, place, below, depth + 1)?,
+                FileKind::File => self.file(entry.node, &place, below)?,
+                FileKind::Symlink => self.symlink((node, &entry.name), &place, below)?,
             };
             entries.push((entry.name.clone(), added));
             after = Some(entry.name);
         }
-        self.runtime.block_on(self.adder.directory(entries, &path))
+        let directory = self.adder.directory(entries, key, &path);
+        self.runtime.block_on(directory)
     }
 
-    fn file(&mut self, node: NodeId, path: &Path) -> Result<Added, Error> {
-        let mut file = self.adder.file();
+    fn file(&mut self, node: NodeId, path: &Path, key: Option<&Key>) -> Result<Added, Error> {
+        let mut file = self.adder.file(key);
         let (mut offset, mut buffer) = (0, vec![0; READ_BYTES]);
         loop {
             let read = self.files.read(node, offset, &mut buffer, self.inputs);
@@ -112,10 +129,15 @@ impl<S: BlockSink> Collector<'_, S> {
         self.runtime.block_on(self.adder.end_file(file))
     }
 
-    fn symlink(&mut self, base: NodeId, name: &str, path: &Path) -> Result<Added, Error> {
+    fn symlink(
+        &mut self,
+        (base, name): (NodeId, &str),
+        path: &Path,
+        key: Option<&Key>,
+    ) -> Result<Added, Error> {
         let target = self.files.read_link(base, name, self.inputs);
         let target = target.map_err(|e| unreadable(path, e))?;
-        self.runtime.block_on(self.adder.symlink(target))
+        self.runtime.block_on(self.adder.symlink(target, key))
     }
 }
 

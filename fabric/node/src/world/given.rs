@@ -3,9 +3,8 @@
 use super::host_files;
 use mc_content::{
     BlockSource, Error,
-    unixfs::{Found, RandomAccess},
+    unixfs::{Entity, Found, RandomAccess},
 };
-use mc_types::Cid;
 use mc_wasi::{At, Given as Kind, Inputs, Stop};
 use std::{
     collections::HashMap,
@@ -25,7 +24,7 @@ const MAX_REMEMBERED: usize = 100_000;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Root {
     /// A DAG.
-    Content(Cid),
+    Content(Entity),
     /// A file or directory of this machine.
     Path(PathBuf),
 }
@@ -59,8 +58,8 @@ pub struct Given<S> {
     runtime: Handle,
     cancel: CancellationToken,
     deadline: Option<Instant>,
-    /// CIDs of places, and listings of directories.
-    cids: HashMap<At, Option<Cid>>,
+    /// What is at a place, and listings of directories.
+    entities: HashMap<At, Option<Entity>>,
     listings: HashMap<At, Arc<[String]>>,
 }
 
@@ -91,7 +90,7 @@ impl<S: BlockSource> Given<S> {
             runtime,
             cancel,
             deadline: None,
-            cids: HashMap::new(),
+            entities: HashMap::new(),
             listings: HashMap::new(),
         }
     }
@@ -108,42 +107,42 @@ impl<S: BlockSource> Given<S> {
         self.roots.get(mount)?.clone()
     }
 
-    /// The CID of a place below `root`, if there is something.
-    fn cid(&mut self, root: Cid, at: &At) -> Result<Option<Cid>, Stop> {
+    /// What is at a place below `root`, if there is something.
+    fn entity(&mut self, root: Entity, at: &At) -> Result<Option<Entity>, Stop> {
         if at.path.is_empty() {
             return Ok(Some(root));
         }
-        if let Some(known) = self.cids.get(at) {
-            return Ok(*known);
+        if let Some(known) = self.entities.get(at) {
+            return Ok(known.clone());
         }
         let (parent, name) = at.path.rsplit_once('/').unwrap_or(("", &at.path));
         let parent = At {
             mount: at.mount,
             path: parent.to_owned(),
         };
-        let found = match self.cid(root, &parent)? {
+        let found = match self.entity(root, &parent)? {
             None => None,
             Some(directory) => match self.find(directory)? {
                 Found::Directory(listing) => listing.get(name),
                 Found::File { .. } | Found::Symlink { .. } => None,
             },
         };
-        if self.cids.len() >= MAX_REMEMBERED {
-            self.cids.clear();
+        if self.entities.len() >= MAX_REMEMBERED {
+            self.entities.clear();
         }
-        self.cids.insert(at.clone(), found);
+        self.entities.insert(at.clone(), found.clone());
         Ok(found)
     }
 
-    fn find(&mut self, cid: Cid) -> Result<Found, Stop> {
+    fn find(&mut self, entity: Entity) -> Result<Found, Stop> {
         let (runtime, wait) = (self.runtime.clone(), self.patience());
-        let found = runtime.block_on(wait.wait(self.blocks.find(cid)));
+        let found = runtime.block_on(wait.wait(self.blocks.find(entity)));
         found?.map_err(|error| failed(&error))
     }
 
-    fn read_block(&mut self, cid: Cid, offset: u64, into: &mut [u8]) -> Result<usize, Stop> {
+    fn read_block(&mut self, file: Entity, offset: u64, into: &mut [u8]) -> Result<usize, Stop> {
         let (runtime, wait) = (self.runtime.clone(), self.patience());
-        let read = runtime.block_on(wait.wait(self.blocks.read(cid, offset, into)));
+        let read = runtime.block_on(wait.wait(self.blocks.read(file, offset, into)));
         read?.map_err(|error| failed(&error))
     }
 
@@ -161,16 +160,16 @@ impl<S: BlockSource> Given<S> {
         offset: u64,
         into: &mut [u8],
     ) -> Result<usize, Stop> {
-        let cid = match root {
+        let file = match root {
             Root::Path(path) => return self.files.read(path, &at.path, offset, into),
-            Root::Content(root) => self.cid(*root, at)?,
+            Root::Content(root) => self.entity(root.clone(), at)?,
         };
-        let Some(cid) = cid else {
+        let Some(file) = file else {
             return Ok(0);
         };
         let (mut read, mut rest) = (0, into);
         while !rest.is_empty() {
-            match self.read_block(cid, offset + read as u64, rest)? {
+            match self.read_block(file.clone(), offset + read as u64, rest)? {
                 0 => break,
                 part => {
                     read += part;
@@ -220,10 +219,10 @@ impl<S: BlockSource> Inputs for Given<S> {
             Some(Root::Path(path)) => return host_files::look_up(&path, &at.path),
             Some(Root::Content(root)) => root,
         };
-        let Some(cid) = self.cid(root, at)? else {
+        let Some(entity) = self.entity(root, at)? else {
             return Ok(None);
         };
-        Ok(Some(match self.find(cid)? {
+        Ok(Some(match self.find(entity)? {
             Found::Directory(_) => Kind::Directory,
             Found::File { file_bytes } => Kind::File { size: file_bytes },
             Found::Symlink { target } => Kind::Symlink { target },
@@ -237,9 +236,9 @@ impl<S: BlockSource> Inputs for Given<S> {
         let mut names = match self.root(at) {
             None => Vec::new(),
             Some(Root::Path(path)) => host_files::list(&path, &at.path)?,
-            Some(Root::Content(root)) => match self.cid(root, at)? {
+            Some(Root::Content(root)) => match self.entity(root, at)? {
                 None => Vec::new(),
-                Some(cid) => match self.find(cid)? {
+                Some(entity) => match self.find(entity)? {
                     Found::Directory(listing) => listing.names().map(str::to_owned).collect(),
                     Found::File { .. } | Found::Symlink { .. } => Vec::new(),
                 },
@@ -293,6 +292,7 @@ mod tests {
     use super::*;
     use bytes::Bytes;
     use mc_content::{AddOptions, Block, BlockSink, unixfs::Adder};
+    use mc_types::Cid;
     use std::sync::{
         Mutex,
         atomic::{AtomicU64, Ordering},
@@ -349,7 +349,7 @@ mod tests {
         let large: &'static Large = Box::leak(Box::default());
         let added = runtime.block_on(async {
             let mut adder = Adder::new(&large, &AddOptions::default());
-            let mut file = adder.file();
+            let mut file = adder.file(None);
             for number in 0..LEAVES {
                 adder.extend(&mut file, &leaf(number)).await.unwrap();
             }
@@ -358,7 +358,7 @@ mod tests {
             added
         });
         let given = Given::new(
-            vec![Some(Root::Content(added.cid))],
+            vec![Some(Root::Content(added.cid.into()))],
             Stdin::Empty,
             Box::new(|| Ok([0; 32])),
             large,
@@ -401,7 +401,7 @@ mod tests {
         let cancel = CancellationToken::new();
         let never = Never;
         let mut given = Given::new(
-            vec![Some(Root::Content(Cid::default()))],
+            vec![Some(Root::Content(Cid::default().into()))],
             Stdin::Empty,
             Box::new(|| Ok([0; 32])),
             never,

@@ -1,6 +1,6 @@
 //! Bytes in chunks.
 
-use super::{BadCheckpoint, Block};
+use super::{BadCheckpoint, Block, Seal, leaf};
 use mc_types::{Cid, cid};
 use serde::{Deserialize, Serialize};
 
@@ -19,11 +19,11 @@ pub struct Blob {
 
 impl Blob {
     /// Names `bytes`. Blocks that `before` does not have go to `emit`.
-    pub fn write(bytes: &[u8], before: &Self, emit: &mut dyn FnMut(Block)) -> Self {
+    pub fn write(bytes: &[u8], before: &Self, seal: Seal<'_>, emit: &mut dyn FnMut(Block)) -> Self {
         let chunks = bytes.chunks(CHUNK_BYTES).enumerate().map(|(index, chunk)| {
-            let cid = cid::of(cid::RAW, chunk);
+            let (cid, bytes) = leaf(chunk, seal);
             if before.chunks.get(index) != Some(&cid) {
-                emit((cid, chunk.to_vec()));
+                emit((cid, bytes()));
             }
             cid
         });
@@ -86,13 +86,13 @@ mod tests {
             .map(|i| u8::try_from(i / 3000).unwrap())
             .collect();
         let mut blocks = BTreeMap::new();
-        let first = Blob::write(&bytes, &Blob::default(), &mut |(cid, bytes)| {
+        let first = Blob::write(&bytes, &Blob::default(), None, &mut |(cid, bytes)| {
             blocks.insert(cid, bytes);
         });
         assert_eq!(blocks.len(), 3);
         bytes.extend([1; 9]);
         let mut emitted = 0;
-        let second = Blob::write(&bytes, &first, &mut |(cid, bytes)| {
+        let second = Blob::write(&bytes, &first, None, &mut |(cid, bytes)| {
             blocks.insert(cid, bytes);
             emitted += 1;
         });

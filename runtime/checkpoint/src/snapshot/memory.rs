@@ -1,6 +1,6 @@
 //! Linear memory as a Merkle tree of pages.
 
-use super::{BadCheckpoint, Block};
+use super::{BadCheckpoint, Block, Seal, leaf};
 use mc_types::{Cid, canonical, cid};
 use serde::{Deserialize, Serialize};
 
@@ -43,7 +43,12 @@ fn height(bytes: u64) -> u32 {
 
 impl Memory {
     /// Names `memory`. Blocks that `pages` does not have go to `emit`; after that it has them.
-    pub fn write(memory: &[u8], pages: &mut Pages, emit: &mut dyn FnMut(Block)) -> Self {
+    pub fn write(
+        memory: &[u8],
+        pages: &mut Pages,
+        seal: Seal<'_>,
+        emit: &mut dyn FnMut(Block),
+    ) -> Self {
         let bytes = u64::try_from(memory.len()).unwrap_or(u64::MAX);
         let before = std::mem::take(&mut pages.levels);
         let known = |level: usize, index: usize, cid: &Cid| {
@@ -54,9 +59,9 @@ impl Memory {
             if is_zero(page) {
                 return None;
             }
-            let cid = cid::of(cid::RAW, page);
+            let (cid, bytes) = leaf(page, seal);
             if !known(0, index, &cid) {
-                emit((cid, page.to_vec()));
+                emit((cid, bytes()));
             }
             Some(cid)
         });
@@ -205,14 +210,14 @@ mod tests {
             page[index % PAGE_BYTES] = 7;
         }
         let (mut blocks, mut pages) = (BTreeMap::new(), Pages::default());
-        let first = Memory::write(&memory, &mut pages, &mut |(cid, bytes)| {
+        let first = Memory::write(&memory, &mut pages, None, &mut |(cid, bytes)| {
             blocks.insert(cid, bytes);
         });
         assert!(read(&first, &blocks).unwrap() == memory);
         memory[4 << 20] ^= 1;
         memory.resize(6 << 20, 0);
         let mut emitted = 0;
-        let second = Memory::write(&memory, &mut pages, &mut |(cid, bytes)| {
+        let second = Memory::write(&memory, &mut pages, None, &mut |(cid, bytes)| {
             blocks.insert(cid, bytes);
             emitted += 1;
         });
@@ -220,13 +225,18 @@ mod tests {
         assert_eq!(emitted, 3);
         assert!(read(&second, &blocks).unwrap() == memory);
         // Whoever did not see the first one comes to the same.
-        let alone = Memory::write(&memory, &mut Pages::default(), &mut |_| {});
+        let alone = Memory::write(&memory, &mut Pages::default(), None, &mut |_| {});
         assert_eq!(alone, second);
     }
 
     #[test]
     fn zeros_are_nothing() {
-        let memory = Memory::write(&[0; 1 << 20], &mut Pages::default(), &mut |_| panic!());
+        let memory = Memory::write(
+            &[0; 1 << 20],
+            &mut Pages::default(),
+            None,
+            &mut |_| panic!(),
+        );
         assert_eq!(memory.root, None);
         assert!(
             read(&memory, &BTreeMap::new())
@@ -239,7 +249,7 @@ mod tests {
     #[test]
     fn trees_that_do_not_fit_are_refused() {
         let (mut blocks, mut pages) = (BTreeMap::new(), Pages::default());
-        let good = Memory::write(&[1; 1 << 20], &mut pages, &mut |(cid, bytes)| {
+        let good = Memory::write(&[1; 1 << 20], &mut pages, None, &mut |(cid, bytes)| {
             blocks.insert(cid, bytes);
         });
         for bad in [

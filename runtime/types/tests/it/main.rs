@@ -40,6 +40,7 @@ fn smallest_task() -> TaskSpec {
             table_entries: 10_000_000,
         },
         determinism: Determinism::Deterministic,
+        private: None,
     }
 }
 
@@ -68,6 +69,7 @@ fn full_task() -> TaskSpec {
             table_entries: 10_000_000,
         },
         determinism: Determinism::Relaxed,
+        private: None,
     }
 }
 
@@ -96,6 +98,7 @@ fn full_job() -> JobSpec {
         policy: None,
         checkpoint_every: None,
         labels: [("team".to_owned(), "physics".to_owned())].into(),
+        key: None,
     }
 }
 

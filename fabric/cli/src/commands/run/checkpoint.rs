@@ -87,7 +87,7 @@ impl Slot {
             stderr: &stderr,
         };
         let mut made = Vec::new();
-        let mut writer = Writer::new(task, prepared.task.component);
+        let mut writer = Writer::new(task, prepared.task.component, None);
         let root = writer
             .write(&kept.saved, output, &mut |block| made.push(block))
             .map_err(failed)?;
@@ -201,7 +201,10 @@ impl From {
             return Err(Failure::new(ErrorCode::InvalidCheckpoint, message)
                 .with_hint("give the inputs as the run had them: --input, --dir, --stdin"));
         }
-        let loaded = checkpoint::load(&self.root, (&task, &prepared.task), &self.blocks, runtime);
+        let loaded = {
+            let of = (&task, &prepared.task);
+            checkpoint::load(&self.root, of, None, &self.blocks, runtime)
+        };
         let Loaded {
             resume,
             stdout,

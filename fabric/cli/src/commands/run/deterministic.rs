@@ -104,6 +104,7 @@ async fn prepare(what: &What) -> Result<Prepared, Failure> {
         &what.component,
         Determinism::Deterministic,
         &what.known,
+        None,
     )
     .await
 }
@@ -112,7 +113,7 @@ async fn prepare(what: &What) -> Result<Prepared, Failure> {
 fn directories(args: &Run) -> Result<(Vec<Mount>, Vec<Option<Root>>), Failure> {
     let inputs = inputs::inputs(&args.task.input)?.into_iter();
     let inputs = inputs.map(|(name, input)| match input {
-        Input::Cid(cid) => (name, Root::Content(cid)),
+        Input::Cid(cid) => (name, Root::Content(cid.into())),
         Input::Path(path) => (name, Root::Path(path)),
     });
     let dirs = inputs::dirs(&args.task.dir)?.into_iter();
@@ -225,7 +226,7 @@ fn view_of(
     let sink = CountingSink::default();
     let (task, _) = canonical::encode(&prepared.task).map_err(internal)?;
     let left = match &mut execution.world {
-        Some(world) => world::collect(world, prepared.task.dirs.keys(), &sink, runtime)?,
+        Some(world) => world::collect(world, prepared.task.dirs.keys(), None, &sink, runtime)?,
         None => return Err(Failure::internal("no world was left".to_owned())),
     };
     let stdout = runtime.block_on(unixfs::add_bytes(&execution.stdout, &sink))?;

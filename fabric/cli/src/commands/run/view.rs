@@ -30,6 +30,8 @@ pub(super) fn empty(state: JobState) -> JobView {
         started_ms: None,
         finished_ms: None,
         labels: BTreeMap::new(),
+        key: None,
+        sealed_key: None,
     }
 }
 

@@ -5,23 +5,18 @@ use super::{
     request::RAW,
     response::{Head, set},
 };
-use crate::backend::{Blocks, Error};
+use crate::backend::Error;
 use axum::{
     body::Body,
     http::{HeaderMap, StatusCode, header},
     response::Response,
 };
-use futures::{StreamExt, stream};
 use mc_content::{
     BlockSource,
     unixfs::{self, Kind},
 };
-use mc_types::{Cid, ErrorCode};
+use mc_types::ErrorCode;
 use std::ops::Range;
-use tokio_util::io::ReaderStream;
-
-/// Bytes between whoever reads blocks and whoever sends them.
-const PIPE_BYTES: usize = 1 << 20;
 
 /// Which bytes of so many a request wants.
 #[derive(Debug, PartialEq, Eq)]
@@ -91,7 +86,11 @@ pub(super) async fn respond(
     let mut response = ranged(head, part(headers, total), total, |range| {
         match content.is_head {
             true => Body::empty(),
-            false => stream_of(content.blocks.clone(), head.cid, range),
+            // If it cannot be read to its end, the connection is cut off: the length was promised.
+            false => {
+                let blocks = content.blocks.clone();
+                Body::from_stream(unixfs::stream(blocks, head.cid.into(), range))
+            }
         }
     });
     // What the bytes are is for the client to find out: see the sandbox.
@@ -132,23 +131,6 @@ fn ranged(
         set(headers, "content-range", &span);
     }
     response
-}
-
-/// A part of a file, as it is read. If it cannot be read to its end, the connection is cut off: the length
-/// was promised.
-fn stream_of(blocks: Blocks, cid: Cid, range: Range<u64>) -> Body {
-    let (writer, reader) = tokio::io::duplex(PIPE_BYTES);
-    let (failed, failure) = tokio::sync::oneshot::channel();
-    tokio::spawn(async move {
-        if let Err(error) = unixfs::cat_range(&blocks, cid, range, writer).await {
-            // The client may have gone, which is an error of writing here.
-            let _ = failed.send(error);
-        }
-    });
-    let bytes = ReaderStream::with_capacity(reader, PIPE_BYTES);
-    let bytes = bytes.map(|piece| piece.map_err(|e| mc_content::Error::Source(e.to_string())));
-    let end = stream::once(failure).filter_map(async |error| error.ok().map(Err));
-    Body::from_stream(bytes.chain(Box::pin(end)))
 }
 
 #[cfg(test)]

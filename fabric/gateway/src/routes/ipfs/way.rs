@@ -26,7 +26,7 @@ impl Way {
         };
         let (mut cids, mut end) = (vec![root], root);
         for name in path.split('/').filter(|name| !name.is_empty()) {
-            end = unixfs::resolve(&noted, end, name).await?;
+            end = unixfs::resolve(&noted, end, name).await?.cid;
             cids.push(end);
         }
         let read = noted.read.into_inner();

@@ -1,0 +1,96 @@
+//! Keys of encrypted content: in files of the user's, and of private jobs.
+
+use crate::{args::Global, connect, failure::Failure};
+use mc_content::Key;
+use mc_gateway::api::JobView;
+use mc_node::private::{Submitter, TaskKey};
+use mc_types::{ErrorCode, base64url};
+use std::{
+    fs,
+    io::{ErrorKind, Write},
+    os::unix::fs::{OpenOptionsExt, PermissionsExt},
+    path::Path,
+};
+use zeroize::Zeroizing;
+
+/// Longest key file that is read, in bytes. A key has 43, and a line break.
+const MAX_FILE_BYTES: u64 = 1024;
+
+/// The key in the file `path`.
+pub(crate) fn read(path: &Path) -> Result<Key, Failure> {
+    let metadata = fs::metadata(path).map_err(|e| Failure::path(path, &e))?;
+    let refuse = |reason: &str| {
+        let message = format!("the key file {} {reason}", path.display());
+        Err(Failure::new(ErrorCode::WrongKey, message))
+    };
+    if metadata.permissions().mode() & 0o077 != 0 {
+        let hint = format!("chmod 600 {}", path.display());
+        return refuse("can be read by others").map_err(|failure: Failure| failure.with_hint(hint));
+    }
+    if metadata.len() > MAX_FILE_BYTES {
+        return refuse("does not hold a key");
+    }
+    let text = fs::read_to_string(path).map_err(|e| Failure::path(path, &e))?;
+    let text = Zeroizing::new(text);
+    let bytes = base64url::decode(text.trim()).map(Zeroizing::new);
+    let key = bytes.and_then(|bytes| Key::from_bytes(&bytes));
+    key.map_or_else(|| refuse("does not hold a key"), Ok)
+}
+
+/// The key in the file `path`; a new one, written there, if there is no such file.
+pub(crate) fn read_or_create(path: &Path) -> Result<Key, Failure> {
+    let mut options = fs::OpenOptions::new();
+    match options.write(true).create_new(true).mode(0o600).open(path) {
+        Err(e) if e.kind() == ErrorKind::AlreadyExists => read(path),
+        Err(e) => Err(Failure::path(path, &e)),
+        Ok(mut file) => {
+            let key = Key::generate();
+            let text = Zeroizing::new(base64url::encode(key.as_bytes()));
+            let written = writeln!(file, "{}", *text).and_then(|()| file.sync_all());
+            written.map_err(|e| Failure::path(path, &e))?;
+            Ok(key)
+        }
+    }
+}
+
+/// Whoever uses the data directory.
+pub(crate) fn submitter(global: &Global) -> Result<Submitter, Failure> {
+    Ok(Submitter::load(
+        &connect::configuration(global)?.config.data_dir,
+    )?)
+}
+
+/// The key of a job; `None` if it is not private.
+pub(crate) fn of_job(global: &Global, job: &JobView) -> Result<Option<TaskKey>, Failure> {
+    let (Some(id), Some(sealed)) = (job.key, &job.sealed_key) else {
+        return Ok(None);
+    };
+    let opened = submitter(global)?.open(sealed, id);
+    let message = "the job is private, and was submitted by somebody else";
+    let failure = || {
+        let hint = "use the data directory that it was submitted with: --data-dir";
+        Failure::new(ErrorCode::WrongKey, message).with_hint(hint)
+    };
+    opened.map(Some).ok_or_else(failure)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_is_made_once_and_only_its_owner_can_read_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("key");
+        assert_eq!(read(&path).unwrap_err().code(), ErrorCode::Path);
+        let key = read_or_create(&path).unwrap();
+        assert!(read_or_create(&path).unwrap() == key && read(&path).unwrap() == key);
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o640)).unwrap();
+        assert_eq!(read(&path).unwrap_err().code(), ErrorCode::WrongKey);
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
+        for bad in [String::new(), "short".to_owned(), "A".repeat(5000)] {
+            fs::write(&path, bad).unwrap();
+            assert_eq!(read(&path).unwrap_err().code(), ErrorCode::WrongKey);
+        }
+    }
+}

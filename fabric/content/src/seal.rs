@@ -1,0 +1,356 @@
+//! Encryption: content that only those can read who have its key.
+//!
+//! A [`Key`] belongs to one file or directory; those of the entries below are derived from it by name, so
+//! that nothing that is sealed under one name opens under another. What is sealed is
+//!
+//! ```text
+//! nonce (12 bytes) ‖ AES-256-GCM ciphertext ‖ tag (16 bytes)
+//! ```
+//!
+//! with associated data that say what it is and where it belongs ([`Place`]). The nonce is synthetic: the
+//! first bytes of a keyed BLAKE3 of the associated data and the plaintext. Equal content under one key is
+//! equal when sealed, so honest nodes come to the same CIDs and an upload that broke off goes on; other
+//! content never meets the same nonce but by chance (2⁻⁴⁸ after 2²⁴ pieces under one key), which plain
+//! counters could not promise when a task is run twice.
+//!
+//! Sources: AES-GCM is NIST SP 800-38D; keys are derived by BLAKE3's `derive_key` with the contexts below,
+//! <https://github.com/BLAKE3-team/BLAKE3-specs>, §6.2.
+
+use aes_gcm::{AeadInOut, Aes256Gcm, KeyInit, Nonce, Tag, aead::inout::InOutBuf};
+use mc_types::KeyId;
+use zeroize::{Zeroize, Zeroizing};
+
+/// Bytes of a key.
+pub const KEY_BYTES: usize = 32;
+/// By how many bytes what is sealed is longer.
+pub const OVERHEAD_BYTES: usize = NONCE_BYTES + TAG_BYTES;
+/// Bytes of a file that are sealed together: with the overhead, one leaf of the usual size.
+pub const CHUNK_BYTES: usize = SEALED_CHUNK_BYTES - OVERHEAD_BYTES;
+/// Bytes of every sealed chunk of a file but its last.
+pub const SEALED_CHUNK_BYTES: usize = crate::unixfs::CHUNK_BYTES;
+
+const NONCE_BYTES: usize = 12;
+const TAG_BYTES: usize = 16;
+/// Names are filled up to a multiple of this, so that their lengths tell less.
+const NAME_UNIT_BYTES: usize = 16;
+
+// What keys are derived for. They are part of the format.
+const FOR_ENTRIES: &str = "mc-wasm 2026-11 content, key of an entry";
+const FOR_ENCRYPTION: &str = "mc-wasm 2026-11 content, AES-256-GCM";
+const FOR_NONCES: &str = "mc-wasm 2026-11 content, nonces";
+const FOR_IDS: &str = "mc-wasm 2026-11 content, id of a key";
+
+/// The key of a file or directory, and thereby of everything below it. It is overwritten when it is dropped.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub struct Key([u8; KEY_BYTES]);
+
+impl std::fmt::Debug for Key {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Key(…)")
+    }
+}
+
+impl Drop for Key {
+    fn drop(&mut self) {
+        self.0.zeroize();
+    }
+}
+
+/// What is sealed, and where it belongs. It does not open as anything else.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Place {
+    /// Bytes of a file.
+    Chunk {
+        /// How many chunks are before it.
+        index: u64,
+        /// Whether the file ends with it.
+        is_last: bool,
+    },
+    /// The name of an entry.
+    Name,
+    /// Where a symbolic link points.
+    Target,
+    /// A block whose place is told by the block that links to it.
+    Block,
+    /// A piece of what a guest writes, from a byte on.
+    Log {
+        /// 1 for standard output, 2 for standard error.
+        stream: u8,
+        /// How many bytes are before it.
+        offset: u64,
+    },
+}
+
+impl Place {
+    /// The associated data: what it is, a number, and one more.
+    fn to_bytes(self) -> [u8; 10] {
+        let (kind, number, more) = match self {
+            Self::Chunk { index, is_last } => (0, index, u8::from(is_last)),
+            Self::Name => (1, 0, 0),
+            Self::Target => (2, 0, 0),
+            Self::Block => (3, 0, 0),
+            Self::Log { stream, offset } => (4, offset, stream),
+        };
+        let [a, b, c, d, e, f, g, h] = number.to_le_bytes();
+        [kind, a, b, c, d, e, f, g, h, more]
+    }
+}
+
+/// What was sealed with another key, for another place, or was changed since.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("it was encrypted with another key, or has been changed")]
+pub struct DoesNotOpen;
+
+impl Key {
+    /// A new key.
+    #[must_use]
+    pub fn generate() -> Self {
+        let mut key = Self([0; KEY_BYTES]);
+        rand::fill(&mut key.0);
+        key
+    }
+
+    /// The key that was told; `None` when it has another length.
+    #[must_use]
+    pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
+        bytes.try_into().ok().map(Self)
+    }
+
+    /// The secret itself.
+    #[must_use]
+    pub const fn as_bytes(&self) -> &[u8; KEY_BYTES] {
+        &self.0
+    }
+
+    /// By what it is known to those who do not have it. Two keys never have the same.
+    #[must_use]
+    pub fn id(&self) -> KeyId {
+        KeyId::new(*self.derived(FOR_IDS, b""))
+    }
+
+    /// The key of the entry `name`.
+    #[must_use]
+    pub fn below(&self, name: &str) -> Self {
+        Self(*self.derived(FOR_ENTRIES, name.as_bytes()))
+    }
+
+    fn derived(&self, context: &str, more: &[u8]) -> Zeroizing<[u8; KEY_BYTES]> {
+        let mut hasher = blake3::Hasher::new_derive_key(context);
+        hasher.update(&self.0).update(more);
+        let mut hash = hasher.finalize();
+        let derived = Zeroizing::new(*hash.as_bytes());
+        hash.zeroize();
+        hasher.zeroize();
+        derived
+    }
+
+    /// What seals and opens with this key.
+    #[must_use]
+    pub fn cipher(&self) -> Cipher {
+        let key = self.derived(FOR_ENCRYPTION, b"");
+        Cipher {
+            aes: Aes256Gcm::new((&*key).into()),
+            nonces: self.derived(FOR_NONCES, b""),
+        }
+    }
+
+    /// Seals the name of an entry, as text. One name has one sealed form, by which it can be found.
+    #[must_use]
+    pub(crate) fn seal_name(&self, name: &str) -> String {
+        let mut padded = name.as_bytes().to_vec();
+        padded.resize(padded.len().next_multiple_of(NAME_UNIT_BYTES), 0);
+        let sealed = self.cipher().seal(Place::Name, &padded);
+        mc_types::base64url::encode(&sealed)
+    }
+
+    /// The name of an entry.
+    pub(crate) fn open_name(&self, sealed: &str) -> Result<String, DoesNotOpen> {
+        let sealed = mc_types::base64url::decode(sealed).ok_or(DoesNotOpen)?;
+        let padded = self.cipher().open(Place::Name, &sealed)?;
+        let name = String::from_utf8(padded).map_err(|_| DoesNotOpen)?;
+        Ok(name.trim_end_matches('\0').to_owned())
+    }
+}
+
+/// A key that is ready to be used.
+pub struct Cipher {
+    aes: Aes256Gcm,
+    nonces: Zeroizing<[u8; KEY_BYTES]>,
+}
+
+impl std::fmt::Debug for Cipher {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Cipher(…)")
+    }
+}
+
+impl Cipher {
+    /// Seals `plain` for a place.
+    #[must_use]
+    pub fn seal(&self, place: Place, plain: &[u8]) -> Vec<u8> {
+        let about = place.to_bytes();
+        let mut hasher = blake3::Hasher::new_keyed(&self.nonces);
+        let hash = hasher.update(&about).update(plain).finalize();
+        hasher.zeroize();
+        let mut nonce = Nonce::default();
+        for (to, from) in nonce.iter_mut().zip(hash.as_bytes()) {
+            *to = *from;
+        }
+        let mut sealed = Vec::with_capacity(plain.len() + OVERHEAD_BYTES);
+        sealed.extend_from_slice(&nonce);
+        sealed.extend_from_slice(plain);
+        let body = sealed.get_mut(NONCE_BYTES..).unwrap_or_default();
+        let tag = self
+            .aes
+            .encrypt_inout_detached(&nonce, &about, InOutBuf::from(body));
+        // AES-GCM refuses only more than 64 GiB, and nothing here is nearly as long.
+        if let Ok(tag) = tag {
+            sealed.extend_from_slice(&tag);
+        }
+        sealed
+    }
+
+    /// What was sealed for a place.
+    ///
+    /// # Errors
+    ///
+    /// [`DoesNotOpen`].
+    pub fn open(&self, place: Place, sealed: &[u8]) -> Result<Vec<u8>, DoesNotOpen> {
+        let (nonce, rest) = sealed
+            .split_first_chunk::<NONCE_BYTES>()
+            .ok_or(DoesNotOpen)?;
+        let (body, tag) = rest.split_last_chunk::<TAG_BYTES>().ok_or(DoesNotOpen)?;
+        let mut plain = body.to_vec();
+        let (nonce, tag): (&Nonce<_>, &Tag) = (nonce.into(), tag.into());
+        let opened = self.aes.decrypt_inout_detached(
+            nonce,
+            &place.to_bytes(),
+            plain.as_mut_slice().into(),
+            tag,
+        );
+        opened.map(|()| plain).map_err(|_| DoesNotOpen)
+    }
+}
+
+/// How long the file is whose sealed form has `sealed` bytes, which begin with a chunk; `None` when there is
+/// no such file.
+pub(crate) fn plain_bytes(sealed: u64) -> Option<u64> {
+    let chunks = chunks(sealed);
+    let overhead = chunks.checked_mul(OVERHEAD_BYTES as u64)?;
+    sealed.checked_sub(overhead).filter(|_| chunks > 0)
+}
+
+/// How many chunks `sealed` bytes are.
+pub(crate) const fn chunks(sealed: u64) -> u64 {
+    sealed.div_ceil(SEALED_CHUNK_BYTES as u64)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const FIRST: Place = Place::Chunk {
+        index: 0,
+        is_last: false,
+    };
+
+    #[test]
+    fn what_is_sealed_opens_with_its_key_in_its_place_only() {
+        let key = Key::from_bytes(&[7; 32]).unwrap();
+        let sealed = key.cipher().seal(FIRST, b"secret");
+        assert_eq!(sealed.len(), 6 + OVERHEAD_BYTES);
+        assert_eq!(key.cipher().open(FIRST, &sealed).unwrap(), b"secret");
+        let others = [
+            Place::Chunk {
+                index: 1,
+                is_last: false,
+            },
+            Place::Chunk {
+                index: 0,
+                is_last: true,
+            },
+            Place::Name,
+            Place::Block,
+            Place::Log {
+                stream: 0,
+                offset: 0,
+            },
+        ];
+        for other in others {
+            assert_eq!(key.cipher().open(other, &sealed), Err(DoesNotOpen));
+        }
+        let other = key.below("entry").cipher();
+        assert_eq!(other.open(FIRST, &sealed), Err(DoesNotOpen));
+        for index in 0..sealed.len() {
+            let mut changed = sealed.clone();
+            changed[index] ^= 1;
+            assert_eq!(key.cipher().open(FIRST, &changed), Err(DoesNotOpen));
+            let cut = &sealed[..index];
+            assert_eq!(key.cipher().open(FIRST, cut), Err(DoesNotOpen));
+        }
+    }
+
+    #[test]
+    fn nonces_differ_with_content_and_place() {
+        let cipher = Key::generate().cipher();
+        let nonce = |place, plain: &[u8]| cipher.seal(place, plain)[..NONCE_BYTES].to_vec();
+        assert_eq!(nonce(FIRST, b"a"), nonce(FIRST, b"a"));
+        assert_ne!(nonce(FIRST, b"a"), nonce(FIRST, b"b"));
+        assert_ne!(nonce(FIRST, b"a"), nonce(Place::Block, b"a"));
+        let other = Key::generate().cipher();
+        assert_ne!(nonce(FIRST, b"a"), other.seal(FIRST, b"a")[..NONCE_BYTES]);
+    }
+
+    /// The format must not change: what was sealed with an earlier version has to open. These are what Python's
+    /// blake3 and cryptography come to.
+    #[test]
+    fn the_format_is_what_it_was() {
+        let key = Key::from_bytes(&[1; 32]).unwrap();
+        let sealed = key.below("in").below("name").cipher().seal(FIRST, b"x");
+        let hex: String = sealed.iter().map(|byte| format!("{byte:02x}")).collect();
+        assert_eq!(
+            hex,
+            "088d1fcf35fa7c950ee4b331ecefc6733903da04a2b7a9d0793c4458b1"
+        );
+        assert_eq!(
+            key.id().to_string(),
+            "e9a70efaf271488273439aa07f23893c2a02f5e1abb0ff291db9ef94efe6a948"
+        );
+    }
+
+    #[test]
+    fn names_are_found_by_their_sealed_form_and_hide_their_lengths() {
+        let key = Key::generate();
+        for name in ["a", "sixteen bytes wide", "ä", &"n".repeat(255)] {
+            let sealed = key.seal_name(name);
+            assert_eq!(sealed, key.seal_name(name));
+            assert_eq!(key.open_name(&sealed).unwrap(), name);
+            assert!(key.below("x").open_name(&sealed).is_err());
+        }
+        assert_eq!(key.seal_name("a").len(), key.seal_name("ab").len());
+        for bad in ["", "a", "not base64!", "AAAA"] {
+            assert!(key.open_name(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn secrets_are_not_printed() {
+        let key = Key::from_bytes(&[0xAB; 32]).unwrap();
+        let text = format!("{key:?} {:?}", key.cipher());
+        assert!(
+            !text.contains("171") && !text.to_lowercase().contains("ab, ab"),
+            "{text}"
+        );
+    }
+
+    #[test]
+    fn lengths_follow_from_sealed_lengths() {
+        assert_eq!(plain_bytes(0), None);
+        assert_eq!(plain_bytes(27), None);
+        assert_eq!(plain_bytes(28), Some(0));
+        let full = SEALED_CHUNK_BYTES as u64;
+        assert_eq!(plain_bytes(full), Some(CHUNK_BYTES as u64));
+        assert_eq!(plain_bytes(full + 27), Some(full + 27 - 56));
+        assert_eq!(plain_bytes(2 * full), Some(2 * CHUNK_BYTES as u64));
+    }
+}

@@ -1,0 +1,222 @@
+//! Keys of private tasks, on their way from the submitter to the coordinator and from there to the worker.
+//!
+//! The submitter seals a task's key to itself and to the node that it submits to. That node keeps it sealed,
+//! in its ledger, also for the other coordinators on the same ledger, and hands it on with each lease: sealed
+//! to the worker, and for that lease only. Nobody else ever has it; what they see is what is encrypted.
+
+use crate::{data_dir, error::Error};
+use futures::StreamExt;
+use mc_content::{
+    Key,
+    seal::{OVERHEAD_BYTES, Place},
+    unixfs::Entity,
+};
+use mc_gateway::backend::{LogBytes, LogStream};
+use mc_net::{
+    Identity,
+    envelope::{self, Purpose},
+};
+use mc_types::{Cid, Envelope, JobSpec, KeyId, Lease, NodeId, SealedKey, TaskSpec};
+use std::{collections::BTreeMap, path::Path};
+
+/// Most bytes of a log that are sealed together.
+pub const MAX_PIECE_BYTES: usize = 64 << 10;
+/// What the guest writes is called among the results.
+pub const STDOUT: &str = "/dev/stdout";
+/// And this.
+pub const STDERR: &str = "/dev/stderr";
+/// Bytes before a sealed piece that tell its length.
+pub const LENGTH_BYTES: usize = 4;
+
+/// The key of a private task. Everything that belongs to the task has a key of its own, by its place.
+#[derive(Debug, Clone)]
+pub struct TaskKey(Key);
+
+impl TaskKey {
+    /// A new one.
+    #[must_use]
+    pub fn generate() -> Self {
+        Self(Key::generate())
+    }
+
+    /// By what it is known to those who do not have it.
+    #[must_use]
+    pub fn id(&self) -> KeyId {
+        self.0.id()
+    }
+
+    /// Of what the guest finds at `path` when it begins.
+    #[must_use]
+    pub fn given(&self, path: &str) -> Key {
+        self.0.below("given").below(path)
+    }
+
+    /// Of what the guest leaves at `path`: `/out`, a directory of its own, [`STDOUT`], [`STDERR`].
+    #[must_use]
+    pub fn result(&self, path: &str) -> Key {
+        self.0.below("results").below(path)
+    }
+
+    /// Of its checkpoints.
+    #[must_use]
+    pub fn checkpoints(&self) -> Key {
+        self.0.below("checkpoints")
+    }
+
+    /// Of what the gateway passes on of what the guest writes.
+    #[must_use]
+    pub fn logs(&self) -> Key {
+        self.0.below("logs")
+    }
+
+    /// Seals it to nodes that grant leases.
+    pub(crate) fn for_coordinators<'n>(
+        &self,
+        nodes: impl IntoIterator<Item = &'n NodeId>,
+    ) -> Result<BTreeMap<NodeId, Envelope>, mc_net::Error> {
+        let sealed = nodes.into_iter().map(|node| {
+            let sealed = envelope::seal(node, Purpose::Leases, self.id(), self.0.as_bytes())?;
+            Ok((node.clone(), sealed))
+        });
+        sealed.collect()
+    }
+
+    /// Seals it to the holder of a lease.
+    pub(crate) fn for_lease(
+        &self,
+        worker: &NodeId,
+        lease: &Lease,
+    ) -> Result<Envelope, mc_net::Error> {
+        let (job, token) = (lease.job, lease.token);
+        let purpose = Purpose::Lease { job, token };
+        envelope::seal(worker, purpose, self.id(), self.0.as_bytes())
+    }
+
+    /// Opens an envelope; `None` if it does not contain the key with this id.
+    fn open(identity: &Identity, envelope: &Envelope, purpose: Purpose, id: KeyId) -> Option<Self> {
+        let secret = identity.open(envelope, purpose, id)?;
+        let key = Key::from_bytes(&secret).map(Self)?;
+        // What it is called decides what is computed.
+        (key.id() == id).then_some(key)
+    }
+
+    /// What came with a lease; `None` for a task that has no key.
+    pub(crate) fn of_lease(
+        identity: &Identity,
+        task: &TaskSpec,
+        lease: &Lease,
+        envelope: Option<&Envelope>,
+    ) -> Result<Option<Self>, &'static str> {
+        let (job, token) = (lease.job, lease.token);
+        let private = match (&task.private, envelope) {
+            (None, _) => return Ok(None),
+            (Some(_), None) => return Err("the task is private, and its key did not come along"),
+            (Some(private), Some(envelope)) => (private, envelope),
+        };
+        let (private, envelope) = private;
+        Self::open(
+            identity,
+            envelope,
+            Purpose::Lease { job, token },
+            private.key,
+        )
+        .map(Some)
+        .ok_or("the key of the task does not open")
+    }
+
+    /// The key of a job that a coordinator may grant leases for; `None` for one that has none.
+    pub(crate) fn of_job(
+        identity: &Identity,
+        local: &NodeId,
+        spec: &JobSpec,
+    ) -> Result<Option<Self>, Error> {
+        let Some(private) = &spec.task.private else {
+            return Ok(None);
+        };
+        let sealed = spec.key.as_ref().map(|key| &key.coordinators);
+        let envelope = sealed.and_then(|sealed| sealed.get(local));
+        envelope
+            .and_then(|envelope| Self::open(identity, envelope, Purpose::Leases, private.key))
+            .map(Some)
+            .ok_or_else(|| Error::NoKey {
+                node: local.clone(),
+            })
+    }
+}
+
+/// Whoever submits tasks with a data directory: its key is there, in `user.key`, beside that of the node.
+#[derive(Debug)]
+pub struct Submitter(Identity);
+
+impl Submitter {
+    /// The submitter of the data directory `dir`, who is made up if it has none.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Io`] for the directory, [`Error::Net`] for the key.
+    pub fn load(dir: &Path) -> Result<Self, Error> {
+        data_dir::create_private_dir(dir)?;
+        Ok(Self(Identity::load_or_create(&dir.join("user.key"))?))
+    }
+
+    /// Seals the key of a task to this submitter, and to the node that it is submitted to.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Net`] when the node's id does not contain its key.
+    pub fn seal(&self, key: &TaskKey, node: &NodeId) -> Result<SealedKey, Error> {
+        let secret = key.0.as_bytes();
+        let submitter = envelope::seal(&self.0.node_id(), Purpose::Results, key.id(), secret)?;
+        Ok(SealedKey {
+            submitter,
+            coordinators: key.for_coordinators([node])?,
+        })
+    }
+
+    /// The key with the id `id` that was sealed to this submitter; `None` if it was sealed to another.
+    #[must_use]
+    pub fn open(&self, sealed: &Envelope, id: KeyId) -> Option<TaskKey> {
+        TaskKey::open(&self.0, sealed, Purpose::Results, id)
+    }
+}
+
+/// What the guest is given at `path`.
+pub(crate) fn given(task: &TaskSpec, key: Option<&TaskKey>, path: &str, cid: Cid) -> Entity {
+    let key = key.filter(|_| task.is_private(path));
+    (cid, key.map(|key| key.given(path))).into()
+}
+
+/// The place of a piece of a log.
+#[must_use]
+pub const fn log_place(stream: LogStream, offset: u64) -> Place {
+    let stream = match stream {
+        LogStream::Stdout => 1,
+        LogStream::Stderr => 2,
+    };
+    Place::Log { stream, offset }
+}
+
+/// A log as only the submitter can read it: pieces that are sealed each for its stream and offset, each
+/// after its length in [`LENGTH_BYTES`] bytes, the lowest first.
+pub(crate) fn sealed_log(
+    key: &TaskKey,
+    stream: LogStream,
+    offset: u64,
+    bytes: LogBytes,
+) -> LogBytes {
+    let cipher = key.logs().cipher();
+    let mut offset = offset;
+    let sealed = bytes.map(move |piece| {
+        let piece = piece?;
+        let mut frames = Vec::with_capacity(piece.len() + LENGTH_BYTES + OVERHEAD_BYTES);
+        for piece in piece.chunks(MAX_PIECE_BYTES) {
+            let sealed = cipher.seal(log_place(stream, offset), piece);
+            let length = u32::try_from(sealed.len()).unwrap_or(u32::MAX);
+            frames.extend_from_slice(&length.to_le_bytes());
+            frames.extend_from_slice(&sealed);
+            offset += u64::try_from(piece.len()).unwrap_or(u64::MAX);
+        }
+        Ok(frames.into())
+    });
+    sealed.boxed()
+}

@@ -1,0 +1,155 @@
+//! Tasks whose inputs and results are encrypted.
+
+use crate::{NodeId, base64url};
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+    str::FromStr,
+};
+
+/// Most bytes of a sealed key: its format has 80.
+const MAX_ENVELOPE_BYTES: usize = 512;
+
+/// By what a key is known to those who do not have it: 32 bytes that follow from it, in hexadecimal.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct KeyId([u8; 32]);
+
+impl KeyId {
+    /// The id with these bytes.
+    #[must_use]
+    pub const fn new(bytes: [u8; 32]) -> Self {
+        Self(bytes)
+    }
+}
+
+impl fmt::Display for KeyId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+impl fmt::Debug for KeyId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "KeyId({self})")
+    }
+}
+
+/// A text that is no id of a key.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("not the id of a key: 64 lower-case hexadecimal digits are expected")]
+pub struct NoKeyId;
+
+impl FromStr for KeyId {
+    type Err = NoKeyId;
+
+    fn from_str(text: &str) -> Result<Self, NoKeyId> {
+        let is_digit = |b: u8| b.is_ascii_digit() || (b'a'..=b'f').contains(&b);
+        if text.len() != 64 || !text.bytes().all(is_digit) {
+            return Err(NoKeyId);
+        }
+        let mut id = [0; 32];
+        for (byte, digits) in id.iter_mut().zip(text.as_bytes().chunks(2)) {
+            let digits = str::from_utf8(digits).map_err(|_| NoKeyId)?;
+            *byte = u8::from_str_radix(digits, 16).map_err(|_| NoKeyId)?;
+        }
+        Ok(Self(id))
+    }
+}
+
+impl Serialize for KeyId {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for KeyId {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        text.parse().map_err(D::Error::custom)
+    }
+}
+
+/// What of a task is encrypted. Its results are: under a key of the same origin.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Private {
+    /// The task's key, of which those of inputs and results are derived. With another key it would be
+    /// another task.
+    pub key: KeyId,
+    /// What is encrypted of what the task is given, by the path where the guest finds it: `/in/<name>`, a
+    /// directory of its own, or `/dev/stdin`.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub given: BTreeSet<String>,
+}
+
+/// A secret that only one party can read. As text, it is base64url.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub struct Envelope(Vec<u8>);
+
+impl Envelope {
+    /// What was sealed.
+    #[must_use]
+    pub const fn new(sealed: Vec<u8>) -> Self {
+        Self(sealed)
+    }
+
+    /// Its bytes.
+    #[must_use]
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Envelope {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Envelope({} bytes)", self.0.len())
+    }
+}
+
+impl Serialize for Envelope {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&base64url::encode(&self.0))
+    }
+}
+
+impl<'de> Deserialize<'de> for Envelope {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        let sealed = base64url::decode(&text).filter(|sealed| sealed.len() <= MAX_ENVELOPE_BYTES);
+        sealed
+            .map(Self)
+            .ok_or_else(|| D::Error::custom("not a sealed key"))
+    }
+}
+
+/// The key of a private task, for each of those who may have it until a lease is granted.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SealedKey {
+    /// For whoever submitted the task, who reads its results with it.
+    pub submitter: Envelope,
+    /// For the nodes that grant its leases, by their ids.
+    pub coordinators: BTreeMap<NodeId, Envelope>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ids_are_hexadecimal() {
+        let id = KeyId::new([0x0f; 32]);
+        assert_eq!(id.to_string(), "0f".repeat(32));
+        assert_eq!(id.to_string().parse(), Ok(id));
+        for bad in [
+            "",
+            "0f",
+            &"0F".repeat(32),
+            &"0g".repeat(32),
+            &"é".repeat(32),
+        ] {
+            assert_eq!(bad.parse::<KeyId>(), Err(NoKeyId), "{bad}");
+        }
+    }
+}
