@@ -31,9 +31,14 @@ impl Ledger {
         Ok(ledger)
     }
 
-    /// Jobs that were written before jobs had owners belong to the only node there was.
+    /// Jobs that were written before jobs had owners belong to the only node there was; and all jobs of a
+    /// ledger that nobody else uses are this node's, whatever it was called before.
     async fn adopt_unowned(&self) -> Result<(), Error> {
-        sqlx::query("UPDATE jobs SET owner = $1 WHERE owner = ''")
+        let unowned = match self.is_shared() {
+            true => "UPDATE jobs SET owner = $1 WHERE owner = ''",
+            false => "UPDATE jobs SET owner = $1 WHERE owner <> $1",
+        };
+        sqlx::query(unowned)
             .bind(self.owner.to_string())
             .execute(&self.database.writer)
             .await
