@@ -31,14 +31,24 @@ impl Ledger {
         Ok(ledger)
     }
 
-    /// Jobs that were written before jobs had owners belong to the only node there was; and all jobs of a
-    /// ledger that nobody else uses are this node's, whatever it was called before.
+    /// Jobs that were written before jobs had owners belong to the only node there was.
     async fn adopt_unowned(&self) -> Result<(), Error> {
-        let unowned = match self.is_shared() {
-            true => "UPDATE jobs SET owner = $1 WHERE owner = ''",
-            false => "UPDATE jobs SET owner = $1 WHERE owner <> $1",
-        };
-        sqlx::query(unowned)
+        sqlx::query("UPDATE jobs SET owner = $1 WHERE owner = ''")
+            .bind(self.owner.to_string())
+            .execute(&self.database.writer)
+            .await
+            .map_err(failed)?;
+        Ok(())
+    }
+
+    /// Makes all jobs those of this node, whatever it was called before. Only for a ledger that nobody else
+    /// uses: its node may have been given another key.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::open`].
+    pub async fn own_all(&self) -> Result<(), Error> {
+        sqlx::query("UPDATE jobs SET owner = $1 WHERE owner <> $1")
             .bind(self.owner.to_string())
             .execute(&self.database.writer)
             .await

@@ -119,6 +119,8 @@ impl Coordinator {
         if is_shared {
             // Said before the jobs are read, so that nobody takes them in between.
             coordinator.ledger.renew(lease_ttl).await?;
+        } else {
+            coordinator.ledger.own_all().await?;
         }
         coordinator.restore_checkpoints().await?;
         let actor = Actor::restore(coordinator.clone(), config, queue).await?;

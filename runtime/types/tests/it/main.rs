@@ -9,8 +9,8 @@
 )]
 
 use mc_types::{
-    Cid, Determinism, End, JobSpec, Limits, Meter, Outcome, TaskKind, TaskSpec, TrapKind,
-    canonical, cid,
+    Cid, Determinism, End, Envelope, JobSpec, KeyId, Limits, Meter, NodeId, Outcome, Private,
+    SealedKey, TaskKind, TaskSpec, TrapKind, canonical, cid,
 };
 use serde::{Serialize, de::DeserializeOwned};
 use std::{collections::BTreeMap, fmt::Debug, path::Path};
@@ -147,6 +147,34 @@ fn job_keeps_its_encoding() {
         "job-full",
         &full_job(),
         "bafyreia2srxspod6t3nutley6ydgzrqya4rdf57a7a3lpgk5ogrm7fqmem",
+    );
+}
+
+#[test]
+fn private_job_keeps_its_encoding() {
+    let private = Private {
+        key: KeyId::new([0xAB; 32]),
+        given: ["/in/text".to_owned(), TaskSpec::STDIN.to_owned()].into(),
+    };
+    let node: NodeId = "12D3KooWQYhTNQdmr3ArTeUHRYzFg94BKyTkoWBDWez9kSCVe2Xo"
+        .parse()
+        .unwrap();
+    let job = JobSpec {
+        task: TaskSpec {
+            private: Some(private),
+            ..full_task()
+        },
+        key: Some(SealedKey {
+            submitter: Envelope::new(vec![1; 80]),
+            coordinators: [(node, Envelope::new(vec![2; 80]))].into(),
+        }),
+        ..full_job()
+    };
+    assert_eq!(job.validate(), Ok(()));
+    golden(
+        "job-private",
+        &job,
+        "bafyreihweybn6d4cqf7vvc74kdayrh3jsh677rllpc5ly4lf2xx7tynuq4",
     );
 }
 
