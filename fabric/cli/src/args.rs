@@ -4,7 +4,7 @@ use crate::place::Place;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use mc_content::{AddOptions, Key, unixfs::Symlinks};
 use mc_node::config::{ByteSize, Period};
-use mc_types::{CheckpointEvery, Cid, JobId, JobState, NodeId, Policy, cid};
+use mc_types::{CheckpointEvery, Cid, Digest, JobId, JobState, NodeId, Policy, cid};
 use std::{ffi::OsString, path::PathBuf, time::Duration};
 
 /// Lends and borrows idle machines: runs WebAssembly tasks on whichever peer is free.
@@ -110,6 +110,9 @@ pub(crate) enum Command {
     /// Content as CAR files, as other IPFS software reads and writes them
     #[command(subcommand)]
     Car(Car),
+    /// Layers of container images, by the digests that registries give them
+    #[command(subcommand)]
+    Layer(Layer),
     /// Single blocks
     #[command(subcommand)]
     Block(Block),
@@ -560,6 +563,25 @@ pub(crate) struct Look {
     pub(crate) opened: Opened,
     #[command(flatten)]
     pub(crate) from: From,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Layer {
+    /// Make a file a layer that peers find by its digest, and print that
+    Add { path: PathBuf },
+    /// Write the layer with this digest to a file, from whoever has it
+    Get {
+        /// As sha256:6af9…
+        digest: Digest,
+        /// The bytes that it has to have
+        #[arg(long, value_name = "BYTES")]
+        size: Option<u64>,
+        /// The file
+        #[arg(short, long, value_name = "FILE")]
+        output: PathBuf,
+        #[command(flatten)]
+        from: From,
+    },
 }
 
 #[derive(Debug, Subcommand)]

@@ -76,6 +76,7 @@ async fn with_node(
         Command::Ls(args) => files::ls(global, client, &args).await,
         Command::Stat(args) => files::stat(global, client, &args).await,
         Command::Car(command) => files::car(global, client, &command).await,
+        Command::Layer(command) => files::layer(global, client, &command).await,
         Command::Block(command) => content::block(global, client, command).await,
         Command::Pin(command) => content::pin(global, client, command).await,
         Command::Gc => content::gc(global, client).await,

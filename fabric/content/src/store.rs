@@ -298,6 +298,22 @@ impl Store {
         .await
     }
 
+    /// The root of a pin.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Storage`].
+    pub async fn pinned(&self, name: &str) -> Result<Option<Cid>, Error> {
+        let (engine, name) = (self.inner.engine.clone(), name.to_owned());
+        blocking(move || {
+            let root = engine.pins.get(&name).map_err(storage)?;
+            let root = root.map(|root| Cid::try_from(&root[..]));
+            let root = root.transpose();
+            root.map_err(|e| Error::Storage(format!("pin {name:?}: {e}")))
+        })
+        .await
+    }
+
     /// Removes the blocks that no pin needs and that were not stored just now.
     ///
     /// # Errors

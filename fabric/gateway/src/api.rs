@@ -1,8 +1,8 @@
 //! The JSON of the HTTP API, shared by the gateway and its clients.
 
 use mc_types::{
-    CheckpointRecord, Cid, End, Ending, Envelope, ErrorCode, FailureReason, JobId, JobRecord,
-    JobSpec, JobState, KeyId, Meter, NodeId, Reachability, Timestamp,
+    CheckpointRecord, Cid, Digest, End, Ending, Envelope, ErrorCode, FailureReason, JobId,
+    JobRecord, JobSpec, JobState, KeyId, Meter, NodeId, Reachability, Timestamp,
 };
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -333,6 +333,28 @@ pub struct Imported {
     pub blocks: u64,
     /// Their bytes.
     pub bytes: u64,
+}
+
+/// `POST /api/v1/layers`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AddLayer {
+    /// A file, all of which is in the node's store.
+    #[serde(with = "mc_types::cid::portable")]
+    pub cid: Cid,
+}
+
+/// A layer of a container image that is in the node's store.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LayerView {
+    /// The digest, as registries have it.
+    pub digest: Digest,
+    /// The file that has it.
+    #[serde(with = "mc_types::cid::portable")]
+    pub cid: Cid,
+    /// Its bytes.
+    pub size: u64,
 }
 
 /// A pin: a name that keeps a DAG from being collected.

@@ -1,15 +1,15 @@
 //! What the gateway needs from a node. `mc-node` implements it; the gateway knows nothing else.
 
 use crate::api::{
-    BlockStat, DhtPeers, DhtRecord, ErrorBody, FsckView, GcView, Imported, JobView, NodeQuery,
-    NodeView, PeerView, PinView,
+    BlockStat, DhtPeers, DhtRecord, ErrorBody, FsckView, GcView, Imported, JobView, LayerView,
+    NodeQuery, NodeView, PeerView, PinView,
 };
 use crate::metrics::Metric;
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures::{future::BoxFuture, stream::BoxStream};
 use mc_content::BlockSource;
-use mc_types::{CheckpointRecord, Cid, ErrorCode, JobId, JobSpec, JobState, NodeId};
+use mc_types::{CheckpointRecord, Cid, Digest, ErrorCode, JobId, JobSpec, JobState, NodeId};
 use std::{sync::Arc, time::Duration};
 
 /// A block on its way in or out.
@@ -131,6 +131,17 @@ pub trait Backend: Send + Sync + 'static {
     async fn node(&self) -> Result<NodeView, Error>;
     /// The nodes that this node knows, itself first.
     async fn nodes(&self) -> Result<Vec<PeerView>, Error>;
+
+    /// Makes a file, all of which is in the store, a layer of container images.
+    async fn add_layer(&self, cid: Cid) -> Result<LayerView, Error>;
+    /// A layer by its digest, from the store or from peers; of `size` bytes if that is given. All of it is
+    /// verified and in the store when this returns.
+    async fn layer(
+        &self,
+        digest: Digest,
+        size: Option<u64>,
+        timeout: Option<Duration>,
+    ) -> Result<LayerView, Error>;
 
     /// Connects to a peer of this network, or to an IPFS node, by a multiaddr that ends in its id.
     async fn connect(&self, address: String) -> Result<(), Error>;

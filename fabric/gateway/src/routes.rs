@@ -5,6 +5,7 @@ mod content;
 mod dht;
 mod ipfs;
 mod jobs;
+mod layers;
 mod metrics;
 mod nodes;
 mod pins;
@@ -25,6 +26,7 @@ pub(crate) fn all() -> Router<Shared> {
         .merge(blocks::routes())
         .merge(ipfs::routes())
         .merge(pins::routes())
+        .merge(layers::routes())
         .merge(dht::routes())
 }
 

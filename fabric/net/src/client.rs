@@ -56,6 +56,8 @@ pub(crate) enum Command {
     },
     FindProviders {
         cid: Cid,
+        /// Whether they will be asked something.
+        meet: bool,
         reply: oneshot::Sender<Vec<PeerInfo>>,
     },
     FindRegistered {
@@ -308,7 +310,19 @@ impl Client {
     ///
     /// [`Error::Closed`].
     pub async fn find_providers(&self, cid: Cid) -> Result<Vec<PeerInfo>, Error> {
-        self.ask(|reply| Command::FindProviders { cid, reply })
+        let meet = false;
+        self.ask(|reply| Command::FindProviders { cid, meet, reply })
+            .await
+    }
+
+    /// The same, and they are connected to, so that they can be asked something.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Closed`].
+    pub async fn meet_providers(&self, cid: Cid) -> Result<Vec<PeerInfo>, Error> {
+        let meet = true;
+        self.ask(|reply| Command::FindProviders { cid, meet, reply })
             .await
     }
 

@@ -147,7 +147,7 @@ impl EventLoop {
             Command::CloseSession { session } => self.close_session(session),
             Command::BlocksAdded { cids } => self.swarm.behaviour_mut().bitswap.blocks_added(&cids),
             Command::Provide { cid } => self.provide(&cid),
-            Command::FindProviders { cid, reply } => self.find_providers(&cid, reply),
+            Command::FindProviders { cid, meet, reply } => self.find_providers(&cid, meet, reply),
             Command::FindRegistered { key, reply } => self.find_registered(&key, reply),
             Command::Register { classes } => self.register(&classes),
             Command::Publish {

@@ -3,7 +3,7 @@
 //! A *worker* lends slots, a *coordinator* grants leases from its ledger; one node is usually both.
 
 use bytes::Bytes;
-use mc_types::{Cid, Ending, Envelope, FencingToken, JobId, JobSpec, Lease, NodeId};
+use mc_types::{Cid, Digest, Ending, Envelope, FencingToken, JobId, JobSpec, Lease, NodeId};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -119,6 +119,11 @@ pub enum Request {
         /// The node that is to run it.
         to: NodeId,
     },
+    /// To anybody: which file do you have that has this digest?
+    Layer {
+        /// The digest.
+        digest: Digest,
+    },
     /// Coordinator to worker: what has a running attempt written so far?
     Log {
         /// The job.
@@ -169,6 +174,12 @@ pub enum Response {
     Log {
         /// At most 64 KiB.
         bytes: Bytes,
+    },
+    /// To a question for a layer: the root of the file, if there is one. It is to be verified.
+    Layer {
+        /// The root.
+        #[serde(with = "mc_types::cid::portable::option")]
+        root: Option<Cid>,
     },
     /// The other side cannot answer.
     Error {

@@ -10,6 +10,7 @@ use crate::{
     content::Content,
     coordinator::Coordinator,
     error::Error as NodeError,
+    layers::Layer,
     metrics,
     worker::Worker,
 };
@@ -17,14 +18,14 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use mc_gateway::{
     api::{
-        BlockStat, DhtPeers, DhtRecord, FsckView, GcView, Imported, JobView, NodeQuery, NodeView,
-        PeerAddresses, PeerView, PinView,
+        BlockStat, DhtPeers, DhtRecord, FsckView, GcView, Imported, JobView, LayerView, NodeQuery,
+        NodeView, PeerAddresses, PeerView, PinView,
     },
     backend::{Backend, BlockStream, Blocks, Error, LogBytes, LogStream, Reach},
     metrics::Metric,
 };
 use mc_net::{Client, ConnectError, Multiaddr, PeerInfo};
-use mc_types::{CheckpointRecord, Cid, ErrorCode, JobId, JobSpec, JobState, NodeId};
+use mc_types::{CheckpointRecord, Cid, Digest, ErrorCode, JobId, JobSpec, JobState, NodeId};
 use std::{collections::BTreeMap, time::Duration};
 
 const CONNECT_HINT: &str =
@@ -112,6 +113,14 @@ fn addresses(peer: PeerInfo) -> PeerAddresses {
     PeerAddresses {
         id: peer.id,
         addresses: peer.addresses,
+    }
+}
+
+const fn layer_view(digest: Digest, layer: Layer) -> LayerView {
+    LayerView {
+        digest,
+        cid: layer.root,
+        size: layer.bytes,
     }
 }
 
@@ -266,6 +275,21 @@ impl Backend for NodeBackend {
         };
         let found = advert::find(&self.net, &wanted).await.map_err(refuse)?;
         Ok(found.into_iter().map(view).collect())
+    }
+
+    async fn add_layer(&self, cid: Cid) -> Result<LayerView, Error> {
+        let (digest, layer) = self.content.add_layer(cid).await?;
+        Ok(layer_view(digest, layer))
+    }
+
+    async fn layer(
+        &self,
+        digest: Digest,
+        size: Option<u64>,
+        timeout: Option<Duration>,
+    ) -> Result<LayerView, Error> {
+        let layer = self.content.layer(&digest, size, timeout).await?;
+        Ok(layer_view(digest, layer))
     }
 
     async fn connect(&self, address: String) -> Result<(), Error> {

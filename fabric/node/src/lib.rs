@@ -22,6 +22,7 @@ mod content;
 mod coordinator;
 mod data_dir;
 mod error;
+mod layers;
 mod metrics;
 mod node;
 mod peers;

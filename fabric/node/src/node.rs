@@ -7,6 +7,7 @@ use crate::{
     content::{Content, Served},
     coordinator::{Coordinator, Parts, Retention},
     data_dir::{DataDir, NodeFile},
+    layers,
     peers::{Peers, Roles},
     worker::{self, Worker},
 };
@@ -30,6 +31,8 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 /// The usual ports.
 const API_PORT: u16 = 7780;
 const P2P_PORT: u16 = 7781;
+/// How long a node waits after its start before it says what it has: many come for one command.
+const BEFORE_PROVIDING: Duration = Duration::from_secs(3);
 /// How long running attempts may take to end when the node stops.
 const ATTEMPT_GRACE: Duration = Duration::from_millis(1_800);
 /// After this time without a block a search for blocks is given up.
@@ -131,8 +134,10 @@ impl Node {
         peers.set_roles(Roles {
             coordinator: coordinator.clone(),
             worker: worker.clone(),
+            content: content.clone(),
         });
         worker.resume();
+        tasks.spawn(provide_pins(content.clone(), stopping.clone()));
         tasks.spawn(answer(peers.clone(), requests, stopping.clone()));
         tasks.spawn(announce::run(
             peers,
@@ -354,6 +359,24 @@ fn multiaddrs(texts: &[String]) -> Result<Vec<Multiaddr>, Error> {
         })
     };
     texts.iter().map(parse).collect()
+}
+
+/// Says in the DHT again which content this node has: what its user pinned, and layers. What jobs need is asked
+/// of their coordinators.
+async fn provide_pins(content: Content, stopping: CancellationToken) {
+    let work = async {
+        tokio::time::sleep(BEFORE_PROVIDING).await;
+        let pins = content.store().pins().await;
+        for (name, root) in pins.unwrap_or_default() {
+            let wanted = match layers::of_pin(&name) {
+                Some(digest) => digest.cid(),
+                None if name.contains('/') => continue,
+                None => root,
+            };
+            content.net().provide(wanted).await;
+        }
+    };
+    stopping.run_until_cancelled(work).await;
 }
 
 /// Answers what other nodes ask.

@@ -1,6 +1,7 @@
 //! Saying something about work to a node, which may be this one.
 
 use crate::{
+    content::Content,
     coordinator::Coordinator,
     worker::{Coordinators, Offered, Worker},
 };
@@ -25,13 +26,15 @@ pub(crate) struct Peers {
     roles: Arc<OnceLock<Roles>>,
 }
 
-/// The two roles of this node.
+/// The two roles of this node, and what both work with.
 #[derive(Debug, Clone)]
 pub(crate) struct Roles {
     /// Grants leases.
     pub coordinator: Coordinator,
     /// Runs tasks.
     pub worker: Worker,
+    /// What it has.
+    pub content: Content,
 }
 
 impl Peers {
@@ -120,6 +123,7 @@ impl Peers {
         let Some(Roles {
             coordinator,
             worker,
+            content,
         }) = self.roles.get()
         else {
             return Response::Error {
@@ -160,6 +164,12 @@ impl Peers {
                 let lease = Offered { lease, grant, key };
                 worker.offer(coordinators, lease, *job, checkpoints)
             }
+            Request::Layer { digest } => match content.layer_root(&digest).await {
+                Ok(root) => Response::Layer { root },
+                Err(error) => Response::Error {
+                    message: error.to_string(),
+                },
+            },
             Request::Keep { job, task } => coordinator.keep(from, job, task).await,
             Request::CancelJob { job } => coordinator.cancel_for(from, job).await,
             // Both ask the worker in turn, which may be this node.

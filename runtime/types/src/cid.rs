@@ -40,6 +40,14 @@ pub fn of(codec: u64, bytes: &[u8]) -> Cid {
     Cid::new_v1(codec, Code::Sha2_256.digest(bytes))
 }
 
+/// The CIDv1 of whatever has this sha2-256, under the multicodec `codec`.
+#[must_use]
+#[expect(clippy::expect_used, reason = "32 bytes fit a multihash of up to 64")]
+pub fn of_digest(codec: u64, digest: &[u8; 32]) -> Cid {
+    let hash = Multihash::wrap(SHA2_256, digest).expect("it is short enough");
+    Cid::new_v1(codec, hash)
+}
+
 /// The 32 bytes of the hash in a CID that [`of`] made; what another one has, cut off or filled with zeros.
 #[must_use]
 pub fn digest(cid: &Cid) -> [u8; 32] {

@@ -1,6 +1,6 @@
 //! Tasks whose inputs and results are encrypted.
 
-use crate::{NodeId, base64url};
+use crate::{NodeId, base64url, hex};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -25,7 +25,7 @@ impl KeyId {
 
 impl fmt::Display for KeyId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+        hex::write(&self.0, f)
     }
 }
 
@@ -44,16 +44,7 @@ impl FromStr for KeyId {
     type Err = NoKeyId;
 
     fn from_str(text: &str) -> Result<Self, NoKeyId> {
-        let is_digit = |b: u8| b.is_ascii_digit() || (b'a'..=b'f').contains(&b);
-        if text.len() != 64 || !text.bytes().all(is_digit) {
-            return Err(NoKeyId);
-        }
-        let mut id = [0; 32];
-        for (byte, digits) in id.iter_mut().zip(text.as_bytes().chunks(2)) {
-            let digits = str::from_utf8(digits).map_err(|_| NoKeyId)?;
-            *byte = u8::from_str_radix(digits, 16).map_err(|_| NoKeyId)?;
-        }
-        Ok(Self(id))
+        hex::read(text).map(Self).ok_or(NoKeyId)
     }
 }
 

@@ -27,6 +27,7 @@ mod interop;
 mod ipfs_gateway;
 mod jobs;
 mod kills;
+mod layers;
 mod ledger;
 mod mdns;
 mod nat;

@@ -6,8 +6,8 @@ use bytes::Bytes;
 use futures::{StreamExt, stream::BoxStream};
 use indicatif::ProgressBar;
 use mc_content::{Block, BlockSource, Error, Key, car, unixfs::Entity};
-use mc_gateway::api::{BlockStat, CidList, ConnectRequest};
-use mc_types::{Cid, ErrorCode, cid};
+use mc_gateway::api::{AddLayer, BlockStat, CidList, ConnectRequest, LayerView};
+use mc_types::{Cid, Digest, ErrorCode, cid};
 use reqwest::Method;
 use std::{path::Path, time::Duration};
 use tokio::sync::Mutex;
@@ -133,6 +133,24 @@ impl Client {
         let blocks = self.blocks(timeout);
         let root = Entity::from((place.cid, key));
         Ok(mc_content::unixfs::resolve(&blocks, root, &place.path).await?)
+    }
+
+    /// Makes a file of the node's store a layer.
+    pub(crate) async fn add_layer(&self, cid: Cid) -> Result<LayerView, Failure> {
+        self.post("/api/v1/layers", &AddLayer { cid }).await
+    }
+
+    /// Has the node find a layer.
+    pub(crate) async fn layer(
+        &self,
+        digest: &Digest,
+        size: Option<u64>,
+        timeout: Option<Duration>,
+    ) -> Result<LayerView, Failure> {
+        let size = size.map(|size| format!("&size={size}")).unwrap_or_default();
+        let query = format!("{}{size}", timeout_query(timeout));
+        let query = query.trim_start_matches('&');
+        self.get(&format!("/api/v1/layers/{digest}?{query}")).await
     }
 
     /// Connects the node to a peer, or to an IPFS node.

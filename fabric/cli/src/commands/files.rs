@@ -1,7 +1,7 @@
 //! `add`, `get`, `cat`, `ls`, `stat`, `car`
 
 use crate::{
-    args::{Add, Car, Cat, From, Get, Global, Look},
+    args::{Add, Car, Cat, From, Get, Global, Layer, Look},
     client::{Client, file_body, file_pieces},
     failure::Failure,
     keys, output, progress,
@@ -181,6 +181,37 @@ pub(super) async fn car(
             output::value(global, &roots, |roots| roots.join("\n"))?;
         }
     }
+    DONE
+}
+
+pub(super) async fn layer(
+    global: &Global,
+    client: &Client,
+    command: &Layer,
+) -> Result<ExitCode, Failure> {
+    let layer = match command {
+        Layer::Add { path } => {
+            let progress = progress::bytes(global, "adding", bytes_in(path));
+            let options = mc_content::AddOptions::default();
+            let cid = client.add(path, &options, &progress).await?;
+            progress.finish_and_clear();
+            client.add_layer(cid).await?
+        }
+        Layer::Get {
+            digest,
+            size,
+            output,
+            from,
+        } => {
+            meet(client, from).await?;
+            let layer = client.layer(digest, *size, from.timeout()).await?;
+            client.leave(layer.cid.into(), output).await?;
+            layer
+        }
+    };
+    output::value(global, &layer, |layer| {
+        format!("{} {}", layer.digest, layer.cid)
+    })?;
     DONE
 }
 

@@ -293,10 +293,12 @@ impl EventLoop {
         if first {
             // A way through the neighbourhood makes this node known to others, and them to it. Later on it is
             // gone regularly.
-            if self.peers.len() <= FIRST_PEERS
-                && let Err(error) = self.swarm.behaviour_mut().kad.bootstrap()
-            {
-                tracing::debug!(%error, "no bootstrap");
+            if self.peers.len() <= FIRST_PEERS {
+                if let Err(error) = self.swarm.behaviour_mut().kad.bootstrap() {
+                    tracing::debug!(%error, "no bootstrap");
+                }
+                // What was said before reached nobody, or not many.
+                self.provide_again();
             }
             self.provider_connected(id);
         }

@@ -52,11 +52,16 @@ impl EventLoop {
         }
     }
 
-    pub(super) fn find_providers(&mut self, cid: &Cid, reply: oneshot::Sender<Vec<PeerInfo>>) {
+    pub(super) fn find_providers(
+        &mut self,
+        cid: &Cid,
+        meet: bool,
+        reply: oneshot::Sender<Vec<PeerInfo>>,
+    ) {
         let query = self.swarm.behaviour_mut().kad.get_providers(key(cid));
         let waiting = Waiting::Providers {
             found: BTreeSet::new(),
-            meet: false,
+            meet,
             reply,
         };
         self.queries.0.insert(query, waiting);

@@ -1,0 +1,52 @@
+//! `/api/v1/layers`: layers of container images by their digests
+
+use crate::{
+    api::{AddLayer, LayerView},
+    backend::Error,
+    server::Shared,
+};
+use axum::{
+    Json, Router,
+    extract::{
+        Path, Query, State,
+        rejection::{JsonRejection, QueryRejection},
+    },
+    routing::{get, post},
+};
+use mc_types::{Digest, ErrorCode};
+use serde::Deserialize;
+use std::time::Duration;
+
+pub(super) fn routes() -> Router<Shared> {
+    Router::new()
+        .route("/api/v1/layers", post(add))
+        .route("/api/v1/layers/{digest}", get(find))
+}
+
+async fn add(
+    State(shared): State<Shared>,
+    body: Result<Json<AddLayer>, JsonRejection>,
+) -> Result<Json<LayerView>, Error> {
+    let Json(AddLayer { cid }) = body?;
+    Ok(Json(shared.backend.add_layer(cid).await?))
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct FindQuery {
+    size: Option<u64>,
+    timeout_ms: Option<u64>,
+}
+
+async fn find(
+    State(shared): State<Shared>,
+    Path(digest): Path<String>,
+    query: Result<Query<FindQuery>, QueryRejection>,
+) -> Result<Json<LayerView>, Error> {
+    let Query(FindQuery { size, timeout_ms }) = query?;
+    let digest: Digest = digest
+        .parse()
+        .map_err(|e| Error::new(ErrorCode::Usage, format!("{digest:?} is {e}")))?;
+    let timeout = timeout_ms.map(Duration::from_millis);
+    Ok(Json(shared.backend.layer(digest, size, timeout).await?))
+}
