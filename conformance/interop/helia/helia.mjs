@@ -4,6 +4,9 @@
 //   fetch ADDRESS CID OUT  fetches a file or directory by bitswap from one peer
 //   gateway URL CID OUT    fetches it from a trustless HTTP gateway
 //   block ADDRESS CID OUT  fetches one block by bitswap
+//   dht                    is a member of a DHT of IPFS of which it is the first, until it is ended
+//   dht ADDRESS PATH       the same beside that of another; announces a file there and serves it
+//   providers ADDRESS CID  asks the DHT of a member who has a CID
 //
 // Nothing but the named peer or gateway is ever contacted: no bootstrap peers, no DHT, no public gateways.
 import './node20.mjs'
@@ -11,12 +14,14 @@ import { createReadStream, createWriteStream } from 'node:fs'
 import { mkdir, readdir, readFile, stat, writeFile } from 'node:fs/promises'
 import { once } from 'node:events'
 import { join } from 'node:path'
+import { setTimeout } from 'node:timers/promises'
 import { withBitswap } from '@helia/bitswap'
 import { withHTTP } from '@helia/http'
 import { withLibp2pLight } from '@helia/libp2p'
 import { unixfs } from '@helia/unixfs'
 import * as dagCbor from '@ipld/dag-cbor'
 import { identify } from '@libp2p/identify'
+import { kadDHT, passthroughMapper } from '@libp2p/kad-dht'
 import { noise } from '@libp2p/noise'
 import { ping } from '@libp2p/ping'
 import { tcp } from '@libp2p/tcp'
@@ -33,16 +38,32 @@ const TOGETHER = 64
 const say = (value) => console.log(JSON.stringify(value))
 const light = () => createHeliaLight({ codecs: [dagCbor] })
 
-async function peer (listen = []) {
+// Peers of the loopback interface are as good as any here.
+const dht = (clientMode) => kadDHT({
+  protocol: '/ipfs/kad/1.0.0',
+  clientMode,
+  peerInfoMapper: passthroughMapper,
+  allowQueryWithZeroPeers: true
+})
+
+async function peer (listen = [], services = {}) {
   const helia = withBitswap(withLibp2pLight(light(), {
     addresses: { listen },
     transports: [tcp()],
     connectionEncrypters: [noise()],
     streamMuxers: [yamux()],
-    services: { identify: identify(), ping: ping() }
+    services: { identify: identify(), ping: ping(), ...services }
   }))
   await helia.start()
   return helia
+}
+
+/** Connects to a member of a DHT, and waits until it is known as one. */
+async function meet (helia, address) {
+  await helia.libp2p.dial(multiaddr(address))
+  while (helia.libp2p.services.dht.routingTable.size === 0) {
+    await setTimeout(50)
+  }
 }
 
 /** The files below a directory, as an importer wants them. */
@@ -145,6 +166,33 @@ const commands = {
     })
     await helia.start()
     say({ bytes: await leave(helia, CID.parse(cid), out) })
+  },
+
+  async dht (address, path) {
+    const helia = await peer(['/ip4/127.0.0.1/tcp/0'], { dht: dht(false) })
+    const [own] = helia.libp2p.getMultiaddrs()
+    let cid = ''
+    if (address != null) {
+      await meet(helia, address)
+      cid = await add(helia, path)
+      await helia.libp2p.contentRouting.provide(cid, { signal: AbortSignal.timeout(TIMEOUT_MS) })
+    }
+    say({ cid: cid.toString(), address: own.toString() })
+    // Until the process is ended.
+    await new Promise(() => setInterval(() => {}, 1 << 30))
+  },
+
+  async providers (address, cid) {
+    const helia = await peer([], { dht: dht(true) })
+    await meet(helia, address)
+    const signal = AbortSignal.timeout(TIMEOUT_MS)
+    const found = []
+    for await (const provider of helia.libp2p.contentRouting.findProviders(CID.parse(cid), { signal })) {
+      const addresses = provider.multiaddrs.map((address) => address.toString())
+      found.push({ id: provider.id.toString(), addresses })
+      break
+    }
+    say({ found })
   },
 
   async block (address, text, out) {

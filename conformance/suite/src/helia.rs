@@ -31,7 +31,7 @@ const FILES: [&str; 4] = [
 /// A Helia node that serves something; ended when dropped.
 #[derive(Debug)]
 pub struct Helia {
-    /// The root of what it serves.
+    /// The root of what it serves, if it serves something.
     pub cid: String,
     /// Where it is reached, with its PeerId.
     pub address: String,
@@ -104,12 +104,29 @@ impl Helia {
     ///
     /// When it does not within five minutes.
     #[must_use]
+    pub fn serve(path: &Path) -> Self {
+        Self::start([OsStr::new("serve"), path.as_os_str()])
+    }
+
+    /// A member of a DHT of IPFS: the first, or one that knows another and announces a file, which it serves.
+    ///
+    /// # Panics
+    ///
+    /// As [`Self::serve`].
+    #[must_use]
+    pub fn in_dht(serving: Option<(&Self, &Path)>) -> Self {
+        let serving = serving
+            .into_iter()
+            .flat_map(|(other, path)| [OsStr::new(&other.address), path.as_os_str()]);
+        Self::start([OsStr::new("dht")].into_iter().chain(serving))
+    }
+
     #[expect(
         clippy::expect_used,
         reason = "a failed expectation is how a test fails"
     )]
-    pub fn serve(path: &Path) -> Self {
-        let mut command = command([OsStr::new("serve"), path.as_os_str()]);
+    fn start<S: AsRef<OsStr>>(args: impl IntoIterator<Item = S>) -> Self {
+        let mut command = command(args);
         let mut child = command
             .stderr(Stdio::inherit())
             .spawn()

@@ -1,6 +1,6 @@
 //! Everything that the swarm does, put together.
 
-use crate::{codec::Codec, swarm::Options};
+use crate::{codec::Codec, event_loop::IPFS_KAD, swarm::Options};
 use libp2p::{
     StreamProtocol, autonat, connection_limits, dcutr, identify,
     identity::Keypair,
@@ -26,6 +26,8 @@ const MAX_RECORDS: usize = 16_384;
 const MAX_RECORD_BYTES: usize = 4096;
 /// How often a node says again which DAGs it has.
 pub(crate) const PROVIDE_EVERY: Duration = Duration::from_secs(40 * 60);
+/// The same for the DHT of IPFS, whose members keep what they are told for longer.
+const ANNOUNCE_EVERY: Duration = Duration::from_secs(22 * 60 * 60);
 /// Nodes that keep a record: enough for most of them to be killed before it is said again.
 const REPLICATION: NonZeroUsize = NonZeroUsize::MIN.saturating_add(9);
 /// CIDs that are provided by this node.
@@ -46,6 +48,8 @@ pub(crate) struct Behaviour {
     pub(crate) identify: identify::Behaviour,
     ping: ping::Behaviour,
     pub(crate) kad: kad::Behaviour<kad::store::MemoryStore>,
+    /// The DHT of IPFS, if roots are to be announced there.
+    pub(crate) ipfs_kad: Toggle<kad::Behaviour<kad::store::MemoryStore>>,
     pub(crate) mdns: Toggle<mdns::tokio::Behaviour>,
     pub(crate) work: request_response::Behaviour<Codec>,
     pub(crate) bitswap: mc_bitswap::Behaviour,
@@ -89,6 +93,7 @@ impl Behaviour {
             identify: identify::Behaviour::new(identify),
             ping: ping::Behaviour::default(),
             kad: kad(local, options)?,
+            ipfs_kad: ipfs_kad(local, options).into(),
             mdns: mdns(options.mdns, local).into(),
             work: request_response::Behaviour::with_codec(
                 Codec,
@@ -131,14 +136,35 @@ fn kad(
         .set_provider_publication_interval(Some(PROVIDE_EVERY))
         .set_record_filtering(kad::StoreInserts::FilterBoth)
         .set_periodic_bootstrap_interval(Some(BOOTSTRAP_EVERY));
-    let store = kad::store::MemoryStoreConfig {
+    Ok(kad::Behaviour::with_config(local, store(local), config))
+}
+
+fn store(local: libp2p::PeerId) -> kad::store::MemoryStore {
+    let config = kad::store::MemoryStoreConfig {
         max_records: MAX_RECORDS,
         max_value_bytes: MAX_RECORD_BYTES,
         max_provided_keys: MAX_PROVIDED,
         ..kad::store::MemoryStoreConfig::default()
     };
-    let store = kad::store::MemoryStore::with_config(local, store);
-    Ok(kad::Behaviour::with_config(local, store, config))
+    kad::store::MemoryStore::with_config(local, config)
+}
+
+/// A client of the DHT of IPFS, if there are peers to begin with.
+fn ipfs_kad(
+    local: libp2p::PeerId,
+    options: &Options,
+) -> Option<kad::Behaviour<kad::store::MemoryStore>> {
+    if options.ipfs_dht.is_empty() {
+        return None;
+    }
+    let mut config = kad::Config::new(IPFS_KAD);
+    config
+        .set_publication_interval(None)
+        .set_replication_interval(None)
+        .set_provider_publication_interval(Some(ANNOUNCE_EVERY));
+    let mut kad = kad::Behaviour::with_config(local, store(local), config);
+    kad.set_mode(Some(kad::Mode::Client));
+    Some(kad)
 }
 
 /// Discovery on the local network. A machine without one still has the rest.

@@ -53,6 +53,7 @@ pub(crate) enum Command {
     },
     Provide {
         cid: Cid,
+        to_ipfs: bool,
     },
     FindProviders {
         cid: Cid,
@@ -301,7 +302,14 @@ impl Client {
     /// Says in the DHT that this node has a DAG.
     pub async fn provide(&self, cid: Cid) {
         // Without a network nobody asks.
-        let _ = self.commands.send(Command::Provide { cid }).await;
+        let to_ipfs = false;
+        let _ = self.commands.send(Command::Provide { cid, to_ipfs }).await;
+    }
+
+    /// The same, also in the DHT of IPFS if this node is in that.
+    pub async fn announce(&self, cid: Cid) {
+        let to_ipfs = true;
+        let _ = self.commands.send(Command::Provide { cid, to_ipfs }).await;
     }
 
     /// The nodes that say in the DHT that they have a DAG.

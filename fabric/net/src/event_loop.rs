@@ -4,6 +4,7 @@ mod cache;
 mod discovery;
 mod fetch;
 mod guests;
+mod ipfs_dht;
 mod links;
 mod queries;
 mod reach;
@@ -21,6 +22,8 @@ use discovery::Discovery;
 use fetch::Fetches;
 use futures::StreamExt;
 use guests::Guests;
+use ipfs_dht::IpfsDht;
+pub(crate) use ipfs_dht::PROTOCOL as IPFS_KAD;
 use libp2p::{Multiaddr, PeerId, Swarm, identify, ping, swarm::SwarmEvent};
 use links::Links;
 use mc_types::NodeId;
@@ -58,6 +61,7 @@ pub(crate) struct EventLoop {
     links: Links,
     reach: Reach,
     guests: Guests,
+    ipfs_dht: IpfsDht,
     discovery: Discovery,
     cache: PeerCache,
     records: Records,
@@ -85,6 +89,7 @@ impl EventLoop {
             links: Links::default(),
             reach: Reach::new(&options),
             guests: Guests::default(),
+            ipfs_dht: IpfsDht::default(),
             discovery: Discovery::new(options.bootstrap.clone()),
             cache: PeerCache::new(options.peer_cache.clone()),
             records: Records::new(identity, options.network.clone()),
@@ -146,7 +151,12 @@ impl EventLoop {
             } => self.get(session, cid, reply),
             Command::CloseSession { session } => self.close_session(session),
             Command::BlocksAdded { cids } => self.swarm.behaviour_mut().bitswap.blocks_added(&cids),
-            Command::Provide { cid } => self.provide(&cid),
+            Command::Provide { cid, to_ipfs } => {
+                self.provide(&cid);
+                if to_ipfs {
+                    self.announce_to_ipfs(&cid);
+                }
+            }
             Command::FindProviders { cid, meet, reply } => self.find_providers(&cid, meet, reply),
             Command::FindRegistered { key, reply } => self.find_registered(&key, reply),
             Command::Register { classes } => self.register(&classes),
@@ -228,6 +238,7 @@ impl EventLoop {
                 }
             }
             BehaviourEvent::Kad(event) => self.kad_event(event),
+            BehaviourEvent::IpfsKad(event) => self.ipfs_kad_event(event),
             BehaviourEvent::Mdns(event) => self.mdns_event(event),
             BehaviourEvent::Work(event) => self.work_event(event),
             BehaviourEvent::Bitswap(event) => self.bitswap_event(event),
@@ -242,6 +253,7 @@ impl EventLoop {
     fn tick(&mut self, now: Instant) {
         self.reconsider(now);
         self.redial(now);
+        self.join_ipfs_dht(now);
         self.use_cache(now);
         self.sweep_records(now);
         self.provide_some_again();

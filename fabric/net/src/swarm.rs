@@ -52,6 +52,9 @@ pub struct Options {
     pub relay: bool,
     /// Whether to exchange blocks with IPFS nodes. Otherwise their connections are closed.
     pub ipfs: bool,
+    /// Peers of the DHT of IPFS to begin with, with their ids: pinned roots are announced there. Without any, it is
+    /// not used.
+    pub ipfs_dht: Vec<Multiaddr>,
     /// What this node calls itself.
     pub agent: String,
     /// After this time without a block a search for blocks is given up.

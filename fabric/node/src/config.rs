@@ -93,6 +93,8 @@ pub struct P2p {
     pub relay: bool,
     /// Whether to exchange blocks with IPFS nodes.
     pub ipfs: bool,
+    /// Multiaddrs of peers of the DHT of IPFS, each ending in `/p2p/<id>`, with which it is joined.
+    pub ipfs_dht: Vec<String>,
 }
 
 /// `[content]`

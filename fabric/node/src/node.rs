@@ -325,6 +325,7 @@ async fn join(
             dht: config.p2p.dht,
             relay: config.p2p.relay,
             ipfs: config.p2p.ipfs,
+            ipfs_dht: multiaddrs(&config.p2p.ipfs_dht)?,
             agent: concat!("mc-wasm/", env!("CARGO_PKG_VERSION")).to_owned(),
             fetch_timeout: FETCH_TIMEOUT,
         })
@@ -368,12 +369,11 @@ async fn provide_pins(content: Content, stopping: CancellationToken) {
         tokio::time::sleep(BEFORE_PROVIDING).await;
         let pins = content.store().pins().await;
         for (name, root) in pins.unwrap_or_default() {
-            let wanted = match layers::of_pin(&name) {
-                Some(digest) => digest.cid(),
-                None if name.contains('/') => continue,
-                None => root,
-            };
-            content.net().provide(wanted).await;
+            match layers::of_pin(&name) {
+                Some(digest) => content.net().provide(digest.cid()).await,
+                None if name.contains('/') => {}
+                None => content.net().announce(root).await,
+            }
         }
     };
     stopping.run_until_cancelled(work).await;

@@ -121,6 +121,7 @@ impl Peer {
             dht: DhtMode::Server,
             relay: false,
             ipfs: false,
+            ipfs_dht: Vec::new(),
             agent: "bench".to_owned(),
             fetch_timeout: Duration::from_secs(30),
         };

@@ -64,6 +64,7 @@ impl Peer {
             dht: DhtMode::Client,
             relay: false,
             ipfs: false,
+            ipfs_dht: Vec::new(),
             agent: "hostile/1".to_owned(),
             fetch_timeout: Duration::from_secs(5),
         };

@@ -1,10 +1,11 @@
 //! With Helia 7, the IPFS implementation for Node.js: files, directories and blocks in both directions.
 
-use mc_conformance::{Helia, Node, NodeOptions, helia};
+use mc_conformance::{Helia, Node, NodeOptions, eventually, helia};
 use std::{
     collections::BTreeMap,
     fs,
     path::{Path, PathBuf},
+    time::Duration,
 };
 
 /// Bytes of the large file.
@@ -166,4 +167,37 @@ fn guests_are_turned_away_where_they_are_not_wanted() {
     let nodes = open.mc(["nodes", "--format", "json"]).expect_code(0).json();
     let listed = nodes.get("nodes").and_then(|nodes| nodes.as_array());
     assert_eq!(listed.map(Vec::len), Some(1), "{nodes}");
+}
+
+#[test]
+fn roots_are_announced_to_the_dht_of_ipfs_and_found_there() {
+    let dir = tempfile::tempdir().unwrap();
+    let (ours, theirs) = (dir.path().join("ours"), dir.path().join("theirs"));
+    fs::write(&ours, noise(3_000_000)).unwrap();
+    fs::write(&theirs, noise(2_000_000)).unwrap();
+    let first = Helia::in_dht(None);
+    let server = Helia::in_dht(Some((&first, &theirs)));
+    let config = dir.path().join("config.toml");
+    let text = format!("p2p.ipfs_dht = [{:?}]\n", first.address);
+    fs::write(&config, text).unwrap();
+    let flags = ["--config", config.to_str().unwrap()];
+    let node = NodeOptions::new().flags(flags).start();
+    // By a node of the own network it is told that it can be reached.
+    let _other = NodeOptions::new().bootstrap(&node).start();
+
+    let cid = add(&node, &ours);
+    eventually("an announcement", Duration::from_secs(60), || {
+        let said = helia(["providers", &first.address, &cid]);
+        said.to_string().contains(&node.id).then_some(())
+    });
+    // Nobody told the node who has it.
+    let out = dir.path().join("out");
+    node.mc(["get", &server.cid, "-o", out.to_str().unwrap()])
+        .expect_code(0);
+    assert!(fs::read(&out).unwrap() == fs::read(&theirs).unwrap());
+    let peers = node.mc(["nodes"]).expect_code(0).text();
+    assert!(
+        !peers.contains(server.address.rsplit('/').next().unwrap()),
+        "{peers}"
+    );
 }

@@ -260,7 +260,7 @@ impl EventLoop {
         }
         if info.protocol_version != protocol_version(&self.options.network) {
             if self.is_welcome(&id, &info) {
-                self.welcome(id);
+                self.welcome(id, &info);
             } else {
                 tracing::debug!(peer = %id, theirs = %info.protocol_version, "peer of another network");
                 self.shun(id);

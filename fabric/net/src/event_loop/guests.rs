@@ -2,7 +2,7 @@
 //!
 //! They are in no list of peers, in no routing table, get no work and no place at this node as a relay.
 
-use super::EventLoop;
+use super::{EventLoop, IPFS_KAD};
 use crate::{ConnectError, identity::node_id};
 use libp2p::{Multiaddr, PeerId, identify, multiaddr::Protocol, relay};
 use mc_bitswap::PROTOCOL;
@@ -14,6 +14,8 @@ use tokio::sync::oneshot;
 
 /// Guests at a time. Further ones are turned away, unless a user asked for them.
 const MAX_GUESTS: usize = 128;
+/// The same with those that are in the DHT of IPFS.
+const MAX_DHT_GUESTS: usize = 512;
 /// How long a peer that a user asked for may take to connect and say who it is.
 const CONNECT_WITHIN: Duration = Duration::from_secs(15);
 
@@ -140,10 +142,22 @@ impl EventLoop {
         // Those of other networks of this kind are to stay among themselves.
         let is_foreign = info.protocol_version.starts_with("/mc/");
         let room = self.guests.here.len() < MAX_GUESTS || self.guests.awaited.contains_key(peer);
-        self.options.ipfs && room && !is_foreign && info.protocols.contains(&PROTOCOL)
+        let exchanges = self.options.ipfs && room && info.protocols.contains(&PROTOCOL);
+        !is_foreign && (exchanges || self.is_of_dht(info))
     }
 
-    pub(super) fn welcome(&mut self, peer: PeerId) {
+    /// Whether it is a member of the DHT of IPFS that this node may ask. Those are many in a search, and stay for
+    /// as long as they are of use.
+    fn is_of_dht(&self, info: &identify::Info) -> bool {
+        !self.options.ipfs_dht.is_empty()
+            && self.guests.here.len() < MAX_DHT_GUESTS
+            && info.protocols.contains(&IPFS_KAD)
+    }
+
+    pub(super) fn welcome(&mut self, peer: PeerId, info: &identify::Info) {
+        if self.is_of_dht(info) {
+            self.met_ipfs_dht(peer);
+        }
         if self.guests.here.insert(peer) {
             tracing::info!(%peer, "connected to an IPFS node");
         }

@@ -41,7 +41,7 @@ enum Waiting {
 pub(super) struct Queries(HashMap<QueryId, Waiting>);
 
 /// The DHT's key of a CID: its multihash, as in IPFS.
-fn key(cid: &Cid) -> RecordKey {
+pub(super) fn key(cid: &Cid) -> RecordKey {
     RecordKey::new(&cid.hash().to_bytes())
 }
 
@@ -71,6 +71,7 @@ impl EventLoop {
     pub(super) fn find_for_session(&mut self, cid: &Cid, session: mc_bitswap::SessionId) {
         let query = self.swarm.behaviour_mut().kad.get_providers(key(cid));
         self.queries.0.insert(query, Waiting::Fetch { session });
+        self.find_in_ipfs(cid, session);
     }
 
     pub(super) fn find_registered(&mut self, key: &[u8], reply: oneshot::Sender<Vec<PeerInfo>>) {

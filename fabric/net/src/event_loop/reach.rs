@@ -204,6 +204,7 @@ impl EventLoop {
     /// Another node reached this one at an address; or a relay listens at it for this one.
     pub(super) fn address_confirmed(&mut self, address: Multiaddr) {
         self.provide_again();
+        self.announce_again();
         let is_relayed = address.iter().any(|part| part == Protocol::P2pCircuit);
         if !is_relayed && self.reach.reached.len() < MAX_ADDRESSES {
             tracing::info!(%address, "reached by another node");

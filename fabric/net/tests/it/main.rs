@@ -68,6 +68,7 @@ fn options(bootstrap: &[&Peer]) -> Options {
         dht: DhtMode::Server,
         relay: true,
         ipfs: true,
+        ipfs_dht: Vec::new(),
         agent: "test/1".to_owned(),
         fetch_timeout: Duration::from_secs(5),
     }

@@ -55,7 +55,7 @@ impl NodeBackend {
             let _ = store.unpin(&name).await;
             return Err(refuse(error));
         }
-        self.net.provide(cid).await;
+        self.net.announce(cid).await;
         Ok(PinView { name, cid })
     }
 }

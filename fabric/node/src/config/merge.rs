@@ -134,7 +134,7 @@ fn xdg(environment: &BTreeMap<String, String>, kind: &str, default: &str) -> Opt
 impl Layers {
     fn defaults(&mut self, environment: &BTreeMap<String, String>) {
         let path = |path: PathBuf| Value::from(path.to_string_lossy().into_owned());
-        let fixed: [(&'static str, Value); 19] = [
+        let fixed: [(&'static str, Value); 20] = [
             ("network", "main".into()),
             ("p2p.listen", Value::Array(vec![])),
             ("p2p.bootstrap", Value::Array(vec![])),
@@ -142,6 +142,7 @@ impl Layers {
             ("p2p.dht", "auto".into()),
             ("p2p.relay", true.into()),
             ("p2p.ipfs", true.into()),
+            ("p2p.ipfs_dht", Value::Array(vec![])),
             ("content.gateways", Value::Array(vec![])),
             ("worker.execute", true.into()),
             ("worker.labels", Value::Table(Table::new())),

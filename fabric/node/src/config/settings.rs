@@ -79,6 +79,11 @@ pub const SETTINGS: &[Setting] = &[
         "exchange blocks with IPFS nodes; default true",
     ),
     setting(
+        "p2p.ipfs_dht",
+        Kind::List,
+        "peers of the DHT of IPFS, with which it is joined and told what users pin; default none",
+    ),
+    setting(
         "content.gateways",
         Kind::List,
         "URLs of HTTP gateways of IPFS that are asked for what no peer has; default none",

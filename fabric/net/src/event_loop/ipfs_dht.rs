@@ -1,0 +1,137 @@
+//! The DHT of IPFS, beside that of the own network: roots are announced there, and providers looked for. This
+//! node is a client of it and keeps nothing for others.
+
+use super::{EventLoop, guests::peer_of, queries::key};
+use crate::client::SessionKey;
+use libp2p::{
+    PeerId, StreamProtocol,
+    kad::{
+        self, GetProvidersOk, QueryId, QueryResult,
+        store::{MemoryStore, RecordStore},
+    },
+    swarm::dial_opts::{DialOpts, PeerCondition},
+};
+use mc_types::Cid;
+use std::{
+    collections::HashMap,
+    time::{Duration, Instant},
+};
+
+/// What its members speak.
+pub(crate) const PROTOCOL: StreamProtocol = StreamProtocol::new("/ipfs/kad/1.0.0");
+
+/// Searches at a time. Further ones are left to the own DHT.
+const MAX_SEARCHES: usize = 256;
+/// Providers that are looked for; more make no fetch faster.
+const MAX_PROVIDERS: usize = 20;
+/// How often its first peers are dialled while none of its members is connected.
+const DIAL_EVERY: Duration = Duration::from_secs(15);
+
+#[derive(Debug, Default)]
+pub(super) struct IpfsDht {
+    searches: HashMap<QueryId, SessionKey>,
+    dialled: Option<Instant>,
+}
+
+impl EventLoop {
+    fn ipfs_kad(&mut self) -> Option<&mut kad::Behaviour<MemoryStore>> {
+        self.swarm.behaviour_mut().ipfs_kad.as_mut()
+    }
+
+    /// Says there that this node has a DAG, now and again in due time.
+    pub(super) fn announce_to_ipfs(&mut self, cid: &Cid) {
+        if let Some(kad) = self.ipfs_kad()
+            && let Err(error) = kad.start_providing(key(cid))
+        {
+            tracing::debug!(%cid, %error, "not announced to IPFS");
+        }
+    }
+
+    /// Says again what it said before: others have to know where this node is by now.
+    pub(super) fn announce_again(&mut self) {
+        let Some(kad) = self.ipfs_kad() else {
+            return;
+        };
+        let provided: Vec<_> = kad.store_mut().provided().map(|r| r.key.clone()).collect();
+        for key in provided {
+            if let Err(error) = kad.start_providing(key) {
+                tracing::debug!(%error, "not announced to IPFS again");
+            }
+        }
+    }
+
+    /// Looks for providers on behalf of a session.
+    pub(super) fn find_in_ipfs(&mut self, cid: &Cid, session: SessionKey) {
+        if self.ipfs_dht.searches.len() >= MAX_SEARCHES {
+            return;
+        }
+        if let Some(kad) = self.ipfs_kad() {
+            let query = kad.get_providers(key(cid));
+            self.ipfs_dht.searches.insert(query, session);
+        }
+    }
+
+    pub(super) fn ipfs_kad_event(&mut self, event: kad::Event) {
+        let kad::Event::OutboundQueryProgressed {
+            id, result, step, ..
+        } = event
+        else {
+            return;
+        };
+        let session = match step.last {
+            true => self.ipfs_dht.searches.remove(&id),
+            false => self.ipfs_dht.searches.get(&id).copied(),
+        };
+        if let Some(session) = session
+            && let QueryResult::GetProviders(Ok(GetProvidersOk::FoundProviders {
+                providers, ..
+            })) = result
+        {
+            for peer in providers.into_iter().take(MAX_PROVIDERS) {
+                self.provider_found(session, peer);
+            }
+        }
+    }
+
+    /// A member is connected: with it, what was said before reaches somebody.
+    pub(super) fn met_ipfs_dht(&mut self, peer: PeerId) {
+        let is_first = self.ipfs_kad().is_some_and(|kad| {
+            let known = kad.kbuckets().map(|bucket| bucket.num_entries());
+            known.sum::<usize>() <= 1
+        });
+        if is_first {
+            tracing::info!(%peer, "connected to the DHT of IPFS");
+            if let Some(Err(error)) = self.ipfs_kad().map(kad::Behaviour::bootstrap) {
+                tracing::debug!(%error, "no way through the DHT of IPFS");
+            }
+            self.announce_again();
+        }
+    }
+
+    /// Dials the first peers, as long as none is connected.
+    pub(super) fn join_ipfs_dht(&mut self, now: Instant) {
+        let rested = |last: Instant| now.saturating_duration_since(last) >= DIAL_EVERY;
+        if self.options.ipfs_dht.is_empty() || !self.ipfs_dht.dialled.is_none_or(rested) {
+            return;
+        }
+        self.ipfs_dht.dialled = Some(now);
+        let first = self.options.ipfs_dht.clone();
+        let with_peer = first.into_iter().filter_map(|a| Some((peer_of(&a)?, a)));
+        let first: Vec<_> = with_peer.collect();
+        if first.iter().any(|(peer, _)| self.swarm.is_connected(peer)) {
+            return;
+        }
+        for (peer, address) in first {
+            if let Some(kad) = self.ipfs_kad() {
+                kad.add_address(&peer, address.clone());
+            }
+            let options = DialOpts::peer_id(peer)
+                .condition(PeerCondition::DisconnectedAndNotDialing)
+                .addresses(vec![address])
+                .build();
+            if let Err(error) = self.swarm.dial(options) {
+                tracing::debug!(%peer, %error, "not dialled");
+            }
+        }
+    }
+}
