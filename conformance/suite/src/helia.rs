@@ -121,6 +121,16 @@ impl Helia {
         Self::start([OsStr::new("dht")].into_iter().chain(serving))
     }
 
+    /// A peer that wants these blocks and countless others of `address`, and reads nothing of what it is sent.
+    ///
+    /// # Panics
+    ///
+    /// As [`Self::serve`].
+    #[must_use]
+    pub fn flood<'a>(address: &'a str, cids: impl IntoIterator<Item = &'a str>) -> Self {
+        Self::start(["flood", address].into_iter().chain(cids))
+    }
+
     #[expect(
         clippy::expect_used,
         reason = "a failed expectation is how a test fails"

@@ -1,11 +1,11 @@
 //! With Helia 7, the IPFS implementation for Node.js: files, directories and blocks in both directions.
 
-use mc_conformance::{Helia, Node, NodeOptions, eventually, helia};
+use mc_conformance::{Helia, Node, NodeOptions, eventually, helia, within};
 use std::{
     collections::BTreeMap,
     fs,
     path::{Path, PathBuf},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 /// Bytes of the large file.
@@ -200,4 +200,55 @@ fn roots_are_announced_to_the_dht_of_ipfs_and_found_there() {
         !peers.contains(server.address.rsplit('/').next().unwrap()),
         "{peers}"
     );
+}
+
+/// Most memory that a process had, in bytes.
+fn peak_memory(pid: u32) -> u64 {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+    let line = status.lines().find(|line| line.starts_with("VmHWM:"));
+    let kib = line.unwrap().split_whitespace().nth(1).unwrap();
+    kib.parse::<u64>().unwrap() << 10
+}
+
+#[test]
+fn a_peer_that_wants_everything_and_reads_nothing_harms_nobody() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("file");
+    fs::write(&file, noise(LARGE)).unwrap();
+    let node = NodeOptions::new().start();
+    let cid = add(&node, &file);
+    // Its blocks, by the names that they have as a directory of files.
+    let parts = dir.path().join("parts");
+    fs::create_dir(&parts).unwrap();
+    for (number, part) in fs::read(&file)
+        .unwrap()
+        .chunks(1 << 20)
+        .take(50)
+        .enumerate()
+    {
+        fs::write(parts.join(number.to_string()), part).unwrap();
+    }
+    let parts = add(&node, &parts);
+    let listed = node.mc(["ls", &parts]).expect_code(0).text();
+    let blocks = listed
+        .lines()
+        .filter_map(|line| line.split_whitespace().next());
+    let before = peak_memory(node.pid());
+    let floods: Vec<_> = (0..2)
+        .map(|_| Helia::flood(&node.addresses[0], blocks.clone()))
+        .collect();
+    let begun = Instant::now();
+    for round in 0..5 {
+        let reader = NodeOptions::new().bootstrap(&node).start();
+        let out = dir.path().join(format!("out-{round}"));
+        reader
+            .mc(["get", &cid, "-o", out.to_str().unwrap()])
+            .expect_code(0);
+        assert!(fs::read(&out).unwrap() == fs::read(&file).unwrap());
+        within::<()>(Duration::from_secs(1), || None);
+    }
+    assert!(begun.elapsed() < Duration::from_secs(60));
+    let grown = peak_memory(node.pid()).saturating_sub(before);
+    assert!(grown < 128 << 20, "it took {grown} bytes");
+    drop(floods);
 }
