@@ -56,11 +56,13 @@ pub(crate) async fn read<S: AsyncRead + Unpin>(stream: &mut S) -> Result<Option<
         return Err(invalid(format!("a message of {length} bytes")));
     }
     let mut bytes = Vec::new();
-    // Memory is taken as bytes arrive, not as they are promised: at most as much again.
+    // Memory is taken as bytes arrive, not as they are promised: at most as much again. Its place is reserved as
+    // soon as it is more than a few bytes, so that it need not be moved.
     while bytes.len() < length {
         let begin = bytes.len();
         let next = (begin + begin.max(READ_BYTES)).min(length);
-        bytes.reserve_exact(next - begin);
+        let reserved = if begin == 0 { next } else { length };
+        bytes.reserve_exact(reserved - begin);
         bytes.resize(next, 0);
         let room = bytes.get_mut(begin..).unwrap_or_default();
         stream.read_exact(room).await?;
