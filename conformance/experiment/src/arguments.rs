@@ -11,6 +11,7 @@ pub(crate) enum Experiment {
     Outage,
     Partition,
     Throughput,
+    Swarm,
 }
 
 /// Which kind of ledger.
@@ -40,7 +41,7 @@ pub(crate) struct Arguments {
     pub(crate) inside: Option<String>,
 }
 
-const USAGE: &str = "usage: experiment kill|scale|outage|partition|throughput \
+const USAGE: &str = "usage: experiment kill|scale|outage|partition|throughput|swarm \
     [--agents N] [--tasks N] [--kill PERCENT] [--ttl SECONDS] [--away SECONDS] \
     [--ledger sqlite|postgres] [--seed N] [--short] [--format json|human]";
 
@@ -52,6 +53,7 @@ impl Arguments {
             Some("outage") => Experiment::Outage,
             Some("partition") => Experiment::Partition,
             Some("throughput") => Experiment::Throughput,
+            Some("swarm") => Experiment::Swarm,
             _ => bail!(USAGE),
         };
         let mut arguments = Self {

@@ -1,4 +1,4 @@
-//! Experiments on whole fleets: `cargo xtask experiment kill|scale|outage|partition|throughput`.
+//! Experiments on whole fleets: `cargo xtask experiment kill|scale|outage|partition|throughput|swarm`.
 //!
 //! Every node is a process of the product's own binary, which talks libp2p over TCP on the loopback interface
 //! (or between network namespaces) and writes a real ledger. Each experiment prints one JSON object; what its
@@ -14,6 +14,7 @@ mod processes;
 mod recovery;
 mod report;
 mod scale;
+mod swarm;
 mod throughput;
 
 use anyhow::Result;
@@ -52,6 +53,7 @@ fn run() -> Result<bool> {
         Experiment::Outage => outage::run(&arguments)?,
         Experiment::Partition => partition::run(&arguments)?,
         Experiment::Throughput => throughput::run(&arguments)?,
+        Experiment::Swarm => swarm::run(&arguments)?,
     };
     println!("{}", report.text(arguments.json)?);
     Ok(report.holds())

@@ -60,6 +60,14 @@ impl Namespace {
         self.ip(&["link", "set", interface, state]);
     }
 
+    /// Lets an interface send at most so many megabits per second.
+    pub fn limit(&self, interface: &str, mbit: u32) {
+        let rate = format!("{mbit}mbit");
+        let shape = ["tbf", "rate", &rate, "burst", "512kb", "latency", "100ms"];
+        let to = ["qdisc", "add", "dev", interface, "root"];
+        succeed(self.command("tc").args(to).args(shape));
+    }
+
     /// Sends all traffic for other networks to a router.
     pub fn default_route(&self, router: &str) {
         self.ip(&["route", "add", "default", "via", router]);

@@ -13,6 +13,7 @@ const SHORT: &[&[&str]] = &[
     &["partition"],
     &["throughput"],
     &["throughput", "--ledger", "postgres"],
+    &["swarm"],
 ];
 
 pub(crate) fn run(arguments: impl Iterator<Item = String>) -> Result<()> {

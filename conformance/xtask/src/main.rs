@@ -14,7 +14,7 @@ const USAGE: &str = "usage: cargo xtask COMMAND
   ci       formatting, lints, layers and errors
   fuzz     [--seconds N] [TARGET]: run the fuzz targets
   simulate [FROM..TO]: the scheduler under seeded failures, 10,000 seeds unless told otherwise
-  experiment kill|scale|outage|partition|throughput [--agents N] [--tasks N] [--kill PERCENT]
+  experiment kill|scale|outage|partition|throughput|swarm [--agents N] [--tasks N] [--kill PERCENT]
            [--ttl SECONDS] [--away SECONDS] [--ledger sqlite|postgres] [--seed N] [--short]
            [--format json|human]: a fleet of real nodes; `all --short` for all of them in short";
 

@@ -140,7 +140,7 @@ impl Store {
     ///
     /// Dropping the future leaves it open whether the block is stored.
     pub async fn put(&self, block: Block) -> Result<(), Error> {
-        self.put_all(vec![block], None).await
+        self.put_all(vec![block], None, true).await
     }
 
     /// Stores blocks and pins the DAG below `root` in one write; durable on return.
@@ -154,7 +154,16 @@ impl Store {
     /// Dropping the future leaves it open whether both were done.
     pub async fn put_pinned(&self, blocks: Vec<Block>, name: &str, root: Cid) -> Result<(), Error> {
         let name = pin_name(name)?;
-        self.put_all(blocks, Some((name, root))).await
+        self.put_all(blocks, Some((name, root)), true).await
+    }
+
+    /// Stores blocks that nobody will pin, and that can be had again: they go first when there is no room.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::put`].
+    pub async fn put_cached(&self, blocks: Vec<Block>) -> Result<(), Error> {
+        self.put_all(blocks, None, false).await
     }
 
     /// How many operations may have removed blocks so far. Whatever was found to be there is there still if
@@ -164,7 +173,12 @@ impl Store {
         self.inner.removals.load(Ordering::SeqCst)
     }
 
-    async fn put_all(&self, blocks: Vec<Block>, pin: Option<(String, Cid)>) -> Result<(), Error> {
+    async fn put_all(
+        &self,
+        blocks: Vec<Block>,
+        pin: Option<(String, Cid)>,
+        spare: bool,
+    ) -> Result<(), Error> {
         if blocks.is_empty() && pin.is_none() {
             return Ok(());
         }
@@ -179,8 +193,13 @@ impl Store {
             .acquire_many(permits)
             .await
             .map_err(|_| Error::Closed)?;
-        self.write(|reply| Operation::Put { blocks, pin, reply })
-            .await
+        self.write(|reply| Operation::Put {
+            blocks,
+            pin,
+            spare,
+            reply,
+        })
+        .await
     }
 
     /// The bytes of a block, if they are what was stored: a checksum says so.
@@ -206,17 +225,19 @@ impl Store {
     ///
     /// What [`Self::put`] gives.
     pub async fn lacking(&self, cids: Vec<Cid>) -> Result<Vec<Cid>, Error> {
-        let there = self.renew(cids.iter().map(key).collect()).await?;
+        let there = self.renew(cids.iter().map(key).collect(), true).await?;
         let lacking = cids.into_iter().zip(there).filter(|(_, there)| !there);
         Ok(lacking.map(|(cid, _)| cid).collect())
     }
 
-    /// Spares the blocks under these keys for a while; says of each whether it is there.
-    async fn renew(&self, keys: Vec<Vec<u8>>) -> Result<Vec<bool>, Error> {
+    /// Notes that the blocks under these keys were used, and spares them for a while if that is wanted; says of
+    /// each whether it is there.
+    async fn renew(&self, keys: Vec<Vec<u8>>, spare: bool) -> Result<Vec<bool>, Error> {
         if keys.is_empty() {
             return Ok(Vec::new());
         }
-        self.write(|reply| Operation::Renew { keys, reply }).await
+        self.write(|reply| Operation::Renew { keys, spare, reply })
+            .await
     }
 
     /// Whether a block is there.
@@ -368,7 +389,7 @@ impl Store {
 
 impl BlockSink for Store {
     async fn put_many(&self, blocks: Vec<Block>) -> Result<(), Error> {
-        self.put_all(blocks, None).await
+        self.put_all(blocks, None, true).await
     }
 }
 

@@ -69,10 +69,20 @@ impl Content {
     }
 
     /// Blocks that are read from the store, or else fetched, first from `providers`. What is fetched
-    /// is stored before it is handed on. `timeout` replaces the usual patience.
+    /// is stored before it is handed on, as long as there is room. `timeout` replaces the usual patience.
     #[must_use]
     pub(crate) fn source(&self, providers: Vec<NodeId>, timeout: Option<Duration>) -> Source {
+        self.source_that(false, providers, timeout)
+    }
+
+    fn source_that(
+        &self,
+        must_store: bool,
+        providers: Vec<NodeId>,
+        timeout: Option<Duration>,
+    ) -> Source {
         Source {
+            must_store,
             content: self.clone(),
             providers,
             timeout,
@@ -166,7 +176,7 @@ impl Content {
         timeout: Option<Duration>,
         known: HashSet<Cid>,
     ) -> Result<HashSet<Cid>, Error> {
-        let source = self.source(providers, timeout);
+        let source = self.source_that(true, providers, timeout);
         let mut seen = HashSet::from([root]);
         let mut pending = VecDeque::from([root]);
         let mut fetching: FuturesUnordered<BoxFuture<'_, Result<Vec<Cid>, Error>>> =
@@ -198,6 +208,8 @@ fn random_below(end: usize) -> usize {
 /// The store and the network as one source of blocks.
 #[derive(Debug)]
 pub(crate) struct Source {
+    /// Whether a block that cannot be stored is no good; otherwise it is read all the same.
+    must_store: bool,
     content: Content,
     providers: Vec<NodeId>,
     timeout: Option<Duration>,
@@ -263,9 +275,18 @@ impl BlockSource for Source {
             return Ok(bytes);
         }
         let bytes = self.fetch(*cid).await?;
-        self.content
-            .put(vec![Block::hashed(*cid, bytes.clone())])
-            .await?;
+        let block = vec![Block::hashed(*cid, bytes.clone())];
+        if self.must_store {
+            self.content.put(block).await?;
+            return Ok(bytes);
+        }
+        match self.content.store.put_cached(block).await {
+            Ok(()) => self.content.net.blocks_added(vec![*cid]).await,
+            Err(error @ (Error::Quota { .. } | Error::DiskFull)) => {
+                tracing::debug!(%cid, %error, "read without being stored");
+            }
+            Err(error) => return Err(error),
+        }
         Ok(bytes)
     }
 }

@@ -1,9 +1,10 @@
 //! Adding, fetching, pinning and collecting content.
 
-use mc_conformance::NodeOptions;
-use std::path::Path;
+use mc_artifacts::guest;
+use mc_conformance::{Node, NodeOptions, eventually};
+use std::{path::Path, time::Duration};
 
-fn added(node: &mc_conformance::Node, path: &Path) -> String {
+fn added(node: &Node, path: &Path) -> String {
     let text = node
         .mc(["add", path.to_str().unwrap()])
         .expect_code(0)
@@ -131,4 +132,65 @@ fn providers_are_found_in_the_dht() {
         (found.code == Some(0) && found.text().contains(&a.id)).then_some(())
     });
     assert!(b.mc(["dht", "peers"]).expect_code(0).text().contains(&a.id));
+}
+
+#[test]
+fn more_than_a_store_may_hold_can_be_read_and_jobs_keep_what_they_need() {
+    let dir = tempfile::tempdir().unwrap();
+    let (input, other) = (dir.path().join("input"), dir.path().join("other"));
+    let bytes: Vec<u8> = (0..2_500_000_u32).flat_map(u32::to_le_bytes).collect();
+    std::fs::write(&input, &bytes).unwrap();
+    let noise: Vec<u8> = (0..25_000_000_u32)
+        .flat_map(|n| n.wrapping_mul(0x9e37_79b9).to_le_bytes())
+        .collect();
+    std::fs::write(&other, noise).unwrap();
+    let config = dir.path().join("config.toml");
+    std::fs::write(&config, "content.max = \"64MiB\"\n").unwrap();
+    let flags = ["--no-execute", "--lease-ttl", "2s", "--config"];
+    let a = NodeOptions::new()
+        .flags(flags.into_iter().chain([config.to_str().unwrap()]))
+        .start();
+    let c = NodeOptions::new()
+        .bootstrap(&a)
+        .flags(["--no-execute"])
+        .start();
+    let large = added(&c, &other);
+
+    // One that waits, and one that runs and has left checkpoints.
+    let copy = guest("copy_tree").display().to_string();
+    let named = format!("data={}", input.display());
+    let require = ["--require", "late=yes", "--input", &named, &copy];
+    let waiting = a.submit(require);
+    let first = NodeOptions::new().bootstrap(&a).start();
+    let ticks = guest("ticks").display().to_string();
+    let every = ["--checkpoint-every", "500ms", &ticks, "--", "60", "100"];
+    let running = a.submit(every);
+    let taken = |node: &Node| {
+        let list = node.mc(["--format", "json", "checkpoints", &running]);
+        let list = list.expect_code(0).json();
+        list["checkpoints"].as_array().unwrap().len()
+    };
+    eventually("checkpoints", Duration::from_secs(30), || {
+        (taken(&a) > 1).then_some(())
+    });
+    // Far more than there is room for passes through the node.
+    let read = a.mc(["cat", &large]).expect_code(0).stdout;
+    assert_eq!(read.len(), 100_000_000);
+    c.kill();
+    first.kill();
+    let gone = a.mc(["cat", &large, "--timeout", "2s"]);
+    assert_ne!(gone.code, Some(0), "there is no room for all of it");
+
+    let second = NodeOptions::new()
+        .bootstrap(&a)
+        .flags(["--label", "late=yes"])
+        .start();
+    let done = a.succeeded(&running);
+    assert_eq!(done["attempts"], 2);
+    let out = dir.path().join("out");
+    let _ = a.succeeded(&waiting);
+    a.mc(["result", &waiting, "--out", out.to_str().unwrap()])
+        .expect_code(0);
+    assert!(std::fs::read(out.join("data")).unwrap() == bytes);
+    drop(second);
 }

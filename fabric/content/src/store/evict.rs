@@ -15,7 +15,7 @@ impl Store {
     }
 
     /// Removes blocks that no pin needs, those that were used least recently first, until all others
-    /// together have at most `target` bytes. Blocks that were stored or used just now stay. Gives the bytes
+    /// together have at most `target` bytes. Blocks that were stored just now to be pinned stay. Gives the bytes
     /// that were removed.
     ///
     /// # Errors
@@ -73,12 +73,14 @@ impl Store {
         }
     }
 
-    /// Writes down which blocks were read. What was read is as good as new.
+    /// Writes down which blocks were read: of those that may go, they go last.
     async fn note_uses(&self) -> Result<(), Error> {
         let keys = {
             let uses = self.inner.uses.lock();
             std::mem::take(&mut *uses.unwrap_or_else(PoisonError::into_inner))
         };
-        self.renew(keys.into_iter().collect()).await.map(drop)
+        self.renew(keys.into_iter().collect(), false)
+            .await
+            .map(drop)
     }
 }

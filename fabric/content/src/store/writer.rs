@@ -32,11 +32,15 @@ pub(super) enum Operation {
         blocks: Vec<Block>,
         /// A pin that is set with them.
         pin: Option<(String, Cid)>,
+        /// Whether they are spared for a while, so that there is time to pin them.
+        spare: bool,
         reply: Reply<()>,
     },
-    /// Spares those of `keys` that are there for a while, and says of each whether it is.
+    /// Notes that those of `keys` that are there were used, and says of each whether it is. If they are spared,
+    /// they are so from now on for a while.
     Renew {
         keys: Vec<Vec<u8>>,
+        spare: bool,
         reply: Reply<Vec<bool>>,
     },
     Remove {
@@ -96,6 +100,8 @@ struct Group {
     writes: Vec<(Place, Bytes)>,
     /// Keys of blocks that this commit adds.
     fresh: HashSet<Vec<u8>>,
+    /// Blocks that are spared from now on.
+    spared: HashSet<Vec<u8>>,
     /// Packs whose extent changes.
     changed: BTreeSet<u32>,
     /// Room that is free, and packs that are of no use, once the batch is committed.
@@ -165,7 +171,12 @@ impl Writer {
 
     fn add(&mut self, group: &mut Group, operation: Operation) {
         match operation {
-            Operation::Put { blocks, pin, reply } => match self.put(group, &blocks) {
+            Operation::Put {
+                blocks,
+                pin,
+                spare,
+                reply,
+            } => match self.put(group, &blocks, spare) {
                 Ok(()) => {
                     if let Some((name, root)) = pin {
                         self.pin(group, name, &root);
@@ -174,7 +185,7 @@ impl Writer {
                 }
                 Err(error) => send(reply, Err(error)),
             },
-            Operation::Renew { keys, reply } => match self.renew(group, &keys) {
+            Operation::Renew { keys, spare, reply } => match self.renew(group, &keys, spare) {
                 Ok(there) => group.owe(reply, there),
                 Err(error) => send(reply, Err(error)),
             },
@@ -225,11 +236,32 @@ impl Writer {
         group.batch.insert(&self.engine.pins, name, root.to_bytes());
     }
 
-    fn put(&mut self, group: &mut Group, blocks: &[Block]) -> Result<(), Error> {
-        let now = self.options.clock.now().as_millis().to_be_bytes();
+    /// Writes down when a block was stored or used. One that is not spared may go at once, but last of those
+    /// that may.
+    fn note(&self, group: &mut Group, key: &[u8], spare: bool) -> Result<(), Error> {
+        let now = self.options.clock.now().as_millis();
+        if spare {
+            group.spared.insert(key.to_vec());
+            let now = now.to_be_bytes();
+            group.batch.insert(&self.engine.written, key.to_vec(), now);
+            return Ok(());
+        }
+        let grace = u64::try_from(self.options.gc_grace.as_millis()).unwrap_or(u64::MAX);
+        let then = now.saturating_sub(grace).saturating_sub(1);
+        let before = self.engine.written.get(key).map_err(storage)?;
+        let before = before.and_then(|w| Some(u64::from_be_bytes(w[..].try_into().ok()?)));
+        // Whoever stored it to pin it still has the time for that.
+        if before.is_none_or(|before| before < then) && !group.spared.contains(key) {
+            let then = then.to_be_bytes();
+            group.batch.insert(&self.engine.written, key.to_vec(), then);
+        }
+        Ok(())
+    }
+
+    fn put(&mut self, group: &mut Group, blocks: &[Block], spare: bool) -> Result<(), Error> {
         for block in blocks {
             let key = key(block.cid());
-            group.batch.insert(&self.engine.written, key.clone(), now);
+            self.note(group, &key, spare)?;
             if self.engine.has(&key)? || !group.fresh.insert(key.clone()) {
                 continue;
             }
@@ -273,13 +305,12 @@ impl Writer {
         Ok(())
     }
 
-    fn renew(&self, group: &mut Group, keys: &[Vec<u8>]) -> Result<Vec<bool>, Error> {
-        let now = self.options.clock.now().as_millis().to_be_bytes();
+    fn renew(&self, group: &mut Group, keys: &[Vec<u8>], spare: bool) -> Result<Vec<bool>, Error> {
         let mut there = Vec::with_capacity(keys.len());
         for key in keys {
             let is_there = self.engine.has(key)?;
             if is_there {
-                group.batch.insert(&self.engine.written, key.clone(), now);
+                self.note(group, key, spare)?;
             }
             there.push(is_there);
         }
@@ -314,6 +345,7 @@ impl Group {
             bytes: 0,
             writes: Vec::new(),
             fresh: HashSet::new(),
+            spared: HashSet::new(),
             changed: BTreeSet::new(),
             freed: Vec::new(),
             emptied: Vec::new(),

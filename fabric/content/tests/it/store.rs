@@ -276,6 +276,34 @@ async fn what_is_used_least_makes_room_for_the_new() {
     assert_eq!(store.bytes(), bytes);
 }
 
+#[tokio::test]
+async fn what_is_only_cached_is_never_in_the_way() {
+    let dir = tempfile::tempdir().unwrap();
+    let clock = Arc::new(Hand::default());
+    clock.advance(Duration::from_secs(1000));
+    let options = Options {
+        gc_grace: Duration::from_secs(60),
+        max_bytes: Some(1_000_000),
+        clock: Arc::clone(&clock) as Arc<dyn Clock>,
+    };
+    let store = Store::open(dir.path(), options).await.unwrap();
+    let own = sized(0, 95_000);
+    store.put(own.clone()).await.unwrap();
+    // Far more passes through than there is room for, is read, and comes again.
+    for number in 1..50 {
+        let block = sized(number, 95_000);
+        store.put_cached(vec![block.clone()]).await.unwrap();
+        store.get(block.cid()).await.unwrap();
+        store.put_cached(vec![own.clone()]).await.unwrap();
+        clock.advance(Duration::from_millis(10));
+    }
+    assert!(store.bytes() <= 1_000_000);
+    assert!(store.has(own.cid()).await.unwrap(), "it was to be pinned");
+    assert!(store.has(sized(49, 95_000).cid()).await.unwrap());
+    let many = (100..109).map(|n| sized(n, 95_000)).collect();
+    mc_content::BlockSink::put_many(&store, many).await.unwrap();
+}
+
 /// Bytes that a directory takes up on disk.
 fn on_disk(dir: &Path) -> u64 {
     let mut bytes = 0;
