@@ -9,6 +9,9 @@ use std::{
 
 /// Blocks that are asked from a peer before it has sent any.
 const FIRST_WINDOW: usize = 8;
+/// For how long a peer is kept busy with what was asked of it, and how many blocks that are at least.
+const ASKED_AHEAD: Duration = Duration::from_secs(1);
+const MIN_WINDOW: usize = 2;
 /// Blocks that nobody asked for, after which a peer is not asked any more.
 const MAX_FAULTS: u32 = 3;
 /// How much of the newest time is in the average, in parts of eight.
@@ -48,7 +51,19 @@ impl Peer {
     }
 
     pub(super) fn has_room(&self) -> bool {
-        self.asked.len() < self.window && !self.is_banned()
+        self.asked.len() < self.window.min(self.in_time()) && !self.is_banned()
+    }
+
+    /// Blocks that it is likely to send within [`ASKED_AHEAD`]. What waits longer at a busy peer than that may be
+    /// had from others by then: of many that fetch the same from one, each asks it for other blocks.
+    fn in_time(&self) -> usize {
+        let Some(pace) = self.pace.filter(|pace| !pace.is_zero()) else {
+            return usize::MAX;
+        };
+        let blocks = ASKED_AHEAD.as_nanos() / pace.as_nanos().max(1);
+        usize::try_from(blocks)
+            .unwrap_or(usize::MAX)
+            .max(MIN_WINDOW)
     }
 
     /// It sent what it was asked for.
