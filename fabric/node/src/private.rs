@@ -87,9 +87,7 @@ impl TaskKey {
         worker: &NodeId,
         lease: &Lease,
     ) -> Result<Envelope, mc_net::Error> {
-        let (job, token) = (lease.job, lease.token);
-        let purpose = Purpose::Lease { job, token };
-        envelope::seal(worker, purpose, self.id(), self.0.as_bytes())
+        envelope::seal(worker, of_lease(lease), self.id(), self.0.as_bytes())
     }
 
     /// Opens an envelope; `None` if it does not contain the key with this id.
@@ -107,21 +105,13 @@ impl TaskKey {
         lease: &Lease,
         envelope: Option<&Envelope>,
     ) -> Result<Option<Self>, &'static str> {
-        let (job, token) = (lease.job, lease.token);
-        let private = match (&task.private, envelope) {
-            (None, _) => return Ok(None),
-            (Some(_), None) => return Err("the task is private, and its key did not come along"),
-            (Some(private), Some(envelope)) => (private, envelope),
+        let Some(private) = &task.private else {
+            return Ok(None);
         };
-        let (private, envelope) = private;
-        Self::open(
-            identity,
-            envelope,
-            Purpose::Lease { job, token },
-            private.key,
-        )
-        .map(Some)
-        .ok_or("the key of the task does not open")
+        let envelope = envelope.ok_or("the task is private, and its key did not come along")?;
+        Self::open(identity, envelope, of_lease(lease), private.key)
+            .map(Some)
+            .ok_or("the key of the task does not open")
     }
 
     /// The key of a job that a coordinator may grant leases for; `None` for one that has none.
@@ -141,6 +131,13 @@ impl TaskKey {
             .ok_or_else(|| Error::NoKey {
                 node: local.clone(),
             })
+    }
+}
+
+const fn of_lease(lease: &Lease) -> Purpose {
+    Purpose::Lease {
+        job: lease.job,
+        token: lease.token,
     }
 }
 

@@ -57,13 +57,10 @@ impl Peer {
     /// Blocks that it is likely to send within [`ASKED_AHEAD`]. What waits longer at a busy peer than that may be
     /// had from others by then: of many that fetch the same from one, each asks it for other blocks.
     fn in_time(&self) -> usize {
-        let Some(pace) = self.pace.filter(|pace| !pace.is_zero()) else {
-            return usize::MAX;
-        };
-        let blocks = ASKED_AHEAD.as_nanos() / pace.as_nanos().max(1);
-        usize::try_from(blocks)
-            .unwrap_or(usize::MAX)
-            .max(MIN_WINDOW)
+        let pace = self.pace.unwrap_or_default().as_nanos();
+        let blocks = ASKED_AHEAD.as_nanos().checked_div(pace);
+        let blocks = blocks.and_then(|blocks| usize::try_from(blocks).ok());
+        blocks.map_or(usize::MAX, |blocks| blocks.max(MIN_WINDOW))
     }
 
     /// It sent what it was asked for.
