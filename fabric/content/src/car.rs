@@ -35,15 +35,14 @@ pub fn header(roots: &[Cid]) -> Bytes {
     bytes.freeze()
 }
 
-/// The section of one block: its length, its CID, its bytes.
+/// The section of one block: its length and its CID, and then its bytes, which are not copied.
 #[must_use]
-pub fn section(block: &Block) -> Bytes {
+pub fn section(block: &Block) -> [Bytes; 2] {
     let cid = block.cid().to_bytes();
-    let mut bytes = BytesMut::with_capacity(MAX_VARINT_BYTES + cid.len() + block.bytes().len());
-    put_length(&mut bytes, cid.len() + block.bytes().len());
-    bytes.extend_from_slice(&cid);
-    bytes.extend_from_slice(block.bytes());
-    bytes.freeze()
+    let mut head = BytesMut::with_capacity(MAX_VARINT_BYTES + cid.len());
+    put_length(&mut head, cid.len() + block.bytes().len());
+    head.extend_from_slice(&cid);
+    [head.freeze(), block.bytes().clone()]
 }
 
 fn put_length(bytes: &mut BytesMut, length: usize) {
@@ -160,6 +159,9 @@ where
                 "a section of {length} bytes; at most {max} are accepted"
             )));
         }
+        // At once, so that it is not moved as it grows.
+        let rest = (prefix + length).saturating_sub(self.buffer.len());
+        self.buffer.reserve(rest);
         while self.buffer.len() < prefix + length {
             if !self.fill().await? {
                 return Err(self.broken("it is cut off"));
@@ -206,7 +208,9 @@ mod tests {
 
     fn car() -> Vec<u8> {
         let mut car = header(&[]).to_vec();
-        blocks().iter().for_each(|block| car.extend(section(block)));
+        blocks()
+            .iter()
+            .for_each(|block| car.extend(section(block).concat()));
         car
     }
 
@@ -242,7 +246,7 @@ mod tests {
             .iter()
             .scan(header(&[]).len(), |at, block| {
                 let here = *at;
-                *at += section(block).len();
+                *at += section(block).concat().len();
                 Some(here)
             })
             .collect();

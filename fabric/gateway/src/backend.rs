@@ -8,12 +8,12 @@ use crate::metrics::Metric;
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures::{future::BoxFuture, stream::BoxStream};
-use mc_content::BlockSource;
+use mc_content::{Block, BlockSource};
 use mc_types::{CheckpointRecord, Cid, Digest, ErrorCode, JobId, JobSpec, JobState, NodeId};
 use std::{sync::Arc, time::Duration};
 
-/// A block on its way in or out.
-pub type BlockStream = BoxStream<'static, Result<(Cid, Bytes), Error>>;
+/// Verified blocks on their way in.
+pub type BlockStream = BoxStream<'static, Result<Block, Error>>;
 /// Log bytes as they are written.
 pub type LogBytes = BoxStream<'static, Result<Bytes, Error>>;
 

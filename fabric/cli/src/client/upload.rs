@@ -9,48 +9,46 @@ use mc_gateway::api::{CidList, Imported};
 use mc_types::{Cid, ErrorCode};
 use reqwest::{Body, Method};
 use std::{collections::HashSet, path::Path};
-use tokio::{sync::Mutex, task::JoinHandle};
+use tokio::{sync::Mutex, task::JoinSet};
 
 /// How often a tree is added again because blocks that were there have been collected in the meantime.
 const MAX_ROUNDS: usize = 3;
 
+/// Lots of blocks that are sent at a time: while the node writes one to disk, it takes the next.
+const SENDING: usize = 2;
+
 /// Blocks on their way to a node. While some are sent, the next are made.
 struct Upload {
     client: Client,
-    sending: Mutex<Option<JoinHandle<Result<(), Failure>>>>,
+    sending: Mutex<JoinSet<Result<(), Failure>>>,
     progress: ProgressBar,
 }
 
 impl Upload {
-    /// Waits for what is being sent.
-    async fn finish(&self) -> Result<(), Failure> {
-        let sending = self.sending.lock().await.take();
-        ended(sending).await
-    }
-}
-
-async fn ended(sending: Option<JoinHandle<Result<(), Failure>>>) -> Result<(), Failure> {
-    match sending {
-        None => Ok(()),
-        Some(sending) => sending
-            .await
-            .unwrap_or_else(|e| Err(Failure::internal(e.to_string()))),
+    /// Waits until at most so many lots are being sent.
+    async fn until(&self, sending: usize) -> Result<(), Failure> {
+        let mut all = self.sending.lock().await;
+        while all.len() > sending
+            && let Some(sent) = all.join_next().await
+        {
+            sent.unwrap_or_else(|e| Err(Failure::internal(e.to_string())))?;
+        }
+        Ok(())
     }
 }
 
 impl BlockSink for Upload {
     async fn put_many(&self, blocks: Vec<Block>) -> Result<(), Error> {
-        let mut sending = self.sending.lock().await;
-        ended(sending.take())
+        self.until(SENDING - 1)
             .await
             .map_err(|failure| Error::Source(failure.message().to_owned()))?;
         let (client, progress) = (self.client.clone(), self.progress.clone());
-        *sending = Some(tokio::spawn(async move {
+        self.sending.lock().await.spawn(async move {
             let bytes: usize = blocks.iter().map(|block| block.bytes().len()).sum();
             client.send_lacking(blocks).await?;
             progress.inc(u64::try_from(bytes).unwrap_or(u64::MAX));
             Ok(())
-        }));
+        });
         Ok(())
     }
 }
@@ -72,7 +70,7 @@ impl Client {
                 progress: progress.clone(),
             };
             let added = unixfs::add_path(path, &upload, options).await?;
-            upload.finish().await?;
+            upload.until(0).await?;
             if self.missing(vec![added.cid]).await?.is_empty() {
                 return Ok(added.cid);
             }
@@ -112,7 +110,7 @@ impl Client {
         if blocks.is_empty() {
             return Ok(());
         }
-        let sections = blocks.into_iter().map(|block| car::section(&block));
+        let sections = blocks.into_iter().flat_map(|block| car::section(&block));
         let pieces = std::iter::once(car::header(&[])).chain(sections);
         self.import(Body::wrap_stream(futures::stream::iter(
             pieces.map(Ok::<_, std::io::Error>),

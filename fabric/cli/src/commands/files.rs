@@ -238,7 +238,9 @@ async fn export(cid: Cid, pieces: Pieces, to: &mut impl Write) -> Result<(), Fai
     while let Some(block) = reader.next().await? {
         let below = links::of(block.cid(), block.bytes())?;
         if awaited.remove(block.cid()) && seen.insert(*block.cid()) {
-            to.write_all(&car::section(&block)).map_err(failed)?;
+            for piece in car::section(&block) {
+                to.write_all(&piece).map_err(failed)?;
+            }
             awaited.extend(below.into_iter().filter(|cid| !seen.contains(cid)));
         }
     }

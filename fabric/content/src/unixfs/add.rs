@@ -73,24 +73,29 @@ pub async fn add_bytes<S: BlockSink>(bytes: &[u8], sink: &S) -> Result<Added, Er
     add_reader(bytes, sink, &AddOptions::default()).await
 }
 
-/// Reads a file to its end, `buffer_bytes` at a time.
+/// Reads a file to its end, `buffer_bytes` at a time. While some bytes become blocks, the next are read.
 async fn read_file<S: BlockSink>(
     adder: &mut Adder<'_, S>,
     mut reader: impl AsyncRead + Unpin + Send,
     path: &Path,
     (mut file, buffer_bytes): (FileInProgress, usize),
 ) -> Result<Added, Error> {
+    let failed = |e| path_error(path, e);
     let mut buffer = vec![0; buffer_bytes];
-    loop {
-        let filled = fill(&mut reader, &mut buffer)
-            .await
-            .map_err(|e| path_error(path, e))?;
-        let bytes = buffer.get(..filled).unwrap_or_default();
-        adder.extend(&mut file, bytes).await?;
-        if filled < buffer.len() {
-            return adder.end_file(file).await;
-        }
+    let mut next = Vec::new();
+    let mut filled = fill(&mut reader, &mut buffer).await.map_err(failed)?;
+    while filled == buffer.len() {
+        next.resize(buffer_bytes, 0);
+        // In this order: the reading begins before this thread is busy with hashing.
+        let reading = fill(&mut reader, &mut next);
+        let (read, added) = futures::join!(reading, adder.extend(&mut file, &buffer));
+        added?;
+        filled = read.map_err(failed)?;
+        std::mem::swap(&mut buffer, &mut next);
     }
+    let rest = buffer.get(..filled).unwrap_or_default();
+    adder.extend(&mut file, rest).await?;
+    adder.end_file(file).await
 }
 
 /// Reads until the buffer is full or the reader is at its end.

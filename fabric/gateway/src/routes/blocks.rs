@@ -57,7 +57,7 @@ async fn put(
     let block = mc_content::Block::new(cid, bytes)?;
     let imported = shared
         .backend
-        .import(stream::once(async { Ok(block.into_parts()) }).boxed());
+        .import(stream::once(async { Ok(block) }).boxed());
     Ok((StatusCode::CREATED, Json(imported.await?)))
 }
 

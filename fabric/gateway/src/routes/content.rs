@@ -33,7 +33,7 @@ async fn import(State(shared): State<Shared>, body: Body) -> Result<Json<Importe
     let reader = car::Reader::new(body.into_data_stream());
     let blocks = stream::try_unfold(reader, |mut reader| async move {
         let block = reader.next().await?;
-        Ok(block.map(|block| (block.into_parts(), reader)))
+        Ok(block.map(|block| (block, reader)))
     });
     Ok(Json(shared.backend.import(blocks.boxed()).await?))
 }

@@ -102,10 +102,11 @@ impl Slot {
         let write = || {
             let mut file = std::io::BufWriter::new(std::fs::File::create(path)?);
             file.write_all(&car::header(&[*root.cid()]))?;
-            for block in sink.into_blocks() {
-                file.write_all(&car::section(&block))?;
+            for block in sink.into_blocks().iter().chain([&root]) {
+                for piece in car::section(block) {
+                    file.write_all(&piece)?;
+                }
             }
-            file.write_all(&car::section(&root))?;
             file.flush()
         };
         write().map_err(|e| Failure::path(path, &e))?;

@@ -53,9 +53,14 @@ pub(super) async fn respond(
         let mut is_new = |cid| duplicates || given.insert(cid);
         std::future::ready(block.as_ref().map_or(true, |(cid, _)| is_new(*cid)))
     });
-    let sections = all.map(|block| {
-        let (cid, bytes) = block?;
-        Ok::<_, mc_content::Error>(car::section(&Block::new(cid, bytes)?))
+    let sections = all.flat_map(|block| {
+        let sections = block.map(|(cid, bytes)| car::section(&Block::hashed(cid, bytes)));
+        let (pieces, failure) = match sections {
+            Ok(pieces) => (Some(pieces), None),
+            Err(error) => (None, Some(error)),
+        };
+        let pieces = pieces.into_iter().flatten().map(Ok);
+        stream::iter(pieces.chain(failure.map(Err)))
     });
     let car = stream::iter([Ok(car::header(&[head.cid]))]).chain(sections);
     let body = if content.is_head {
