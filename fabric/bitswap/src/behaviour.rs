@@ -29,7 +29,7 @@ use std::{
 use tokio::time::{Interval, MissedTickBehavior};
 
 /// How often silent peers are looked for.
-const TICK: Duration = Duration::from_millis(250);
+const TICK: Duration = Duration::from_millis(125);
 
 /// What the behaviour reports.
 #[derive(Debug)]

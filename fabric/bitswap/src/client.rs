@@ -453,12 +453,13 @@ impl Client {
 
     /// Asks another peer for what takes much longer than usual.
     fn ask_second(&mut self, now: Instant) {
+        let fastest = self.peers.values().filter_map(Peer::pace).min();
         let mut late = Vec::new();
         for peer in self.peers.values() {
             let asked = peer
                 .asked
                 .iter()
-                .filter(|(_, since)| peer.is_late(**since, now));
+                .filter(|(_, since)| peer.is_late(**since, now, fastest));
             late.extend(asked.map(|(cid, _)| *cid));
         }
         for cid in late {
@@ -716,6 +717,38 @@ mod tests {
         }
         client.want(session, cid::of(cid::RAW, b"more"));
         assert_eq!(wants(&client.round(now, false), &good), 1);
+    }
+
+    #[test]
+    fn who_has_brought_nothing_is_measured_by_those_who_have() {
+        let mut client = Client::new(Config {
+            window: 2,
+            ..Config::default()
+        });
+        let (silent, good) = (PeerId::random(), PeerId::random());
+        let session = client.open_session();
+        for peer in [silent, good] {
+            client.connected(peer);
+            client.add_provider(session, peer);
+        }
+        for cid in cids(4) {
+            client.want(session, cid);
+        }
+        let begun = Instant::now();
+        let round = client.round(begun, false);
+        assert_eq!((wants(&round, &silent), wants(&round, &good)), (2, 2));
+        let later = |millis| begun + Duration::from_millis(millis);
+        let nobody = client.round(later(200), true);
+        assert!(nobody.asks.is_empty(), "nobody has brought anything");
+        for ask in &round.asks[&good] {
+            if let Ask::Want(cid) = ask {
+                client.received(&good, cid, later(210));
+            }
+        }
+        let round = client.round(later(250), true);
+        assert!(round.asks.is_empty(), "not longer than the good one took");
+        let round = client.round(later(2000), true);
+        assert_eq!(wants(&round, &good), 2, "what the silent one was asked");
     }
 
     #[test]

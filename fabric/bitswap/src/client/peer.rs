@@ -16,10 +16,12 @@ const MIN_WINDOW: usize = 2;
 const MAX_FAULTS: u32 = 3;
 /// How much of the newest time is in the average, in parts of eight.
 const NEWEST: u32 = 1;
-/// How long a peer may take before another is asked as well: so many times what it usually takes, within
-/// these bounds.
+/// How long a peer may take before another is asked as well: so many times what it usually takes, and this at
+/// least.
 const HEDGE_FACTOR: u32 = 4;
 const HEDGE_MIN: Duration = Duration::from_millis(500);
+/// At least, for one that has brought nothing yet while others have: it is measured by them.
+const HEDGE_MIN_UNPROVEN: Duration = Duration::from_millis(100);
 
 #[derive(Debug)]
 pub(super) struct Peer {
@@ -96,11 +98,21 @@ impl Peer {
         (self.pace.unwrap_or_default().saturating_mul(more), asked)
     }
 
-    /// When the peer is so late with a block that another may be asked as well.
-    pub(super) fn is_late(&self, since: Instant, now: Instant) -> bool {
+    /// The average time between two of its blocks, if it has brought any.
+    pub(super) const fn pace(&self) -> Option<Duration> {
+        self.pace
+    }
+
+    /// When the peer is so late with a block that another may be asked as well, of which the fastest has the
+    /// pace `fastest`.
+    pub(super) fn is_late(&self, since: Instant, now: Instant, fastest: Option<Duration>) -> bool {
         let asked = u32::try_from(self.asked.len()).unwrap_or(u32::MAX);
-        let usual = self.pace.unwrap_or_default();
+        let least = match (self.pace, fastest) {
+            (None, Some(_)) => HEDGE_MIN_UNPROVEN,
+            _ => HEDGE_MIN,
+        };
+        let usual = self.pace.or(fastest).unwrap_or_default();
         let patience = usual.saturating_mul(asked.saturating_mul(HEDGE_FACTOR));
-        now.saturating_duration_since(since) >= patience.max(HEDGE_MIN)
+        now.saturating_duration_since(since) >= patience.max(least)
     }
 }
