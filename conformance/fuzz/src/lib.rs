@@ -14,7 +14,7 @@ mod model;
 mod wasi_files;
 
 pub use checkpoint::checkpoint;
-pub use data_plane::{bitswap, car, files};
+pub use data_plane::{bitswap, car, files, sealed};
 pub use wasi_files::wasi_files;
 
 use mc_checkpoint::Ability;
@@ -77,6 +77,7 @@ mod tests {
             bitswap(&bytes);
             car(&bytes);
             files(&bytes);
+            sealed(&bytes);
         }
     }
 }

@@ -12,6 +12,7 @@ const TARGETS: &[&str] = &[
     "bitswap",
     "car",
     "files",
+    "sealed",
 ];
 /// How long each target runs unless told otherwise.
 const DEFAULT_SECONDS: u64 = 600;
