@@ -1,9 +1,10 @@
 //! Benchmarks that compare side by side in one run: medians and ratios, one JSON object at the end.
 //!
-//! `cargo run --release --package mc-bench [-- --wasmtime PATH] [--only PART]`. The other programs are used when
-//! they are there, and named as absent when they are not.
+//! `cargo run --release --package mc-bench [-- --wasmtime PATH] [--only PART] [--mebibytes N]`. The other programs are
+//! used when they are there, and named as absent when they are not.
 
 mod checkpoints;
+mod content;
 mod in_process;
 mod process;
 #[expect(
@@ -13,8 +14,11 @@ mod process;
 mod throughput;
 mod transfer;
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
 use std::{path::PathBuf, process::Command};
+
+/// Length of the large file that is added and fetched.
+const CONTENT_MEBIBYTES: usize = 1024;
 
 #[expect(
     clippy::print_stdout,
@@ -23,14 +27,15 @@ use std::{path::PathBuf, process::Command};
 fn main() -> Result<()> {
     mc_system::memory::keep_freed();
     let mut arguments = std::env::args().skip(1);
-    let (mut wasmtime, mut only) = (None, None);
+    let (mut wasmtime, mut only, mut mebibytes) = (None, None, CONTENT_MEBIBYTES);
     while let Some(argument) = arguments.next() {
         match argument.as_str() {
             "--wasmtime" => wasmtime = arguments.next().map(PathBuf::from),
             "--only" => only = arguments.next(),
-            other => {
-                bail!("unknown argument {other:?}; --wasmtime PATH and --only PART are accepted")
-            }
+            "--mebibytes" => mebibytes = arguments.next().context("a number")?.parse()?,
+            other => bail!(
+                "unknown argument {other:?}; --wasmtime PATH, --only PART and --mebibytes N are accepted"
+            ),
         }
     }
     let wasmtime = wasmtime.or_else(|| on_path("wasmtime"));
@@ -52,6 +57,9 @@ fn main() -> Result<()> {
     }
     if wanted("transfer") {
         result.insert("transfer".to_owned(), transfer::measure()?);
+    }
+    if wanted("content") {
+        result.insert("content".to_owned(), content::measure(mebibytes)?);
     }
     let result = serde_json::Value::Object(result);
     println!("{result:#}");

@@ -10,6 +10,7 @@ mod jobs;
 mod kill;
 mod outage;
 mod partition;
+mod plain_http;
 mod processes;
 mod recovery;
 mod report;
@@ -19,7 +20,7 @@ mod throughput;
 
 use anyhow::Result;
 use arguments::{Arguments, Experiment};
-use std::process::ExitCode;
+use std::{path::Path, process::ExitCode};
 
 #[expect(clippy::print_stderr, reason = "this is a command for the terminal")]
 fn main() -> ExitCode {
@@ -40,13 +41,24 @@ fn main() -> ExitCode {
 /// fast it was is no matter of that.
 #[expect(clippy::print_stdout, reason = "the result is what the command is for")]
 fn run() -> Result<bool> {
-    let mut given = std::env::args().skip(1);
-    if given.next().as_deref() == Some("fetch") {
-        let url = given.next().unwrap_or_default();
-        println!("{}", fleet::fetch(&url)?);
-        return Ok(true);
+    let given: Vec<_> = std::env::args().skip(1).collect();
+    // Steps of an experiment that run in a process of their own, within a namespace.
+    match given.iter().map(String::as_str).collect::<Vec<_>>()[..] {
+        ["fetch", url] => {
+            println!("{}", fleet::fetch(url)?);
+            return Ok(true);
+        }
+        [plain_http::SERVE, path, address] => {
+            plain_http::serve(Path::new(path), address)?;
+            return Ok(true);
+        }
+        [plain_http::DOWNLOAD, address] => {
+            println!("{}", plain_http::download(address)?);
+            return Ok(true);
+        }
+        _ => {}
     }
-    let arguments = Arguments::read(std::env::args().skip(1))?;
+    let arguments = Arguments::read(given.into_iter())?;
     let report = match arguments.experiment {
         Experiment::Kill => kill::run(&arguments)?,
         Experiment::Scale => scale::run(&arguments)?,

@@ -4,10 +4,11 @@
 use crate::{
     arguments::Arguments,
     fleet::start_all,
+    plain_http::Server,
     recovery::pause,
     report::{Report, rounded},
 };
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use mc_conformance::{Namespace, Node, NodeOptions};
 use std::{
     thread,
@@ -72,17 +73,22 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Report> {
     first.fetch(&alone);
     let one = begun.elapsed().as_secs_f64();
 
-    let shared = seeder.add(&file("shared", 2)?)?;
+    let path = file("shared", 2)?;
+    let shared = seeder.add(&path)?;
     let (sent, received) = (seeder.carried("tx")?, carried_to(&others)?);
-    let begun = Instant::now();
-    thread::scope(|scope| {
-        for place in &others {
-            scope.spawn(|| place.fetch(&shared));
-        }
-    });
-    let all = begun.elapsed().as_secs_f64();
+    let all = at_once(&others, |place| {
+        place.fetch(&shared);
+        Ok(())
+    })?;
     let sent = seeder.carried("tx")? - sent;
     let received = carried_to(&others)? - received;
+    let server = Server::start(
+        &seeder.namespace,
+        &path,
+        &format!("{}:8080", address_of(0).1),
+    )?;
+    let bytes = mebibytes << 20;
+    let by_http = at_once(&others, |place| server.download(&place.namespace, bytes))?;
 
     let count = f64::from(u32::try_from(nodes)?);
     let share = sent / received;
@@ -93,7 +99,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Report> {
     report.set("one_transfer_s", rounded(one));
     report.set("all_s", rounded(all));
     report.set("times_one_transfer", rounded(all / one));
-    report.set("from_one_server_s", rounded(one * count));
+    report.set("by_http_from_one_server_s", rounded(by_http));
     report.set("share_of_seeder", rounded(share));
     let needed = f64::from(u32::try_from(mebibytes << 20)?) * count;
     report.set("sent_by_all", rounded(received / needed));
@@ -111,7 +117,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Report> {
 
 fn place(switch: &Namespace, number: usize, mbit: u32, seeder: Option<&Node>) -> Result<Place> {
     let namespace = Namespace::new();
-    let (near, far) = (format!("10.79.{number}.1"), format!("10.79.{number}.2"));
+    let (near, far) = address_of(number);
     let port = format!("port{number}");
     let address = |ip: &str| format!("{ip}/24");
     switch.connect((&port, &address(&near)), &namespace, (LINK, &address(&far)));
@@ -129,6 +135,25 @@ fn place(switch: &Namespace, number: usize, mbit: u32, seeder: Option<&Node>) ->
     };
     let node = start_all(vec![options]).pop().context("a node")?;
     Ok(Place { namespace, node })
+}
+
+/// Of a place: its router's address, and its own.
+fn address_of(number: usize) -> (String, String) {
+    (format!("10.79.{number}.1"), format!("10.79.{number}.2"))
+}
+
+/// How long it takes, in seconds, until all places have done something that they begin at once.
+fn at_once(places: &[Place], work: impl Fn(&Place) -> Result<()> + Sync) -> Result<f64> {
+    let begun = Instant::now();
+    let work = &work;
+    thread::scope(|scope| {
+        let working = places.iter().map(|place| scope.spawn(move || work(place)));
+        let working: Vec<_> = working.collect();
+        working
+            .into_iter()
+            .try_for_each(|done| done.join().unwrap_or_else(|_| bail!("a place panicked")))
+    })?;
+    Ok(begun.elapsed().as_secs_f64())
 }
 
 fn carried_to(places: &[Place]) -> Result<f64> {

@@ -174,6 +174,28 @@ impl Node {
         self.child.id()
     }
 
+    /// Most memory that its process had so far, in bytes.
+    ///
+    /// # Panics
+    ///
+    /// When it does not run any more.
+    #[must_use]
+    #[expect(
+        clippy::expect_used,
+        reason = "a failed expectation is how a test fails"
+    )]
+    pub fn peak_memory_bytes(&self) -> u64 {
+        let path = format!("/proc/{}/status", self.pid());
+        let status = std::fs::read_to_string(path).expect("it runs");
+        let peak = status
+            .lines()
+            .find_map(|line| line.strip_prefix("VmHWM:")?.split_whitespace().next());
+        let kib: u64 = peak
+            .and_then(|kib| kib.parse().ok())
+            .expect("the kernel tells it");
+        kib << 10
+    }
+
     /// Its data directory.
     #[must_use]
     pub fn data_dir(&self) -> &Path {

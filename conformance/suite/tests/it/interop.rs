@@ -202,14 +202,6 @@ fn roots_are_announced_to_the_dht_of_ipfs_and_found_there() {
     );
 }
 
-/// Most memory that a process had, in bytes.
-fn peak_memory(pid: u32) -> u64 {
-    let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
-    let line = status.lines().find(|line| line.starts_with("VmHWM:"));
-    let kib = line.unwrap().split_whitespace().nth(1).unwrap();
-    kib.parse::<u64>().unwrap() << 10
-}
-
 #[test]
 fn a_peer_that_wants_everything_and_reads_nothing_harms_nobody() {
     let dir = tempfile::tempdir().unwrap();
@@ -233,7 +225,7 @@ fn a_peer_that_wants_everything_and_reads_nothing_harms_nobody() {
     let blocks = listed
         .lines()
         .filter_map(|line| line.split_whitespace().next());
-    let before = peak_memory(node.pid());
+    let before = node.peak_memory_bytes();
     let floods: Vec<_> = (0..2)
         .map(|_| Helia::flood(&node.addresses[0], blocks.clone()))
         .collect();
@@ -248,7 +240,7 @@ fn a_peer_that_wants_everything_and_reads_nothing_harms_nobody() {
         within::<()>(Duration::from_secs(1), || None);
     }
     assert!(begun.elapsed() < Duration::from_secs(60));
-    let grown = peak_memory(node.pid()).saturating_sub(before);
+    let grown = node.peak_memory_bytes().saturating_sub(before);
     assert!(grown < 128 << 20, "it took {grown} bytes");
     drop(floods);
 }
