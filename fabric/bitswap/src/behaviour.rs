@@ -181,7 +181,8 @@ impl Behaviour {
                 self.client.misbehaved(&peer);
                 continue;
             };
-            let sessions = self.client.received(&peer, &cid, Instant::now());
+            let block = (&cid, payload.data.len());
+            let sessions = self.client.received(&peer, block, Instant::now());
             if sessions.is_empty() {
                 tracing::trace!(%peer, %cid, "a block that nobody wants");
                 continue;

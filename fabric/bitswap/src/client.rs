@@ -249,11 +249,16 @@ impl Client {
         }
     }
 
-    /// A verified block came; gives the sessions that wanted it.
-    pub(crate) fn received(&mut self, from: &PeerId, cid: &Cid, now: Instant) -> Vec<SessionId> {
+    /// A verified block of so many bytes came; gives the sessions that wanted it.
+    pub(crate) fn received(
+        &mut self,
+        from: &PeerId,
+        (cid, bytes): (&Cid, usize),
+        now: Instant,
+    ) -> Vec<SessionId> {
         self.has_news = true;
         if let Some(peer) = self.peers.get_mut(from) {
-            peer.delivered(cid, now, self.config.window);
+            peer.delivered(cid, bytes, now);
         }
         let Some(want) = self.wants.remove(cid) else {
             if !self.recent.contains(cid) {
@@ -548,6 +553,9 @@ mod tests {
     use mc_types::cid;
     use std::time::Duration;
 
+    /// Length of a block in these tests.
+    const LONG: usize = 1 << 20;
+
     fn cids(n: u8) -> Vec<Cid> {
         (0..n).map(|n| cid::of(cid::RAW, &[n])).collect()
     }
@@ -580,7 +588,7 @@ mod tests {
         } else {
             b
         };
-        assert_eq!(client.received(&from, &first, now), [session]);
+        assert_eq!(client.received(&from, (&first, LONG), now), [session]);
         let round = client.round(now, false);
         assert_eq!(wants(&round, &from), 1, "room for one more");
     }
@@ -646,7 +654,9 @@ mod tests {
         let round = client.round(Instant::now(), false);
         assert_eq!(round.asks[&peer], [Ask::Cancel(cid)]);
         assert!(
-            client.received(&peer, &cid, Instant::now()).is_empty(),
+            client
+                .received(&peer, (&cid, LONG), Instant::now())
+                .is_empty(),
             "no longer wanted"
         );
     }
@@ -698,7 +708,7 @@ mod tests {
         assert!(wants(&round, &liar) > 0);
         for n in 100..103_u8 {
             let lie = cid::of(cid::RAW, &[n, n]);
-            assert!(client.received(&liar, &lie, now).is_empty());
+            assert!(client.received(&liar, (&lie, LONG), now).is_empty());
         }
         let round = client.round(now, false);
         assert!(!round.asks.contains_key(&liar));
@@ -708,15 +718,47 @@ mod tests {
         );
         let mut brought = 0;
         for cid in cids(4) {
-            brought += client.received(&good, &cid, now).len();
+            brought += client.received(&good, (&cid, LONG), now).len();
         }
         assert_eq!(brought, 4);
         // What comes late is no lie.
         for cid in cids(4) {
-            client.received(&good, &cid, now);
+            client.received(&good, (&cid, LONG), now);
         }
         client.want(session, cid::of(cid::RAW, b"more"));
         assert_eq!(wants(&client.round(now, false), &good), 1);
+    }
+
+    #[test]
+    fn of_small_blocks_more_are_asked_at_a_time() {
+        let most_asked = |bytes: usize| {
+            let mut client = Client::new(Config::default());
+            let (peer, session) = (PeerId::random(), client.open_session());
+            client.connected(peer);
+            client.add_provider(session, peer);
+            let all: Vec<_> = (0..2000_u32)
+                .map(|n| cid::of(cid::RAW, &n.to_le_bytes()))
+                .collect();
+            all.iter().for_each(|cid| client.want(session, *cid));
+            let now = Instant::now();
+            let (mut asked, mut most) = (VecDeque::new(), 0);
+            for _ in 0..1000 {
+                let mut round = client.round(now, false);
+                let asks = round.asks.remove(&peer).unwrap_or_default();
+                asked.extend(asks.into_iter().filter_map(|ask| match ask {
+                    Ask::Want(cid) => Some(cid),
+                    _ => None,
+                }));
+                most = most.max(asked.len());
+                let cid = asked.pop_front().unwrap();
+                client.received(&peer, (&cid, bytes), now);
+            }
+            most
+        };
+        assert_eq!(most_asked(2 * LONG), 32);
+        assert_eq!(most_asked(LONG), 32);
+        assert_eq!(most_asked(LONG / 2), 64);
+        assert_eq!(most_asked(1000), 256);
     }
 
     #[test]
@@ -742,7 +784,7 @@ mod tests {
         assert!(nobody.asks.is_empty(), "nobody has brought anything");
         for ask in &round.asks[&good] {
             if let Ask::Want(cid) = ask {
-                client.received(&good, cid, later(210));
+                client.received(&good, (cid, LONG), later(210));
             }
         }
         let round = client.round(later(250), true);
@@ -782,7 +824,7 @@ mod tests {
                     && let Some(cid) = queues.entry(peer).or_default().pop_front()
                 {
                     *brought.entry(peer).or_default() += 1;
-                    client.received(&peer, &cid, now);
+                    client.received(&peer, (&cid, LONG), now);
                 }
             }
         }

@@ -239,8 +239,13 @@ impl ConnectionHandler for Handler {
         }
     }
 
+    /// What is small waits together with what was to be sent before.
     fn on_behaviour_event(&mut self, Send(message): Send) {
-        self.queue.push_back(message);
+        let apart = match self.queue.back_mut() {
+            Some(last) => last.absorb(*message).err(),
+            None => Some(*message),
+        };
+        self.queue.extend(apart.map(Box::new));
     }
 
     fn on_connection_event(

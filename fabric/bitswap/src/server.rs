@@ -7,7 +7,7 @@ use crate::{
     protocol::parse_cid,
 };
 use libp2p::PeerId;
-use mc_types::Cid;
+use mc_types::{Ahead, Cid};
 use std::collections::{HashMap, VecDeque};
 
 /// A want of a peer.
@@ -19,23 +19,43 @@ pub(crate) struct Wanted {
     pub(crate) send_dont_have: bool,
 }
 
-/// Longest block that is reckoned with while it is looked up, in bytes.
+/// Length of a block that is reckoned with while it is looked up, in bytes.
 const BLOCK_BYTES: usize = 1 << 20;
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Peer {
     /// In the order in which they came. What was cancelled since is not in `wanted` any more.
     queue: VecDeque<Cid>,
     wanted: HashMap<Cid, Wanted>,
     /// What it wants and we do not have, and whether it wants to know only that.
     unmet: HashMap<Cid, bool>,
-    /// Blocks that are being looked up.
+    /// Blocks that are being looked up, and how many may be.
     lookups: usize,
+    most_lookups: Ahead,
     outgoing_bytes: usize,
     has_turn: bool,
 }
 
 impl Peer {
+    fn new(config: &Config) -> Self {
+        let lookups = config.max_outgoing_bytes_per_peer / BLOCK_BYTES;
+        Self {
+            queue: VecDeque::new(),
+            wanted: HashMap::new(),
+            unmet: HashMap::new(),
+            lookups: 0,
+            most_lookups: Ahead::new(lookups.max(1), config.max_store_reads),
+            outgoing_bytes: 0,
+            has_turn: false,
+        }
+    }
+
+    /// Whether what is on its way, or may be soon, is as much as it may be.
+    fn is_full(&self, config: &Config) -> bool {
+        self.outgoing_bytes >= config.max_outgoing_bytes_per_peer
+            || self.lookups >= self.most_lookups.blocks()
+    }
+
     fn push(&mut self, wanted: Wanted) {
         if self.wanted.insert(wanted.cid, wanted).is_none() {
             self.queue.push_back(wanted.cid);
@@ -77,7 +97,8 @@ impl Server {
     }
 
     pub(crate) fn connected(&mut self, id: PeerId) {
-        self.peers.entry(id).or_default();
+        let new = || Peer::new(&self.config);
+        self.peers.entry(id).or_insert_with(new);
     }
 
     pub(crate) fn disconnected(&mut self, id: &PeerId) {
@@ -118,8 +139,7 @@ impl Server {
             let Some(peer) = self.peers.get_mut(&id) else {
                 continue;
             };
-            let promised = peer.outgoing_bytes + peer.lookups * BLOCK_BYTES;
-            if promised >= self.config.max_outgoing_bytes_per_peer {
+            if peer.is_full(&self.config) {
                 self.turns.push_back(id);
                 continue;
             }
@@ -155,6 +175,7 @@ impl Server {
             return false;
         };
         peer.outgoing_bytes += bytes;
+        peer.most_lookups.came(bytes);
         true
     }
 

@@ -157,7 +157,8 @@ impl Store {
         self.put_all(blocks, Some((name, root)), true).await
     }
 
-    /// Stores blocks that nobody will pin, and that can be had again: they go first when there is no room.
+    /// Stores blocks that nobody will pin, and that can be had again: they go first when there is no room, and a
+    /// power cut may take those of the last moment.
     ///
     /// # Errors
     ///

@@ -16,7 +16,7 @@ use futures::{
 use gateways::Gateways;
 use mc_content::{Block, BlockSource, Error, MAX_DAG_BLOCKS, Store, links};
 use mc_net::{BlockStore, Client, FetchError, Session, StoreError};
-use mc_types::{Cid, NodeId, cid};
+use mc_types::{Ahead, Cid, NodeId, cid};
 use rand::RngExt;
 use std::{
     collections::{HashSet, VecDeque},
@@ -32,8 +32,9 @@ use tokio::sync::OnceCell;
 /// How long peers may take before gateways are asked too.
 const BEFORE_GATEWAYS: Duration = Duration::from_secs(1);
 /// Blocks of one DAG that are fetched or stored at a time: more than the window of a provider, so that it has
-/// something to send while what came is stored.
+/// something to send while what came is stored. And while they are small.
 const FETCH_BLOCKS: usize = 48;
+const FETCH_SMALL_BLOCKS: usize = 384;
 
 /// The store of this node and the way to those of others.
 #[derive(Debug, Clone)]
@@ -179,19 +180,22 @@ impl Content {
         let source = self.source_that(true, providers, timeout);
         let mut seen = HashSet::from([root]);
         let mut pending = VecDeque::from([root]);
-        let mut fetching: FuturesUnordered<BoxFuture<'_, Result<Vec<Cid>, Error>>> =
+        let mut fetching: FuturesUnordered<BoxFuture<'_, Result<Sure, Error>>> =
             FuturesUnordered::new();
+        let mut most = Ahead::new(FETCH_BLOCKS, FETCH_SMALL_BLOCKS);
         loop {
             // In no order: then those that fetch the same at once have different parts of it to give.
-            while fetching.len() < FETCH_BLOCKS
+            while fetching.len() < most.blocks()
                 && let Some(cid) = pending.swap_remove_back(random_below(pending.len()))
             {
-                fetching.push(Box::pin(source.links(cid)));
+                fetching.push(Box::pin(source.sure_of(cid)));
             }
-            let Some(links) = fetching.next().await else {
+            let Some(sure) = fetching.next().await else {
                 return Ok(seen);
             };
-            let new = links?.into_iter().filter(|link| seen.insert(*link));
+            let sure = sure?;
+            most.came(sure.bytes);
+            let new = sure.links.into_iter().filter(|link| seen.insert(*link));
             pending.extend(new.filter(|link| !known.contains(link)));
             if seen.len() > MAX_DAG_BLOCKS {
                 let limit = format!("more than {MAX_DAG_BLOCKS} blocks");
@@ -203,6 +207,12 @@ impl Content {
 
 fn random_below(end: usize) -> usize {
     rand::rng().random_range(0..end.max(1))
+}
+
+/// A block that is in the store.
+struct Sure {
+    bytes: usize,
+    links: Vec<Cid>,
 }
 
 /// The store and the network as one source of blocks.
@@ -220,12 +230,21 @@ pub(crate) struct Source {
 }
 
 impl Source {
-    /// Makes sure of a block and gives its links.
-    async fn links(&self, cid: Cid) -> Result<Vec<Cid>, Error> {
-        if cid.codec() == cid::RAW && self.content.store.has(&cid).await? {
-            return Ok(Vec::new());
+    /// Makes sure of a block.
+    async fn sure_of(&self, cid: Cid) -> Result<Sure, Error> {
+        if cid.codec() == cid::RAW
+            && let Some(length) = self.content.store.size(&cid).await?
+        {
+            return Ok(Sure {
+                bytes: usize::try_from(length).unwrap_or(usize::MAX),
+                links: Vec::new(),
+            });
         }
-        links::of(&cid, &self.get(&cid).await?)
+        let bytes = self.get(&cid).await?;
+        Ok(Sure {
+            bytes: bytes.len(),
+            links: links::of(&cid, &bytes)?,
+        })
     }
 
     /// A block from peers; from a gateway, if they take long.

@@ -25,6 +25,7 @@
 //! * Nothing here reads a clock, a file or the environment; [`SystemClock`] and [`SteadyClock`] are the only
 //!   exceptions.
 
+mod ahead;
 pub mod base64url;
 pub mod canonical;
 mod checkpoint;
@@ -46,6 +47,7 @@ mod task;
 mod usage;
 
 pub use crate::cid::Cid;
+pub use ahead::Ahead;
 pub use checkpoint::{CheckpointEvery, CheckpointRecord};
 pub use clock::{Clock, SteadyClock, SystemClock, Timestamp};
 pub use digest::{Digest, NoDigest};

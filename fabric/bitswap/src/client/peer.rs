@@ -1,7 +1,7 @@
 //! What is known of a peer: what it was asked, how fast it is, and whether it tells the truth.
 
 use crate::Config;
-use mc_types::Cid;
+use mc_types::{Ahead, Cid};
 use std::{
     collections::HashMap,
     time::{Duration, Instant},
@@ -9,6 +9,8 @@ use std::{
 
 /// Blocks that are asked from a peer before it has sent any.
 const FIRST_WINDOW: usize = 8;
+/// How many times the greatest window there may be of small blocks.
+const MAX_SMALLER: usize = 8;
 /// For how long a peer is kept busy with what was asked of it, and how many blocks that are at least.
 const ASKED_AHEAD: Duration = Duration::from_secs(1);
 const MIN_WINDOW: usize = 2;
@@ -32,6 +34,8 @@ pub(super) struct Peer {
     pub(super) last_block: Option<Instant>,
     /// The average time between two blocks while some were asked for.
     pace: Option<Duration>,
+    /// How far the window may grow.
+    most: Ahead,
     faults: u32,
 }
 
@@ -43,6 +47,7 @@ impl Peer {
             asked: HashMap::new(),
             last_block: None,
             pace: None,
+            most: Ahead::new(config.window, config.window.saturating_mul(MAX_SMALLER)),
             faults: 0,
         }
     }
@@ -65,8 +70,8 @@ impl Peer {
         blocks.map_or(usize::MAX, |blocks| blocks.max(MIN_WINDOW))
     }
 
-    /// It sent what it was asked for.
-    pub(super) fn delivered(&mut self, cid: &Cid, now: Instant, max_window: usize) {
+    /// It sent a block of so many bytes.
+    pub(super) fn delivered(&mut self, cid: &Cid, bytes: usize, now: Instant) {
         if let Some(since) = self.asked.remove(cid) {
             let begin = self.last_block.map_or(since, |last| last.max(since));
             let took = now.saturating_duration_since(begin);
@@ -74,8 +79,9 @@ impl Peer {
                 Some(pace) => (pace * (8 - NEWEST) + took * NEWEST) / 8,
                 None => took,
             });
+            self.most.came(bytes);
             if !self.is_fixed {
-                self.window = (self.window + 1).min(max_window);
+                self.window = (self.window + 1).min(self.most.blocks());
             }
         }
         self.last_block = Some(now);

@@ -76,6 +76,19 @@ impl Operation {
     const fn removes_blocks(&self) -> bool {
         matches!(self, Self::Remove { .. } | Self::Sweep { .. })
     }
+
+    /// Whether it is durable once it is answered. Blocks that can be had again, and notes of what was used, need
+    /// not be; they are as soon as anything is that is written after them.
+    const fn is_promised(&self) -> bool {
+        !matches!(
+            self,
+            Self::Put {
+                pin: None,
+                spare: false,
+                ..
+            } | Self::Renew { spare: false, .. }
+        )
+    }
 }
 
 /// What is owed to a caller once the commit is durable.
@@ -111,6 +124,8 @@ struct Group {
     removed_bytes: u64,
     /// Of small blocks: what this commit adds, and what it removes.
     small_change: i64,
+    /// Whether somebody is told that it is durable.
+    is_promised: bool,
     owed: Vec<Owed>,
     closing: Option<oneshot::Sender<()>>,
 }
@@ -170,6 +185,7 @@ impl Writer {
     }
 
     fn add(&mut self, group: &mut Group, operation: Operation) {
+        group.is_promised |= operation.is_promised();
         match operation {
             Operation::Put {
                 blocks,
@@ -339,9 +355,8 @@ impl Writer {
 
 impl Group {
     fn new(engine: &Engine) -> Self {
-        let batch = engine.database.batch();
         Self {
-            batch: batch.durability(Some(PersistMode::SyncAll)),
+            batch: engine.database.batch(),
             bytes: 0,
             writes: Vec::new(),
             fresh: HashSet::new(),
@@ -352,6 +367,7 @@ impl Group {
             added_bytes: 0,
             removed_bytes: 0,
             small_change: 0,
+            is_promised: false,
             owed: Vec::new(),
             closing: None,
         }
@@ -362,7 +378,7 @@ impl Group {
             .push(Box::new(move |done| send(reply, done.map(|()| value))));
     }
 
-    /// Makes everything durable and only then answers. False if nothing of it was done.
+    /// Makes everything durable that was promised to be, and only then answers. False if nothing of it was done.
     fn commit(mut self, engine: &Engine, extents: &Extents) -> bool {
         let owed = std::mem::take(&mut self.owed);
         let failure = self.write(engine, extents).err();
@@ -398,7 +414,13 @@ impl Group {
             self.batch
                 .insert(&engine.extents, SMALL, small.to_be_bytes());
         }
-        self.batch.commit().map_err(storage)?;
+        // What is in packs is on disk already. A place must not be, while its pack is not.
+        let mode = match self.is_promised {
+            true => PersistMode::SyncAll,
+            false => PersistMode::Buffer,
+        };
+        let batch = self.batch.durability(Some(mode));
+        batch.commit().map_err(storage)?;
         engine.bytes.fetch_add(self.added_bytes, Ordering::Relaxed);
         engine
             .bytes

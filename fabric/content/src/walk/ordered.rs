@@ -7,7 +7,7 @@ use futures::{
     future::BoxFuture,
     stream::{self, FuturesUnordered},
 };
-use mc_types::Cid;
+use mc_types::{Ahead, Cid};
 use std::{
     collections::{HashMap, HashSet, VecDeque},
     sync::Arc,
@@ -18,6 +18,15 @@ use std::{
 pub struct Order {
     /// A block that is linked to several times is given each time, so that a reader need not remember any.
     pub duplicates: bool,
+}
+
+/// How many times as many as the source says are asked for ahead while they are small.
+const MAX_SMALLER: usize = 4;
+
+/// A block that has come, and what it links to.
+struct Came {
+    bytes: Bytes,
+    links: Result<Vec<Cid>, Error>,
 }
 
 type Fetching = BoxFuture<'static, (Cid, Result<Bytes, Error>)>;
@@ -34,13 +43,16 @@ struct Walk<S> {
     pending: VecDeque<Cid>,
     fetching: FuturesUnordered<Fetching>,
     /// What is being fetched, and what has come before its turn.
-    ahead: HashMap<Cid, Option<Bytes>>,
+    ahead: HashMap<Cid, Option<Came>>,
     given: HashSet<Cid>,
     count: usize,
+    /// How many to ask for ahead.
+    most_ahead: Ahead,
 }
 
 /// The blocks below `roots`, one DAG after the other, each node before what it links to, in the order of its
-/// links. At most [`BlockSource::ahead`] blocks are in memory. The stream ends after its first error.
+/// links. At most [`BlockSource::ahead`] blocks are in memory, or four times as many while they are small. The stream
+/// ends after its first error.
 ///
 /// # Errors
 ///
@@ -64,6 +76,13 @@ pub fn ordered_by<S: BlockSource + 'static>(
     order: Order,
     follow: Follow,
 ) -> impl Stream<Item = Result<(Cid, Bytes), Error>> + Send {
+    let usual = source.ahead();
+    // A source that gives them in order gives them one after the other.
+    let most = if usual > 1 {
+        usual * MAX_SMALLER
+    } else {
+        usual
+    };
     let walk = Walk {
         source,
         order,
@@ -74,6 +93,7 @@ pub fn ordered_by<S: BlockSource + 'static>(
         ahead: HashMap::new(),
         given: HashSet::new(),
         count: 0,
+        most_ahead: Ahead::new(usual, most),
     };
     stream::try_unfold(walk, |mut walk| async move {
         Ok(walk.next().await?.map(|block| (block, walk)))
@@ -102,45 +122,58 @@ impl<S: BlockSource + 'static> Walk<S> {
                 limit,
             });
         }
-        let bytes = self.fetch(cid).await?;
-        let links = (self.follow)(&cid, &bytes)?;
-        for link in links.into_iter().rev() {
+        let came = self.fetch(cid).await?;
+        for link in came.links?.into_iter().rev() {
             self.pending.push_front(link);
         }
         if !self.order.duplicates {
             self.given.insert(cid);
         }
-        Ok(Some((cid, bytes)))
+        Ok(Some((cid, came.bytes)))
     }
 
     /// The block whose turn it is, while those that follow are on their way.
-    async fn fetch(&mut self, cid: Cid) -> Result<Bytes, Error> {
+    async fn fetch(&mut self, cid: Cid) -> Result<Came, Error> {
         self.ask(cid);
-        for position in 0..self.source.ahead() {
-            let Some(next) = self.pending.get(position).copied() else {
-                break;
-            };
-            if self.ahead.len() >= self.source.ahead() {
-                break;
-            }
-            if !self.given.contains(&next) {
-                self.ask(next);
-            }
-        }
+        self.ask_ahead();
         loop {
-            if let Some(Some(bytes)) = self.ahead.get(&cid).cloned() {
+            if let Some(came) = self.ahead.get_mut(&cid).and_then(Option::take) {
                 self.ahead.remove(&cid);
-                return Ok(bytes);
+                return Ok(came);
             }
             let Some((came, result)) = self.fetching.next().await else {
                 return Err(Error::NotFound { cid, peers: None });
             };
             match result {
-                Ok(bytes) => drop(self.ahead.insert(came, Some(bytes))),
+                Ok(bytes) => {
+                    self.most_ahead.came(bytes.len());
+                    let links = (self.follow)(&came, &bytes);
+                    self.ahead.insert(came, Some(Came { bytes, links }));
+                    self.ask_ahead();
+                }
                 Err(error) if came == cid => return Err(error),
                 // Asked for again when its turn comes: that is when the error matters.
                 Err(_) => drop(self.ahead.remove(&came)),
             }
+        }
+    }
+
+    /// Asks for what comes next in the walk as far as that is known: below what has come before its turn, too.
+    fn ask_ahead(&mut self) {
+        let most = self.most_ahead.blocks();
+        let mut next = Next {
+            room: most.saturating_sub(self.ahead.len()),
+            looks: most,
+            cids: Vec::new(),
+        };
+        for cid in &self.pending {
+            next.look(cid, &self.ahead, &self.given);
+            if next.is_done() {
+                break;
+            }
+        }
+        for cid in next.cids {
+            self.ask(cid);
         }
     }
 
@@ -158,10 +191,47 @@ impl<S: BlockSource + 'static> Walk<S> {
     }
 }
 
+/// Blocks to ask for.
+struct Next {
+    /// How many more may be asked for, and how many more be looked at.
+    room: usize,
+    looks: usize,
+    cids: Vec<Cid>,
+}
+
+impl Next {
+    const fn is_done(&self) -> bool {
+        self.room == 0 || self.looks == 0
+    }
+
+    /// Looks at a block, and at those below it if it has come.
+    fn look(&mut self, cid: &Cid, ahead: &HashMap<Cid, Option<Came>>, given: &HashSet<Cid>) {
+        if self.is_done() || given.contains(cid) {
+            return;
+        }
+        self.looks -= 1;
+        match ahead.get(cid) {
+            Some(None) => {}
+            // A chain of them is not longer than there are looks.
+            Some(Some(came)) => {
+                for link in came.links.iter().flatten() {
+                    self.look(link, ahead, given);
+                }
+            }
+            None => {
+                self.room -= 1;
+                self.cids.push(*cid);
+            }
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::{AddOptions, MemoryBlocks, unixfs};
+    use futures::channel::oneshot;
+    use std::{sync::Mutex, task::Poll};
 
     async fn walk(blocks: &Arc<MemoryBlocks>, root: Cid, duplicates: bool) -> Vec<Cid> {
         let order = Order { duplicates };
@@ -195,6 +265,66 @@ mod tests {
         let distinct: HashSet<_> = all.iter().collect();
         assert_eq!(once.len(), distinct.len());
         assert!(once.len() < all.len());
+    }
+
+    /// A source that gives what it was asked for when it is told to.
+    #[derive(Default)]
+    struct Held {
+        blocks: MemoryBlocks,
+        asked: Mutex<Vec<oneshot::Sender<()>>>,
+    }
+
+    impl BlockSource for Held {
+        async fn get(&self, cid: &Cid) -> Result<Bytes, Error> {
+            let (give, given) = oneshot::channel();
+            self.asked.lock().unwrap().push(give);
+            given.await.unwrap();
+            self.blocks.get(cid).await
+        }
+    }
+
+    #[tokio::test]
+    async fn a_tree_of_small_nodes_does_not_take_a_round_trip_for_each() {
+        let source = Arc::new(Held::default());
+        let options = AddOptions::default();
+        let mut adder = crate::unixfs::Adder::new(&source.blocks, &options);
+        let mut top = Vec::new();
+        let path = std::path::Path::new("");
+        for number in 0..100_u8 {
+            let mut entries = Vec::new();
+            for name in ["a", "b", "c"] {
+                let mut file = adder.file(None);
+                adder
+                    .extend(&mut file, &[number, name.as_bytes()[0]])
+                    .await
+                    .unwrap();
+                entries.push((name.to_owned(), adder.end_file(file).await.unwrap()));
+            }
+            let inner = adder.directory(entries, None, path).await.unwrap();
+            top.push((format!("{number:03}"), inner));
+        }
+        let root = adder.directory(top, None, path).await.unwrap().cid;
+        adder.flush().await.unwrap();
+        let order = Order { duplicates: true };
+        let mut walk = Box::pin(ordered(Arc::clone(&source), vec![root], order));
+        let (mut blocks, mut trips) = (0, 0);
+        loop {
+            match futures::poll!(walk.next()) {
+                Poll::Ready(None) => break,
+                Poll::Ready(Some(block)) => {
+                    block.unwrap();
+                    blocks += 1;
+                }
+                Poll::Pending => {
+                    let asked = std::mem::take(&mut *source.asked.lock().unwrap());
+                    assert!(asked.len() <= 16 * MAX_SMALLER);
+                    trips += usize::from(!asked.is_empty());
+                    asked.into_iter().for_each(|give| give.send(()).unwrap());
+                }
+            }
+        }
+        assert_eq!(blocks, 401);
+        assert!(trips < 40, "{trips} round trips for 101 directories");
     }
 
     #[tokio::test]
