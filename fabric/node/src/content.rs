@@ -33,7 +33,7 @@ use tokio::sync::OnceCell;
 const BEFORE_GATEWAYS: Duration = Duration::from_secs(1);
 /// Blocks of one DAG that are fetched or stored at a time: more than the window of a provider, so that it has
 /// something to send while what came is stored. And while they are small.
-const FETCH_BLOCKS: usize = 48;
+const FETCH_BLOCKS: usize = 36;
 const FETCH_SMALL_BLOCKS: usize = 384;
 
 /// The store of this node and the way to those of others.

@@ -2,7 +2,7 @@
 
 /// Memory at the end of the heap, in bytes, that is kept though it is free.
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
-const KEPT_BYTES: i32 = 64 << 20;
+const KEPT_BYTES: i32 = 32 << 20;
 /// Allocations from this size on are given back to the system at once: the largest size that is accepted.
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
 const MAPPED_FROM_BYTES: i32 = 32 << 20;

@@ -15,7 +15,7 @@ use std::{
 };
 
 /// Blocks that are asked for at a time, as a node does.
-const TOGETHER: usize = 48;
+const TOGETHER: usize = 36;
 
 /// How a peer answers.
 #[derive(Debug, Clone, Copy)]
