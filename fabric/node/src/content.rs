@@ -32,7 +32,7 @@ use tokio::sync::OnceCell;
 /// How long peers may take before gateways are asked too.
 const BEFORE_GATEWAYS: Duration = Duration::from_secs(1);
 /// Blocks of one DAG that are fetched or stored at a time: more than the window of a provider, so that it has
-/// something to send while what came is stored. And while they are small.
+/// something to send while what came is stored; and how many small ones.
 const FETCH_BLOCKS: usize = 36;
 const FETCH_SMALL_BLOCKS: usize = 384;
 

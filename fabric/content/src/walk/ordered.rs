@@ -22,6 +22,8 @@ pub struct Order {
 
 /// How many times as many as the source says are asked for ahead while they are small.
 const MAX_SMALLER: usize = 4;
+/// How many places of the walk are looked at to find one that can be asked for: others were asked for before.
+const LOOKS: usize = 4;
 
 /// A block that has come, and what it links to.
 struct Came {
@@ -163,7 +165,7 @@ impl<S: BlockSource + 'static> Walk<S> {
         let most = self.most_ahead.blocks();
         let mut next = Next {
             room: most.saturating_sub(self.ahead.len()),
-            looks: most,
+            looks: most * LOOKS,
             cids: Vec::new(),
         };
         for cid in &self.pending {
@@ -206,10 +208,13 @@ impl Next {
 
     /// Looks at a block, and at those below it if it has come.
     fn look(&mut self, cid: &Cid, ahead: &HashMap<Cid, Option<Came>>, given: &HashSet<Cid>) {
-        if self.is_done() || given.contains(cid) {
+        if self.is_done() {
             return;
         }
         self.looks -= 1;
+        if given.contains(cid) {
+            return;
+        }
         match ahead.get(cid) {
             Some(None) => {}
             // A chain of them is not longer than there are looks.
