@@ -203,11 +203,15 @@ impl Cipher {
         let tag = self
             .aes
             .encrypt_inout_detached(&nonce, &about, InOutBuf::from(body));
-        // AES-GCM refuses only more than 64 GiB, and nothing here is nearly as long.
-        if let Ok(tag) = tag {
-            sealed.extend_from_slice(&tag);
+        match tag {
+            Ok(tag) => {
+                sealed.extend_from_slice(&tag);
+                sealed
+            }
+            // AES-GCM refuses only more than 64 GiB, and nothing here is nearly as long. What opens nowhere is
+            // better than what was not encrypted.
+            Err(_) => Vec::new(),
         }
-        sealed
     }
 
     /// What was sealed for a place.
