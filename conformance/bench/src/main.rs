@@ -1,7 +1,8 @@
 //! Benchmarks that compare side by side in one run: medians and ratios, one JSON object at the end.
 //!
-//! `cargo run --release --package mc-bench [-- --wasmtime PATH] [--only PART] [--mebibytes N]`. The other programs are
-//! used when they are there, and named as absent when they are not.
+//! `cargo run --release --package mc-bench [-- --wasmtime PATH] [--only PART] [--mebibytes N]`. A part of a part is
+//! `transfer/tcp`, `transfer/quic`, `transfer/bad_providers` or `transfer/swarm`. The other programs are used when
+//! they are there, and named as absent when they are not.
 
 mod checkpoints;
 mod content;
@@ -55,8 +56,12 @@ fn main() -> Result<()> {
     if wanted("one_node") {
         result.insert("one_node".to_owned(), throughput::measure()?);
     }
-    if wanted("transfer") {
-        result.insert("transfer".to_owned(), transfer::measure()?);
+    let (part, transfers) = match only.as_deref().and_then(|only| only.split_once('/')) {
+        Some((part, of_it)) => (part == "transfer", Some(of_it)),
+        None => (wanted("transfer"), None),
+    };
+    if part {
+        result.insert("transfer".to_owned(), transfer::measure(transfers)?);
     }
     if wanted("content") {
         result.insert("content".to_owned(), content::measure(mebibytes)?);

@@ -18,15 +18,21 @@ const LARGE_BLOCKS: usize = 1024;
 const SWARM_BLOCKS: usize = 256;
 const SWARM_NODES: usize = 20;
 
-pub(crate) fn measure() -> Result<Value> {
+/// Measures all of it, or one part.
+pub(crate) fn measure(only: Option<&str>) -> Result<Value> {
+    let wanted = |part: &str| only.is_none_or(|only| only == part);
     let runtime = tokio::runtime::Runtime::new()?;
     runtime.block_on(async {
         let mut result = serde_json::Map::new();
-        for transport in ["tcp", "quic"] {
+        for transport in ["tcp", "quic"].into_iter().filter(|t| wanted(t)) {
             result.insert(transport.to_owned(), one_to_one(transport).await?);
         }
-        result.insert("bad_providers".to_owned(), bad_providers().await?);
-        result.insert("swarm".to_owned(), swarm().await?);
+        if wanted("bad_providers") {
+            result.insert("bad_providers".to_owned(), bad_providers().await?);
+        }
+        if wanted("swarm") {
+            result.insert("swarm".to_owned(), swarm().await?);
+        }
         Ok(Value::Object(result))
     })
 }
@@ -39,22 +45,30 @@ fn speed(blocks: usize, time: Duration) -> f64 {
 
 async fn one_to_one(transport: &str) -> Result<Value> {
     let blocks = blocks(LARGE_BLOCKS);
-    let (mut bitswap, mut raw) = (Vec::new(), Vec::new());
+    let (mut bitswap, mut raw, mut libp2p) = (Vec::new(), Vec::new(), Vec::new());
     for _ in 0..RUNS {
         let time = raw::transfer(transport, LARGE_BLOCKS).await?;
         raw.push(speed(LARGE_BLOCKS, time));
+        if transport == "quic" {
+            let time = raw::transfer("libp2p-quic", LARGE_BLOCKS).await?;
+            libp2p.push(speed(LARGE_BLOCKS, time));
+        }
         let seeder = Peer::start(transport, Behaving::Well, &blocks, &[]).await?;
         let fetcher = Peer::start(transport, Behaving::Well, &[], &[&seeder]).await?;
         let time = fetcher.fetch(&blocks, &[&seeder]).await?;
         bitswap.push(speed(LARGE_BLOCKS, time));
     }
     let (bitswap, raw) = (median(bitswap), median(raw));
-    Ok(json!({
+    let mut result = json!({
         "bytes": LARGE_BLOCKS << 20,
         "bitswap_mb_per_s": bitswap,
         "raw_one_stream_mb_per_s": raw,
         "ratio": bitswap / raw,
-    }))
+    });
+    if !libp2p.is_empty() {
+        result["raw_one_stream_of_libp2p_quic_mb_per_s"] = median(libp2p).into();
+    }
+    Ok(result)
 }
 
 /// Four providers of which one never answers and one sends something else, beside one good one alone.

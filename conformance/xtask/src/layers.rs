@@ -15,7 +15,8 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("mc-bitswap", &["mc-types"]),
     ("mc-scheduler", &["mc-types"]),
     ("mc-ledger", &["mc-types"]),
-    ("mc-net", &["mc-types", "mc-bitswap"]),
+    ("mc-quic", &[]),
+    ("mc-net", &["mc-types", "mc-bitswap", "mc-quic"]),
     ("mc-gateway", &["mc-types", "mc-content"]),
     (
         "mc-node",
@@ -60,6 +61,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "mc-system",
             "mc-content",
             "mc-net",
+            "mc-quic",
             "mc-node",
             "mc-artifacts",
             "mc-conformance",
@@ -82,7 +84,9 @@ const HOMES: &[(&str, &[&str])] = &[
     ("sqlx", &["mc-ledger"]),
     ("axum", &["mc-gateway"]),
     // The benchmark compares with streams of its own.
-    ("libp2p", &["mc-net", "mc-bitswap", "mc-bench"]),
+    ("libp2p", &["mc-net", "mc-bitswap", "mc-quic", "mc-bench"]),
+    ("quinn", &["mc-quic"]),
+    ("quinn-proto", &["mc-quic"]),
     ("clap", &["mc-cli"]),
 ];
 

@@ -20,7 +20,6 @@ mod identity;
 pub mod message;
 mod reach;
 mod swarm;
-mod transport;
 
 pub use client::{Client, DhtRecord, InboundRequest, PeerInfo, Reply, Session};
 pub use error::{ConnectError, Error, FetchError, RequestError};

@@ -2,12 +2,12 @@
 
 use crate::{
     Client, DhtMode, Error, Identity, behaviour::Behaviour, client::InboundRequest,
-    event_loop::EventLoop, transport::Lenient,
+    event_loop::EventLoop,
 };
 use futures::StreamExt;
 use libp2p::{
-    Multiaddr, Swarm, SwarmBuilder, Transport, TransportError, multiaddr::Protocol, noise, quic,
-    swarm::SwarmEvent, tcp, yamux,
+    Multiaddr, Swarm, SwarmBuilder, TransportError, multiaddr::Protocol, noise, swarm::SwarmEvent,
+    tcp, yamux,
 };
 use mc_bitswap::BlockStore;
 use mc_types::NodeId;
@@ -115,10 +115,7 @@ fn build(
             yamux::Config::default,
         )
         .map_err(|e| setup(&e))?
-        .with_other_transport(|key| {
-            let quic = quic::tokio::Transport::new(quic::Config::new(key));
-            quic.map(|(peer, connection), _| (peer, Lenient(connection)))
-        })
+        .with_other_transport(|key| Ok(mc_quic::Transport::new(mc_quic::Config::new(key)?)))
         .map_err(|e| setup(&e))?
         .with_dns()
         .map_err(|e| setup(&e))?

@@ -1,0 +1,352 @@
+//! TLS 1.3 as libp2p uses it: both sides show a certificate that they signed themselves, in which the
+//! key of their id vouches for the key of the certificate.
+
+use crate::Error;
+use libp2p::{PeerId, identity::Keypair};
+use libp2p_tls::certificate::{self, P2pCertificate};
+use rustls::{
+    CertificateError, ClientConfig, DigitallySignedStruct, DistinguishedName, OtherError,
+    ServerConfig, SignatureScheme, SupportedCipherSuite,
+    client::{
+        Resumption,
+        danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
+    },
+    crypto::{
+        CryptoProvider,
+        aws_lc_rs::{
+            self,
+            cipher_suite::{
+                TLS13_AES_128_GCM_SHA256, TLS13_AES_256_GCM_SHA384, TLS13_CHACHA20_POLY1305_SHA256,
+            },
+        },
+    },
+    pki_types::{CertificateDer, ServerName, UnixTime},
+    server::danger::{ClientCertVerified, ClientCertVerifier},
+    sign::{CertifiedKey, SingleCertAndKey},
+    version::TLS13,
+};
+use std::sync::Arc;
+
+/// The name of what is spoken above TLS.
+const ALPN: &[u8] = b"libp2p";
+
+/// The ciphers, the preferred one first: the side that dials decides.
+fn cipher_suites() -> Vec<SupportedCipherSuite> {
+    let aes = [TLS13_AES_128_GCM_SHA256, TLS13_AES_256_GCM_SHA384];
+    let chacha = [TLS13_CHACHA20_POLY1305_SHA256];
+    if has_aes() {
+        [&aes[..], &chacha].concat()
+    } else {
+        [&chacha[..], &aes].concat()
+    }
+}
+
+/// Whether the processor has instructions for AES-GCM. Without them it is slower than ChaCha20.
+fn has_aes() -> bool {
+    #[cfg(target_arch = "x86_64")]
+    let has = std::arch::is_x86_feature_detected!("aes")
+        && std::arch::is_x86_feature_detected!("pclmulqdq");
+    #[cfg(target_arch = "aarch64")]
+    let has = std::arch::is_aarch64_feature_detected!("aes")
+        && std::arch::is_aarch64_feature_detected!("pmull");
+    #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
+    let has = false;
+    has
+}
+
+fn provider() -> Arc<CryptoProvider> {
+    let mut provider = aws_lc_rs::default_provider();
+    provider.cipher_suites = cipher_suites();
+    Arc::new(provider)
+}
+
+/// A certificate for this run of the node, with its key.
+fn certified(key: &Keypair, provider: &CryptoProvider) -> Result<Arc<SingleCertAndKey>, Error> {
+    let (certificate, private) =
+        certificate::generate(key).map_err(|e| Error::Certificate(e.to_string()))?;
+    let private = provider
+        .key_provider
+        .load_private_key(private)
+        .map_err(|e| Error::Certificate(e.to_string()))?;
+    Ok(Arc::new(
+        CertifiedKey::new(vec![certificate], private).into(),
+    ))
+}
+
+/// For both directions. The secrets of connections are written nowhere, whatever the environment says, and sessions are not resumed: all peers
+/// have the same server name, by which they would be found.
+pub(crate) fn configs(key: &Keypair) -> Result<(ClientConfig, ServerConfig), Error> {
+    let failed = |e: rustls::Error| Error::Certificate(e.to_string());
+    let provider = provider();
+    let certified = certified(key, &provider)?;
+    let mut client = ClientConfig::builder_with_provider(Arc::clone(&provider))
+        .with_protocol_versions(&[&TLS13])
+        .map_err(failed)?
+        .dangerous()
+        .with_custom_certificate_verifier(Arc::new(Verifier))
+        .with_client_cert_resolver(Arc::clone(&certified) as _);
+    client.alpn_protocols = vec![ALPN.to_vec()];
+    client.enable_sni = false;
+    client.resumption = Resumption::disabled();
+    let mut server = ServerConfig::builder_with_provider(provider)
+        .with_protocol_versions(&[&TLS13])
+        .map_err(failed)?
+        .with_client_cert_verifier(Arc::new(Verifier))
+        .with_cert_resolver(certified);
+    server.alpn_protocols = vec![ALPN.to_vec()];
+    server.send_tls13_tickets = 0;
+    Ok((client, server))
+}
+
+/// Who is at the other end of a connection whose handshake is done.
+pub(crate) fn peer(connection: &quinn::Connection) -> Result<PeerId, Error> {
+    let identity = connection.peer_identity().ok_or(Error::Unidentified)?;
+    let chain: Box<Vec<CertificateDer<'static>>> =
+        identity.downcast().map_err(|_| Error::Unidentified)?;
+    let certificate = chain.first().ok_or(Error::Unidentified)?;
+    let certificate = certificate::parse(certificate).map_err(|_| Error::Unidentified)?;
+    Ok(certificate.peer_id())
+}
+
+/// Accepts exactly one certificate, signed by itself and by the key of the id in it. Which id that is, is for the caller
+/// to look at.
+#[derive(Debug)]
+struct Verifier;
+
+impl Verifier {
+    fn verify(
+        certificate: &CertificateDer<'_>,
+        others: &[CertificateDer<'_>],
+    ) -> Result<(), rustls::Error> {
+        if !others.is_empty() {
+            let reason = "libp2p has exactly one certificate";
+            return Err(rustls::Error::General(reason.to_owned()));
+        }
+        parse(certificate).map(drop)
+    }
+
+    fn verify_signature(
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        parse(certificate)?
+            .verify_signature(signed.scheme, message, signed.signature())
+            .map_err(|_| CertificateError::BadSignature)?;
+        Ok(HandshakeSignatureValid::assertion())
+    }
+
+    /// What `libp2p-tls` can verify, as libp2p prefers it: RSA last.
+    fn schemes() -> Vec<SignatureScheme> {
+        vec![
+            SignatureScheme::ECDSA_NISTP256_SHA256,
+            SignatureScheme::ECDSA_NISTP384_SHA384,
+            SignatureScheme::ED25519,
+            SignatureScheme::RSA_PSS_SHA512,
+            SignatureScheme::RSA_PSS_SHA384,
+            SignatureScheme::RSA_PSS_SHA256,
+            SignatureScheme::RSA_PKCS1_SHA512,
+            SignatureScheme::RSA_PKCS1_SHA384,
+            SignatureScheme::RSA_PKCS1_SHA256,
+        ]
+    }
+
+    fn too_old() -> rustls::Error {
+        rustls::Error::General("libp2p has TLS 1.3 only".to_owned())
+    }
+}
+
+fn parse<'a>(certificate: &'a CertificateDer<'a>) -> Result<P2pCertificate<'a>, rustls::Error> {
+    certificate::parse(certificate)
+        .map_err(|e| CertificateError::Other(OtherError(Arc::new(e))).into())
+}
+
+impl ServerCertVerifier for Verifier {
+    fn verify_server_cert(
+        &self,
+        certificate: &CertificateDer<'_>,
+        others: &[CertificateDer<'_>],
+        _name: &ServerName<'_>,
+        _ocsp: &[u8],
+        _now: UnixTime,
+    ) -> Result<ServerCertVerified, rustls::Error> {
+        Self::verify(certificate, others).map(|()| ServerCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        _message: &[u8],
+        _certificate: &CertificateDer<'_>,
+        _signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        Err(Self::too_old())
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        Self::verify_signature(message, certificate, signed)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        Self::schemes()
+    }
+}
+
+impl ClientCertVerifier for Verifier {
+    fn root_hint_subjects(&self) -> &[DistinguishedName] {
+        &[]
+    }
+
+    fn verify_client_cert(
+        &self,
+        certificate: &CertificateDer<'_>,
+        others: &[CertificateDer<'_>],
+        _now: UnixTime,
+    ) -> Result<ClientCertVerified, rustls::Error> {
+        Self::verify(certificate, others).map(|()| ClientCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        _message: &[u8],
+        _certificate: &CertificateDer<'_>,
+        _signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        Err(Self::too_old())
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        Self::verify_signature(message, certificate, signed)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        Self::schemes()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rustls::{ClientConnection, ServerConnection};
+    use std::io::Read;
+
+    /// Passes what both say to the other until neither has anything to say.
+    fn shake_hands(
+        client: ClientConfig,
+        server: ServerConfig,
+    ) -> Result<(ClientConnection, ServerConnection), rustls::Error> {
+        let name = ServerName::try_from("libp2p").unwrap();
+        let mut client = ClientConnection::new(Arc::new(client), name).unwrap();
+        let mut server = ServerConnection::new(Arc::new(server)).unwrap();
+        let mut said = Vec::new();
+        while client.wants_write() || server.wants_write() {
+            while client.wants_write() {
+                client.write_tls(&mut said).unwrap();
+            }
+            server.read_tls(&mut said.as_slice()).unwrap();
+            said.clear();
+            server.process_new_packets()?;
+            while server.wants_write() {
+                server.write_tls(&mut said).unwrap();
+            }
+            client.read_tls(&mut said.as_slice()).unwrap();
+            said.clear();
+            client.process_new_packets()?;
+        }
+        assert!(client.reader().read(&mut [0]).is_err(), "nothing was said");
+        Ok((client, server))
+    }
+
+    fn ours() -> (ClientConfig, ServerConfig) {
+        configs(&Keypair::generate_ed25519()).unwrap()
+    }
+
+    #[test]
+    fn the_side_that_dials_chooses_aes_where_the_processor_has_it() {
+        let theirs = libp2p_tls::make_server_config(&Keypair::generate_ed25519()).unwrap();
+        for server in [ours().1, theirs] {
+            let (client, _) = shake_hands(ours().0, server).unwrap();
+            let chosen = client.negotiated_cipher_suite().unwrap();
+            let aes = chosen == TLS13_AES_128_GCM_SHA256;
+            assert_eq!(aes, has_aes(), "{chosen:?}");
+        }
+    }
+
+    #[test]
+    fn one_that_prefers_chacha_gets_it() {
+        let theirs = libp2p_tls::make_client_config(&Keypair::generate_ed25519(), None).unwrap();
+        let (client, _) = shake_hands(theirs, ours().1).unwrap();
+        let chosen = client.negotiated_cipher_suite().unwrap();
+        assert_eq!(chosen, TLS13_CHACHA20_POLY1305_SHA256);
+    }
+
+    #[test]
+    fn one_that_does_not_say_who_it_is_is_refused() {
+        let mut nobody = ClientConfig::builder_with_provider(provider())
+            .with_protocol_versions(&[&TLS13])
+            .unwrap()
+            .dangerous()
+            .with_custom_certificate_verifier(Arc::new(Verifier))
+            .with_no_client_auth();
+        nobody.alpn_protocols = vec![ALPN.to_vec()];
+        let refused = shake_hands(nobody, ours().1).map(drop).unwrap_err();
+        assert_eq!(refused, rustls::Error::NoCertificatesPresented);
+    }
+
+    #[test]
+    fn a_certificate_that_no_id_vouches_for_is_refused() {
+        let provider = provider();
+        let (honest, _) = ours();
+        let (certificate, private) = certificate::generate(&Keypair::generate_ed25519()).unwrap();
+        for (chain, what) in [
+            (vec![certificate.clone(), certificate.clone()], "two"),
+            (vec![flipped(&certificate, 1)], "not signed"),
+            (vec![CertificateDer::from(vec![0x30, 0])], "empty"),
+        ] {
+            let private = provider.key_provider.load_private_key(private.clone_key());
+            let certified = CertifiedKey::new(chain, private.unwrap());
+            let mut server = ServerConfig::builder_with_provider(Arc::clone(&provider))
+                .with_protocol_versions(&[&TLS13])
+                .unwrap()
+                .with_client_cert_verifier(Arc::new(Verifier))
+                .with_cert_resolver(Arc::new(SingleCertAndKey::from(certified)));
+            server.alpn_protocols = vec![ALPN.to_vec()];
+            assert!(shake_hands(honest.clone(), server).is_err(), "{what}");
+        }
+    }
+
+    #[test]
+    fn a_key_that_is_not_the_certificates_is_refused() {
+        let provider = provider();
+        let (certificate, _) = certificate::generate(&Keypair::generate_ed25519()).unwrap();
+        let (_, other) = certificate::generate(&Keypair::generate_ed25519()).unwrap();
+        let other = provider.key_provider.load_private_key(other).unwrap();
+        let certified = CertifiedKey::new(vec![certificate], other);
+        let mut server = ServerConfig::builder_with_provider(provider)
+            .with_protocol_versions(&[&TLS13])
+            .unwrap()
+            .with_client_cert_verifier(Arc::new(Verifier))
+            .with_cert_resolver(Arc::new(SingleCertAndKey::from(certified)));
+        server.alpn_protocols = vec![ALPN.to_vec()];
+        let refused = shake_hands(ours().0, server).map(drop).unwrap_err();
+        let bad = rustls::Error::InvalidCertificate(CertificateError::BadSignature);
+        assert_eq!(refused, bad);
+    }
+
+    /// With one bit changed so many bytes before the end.
+    fn flipped(certificate: &CertificateDer<'_>, from_the_end: usize) -> CertificateDer<'static> {
+        let mut bytes = certificate.as_ref().to_vec();
+        let at = bytes.len() - from_the_end;
+        bytes[at] ^= 1;
+        bytes.into()
+    }
+}
