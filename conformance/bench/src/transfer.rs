@@ -59,16 +59,13 @@ async fn one_to_one(transport: &str) -> Result<Value> {
         bitswap.push(speed(LARGE_BLOCKS, time));
     }
     let (bitswap, raw) = (median(bitswap), median(raw));
-    let mut result = json!({
+    Ok(json!({
         "bytes": LARGE_BLOCKS << 20,
         "bitswap_mb_per_s": bitswap,
         "raw_one_stream_mb_per_s": raw,
         "ratio": bitswap / raw,
-    });
-    if !libp2p.is_empty() {
-        result["raw_one_stream_of_libp2p_quic_mb_per_s"] = median(libp2p).into();
-    }
-    Ok(result)
+        "raw_one_stream_of_libp2p_quic_mb_per_s": (!libp2p.is_empty()).then(|| median(libp2p)),
+    }))
 }
 
 /// Four providers of which one never answers and one sends something else, beside one good one alone.
