@@ -153,6 +153,19 @@ async fn packets_that_are_nothing_do_no_harm() {
     dial.await.unwrap().unwrap();
 }
 
+/// After ten seconds without a packet it would be given up.
+#[tokio::test]
+async fn a_connection_on_which_nothing_is_said_stays() {
+    let (mut one, mut other) = (Node::ours(), Node::ours());
+    let address = one.listen(ANY).await;
+    let dial = tokio::spawn(other.dial(address, PortUse::Reuse));
+    let (_, muxer) = one.accept().await;
+    let (_, dialled) = dial.await.unwrap().unwrap();
+    let ended = futures::future::select(kept_going(muxer), kept_going(dialled));
+    let silence = tokio::time::timeout(Duration::from_secs(11), ended);
+    assert!(silence.await.is_err(), "it was given up");
+}
+
 /// Its peers need not wait until their connections have been silent for too long.
 #[tokio::test]
 async fn a_node_that_starts_again_ends_the_connections_of_the_one_before() {
