@@ -11,6 +11,10 @@ use std::{sync::Arc, time::Duration};
 
 /// How long a peer may take until it has said who it is.
 pub(crate) const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(5);
+/// Handshakes that a listener begins with peers that may not be where they say that they are. While there are more,
+/// others must show first that packets reach them there, which takes them a round trip (RFC 9000 §8.1). So
+/// packets with false addresses keep nobody out, although a node has few places for handshakes.
+pub(crate) const HANDSHAKES: usize = 16;
 /// After this time without a packet a connection is given up, in milliseconds.
 const IDLE_MILLISECONDS: u32 = 10_000;
 /// After this time without one, a packet is sent for the connection's sake.

@@ -10,6 +10,7 @@ use quinn::{Connecting, ConnectionError, RecvStream, SendStream, VarInt};
 use std::{
     fmt,
     pin::Pin,
+    sync::Arc,
     task::{Context, Poll},
 };
 
@@ -32,11 +33,23 @@ impl fmt::Debug for Connection {
     }
 }
 
-/// Waits for the handshake.
-pub(crate) async fn establish(connecting: Connecting) -> Result<(PeerId, Connection), Error> {
+/// A connection of which it is not known yet who is at its other end.
+pub(crate) struct Handshake {
+    pub(crate) connecting: Connecting,
+    /// For a listener to see how many of its own there are.
+    pub(crate) counted: Option<Arc<()>>,
+}
+
+/// Waits until the peer has proved who it is.
+pub(crate) async fn establish(handshake: Handshake) -> Result<(PeerId, Connection), Error> {
+    let Handshake {
+        connecting,
+        counted,
+    } = handshake;
     let connection = tokio::time::timeout(HANDSHAKE_TIMEOUT, connecting)
         .await
         .map_err(|_| Error::HandshakeTimeout)??;
+    drop(counted);
     let peer = tls::peer(&connection)?;
     let connection = Connection {
         connection,

@@ -2,13 +2,13 @@
 
 use crate::{
     Error, address,
-    config::{Config, SOCKET_BYTES},
-    connection::CLOSED,
+    config::{Config, HANDSHAKES, SOCKET_BYTES},
+    connection::{CLOSED, Handshake},
 };
 use futures::{FutureExt, Stream, future::BoxFuture, ready};
 use if_watch::{IfEvent, tokio::IfWatcher};
 use libp2p::core::transport::{ListenerId, TransportEvent};
-use quinn::{Connecting, Endpoint, Incoming, ServerConfig, TokioRuntime};
+use quinn::{Endpoint, Incoming, ServerConfig, TokioRuntime};
 use socket2::{Domain, Protocol, Socket, Type};
 use std::{
     collections::HashSet,
@@ -19,7 +19,7 @@ use std::{
     task::{Context, Poll},
 };
 
-type Event = TransportEvent<Connecting, Error>;
+type Event = TransportEvent<Handshake, Error>;
 
 /// A UDP socket at an address, with an endpoint of QUIC on it.
 pub(crate) fn bind(
@@ -59,6 +59,8 @@ pub(crate) struct Listener {
     interfaces: Option<IfWatcher>,
     addresses: HashSet<IpAddr>,
     accepting: BoxFuture<'static, Option<Incoming>>,
+    /// Those that are under way have a copy each.
+    handshakes: Arc<()>,
     /// An address that is still to be told of.
     unsaid: Option<IpAddr>,
     ended: bool,
@@ -77,6 +79,7 @@ impl Listener {
             bound,
             interfaces: everywhere.then(IfWatcher::new).transpose()?,
             addresses: HashSet::new(),
+            handshakes: Arc::new(()),
             unsaid: (!everywhere).then_some(bound.ip()),
             ended: false,
         })
@@ -158,13 +161,21 @@ impl Listener {
                 });
             };
             self.accepting = accept(&self.endpoint);
+            if Arc::strong_count(&self.handshakes) > HANDSHAKES && incoming.may_retry() {
+                // It fails only for those that may not.
+                let _ = incoming.retry();
+                continue;
+            }
             match incoming.accept() {
                 Ok(connecting) => {
                     return Poll::Ready(TransportEvent::Incoming {
                         listener_id: self.id,
                         local_addr: address::of(self.bound),
                         send_back_addr: address::of(connecting.remote_address()),
-                        upgrade: connecting,
+                        upgrade: Handshake {
+                            connecting,
+                            counted: Some(Arc::clone(&self.handshakes)),
+                        },
                     });
                 }
                 // Anybody can send a packet that only looks like a beginning.

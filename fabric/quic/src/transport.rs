@@ -2,7 +2,7 @@
 
 use crate::{
     Config, Connection, Error, address,
-    connection::establish,
+    connection::{Handshake, establish},
     listener::{self, Listener},
     punch::punch,
 };
@@ -14,7 +14,6 @@ use libp2p::{
         transport::{DialOpts, ListenerId, PortUse, TransportError, TransportEvent},
     },
 };
-use quinn::Connecting;
 use std::{
     collections::HashMap,
     fmt,
@@ -36,7 +35,7 @@ pub struct Transport {
     /// For dialling over IP version 4 (true) and 6 while nothing listens there.
     dialers: HashMap<bool, quinn::Endpoint>,
     /// Who waits for a connection from where.
-    punching: HashMap<SocketAddr, oneshot::Sender<Connecting>>,
+    punching: HashMap<SocketAddr, oneshot::Sender<Handshake>>,
     waker: Option<Waker>,
 }
 
@@ -96,7 +95,14 @@ impl Transport {
     fn connect(&mut self, peer: SocketAddr, ports: PortUse) -> Result<Established, Error> {
         let dialer = self.dialer(peer, ports)?;
         let client = self.config.client.clone();
-        Ok(async move { establish(dialer.connect_with(client, peer, SERVER_NAME)?).await }.boxed())
+        let connected = async move {
+            let handshake = Handshake {
+                connecting: dialer.connect_with(client, peer, SERVER_NAME)?,
+                counted: None,
+            };
+            establish(handshake).await
+        };
+        Ok(connected.boxed())
     }
 
     /// Makes way for the connection that the peer begins at the same time, if there is a socket to
@@ -111,11 +117,11 @@ impl Transport {
         if self.punching.contains_key(&peer) {
             return Err(Error::Punching(peer));
         }
-        let (sender, connecting) = oneshot::channel();
+        let (sender, handshake) = oneshot::channel();
         self.punching.insert(peer, sender);
         let begun = async move {
             tokio::select! {
-                connecting = connecting => connecting.map_err(|_| Error::HandshakeTimeout),
+                handshake = handshake => handshake.map_err(|_| Error::HandshakeTimeout),
                 error = punch(socket, peer) => Err(error.into()),
                 () = tokio::time::sleep(crate::config::HANDSHAKE_TIMEOUT) => Err(Error::HandshakeTimeout),
             }
@@ -124,10 +130,10 @@ impl Transport {
     }
 
     /// Gives a connection to whom waits for it; otherwise gives it back.
-    fn hand_over(&mut self, connecting: Connecting) -> Option<Connecting> {
-        match self.punching.remove(&connecting.remote_address()) {
-            Some(waiting) => waiting.send(connecting).err(),
-            None => Some(connecting),
+    fn hand_over(&mut self, handshake: Handshake) -> Option<Handshake> {
+        match self.punching.remove(&handshake.connecting.remote_address()) {
+            Some(waiting) => waiting.send(handshake).err(),
+            None => Some(handshake),
         }
     }
 

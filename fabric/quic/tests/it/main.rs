@@ -153,6 +153,32 @@ async fn packets_that_are_nothing_do_no_harm() {
     dial.await.unwrap().unwrap();
 }
 
+#[tokio::test]
+async fn with_many_handshakes_under_way_peers_must_show_where_they_are() {
+    let (mut one, mut other, mut last) = (Node::ours(), Node::ours(), Node::ours());
+    let address = one.listen(ANY).await;
+    let (way, round) = Way::to(node::port(&address)).await;
+    let mut under_way = Vec::new();
+    for many in [false, true] {
+        while many && under_way.len() < 20 {
+            // It waits for an answer that never comes.
+            let dial = tokio::spawn(other.dial(address.clone(), PortUse::New));
+            under_way.push((one.incoming().await, dial));
+        }
+        let dial = tokio::spawn(last.dial(round.clone(), PortUse::New));
+        let (peer, _) = one.accept().await;
+        assert_eq!(peer, last.id);
+        dial.await.unwrap().unwrap();
+        assert_eq!(way.retries(), usize::from(many));
+    }
+    // Those that are given up count no more.
+    under_way.clear();
+    let dial = tokio::spawn(last.dial(round, PortUse::New));
+    one.accept().await;
+    dial.await.unwrap().unwrap();
+    assert_eq!(way.retries(), 1);
+}
+
 /// After ten seconds without a packet it would be given up.
 #[tokio::test]
 async fn a_connection_on_which_nothing_is_said_stays() {
