@@ -236,7 +236,7 @@ impl ClientCertVerifier for Verifier {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use rustls::{ClientConnection, ServerConnection};
+    use rustls::{ClientConnection, ServerConnection, pki_types::PrivateKeyDer};
     use std::io::Read;
 
     /// Passes what both say to the other until neither has anything to say.
@@ -264,6 +264,20 @@ mod tests {
         }
         assert!(client.reader().read(&mut [0]).is_err(), "nothing was said");
         Ok((client, server))
+    }
+
+    /// A server that shows these certificates.
+    fn showing(chain: Vec<CertificateDer<'static>>, key: PrivateKeyDer<'static>) -> ServerConfig {
+        let provider = provider();
+        let key = provider.key_provider.load_private_key(key).unwrap();
+        let certified = SingleCertAndKey::from(CertifiedKey::new(chain, key));
+        let mut server = ServerConfig::builder_with_provider(provider)
+            .with_protocol_versions(&[&TLS13])
+            .unwrap()
+            .with_client_cert_verifier(Arc::new(Verifier))
+            .with_cert_resolver(Arc::new(certified));
+        server.alpn_protocols = vec![ALPN.to_vec()];
+        server
     }
 
     fn ours() -> (ClientConfig, ServerConfig) {
@@ -304,39 +318,22 @@ mod tests {
 
     #[test]
     fn a_certificate_that_no_id_vouches_for_is_refused() {
-        let provider = provider();
-        let (honest, _) = ours();
         let (certificate, private) = certificate::generate(&Keypair::generate_ed25519()).unwrap();
         for (chain, what) in [
             (vec![certificate.clone(), certificate.clone()], "two"),
             (vec![flipped(&certificate, 1)], "not signed"),
             (vec![CertificateDer::from(vec![0x30, 0])], "empty"),
         ] {
-            let private = provider.key_provider.load_private_key(private.clone_key());
-            let certified = CertifiedKey::new(chain, private.unwrap());
-            let mut server = ServerConfig::builder_with_provider(Arc::clone(&provider))
-                .with_protocol_versions(&[&TLS13])
-                .unwrap()
-                .with_client_cert_verifier(Arc::new(Verifier))
-                .with_cert_resolver(Arc::new(SingleCertAndKey::from(certified)));
-            server.alpn_protocols = vec![ALPN.to_vec()];
-            assert!(shake_hands(honest.clone(), server).is_err(), "{what}");
+            let server = showing(chain, private.clone_key());
+            assert!(shake_hands(ours().0, server).is_err(), "{what}");
         }
     }
 
     #[test]
     fn a_key_that_is_not_the_certificates_is_refused() {
-        let provider = provider();
         let (certificate, _) = certificate::generate(&Keypair::generate_ed25519()).unwrap();
         let (_, other) = certificate::generate(&Keypair::generate_ed25519()).unwrap();
-        let other = provider.key_provider.load_private_key(other).unwrap();
-        let certified = CertifiedKey::new(vec![certificate], other);
-        let mut server = ServerConfig::builder_with_provider(provider)
-            .with_protocol_versions(&[&TLS13])
-            .unwrap()
-            .with_client_cert_verifier(Arc::new(Verifier))
-            .with_cert_resolver(Arc::new(SingleCertAndKey::from(certified)));
-        server.alpn_protocols = vec![ALPN.to_vec()];
+        let server = showing(vec![certificate], other);
         let refused = shake_hands(ours().0, server).map(drop).unwrap_err();
         let bad = rustls::Error::InvalidCertificate(CertificateError::BadSignature);
         assert_eq!(refused, bad);
