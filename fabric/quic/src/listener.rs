@@ -101,8 +101,12 @@ impl Listener {
     /// Whether peers at this address can be reached from its socket.
     pub(crate) fn reaches(&self, peer: IpAddr) -> bool {
         let same_family = self.bound.is_ipv4() == peer.is_ipv4();
-        let loopback = !peer.is_loopback() || self.addresses.iter().any(IpAddr::is_loopback);
-        !self.ended && same_family && loopback
+        let same_machine = if peer.is_loopback() {
+            self.addresses.iter().any(IpAddr::is_loopback)
+        } else {
+            !self.bound.ip().is_loopback()
+        };
+        !self.ended && same_family && same_machine
     }
 
     /// Closes the socket and all connections on it.
