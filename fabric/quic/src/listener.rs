@@ -85,9 +85,13 @@ impl Listener {
         })
     }
 
-    /// Whether it is the one with this id, and still listens.
-    pub(crate) fn is(&self, id: ListenerId) -> bool {
-        self.id == id && !self.ended
+    pub(crate) fn id(&self) -> ListenerId {
+        self.id
+    }
+
+    /// Whether it has not ended. One that has is still in the transport until that looks at it again.
+    pub(crate) fn listens(&self) -> bool {
+        !self.ended
     }
 
     pub(crate) fn endpoint(&self) -> &Endpoint {
@@ -106,7 +110,7 @@ impl Listener {
         } else {
             !self.bound.ip().is_loopback()
         };
-        !self.ended && same_family && same_machine
+        self.listens() && same_family && same_machine
     }
 
     /// Closes the socket and all connections on it.

@@ -59,13 +59,11 @@ impl Transport {
     }
 
     /// The listener from whose socket a peer is dialled: always the same one for the same peer, since a
-    /// router may know the two by that.
+    /// router may know the two by that, in whatever order there are listeners.
     fn listener(&self, peer: SocketAddr) -> Option<&Listener> {
-        let reaching = || self.listeners.iter().filter(|l| l.reaches(peer.ip()));
-        let hash = BuildHasherDefault::<DefaultHasher>::default().hash_one(peer);
-        let count = u64::try_from(reaching().count()).ok()?;
-        let index = usize::try_from(hash.checked_rem(count)?).ok()?;
-        reaching().nth(index)
+        let hash = BuildHasherDefault::<DefaultHasher>::default();
+        let reaching = self.listeners.iter().filter(|l| l.reaches(peer.ip()));
+        reaching.max_by_key(|l| hash.hash_one((peer, l.id())))
     }
 
     /// Where to dial from.
@@ -168,7 +166,7 @@ impl libp2p::core::Transport for Transport {
     }
 
     fn remove_listener(&mut self, id: ListenerId) -> bool {
-        let listener = self.listeners.iter().find(|l| l.is(id));
+        let listener = self.listeners.iter().find(|l| l.id() == id && l.listens());
         listener.inspect(|l| l.close()).is_some()
     }
 
