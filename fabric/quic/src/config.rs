@@ -1,4 +1,5 @@
-//! How connections are set up. The limits are those of `libp2p-quic`, so that peers see no difference.
+//! How connections are set up. But for the bytes that may be unread, the limits are those of `libp2p-quic`, so that peers
+//! see no difference.
 
 use crate::{Error, tls};
 use libp2p::identity::Keypair;
@@ -21,9 +22,10 @@ const IDLE_MILLISECONDS: u32 = 10_000;
 const KEEP_ALIVE: Duration = Duration::from_secs(5);
 /// Streams that a peer may have open in one connection.
 const STREAMS: u32 = 256;
-/// Bytes that a peer may send on one stream and on all of them before they are read here.
-const STREAM_BYTES: u32 = 10_000_000;
-const CONNECTION_BYTES: u32 = 15_000_000;
+/// Bytes that a peer may send on one stream and on all of them before they are read here, and so within one round trip:
+/// 160 MB/s at 50 ms. They are memory, of which a node that fetches has 128 MiB in all.
+const STREAM_BYTES: u32 = 6_000_000;
+const CONNECTION_BYTES: u32 = 8_000_000;
 /// What is asked of the system for packets that wait in a socket. It gives less where its limit
 /// (`net.core.rmem_max`, `net.core.wmem_max`) is less.
 pub(crate) const SOCKET_BYTES: usize = 4 << 20;
