@@ -33,6 +33,20 @@ pub fn example(name: &str) -> PathBuf {
     artifact(BUILT.get_or_init(|| build("examples")), name)
 }
 
+/// The cargo that runs this, as if it were typed by hand. Build scripts (that of `ring`) look at what cargo tells a
+/// process about its own package, and would make all that depends on them once more for each package that asks.
+#[must_use]
+pub fn cargo() -> Command {
+    let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    for (name, _) in std::env::vars_os() {
+        let text = name.to_string_lossy();
+        if text.starts_with("CARGO_PKG_") || text.starts_with("CARGO_MANIFEST_") {
+            cargo.env_remove(&name);
+        }
+    }
+    cargo
+}
+
 fn artifact(dir: &Path, name: &str) -> PathBuf {
     let path = dir.join(format!("{name}.wasm"));
     assert!(
@@ -48,7 +62,7 @@ fn artifact(dir: &Path, name: &str) -> PathBuf {
 fn build(workspace: &str) -> PathBuf {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
     let target_dir = root.join("target/guests").join(workspace.replace('/', "-"));
-    let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    let mut cargo = cargo();
     cargo
         .args([
             "build",

@@ -2,7 +2,6 @@
 
 use std::{
     path::{Path, PathBuf},
-    process::Command,
     sync::OnceLock,
 };
 
@@ -26,8 +25,7 @@ pub fn binary() -> &'static Path {
     reason = "without a binary there is nothing to test"
 )]
 fn build() -> PathBuf {
-    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let output = Command::new(cargo)
+    let output = mc_artifacts::cargo()
         .args([
             "build",
             "--release",

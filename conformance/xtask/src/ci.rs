@@ -2,10 +2,7 @@
 
 use crate::{error_pages, layers};
 use anyhow::{Context, Result, ensure};
-use std::{
-    path::{Path, PathBuf},
-    process::Command,
-};
+use std::path::{Path, PathBuf};
 
 /// Workspaces of their own, since they are compiled in another way.
 const GUESTS: &[&str] = &["examples", "conformance/guests", "conformance/fuzz"];
@@ -36,7 +33,7 @@ pub(crate) fn run() -> Result<()> {
 
 fn cargo(dir: &Path, args: &[&str]) -> Result<()> {
     let text = args.join(" ");
-    let status = Command::new("cargo").args(args).current_dir(dir).status();
+    let status = mc_artifacts::cargo().args(args).current_dir(dir).status();
     let status = status.with_context(|| format!("cargo {text}"))?;
     ensure!(status.success(), "cargo {text} failed in {}", dir.display());
     Ok(())

@@ -2,7 +2,6 @@
 
 use crate::ci::root;
 use anyhow::{Context, Result, ensure};
-use std::process::Command;
 
 /// The short forms that every change has to pass.
 const SHORT: &[&[&str]] = &[
@@ -48,7 +47,7 @@ pub(crate) fn simulate(mut arguments: impl Iterator<Item = String>) -> Result<()
     let seeds = arguments
         .next()
         .unwrap_or_else(|| "100000..110000".to_owned());
-    let mut test = Command::new("cargo");
+    let mut test = mc_artifacts::cargo();
     test.args([
         "test",
         "--release",
@@ -70,7 +69,7 @@ pub(crate) fn simulate(mut arguments: impl Iterator<Item = String>) -> Result<()
 }
 
 fn cargo(arguments: &[&str]) -> Result<()> {
-    let mut cargo = Command::new("cargo");
+    let mut cargo = mc_artifacts::cargo();
     let status = cargo.args(arguments).current_dir(root()).status();
     let text = arguments.join(" ");
     let status = status.with_context(|| format!("cargo {text}"))?;

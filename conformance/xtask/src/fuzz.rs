@@ -2,7 +2,7 @@
 
 use crate::ci::root;
 use anyhow::{Context, Result, bail, ensure};
-use std::{fs, process::Command};
+use std::fs;
 
 const TARGETS: &[&str] = &[
     "task_spec",
@@ -46,7 +46,7 @@ pub(crate) fn run(arguments: impl Iterator<Item = String>) -> Result<()> {
         fs::create_dir_all(&corpus)?;
         seed(target, &corpus)?;
         // A target of its own keeps the flags away from build scripts.
-        let status = Command::new("cargo")
+        let status = mc_artifacts::cargo()
             .args([
                 "run",
                 "--release",

@@ -71,7 +71,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
         "mc-experiment",
         &["mc-artifacts", "mc-conformance", "mc-postgres"],
     ),
-    ("xtask", &["mc-types"]),
+    ("xtask", &["mc-types", "mc-artifacts"]),
 ];
 
 /// Libraries that only their homes may use.
