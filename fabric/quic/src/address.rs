@@ -1,10 +1,11 @@
 //! Multiaddrs of QUIC.
 
-use libp2p::{Multiaddr, PeerId, multiaddr::Protocol};
+use libp2p::{Multiaddr, multiaddr::Protocol};
 use std::net::{IpAddr, SocketAddr};
 
-/// The socket that `/ip4|ip6/…/udp/…/quic-v1` names, and the peer if `/p2p/…` follows. None for any other address.
-pub(crate) fn parse(address: &Multiaddr) -> Option<(SocketAddr, Option<PeerId>)> {
+/// The socket that `/ip4|ip6/…/udp/…/quic-v1` names; `/p2p/…` may follow, which the swarm looks at. None for any other
+/// address.
+pub(crate) fn parse(address: &Multiaddr) -> Option<SocketAddr> {
     let mut parts = address.iter();
     let ip: IpAddr = match parts.next()? {
         Protocol::Ip4(ip) => ip.into(),
@@ -17,16 +18,9 @@ pub(crate) fn parse(address: &Multiaddr) -> Option<(SocketAddr, Option<PeerId>)>
     let Protocol::QuicV1 = parts.next()? else {
         return None;
     };
-    let peer = match parts.next() {
-        None => None,
-        Some(Protocol::P2p(peer)) => Some(peer),
-        Some(_) => return None,
-    };
-    // Whatever follows, a relay for one, belongs to another transport.
-    parts
-        .next()
-        .is_none()
-        .then(|| (SocketAddr::new(ip, port), peer))
+    // Whatever else follows, a relay for one, belongs to another transport.
+    let only_peer = matches!(parts.next(), None | Some(Protocol::P2p(_)));
+    (only_peer && parts.next().is_none()).then(|| SocketAddr::new(ip, port))
 }
 
 /// The address of a socket.
@@ -39,15 +33,15 @@ pub(crate) fn of(socket: SocketAddr) -> Multiaddr {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use libp2p::PeerId;
 
     #[test]
     fn addresses_are_read_as_they_are_written() {
         for socket in ["127.0.0.1:7781", "[2001:db8::1]:0"] {
             let socket = socket.parse().unwrap();
-            assert_eq!(parse(&of(socket)), Some((socket, None)));
-            let peer = PeerId::random();
-            let named = of(socket).with(Protocol::P2p(peer));
-            assert_eq!(parse(&named), Some((socket, Some(peer))));
+            assert_eq!(parse(&of(socket)), Some(socket));
+            let named = of(socket).with(Protocol::P2p(PeerId::random()));
+            assert_eq!(parse(&named), Some(socket));
         }
     }
 

@@ -63,10 +63,15 @@ pub(crate) async fn establish(handshake: Handshake) -> Result<(PeerId, Connectio
 /// Polls the future in its place, which is made when there is none and is gone when it is done.
 fn poll_stream(
     place: &mut Option<Opening>,
-    open: impl FnOnce() -> Opening,
+    connection: &quinn::Connection,
+    open: impl FnOnce(quinn::Connection) -> Opening,
     cx: &mut Context<'_>,
 ) -> Poll<Result<Stream, Error>> {
-    let stream = ready!(place.get_or_insert_with(open).poll_unpin(cx));
+    let stream = ready!(
+        place
+            .get_or_insert_with(|| open(connection.clone()))
+            .poll_unpin(cx)
+    );
     *place = None;
     Poll::Ready(Ok(Stream::new(stream?)))
 }
@@ -80,12 +85,8 @@ impl StreamMuxer for Connection {
         cx: &mut Context<'_>,
     ) -> Poll<Result<Stream, Self::Error>> {
         let this = self.get_mut();
-        let connection = &this.connection;
-        let accept = || {
-            let connection = connection.clone();
-            async move { connection.accept_bi().await }.boxed()
-        };
-        poll_stream(&mut this.inbound, accept, cx)
+        let accept = |c: quinn::Connection| async move { c.accept_bi().await }.boxed();
+        poll_stream(&mut this.inbound, &this.connection, accept, cx)
     }
 
     fn poll_outbound(
@@ -93,12 +94,8 @@ impl StreamMuxer for Connection {
         cx: &mut Context<'_>,
     ) -> Poll<Result<Stream, Self::Error>> {
         let this = self.get_mut();
-        let connection = &this.connection;
-        let open = || {
-            let connection = connection.clone();
-            async move { connection.open_bi().await }.boxed()
-        };
-        poll_stream(&mut this.outbound, open, cx)
+        let open = |c: quinn::Connection| async move { c.open_bi().await }.boxed();
+        poll_stream(&mut this.outbound, &this.connection, open, cx)
     }
 
     fn poll_close(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {

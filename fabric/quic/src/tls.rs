@@ -73,29 +73,43 @@ fn certified(key: &Keypair, provider: &CryptoProvider) -> Result<Arc<SingleCertA
     ))
 }
 
-/// For both directions. The secrets of connections are written nowhere, whatever the environment says, and sessions are not resumed: all peers
-/// have the same server name, by which they would be found.
+/// For both directions. The secrets of connections are written nowhere, whatever the environment says.
 pub(crate) fn configs(key: &Keypair) -> Result<(ClientConfig, ServerConfig), Error> {
     let failed = |e: rustls::Error| Error::Certificate(e.to_string());
     let provider = provider();
     let certified = certified(key, &provider)?;
-    let mut client = ClientConfig::builder_with_provider(Arc::clone(&provider))
-        .with_protocol_versions(&[&TLS13])
-        .map_err(failed)?
+    let client = client(Arc::clone(&provider), Arc::clone(&certified)).map_err(failed)?;
+    let server = server(provider, certified).map_err(failed)?;
+    Ok((client, server))
+}
+
+/// Sessions are not resumed: all peers have the same server name, by which they would be found.
+fn client(
+    provider: Arc<CryptoProvider>,
+    certified: Arc<SingleCertAndKey>,
+) -> Result<ClientConfig, rustls::Error> {
+    let mut client = ClientConfig::builder_with_provider(provider)
+        .with_protocol_versions(&[&TLS13])?
         .dangerous()
         .with_custom_certificate_verifier(Arc::new(Verifier))
-        .with_client_cert_resolver(Arc::clone(&certified) as _);
+        .with_client_cert_resolver(certified);
     client.alpn_protocols = vec![ALPN.to_vec()];
     client.enable_sni = false;
     client.resumption = Resumption::disabled();
+    Ok(client)
+}
+
+fn server(
+    provider: Arc<CryptoProvider>,
+    certified: Arc<SingleCertAndKey>,
+) -> Result<ServerConfig, rustls::Error> {
     let mut server = ServerConfig::builder_with_provider(provider)
-        .with_protocol_versions(&[&TLS13])
-        .map_err(failed)?
+        .with_protocol_versions(&[&TLS13])?
         .with_client_cert_verifier(Arc::new(Verifier))
         .with_cert_resolver(certified);
     server.alpn_protocols = vec![ALPN.to_vec()];
     server.send_tls13_tickets = 0;
-    Ok((client, server))
+    Ok(server)
 }
 
 /// Who is at the other end of a connection whose handshake is done.
@@ -124,36 +138,6 @@ impl Verifier {
         }
         parse(certificate).map(drop)
     }
-
-    fn verify_signature(
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signed: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        parse(certificate)?
-            .verify_signature(signed.scheme, message, signed.signature())
-            .map_err(|_| CertificateError::BadSignature)?;
-        Ok(HandshakeSignatureValid::assertion())
-    }
-
-    /// What `libp2p-tls` can verify, as libp2p prefers it: RSA last.
-    fn schemes() -> Vec<SignatureScheme> {
-        vec![
-            SignatureScheme::ECDSA_NISTP256_SHA256,
-            SignatureScheme::ECDSA_NISTP384_SHA384,
-            SignatureScheme::ED25519,
-            SignatureScheme::RSA_PSS_SHA512,
-            SignatureScheme::RSA_PSS_SHA384,
-            SignatureScheme::RSA_PSS_SHA256,
-            SignatureScheme::RSA_PKCS1_SHA512,
-            SignatureScheme::RSA_PKCS1_SHA384,
-            SignatureScheme::RSA_PKCS1_SHA256,
-        ]
-    }
-
-    fn too_old() -> rustls::Error {
-        rustls::Error::General("libp2p has TLS 1.3 only".to_owned())
-    }
 }
 
 fn parse<'a>(certificate: &'a CertificateDer<'a>) -> Result<P2pCertificate<'a>, rustls::Error> {
@@ -179,7 +163,8 @@ impl ServerCertVerifier for Verifier {
         _certificate: &CertificateDer<'_>,
         _signed: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        Err(Self::too_old())
+        let reason = "libp2p has TLS 1.3 only";
+        Err(rustls::Error::General(reason.to_owned()))
     }
 
     fn verify_tls13_signature(
@@ -188,14 +173,29 @@ impl ServerCertVerifier for Verifier {
         certificate: &CertificateDer<'_>,
         signed: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        Self::verify_signature(message, certificate, signed)
+        parse(certificate)?
+            .verify_signature(signed.scheme, message, signed.signature())
+            .map_err(|_| CertificateError::BadSignature)?;
+        Ok(HandshakeSignatureValid::assertion())
     }
 
+    /// What `libp2p-tls` can verify, as libp2p prefers it: RSA last.
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        Self::schemes()
+        vec![
+            SignatureScheme::ECDSA_NISTP256_SHA256,
+            SignatureScheme::ECDSA_NISTP384_SHA384,
+            SignatureScheme::ED25519,
+            SignatureScheme::RSA_PSS_SHA512,
+            SignatureScheme::RSA_PSS_SHA384,
+            SignatureScheme::RSA_PSS_SHA256,
+            SignatureScheme::RSA_PKCS1_SHA512,
+            SignatureScheme::RSA_PKCS1_SHA384,
+            SignatureScheme::RSA_PKCS1_SHA256,
+        ]
     }
 }
 
+/// A client shows the same as a server.
 impl ClientCertVerifier for Verifier {
     fn root_hint_subjects(&self) -> &[DistinguishedName] {
         &[]
@@ -212,11 +212,11 @@ impl ClientCertVerifier for Verifier {
 
     fn verify_tls12_signature(
         &self,
-        _message: &[u8],
-        _certificate: &CertificateDer<'_>,
-        _signed: &DigitallySignedStruct,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        Err(Self::too_old())
+        ServerCertVerifier::verify_tls12_signature(self, message, certificate, signed)
     }
 
     fn verify_tls13_signature(
@@ -225,11 +225,11 @@ impl ClientCertVerifier for Verifier {
         certificate: &CertificateDer<'_>,
         signed: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        Self::verify_signature(message, certificate, signed)
+        ServerCertVerifier::verify_tls13_signature(self, message, certificate, signed)
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        Self::schemes()
+        ServerCertVerifier::supported_verify_schemes(self)
     }
 }
 
@@ -271,13 +271,7 @@ mod tests {
         let provider = provider();
         let key = provider.key_provider.load_private_key(key).unwrap();
         let certified = SingleCertAndKey::from(CertifiedKey::new(chain, key));
-        let mut server = ServerConfig::builder_with_provider(provider)
-            .with_protocol_versions(&[&TLS13])
-            .unwrap()
-            .with_client_cert_verifier(Arc::new(Verifier))
-            .with_cert_resolver(Arc::new(certified));
-        server.alpn_protocols = vec![ALPN.to_vec()];
-        server
+        server(provider, Arc::new(certified)).unwrap()
     }
 
     fn ours() -> (ClientConfig, ServerConfig) {

@@ -2,6 +2,7 @@
 
 use crate::{
     Config, Connection, Error, address,
+    config::HANDSHAKE_TIMEOUT,
     connection::{Handshake, establish},
     listener::{self, Listener},
     punch::punch,
@@ -121,7 +122,7 @@ impl Transport {
             tokio::select! {
                 handshake = handshake => handshake.map_err(|_| Error::HandshakeTimeout),
                 error = punch(socket, peer) => Err(error.into()),
-                () = tokio::time::sleep(crate::config::HANDSHAKE_TIMEOUT) => Err(Error::HandshakeTimeout),
+                () = tokio::time::sleep(HANDSHAKE_TIMEOUT) => Err(Error::HandshakeTimeout),
             }
         };
         Ok(Some(async move { establish(begun.await?).await }.boxed()))
@@ -153,7 +154,7 @@ impl libp2p::core::Transport for Transport {
         id: ListenerId,
         address: Multiaddr,
     ) -> Result<(), TransportError<Error>> {
-        let Some((socket, _)) = address::parse(&address) else {
+        let Some(socket) = address::parse(&address) else {
             return Err(TransportError::MultiaddrNotSupported(address));
         };
         let listener = Listener::new(id, &self.config, socket)
@@ -175,22 +176,18 @@ impl libp2p::core::Transport for Transport {
         address: Multiaddr,
         options: DialOpts,
     ) -> Result<Established, TransportError<Error>> {
-        let Some((peer, _)) = address::parse(&address)
-            .filter(|(peer, _)| peer.port() != 0 && !peer.ip().is_unspecified())
+        let Some(peer) =
+            address::parse(&address).filter(|peer| peer.port() != 0 && !peer.ip().is_unspecified())
         else {
             return Err(TransportError::MultiaddrNotSupported(address));
         };
         let expected = match options.role {
-            Endpoint::Listener => self.expect(peer).map_err(TransportError::Other)?,
+            Endpoint::Listener => self.expect(peer).transpose(),
             Endpoint::Dialer => None,
         };
-        expected.map_or_else(
-            || {
-                self.connect(peer, options.port_use)
-                    .map_err(TransportError::Other)
-            },
-            Ok,
-        )
+        expected
+            .unwrap_or_else(|| self.connect(peer, options.port_use))
+            .map_err(TransportError::Other)
     }
 
     fn poll(
