@@ -40,7 +40,12 @@ fn main() -> Result<()> {
         }
     }
     let wasmtime = wasmtime.or_else(|| on_path("wasmtime"));
-    let wanted = |part: &str| only.as_deref().is_none_or(|only| only == part);
+    // `PART/OF_IT` is one part of a part.
+    let (only, of_it) = match only.as_deref().and_then(|only| only.split_once('/')) {
+        Some((part, of_it)) => (Some(part), Some(of_it)),
+        None => (only.as_deref(), None),
+    };
+    let wanted = |part: &str| only.is_none_or(|only| only == part);
     let mut result = serde_json::Map::new();
     if wanted("whole_process") {
         let crun = on_path("crun");
@@ -56,12 +61,8 @@ fn main() -> Result<()> {
     if wanted("one_node") {
         result.insert("one_node".to_owned(), throughput::measure()?);
     }
-    let (part, transfers) = match only.as_deref().and_then(|only| only.split_once('/')) {
-        Some((part, of_it)) => (part == "transfer", Some(of_it)),
-        None => (wanted("transfer"), None),
-    };
-    if part {
-        result.insert("transfer".to_owned(), transfer::measure(transfers)?);
+    if wanted("transfer") {
+        result.insert("transfer".to_owned(), transfer::measure(of_it)?);
     }
     if wanted("content") {
         result.insert("content".to_owned(), content::measure(mebibytes)?);

@@ -31,7 +31,8 @@ pub(crate) fn run() -> Result<()> {
     cargo(&root(), &clippy)
 }
 
-fn cargo(dir: &Path, args: &[&str]) -> Result<()> {
+/// Runs cargo in a directory.
+pub(crate) fn cargo(dir: &Path, args: &[&str]) -> Result<()> {
     let text = args.join(" ");
     let status = mc_artifacts::cargo().args(args).current_dir(dir).status();
     let status = status.with_context(|| format!("cargo {text}"))?;

@@ -1,6 +1,6 @@
 //! Experiments on whole fleets: `cargo xtask experiment NAME …`, and their short forms one after the other.
 
-use crate::ci::root;
+use crate::ci::{cargo, root};
 use anyhow::{Context, Result, ensure};
 
 /// The short forms that every change has to pass.
@@ -19,7 +19,7 @@ pub(crate) fn run(arguments: impl Iterator<Item = String>) -> Result<()> {
     let arguments: Vec<String> = arguments.collect();
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     // The nodes of the fleet are this binary.
-    cargo(&["build", "--release", "--package", "mc-cli"])?;
+    cargo(&root(), &["build", "--release", "--package", "mc-cli"])?;
     if arguments != ["all", "--short"] {
         return experiment(&arguments);
     }
@@ -39,7 +39,7 @@ fn experiment(arguments: &[&str]) -> Result<()> {
         "mc-experiment",
         "--",
     ];
-    cargo(&[&run, arguments].concat())
+    cargo(&root(), &[&run, arguments].concat())
 }
 
 /// The scheduler's simulation on other seeds than those of every test run: `cargo xtask simulate FROM..TO`.
@@ -65,14 +65,5 @@ pub(crate) fn simulate(mut arguments: impl Iterator<Item = String>) -> Result<()
         status.success(),
         "one of the seeds {seeds} broke an invariant"
     );
-    Ok(())
-}
-
-fn cargo(arguments: &[&str]) -> Result<()> {
-    let mut cargo = mc_artifacts::cargo();
-    let status = cargo.args(arguments).current_dir(root()).status();
-    let text = arguments.join(" ");
-    let status = status.with_context(|| format!("cargo {text}"))?;
-    ensure!(status.success(), "cargo {text} failed");
     Ok(())
 }

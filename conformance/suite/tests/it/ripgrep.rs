@@ -14,7 +14,7 @@ fn ripgrep() -> PathBuf {
     let root = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("ripgrep-{VERSION}"));
     let component = root.join("bin/rg.wasm");
     if !component.exists() {
-        let mut cargo = Command::new("cargo");
+        let mut cargo = mc_artifacts::cargo();
         cargo.args([
             "install",
             "--quiet",
