@@ -3,6 +3,10 @@
 //! `conformance/guests` and `examples` are workspaces of their own, since they are compiled for
 //! `wasm32-wasip2`. Cargo's own lock makes concurrent test processes wait for each other.
 
+mod helia;
+
+pub use helia::helia;
+
 use std::{
     path::{Path, PathBuf},
     process::Command,
@@ -44,7 +48,25 @@ pub fn cargo() -> Command {
             cargo.env_remove(&name);
         }
     }
+    // Only the test binary itself was to have it.
+    cargo.env_remove("RUSTC_BOOTSTRAP");
     cargo
+}
+
+/// The root of the repository.
+#[must_use]
+pub fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
+}
+
+/// Where cargo puts what it builds here: the directory of the running program that has cargo's own mark, since it can be
+/// set in several ways.
+#[must_use]
+pub fn target_dir() -> PathBuf {
+    let this = std::env::current_exe().unwrap_or_default();
+    let marked = |dir: &&Path| dir.join("CACHEDIR.TAG").is_file();
+    let found = this.ancestors().skip(1).find(marked);
+    found.map_or_else(|| root().join("target"), Path::to_owned)
 }
 
 fn artifact(dir: &Path, name: &str) -> PathBuf {
@@ -60,8 +82,9 @@ fn artifact(dir: &Path, name: &str) -> PathBuf {
 /// Builds a guest workspace, and gives the directory of its components.
 #[expect(clippy::panic, reason = "without its guest a test cannot run")]
 fn build(workspace: &str) -> PathBuf {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
-    let target_dir = root.join("target/guests").join(workspace.replace('/', "-"));
+    let target_dir = target_dir()
+        .join("guests")
+        .join(workspace.replace('/', "-"));
     let mut cargo = cargo();
     cargo
         .args([
@@ -72,7 +95,7 @@ fn build(workspace: &str) -> PathBuf {
             "--target",
             TARGET,
         ])
-        .current_dir(root.join(workspace))
+        .current_dir(root().join(workspace))
         .env("CARGO_TARGET_DIR", &target_dir);
     // What cargo and rustc were told about the test must not reach the guest's build.
     for name in [

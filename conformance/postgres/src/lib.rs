@@ -56,9 +56,7 @@ impl Server {
     /// That PostgreSQL is not installed, or does not start.
     pub fn start() -> Result<Self> {
         let dir = tempfile::tempdir()?;
-        if geteuid().is_root() {
-            chown(dir.path(), Some(NOBODY), Some(NOBODY))?;
-        }
+        to_nobody(dir.path())?;
         let data = dir.path().join("data");
         let mut initdb = as_nobody(&program("initdb")?);
         initdb.args([
@@ -99,9 +97,7 @@ impl Server {
     ///
     /// That the server does not make one.
     pub fn database_in(&self, dir: &Path) -> Result<String> {
-        if geteuid().is_root() {
-            chown(dir, Some(NOBODY), Some(NOBODY))?;
-        }
+        to_nobody(dir)?;
         let url = self.database()?;
         let name = url.rsplit('/').next().unwrap_or_default();
         let dir = dir.to_str().context("a path in UTF-8")?;
@@ -215,16 +211,34 @@ fn program(name: &str) -> Result<PathBuf> {
     found.with_context(|| format!("PostgreSQL's {name} is not here: apt-get install postgresql"))
 }
 
+/// Gives a directory to whom the server runs as.
+fn to_nobody(dir: &Path) -> Result<()> {
+    if geteuid().is_root() && !is_alone() {
+        chown(dir, Some(NOBODY), Some(NOBODY))?;
+    }
+    Ok(())
+}
+
 /// A command that is ended with whoever started it, and is not run as root.
 fn as_nobody(program: &Path) -> Command {
     let mut command = Command::new("setpriv");
     command.args(["--pdeathsig", "QUIT"]);
-    if geteuid().is_root() {
-        let id = NOBODY.to_string();
+    let id = NOBODY.to_string();
+    if geteuid().is_root() && is_alone() {
+        // The same user by another name.
+        let (user, group) = (format!("--map-user={id}"), format!("--map-group={id}"));
+        command.args(["--", "unshare", "--user", &user, &group]);
+    } else if geteuid().is_root() {
         command.args(["--reuid", &id, "--regid", &id, "--clear-groups"]);
     }
     command.arg("--").arg(program);
     command
+}
+
+/// Whether this is a user namespace that has one user: root in there, somebody else outside.
+fn is_alone() -> bool {
+    let map = std::fs::read_to_string("/proc/self/uid_map").unwrap_or_default();
+    map.lines().count() == 1 && map.split_whitespace().last() == Some("1")
 }
 
 /// Starts a command from a thread that lives as long as the process: to the kernel, the parent whose death

@@ -4,6 +4,7 @@ use crate::{binary, wait::within};
 use std::{
     ffi::OsStr,
     io::Read,
+    path::Path,
     process::{Child, Command, Stdio},
     thread,
     time::Duration,
@@ -32,6 +33,33 @@ pub fn mc<S: AsRef<OsStr>>(args: impl IntoIterator<Item = S>) -> Finished {
     finish(command(args))
 }
 
+/// The same in a directory, for paths that are relative.
+///
+/// # Panics
+///
+/// As [`mc`].
+pub fn mc_in<S: AsRef<OsStr>>(dir: &Path, args: impl IntoIterator<Item = S>) -> Finished {
+    let mut command = command(args);
+    command.current_dir(dir);
+    finish(command)
+}
+
+/// The same, started and not waited for; [`Finished::of`] does that.
+///
+/// # Panics
+///
+/// When it cannot be started.
+#[must_use]
+#[expect(
+    clippy::expect_used,
+    reason = "a failed expectation is how a test fails"
+)]
+pub fn spawn_in<S: AsRef<OsStr>>(dir: &Path, args: impl IntoIterator<Item = S>) -> Child {
+    let mut command = command(args);
+    let child = command.current_dir(dir).spawn();
+    child.expect("the binary can be started")
+}
+
 /// `mc-wasm` with `args`, not started yet. Nothing of the caller's configuration reaches it.
 pub(crate) fn command<S: AsRef<OsStr>>(args: impl IntoIterator<Item = S>) -> Command {
     let mut command = Command::new(binary());
@@ -45,6 +73,8 @@ pub(crate) fn command<S: AsRef<OsStr>>(args: impl IntoIterator<Item = S>) -> Com
             command.env_remove(name);
         }
     }
+    // What is for the test binary alone would make a cargo that the command starts build everything anew.
+    command.env_remove("RUSTC_BOOTSTRAP");
     command
 }
 
@@ -71,11 +101,19 @@ pub(crate) fn finish(command: Command) -> Finished {
 /// Runs a command that may take so long.
 #[expect(
     clippy::expect_used,
-    clippy::panic,
     reason = "a failed expectation is how a test fails"
 )]
 pub(crate) fn finish_within(mut command: Command, patience: Duration) -> Finished {
-    let mut child = command.spawn().expect("the binary can be started");
+    let child = command.spawn().expect("the binary can be started");
+    wait(child, patience, &format!("{command:?}"))
+}
+
+#[expect(
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a failed expectation is how a test fails"
+)]
+fn wait(mut child: Child, patience: Duration, what: &str) -> Finished {
     let stdout = drain(child.stdout.take());
     let stderr = drain(child.stderr.take());
     let status = within(patience, || {
@@ -83,7 +121,7 @@ pub(crate) fn finish_within(mut command: Command, patience: Duration) -> Finishe
     });
     let Some(status) = status else {
         end(&mut child);
-        panic!("still running after {patience:?}: {command:?}");
+        panic!("still running after {patience:?}: {what}");
     };
     Finished {
         code: status.code(),
@@ -111,6 +149,16 @@ pub(crate) fn end(child: &mut Child) {
 }
 
 impl Finished {
+    /// What became of a command that was started before.
+    ///
+    /// # Panics
+    ///
+    /// As [`mc`].
+    #[must_use]
+    pub fn of(child: Child) -> Self {
+        wait(child, PATIENCE, "a command")
+    }
+
     /// Standard output as text.
     #[must_use]
     pub fn text(&self) -> String {

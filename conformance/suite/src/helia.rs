@@ -15,19 +15,8 @@ use std::{
     time::Duration,
 };
 
-/// How long installing it, or adding something to it, may take.
+/// How long adding something to it may take.
 const PATIENCE: Duration = Duration::from_secs(300);
-/// Where its scripts are.
-const SCRIPTS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../interop/helia");
-/// Where they are installed with everything that they need.
-const INSTALLED: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../target/interop/helia");
-const FILES: [&str; 4] = [
-    "helia.mjs",
-    "node20.mjs",
-    "package.json",
-    "package-lock.json",
-];
-
 /// A Helia node that serves something; ended when dropped.
 #[derive(Debug)]
 pub struct Helia {
@@ -38,37 +27,14 @@ pub struct Helia {
     child: Child,
 }
 
-/// The script, installed with what it needs: once for each version of it.
+/// The script, installed with what it needs.
 #[expect(
     clippy::expect_used,
     reason = "without Helia there is nothing to test with"
 )]
 fn script() -> &'static Path {
     static SCRIPT: OnceLock<PathBuf> = OnceLock::new();
-    SCRIPT.get_or_init(|| {
-        let installed = Path::new(INSTALLED);
-        std::fs::create_dir_all(installed).expect("a directory can be made");
-        let lock = |dir: &Path| std::fs::read(dir.join("node_modules/.lock-of-this")).ok();
-        let wanted = std::fs::read(Path::new(SCRIPTS).join("package-lock.json"));
-        let wanted = wanted.expect("the scripts are there");
-        for file in FILES {
-            let from = Path::new(SCRIPTS).join(file);
-            std::fs::copy(from, installed.join(file)).expect("a script can be copied");
-        }
-        if lock(installed).as_ref() != Some(&wanted) {
-            let mut npm = Command::new("npm");
-            npm.args(["ci", "--ignore-scripts", "--no-audit", "--no-fund"])
-                .current_dir(installed)
-                .stdin(Stdio::null())
-                .stdout(Stdio::piped())
-                .stderr(Stdio::piped());
-            let done = finish_within(npm, PATIENCE);
-            assert_eq!(done.code, Some(0), "npm ci: {}", done.stderr);
-            let note = installed.join("node_modules/.lock-of-this");
-            std::fs::write(note, wanted).expect("a note can be left");
-        }
-        installed.join("helia.mjs")
-    })
+    SCRIPT.get_or_init(|| mc_artifacts::helia().expect("Helia can be installed"))
 }
 
 fn command<S: AsRef<OsStr>>(args: impl IntoIterator<Item = S>) -> Command {

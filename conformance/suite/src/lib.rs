@@ -10,12 +10,14 @@ mod http;
 mod jobs;
 mod netns;
 mod node;
+mod privileged;
 mod wait;
 
 pub use binary::binary;
-pub use command::{Finished, mc};
+pub use command::{Finished, mc, mc_in, spawn_in};
 pub use helia::{Helia, helia};
 pub use http::{Answer, Http, ask};
 pub use netns::Namespace;
 pub use node::{Node, NodeOptions, free_port};
+pub use privileged::privileged;
 pub use wait::{eventually, within};

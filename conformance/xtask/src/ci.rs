@@ -1,24 +1,29 @@
 //! What must hold before the tests are run.
 
-use crate::{error_pages, layers};
-use anyhow::{Context, Result, ensure};
-use std::path::{Path, PathBuf};
+use crate::{command::cargo, features, layers};
+use anyhow::Result;
+use mc_artifacts::root;
 
 /// Workspaces of their own, since they are compiled in another way.
 const GUESTS: &[&str] = &["examples", "conformance/guests", "conformance/fuzz"];
 
-/// The root of the repository.
-pub(crate) fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
+/// Both of the others.
+pub(crate) fn run() -> Result<()> {
+    check()?;
+    clippy()
 }
 
-pub(crate) fn run() -> Result<()> {
+/// What needs no compiler.
+pub(crate) fn check() -> Result<()> {
     cargo(&root(), &["fmt", "--all", "--check"])?;
     for guests in GUESTS {
         cargo(&root().join(guests), &["fmt", "--all", "--check"])?;
     }
     layers::check()?;
-    error_pages::check()?;
+    features::check()
+}
+
+pub(crate) fn clippy() -> Result<()> {
     let clippy = [
         "clippy",
         "--release",
@@ -29,13 +34,4 @@ pub(crate) fn run() -> Result<()> {
         "warnings",
     ];
     cargo(&root(), &clippy)
-}
-
-/// Runs cargo in a directory.
-pub(crate) fn cargo(dir: &Path, args: &[&str]) -> Result<()> {
-    let text = args.join(" ");
-    let status = mc_artifacts::cargo().args(args).current_dir(dir).status();
-    let status = status.with_context(|| format!("cargo {text}"))?;
-    ensure!(status.success(), "cargo {text} failed in {}", dir.display());
-    Ok(())
 }

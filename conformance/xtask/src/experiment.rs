@@ -1,7 +1,12 @@
 //! Experiments on whole fleets: `cargo xtask experiment NAME …`, and their short forms one after the other.
 
-use crate::ci::{cargo, root};
+use crate::{
+    command::{cargo, succeed},
+    requirements,
+};
 use anyhow::{Context, Result, ensure};
+use mc_artifacts::{root, target_dir};
+use std::process::Command;
 
 /// The short forms that every change has to pass.
 const SHORT: &[&[&str]] = &[
@@ -18,8 +23,10 @@ const SHORT: &[&[&str]] = &[
 pub(crate) fn run(arguments: impl Iterator<Item = String>) -> Result<()> {
     let arguments: Vec<String> = arguments.collect();
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
-    // The nodes of the fleet are this binary.
-    cargo(&root(), &["build", "--release", "--package", "mc-cli"])?;
+    requirements::provide()?;
+    // The nodes of the fleet are the product's binary. Compiled together, both have the same libraries.
+    let both = ["--package", "mc-cli", "--package", "mc-experiment"];
+    cargo(&root(), &[&["build", "--release"], &both[..]].concat())?;
     if arguments != ["all", "--short"] {
         return experiment(&arguments);
     }
@@ -31,15 +38,13 @@ pub(crate) fn run(arguments: impl Iterator<Item = String>) -> Result<()> {
 }
 
 fn experiment(arguments: &[&str]) -> Result<()> {
-    let run = [
-        "run",
-        "--quiet",
-        "--release",
-        "--package",
-        "mc-experiment",
-        "--",
-    ];
-    cargo(&root(), &[&run, arguments].concat())
+    let program = target_dir().join("release/mc-experiment");
+    let mut experiment = Command::new(program);
+    succeed(
+        experiment
+            .args(arguments)
+            .env("PATH", requirements::path()?),
+    )
 }
 
 /// The scheduler's simulation on other seeds than those of every test run: `cargo xtask simulate FROM..TO`.

@@ -1,8 +1,13 @@
 //! Fuzzing: `cargo xtask fuzz [--seconds N] [TARGET]`.
 
-use crate::ci::root;
+use crate::{command::succeed, requirements};
 use anyhow::{Context, Result, bail, ensure};
-use std::fs;
+use mc_artifacts::{root, target_dir};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+};
 
 const TARGETS: &[&str] = &[
     "task_spec",
@@ -16,6 +21,8 @@ const TARGETS: &[&str] = &[
 ];
 /// How long each target runs unless told otherwise.
 const DEFAULT_SECONDS: u64 = 600;
+/// Named to cargo, so that the flags below do not reach build scripts.
+const MACHINE: &str = "x86_64-unknown-linux-gnu";
 /// What libFuzzer needs: counters of covered code, and a table of where they belong.
 const COVERAGE: &str = "-Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-level=4 \
     -Cllvm-args=-sanitizer-coverage-inline-8bit-counters \
@@ -37,25 +44,48 @@ pub(crate) fn run(arguments: impl Iterator<Item = String>) -> Result<()> {
             ),
         }
     }
-    let target_dir = root().join("target/fuzz-coverage");
-    for target in TARGETS {
-        if only.as_deref().is_some_and(|only| only != *target) {
-            continue;
-        }
-        let corpus = root().join("target/fuzz-corpus").join(target);
+    let targets = TARGETS.iter().copied();
+    let targets: Vec<_> = targets
+        .filter(|target| only.as_deref().is_none_or(|only| only == *target))
+        .collect();
+    requirements::provide_for_fuzzing()?;
+    let binaries = build(&targets)?;
+    for several in targets.chunks(cores()) {
+        fuzz(several, &binaries, seconds)?;
+    }
+    Ok(())
+}
+
+fn cores() -> usize {
+    std::thread::available_parallelism().map_or(1, Into::into)
+}
+
+/// Compiles the targets with coverage, and runs the tests of their bodies, which are compiled with them.
+fn build(targets: &[&str]) -> Result<PathBuf> {
+    let target_dir = target_dir().join("fuzz-coverage");
+    let bins = targets.iter().flat_map(|target| ["--bin", *target]);
+    let lib = ["test", "--release", "--lib", "--target", MACHINE];
+    let build = ["build", "--release", "--target", MACHINE];
+    for arguments in [build.iter().copied().chain(bins).collect(), lib.to_vec()] {
+        let mut cargo = mc_artifacts::cargo();
+        cargo
+            .args(arguments)
+            .env("RUSTFLAGS", COVERAGE)
+            .env("CARGO_TARGET_DIR", &target_dir)
+            .current_dir(root().join("conformance/fuzz"));
+        succeed(&mut cargo)?;
+    }
+    Ok(target_dir.join(MACHINE).join("release"))
+}
+
+/// Runs some targets beside each other, each with output of its own once it has ended.
+fn fuzz(targets: &[&str], binaries: &Path, seconds: u64) -> Result<()> {
+    let mut running = Vec::new();
+    for target in targets {
+        let corpus = target_dir().join("fuzz-corpus").join(target);
         fs::create_dir_all(&corpus)?;
         seed(target, &corpus)?;
-        // A target of its own keeps the flags away from build scripts.
-        let status = mc_artifacts::cargo()
-            .args([
-                "run",
-                "--release",
-                "--target",
-                "x86_64-unknown-linux-gnu",
-                "--bin",
-                target,
-            ])
-            .arg("--")
+        let child = Command::new(binaries.join(target))
             .arg(&corpus)
             .arg(format!("-max_total_time={seconds}"))
             .args([
@@ -64,18 +94,32 @@ pub(crate) fn run(arguments: impl Iterator<Item = String>) -> Result<()> {
                 "-max_len=65536",
                 "-print_final_stats=1",
             ])
-            .env("RUSTFLAGS", COVERAGE)
-            .env("CARGO_TARGET_DIR", &target_dir)
             .current_dir(root().join("conformance/fuzz"))
-            .status()
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
             .with_context(|| format!("fuzzing {target}"))?;
-        ensure!(status.success(), "the fuzz target {target} found something");
+        running.push((target, child));
     }
+    let mut found = Vec::new();
+    for (target, child) in running {
+        let output = child.wait_with_output()?;
+        let said = String::from_utf8_lossy(&output.stderr);
+        if output.status.success() {
+            let runs = said.lines().find(|line| line.starts_with("Done "));
+            eprintln!("{target}: {}", runs.unwrap_or("done"));
+        } else {
+            eprintln!("{said}");
+            found.push(*target);
+        }
+    }
+    let found = found.join(", ");
+    ensure!(found.is_empty(), "the fuzz targets {found} found something");
     Ok(())
 }
 
 /// Puts committed examples into the corpus.
-fn seed(target: &str, corpus: &std::path::Path) -> Result<()> {
+fn seed(target: &str, corpus: &Path) -> Result<()> {
     let (dir, extension) = match target {
         "task_spec" => ("runtime/types/fixtures", "cbor"),
         "admission" => ("conformance/vectors", "wasm"),

@@ -1,7 +1,7 @@
 //! Who may depend on whom.
 
-use anyhow::{Context, Result, bail};
-use cargo_metadata::{DependencyKind, MetadataCommand};
+use anyhow::{Context, Result, bail, ensure};
+use mc_artifacts::root;
 use std::collections::BTreeMap;
 
 /// The crates of the workspace, each with those that it may use.
@@ -11,6 +11,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("mc-checkpoint", &["mc-types"]),
     ("mc-engine", &["mc-types", "mc-wasi", "mc-checkpoint"]),
     ("mc-system", &["mc-types"]),
+    ("mc-directories", &[]),
     ("mc-content", &["mc-types"]),
     ("mc-bitswap", &["mc-types"]),
     ("mc-scheduler", &["mc-types"]),
@@ -25,6 +26,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "mc-wasi",
             "mc-checkpoint",
             "mc-engine",
+            "mc-directories",
             "mc-system",
             "mc-content",
             "mc-scheduler",
@@ -40,6 +42,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "mc-wasi",
             "mc-checkpoint",
             "mc-engine",
+            "mc-directories",
             "mc-system",
             "mc-content",
             "mc-gateway",
@@ -50,7 +53,13 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("mc-postgres", &[]),
     (
         "mc-conformance",
-        &["mc-types", "mc-net", "mc-artifacts", "mc-postgres"],
+        &[
+            "mc-types",
+            "mc-net",
+            "mc-node",
+            "mc-artifacts",
+            "mc-postgres",
+        ],
     ),
     (
         "mc-bench",
@@ -71,7 +80,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
         "mc-experiment",
         &["mc-artifacts", "mc-conformance", "mc-postgres"],
     ),
-    ("xtask", &["mc-types", "mc-artifacts"]),
+    ("xtask", &["mc-artifacts"]),
 ];
 
 /// Libraries that only their homes may use.
@@ -103,24 +112,49 @@ struct Dependency {
 
 /// Reads the workspace and checks it.
 pub(crate) fn check() -> Result<()> {
-    let metadata = MetadataCommand::new().exec().context("cargo metadata")?;
-    let mut dependencies = Vec::new();
     let mut crates = Vec::new();
-    for package in metadata.workspace_packages() {
-        crates.push(package.name.to_string());
-        for dependency in &package.dependencies {
-            dependencies.push(Dependency {
-                from: package.name.to_string(),
-                to: dependency.name.clone(),
-                of_tests: dependency.kind == DependencyKind::Development,
-            });
+    let mut dependencies = Vec::new();
+    for of_tests in [false, true] {
+        let kinds = if of_tests { "dev" } else { "normal,build" };
+        let arguments = [
+            "--workspace",
+            "--depth=1",
+            "--prefix=depth",
+            "--edges",
+            kinds,
+        ];
+        for line in tree(&arguments)?.lines() {
+            let (depth, package) = line.split_at_checked(1).unwrap_or_default();
+            let name = package.split(' ').next().unwrap_or_default().to_owned();
+            match depth {
+                "0" => crates.push(name),
+                "1" => dependencies.push(Dependency {
+                    from: crates.last().cloned().unwrap_or_default(),
+                    to: name,
+                    of_tests,
+                }),
+                _ => {}
+            }
         }
     }
+    // Each was named twice.
+    crates.sort();
+    crates.dedup();
     let violations = violations(&crates, &dependencies);
     if violations.is_empty() {
         return Ok(());
     }
     bail!("the layers are broken:\n  {}", violations.join("\n  "));
+}
+
+/// What `cargo tree` prints.
+pub(crate) fn tree(arguments: &[&str]) -> Result<String> {
+    let mut cargo = mc_artifacts::cargo();
+    cargo.args(["tree", "--locked"]).args(arguments);
+    let output = cargo.current_dir(root()).output().context("cargo tree")?;
+    let said = String::from_utf8_lossy(&output.stderr);
+    ensure!(output.status.success(), "cargo tree: {said}");
+    Ok(String::from_utf8(output.stdout)?)
 }
 
 fn violations(crates: &[String], dependencies: &[Dependency]) -> Vec<String> {

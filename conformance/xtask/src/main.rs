@@ -1,30 +1,54 @@
 //! Checks of the repository itself, and what takes longer than tests do: `cargo xtask COMMAND`.
 
+#![expect(
+    clippy::print_stderr,
+    clippy::print_stdout,
+    reason = "this is a command for the terminal"
+)]
+
 mod ci;
-mod error_pages;
+mod command;
 mod experiment;
+mod features;
 mod fuzz;
 mod layers;
+mod requirements;
+mod test;
+mod timings;
 
 use std::process::ExitCode;
 
 const USAGE: &str = "usage: cargo xtask COMMAND
   layers   dependencies point downwards, and heavy libraries have one home
-  errors   every error code has its help page
-  ci       formatting, lints, layers and errors
+  test     [ARGUMENTS OF cargo test]: the whole suite, after what it needs was looked for and installed
+  features every command compiles libraries with the same features
+  check    formatting, layers and features
+  clippy   lints
+  ci       check and clippy
+  timings  [COMMIT]: what building it from nothing costs, as a table
   fuzz     [--seconds N] [TARGET]: run the fuzz targets
   simulate [FROM..TO]: the scheduler under seeded failures, 10,000 seeds unless told otherwise
   experiment kill|scale|outage|partition|throughput|swarm [--agents N] [--tasks N] [--kill PERCENT]
            [--ttl SECONDS] [--away SECONDS] [--ledger sqlite|postgres] [--seed N] [--short]
            [--format json|human]: a fleet of real nodes; `all --short` for all of them in short";
 
-#[expect(clippy::print_stderr, reason = "this is a command for the terminal")]
 fn main() -> ExitCode {
     let command = std::env::args().nth(1).unwrap_or_default();
+    if command == "runner" {
+        return test::runner(std::env::args().skip(2)).unwrap_or_else(|error| {
+            eprintln!("{error:?}");
+            ExitCode::FAILURE
+        });
+    }
     let done = match command.as_str() {
         "layers" => layers::check(),
-        "errors" => error_pages::check(),
+        "features" => features::check(),
+        "install-helia" => mc_artifacts::helia().map(drop).map_err(Into::into),
+        "timings" => timings::run(std::env::args().skip(2)),
+        "test" => test::run(std::env::args().skip(2)),
         "ci" => ci::run(),
+        "check" => ci::check(),
+        "clippy" => ci::clippy(),
         "experiment" => experiment::run(std::env::args().skip(2)),
         "simulate" => experiment::simulate(std::env::args().skip(2)),
         "fuzz" => fuzz::run(std::env::args().skip(2)),

@@ -2,6 +2,7 @@
 
 use crate::{backend::Backend, error, guard, routes};
 use axum::{Router, extract::DefaultBodyLimit, middleware};
+use futures::future::BoxFuture;
 use mc_types::ErrorCode;
 use std::{future::IntoFuture, net::SocketAddr, sync::Arc, time::Duration};
 use tokio::net::TcpListener;
@@ -66,16 +67,18 @@ impl Server {
     /// # Errors
     ///
     /// [`ServerError::Listen`].
-    pub async fn bind(options: Options) -> Result<Self, ServerError> {
-        let address = options.listen;
-        let listening = async {
-            let listener = TcpListener::bind(address).await?;
-            let address = listener.local_addr()?;
-            Ok(Self { listener, address })
-        };
-        listening
-            .await
-            .map_err(|source| ServerError::Listen { address, source })
+    pub fn bind(options: Options) -> BoxFuture<'static, Result<Self, ServerError>> {
+        Box::pin(async move {
+            let address = options.listen;
+            let listening = async {
+                let listener = TcpListener::bind(address).await?;
+                let address = listener.local_addr()?;
+                Ok(Self { listener, address })
+            };
+            listening
+                .await
+                .map_err(|source| ServerError::Listen { address, source })
+        })
     }
 
     /// Where it listens.
@@ -85,31 +88,37 @@ impl Server {
     }
 
     /// Serves until `stopping` is cancelled, and two seconds longer what is under way by then.
-    pub async fn serve(self, backend: Arc<dyn Backend>, stopping: CancellationToken) {
-        let shared = Shared {
-            backend,
-            stopping: stopping.clone(),
-        };
-        let router = Router::new()
-            .merge(routes::all())
-            .fallback(error::unknown_path)
-            .method_not_allowed_fallback(error::wrong_method)
-            .layer(DefaultBodyLimit::max(MAX_JSON_BYTES))
-            .layer(middleware::from_fn(guard::no_pages))
-            .with_state(shared);
-        let stop = stopping.clone();
-        let serving = axum::serve(self.listener, router)
-            .with_graceful_shutdown(async move { stop.cancelled().await })
-            .into_future();
-        let too_late = async {
-            stopping.cancelled().await;
-            tokio::time::sleep(GRACE).await;
-        };
-        tokio::select! {
-            served = serving => if let Err(error) = served {
-                tracing::error!(%error, "the HTTP server ended");
-            },
-            () = too_late => tracing::warn!("requests under way were cut off"),
-        }
+    pub fn serve(
+        self,
+        backend: Arc<dyn Backend>,
+        stopping: CancellationToken,
+    ) -> BoxFuture<'static, ()> {
+        Box::pin(async move {
+            let shared = Shared {
+                backend,
+                stopping: stopping.clone(),
+            };
+            let router = Router::new()
+                .merge(routes::all())
+                .fallback(error::unknown_path)
+                .method_not_allowed_fallback(error::wrong_method)
+                .layer(DefaultBodyLimit::max(MAX_JSON_BYTES))
+                .layer(middleware::from_fn(guard::no_pages))
+                .with_state(shared);
+            let stop = stopping.clone();
+            let serving = axum::serve(self.listener, router)
+                .with_graceful_shutdown(async move { stop.cancelled().await })
+                .into_future();
+            let too_late = async {
+                stopping.cancelled().await;
+                tokio::time::sleep(GRACE).await;
+            };
+            tokio::select! {
+                served = serving => if let Err(error) = served {
+                    tracing::error!(%error, "the HTTP server ended");
+                },
+                () = too_late => tracing::warn!("requests under way were cut off"),
+            }
+        })
     }
 }

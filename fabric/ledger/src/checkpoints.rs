@@ -1,6 +1,7 @@
 //! The checkpoints of jobs.
 
 use crate::{Error, Ledger, database::failed, row::integer};
+use futures::future::BoxFuture;
 use mc_types::{CheckpointRecord, FencingToken, JobId, Timestamp};
 use sqlx::{Row, any::AnyRow};
 
@@ -24,23 +25,25 @@ impl Ledger {
     /// # Cancel safety
     ///
     /// Dropping the future leaves it open whether it was written.
-    pub async fn add_checkpoint(
-        &self,
+    pub fn add_checkpoint<'a>(
+        &'a self,
         job: JobId,
-        checkpoint: &CheckpointRecord,
-    ) -> Result<bool, Error> {
-        let done = sqlx::query(INSERT)
-            .bind(job.to_string())
-            .bind(integer(checkpoint.position))
-            .bind(checkpoint.cid.to_string())
-            .bind(integer(checkpoint.token.0))
-            .bind(checkpoint.node.to_string())
-            .bind(integer(checkpoint.taken.as_millis()))
-            .bind(self.owner.to_string())
-            .execute(&self.database.writer)
-            .await
-            .map_err(failed)?;
-        Ok(done.rows_affected() > 0)
+        checkpoint: &'a CheckpointRecord,
+    ) -> BoxFuture<'a, Result<bool, Error>> {
+        Box::pin(async move {
+            let done = sqlx::query(INSERT)
+                .bind(job.to_string())
+                .bind(integer(checkpoint.position))
+                .bind(checkpoint.cid.to_string())
+                .bind(integer(checkpoint.token.0))
+                .bind(checkpoint.node.to_string())
+                .bind(integer(checkpoint.taken.as_millis()))
+                .bind(self.owner.to_string())
+                .execute(&self.database.writer)
+                .await
+                .map_err(failed)?;
+            Ok(done.rows_affected() > 0)
+        })
     }
 
     /// The checkpoints of a job, newest first.
@@ -48,15 +51,20 @@ impl Ledger {
     /// # Errors
     ///
     /// [`Error::CorruptRow`] or [`Error::Database`].
-    pub async fn checkpoints(&self, job: JobId) -> Result<Vec<CheckpointRecord>, Error> {
-        let sql = "SELECT position, cid, token, node, taken FROM checkpoints \
+    pub fn checkpoints<'a>(
+        &'a self,
+        job: JobId,
+    ) -> BoxFuture<'a, Result<Vec<CheckpointRecord>, Error>> {
+        Box::pin(async move {
+            let sql = "SELECT position, cid, token, node, taken FROM checkpoints \
                    WHERE job = $1 ORDER BY position DESC";
-        let rows = sqlx::query(sql)
-            .bind(job.to_string())
-            .fetch_all(&self.database.readers)
-            .await
-            .map_err(failed)?;
-        rows.iter().map(|row| record(job, row)).collect()
+            let rows = sqlx::query(sql)
+                .bind(job.to_string())
+                .fetch_all(&self.database.readers)
+                .await
+                .map_err(failed)?;
+            rows.iter().map(|row| record(job, row)).collect()
+        })
     }
 
     /// The jobs of this node that have checkpoints, ended ones too.
@@ -64,21 +72,23 @@ impl Ledger {
     /// # Errors
     ///
     /// [`Error::CorruptRow`] or [`Error::Database`].
-    pub async fn jobs_with_checkpoints(&self) -> Result<Vec<JobId>, Error> {
-        let sql = "SELECT DISTINCT job FROM checkpoints JOIN jobs ON jobs.id = checkpoints.job \
+    pub fn jobs_with_checkpoints<'a>(&'a self) -> BoxFuture<'a, Result<Vec<JobId>, Error>> {
+        Box::pin(async move {
+            let sql = "SELECT DISTINCT job FROM checkpoints JOIN jobs ON jobs.id = checkpoints.job \
                    WHERE owner = $1";
-        let rows: Vec<String> = sqlx::query_scalar(sql)
-            .bind(self.owner.to_string())
-            .fetch_all(&self.database.readers)
-            .await
-            .map_err(failed)?;
-        let id = |job: String| {
-            job.parse().map_err(|_| Error::CorruptRow {
-                job,
-                reason: "the job of a checkpoint".to_owned(),
-            })
-        };
-        rows.into_iter().map(id).collect()
+            let rows: Vec<String> = sqlx::query_scalar(sql)
+                .bind(self.owner.to_string())
+                .fetch_all(&self.database.readers)
+                .await
+                .map_err(failed)?;
+            let id = |job: String| {
+                job.parse().map_err(|_| Error::CorruptRow {
+                    job,
+                    reason: "the job of a checkpoint".to_owned(),
+                })
+            };
+            rows.into_iter().map(id).collect()
+        })
     }
 
     /// Removes the checkpoint of a job at a position, if there is one.
@@ -86,14 +96,20 @@ impl Ledger {
     /// # Errors
     ///
     /// [`Error::Database`].
-    pub async fn remove_checkpoint(&self, job: JobId, position: u64) -> Result<(), Error> {
-        sqlx::query("DELETE FROM checkpoints WHERE job = $1 AND position = $2")
-            .bind(job.to_string())
-            .bind(integer(position))
-            .execute(&self.database.writer)
-            .await
-            .map_err(failed)?;
-        Ok(())
+    pub fn remove_checkpoint<'a>(
+        &'a self,
+        job: JobId,
+        position: u64,
+    ) -> BoxFuture<'a, Result<(), Error>> {
+        Box::pin(async move {
+            sqlx::query("DELETE FROM checkpoints WHERE job = $1 AND position = $2")
+                .bind(job.to_string())
+                .bind(integer(position))
+                .execute(&self.database.writer)
+                .await
+                .map_err(failed)?;
+            Ok(())
+        })
     }
 }
 

@@ -6,6 +6,7 @@ use crate::{
     database::{Kind, failed},
     row::{COLUMNS, integer, record},
 };
+use futures::future::BoxFuture;
 use mc_types::{JobRecord, NodeId};
 use sqlx::AssertSqlSafe;
 use std::time::Duration;
@@ -18,25 +19,27 @@ impl Ledger {
     /// # Errors
     ///
     /// [`Error::Database`].
-    pub async fn renew(&self, term: Duration) -> Result<bool, Error> {
-        let now = self.database.kind.now();
-        let term = integer(u64::try_from(term.as_millis()).unwrap_or(u64::MAX));
-        let update = format!("UPDATE coordinators SET expires = {now} + $2 WHERE node = $1");
-        let insert = format!(
-            "INSERT INTO coordinators (node, expires) VALUES ($1, {now} + $2) ON CONFLICT (node) DO NOTHING"
-        );
-        for (sql, known) in [(update, true), (insert, false)] {
-            let done = sqlx::query(AssertSqlSafe(sql))
-                .bind(self.owner.to_string())
-                .bind(term)
-                .execute(&self.database.writer)
-                .await
-                .map_err(failed)?;
-            if done.rows_affected() > 0 {
-                return Ok(known);
+    pub fn renew<'a>(&'a self, term: Duration) -> BoxFuture<'a, Result<bool, Error>> {
+        Box::pin(async move {
+            let now = self.database.kind.now();
+            let term = integer(u64::try_from(term.as_millis()).unwrap_or(u64::MAX));
+            let update = format!("UPDATE coordinators SET expires = {now} + $2 WHERE node = $1");
+            let insert = format!(
+                "INSERT INTO coordinators (node, expires) VALUES ($1, {now} + $2) ON CONFLICT (node) DO NOTHING"
+            );
+            for (sql, known) in [(update, true), (insert, false)] {
+                let done = sqlx::query(AssertSqlSafe(sql))
+                    .bind(self.owner.to_string())
+                    .bind(term)
+                    .execute(&self.database.writer)
+                    .await
+                    .map_err(failed)?;
+                if done.rows_affected() > 0 {
+                    return Ok(known);
+                }
             }
-        }
-        Ok(false)
+            Ok(false)
+        })
     }
 
     /// The other nodes that grant leases from this ledger and are there.
@@ -44,17 +47,19 @@ impl Ledger {
     /// # Errors
     ///
     /// [`Error::Database`].
-    pub async fn sisters(&self) -> Result<Vec<NodeId>, Error> {
-        let now = self.database.kind.now();
-        let sql = format!(
-            "SELECT node FROM coordinators WHERE node <> $1 AND expires > {now} ORDER BY node"
-        );
-        let nodes: Vec<String> = sqlx::query_scalar(AssertSqlSafe(sql))
-            .bind(self.owner.to_string())
-            .fetch_all(&self.database.readers)
-            .await
-            .map_err(failed)?;
-        Ok(nodes.iter().filter_map(|node| node.parse().ok()).collect())
+    pub fn sisters<'a>(&'a self) -> BoxFuture<'a, Result<Vec<NodeId>, Error>> {
+        Box::pin(async move {
+            let now = self.database.kind.now();
+            let sql = format!(
+                "SELECT node FROM coordinators WHERE node <> $1 AND expires > {now} ORDER BY node"
+            );
+            let nodes: Vec<String> = sqlx::query_scalar(AssertSqlSafe(sql))
+                .bind(self.owner.to_string())
+                .fetch_all(&self.database.readers)
+                .await
+                .map_err(failed)?;
+            Ok(nodes.iter().filter_map(|node| node.parse().ok()).collect())
+        })
     }
 
     /// The node that owns a job; `None` if there is no such job.
@@ -62,13 +67,18 @@ impl Ledger {
     /// # Errors
     ///
     /// [`Error::Database`].
-    pub async fn owner_of(&self, job: mc_types::JobId) -> Result<Option<NodeId>, Error> {
-        let owner: Option<String> = sqlx::query_scalar("SELECT owner FROM jobs WHERE id = $1")
-            .bind(job.to_string())
-            .fetch_optional(&self.database.readers)
-            .await
-            .map_err(failed)?;
-        Ok(owner.and_then(|owner| owner.parse().ok()))
+    pub fn owner_of<'a>(
+        &'a self,
+        job: mc_types::JobId,
+    ) -> BoxFuture<'a, Result<Option<NodeId>, Error>> {
+        Box::pin(async move {
+            let owner: Option<String> = sqlx::query_scalar("SELECT owner FROM jobs WHERE id = $1")
+                .bind(job.to_string())
+                .fetch_optional(&self.database.readers)
+                .await
+                .map_err(failed)?;
+            Ok(owner.and_then(|owner| owner.parse().ok()))
+        })
     }
 
     /// Makes the open jobs of nodes that fell silent this node's own, and gives them, oldest first. Of
@@ -77,42 +87,44 @@ impl Ledger {
     /// # Errors
     ///
     /// [`Error::CorruptRow`] or [`Error::Database`]: then nothing was taken.
-    pub async fn take_over(&self) -> Result<Vec<JobRecord>, Error> {
-        let kind = self.database.kind;
-        let now = kind.now();
-        // SQLite has one writer at a time, so that nothing has to be skipped.
-        let lock = match kind {
-            Kind::Sqlite => "",
-            Kind::Postgres => "FOR UPDATE SKIP LOCKED",
-        };
-        let silent = format!(
-            "DELETE FROM coordinators WHERE node IN \
+    pub fn take_over<'a>(&'a self) -> BoxFuture<'a, Result<Vec<JobRecord>, Error>> {
+        Box::pin(async move {
+            let kind = self.database.kind;
+            let now = kind.now();
+            // SQLite has one writer at a time, so that nothing has to be skipped.
+            let lock = match kind {
+                Kind::Sqlite => "",
+                Kind::Postgres => "FOR UPDATE SKIP LOCKED",
+            };
+            let silent = format!(
+                "DELETE FROM coordinators WHERE node IN \
              (SELECT node FROM coordinators WHERE node <> $1 AND expires <= {now} {lock}) RETURNING node"
-        );
-        let take = format!(
-            "UPDATE jobs SET owner = $1 WHERE owner = $2 AND ending IS NULL RETURNING {COLUMNS}"
-        );
-        let mut transaction = self.database.writer.begin().await.map_err(failed)?;
-        let mut taken = Vec::new();
-        let silent: Vec<String> = sqlx::query_scalar(AssertSqlSafe(silent))
-            .bind(self.owner.to_string())
-            .fetch_all(&mut *transaction)
-            .await
-            .map_err(failed)?;
-        for node in silent {
-            let rows = sqlx::query(AssertSqlSafe(take.clone()))
+            );
+            let take = format!(
+                "UPDATE jobs SET owner = $1 WHERE owner = $2 AND ending IS NULL RETURNING {COLUMNS}"
+            );
+            let mut transaction = self.database.writer.begin().await.map_err(failed)?;
+            let mut taken = Vec::new();
+            let silent: Vec<String> = sqlx::query_scalar(AssertSqlSafe(silent))
                 .bind(self.owner.to_string())
-                .bind(node)
                 .fetch_all(&mut *transaction)
                 .await
                 .map_err(failed)?;
-            for row in &rows {
-                taken.push(record(row)?);
+            for node in silent {
+                let rows = sqlx::query(AssertSqlSafe(take.clone()))
+                    .bind(self.owner.to_string())
+                    .bind(node)
+                    .fetch_all(&mut *transaction)
+                    .await
+                    .map_err(failed)?;
+                for row in &rows {
+                    taken.push(record(row)?);
+                }
             }
-        }
-        transaction.commit().await.map_err(failed)?;
-        taken.sort_by_key(|record| record.id);
-        Ok(taken)
+            transaction.commit().await.map_err(failed)?;
+            taken.sort_by_key(|record| record.id);
+            Ok(taken)
+        })
     }
 
     /// Says that this node is going: another one may take its jobs at once.
@@ -120,12 +132,14 @@ impl Ledger {
     /// # Errors
     ///
     /// [`Error::Database`].
-    pub async fn resign(&self) -> Result<(), Error> {
-        sqlx::query("UPDATE coordinators SET expires = 0 WHERE node = $1")
-            .bind(self.owner.to_string())
-            .execute(&self.database.writer)
-            .await
-            .map_err(failed)?;
-        Ok(())
+    pub fn resign<'a>(&'a self) -> BoxFuture<'a, Result<(), Error>> {
+        Box::pin(async move {
+            sqlx::query("UPDATE coordinators SET expires = 0 WHERE node = $1")
+                .bind(self.owner.to_string())
+                .execute(&self.database.writer)
+                .await
+                .map_err(failed)?;
+            Ok(())
+        })
     }
 }

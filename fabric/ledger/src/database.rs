@@ -3,16 +3,10 @@
 use crate::{
     Error,
     location::{Location, SQLITE_FILE, sqlite_url},
+    migrations,
 };
-use sqlx::{
-    AnyConnection, AnyPool, Connection,
-    any::AnyPoolOptions,
-    migrate::{MigrateError, Migrator},
-};
+use sqlx::{AnyConnection, AnyPool, Connection, any::AnyPoolOptions, migrate::MigrateError};
 use std::{sync::Once, time::Duration};
-
-static SQLITE_MIGRATIONS: Migrator = sqlx::migrate!("migrations/sqlite");
-static POSTGRES_MIGRATIONS: Migrator = sqlx::migrate!("migrations/postgres");
 
 /// Connections that read. Writes go through one connection: they are grouped before they come here, and SQLite
 /// takes one at a time in any case.
@@ -47,13 +41,6 @@ impl Kind {
         match self {
             Self::Sqlite => SQLITE_SETUP,
             Self::Postgres => POSTGRES_SETUP,
-        }
-    }
-
-    fn migrations(self) -> &'static Migrator {
-        match self {
-            Self::Sqlite => &SQLITE_MIGRATIONS,
-            Self::Postgres => &POSTGRES_MIGRATIONS,
         }
     }
 
@@ -96,7 +83,7 @@ impl Database {
         try_out(kind, &writing).await.map_err(opening)?;
         let writer = pool(kind, 1, false, &writing).await.map_err(opening)?;
         // Those that start at the same time take turns: sqlx locks the database while it migrates.
-        let migrated = kind.migrations().run(&writer).await;
+        let migrated = migrations::of(kind).run(&writer).await;
         migrated.map_err(|e| migrating(e, location))?;
         let readers = pool(kind, READ_CONNECTIONS, true, &reading).await;
         Ok(Self {

@@ -6,6 +6,7 @@ use crate::{
     row::{COLUMNS, Written, count, record},
 };
 use futures::TryStreamExt;
+use futures::future::BoxFuture;
 use mc_types::{FencingToken, JobId, JobRecord, JobState, Timestamp};
 use sqlx::{AssertSqlSafe, Row};
 use std::collections::BTreeMap;
@@ -57,23 +58,25 @@ impl Ledger {
     /// # Cancel safety
     ///
     /// Dropping the future leaves it open whether the transaction was committed.
-    pub async fn apply(&self, records: &[JobRecord]) -> Result<(), Error> {
-        let written = records.iter().map(Written::of);
-        let written = written.collect::<Result<Vec<_>, _>>()?;
-        let json = serde_json::to_string(&written).map_err(|e| Error::Database {
-            source: Box::new(e),
-        })?;
-        let done = match self.upsert(&json).await {
-            // The server may have been started anew since the last write. Whether this one came through or not,
-            // it may be made again: the rows it leaves are the same.
-            Err(error) if is_gone(&error) => self.upsert(&json).await,
-            done => done,
-        };
-        match done {
-            Ok(()) => Ok(()),
-            Err(error) if is_refused(&error) => Err(self.refused(records).await?),
-            Err(error) => Err(failed(error)),
-        }
+    pub fn apply<'a>(&'a self, records: &'a [JobRecord]) -> BoxFuture<'a, Result<(), Error>> {
+        Box::pin(async move {
+            let written = records.iter().map(Written::of);
+            let written = written.collect::<Result<Vec<_>, _>>()?;
+            let json = serde_json::to_string(&written).map_err(|e| Error::Database {
+                source: Box::new(e),
+            })?;
+            let done = match self.upsert(&json).await {
+                // The server may have been started anew since the last write. Whether this one came through or not,
+                // it may be made again: the rows it leaves are the same.
+                Err(error) if is_gone(&error) => self.upsert(&json).await,
+                done => done,
+            };
+            match done {
+                Ok(()) => Ok(()),
+                Err(error) if is_refused(&error) => Err(self.refused(records).await?),
+                Err(error) => Err(failed(error)),
+            }
+        })
     }
 
     async fn upsert(&self, json: &str) -> Result<(), sqlx::Error> {
@@ -106,10 +109,12 @@ impl Ledger {
     /// # Errors
     ///
     /// [`Error::CorruptRow`] or [`Error::Database`].
-    pub async fn open_jobs(&self) -> Result<Vec<JobRecord>, Error> {
-        let condition = "WHERE owner = $1 AND ending IS NULL ORDER BY id";
-        self.select(condition, |query| query.bind(self.owner.to_string()))
-            .await
+    pub fn open_jobs<'a>(&'a self) -> BoxFuture<'a, Result<Vec<JobRecord>, Error>> {
+        Box::pin(async move {
+            let condition = "WHERE owner = $1 AND ending IS NULL ORDER BY id";
+            self.select(condition, |query| query.bind(self.owner.to_string()))
+                .await
+        })
     }
 
     /// The largest token that was ever granted.
@@ -117,12 +122,14 @@ impl Ledger {
     /// # Errors
     ///
     /// [`Error::Database`].
-    pub async fn newest_token(&self) -> Result<FencingToken, Error> {
-        let row = sqlx::query("SELECT coalesce(max(last_token), 0) FROM jobs")
-            .fetch_one(&self.database.readers)
-            .await
-            .map_err(failed)?;
-        Ok(FencingToken(count(&row, 0)?))
+    pub fn newest_token<'a>(&'a self) -> BoxFuture<'a, Result<FencingToken, Error>> {
+        Box::pin(async move {
+            let row = sqlx::query("SELECT coalesce(max(last_token), 0) FROM jobs")
+                .fetch_one(&self.database.readers)
+                .await
+                .map_err(failed)?;
+            Ok(FencingToken(count(&row, 0)?))
+        })
     }
 
     /// A job, of whatever node.
@@ -130,11 +137,13 @@ impl Ledger {
     /// # Errors
     ///
     /// [`Error::CorruptRow`] or [`Error::Database`].
-    pub async fn get(&self, job: JobId) -> Result<Option<JobRecord>, Error> {
-        let found = self
-            .select("WHERE id = $1", |query| query.bind(job.to_string()))
-            .await?;
-        Ok(found.into_iter().next())
+    pub fn get<'a>(&'a self, job: JobId) -> BoxFuture<'a, Result<Option<JobRecord>, Error>> {
+        Box::pin(async move {
+            let found = self
+                .select("WHERE id = $1", |query| query.bind(job.to_string()))
+                .await?;
+            Ok(found.into_iter().next())
+        })
     }
 
     /// At most `limit` jobs of all nodes, newest first, only those in `state` if given.
@@ -142,15 +151,21 @@ impl Ledger {
     /// # Errors
     ///
     /// [`Error::CorruptRow`] or [`Error::Database`].
-    pub async fn list(&self, state: Option<JobState>, limit: u32) -> Result<Vec<JobRecord>, Error> {
-        let limit = i64::from(limit);
-        let Some(state) = state else {
-            let condition = "ORDER BY id DESC LIMIT $1";
-            return self.select(condition, |query| query.bind(limit)).await;
-        };
-        let condition = "WHERE state = $2 ORDER BY id DESC LIMIT $1";
-        self.select(condition, |query| query.bind(limit).bind(state.as_str()))
-            .await
+    pub fn list<'a>(
+        &'a self,
+        state: Option<JobState>,
+        limit: u32,
+    ) -> BoxFuture<'a, Result<Vec<JobRecord>, Error>> {
+        Box::pin(async move {
+            let limit = i64::from(limit);
+            let Some(state) = state else {
+                let condition = "ORDER BY id DESC LIMIT $1";
+                return self.select(condition, |query| query.bind(limit)).await;
+            };
+            let condition = "WHERE state = $2 ORDER BY id DESC LIMIT $1";
+            self.select(condition, |query| query.bind(limit).bind(state.as_str()))
+                .await
+        })
     }
 
     /// At most `limit` jobs with ids after `after`, in their order.
@@ -158,11 +173,17 @@ impl Ledger {
     /// # Errors
     ///
     /// [`Error::CorruptRow`] or [`Error::Database`].
-    pub async fn page(&self, after: Option<JobId>, limit: u32) -> Result<Vec<JobRecord>, Error> {
-        let after = after.map(|job| job.to_string()).unwrap_or_default();
-        let condition = "WHERE id > $1 ORDER BY id LIMIT $2";
-        self.select(condition, |query| query.bind(after).bind(i64::from(limit)))
-            .await
+    pub fn page<'a>(
+        &'a self,
+        after: Option<JobId>,
+        limit: u32,
+    ) -> BoxFuture<'a, Result<Vec<JobRecord>, Error>> {
+        Box::pin(async move {
+            let after = after.map(|job| job.to_string()).unwrap_or_default();
+            let condition = "WHERE id > $1 ORDER BY id LIMIT $2";
+            self.select(condition, |query| query.bind(after).bind(i64::from(limit)))
+                .await
+        })
     }
 
     /// At most `limit` jobs of this node that ended before `before`, in the order in which they did.
@@ -170,18 +191,20 @@ impl Ledger {
     /// # Errors
     ///
     /// [`Error::CorruptRow`] or [`Error::Database`].
-    pub async fn ended_before(
-        &self,
+    pub fn ended_before<'a>(
+        &'a self,
         before: Timestamp,
         limit: u32,
-    ) -> Result<Vec<JobRecord>, Error> {
-        let condition = "WHERE finished < $1 AND owner = $2 ORDER BY finished LIMIT $3";
-        let before = crate::row::integer(before.as_millis());
-        self.select(condition, |query| {
-            let query = query.bind(before).bind(self.owner.to_string());
-            query.bind(i64::from(limit))
+    ) -> BoxFuture<'a, Result<Vec<JobRecord>, Error>> {
+        Box::pin(async move {
+            let condition = "WHERE finished < $1 AND owner = $2 ORDER BY finished LIMIT $3";
+            let before = crate::row::integer(before.as_millis());
+            self.select(condition, |query| {
+                let query = query.bind(before).bind(self.owner.to_string());
+                query.bind(i64::from(limit))
+            })
+            .await
         })
-        .await
     }
 
     /// Removes jobs that have ended, with their checkpoints. Open ones stay.
@@ -189,23 +212,25 @@ impl Ledger {
     /// # Errors
     ///
     /// [`Error::Database`].
-    pub async fn remove_ended(&self, jobs: &[JobId]) -> Result<(), Error> {
-        let mut transaction = self.database.writer.begin().await.map_err(failed)?;
-        for job in jobs {
-            let checkpoints = "DELETE FROM checkpoints WHERE job = $1 AND EXISTS \
+    pub fn remove_ended<'a>(&'a self, jobs: &'a [JobId]) -> BoxFuture<'a, Result<(), Error>> {
+        Box::pin(async move {
+            let mut transaction = self.database.writer.begin().await.map_err(failed)?;
+            for job in jobs {
+                let checkpoints = "DELETE FROM checkpoints WHERE job = $1 AND EXISTS \
                                (SELECT 1 FROM jobs WHERE id = $1 AND ending IS NOT NULL)";
-            for sql in [
-                checkpoints,
-                "DELETE FROM jobs WHERE id = $1 AND ending IS NOT NULL",
-            ] {
-                sqlx::query(sql)
-                    .bind(job.to_string())
-                    .execute(&mut *transaction)
-                    .await
-                    .map_err(failed)?;
+                for sql in [
+                    checkpoints,
+                    "DELETE FROM jobs WHERE id = $1 AND ending IS NOT NULL",
+                ] {
+                    sqlx::query(sql)
+                        .bind(job.to_string())
+                        .execute(&mut *transaction)
+                        .await
+                        .map_err(failed)?;
+                }
             }
-        }
-        transaction.commit().await.map_err(failed)
+            transaction.commit().await.map_err(failed)
+        })
     }
 
     /// How many jobs are in each state.
@@ -213,16 +238,18 @@ impl Ledger {
     /// # Errors
     ///
     /// [`Error::Database`].
-    pub async fn counts(&self) -> Result<BTreeMap<String, u64>, Error> {
-        let rows = sqlx::query("SELECT state, count(*) FROM jobs GROUP BY state")
-            .fetch_all(&self.database.readers)
-            .await
-            .map_err(failed)?;
-        let state = |row: &sqlx::any::AnyRow| {
-            let state: String = row.try_get(0).map_err(failed)?;
-            Ok((state, count(row, 1)?))
-        };
-        rows.iter().map(state).collect()
+    pub fn counts<'a>(&'a self) -> BoxFuture<'a, Result<BTreeMap<String, u64>, Error>> {
+        Box::pin(async move {
+            let rows = sqlx::query("SELECT state, count(*) FROM jobs GROUP BY state")
+                .fetch_all(&self.database.readers)
+                .await
+                .map_err(failed)?;
+            let state = |row: &sqlx::any::AnyRow| {
+                let state: String = row.try_get(0).map_err(failed)?;
+                Ok((state, count(row, 1)?))
+            };
+            rows.iter().map(state).collect()
+        })
     }
 
     async fn select(

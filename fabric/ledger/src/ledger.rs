@@ -5,6 +5,7 @@ use crate::{
     database::{Database, Kind, failed},
     location::Location,
 };
+use futures::future::BoxFuture;
 use mc_types::NodeId;
 
 /// A cheap handle to a ledger.
@@ -22,13 +23,15 @@ impl Ledger {
     ///
     /// [`Error::Corrupt`], [`Error::NewerSchema`], [`Error::Unreachable`], [`Error::Locked`] or
     /// [`Error::DiskFull`].
-    pub async fn open(location: &Location, owner: NodeId) -> Result<Self, Error> {
-        let ledger = Self {
-            database: Database::open(location).await?,
-            owner,
-        };
-        ledger.adopt_unowned().await?;
-        Ok(ledger)
+    pub fn open<'a>(location: &'a Location, owner: NodeId) -> BoxFuture<'a, Result<Self, Error>> {
+        Box::pin(async move {
+            let ledger = Self {
+                database: Database::open(location).await?,
+                owner,
+            };
+            ledger.adopt_unowned().await?;
+            Ok(ledger)
+        })
     }
 
     /// Jobs that were written before jobs had owners belong to the only node there was.
@@ -47,13 +50,15 @@ impl Ledger {
     /// # Errors
     ///
     /// As [`Self::open`].
-    pub async fn own_all(&self) -> Result<(), Error> {
-        sqlx::query("UPDATE jobs SET owner = $1 WHERE owner <> $1")
-            .bind(self.owner.to_string())
-            .execute(&self.database.writer)
-            .await
-            .map_err(failed)?;
-        Ok(())
+    pub fn own_all<'a>(&'a self) -> BoxFuture<'a, Result<(), Error>> {
+        Box::pin(async move {
+            sqlx::query("UPDATE jobs SET owner = $1 WHERE owner <> $1")
+                .bind(self.owner.to_string())
+                .execute(&self.database.writer)
+                .await
+                .map_err(failed)?;
+            Ok(())
+        })
     }
 
     /// Whether other nodes may use it at the same time.
@@ -69,7 +74,9 @@ impl Ledger {
     }
 
     /// Waits for what is under way and closes the connections.
-    pub async fn close(&self) {
-        self.database.close().await;
+    pub fn close<'a>(&'a self) -> BoxFuture<'a, ()> {
+        Box::pin(async move {
+            self.database.close().await;
+        })
     }
 }

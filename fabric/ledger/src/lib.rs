@@ -18,6 +18,7 @@ mod error;
 mod jobs;
 mod ledger;
 mod location;
+mod migrations;
 mod row;
 
 pub use error::Error;

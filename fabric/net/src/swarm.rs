@@ -5,6 +5,7 @@ use crate::{
     event_loop::EventLoop,
 };
 use futures::StreamExt;
+use futures::future::BoxFuture;
 use libp2p::{
     Multiaddr, Swarm, SwarmBuilder, TransportError, multiaddr::Protocol, noise, swarm::SwarmEvent,
     tcp, yamux,
@@ -79,25 +80,27 @@ pub struct Started {
 /// # Errors
 ///
 /// [`Error::Listen`] when an address is taken or cannot be used.
-pub async fn start(
+pub fn start(
     identity: Identity,
     options: Options,
     blocks: Arc<dyn BlockStore>,
-) -> Result<Started, Error> {
-    // A swarm is large, and callers hold this future.
-    let mut swarm = Box::new(build(identity.clone(), &options, blocks)?);
-    for address in &options.listen {
-        listen(&mut swarm, address).await?;
-    }
-    let (requests, inbound) = mpsc::channel(INBOUND_REQUESTS);
-    let (peers, connected) = watch::channel(Arc::default());
-    let (event_loop, client) = EventLoop::new(*swarm, identity, options, requests, peers);
-    let task = tokio::spawn(event_loop.run());
-    Ok(Started {
-        client,
-        requests: inbound,
-        peers: connected,
-        task,
+) -> BoxFuture<'static, Result<Started, Error>> {
+    Box::pin(async move {
+        // A swarm is large, and callers hold this future.
+        let mut swarm = Box::new(build(identity.clone(), &options, blocks)?);
+        for address in &options.listen {
+            listen(&mut swarm, address).await?;
+        }
+        let (requests, inbound) = mpsc::channel(INBOUND_REQUESTS);
+        let (peers, connected) = watch::channel(Arc::default());
+        let (event_loop, client) = EventLoop::new(*swarm, identity, options, requests, peers);
+        let task = tokio::spawn(event_loop.run());
+        Ok(Started {
+            client,
+            requests: inbound,
+            peers: connected,
+            task,
+        })
     })
 }
 

@@ -1,6 +1,7 @@
 //! The ledger as text, its examination, its move to another database, and what becomes of old jobs.
 
 use crate::{Config, Error, data_dir::DataDir};
+use futures::future::BoxFuture;
 use mc_ledger::{Ledger, Location};
 use mc_net::Identity;
 use mc_types::{
@@ -67,12 +68,14 @@ impl Archive {
     /// # Errors
     ///
     /// [`Error::DataDirLocked`] while a node runs, or why the ledger cannot be read.
-    pub async fn open(config: &Config) -> Result<Self, Error> {
-        let dir = DataDir::open(&config.data_dir)?;
-        let identity = Identity::load_or_create(&dir.identity())?;
-        let location = Location::of(config.ledger.url.as_deref(), &dir.ledger());
-        let ledger = Ledger::open(&location, identity.node_id()).await?;
-        Ok(Self { ledger, _dir: dir })
+    pub fn open<'a>(config: &'a Config) -> BoxFuture<'a, Result<Self, Error>> {
+        Box::pin(async move {
+            let dir = DataDir::open(&config.data_dir)?;
+            let identity = Identity::load_or_create(&dir.identity())?;
+            let location = Location::of(config.ledger.url.as_deref(), &dir.ledger());
+            let ledger = Ledger::open(&location, identity.node_id()).await?;
+            Ok(Self { ledger, _dir: dir })
+        })
     }
 
     /// Hands every job to `write` as a line of JSON, oldest first; gives their number.
@@ -98,24 +101,26 @@ impl Archive {
     /// # Errors
     ///
     /// That the ledger cannot be read. A row that cannot be understood ends the examination with a sentence.
-    pub async fn verify(&self) -> Result<(u64, Vec<String>), Error> {
-        let mut faults = Vec::new();
-        let mut pages = Pages::of(&self.ledger);
-        loop {
-            let page = match pages.next().await {
-                Ok(Some(page)) => page,
-                Ok(None) => break,
-                Err(error @ mc_ledger::Error::CorruptRow { .. }) => {
-                    faults.push(error.to_string());
-                    break;
+    pub fn verify<'a>(&'a self) -> BoxFuture<'a, Result<(u64, Vec<String>), Error>> {
+        Box::pin(async move {
+            let mut faults = Vec::new();
+            let mut pages = Pages::of(&self.ledger);
+            loop {
+                let page = match pages.next().await {
+                    Ok(Some(page)) => page,
+                    Ok(None) => break,
+                    Err(error @ mc_ledger::Error::CorruptRow { .. }) => {
+                        faults.push(error.to_string());
+                        break;
+                    }
+                    Err(error) => return Err(error.into()),
+                };
+                for record in &page {
+                    faults.extend(fault(record).map(|fault| format!("job {}: {fault}", record.id)));
                 }
-                Err(error) => return Err(error.into()),
-            };
-            for record in &page {
-                faults.extend(fault(record).map(|fault| format!("job {}: {fault}", record.id)));
             }
-        }
-        Ok((pages.jobs, faults))
+            Ok((pages.jobs, faults))
+        })
     }
 
     /// Copies every job with its checkpoints to the PostgreSQL database `url`, in this node's name; gives their
@@ -124,25 +129,29 @@ impl Archive {
     /// # Errors
     ///
     /// That either cannot be used, or the other has newer records of these jobs.
-    pub async fn migrate(&self, url: &str) -> Result<u64, Error> {
-        let to = Location::Postgres(url.to_owned());
-        let to = Ledger::open(&to, self.ledger.owner().clone()).await?;
-        let mut pages = Pages::of(&self.ledger);
-        while let Some(page) = pages.next().await? {
-            to.apply(&page).await?;
-            for record in page.iter().filter(|record| record.ending.is_none()) {
-                for checkpoint in self.ledger.checkpoints(record.id).await? {
-                    to.add_checkpoint(record.id, &checkpoint).await?;
+    pub fn migrate<'a>(&'a self, url: &'a str) -> BoxFuture<'a, Result<u64, Error>> {
+        Box::pin(async move {
+            let to = Location::Postgres(url.to_owned());
+            let to = Ledger::open(&to, self.ledger.owner().clone()).await?;
+            let mut pages = Pages::of(&self.ledger);
+            while let Some(page) = pages.next().await? {
+                to.apply(&page).await?;
+                for record in page.iter().filter(|record| record.ending.is_none()) {
+                    for checkpoint in self.ledger.checkpoints(record.id).await? {
+                        to.add_checkpoint(record.id, &checkpoint).await?;
+                    }
                 }
             }
-        }
-        to.close().await;
-        Ok(pages.jobs)
+            to.close().await;
+            Ok(pages.jobs)
+        })
     }
 
     /// Closes the ledger.
-    pub async fn close(self) {
-        self.ledger.close().await;
+    pub fn close(self) -> BoxFuture<'static, ()> {
+        Box::pin(async move {
+            self.ledger.close().await;
+        })
     }
 }
 

@@ -11,6 +11,7 @@ use crate::{
     peers::{Peers, Roles},
     worker::{self, Worker},
 };
+use futures::future::BoxFuture;
 use mc_content::Store;
 use mc_engine::{Allocation, CompileLimits, Compiler, Engine};
 use mc_gateway::Server;
@@ -71,10 +72,22 @@ impl Node {
     /// Starts a node. It answers when this returns. `compiler` is a program with its first arguments
     /// that compiles what is not in the cache, as [`mc_engine::compile_here`] does.
     ///
+    /// Futures of this crate's interface are boxed: rustc compiles the body of a future once more in each crate that
+    /// waits for it, with the bodies of all that it waits for itself.
+    ///
     /// # Errors
     ///
     /// [`Error`] says what is in the way, and [`Error::hint`] what to do about it.
-    pub async fn start(
+    #[must_use]
+    pub fn start(
+        config: Config,
+        mode: Mode,
+        compiler: Option<(PathBuf, Vec<OsString>)>,
+    ) -> BoxFuture<'static, Result<Self, Error>> {
+        Box::pin(Self::start_all(config, mode, compiler))
+    }
+
+    async fn start_all(
         config: Config,
         mode: Mode,
         compiler: Option<(PathBuf, Vec<OsString>)>,
@@ -211,7 +224,12 @@ impl Node {
 
     /// Stops it: attempts that do not end at once give their leases back, and everything that was
     /// acknowledged is on disk.
-    pub async fn shutdown(self) {
+    #[must_use]
+    pub fn shutdown(self) -> BoxFuture<'static, ()> {
+        Box::pin(self.stop_all())
+    }
+
+    async fn stop_all(self) {
         self.data_dir.remove_node_file();
         self.closing.cancel();
         self.worker.shutdown(ATTEMPT_GRACE).await;

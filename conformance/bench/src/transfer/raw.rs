@@ -11,7 +11,7 @@ use libp2p::{
         upgrade::Version,
     },
     identity::Keypair,
-    noise, quic, tcp, yamux,
+    noise, tcp, yamux,
 };
 use std::time::{Duration, Instant};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -30,7 +30,7 @@ fn transport(name: &str) -> Result<(Connections, Multiaddr)> {
         return Ok((boxed.boxed(), any_quic.parse()?));
     }
     if name == "libp2p-quic" {
-        let quic = quic::tokio::Transport::new(quic::Config::new(&key));
+        let quic = libp2p_quic::tokio::Transport::new(libp2p_quic::Config::new(&key));
         let boxed = quic.map(|(peer, connection), _| (peer, StreamMuxerBox::new(connection)));
         return Ok((boxed.boxed(), any_quic.parse()?));
     }

@@ -2,7 +2,7 @@
 
 use crate::disk::SmallDisk;
 use mc_artifacts::guest;
-use mc_conformance::{Finished, NodeOptions, mc};
+use mc_conformance::{Finished, NodeOptions, mc, privileged};
 
 /// Checks the exit code, the error code and that the message names what matters.
 #[track_caller]
@@ -153,40 +153,42 @@ fn four_mebibytes(number: u8) -> Vec<u8> {
 
 #[test]
 fn a_full_disk_is_an_error_and_loses_nothing_that_was_acknowledged() {
-    let dir = tempfile::tempdir().unwrap();
-    let disk = SmallDisk::mount(dir.path(), 96);
-    let data = dir.path().join("data");
-    let node = NodeOptions::new().data_dir(&data).start();
-    let files = tempfile::tempdir().unwrap();
-    let mut kept = Vec::new();
-    let mut full = None;
-    for n in 0..40u8 {
-        let path = files.path().join(n.to_string());
-        std::fs::write(&path, four_mebibytes(n)).unwrap();
-        let done = node.mc(["add", path.to_str().unwrap()]);
-        if done.code == Some(0) {
-            kept.push((n, done.text().split_whitespace().next().unwrap().to_owned()));
-        } else {
-            full = Some(done);
-            break;
+    privileged(|| {
+        let dir = tempfile::tempdir().unwrap();
+        let disk = SmallDisk::mount(dir.path(), 96);
+        let data = dir.path().join("data");
+        let node = NodeOptions::new().data_dir(&data).start();
+        let files = tempfile::tempdir().unwrap();
+        let mut kept = Vec::new();
+        let mut full = None;
+        for n in 0..40u8 {
+            let path = files.path().join(n.to_string());
+            std::fs::write(&path, four_mebibytes(n)).unwrap();
+            let done = node.mc(["add", path.to_str().unwrap()]);
+            if done.code == Some(0) {
+                kept.push((n, done.text().split_whitespace().next().unwrap().to_owned()));
+            } else {
+                full = Some(done);
+                break;
+            }
         }
-    }
-    let full = full.expect("160 MiB do not fit into 96 MiB");
-    assert!(full.stderr.contains("MC0014"), "{full:#?}");
-    assert!(!kept.is_empty());
-    node.kill();
-    // With some room again, the same store opens and has everything that was acknowledged.
-    let grown = std::process::Command::new("mount")
-        .args(["-o", "remount,size=512m"])
-        .arg(dir.path())
-        .status()
-        .unwrap();
-    assert!(grown.success());
-    let node = NodeOptions::new().data_dir(&data).start();
-    for (n, cid) in &kept {
-        let read = node.mc(["cat", cid]).expect_code(0).stdout;
-        assert!(read == four_mebibytes(*n), "{n}");
-    }
-    drop(node);
-    drop(disk);
+        let full = full.expect("160 MiB do not fit into 96 MiB");
+        assert!(full.stderr.contains("MC0014"), "{full:#?}");
+        assert!(!kept.is_empty());
+        node.kill();
+        // With some room again, the same store opens and has everything that was acknowledged.
+        let grown = std::process::Command::new("mount")
+            .args(["-o", "remount,size=512m"])
+            .arg(dir.path())
+            .status()
+            .unwrap();
+        assert!(grown.success());
+        let node = NodeOptions::new().data_dir(&data).start();
+        for (n, cid) in &kept {
+            let read = node.mc(["cat", cid]).expect_code(0).stdout;
+            assert!(read == four_mebibytes(*n), "{n}");
+        }
+        drop(node);
+        drop(disk);
+    });
 }

@@ -2,47 +2,49 @@
 
 use crate::disk::SmallDisk;
 use mc_artifacts::guest;
-use mc_conformance::{Http, NodeOptions, eventually, free_port};
+use mc_conformance::{Http, NodeOptions, eventually, free_port, privileged};
 use mc_postgres::Server;
 use std::{fs, path::Path, time::Duration};
 
 #[test]
 fn a_full_database_refuses_jobs_and_loses_none() {
-    let server = Server::start().unwrap();
-    let dir = tempfile::tempdir().unwrap();
-    let _disk = SmallDisk::mount(dir.path(), 24);
-    let url = server.database_in(dir.path()).unwrap();
-    let node = NodeOptions::new().flags(["--ledger", &url]).start();
-    let component = guest("exit_zero").display().to_string();
-    // Jobs of some size, so that it is soon full.
-    let large = incompressible(32 << 10);
-    let submit = || {
-        node.mc([
-            "submit", "--detach", "--format", "json", &component, "--", &large,
-        ])
-    };
-    submit().expect_code(0);
-    let filler = dir.path().join("filler");
-    // As much as there is.
-    let written = fs::write(&filler, vec![1; 24 << 20]);
-    assert!(written.is_err(), "24 MiB fit beside a database into 24 MiB");
-    let mut kept = Vec::new();
-    let refused = eventually("a job that is refused", Duration::from_secs(60), || {
-        let done = submit();
-        if done.code == Some(0) {
-            kept.push(done.json()["id"].as_str().unwrap().to_owned());
-            return None;
+    privileged(|| {
+        let server = Server::start().unwrap();
+        let dir = tempfile::tempdir().unwrap();
+        let _disk = SmallDisk::mount(dir.path(), 24);
+        let url = server.database_in(dir.path()).unwrap();
+        let node = NodeOptions::new().flags(["--ledger", &url]).start();
+        let component = guest("exit_zero").display().to_string();
+        // Jobs of some size, so that it is soon full.
+        let large = incompressible(32 << 10);
+        let submit = || {
+            node.mc([
+                "submit", "--detach", "--format", "json", &component, "--", &large,
+            ])
+        };
+        submit().expect_code(0);
+        let filler = dir.path().join("filler");
+        // As much as there is.
+        let written = fs::write(&filler, vec![1; 24 << 20]);
+        assert!(written.is_err(), "24 MiB fit beside a database into 24 MiB");
+        let mut kept = Vec::new();
+        let refused = eventually("a job that is refused", Duration::from_secs(60), || {
+            let done = submit();
+            if done.code == Some(0) {
+                kept.push(done.json()["id"].as_str().unwrap().to_owned());
+                return None;
+            }
+            Some(done)
+        });
+        assert!(refused.stderr.contains("MC0014"), "{refused:#?}");
+        fs::remove_file(&filler).unwrap();
+        eventually("it takes jobs again", Duration::from_secs(30), || {
+            (submit().code == Some(0)).then_some(())
+        });
+        for id in &kept {
+            assert_eq!(node.succeeded(id)["state"], "succeeded");
         }
-        Some(done)
     });
-    assert!(refused.stderr.contains("MC0014"), "{refused:#?}");
-    fs::remove_file(&filler).unwrap();
-    eventually("it takes jobs again", Duration::from_secs(30), || {
-        (submit().code == Some(0)).then_some(())
-    });
-    for id in &kept {
-        assert_eq!(node.succeeded(id)["state"], "succeeded");
-    }
 }
 
 /// Text that a database cannot make smaller.

@@ -1,7 +1,7 @@
 //! Nodes behind routers that let nobody in. The networks are ones that the test makes itself.
 
 use mc_artifacts::guest;
-use mc_conformance::{Namespace, Node, NodeOptions, eventually};
+use mc_conformance::{Namespace, Node, NodeOptions, eventually, privileged};
 use serde_json::Value;
 use std::time::Duration;
 
@@ -88,24 +88,26 @@ fn eventually_found(node: &Node, verdict: &str, text: &str) {
 
 #[test]
 fn nodes_behind_routers_are_found_and_meet_and_work_for_each_other() {
-    let internet = Internet::new();
-    let [left, right] = &internet.hosts;
-    let public = start(&internet.public, PUBLIC, None, &["--no-execute"]);
-    let worker = start(right, "10.0.2.2", Some(&public), &[]);
-    let gateway = start(left, "10.0.1.2", Some(&public), &["--no-execute"]);
-    for node in [&worker, &gateway] {
-        eventually_found(node, "warn", &format!("by way of {}", public.id));
-    }
-    let job = guest("exit_zero").display().to_string();
-    let done = gateway.mc(["submit", "--format", "json", &job]);
-    let done = done.expect_code(0).json();
-    assert_eq!(done["node"].as_str(), Some(&*worker.id), "{done:#}");
-    // Both dial each other at the same time, so that either router takes it for an answer.
-    eventually("a direct connection", Duration::from_secs(20), || {
-        let nodes = gateway.mc(["nodes", "--format", "json"]).json();
-        let mut nodes = nodes["nodes"].as_array()?.iter();
-        let other = nodes.find(|node| node["id"].as_str() == Some(&*worker.id))?;
-        (other["relayed"] == false).then_some(())
+    privileged(|| {
+        let internet = Internet::new();
+        let [left, right] = &internet.hosts;
+        let public = start(&internet.public, PUBLIC, None, &["--no-execute"]);
+        let worker = start(right, "10.0.2.2", Some(&public), &[]);
+        let gateway = start(left, "10.0.1.2", Some(&public), &["--no-execute"]);
+        for node in [&worker, &gateway] {
+            eventually_found(node, "warn", &format!("by way of {}", public.id));
+        }
+        let job = guest("exit_zero").display().to_string();
+        let done = gateway.mc(["submit", "--format", "json", &job]);
+        let done = done.expect_code(0).json();
+        assert_eq!(done["node"].as_str(), Some(&*worker.id), "{done:#}");
+        // Both dial each other at the same time, so that either router takes it for an answer.
+        eventually("a direct connection", Duration::from_secs(20), || {
+            let nodes = gateway.mc(["nodes", "--format", "json"]).json();
+            let mut nodes = nodes["nodes"].as_array()?.iter();
+            let other = nodes.find(|node| node["id"].as_str() == Some(&*worker.id))?;
+            (other["relayed"] == false).then_some(())
+        });
     });
 }
 

@@ -65,10 +65,37 @@ pub(super) fn completions(shell: clap_complete::Shell) -> Result<ExitCode, Failu
     DONE
 }
 
+/// What is compiled into every binary; there are no smaller ones.
+const FEATURES: &[&str] = &[
+    "checkpoints",
+    "cranelift",
+    "encryption",
+    "ipfs",
+    "postgres",
+    "pulley",
+    "quic",
+    "sqlite",
+    "tcp",
+];
+
 pub(super) fn version(global: &Global) -> Result<ExitCode, Failure> {
-    let version = env!("CARGO_PKG_VERSION");
-    let value = serde_json::json!({ "version": version });
-    output::value(global, &value, |_| format!("mc-wasm {version}"))?;
+    let value = serde_json::json!({
+        "version": env!("CARGO_PKG_VERSION"),
+        "commit": env!("COMMIT"),
+        "target": env!("TARGET"),
+        "guests": ["wasm32-wasip1", "wasm32-wasip2"],
+        "features": FEATURES,
+    });
+    let text = |_: &serde_json::Value| {
+        format!(
+            "mc-wasm {} (commit {})\nfor {}, guests wasm32-wasip1 and wasm32-wasip2\nwith {}",
+            env!("CARGO_PKG_VERSION"),
+            env!("COMMIT"),
+            env!("TARGET"),
+            FEATURES.join(", "),
+        )
+    };
+    output::value(global, &value, text)?;
     DONE
 }
 
@@ -85,5 +112,7 @@ mod tests {
             assert!(page.starts_with(&format!("# {code}: ")), "{code}");
             assert!(page.contains("## What to do"), "{code}");
         }
+        let errors = concat!(env!("CARGO_MANIFEST_DIR"), "/errors");
+        assert_eq!(std::fs::read_dir(errors).unwrap().count(), codes.len());
     }
 }

@@ -43,7 +43,7 @@ impl Node {
     /// With the transport that others use.
     pub(crate) fn of_libp2p() -> Self {
         let key = Keypair::generate_ed25519();
-        let transport = libp2p::quic::tokio::Transport::new(libp2p::quic::Config::new(&key));
+        let transport = libp2p_quic::tokio::Transport::new(libp2p_quic::Config::new(&key));
         let boxed = transport.map(|(peer, muxer), _| (peer, StreamMuxerBox::new(muxer)));
         Self::new(&key, boxed.boxed())
     }

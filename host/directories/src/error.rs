@@ -1,0 +1,69 @@
+//! What can go wrong with a transaction.
+
+use std::{io, path::PathBuf};
+
+/// Why changes could not be taken, or not all be applied.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The host directory cannot be used.
+    #[error("the directory {} cannot be used", path.display())]
+    Directory {
+        /// Where it should be.
+        path: PathBuf,
+        /// What the system says.
+        #[source]
+        source: io::Error,
+    },
+    /// A host directory that has another one inside of it was named after that one.
+    #[error("{} is to be named before {}, which is inside of it", outer.display(), inner.display())]
+    Nested {
+        /// The one that is to come first.
+        outer: PathBuf,
+        /// The one that came first.
+        inner: PathBuf,
+    },
+    /// An id of a directory of another transaction.
+    #[error("the directory is not one of this transaction")]
+    UnknownDirectory,
+    /// A place that no change may have.
+    #[error("{place:?} is no place for a change: {reason}")]
+    Place {
+        /// The place, below its directory.
+        place: PathBuf,
+        /// What is wrong with it.
+        reason: &'static str,
+    },
+    /// Two changes of the same kind at one place.
+    #[error("{} is changed twice", place.display())]
+    Twice {
+        /// The place.
+        place: PathBuf,
+    },
+    /// More changes, or more text in the journal, than is accepted.
+    #[error("more changes than one transaction may have: {limit}")]
+    TooMany {
+        /// Which bound was passed.
+        limit: &'static str,
+    },
+    /// The changes could not be prepared. The host directories are as they were.
+    #[error("changes of {} could not be prepared", directory.display())]
+    Prepare {
+        /// The host directory.
+        directory: PathBuf,
+        /// What the system says.
+        #[source]
+        source: io::Error,
+    },
+    /// The changes stand, but not all of them are in place yet; [`crate::recover`] goes on.
+    #[error("changes of {} are not all in place yet; they are kept in {}", directory.display(), staging.display())]
+    Unfinished {
+        /// The host directory.
+        directory: PathBuf,
+        /// Where the rest lies.
+        staging: PathBuf,
+        /// What the system says.
+        #[source]
+        source: io::Error,
+    },
+}

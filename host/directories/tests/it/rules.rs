@@ -1,0 +1,356 @@
+//! What is promised, one promise a test.
+
+use crate::{at_step, fixture::Fixture, host::listed};
+use mc_directories::{Error, Reason, Transaction, recover, steps::on_step};
+use std::{
+    fs,
+    io::Write,
+    os::unix::fs::{MetadataExt, PermissionsExt, symlink},
+    path::Path,
+};
+
+#[test]
+fn a_changed_file_keeps_its_mode_but_never_setuid_and_a_moved_one_keeps_everything() {
+    let mut it = Fixture::new(&["changed", "from"]);
+    let mode = |it: &Fixture, place: &str| it.root.join(place).metadata().unwrap().mode() & 0o7777;
+    let set_mode = |it: &Fixture, place: &str, mode| {
+        fs::set_permissions(it.root.join(place), fs::Permissions::from_mode(mode)).unwrap();
+    };
+    set_mode(&it, "changed", 0o4751);
+    set_mode(&it, "from", 0o604);
+    let before = it.root.join("from").metadata().unwrap();
+    it.change("changed");
+    it.rename("from", "to");
+    it.make("made");
+    it.make_dir("dir", None);
+    assert_eq!(it.commit(), []);
+    assert_eq!(mode(&it, "changed"), 0o751);
+    assert_eq!(mode(&it, "to"), 0o604);
+    let after = it.root.join("to").metadata().unwrap();
+    assert_eq!(
+        (after.ino(), after.mtime_nsec()),
+        (before.ino(), before.mtime_nsec())
+    );
+    fs::write(it.root.join("plain"), "").unwrap();
+    fs::create_dir(it.root.join("plain-dir")).unwrap();
+    assert_eq!(mode(&it, "made"), mode(&it, "plain"));
+    assert_eq!(mode(&it, "dir"), mode(&it, "plain-dir"));
+}
+
+#[test]
+fn swaps_chains_and_changes_of_kind_are_applied() {
+    let mut it = Fixture::new(&["a", "b", "x/1", "y", "p", "q", "d/in"]);
+    let (dir, file) = (it.print("x"), it.print("y"));
+    it.rename("a", "b");
+    it.rename("b", "a");
+    it.rename("p", "q");
+    it.rename("q", "r");
+    it.remove("x/1");
+    it.put("x", Some(&dir));
+    it.make_dir("y", Some(&file));
+    it.make("y/in");
+    it.rename("d", "e");
+    let inner = it.print("d/in");
+    it.put("e/in", Some(&inner));
+    assert_eq!(it.commit(), []);
+    assert_eq!(
+        it.places(),
+        ["a", "b", "e", "e/in", "q", "r", "x", "y", "y/in"]
+    );
+    let texts = ["a", "b", "q", "r", "x", "y/in", "e/in"].map(|place| it.text(place));
+    let wanted = [
+        "old b", "old a", "old p", "old q", "new x", "new y/in", "new e/in",
+    ];
+    assert_eq!(texts, wanted);
+}
+
+#[test]
+fn an_edit_just_before_the_exchange_is_given_back_and_the_guests_version_kept() {
+    let mut it = Fixture::new(&["sub/file"]);
+    it.change("sub/file");
+    let path = it.root.join("sub/file");
+    at_step("exchange", move || {
+        fs::write(&path, "edited just now").unwrap()
+    });
+    let conflicts = it.commit();
+    assert_eq!(it.text("sub/file"), "edited just now");
+    let [(place, Some(kept), Reason::Edited)] = &conflicts[..] else {
+        panic!("{conflicts:?}");
+    };
+    assert_eq!(place, "sub/file");
+    assert!(kept.starts_with("mc-wasm-conflict-") && kept.ends_with("/sub/file"));
+    assert_eq!(it.text(kept), "new sub/file");
+}
+
+#[test]
+fn an_edit_just_before_the_taking_out_stays_where_it_is() {
+    for rename in [false, true] {
+        let mut it = Fixture::new(&["file"]);
+        match rename {
+            true => it.rename("file", "moved"),
+            false => it.remove("file"),
+        }
+        let path = it.root.join("file");
+        // The journal is moved into its place first.
+        let mut takes = 0;
+        on_step(Some(Box::new(move |name| {
+            takes += usize::from(name == "take");
+            if takes == 2 && name == "take" {
+                fs::write(&path, "edited just now").unwrap();
+            }
+            Ok(())
+        })));
+        let place = if rename { "moved" } else { "file" };
+        assert_eq!(it.commit(), [(place.to_owned(), None, Reason::Edited)]);
+        assert_eq!(it.places(), ["file"]);
+        assert_eq!(it.text("file"), "edited just now");
+    }
+}
+
+#[test]
+fn an_edit_that_restores_the_time_of_modification_is_noticed() {
+    let mut it = Fixture::new(&["removed", "changed"]);
+    it.remove("removed");
+    it.change("changed");
+    for place in ["removed", "changed"] {
+        crate::host::edit_secretly(&it.root.join(place), &format!("OLD {place}"));
+    }
+    assert_eq!(it.commit().len(), 2);
+    assert_eq!(it.text("removed"), "OLD removed");
+    assert_eq!(it.text("changed"), "OLD changed");
+}
+
+#[test]
+fn what_is_written_through_an_open_file_after_the_exchange_is_kept() {
+    let mut it = Fixture::new(&["file"]);
+    it.change("file");
+    let mut open = fs::File::options()
+        .append(true)
+        .open(it.root.join("file"))
+        .unwrap();
+    let mut exchanged = false;
+    on_step(Some(Box::new(move |name| {
+        exchanged |= name == "exchange";
+        // After everything has been put in and compared.
+        if exchanged && name == "sync" {
+            open.write_all(b", and more").unwrap();
+            exchanged = false;
+        }
+        Ok(())
+    })));
+    let conflicts = it.commit();
+    assert_eq!(it.text("file"), "new file");
+    let [(_, Some(kept), Reason::Edited)] = &conflicts[..] else {
+        panic!("{conflicts:?}");
+    };
+    assert_eq!(it.text(kept), "old file, and more");
+}
+
+#[test]
+fn what_the_host_made_stays_and_the_guests_version_is_kept_beside_it() {
+    let mut it = Fixture::new(&["from"]);
+    it.make("made");
+    it.rename("from", "to");
+    it.make_dir("dir", None);
+    it.make("dir/in");
+    for place in ["made", "to"] {
+        fs::write(it.root.join(place), "host").unwrap();
+    }
+    // A directory that both made is one directory.
+    fs::create_dir(it.root.join("dir")).unwrap();
+    let conflicts = it.commit();
+    assert_eq!(
+        (it.text("made"), it.text("to")),
+        ("host".into(), "host".into())
+    );
+    assert_eq!(it.text("from"), "old from");
+    assert_eq!(it.text("dir/in"), "new dir/in");
+    assert_eq!(conflicts.len(), 2, "{conflicts:?}");
+    let kept = conflicts.iter().map(|(_, kept, _)| kept.clone().unwrap());
+    let texts: Vec<_> = kept.map(|kept| it.text(&kept)).collect();
+    assert_eq!(texts, ["new made", "old from"]);
+}
+
+#[test]
+fn what_the_host_removed_is_a_conflict_only_if_the_guest_wanted_it() {
+    let mut it = Fixture::new(&["changed", "removed", "moved"]);
+    it.change("changed");
+    it.remove("removed");
+    it.rename("moved", "to");
+    for place in ["changed", "removed", "moved"] {
+        fs::remove_file(it.root.join(place)).unwrap();
+    }
+    let conflicts = it.commit();
+    let places: Vec<_> = conflicts
+        .iter()
+        .map(|(place, _, reason)| (&**place, reason))
+        .collect();
+    let mut sorted = places.clone();
+    sorted.sort_by_key(|it| it.0);
+    assert_eq!(sorted, [("changed", &Reason::Gone), ("to", &Reason::Gone)]);
+}
+
+#[test]
+fn a_removed_directory_stays_with_what_the_host_put_into_it() {
+    let mut it = Fixture::new(&["dir/old"]);
+    it.remove("dir");
+    it.remove("dir/old");
+    fs::write(it.root.join("dir/host"), "host").unwrap();
+    assert_eq!(it.commit(), [("dir".to_owned(), None, Reason::NotEmpty)]);
+    assert_eq!(it.places(), ["dir", "dir/host"]);
+}
+
+#[test]
+fn no_link_leads_out_of_the_directory_even_if_it_comes_in_the_middle() {
+    for step in ["create", "open-beneath", "noreplace"] {
+        let mut it = Fixture::new(&["sub/changed", "sub/removed"]);
+        let outside = it.root.parent().unwrap().join("outside");
+        fs::create_dir(&outside).unwrap();
+        for name in ["changed", "removed"] {
+            fs::write(outside.join(name), "outside").unwrap();
+        }
+        it.change("sub/changed");
+        it.remove("sub/removed");
+        it.make("sub/made");
+        let (sub, away, target) = (it.root.join("sub"), it.root.join("away"), outside.clone());
+        at_step(step, move || {
+            fs::rename(&sub, away).unwrap();
+            symlink(&target, &sub).unwrap();
+        });
+        it.commit();
+        assert_eq!(listed(&outside).len(), 2);
+        assert!(
+            listed(&outside)
+                .values()
+                .all(|it| it.text.as_deref() == Some("outside"))
+        );
+        let after = listed(&it.root);
+        assert!(
+            after
+                .values()
+                .any(|it| it.text.as_deref() == Some("new sub/made")),
+            "{after:?}"
+        );
+    }
+}
+
+#[test]
+fn no_link_leads_to_another_directory_inside() {
+    let mut it = Fixture::new(&["sub/old", "other/old"]);
+    it.make("sub/made");
+    fs::remove_dir_all(it.root.join("sub")).unwrap();
+    symlink("other", it.root.join("sub")).unwrap();
+    let conflicts = it.commit();
+    assert!(
+        matches!(&conflicts[..], [(_, Some(_), Reason::NoDirectory)]),
+        "{conflicts:?}"
+    );
+    assert_eq!(listed(&it.root.join("other")).len(), 1);
+}
+
+#[test]
+fn a_directory_that_was_replaced_comes_back_with_what_the_host_has_just_put_into_it() {
+    let mut it = Fixture::new(&["dir/old"]);
+    let seen = it.print("dir");
+    it.remove("dir/old");
+    it.put("dir", Some(&seen));
+    let path = it.root.join("dir/host");
+    at_step("exchange", move || fs::write(&path, "host").unwrap());
+    let conflicts = it.commit();
+    assert_eq!(it.text("dir/host"), "host");
+    let [(_, Some(kept), Reason::NotEmpty)] = &conflicts[..] else {
+        panic!("{conflicts:?}");
+    };
+    assert_eq!(it.text(kept), "new dir");
+}
+
+#[test]
+fn names_of_one_inode_are_removed_and_changed_independently() {
+    let mut it = Fixture::new(&["one"]);
+    for other in ["two", "three"] {
+        fs::hard_link(it.root.join("one"), it.root.join(other)).unwrap();
+    }
+    it.remove("one");
+    it.remove("two");
+    it.change("three");
+    assert_eq!(it.commit(), []);
+    assert_eq!(it.places(), ["three"]);
+}
+
+#[test]
+fn what_lies_on_another_file_system_is_a_conflict() {
+    let mut it = Fixture::new(&["from"]);
+    it.rename("from", "mount/to");
+    fs::create_dir(it.root.join("mount")).unwrap();
+    let mut first = true;
+    on_step(Some(Box::new(move |name| {
+        let fails = name == "noreplace" && std::mem::take(&mut first);
+        match fails {
+            // EXDEV.
+            true => Err(std::io::Error::from_raw_os_error(18)),
+            false => Ok(()),
+        }
+    })));
+    let conflicts = it.commit();
+    assert!(matches!(&conflicts[..], [(_, Some(kept), Reason::Refused(_))] if kept == "from"));
+    assert_eq!(it.text("from"), "old from");
+}
+
+#[test]
+fn two_changes_of_one_place_are_refused_and_change_nothing() {
+    let mut it = Fixture::new(&["a"]);
+    it.make("b");
+    it.make("b");
+    let refused = std::mem::take(&mut it.transaction).commit().unwrap_err();
+    assert!(matches!(refused, Error::Twice { .. }), "{refused}");
+    assert_eq!(it.places(), ["a"]);
+}
+
+#[test]
+fn the_directory_is_what_its_path_named_first() {
+    let mut it = Fixture::new(&[]);
+    let link = it.root.parent().unwrap().join("link");
+    symlink(&it.root, &link).unwrap();
+    let mut transaction = Transaction::new();
+    it.dir = transaction.directory(&link.join(".")).unwrap();
+    it.transaction = transaction;
+    fs::remove_file(&link).unwrap();
+    it.make("made");
+    it.commit();
+    assert_eq!(it.places(), ["made"]);
+}
+
+#[test]
+fn many_files_are_put_in() {
+    let mut it = Fixture::new(&[]);
+    it.make_dir("dir", None);
+    for number in 0..400 {
+        it.make(&format!("dir/{number}"));
+    }
+    assert_eq!(it.commit(), []);
+    assert_eq!(it.places().len(), 401);
+}
+
+#[test]
+fn a_transaction_that_is_dropped_leaves_nothing() {
+    let mut it = Fixture::new(&["a"]);
+    it.make("b");
+    it.make_dir("c", None);
+    // A living process's is left alone.
+    assert_eq!(recover(&it.root).unwrap(), []);
+    assert_eq!(listed(&it.root).len(), 6);
+    it.transaction = Transaction::new();
+    assert_eq!(it.places(), ["a"]);
+}
+
+#[test]
+fn content_that_cannot_be_written_is_no_part_of_the_transaction() {
+    let mut it = Fixture::new(&["a"]);
+    let failed = it.transaction.put_file(it.dir, Path::new("b"), None, |_| {
+        Err(std::io::ErrorKind::StorageFull.into())
+    });
+    assert!(matches!(failed, Err(Error::Prepare { .. })));
+    it.make("c");
+    assert_eq!(it.commit(), []);
+    assert_eq!(it.places(), ["a", "c"]);
+}
