@@ -14,6 +14,8 @@ pub(crate) const NOT_THERE: u8 = 66;
 pub(crate) const UNREACHABLE: u8 = 69;
 /// The machine, the network or the node failed (EX_SOFTWARE).
 pub(crate) const INFRASTRUCTURE: u8 = 70;
+/// Something that the task changed was changed by the user too; both versions are there (EX_CANTCREAT).
+pub(crate) const CONFLICT: u8 = 73;
 /// Detached, the job goes on (EX_TEMPFAIL).
 pub(crate) const DETACHED: u8 = 75;
 /// The timeout passed, as timeout(1) says it.
@@ -39,6 +41,7 @@ Exit codes: the guest's own, or
    66  a file, a job or content is not there
    69  no node answers
    70  the machine, the network or the node failed
+   73  what the task changed was changed here too; both are kept
    75  detached: the job goes on
   124  the timeout passed
   130  cancelled

@@ -3,9 +3,11 @@
 mod collect;
 mod given;
 mod host_files;
+mod seen;
 
 pub use collect::{Left, collect};
 pub use given::{Given, Root, Seed, Stdin};
+pub use seen::Seen;
 
 use crate::private::{self, TaskKey};
 use mc_types::TaskSpec;

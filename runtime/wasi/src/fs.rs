@@ -4,12 +4,14 @@
 //! the number serves as inode. Nothing in here is an object of the operating system.
 
 mod change;
+mod changes;
 mod data;
 mod list;
 mod node;
 mod path;
 mod tree;
 
+pub use changes::{Change, Now};
 pub use list::Entry;
 pub use node::{FileKind, NodeId, Stat};
 pub use path::MAX_NAME_BYTES;

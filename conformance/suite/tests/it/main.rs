@@ -18,6 +18,7 @@ mod checkpoints;
 mod content;
 mod databases;
 mod dht;
+mod dirs;
 mod disk;
 mod fabric;
 mod gateways;

@@ -1,7 +1,7 @@
 //! `submit`
 
 use crate::{
-    args::{Global, Submit},
+    args::{Format, Global, Submit},
     component::{self, Component},
     connect::{self, Connection},
     exit,
@@ -11,8 +11,9 @@ use crate::{
     known_files::KnownFiles,
     leave, output,
 };
+use mc_directories::Report;
 use mc_gateway::api::JobView;
-use mc_node::private::TaskKey;
+use mc_node::{private::TaskKey, world::Seen};
 use mc_types::Determinism;
 use std::{io::Read, path::Path, process::ExitCode};
 
@@ -24,6 +25,8 @@ pub(super) async fn run(global: &Global, args: Submit) -> Result<ExitCode, Failu
     if let Component::File(path) = &component {
         check(path)?;
     }
+    leave::recover(global, inputs::dirs(&args.task.dir)?.values())?;
+    let seen = look(&args)?;
     let known = KnownFiles::below(&connect::configuration(global)?.config.cache.dir);
     let key = args.encrypt.then(TaskKey::generate);
     let prepared = job::prepare(
@@ -36,7 +39,7 @@ pub(super) async fn run(global: &Global, args: Submit) -> Result<ExitCode, Failu
     let prepared = prepared.await?;
     let spec = job::spec(&args, prepared.task.clone())?;
     let connection = connect::connect(global).await?;
-    let done = submit(global, &connection, &args, &prepared, spec).await;
+    let done = submit(global, &connection, &args, (&prepared, &seen), spec).await;
     connection.close().await;
     done
 }
@@ -56,7 +59,7 @@ async fn submit(
     global: &Global,
     connection: &Connection,
     args: &Submit,
-    prepared: &job::Prepared,
+    (prepared, seen): (&job::Prepared, &Seen),
     spec: mc_types::JobSpec,
 ) -> Result<ExitCode, Failure> {
     let client = &connection.client;
@@ -86,8 +89,9 @@ async fn submit(
             if let Some(out) = &args.task.out {
                 leave_outputs(connection, &job, key, out).await?;
             }
-            leave_dirs(connection, &job, key, args).await?;
-            follow::conclude(global, &job, &args.task.component)
+            let left = leave_dirs(connection, &job, prepared, (args, seen));
+            let code = follow::conclude(global, &job, &args.task.component)?;
+            Ok(leave::conclude(global.format == Format::Json, code, left))
         }
         Ended::Detached => {
             let id = id.map(|id| id.to_string()).unwrap_or_default();
@@ -104,25 +108,37 @@ async fn submit(
     }
 }
 
-/// Changes the task's own directories as the task did. What they were like is in the task, not on disk
-/// any more: what is in the way of a result is replaced.
-async fn leave_dirs(
+/// Looks at the user's directories before they are added, so that what is edited later is known to be newer.
+fn look(args: &Submit) -> Result<Seen, Failure> {
+    let seen = Seen::default();
+    for (number, host) in (0..).zip(inputs::dirs(&args.task.dir)?.values()) {
+        let walked = seen.walk(number, host);
+        walked.map_err(|e| Failure::path(host, &e))?;
+    }
+    Ok(seen)
+}
+
+/// Changes the user's directories as the task did.
+fn leave_dirs(
     connection: &Connection,
     job: &JobView,
-    key: Option<&TaskKey>,
-    args: &Submit,
-) -> Result<(), Failure> {
-    for (guest, host) in inputs::dirs(&args.task.dir)? {
-        let Some(cid) = job.dirs.get(&guest) else {
-            continue;
-        };
-        let staging = tempfile::tempdir_in(&host).map_err(|e| Failure::path(&host, &e))?;
-        let new = staging.path().join("new");
-        let left = (*cid, key.map(|key| key.result(&guest)));
-        connection.client.leave(left.into(), &new).await?;
-        leave::replace(&new, &host, staging.path())?;
-    }
-    Ok(())
+    prepared: &job::Prepared,
+    (args, seen): (&Submit, &Seen),
+) -> Result<Report, Failure> {
+    let key = prepared.key.as_ref();
+    let dirs = (0..).zip(inputs::dirs(&args.task.dir)?);
+    let dirs = dirs.filter_map(|(mount, (guest, host))| {
+        let given = *prepared.task.dirs.get(&guest)?;
+        let left = *job.dirs.get(&guest)?;
+        Some(leave::Changed {
+            mount,
+            host,
+            given: (given, key.map(|key| key.given(&guest))).into(),
+            left: (left, key.map(|key| key.result(&guest))).into(),
+        })
+    });
+    let (dirs, blocks) = (dirs.collect(), connection.client.blocks(None));
+    tokio::task::block_in_place(|| leave::leave_job(&blocks, dirs, seen))
 }
 
 /// Writes what the guest left, however it ended.

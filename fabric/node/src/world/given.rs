@@ -1,6 +1,6 @@
 //! What a task was given, read as it asks for it.
 
-use super::host_files;
+use super::{host_files, seen::Seen};
 use mc_content::{
     BlockSource, Error,
     unixfs::{Entity, Found, RandomAccess},
@@ -58,6 +58,8 @@ pub struct Given<S> {
     runtime: Handle,
     cancel: CancellationToken,
     deadline: Option<Instant>,
+    /// What the guest sees of directories that it may change.
+    seen: Option<Seen>,
     /// What is at a place, and listings of directories.
     entities: HashMap<At, Option<Entity>>,
     listings: HashMap<At, Arc<[String]>>,
@@ -90,6 +92,7 @@ impl<S: BlockSource> Given<S> {
             runtime,
             cancel,
             deadline: None,
+            seen: None,
             entities: HashMap::new(),
             listings: HashMap::new(),
         }
@@ -99,6 +102,13 @@ impl<S: BlockSource> Given<S> {
     #[must_use]
     pub const fn until(mut self, deadline: Option<Instant>) -> Self {
         self.deadline = deadline;
+        self
+    }
+
+    /// Takes down in `seen` what the guest is told of this machine's files.
+    #[must_use]
+    pub fn watched(mut self, seen: Seen) -> Self {
+        self.seen = Some(seen);
         self
     }
 
@@ -216,7 +226,13 @@ impl<S: BlockSource> Inputs for Given<S> {
     fn look_up(&mut self, at: &At) -> Result<Option<Kind>, Stop> {
         let root = match self.root(at) {
             None => return Ok(None),
-            Some(Root::Path(path)) => return host_files::look_up(&path, &at.path),
+            Some(Root::Path(path)) => {
+                return host_files::look_up(&path, &at.path, |metadata| {
+                    if let Some(seen) = &self.seen {
+                        seen.note(at, metadata);
+                    }
+                });
+            }
             Some(Root::Content(root)) => root,
         };
         let Some(entity) = self.entity(root, at)? else {

@@ -11,6 +11,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
+/// What changes lie in on their way into a directory (`mc_directories`): nothing for guests.
+pub(super) const STAGING: &str = ".mc-wasm-";
 /// Files that are kept open.
 const MAX_OPEN: usize = 16;
 
@@ -27,7 +29,19 @@ fn below(root: &Path, path: &str) -> PathBuf {
     }
 }
 
-pub(super) fn look_up(root: &Path, path: &str) -> Result<Option<Kind>, Stop> {
+/// What is there; `note` is told what it looks like in all.
+pub(super) fn look_up(
+    root: &Path,
+    path: &str,
+    note: impl FnOnce(&fs::Metadata),
+) -> Result<Option<Kind>, Stop> {
+    if path
+        .rsplit('/')
+        .next()
+        .is_some_and(|name| name.starts_with(STAGING))
+    {
+        return Ok(None);
+    }
     let full = below(root, path);
     let metadata = if path.is_empty() {
         fs::metadata(&full)
@@ -41,6 +55,7 @@ pub(super) fn look_up(root: &Path, path: &str) -> Result<Option<Kind>, Stop> {
         }
         Err(e) => return Err(failed(&full, e)),
     };
+    note(&metadata);
     if metadata.is_dir() {
         return Ok(Some(Kind::Directory));
     }
@@ -60,13 +75,16 @@ pub(super) fn look_up(root: &Path, path: &str) -> Result<Option<Kind>, Stop> {
 pub(super) fn list(root: &Path, path: &str) -> Result<Vec<String>, Stop> {
     let full = below(root, path);
     let entries = fs::read_dir(&full).map_err(|e| failed(&full, e))?;
-    entries
-        .map(|entry| {
-            let entry = entry.map_err(|e| failed(&full, e))?;
-            let name = entry.file_name().into_string();
-            name.map_err(|_| failed(&entry.path(), "its name is not UTF-8"))
-        })
-        .collect()
+    let mut names = Vec::new();
+    for entry in entries {
+        let entry = entry.map_err(|e| failed(&full, e))?;
+        let name = entry.file_name().into_string();
+        let name = name.map_err(|_| failed(&entry.path(), "its name is not UTF-8"))?;
+        if !name.starts_with(STAGING) {
+            names.push(name);
+        }
+    }
+    Ok(names)
 }
 
 /// Files that were read lately.

@@ -12,9 +12,10 @@ use crate::{
     leave, output,
 };
 use mc_content::{CountingSink, unixfs};
+use mc_directories::Report;
 use mc_engine::{Execution, Program, RunError, World};
 use mc_gateway::api::JobView;
-use mc_node::world::{self, Given, Root, Seed, Stdin};
+use mc_node::world::{self, Given, Root, Seed, Seen, Stdin};
 use mc_types::{Determinism, ErrorCode, Outcome, canonical, cid};
 use mc_wasi::{Mount, Stop};
 use std::{path::PathBuf, process::ExitCode, sync::Arc};
@@ -29,6 +30,7 @@ pub(super) async fn run(
     let args = &what.args;
     let name = args.task.component.clone();
     let wanted = checkpoint::wanted(args)?;
+    leave::recover(global, inputs::dirs(&args.task.dir)?.values())?;
     // Only then is the task's CID needed; a seed alone may not be needed at all.
     let prepared = if global.format == Format::Json || wanted.is_some() || from.is_some() {
         Some(prepare(&what).await?)
@@ -44,12 +46,21 @@ pub(super) async fn run(
         true => Some(connect::connect(global).await?),
         false => None,
     };
+    let dirs = dirs(args, &mounts)?;
+    let seen = Seen::default();
+    if from.is_some() {
+        // Some of it the guest has seen before it was stopped, and will not look at again.
+        for dir in &dirs {
+            let walked = seen.walk(dir.mount, &dir.host);
+            walked.map_err(|e| Failure::path(&dir.host, &e))?;
+        }
+    }
     let world = given(
         &what,
         &mounts,
         roots,
         prepared.as_ref(),
-        connection.as_ref(),
+        (connection.as_ref(), &seen),
     )?;
     let mut invocation = invocation(global, args, world)?;
     let slot = checkpoint::Slot::default();
@@ -87,12 +98,15 @@ pub(super) async fn run(
             execution
         })
     });
-    let ended = finish(executed, &what, mounts, prepared).await;
+    let ended = finish(executed, &what, (dirs, seen), prepared).await;
     if let Some(connection) = connection {
         connection.close().await;
     }
     match ended? {
-        Some(Ok(job)) => follow::conclude(global, &job, &name),
+        Some(Ok((job, left))) => {
+            let code = follow::conclude(global, &job, &name)?;
+            Ok(leave::conclude(global.format == Format::Json, code, left))
+        }
         Some(Err(error)) => conclude_failed(global, &name, &error),
         None => Ok(ExitCode::from(exit::CANCELLED)),
     }
@@ -126,7 +140,7 @@ fn given(
     mounts: &[Mount],
     roots: Vec<Option<Root>>,
     prepared: Option<&Prepared>,
-    connection: Option<&Connection>,
+    (connection, seen): (Option<&Connection>, &Seen),
 ) -> Result<World, Failure> {
     let args = &what.args;
     let runtime = Handle::current();
@@ -163,7 +177,8 @@ fn given(
         blocks,
         runtime,
         mc_engine::CancellationToken::new(),
-    );
+    )
+    .watched(seen.clone());
     Ok(World::Deterministic {
         mounts: mounts.to_vec(),
         inputs: Box::new(given),
@@ -175,13 +190,16 @@ fn internal(error: canonical::Error) -> Failure {
     Failure::internal(error.to_string())
 }
 
-type Ended = Option<Result<JobView, mc_engine::RunError>>;
+type Ended = Option<Result<(JobView, Left), mc_engine::RunError>>;
+
+/// What became of what it left.
+type Left = Result<Report, Failure>;
 
 /// Runs the program, writes what it left to disk, and tells how it ended.
 async fn finish(
     executed: Option<Result<Execution, RunError>>,
     what: &Arc<What>,
-    mounts: Vec<Mount>,
+    (dirs, seen): (Vec<leave::Given>, Seen),
     prepared: Option<Prepared>,
 ) -> Result<Ended, Failure> {
     let mut execution = match executed {
@@ -195,26 +213,28 @@ async fn finish(
             Some(prepared) => view_of(&mut execution, prepared, &runtime)?,
             None => view::brief(&execution),
         };
-        leave_all(&mut execution, &what.args, &mounts)?;
-        Ok(view)
+        let out = what.args.task.out.as_deref();
+        let left = match &mut execution.world {
+            Some(world) => leave::leave_run(world, out, dirs, &seen),
+            None => Ok(Report::default()),
+        };
+        Ok((view, left))
     };
     let done = tokio::task::spawn_blocking(work).await;
-    let view: Result<JobView, Failure> = done.map_err(|e| Failure::internal(e.to_string()))?;
-    Ok(Some(Ok(view?)))
+    let done: Result<(JobView, Left), Failure> =
+        done.map_err(|e| Failure::internal(e.to_string()))?;
+    Ok(Some(Ok(done?)))
 }
 
-fn leave_all(execution: &mut Execution, args: &Run, mounts: &[Mount]) -> Result<(), Failure> {
-    let Some(world) = &mut execution.world else {
-        return Ok(());
-    };
-    if let Some(out) = &args.task.out {
-        leave::leave(world, "/out", out, None)?;
-    }
-    for (guest, host) in inputs::dirs(&args.task.dir)? {
-        let mount = (0..).zip(mounts).find(|(_, mount)| mount.path == guest);
-        leave::leave(world, &guest, &host, mount.map(|(number, _)| number))?;
-    }
-    Ok(())
+/// The user's own directories, with their numbers among the mounts.
+fn dirs(args: &Run, mounts: &[Mount]) -> Result<Vec<leave::Given>, Failure> {
+    let dirs = inputs::dirs(&args.task.dir)?.into_iter();
+    let given = dirs.filter_map(|(guest, host)| {
+        let mut mounts = (0..).zip(mounts);
+        let (mount, _) = mounts.find(|(_, mount)| mount.path == guest)?;
+        Some(leave::Given { mount, guest, host })
+    });
+    Ok(given.collect())
 }
 
 /// How it ended, with every CID that a node would give.

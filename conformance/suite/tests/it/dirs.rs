@@ -1,0 +1,287 @@
+//! The user's own directories, `--dir HOST::GUEST`: only what the task changed is changed, and nothing is lost.
+
+use mc_artifacts::guest;
+use mc_conformance::{Finished, Node, NodeOptions, mc_in, spawn_in};
+use std::{
+    fs,
+    io::{BufRead, BufReader},
+    os::unix::fs::{MetadataExt, PermissionsExt},
+    path::Path,
+};
+
+/// Both commands that give a task a directory: `run`, and `submit` to a node.
+const COMMANDS: [&str; 2] = ["run", "submit"];
+
+fn arguments(command: &str, dirs: &[&str], node: &Node, steps: &[&str]) -> Vec<String> {
+    let mut arguments = vec!["--node".to_owned(), node.api.clone(), command.to_owned()];
+    for dir in dirs {
+        arguments.extend(["--dir".to_owned(), (*dir).to_owned()]);
+    }
+    arguments.push(guest("files").display().to_string());
+    arguments.push("--".to_owned());
+    arguments.extend(steps.iter().map(ToString::to_string));
+    arguments
+}
+
+/// A project: a script that can be executed, a text, a directory with a file, a link.
+fn project(dir: &Path) {
+    fs::create_dir_all(dir.join("sub")).unwrap();
+    fs::write(dir.join("script.sh"), "#!/bin/sh\n").unwrap();
+    fs::set_permissions(dir.join("script.sh"), fs::Permissions::from_mode(0o755)).unwrap();
+    fs::write(dir.join("text"), "as it was").unwrap();
+    fs::write(dir.join("sub/inner"), "inner").unwrap();
+    std::os::unix::fs::symlink("text", dir.join("link")).unwrap();
+}
+
+/// What can be seen of everything below a directory: contents, modes, times, inodes.
+fn state(dir: &Path) -> Vec<(String, String)> {
+    let mut found = Vec::new();
+    let mut entries: Vec<_> = fs::read_dir(dir)
+        .unwrap()
+        .map(|e| e.unwrap().path())
+        .collect();
+    entries.sort();
+    for path in entries {
+        let metadata = path.symlink_metadata().unwrap();
+        let name = path.file_name().unwrap().to_str().unwrap().to_owned();
+        if metadata.is_dir() {
+            let inner = state(&path).into_iter();
+            found.extend(inner.map(|(inner, what)| (format!("{name}/{inner}"), what)));
+            found.push((name, format!("{:o}", metadata.mode())));
+            continue;
+        }
+        let text = fs::read_to_string(&path).unwrap();
+        let (mode, inode) = (metadata.mode(), metadata.ino());
+        let (seconds, nanos) = (metadata.mtime(), metadata.mtime_nsec());
+        found.push((name, format!("{text:?} {mode:o} {inode} {seconds}.{nanos}")));
+    }
+    found
+}
+
+fn text(path: impl AsRef<Path>) -> String {
+    fs::read_to_string(path).unwrap()
+}
+
+fn names(dir: &Path) -> Vec<String> {
+    let entries = fs::read_dir(dir).unwrap();
+    let mut names: Vec<_> = entries
+        .map(|e| e.unwrap().file_name().into_string().unwrap())
+        .collect();
+    names.sort();
+    names
+}
+
+#[test]
+fn a_directory_that_the_task_does_not_change_stays_as_it_is_however_it_is_named() {
+    let node = NodeOptions::new().start();
+    let dir = tempfile::tempdir().unwrap();
+    let proj = dir.path().join("proj");
+    project(&proj);
+    let before = state(&proj);
+    let absolute = format!("{}::/w", proj.display());
+    for command in COMMANDS {
+        for (cwd, given) in [
+            (dir.path(), "proj::/w"),
+            (dir.path(), "./proj/::/w"),
+            (proj.as_path(), ".::/w"),
+            (proj.join("sub").as_path(), "..::/w"),
+            (dir.path(), &absolute),
+        ] {
+            let done = mc_in(cwd, arguments(command, &[given], &node, &["say", "hello"]));
+            assert_eq!(done.expect_code(0).text(), "hello\n", "{command} {given}");
+            assert_eq!(state(&proj), before, "{command} {given}");
+        }
+    }
+}
+
+#[test]
+fn what_the_task_made_changed_renamed_and_removed_is_so_and_all_else_stays() {
+    let node = NodeOptions::new().start();
+    for command in COMMANDS {
+        let dir = tempfile::tempdir().unwrap();
+        let proj = dir.path().join("proj");
+        project(&proj);
+        fs::write(proj.join("old"), "of another name").unwrap();
+        let kept: Vec<_> = state(&proj.join("sub"));
+        let steps = [
+            "append",
+            "/w/script.sh",
+            "true\n",
+            "write",
+            "/w/new",
+            "new",
+            "rename",
+            "/w/old",
+            "/w/name",
+            "remove",
+            "/w/text",
+            "mkdir",
+            "/w/dir",
+            "write",
+            "/w/dir/file",
+            "in it",
+        ];
+        let done = mc_in(dir.path(), arguments(command, &["proj::/w"], &node, &steps));
+        done.expect_code(0);
+        assert_eq!(
+            names(&proj),
+            ["dir", "link", "name", "new", "script.sh", "sub"],
+            "{command}"
+        );
+        assert_eq!(
+            text(proj.join("script.sh")),
+            "#!/bin/sh\ntrue\n",
+            "{command}"
+        );
+        let mode = proj.join("script.sh").metadata().unwrap().mode();
+        assert_eq!(
+            mode & 0o777,
+            0o755,
+            "{command}: it can be executed as before"
+        );
+        assert_eq!(text(proj.join("name")), "of another name", "{command}");
+        assert_eq!(text(proj.join("dir/file")), "in it", "{command}");
+        assert_eq!(state(&proj.join("sub")), kept, "{command}");
+    }
+}
+
+#[test]
+fn a_file_that_moves_from_one_directory_to_another_arrives() {
+    let node = NodeOptions::new().start();
+    for command in COMMANDS {
+        let dir = tempfile::tempdir().unwrap();
+        for name in ["a", "b"] {
+            project(&dir.path().join(name));
+        }
+        fs::write(dir.path().join("a/file"), "it").unwrap();
+        let steps = [
+            "rename", "/a/file", "/b/file", "rename", "/a/sub", "/b/moved",
+        ];
+        let given = [
+            format!("{}::/a", dir.path().join("a").display()),
+            "b::/b".to_owned(),
+        ];
+        let given = given.each_ref().map(String::as_str);
+        mc_in(dir.path(), arguments(command, &given, &node, &steps)).expect_code(0);
+        assert_eq!(
+            names(&dir.path().join("a")),
+            ["link", "script.sh", "text"],
+            "{command}"
+        );
+        assert_eq!(text(dir.path().join("b/file")), "it", "{command}");
+        assert_eq!(text(dir.path().join("b/moved/inner")), "inner", "{command}");
+        assert_eq!(text(dir.path().join("b/sub/inner")), "inner", "{command}");
+    }
+}
+
+#[test]
+fn what_the_user_does_meanwhile_stays_and_both_versions_are_kept() {
+    let node = NodeOptions::new().start();
+    for command in COMMANDS {
+        let dir = tempfile::tempdir().unwrap();
+        let proj = dir.path().join("proj");
+        project(&proj);
+        let steps = [
+            "append",
+            "/w/text",
+            " and more",
+            "write",
+            "/w/new",
+            "of the task",
+            "remove",
+            "/w/script.sh",
+            "say",
+            "ready",
+            "spin",
+            "2000",
+        ];
+        let mut child = spawn_in(dir.path(), arguments(command, &["proj::/w"], &node, &steps));
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        assert_eq!(lines.next().unwrap().unwrap(), "ready");
+        fs::write(proj.join("text"), "of the user").unwrap();
+        fs::write(proj.join("new"), "the user's own").unwrap();
+        fs::write(proj.join("script.sh"), "edited").unwrap();
+        fs::write(proj.join("sub/inner"), "edited too").unwrap();
+        fs::write(proj.join("another"), "made meanwhile").unwrap();
+        let done = Finished::of(child);
+        assert_eq!(done.code, Some(73), "{command}: {done:#?}");
+        for (name, is) in [
+            ("text", "of the user"),
+            ("new", "the user's own"),
+            ("script.sh", "edited"),
+            ("sub/inner", "edited too"),
+            ("another", "made meanwhile"),
+        ] {
+            assert_eq!(text(proj.join(name)), is, "{command}: {name}");
+        }
+        let beside = names(&proj)
+            .into_iter()
+            .find(|name| name.starts_with("mc-wasm-conflict-"));
+        let beside = proj.join(beside.expect("the versions of the task"));
+        assert_eq!(text(beside.join("text")), "as it was and more", "{command}");
+        assert_eq!(text(beside.join("new")), "of the task", "{command}");
+        for name in ["text", "new", "script.sh"] {
+            let named = proj
+                .canonicalize()
+                .unwrap()
+                .join(name)
+                .display()
+                .to_string();
+            assert!(
+                done.stderr.contains(&named),
+                "{command}: {name}: {}",
+                done.stderr
+            );
+        }
+    }
+}
+
+#[test]
+fn a_task_that_traps_has_its_own_exit_code_and_leaves_what_it_wrote() {
+    let node = NodeOptions::new().start();
+    for command in COMMANDS {
+        let dir = tempfile::tempdir().unwrap();
+        project(&dir.path().join("proj"));
+        let steps = ["write", "/w/before", "the trap", "trap"];
+        let done = mc_in(dir.path(), arguments(command, &["proj::/w"], &node, &steps));
+        done.expect_code(134);
+        assert_eq!(
+            text(dir.path().join("proj/before")),
+            "the trap",
+            "{command}"
+        );
+        assert_eq!(text(dir.path().join("proj/text")), "as it was", "{command}");
+    }
+}
+
+#[test]
+fn a_directory_is_replaced_by_a_file_and_a_file_by_a_directory() {
+    let node = NodeOptions::new().start();
+    for command in COMMANDS {
+        let dir = tempfile::tempdir().unwrap();
+        let proj = dir.path().join("proj");
+        project(&proj);
+        let steps = [
+            "rmtree",
+            "/w/sub",
+            "write",
+            "/w/sub",
+            "a file now",
+            "remove",
+            "/w/text",
+            "mkdir",
+            "/w/text",
+            "write",
+            "/w/text/inner",
+            "in it",
+        ];
+        mc_in(dir.path(), arguments(command, &["proj::/w"], &node, &steps)).expect_code(0);
+        assert_eq!(text(proj.join("sub")), "a file now", "{command}");
+        assert_eq!(text(proj.join("text/inner")), "in it", "{command}");
+        assert_eq!(
+            names(&proj),
+            ["link", "script.sh", "sub", "text"],
+            "{command}"
+        );
+    }
+}

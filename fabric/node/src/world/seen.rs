@@ -1,0 +1,99 @@
+//! What a guest saw of the user's own directories, so that nothing is changed there that has changed since.
+
+use mc_directories::Fingerprint;
+use mc_wasi::At;
+use std::{
+    collections::BTreeMap,
+    fs::Metadata,
+    io,
+    path::Path,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+/// Entries by mount and path below it. Clones share them.
+#[derive(Debug, Clone, Default)]
+pub struct Seen(Arc<Mutex<BTreeMap<(u32, String), Fingerprint>>>);
+
+impl Seen {
+    fn entries(&self) -> MutexGuard<'_, BTreeMap<(u32, String), Fingerprint>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes down what an entry looks like now. Only the first look counts: what the guest did follows from it.
+    pub(super) fn note(&self, at: &At, metadata: &Metadata) {
+        let mut entries = self.entries();
+        let entry = entries.entry((at.mount, at.path.clone()));
+        entry.or_insert_with(|| Fingerprint::from(metadata));
+    }
+
+    /// Looks at everything below `root` at once: for a guest that is given a copy, or that has looked before.
+    ///
+    /// # Errors
+    ///
+    /// That something below it cannot be looked at.
+    pub fn walk(&self, mount: u32, root: &Path) -> io::Result<()> {
+        let mut directories = vec![(root.to_owned(), At::mount(mount))];
+        while let Some((path, at)) = directories.pop() {
+            for entry in std::fs::read_dir(&path)? {
+                let entry = entry?;
+                // A name that is not UTF-8 is nothing that a guest can see.
+                let Some(name) = entry.file_name().to_str().map(str::to_owned) else {
+                    continue;
+                };
+                let metadata = match entry.metadata() {
+                    Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+                    metadata => metadata?,
+                };
+                if name.starts_with(super::host_files::STAGING) {
+                    continue;
+                }
+                let at = at.child(&name);
+                self.note(&at, &metadata);
+                if metadata.is_dir() {
+                    directories.push((entry.path(), at));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// What was at a path, if something was.
+    #[must_use]
+    pub fn get(&self, mount: u32, path: &str) -> Option<Fingerprint> {
+        self.entries().get(&(mount, path.to_owned())).cloned()
+    }
+
+    /// All that was seen below a directory.
+    #[must_use]
+    pub fn below(&self, mount: u32, directory: &str) -> Vec<(String, Fingerprint)> {
+        let start = format!("{directory}/");
+        let entries = self.entries();
+        let below = entries.range((mount, start.clone())..);
+        below
+            .take_while(|((number, path), _)| *number == mount && path.starts_with(&start))
+            .map(|((_, path), seen)| (path.clone(), seen.clone()))
+            .collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_look_counts_and_neighbours_are_not_below() {
+        let dir = tempfile::tempdir().unwrap();
+        for name in ["a", "a-b"] {
+            std::fs::create_dir(dir.path().join(name)).unwrap();
+            std::fs::write(dir.path().join(name).join("file"), "1").unwrap();
+        }
+        let seen = Seen::default();
+        seen.walk(3, dir.path()).unwrap();
+        let first = seen.get(3, "a/file").unwrap();
+        std::fs::write(dir.path().join("a/file"), "another length").unwrap();
+        seen.walk(3, dir.path()).unwrap();
+        assert_eq!(seen.get(3, "a/file"), Some(first.clone()));
+        assert_eq!(seen.below(3, "a"), [("a/file".to_owned(), first)]);
+        assert_eq!(seen.get(2, "a/file"), None);
+    }
+}
