@@ -171,7 +171,13 @@ fn apply(given: &Flat, changes: &[Change], files: &FileSystem, inputs: &mut InMe
     for change in changes {
         let place = &change.place;
         match &change.now {
-            Now::Removed => {}
+            Now::Removed => {
+                let base = change.base.as_ref().unwrap();
+                assert!(
+                    !moved.contains(&base),
+                    "{base} is not gone, it has another name"
+                );
+            }
             Now::Renamed { from } => {
                 for (rest, entry) in taken.remove(from).unwrap() {
                     tree.insert(format!("{place}{rest}"), entry);
