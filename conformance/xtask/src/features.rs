@@ -10,7 +10,7 @@
 //! a fraction of the tree.
 
 use crate::layers::tree;
-use anyhow::{Result, bail};
+use anyhow::{Result, bail, ensure};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// What the commands of the READMEs, of this program and of `.ci/run` select.
@@ -73,7 +73,12 @@ fn differences(command: &str, one: &Features, all: &Features) -> Vec<String> {
 
 fn resolved(selection: &[&str]) -> Result<Features> {
     let arguments = [&["--prefix=none", "--format={p}|{f}"], selection].concat();
-    Ok(parse(&tree(&arguments)?))
+    let features = parse(&tree(&arguments)?);
+    ensure!(
+        !features.is_empty(),
+        "cargo tree says nothing of {selection:?}"
+    );
+    Ok(features)
 }
 
 /// Reads lines such as `serde v1.0.229|default,derive,std (*)`.

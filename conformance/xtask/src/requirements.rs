@@ -169,7 +169,9 @@ fn node() -> Result<()> {
 /// What Helia needs of npm. The path has the Node.js from above, which npm runs with.
 fn helia() -> Result<()> {
     let mut this = Command::new(std::env::current_exe()?);
-    succeed(this.arg("install-helia").env("PATH", path()?))
+    let done = succeed(this.arg("install-helia").env("PATH", path()?));
+    let dir = target_dir();
+    done.with_context(|| format!("npm packages cannot be installed into {}", dir.display()))
 }
 
 fn own_prefix() -> PathBuf {
@@ -199,6 +201,7 @@ fn guests() -> Result<()> {
         .args(["--print", "sysroot"])
         .output()
         .context("rustc")?;
+    ensure!(sysroot.status.success(), "rustc does not say where it is");
     let sysroot = String::from_utf8(sysroot.stdout)?;
     if Path::new(sysroot.trim())
         .join("lib/rustlib")

@@ -43,6 +43,30 @@ pub(crate) fn limits(task: &Task) -> Limits {
     }
 }
 
+/// Refuses what no task may have, before anything is read, compiled or run.
+pub(crate) fn validate(args: &Task) -> Result<(), Failure> {
+    let names = |names: Vec<String>| {
+        names
+            .into_iter()
+            .map(|name| (name, Cid::default()))
+            .collect()
+    };
+    let task = TaskSpec {
+        kind: TaskKind::Wasm,
+        component: Cid::default(),
+        args: args.args.clone(),
+        env: inputs::pairs("--env", &args.env)?,
+        inputs: names(inputs::inputs(&args.input)?.into_keys().collect()),
+        stdin: None,
+        dirs: names(inputs::dirs(&args.dir)?.into_keys().collect()),
+        clock: args.clock,
+        limits: limits(args),
+        determinism: Determinism::Deterministic,
+        private: None,
+    };
+    task.validate().map_err(|e| Failure::usage(e.to_string()))
+}
+
 /// The CID of a file or directory, once it is encrypted if there is a key.
 pub(crate) async fn cid_of(path: &Path, key: Option<&Key>) -> Result<Cid, Failure> {
     let options = AddOptions {

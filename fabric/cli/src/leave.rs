@@ -9,7 +9,7 @@ mod files;
 pub(crate) use dag::{Changed, leave_job};
 pub(crate) use files::{Given, leave_run};
 
-use crate::{args::Global, exit, failure::Failure, output};
+use crate::{args::Global, exit, failure::Failure, inputs, output};
 use mc_directories::{DirectoryId, Fingerprint, Report, Transaction};
 use mc_node::world::Seen;
 use mc_types::ErrorCode;
@@ -36,6 +36,29 @@ pub(crate) fn recover<'p>(
         }
     }
     Ok(())
+}
+
+/// Refuses directories of which one would be changed through another, before anything runs. `/out` may lie in one of them.
+pub(crate) fn check(out: Option<&Path>, dirs: &[String]) -> Result<(), Failure> {
+    // What is not there yet cannot be one of the others.
+    let real = |path: &Path| path.canonicalize().ok();
+    let dirs = inputs::dirs(dirs)?.into_values();
+    let mut dirs: Vec<_> = dirs.filter_map(|dir| real(&dir)).collect();
+    dirs.sort();
+    let nested = dirs.windows(2).find(|pair| match pair {
+        [outer, inner] => inner.starts_with(outer),
+        _ => false,
+    });
+    let out = out.and_then(real).filter(|out| dirs.contains(out));
+    let message = match (nested, out) {
+        (Some([outer, inner]), _) => {
+            let (outer, inner) = (outer.display(), inner.display());
+            format!("--dir: {inner} is given twice, or lies in {outer}")
+        }
+        (_, Some(out)) => format!("--out and --dir are both {}", out.display()),
+        _ => return Ok(()),
+    };
+    Err(Failure::usage(message).with_hint("give each directory once, the outer one only"))
 }
 
 /// Tells of what could not be put in its place.
@@ -92,14 +115,18 @@ fn failed(error: mc_directories::Error) -> Failure {
     Failure::new(ErrorCode::Path, message)
 }
 
-/// Directories in an order in which none comes after one that is inside of it.
-fn outermost_first<T>(mut dirs: Vec<T>, host: impl Fn(&T) -> &Path) -> Vec<T> {
-    let depth = |path: &Path| {
-        let real = path.canonicalize().unwrap_or_else(|_| path.to_owned());
-        real.components().count()
-    };
-    dirs.sort_by_key(|dir| depth(host(dir)));
-    dirs
+/// Names directories to a transaction, which wants none after one that is inside of it.
+fn register<'p>(
+    transaction: &mut Transaction,
+    hosts: impl Iterator<Item = &'p Path>,
+) -> Result<(), Failure> {
+    let real = |path: &Path| path.canonicalize().unwrap_or_else(|_| path.to_owned());
+    let mut hosts: Vec<_> = hosts.map(real).collect();
+    hosts.sort();
+    for host in hosts {
+        transaction.directory(&host).map_err(failed)?;
+    }
+    Ok(())
 }
 
 /// One of the user's directories, and what the guest saw of it.

@@ -28,7 +28,7 @@
 //!
 //! # How nothing is lost
 //!
-//! * New content is written to a staging directory `.mc-wasm-XXXXXX` inside the host directory, made
+//! * New content is written to a staging directory `.mc-wasm-staging-XXXXXX` inside the host directory, made
 //!   durable, and described by a journal, before anything of the user's is touched. One mark, in the
 //!   first of the host directories, then decides for all of them.
 //! * What is taken out is moved to the staging directory, what is put in never replaces anything:
@@ -72,4 +72,5 @@ pub use fingerprint::Fingerprint;
 pub use journal::{MAX_CHANGES, MAX_JOURNAL_BYTES};
 pub use recover::recover;
 pub use report::{Conflict, Reason, Report};
+pub use staging::is_reserved;
 pub use transaction::{DirectoryId, Transaction};

@@ -1,7 +1,7 @@
 //! The directory of a transaction inside each host directory.
 //!
 //! ```text
-//! .mc-wasm-XXXXXX/     mode 0700
+//! .mc-wasm-staging-XXXXXX/     mode 0700
 //!   lock               locked while a process works on it
 //!   slots/N            what change N puts in, or what it has taken out
 //!   journal            all changes of this host directory
@@ -24,7 +24,9 @@ use std::{
     path::{Path, PathBuf},
 };
 
-pub(crate) const PREFIX: &str = ".mc-wasm-";
+pub(crate) const PREFIX: &str = ".mc-wasm-staging-";
+/// Random letters after it.
+const LETTERS: usize = 6;
 const LOCK: &str = "lock";
 const SLOTS: &str = "slots";
 pub(crate) const JOURNAL: &str = "journal";
@@ -80,9 +82,14 @@ pub(crate) struct Staging {
 #[derive(Debug)]
 struct Lock(File);
 
-/// Whether an entry of that name may be a staging directory.
-pub(crate) fn is_reserved(name: &str) -> bool {
-    name.starts_with(PREFIX)
+/// Whether an entry of that name may be a staging directory: `.mc-wasm-staging-` and six letters or digits. Guests may
+/// neither see nor make such a name.
+#[must_use]
+pub fn is_reserved(name: &str) -> bool {
+    let letters = name.strip_prefix(PREFIX);
+    letters.is_some_and(|letters| {
+        letters.len() == LETTERS && letters.bytes().all(|letter| letter.is_ascii_alphanumeric())
+    })
 }
 
 impl Staging {

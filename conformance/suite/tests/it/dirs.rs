@@ -285,3 +285,85 @@ fn a_directory_is_replaced_by_a_file_and_a_file_by_a_directory() {
         );
     }
 }
+
+#[test]
+fn what_only_has_another_name_keeps_its_mode_and_its_time() {
+    let node = NodeOptions::new().start();
+    for command in COMMANDS {
+        let dir = tempfile::tempdir().unwrap();
+        let proj = dir.path().join("proj");
+        project(&proj);
+        fs::set_permissions(proj.join("sub/inner"), fs::Permissions::from_mode(0o600)).unwrap();
+        let before = state(&proj);
+        let steps = [
+            "rename",
+            "/w/script.sh",
+            "/w/run.sh",
+            "rename",
+            "/w/sub",
+            "/w/other",
+        ];
+        mc_in(dir.path(), arguments(command, &["proj::/w"], &node, &steps)).expect_code(0);
+        let renamed: Vec<_> = before
+            .into_iter()
+            .map(|(name, what)| {
+                let name = name.replace("script.sh", "run.sh").replace("sub", "other");
+                (name, what)
+            })
+            .collect();
+        let mut renamed = renamed;
+        renamed.sort();
+        let mut after = state(&proj);
+        after.sort();
+        assert_eq!(after, renamed, "{command}");
+    }
+}
+
+#[test]
+fn names_like_ours_that_are_the_users_stay() {
+    let node = NodeOptions::new().start();
+    for command in COMMANDS {
+        let dir = tempfile::tempdir().unwrap();
+        let proj = dir.path().join("proj");
+        for name in [".mc-wasm-cache", ".mc-wasm-staging-ours"] {
+            fs::create_dir_all(proj.join(name)).unwrap();
+        }
+        fs::create_dir_all(proj.join(".mc-wasm-keep")).unwrap();
+        fs::write(proj.join(".mc-wasm-keep/lock"), "precious").unwrap();
+        let before = state(&proj);
+        let done = mc_in(
+            dir.path(),
+            arguments(command, &["proj::/w"], &node, &["say", "hello"]),
+        );
+        done.expect_code(0);
+        assert_eq!(state(&proj), before, "{command}");
+    }
+}
+
+#[test]
+fn directories_that_cannot_be_told_apart_are_refused_before_anything_runs() {
+    let node = NodeOptions::new().start();
+    let dir = tempfile::tempdir().unwrap();
+    project(&dir.path().join("proj"));
+    let twice: &[&str] = &["proj::/a", "./proj::/b"];
+    let inside: &[&str] = &["proj::/a", "proj/sub::/b"];
+    let guests: &[&str] = &["proj::/a", "proj/sub::/a/b"];
+    for dirs in [
+        twice,
+        inside,
+        guests,
+        &["proj::"],
+        &["proj::w"],
+        &["proj::/in"],
+        &["proj::/w/../x"],
+    ] {
+        for command in COMMANDS {
+            let done = mc_in(
+                dir.path(),
+                arguments(command, dirs, &node, &["say", "hello"]),
+            );
+            assert_eq!(done.code, Some(2), "{command} {dirs:?}: {done:#?}");
+            assert_eq!(done.text(), "", "{command} {dirs:?}");
+        }
+    }
+}

@@ -12,6 +12,7 @@ use crate::{
     failure::Failure,
     follow, job,
     known_files::KnownFiles,
+    leave,
 };
 use mc_content::{CountingSink, unixfs};
 use mc_engine::{
@@ -41,6 +42,8 @@ async fn run_from(
     from: Option<checkpoint::From>,
 ) -> Result<ExitCode, Failure> {
     checkpoint::wanted(&args)?;
+    job::validate(&args.task)?;
+    leave::check(args.task.out.as_deref(), &args.task.dir)?;
     let component = component::resolve(&args.task.component, args.task.bin.as_deref(), global)?;
     let determinism = if args.relaxed {
         Determinism::Relaxed

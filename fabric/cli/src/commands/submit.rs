@@ -21,6 +21,8 @@ use std::{io::Read, path::Path, process::ExitCode};
 const MAGIC_BYTES: u64 = 64;
 
 pub(super) async fn run(global: &Global, args: Submit) -> Result<ExitCode, Failure> {
+    job::validate(&args.task)?;
+    leave::check(args.task.out.as_deref(), &args.task.dir)?;
     let component = component::resolve(&args.task.component, args.task.bin.as_deref(), global)?;
     if let Component::File(path) = &component {
         check(path)?;
@@ -72,6 +74,7 @@ async fn submit(
     job::upload(client, prepared).await?;
     let submitted = client.submit(spec).await?;
     if args.detach {
+        tell_of_dirs(global, args);
         if connection.is_embedded() {
             output::note(
                 global,
@@ -103,8 +106,18 @@ async fn submit(
                 )
             };
             output::note(global, &goes_on);
+            tell_of_dirs(global, args);
             Ok(ExitCode::from(exit::DETACHED))
         }
+    }
+}
+
+/// Only a command that waits for the end knows what the directories were like in the beginning.
+fn tell_of_dirs(global: &Global, args: &Submit) {
+    if !args.task.dir.is_empty() {
+        let note = "nothing is changed in the directories that it was given; what it makes of them is in the job: \
+                    mc-wasm --format json status, \"dirs\", and mc-wasm get CID";
+        output::note(global, note);
     }
 }
 

@@ -1,6 +1,6 @@
 //! What a job changed: what it was given, compared with what it left.
 
-use super::{Directory, failed, outermost_first};
+use super::{Directory, failed, register};
 use crate::failure::Failure;
 use mc_content::{
     BlockSource,
@@ -8,8 +8,9 @@ use mc_content::{
 };
 use mc_directories::{Report, Transaction};
 use mc_node::world::Seen;
+use mc_types::Cid;
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     io,
     path::{Path, PathBuf},
 };
@@ -40,7 +41,11 @@ pub(crate) fn leave_job<S: BlockSource>(
         blocks: RandomAccess::new(source),
         runtime: Handle::current(),
     };
-    for changed in outermost_first(dirs, |changed| &changed.host) {
+    register(
+        &mut transaction,
+        dirs.iter().map(|changed| changed.host.as_path()),
+    )?;
+    for changed in dirs {
         let id = transaction.directory(&changed.host).map_err(failed)?;
         let mut directory = Directory {
             transaction: &mut transaction,
@@ -48,9 +53,20 @@ pub(crate) fn leave_job<S: BlockSource>(
             seen,
             mount: changed.mount,
         };
-        reading.compare(&mut directory, &changed.given, &changed.left, "")?;
+        let mut found = Different::default();
+        reading.compare(&mut found, &changed.given, &changed.left, "")?;
+        reading.apply(&mut directory, found)?;
     }
     transaction.commit().map_err(failed)
+}
+
+/// Where two trees differ.
+#[derive(Default)]
+struct Different {
+    /// What is in one place on both sides, and not the same.
+    changed: Vec<(String, Entity, Entity)>,
+    removed: Vec<(String, Entity)>,
+    made: Vec<(String, Entity)>,
 }
 
 struct Reading<'a, S> {
@@ -65,10 +81,10 @@ impl<S: BlockSource> Reading<'_, S> {
         Ok(runtime.block_on(self.blocks.find(entity.clone()))?)
     }
 
-    /// What is in a directory on both sides, and on one of them.
+    /// Finds what differs. Directories that are on both sides are gone through.
     fn compare(
         &mut self,
-        directory: &mut Directory<'_>,
+        found: &mut Different,
         given: &Entity,
         left: &Entity,
         place: &str,
@@ -79,7 +95,9 @@ impl<S: BlockSource> Reading<'_, S> {
         let (Found::Directory(given), Found::Directory(left)) =
             (self.find(given)?, self.find(left)?)
         else {
-            return self.entry(directory, Some(given), Some(left), place);
+            let changed = (place.to_owned(), given.clone(), left.clone());
+            found.changed.push(changed);
+            return Ok(());
         };
         let names: BTreeSet<&str> = given.names().chain(left.names()).collect();
         for name in names {
@@ -89,9 +107,39 @@ impl<S: BlockSource> Reading<'_, S> {
                 format!("{place}/{name}")
             };
             match (given.get(name), left.get(name)) {
-                (Some(given), Some(left)) => self.compare(directory, &given, &left, &here)?,
-                (given, left) => self.entry(directory, given.as_ref(), left.as_ref(), &here)?,
+                (Some(given), Some(left)) => self.compare(found, &given, &left, &here)?,
+                (Some(given), None) => found.removed.push((here, given)),
+                (None, Some(left)) => found.made.push((here, left)),
+                (None, None) => {}
             }
+        }
+        Ok(())
+    }
+
+    /// What was made and is what was removed has another name: it keeps its mode and all that is its own.
+    fn apply(&mut self, directory: &mut Directory<'_>, found: Different) -> Result<(), Failure> {
+        let mut removed: BTreeMap<Cid, Vec<String>> = BTreeMap::new();
+        for (place, given) in found.removed {
+            removed.entry(given.cid).or_default().push(place);
+        }
+        for (place, left) in found.made {
+            let from = removed.get_mut(&left.cid).and_then(Vec::pop);
+            let was = from
+                .as_ref()
+                .and_then(|from| directory.seen.get(directory.mount, from));
+            let (Some(from), Some(was)) = (from, was) else {
+                self.entry(directory, None, Some(&left), &place)?;
+                continue;
+            };
+            let (from, to, id) = (Path::new(&from), Path::new(&place), directory.id);
+            let moved = directory.transaction.rename(id, from, to, &was, None);
+            moved.map_err(failed)?;
+        }
+        for place in removed.into_values().flatten() {
+            directory.remove(&place, &BTreeSet::new())?;
+        }
+        for (place, given, left) in found.changed {
+            self.entry(directory, Some(&given), Some(&left), &place)?;
         }
         Ok(())
     }
@@ -106,7 +154,7 @@ impl<S: BlockSource> Reading<'_, S> {
     ) -> Result<(), Failure> {
         let none = BTreeSet::new();
         let Some(left) = left else {
-            return directory.remove(place, &none);
+            return Ok(());
         };
         if let Some(given) = given
             && self.are_equal(given, left)?

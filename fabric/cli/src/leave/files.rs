@@ -1,6 +1,6 @@
 //! What a run changed, as the guest's own files tell it.
 
-use super::{Directory, failed, outermost_first};
+use super::{Directory, failed, register};
 use crate::failure::Failure;
 use mc_directories::{DirectoryId, Report, Transaction};
 use mc_node::world::Seen;
@@ -42,12 +42,16 @@ pub(crate) fn leave_run(
     };
     if let Some(out) = out {
         std::fs::create_dir_all(out).map_err(|e| Failure::path(out, &e))?;
+    }
+    let hosts = dirs.iter().map(|given| given.host.as_path()).chain(out);
+    register(&mut transaction, hosts)?;
+    if let Some(out) = out {
         let id = transaction.directory(out).map_err(failed)?;
         let root = leaving.node("/out")?;
         leaving.whole(&mut transaction, id, root, Path::new(""))?;
     }
     let mut removed = Vec::new();
-    for given in outermost_first(dirs, |given| &given.host) {
+    for given in dirs {
         let id = transaction.directory(&given.host).map_err(failed)?;
         let root = leaving.node(&given.guest)?;
         let changes = leaving.files.changes(root, &At::mount(given.mount));

@@ -11,8 +11,6 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// What changes lie in on their way into a directory (`mc_directories`): nothing for guests.
-pub(super) const STAGING: &str = ".mc-wasm-";
 /// Files that are kept open.
 const MAX_OPEN: usize = 16;
 
@@ -35,10 +33,11 @@ pub(super) fn look_up(
     path: &str,
     note: impl FnOnce(&fs::Metadata),
 ) -> Result<Option<Kind>, Stop> {
+    // Changes lie there on their way into the directory.
     if path
         .rsplit('/')
         .next()
-        .is_some_and(|name| name.starts_with(STAGING))
+        .is_some_and(mc_directories::is_reserved)
     {
         return Ok(None);
     }
@@ -80,7 +79,7 @@ pub(super) fn list(root: &Path, path: &str) -> Result<Vec<String>, Stop> {
         let entry = entry.map_err(|e| failed(&full, e))?;
         let name = entry.file_name().into_string();
         let name = name.map_err(|_| failed(&entry.path(), "its name is not UTF-8"))?;
-        if !name.starts_with(STAGING) {
+        if !mc_directories::is_reserved(&name) {
             names.push(name);
         }
     }

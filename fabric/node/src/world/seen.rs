@@ -44,7 +44,7 @@ impl Seen {
                     Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
                     metadata => metadata?,
                 };
-                if name.starts_with(super::host_files::STAGING) {
+                if mc_directories::is_reserved(&name) {
                     continue;
                 }
                 let at = at.child(&name);
