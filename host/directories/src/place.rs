@@ -53,17 +53,25 @@ mod tests {
 
     #[test]
     fn only_plain_relative_places_are_taken() {
-        for good in ["a", "a/b", "..a", "a b/ü", ".hidden"] {
+        for good in [
+            "a",
+            "a/b",
+            "..a",
+            "a b/ü",
+            ".hidden",
+            ".mc-wasm-cache",
+            ".mc-wasm-staging-ours",
+        ] {
             assert_eq!(checked("", Path::new(good)).unwrap(), good);
         }
         assert_eq!(checked("sub", Path::new("a")).unwrap(), "sub/a");
         let bad = [
             "", "/", "/a", "a/", "a//b", ".", "..", "a/../b", "a/.", "a\0b",
         ];
-        for bad in bad
-            .into_iter()
-            .chain([".mc-wasm-abcdef/journal", "a/.mc-wasm-x"])
-        {
+        for bad in bad.into_iter().chain([
+            ".mc-wasm-staging-abcdef/journal",
+            "a/.mc-wasm-staging-aBc123",
+        ]) {
             assert!(checked("", Path::new(bad)).is_err(), "{bad:?}");
         }
         assert!(checked("", Path::new(&"a/".repeat(3000))).is_err());
