@@ -1,7 +1,7 @@
 //! Bodies of the fuzz targets: what must hold of any bytes.
 //!
-//! `cargo xtask fuzz [--seconds N] [TARGET]` runs them with coverage; the tests in here run them with a
-//! few thousand random inputs.
+//! `cargo xtask fuzz [--seconds N] [TARGET]` runs them with coverage. The tests in here run them with a few thousand
+//! random inputs, for where libFuzzer cannot be had; they need a build of their own.
 
 #![expect(
     clippy::unwrap_used,

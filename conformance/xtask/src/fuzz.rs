@@ -60,21 +60,18 @@ fn cores() -> usize {
     std::thread::available_parallelism().map_or(1, Into::into)
 }
 
-/// Compiles the targets with coverage, and runs the tests of their bodies, which are compiled with them.
+/// Compiles the targets with coverage.
 fn build(targets: &[&str]) -> Result<PathBuf> {
     let target_dir = target_dir().join("fuzz-coverage");
     let bins = targets.iter().flat_map(|target| ["--bin", *target]);
-    let lib = ["test", "--release", "--lib", "--target", MACHINE];
-    let build = ["build", "--release", "--target", MACHINE];
-    for arguments in [build.iter().copied().chain(bins).collect(), lib.to_vec()] {
-        let mut cargo = mc_artifacts::cargo();
-        cargo
-            .args(arguments)
-            .env("RUSTFLAGS", COVERAGE)
-            .env("CARGO_TARGET_DIR", &target_dir)
-            .current_dir(root().join("conformance/fuzz"));
-        succeed(&mut cargo)?;
-    }
+    let mut cargo = mc_artifacts::cargo();
+    cargo
+        .args(["build", "--release", "--target", MACHINE])
+        .args(bins)
+        .env("RUSTFLAGS", COVERAGE)
+        .env("CARGO_TARGET_DIR", &target_dir)
+        .current_dir(root().join("conformance/fuzz"));
+    succeed(&mut cargo)?;
     Ok(target_dir.join(MACHINE).join("release"))
 }
 
