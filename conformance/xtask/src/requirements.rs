@@ -147,9 +147,7 @@ fn node() -> Result<()> {
     if version.is_some_and(|version| version >= NODE) {
         return Ok(());
     }
-    let mut packages = NODE_PACKAGES.iter();
-    let package = packages.find(|(machine, _)| *machine == std::env::consts::ARCH);
-    let (_, package) = package.with_context(|| format!("the tests need Node.js {NODE}"))?;
+    let package = node_package().with_context(|| format!("the tests need Node.js {NODE}"))?;
     eprintln!("installing Node.js into the target directory");
     let npm = find("npm").context("npm was installed")?;
     let mut install = Command::new(npm);
@@ -178,12 +176,16 @@ fn own_prefix() -> PathBuf {
     target_dir().join("node")
 }
 
+/// The package for this machine.
+fn node_package() -> Option<&'static str> {
+    let mut packages = NODE_PACKAGES.iter();
+    let package = packages.find(|(machine, _)| *machine == std::env::consts::ARCH);
+    package.map(|(_, package)| *package)
+}
+
 /// Where the program of the package is.
 fn own_node() -> Option<PathBuf> {
-    let package = NODE_PACKAGES
-        .iter()
-        .find(|(machine, _)| *machine == std::env::consts::ARCH)?;
-    let (name, _) = package.1.split_once('@')?;
+    let (name, _) = node_package()?.split_once('@')?;
     Some(own_prefix().join("node_modules").join(name).join("bin"))
 }
 

@@ -105,8 +105,7 @@ fn is_harness(binary: &Path) -> bool {
 }
 
 fn times() -> Result<fs::File> {
-    let path = std::env::vars_os().find(|(name, _)| name == TIMES);
-    let path = path.map_or_else(|| PathBuf::from("/dev/null"), |(_, path)| path.into());
+    let path = std::env::var_os(TIMES).map_or_else(|| PathBuf::from("/dev/null"), PathBuf::from);
     let file = OpenOptions::new().append(true).open(&path);
     file.with_context(|| path.display().to_string())
 }

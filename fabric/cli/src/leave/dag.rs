@@ -128,7 +128,7 @@ impl<S: BlockSource> Reading<'_, S> {
                 .as_ref()
                 .and_then(|from| directory.seen.get(directory.mount, from));
             let (Some(from), Some(was)) = (from, was) else {
-                self.entry(directory, None, Some(&left), &place)?;
+                self.entry(directory, None, &left, &place)?;
                 continue;
             };
             let (from, to, id) = (Path::new(&from), Path::new(&place), directory.id);
@@ -139,7 +139,7 @@ impl<S: BlockSource> Reading<'_, S> {
             directory.remove(&place, &BTreeSet::new())?;
         }
         for (place, given, left) in found.changed {
-            self.entry(directory, Some(&given), Some(&left), &place)?;
+            self.entry(directory, Some(&given), &left, &place)?;
         }
         Ok(())
     }
@@ -149,13 +149,10 @@ impl<S: BlockSource> Reading<'_, S> {
         &mut self,
         directory: &mut Directory<'_>,
         given: Option<&Entity>,
-        left: Option<&Entity>,
+        left: &Entity,
         place: &str,
     ) -> Result<(), Failure> {
         let none = BTreeSet::new();
-        let Some(left) = left else {
-            return Ok(());
-        };
         if let Some(given) = given
             && self.are_equal(given, left)?
         {
@@ -168,8 +165,9 @@ impl<S: BlockSource> Reading<'_, S> {
             Found::Directory(listing) => {
                 directory.make_directory(path, replaces.as_ref())?;
                 for name in listing.names() {
-                    let inner = format!("{place}/{name}");
-                    self.entry(directory, None, listing.get(name).as_ref(), &inner)?;
+                    if let Some(left) = listing.get(name) {
+                        self.entry(directory, None, &left, &format!("{place}/{name}"))?;
+                    }
                 }
                 Ok(())
             }
