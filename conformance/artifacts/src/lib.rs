@@ -59,12 +59,12 @@ pub fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
 }
 
-/// Where cargo puts what it builds here: the directory of the running program that has cargo's own mark, since it can be
-/// set in several ways.
+/// Where cargo puts what it builds here: the directory of the running program that has a file of cargo's own, since it
+/// can be set in several ways. (Its `CACHEDIR.TAG` is only in directories that cargo made itself.)
 #[must_use]
 pub fn target_dir() -> PathBuf {
     let this = std::env::current_exe().unwrap_or_default();
-    let marked = |dir: &&Path| dir.join("CACHEDIR.TAG").is_file();
+    let marked = |dir: &&Path| dir.join(".rustc_info.json").is_file();
     let found = this.ancestors().skip(1).find(marked);
     found.map_or_else(|| root().join("target"), Path::to_owned)
 }
