@@ -361,9 +361,12 @@ pub(crate) struct Logs {
 #[derive(Debug, Args)]
 pub(crate) struct Fetch {
     pub(crate) id: JobId,
-    /// Where to leave it
-    #[arg(long, value_name = "DIR")]
-    pub(crate) out: PathBuf,
+    /// Where to leave what it wrote below /out
+    #[arg(long, value_name = "DIR", required_unless_present = "dir")]
+    pub(crate) out: Option<PathBuf>,
+    /// Change a directory that it was given as it did, where it is still as it was given; repeatable
+    #[arg(long, value_name = "HOST::GUEST")]
+    pub(crate) dir: Vec<String>,
 }
 
 #[derive(Debug, Args)]

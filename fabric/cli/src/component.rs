@@ -27,6 +27,10 @@ pub(crate) fn resolve(
         return build(path, bin, global).map(Component::File);
     }
     if path.exists() {
+        if bin.is_some() {
+            let message = format!("--bin: {text} is no directory with several programs");
+            return Err(Failure::usage(message));
+        }
         return Ok(Component::File(path.to_owned()));
     }
     if let Ok(cid) = text.parse() {

@@ -2,7 +2,12 @@
 
 use crate::failure::Failure;
 use mc_types::{Cid, ErrorCode};
-use std::{collections::BTreeMap, path::PathBuf};
+use std::{
+    collections::BTreeMap,
+    fs::File,
+    io::ErrorKind,
+    path::{Path, PathBuf},
+};
 
 /// Where an input comes from.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -19,7 +24,12 @@ pub(crate) fn inputs(texts: &[String]) -> Result<BTreeMap<String, Input>, Failur
         let path = PathBuf::from(&source);
         let input = match (path.exists(), source.parse::<Cid>()) {
             (false, Ok(cid)) => Input::Cid(cid),
-            (true, _) => Input::Path(path),
+            (true, _) => {
+                if !path.is_dir() {
+                    check_file(&path)?;
+                }
+                Input::Path(path)
+            }
             (false, Err(_)) => {
                 let message = format!("the input {name} does not exist: {source}");
                 return Err(Failure::new(ErrorCode::Path, message));
@@ -34,12 +44,28 @@ pub(crate) fn inputs(texts: &[String]) -> Result<BTreeMap<String, Input>, Failur
     Ok(inputs)
 }
 
+/// Refuses what cannot be read as a file, before a guest tries to.
+pub(crate) fn check_file(path: &Path) -> Result<(), Failure> {
+    let failed = |e: &std::io::Error| Failure::path(path, e);
+    // Not a pipe or a device: whoever opens one may wait for ever.
+    let metadata = std::fs::metadata(path).map_err(|e| failed(&e))?;
+    if metadata.is_file() {
+        return File::open(path).map(drop).map_err(|e| failed(&e));
+    }
+    if metadata.is_dir() {
+        return Err(failed(&ErrorKind::IsADirectory.into()));
+    }
+    let message = format!("{} is not a regular file", path.display());
+    Err(Failure::new(ErrorCode::Path, message))
+}
+
 /// The directories of this machine by the guest's path.
 pub(crate) fn dirs(texts: &[String]) -> Result<BTreeMap<String, PathBuf>, Failure> {
     let mut dirs = BTreeMap::new();
     for text in texts {
+        // The host's path may have two colons in it; the guest's has none.
         let (host, guest) = text
-            .split_once("::")
+            .rsplit_once("::")
             .ok_or_else(|| Failure::usage(format!("--dir: {text:?} is not HOST::GUEST")))?;
         let host = PathBuf::from(host);
         let metadata = std::fs::metadata(&host).map_err(|e| Failure::path(&host, &e))?;

@@ -64,7 +64,22 @@ pub(crate) fn validate(args: &Task) -> Result<(), Failure> {
         determinism: Determinism::Deterministic,
         private: None,
     };
-    task.validate().map_err(|e| Failure::usage(e.to_string()))
+    task.validate().map_err(|e| Failure::usage(e.to_string()))?;
+    if args.timeout.is_some_and(|timeout| timeout.0.is_zero()) {
+        let message = "--timeout: nothing ends in no time; leave it out for no timeout";
+        return Err(Failure::usage(message));
+    }
+    match args.stdin.as_deref() {
+        None => Ok(()),
+        Some(path) if is_stream(path) => Ok(()),
+        Some(path) => inputs::check_file(Path::new(path)),
+    }
+}
+
+/// Whether `--stdin` names something that can be read once only: `-`, or what a shell makes of `<(…)`.
+fn is_stream(path: &str) -> bool {
+    let is_stream = |metadata: std::fs::Metadata| !metadata.is_file() && !metadata.is_dir();
+    path == "-" || std::fs::metadata(path).is_ok_and(is_stream)
 }
 
 /// The CID of a file or directory, once it is encrypted if there is a key.
@@ -91,15 +106,23 @@ async fn known_cid_of(path: &Path, known: &KnownFiles) -> Result<Cid, Failure> {
     Ok(cid)
 }
 
-/// Reads this command's standard input into a file.
-pub(crate) fn stdin_file() -> Result<tempfile::NamedTempFile, Failure> {
+/// Reads the standard input of a task into a file, if it can be read once only.
+pub(crate) fn spooled(stdin: Option<&str>) -> Result<Option<tempfile::NamedTempFile>, Failure> {
+    let Some(path) = stdin.filter(|path| is_stream(path)) else {
+        return Ok(None);
+    };
     let read = || {
         let mut file = tempfile::NamedTempFile::new()?;
-        std::io::copy(&mut std::io::stdin().lock(), &mut file)?;
+        if path == "-" {
+            std::io::copy(&mut std::io::stdin().lock(), &mut file)?;
+        } else {
+            std::io::copy(&mut std::fs::File::open(path)?, &mut file)?;
+        }
         file.flush()?;
-        Ok(file)
+        Ok(Some(file))
     };
-    read().map_err(|e| Failure::path(Path::new("standard input"), &e))
+    let name = if path == "-" { "standard input" } else { path };
+    read().map_err(|e| Failure::path(Path::new(name), &e))
 }
 
 /// Files and directories on their way into a task.
@@ -162,11 +185,7 @@ pub(crate) async fn prepare(
         let cid = taking.take(path, guest.clone()).await?;
         dirs.insert(guest, cid);
     }
-    let read = if args.stdin.as_deref() == Some("-") {
-        Some(stdin_file()?)
-    } else {
-        None
-    };
+    let read = spooled(args.stdin.as_deref())?;
     let stdin = match (&args.stdin, &read) {
         (None, _) => None,
         (Some(_), Some(file)) => Some(file.path().to_owned()),

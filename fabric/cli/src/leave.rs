@@ -3,11 +3,15 @@
 //! `mc_directories` does it, so that nothing of the user's is lost. Here is found out what was changed: of a run, from
 //! the guest's files ([`files`]); of a job, from what it was given and what it left ([`dag`]).
 
+mod content;
 mod dag;
+mod elsewhere;
 mod files;
+mod recall;
 
 pub(crate) use dag::{Changed, leave_job};
 pub(crate) use files::{Given, leave_run};
+pub(crate) use recall::recall;
 
 use crate::{args::Global, exit, failure::Failure, inputs, output};
 use mc_directories::{DirectoryId, Fingerprint, Report, Transaction};
@@ -32,7 +36,7 @@ pub(crate) fn recover<'p>(
                 let note = format!("{host}: finished {changed} changes that a command left undone");
                 output::note(global, &note);
             }
-            tell(&report);
+            tell(&report.into());
         }
     }
     Ok(())
@@ -61,12 +65,37 @@ pub(crate) fn check(out: Option<&Path>, dirs: &[String]) -> Result<(), Failure> 
     Err(Failure::usage(message).with_hint("give each directory once, the outer one only"))
 }
 
+/// What became of what a task left.
+#[derive(Debug, Default)]
+pub(crate) struct Left {
+    report: Report,
+    /// What else is not as the task left it.
+    faults: Vec<Fault>,
+}
+
+/// A place that is not as the task left it, and why.
+#[derive(Debug)]
+struct Fault {
+    place: PathBuf,
+    reason: String,
+}
+
+impl From<Report> for Left {
+    fn from(report: Report) -> Self {
+        Self {
+            report,
+            faults: Vec::new(),
+        }
+    }
+}
+
 /// Tells of what could not be put in its place.
 #[expect(
     clippy::print_stderr,
     reason = "errors are printed even when quiet was asked for"
 )]
-pub(crate) fn tell(report: &Report) {
+pub(crate) fn tell(left: &Left) {
+    let report = &left.report;
     for conflict in &report.conflicts {
         let place = conflict.place.display();
         let reason = &conflict.reason;
@@ -78,6 +107,9 @@ pub(crate) fn tell(report: &Report) {
             None => eprintln!("conflict: {place}: {reason}; it was left as it is"),
         }
     }
+    for Fault { place, reason } in &left.faults {
+        eprintln!("conflict: {}: {reason}", place.display());
+    }
     for pending in &report.pending {
         eprintln!(
             "{}: cannot be reached; it is changed later",
@@ -88,12 +120,13 @@ pub(crate) fn tell(report: &Report) {
 
 /// The exit code of a task that ended with `code`, once what it left is written, or could not be. A task that failed
 /// keeps its own.
-pub(crate) fn conclude(json: bool, code: ExitCode, left: Result<Report, Failure>) -> ExitCode {
+pub(crate) fn conclude(json: bool, code: ExitCode, left: Result<Left, Failure>) -> ExitCode {
     let succeeded = code == ExitCode::SUCCESS;
     match left {
-        Ok(report) => {
-            tell(&report);
-            if succeeded && !report.conflicts.is_empty() {
+        Ok(left) => {
+            tell(&left);
+            let is_clean = left.report.conflicts.is_empty() && left.faults.is_empty();
+            if succeeded && !is_clean {
                 return ExitCode::from(exit::CONFLICT);
             }
             code
@@ -135,6 +168,7 @@ struct Directory<'a> {
     id: DirectoryId,
     seen: &'a Seen,
     mount: u32,
+    host: &'a Path,
 }
 
 impl Directory<'_> {
@@ -196,8 +230,13 @@ impl Directory<'_> {
         put.map_err(failed)
     }
 
-    fn make_directory(&mut self, place: &Path, was: Option<&Fingerprint>) -> Result<(), Failure> {
-        let made = self.transaction.make_directory(self.id, place, was);
+    fn make_directory(
+        &mut self,
+        place: &Path,
+        was: Option<&Fingerprint>,
+        like: Option<&Fingerprint>,
+    ) -> Result<(), Failure> {
+        let made = self.transaction.make_directory(self.id, place, was, like);
         made.map_err(failed)
     }
 }

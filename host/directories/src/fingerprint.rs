@@ -69,7 +69,8 @@ impl Fingerprint {
     }
 
     /// Whether the entry is as it was, for all that can be known.
-    pub(crate) fn is_unchanged(&self, since: &Self) -> bool {
+    #[must_use]
+    pub fn is_unchanged(&self, since: &Self) -> bool {
         self.is_unchanged_but_moved(since) && (self.is_directory() || self.changed == since.changed)
     }
 

@@ -19,7 +19,7 @@
 //! // Here the guest runs.
 //! let mut transaction = Transaction::new();
 //! let dir = transaction.directory(host)?;
-//! transaction.put_file(dir, Path::new("old"), seen.as_ref(), |file| file.write_all(b"changed"))?;
+//! transaction.put_file(dir, Path::new("old"), seen.as_ref(), None, |file| file.write_all(b"changed"))?;
 //! let report = transaction.commit()?;
 //! assert!(report.conflicts.is_empty());
 //! assert_eq!(std::fs::read(host.join("old"))?, b"changed");

@@ -86,21 +86,21 @@ impl Root {
     }
 }
 
-/// Writes the content of a file, which gets the mode and the owner of what it replaces.
+/// Writes the content of a file, which gets the mode and the owner of another.
 pub(crate) fn fill(
     file: &File,
-    replaces: Option<&Fingerprint>,
+    like: Option<&Fingerprint>,
     synced: bool,
     content: impl FnOnce(&mut dyn io::Write) -> io::Result<()>,
 ) -> io::Result<()> {
     let mut writer = BufWriter::new(file);
     content(&mut writer)?;
     writer.flush()?;
-    if let Some(replaced) = replaces.filter(|it| it.is_file()) {
-        let (user, group) = replaced.owner();
+    if let Some(like) = like.filter(|it| it.is_file()) {
+        let (user, group) = like.owner();
         // Only the superuser may give a file to somebody else.
         let _ = fchown(file, Some(Uid::from_raw(user)), Some(Gid::from_raw(group)));
-        fchmod(file, Mode::from_raw_mode(replaced.permissions()))?;
+        fchmod(file, Mode::from_raw_mode(like.permissions()))?;
     }
     if synced {
         step("sync")?;

@@ -5,8 +5,8 @@
 use crate::{fingerprint::Fingerprint, steps::step};
 use rustix::{
     fs::{
-        AtFlags, CWD, Mode, OFlags, RawDir, RenameFlags, ResolveFlags, StatxFlags, linkat, mkdirat,
-        openat, openat2, renameat, renameat_with, statx, symlinkat, unlinkat,
+        AtFlags, CWD, Mode, OFlags, RawDir, RenameFlags, ResolveFlags, StatxFlags, chmodat, linkat,
+        mkdirat, openat, openat2, renameat, renameat_with, statx, symlinkat, unlinkat,
     },
     io::Errno,
 };
@@ -102,6 +102,17 @@ impl Dir {
     pub(crate) fn make_dir(&self, name: &str, mode: u32) -> io::Result<()> {
         step("make-dir")?;
         Ok(mkdirat(&self.0, name, Mode::from_raw_mode(mode))?)
+    }
+
+    /// For a directory that only we know.
+    pub(crate) fn set_mode(&self, name: &str, mode: u32) -> io::Result<()> {
+        step("set-mode")?;
+        Ok(chmodat(
+            &self.0,
+            name,
+            Mode::from_raw_mode(mode),
+            AtFlags::empty(),
+        )?)
     }
 
     /// A new file that only its creator writes to.

@@ -90,7 +90,8 @@ impl Transaction {
         Ok(None)
     }
 
-    /// A file that was made, or changed when it `replaces` something. `content` writes it.
+    /// A file that was made, or changed when it `replaces` something. It gets the mode and the owner of `like`, from
+    /// which the guest made it, or else of what it replaces. `content` writes it.
     ///
     /// # Errors
     ///
@@ -101,11 +102,12 @@ impl Transaction {
         dir: DirectoryId,
         place: &Path,
         replaces: Option<&Fingerprint>,
+        like: Option<&Fingerprint>,
         content: impl FnOnce(&mut dyn io::Write) -> io::Result<()>,
     ) -> Result<(), Error> {
         self.put(dir, place, replaces, |slots, slot, synced| {
             let file = slots.create(slot, 0o666)?;
-            let written = fill(&file, replaces, synced, content);
+            let written = fill(&file, like.or(replaces), synced, content);
             if written.is_err() {
                 slots.remove_file(slot)?;
             }
@@ -130,7 +132,8 @@ impl Transaction {
         })
     }
 
-    /// A directory that was made; it `replaces` what was no directory.
+    /// A directory that was made; it `replaces` what was no directory, and gets the permissions of `like`. Its owner may
+    /// always write to it, because its entries follow.
     ///
     /// # Errors
     ///
@@ -140,9 +143,14 @@ impl Transaction {
         dir: DirectoryId,
         place: &Path,
         replaces: Option<&Fingerprint>,
+        like: Option<&Fingerprint>,
     ) -> Result<(), Error> {
         self.put(dir, place, replaces, |slots, slot, _| {
-            slots.make_dir(slot, 0o777)
+            slots.make_dir(slot, 0o777)?;
+            match like.filter(|like| like.is_directory()) {
+                Some(like) => slots.set_mode(slot, like.permissions() | 0o700),
+                None => Ok(()),
+            }
         })
     }
 

@@ -58,6 +58,14 @@ fn state(dir: &Path) -> Vec<(String, String)> {
     found
 }
 
+fn set_mode(path: &Path, mode: u32) {
+    fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+}
+
+fn mode(path: &Path) -> u32 {
+    path.metadata().unwrap().mode() & 0o7777
+}
+
 fn text(path: impl AsRef<Path>) -> String {
     fs::read_to_string(path).unwrap()
 }
@@ -154,6 +162,9 @@ fn a_file_that_moves_from_one_directory_to_another_arrives() {
             project(&dir.path().join(name));
         }
         fs::write(dir.path().join("a/file"), "it").unwrap();
+        set_mode(&dir.path().join("a/file"), 0o640);
+        set_mode(&dir.path().join("a/sub"), 0o700);
+        set_mode(&dir.path().join("a/sub/inner"), 0o600);
         let steps = [
             "rename", "/a/file", "/b/file", "rename", "/a/sub", "/b/moved",
         ];
@@ -171,7 +182,176 @@ fn a_file_that_moves_from_one_directory_to_another_arrives() {
         assert_eq!(text(dir.path().join("b/file")), "it", "{command}");
         assert_eq!(text(dir.path().join("b/moved/inner")), "inner", "{command}");
         assert_eq!(text(dir.path().join("b/sub/inner")), "inner", "{command}");
+        // What was private does not become public.
+        for (place, is) in [
+            ("b/file", 0o640),
+            ("b/moved", 0o700),
+            ("b/moved/inner", 0o600),
+        ] {
+            assert_eq!(mode(&dir.path().join(place)), is, "{command}: {place}");
+        }
     }
+}
+
+#[test]
+fn a_file_that_moves_and_changes_or_leaves_a_directory_that_goes_keeps_its_mode() {
+    let node = NodeOptions::new().start();
+    for command in COMMANDS {
+        let dir = tempfile::tempdir().unwrap();
+        let proj = dir.path().join("proj");
+        project(&proj);
+        set_mode(&proj.join("sub/inner"), 0o600);
+        let steps = [
+            "rename",
+            "/w/sub/inner",
+            "/w/inner",
+            "rmtree",
+            "/w/sub",
+            "rename",
+            "/w/script.sh",
+            "/w/run.sh",
+        ];
+        mc_in(dir.path(), arguments(command, &["proj::/w"], &node, &steps)).expect_code(0);
+        assert_eq!(
+            names(&proj),
+            ["inner", "link", "run.sh", "text"],
+            "{command}"
+        );
+        assert_eq!(mode(&proj.join("inner")), 0o600, "{command}");
+        assert_eq!(mode(&proj.join("run.sh")), 0o755, "{command}");
+    }
+    // Only the guest's own files tell that what has another name and other bytes is the same file.
+    let dir = tempfile::tempdir().unwrap();
+    project(&dir.path().join("proj"));
+    let steps = [
+        "rename",
+        "/w/script.sh",
+        "/w/run.sh",
+        "append",
+        "/w/run.sh",
+        "true\n",
+    ];
+    mc_in(dir.path(), arguments("run", &["proj::/w"], &node, &steps)).expect_code(0);
+    assert_eq!(mode(&dir.path().join("proj/run.sh")), 0o755);
+}
+
+#[test]
+fn what_cannot_be_put_in_its_place_lies_elsewhere_and_is_named() {
+    let node = NodeOptions::new().start();
+    let dir = tempfile::tempdir().unwrap();
+    let proj = dir.path().join("proj");
+    project(&proj);
+    let before = state(&proj);
+    // A name that we keep for ourselves.
+    let steps = [
+        "write",
+        "/w/sub/new",
+        "precious",
+        "remove",
+        "/w/text",
+        "write",
+        "/w/.mc-wasm-staging-abcdef",
+        "x",
+        "write",
+        "/out/result",
+        "of hours",
+    ];
+    let mut typed = arguments("run", &["proj::/w"], &node, &steps);
+    typed.splice(3..3, ["--out".to_owned(), "out".to_owned()]);
+    let done = mc_in(dir.path(), typed);
+    assert_eq!(done.code, Some(66), "{done:#?}");
+    assert_eq!(state(&proj), before);
+    let kept = names(dir.path());
+    let kept = kept.iter().find(|name| name.starts_with("mc-wasm-left-"));
+    let kept = dir.path().join(kept.expect("what the task left"));
+    assert!(
+        done.stderr
+            .contains(kept.file_name().unwrap().to_str().unwrap()),
+        "{}",
+        done.stderr
+    );
+    assert_eq!(text(kept.join("w/sub/new")), "precious");
+    assert_eq!(text(kept.join("out/result")), "of hours");
+    assert!(text(kept.join("changes.txt")).contains("removed \"w/text\""));
+}
+
+#[test]
+fn a_job_that_nobody_waited_for_changes_the_directories_later() {
+    let node = NodeOptions::new().start();
+    let dir = tempfile::tempdir().unwrap();
+    let proj = dir.path().join("my proj");
+    project(&proj);
+    let steps = [
+        "append",
+        "/w/text",
+        " and more",
+        "write",
+        "/w/new",
+        "new",
+        "remove",
+        "/w/script.sh",
+        "rename",
+        "/w/sub",
+        "/w/other",
+    ];
+    let mut typed = arguments("submit", &["my proj::/w"], &node, &steps);
+    typed.insert(3, "--detach".to_owned());
+    let detached = mc_in(dir.path(), typed);
+    detached.expect_code(0);
+    let id = detached.text().trim().to_owned();
+    let later = format!("mc-wasm result {id} --dir 'my proj::/w'");
+    assert!(detached.stderr.contains(&later), "{}", detached.stderr);
+    let mc = |more: &[&str]| {
+        let typed = ["--node", &node.api]
+            .into_iter()
+            .chain(more.iter().copied());
+        mc_in(dir.path(), typed.map(str::to_owned).collect::<Vec<_>>())
+    };
+    mc(&["wait", &id]).expect_code(0);
+    // Edited since: it stays.
+    fs::write(proj.join("script.sh"), "edited").unwrap();
+    let result = ["result", &id, "--dir", "my proj::/w"];
+    let done = mc(&result);
+    assert_eq!(done.code, Some(73), "{done:#?}");
+    assert_eq!(names(&proj), ["link", "new", "other", "script.sh", "text"]);
+    assert_eq!(text(proj.join("text")), "as it was and more");
+    assert_eq!(text(proj.join("other/inner")), "inner");
+    assert_eq!(text(proj.join("script.sh")), "edited");
+    // Once more, it is as it is to be already.
+    fs::remove_file(proj.join("script.sh")).unwrap();
+    let before = state(&proj);
+    mc(&result).expect_code(0);
+    assert_eq!(state(&proj), before);
+    let unknown = mc(&["result", &id, "--dir", "my proj::/other"]);
+    assert_eq!(unknown.code, Some(2), "{unknown:#?}");
+}
+
+#[test]
+fn a_copy_of_what_was_changed_meanwhile_is_said_to_be_one() {
+    let node = NodeOptions::new().start();
+    let dir = tempfile::tempdir().unwrap();
+    for name in ["a", "b"] {
+        fs::create_dir(dir.path().join(name)).unwrap();
+    }
+    fs::write(dir.path().join("a/file"), "old bytes").unwrap();
+    let steps = [
+        "rename", "/a/file", "/b/file", "say", "ready", "spin", "2000",
+    ];
+    let mut child = spawn_in(
+        dir.path(),
+        arguments("run", &["a::/a", "b::/b"], &node, &steps),
+    );
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    assert_eq!(lines.next().unwrap().unwrap(), "ready");
+    fs::write(dir.path().join("a/file"), "new bytes").unwrap();
+    let done = Finished::of(child);
+    assert_eq!(done.code, Some(73), "{done:#?}");
+    assert!(
+        done.stderr.contains("b/file: a/file was changed meanwhile"),
+        "{}",
+        done.stderr
+    );
+    assert_eq!(text(dir.path().join("a/file")), "new bytes");
 }
 
 #[test]

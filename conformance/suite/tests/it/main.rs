@@ -20,6 +20,7 @@ mod databases;
 mod dht;
 mod dirs;
 mod disk;
+mod exit_codes;
 mod fabric;
 mod gateways;
 mod hostile;

@@ -1,16 +1,20 @@
 //! `ps`, `status`, `wait`, `logs`, `cancel`, `result`
 
 use crate::{
-    args::{Fetch, Global, Logs, Ps},
+    args::{Fetch, Format, Global, Logs, Ps},
     client::Client,
     exit,
     failure::Failure,
     follow::{self, Ended},
-    keys, output,
+    inputs, keys,
+    leave::{self, Left},
+    output,
 };
 use futures::StreamExt;
+use mc_content::BlockSource;
 use mc_gateway::{api::JobView, backend::LogStream};
-use mc_types::{CheckpointRecord, ErrorCode, JobId, NodeId};
+use mc_node::private::TaskKey;
+use mc_types::{CheckpointRecord, ErrorCode, JobId, NodeId, TaskSpec, canonical};
 use std::process::ExitCode;
 
 pub(super) async fn ps(global: &Global, client: &Client, args: &Ps) -> Result<ExitCode, Failure> {
@@ -150,6 +154,7 @@ pub(super) async fn result(
     client: &Client,
     args: &Fetch,
 ) -> Result<ExitCode, Failure> {
+    leave::check(args.out.as_deref(), &args.dir)?;
     let job = client.job(args.id).await?;
     let Some(cid) = job.outputs_cid else {
         let message = format!("job {} has no result: it is {}", args.id, job.state);
@@ -157,7 +162,45 @@ pub(super) async fn result(
         return Err(failure.with_hint(format!("mc-wasm wait {}", args.id)));
     };
     let key = keys::of_job(global, &job)?;
-    let outputs = (cid, key.map(|key| key.result("/out")));
-    client.leave(outputs.into(), &args.out).await?;
-    Ok(ExitCode::SUCCESS)
+    if let Some(out) = &args.out {
+        let outputs = (cid, key.as_ref().map(|key| key.result("/out")));
+        client.leave(outputs.into(), out).await?;
+    }
+    if args.dir.is_empty() {
+        return Ok(ExitCode::SUCCESS);
+    }
+    let left = leave_dirs(global, client, (&job, key.as_ref()), &args.dir).await;
+    let json = global.format == Format::Json;
+    Ok(leave::conclude(json, ExitCode::SUCCESS, left))
+}
+
+/// Changes directories of the user's as a job did that was given them some time ago.
+async fn leave_dirs(
+    global: &Global,
+    client: &Client,
+    (job, key): (&JobView, Option<&TaskKey>),
+    dirs: &[String],
+) -> Result<Left, Failure> {
+    let dirs = inputs::dirs(dirs)?;
+    leave::recover(global, dirs.values())?;
+    let blocks = client.blocks(None);
+    let task = blocks.get(&job.task_cid).await?;
+    let task: TaskSpec = canonical::decode(&task).map_err(|e| Failure::internal(e.to_string()))?;
+    let changed = (0..).zip(dirs).map(|(mount, (guest, host))| {
+        let (Some(given), Some(left)) = (task.dirs.get(&guest), job.dirs.get(&guest)) else {
+            let message = format!("--dir: the task was given nothing as {guest}");
+            return Err(Failure::usage(message));
+        };
+        Ok(leave::Changed {
+            mount,
+            host,
+            given: (*given, key.map(|key| key.given(&guest))).into(),
+            left: (*left, key.map(|key| key.result(&guest))).into(),
+        })
+    });
+    let changed = changed.collect::<Result<Vec<_>, _>>()?;
+    tokio::task::block_in_place(|| {
+        let seen = leave::recall(&blocks, &changed)?;
+        leave::leave_job(&blocks, changed, &seen)
+    })
 }

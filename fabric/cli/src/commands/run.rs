@@ -62,10 +62,7 @@ async fn run_from(
     };
     let program = program(global, &what, &cache, need).await?;
     // Read to its end here, so that whoever needs it later finds a file.
-    let stdin = match what.args.task.stdin.as_deref() {
-        Some("-") => Some(job::stdin_file()?),
-        _ => None,
-    };
+    let stdin = job::spooled(what.args.task.stdin.as_deref())?;
     if let Some(file) = &stdin {
         what.args.task.stdin = Some(file.path().display().to_string());
     }

@@ -9,12 +9,12 @@ use crate::{
     follow::{self, Ended},
     inputs, job, keys,
     known_files::KnownFiles,
-    leave, output,
+    leave::{self, Left},
+    output,
 };
-use mc_directories::Report;
 use mc_gateway::api::JobView;
 use mc_node::{private::TaskKey, world::Seen};
-use mc_types::Determinism;
+use mc_types::{Determinism, JobId};
 use std::{io::Read, path::Path, process::ExitCode};
 
 /// The first bytes of a file tell what it is.
@@ -74,7 +74,7 @@ async fn submit(
     job::upload(client, prepared).await?;
     let submitted = client.submit(spec).await?;
     if args.detach {
-        tell_of_dirs(global, args);
+        tell_of_dirs(global, args, submitted.id);
         if connection.is_embedded() {
             output::note(
                 global,
@@ -93,32 +93,46 @@ async fn submit(
                 leave_outputs(connection, &job, key, out).await?;
             }
             let left = leave_dirs(connection, &job, prepared, (args, seen));
+            let left = left.map_err(|failure| match result_later(args, id) {
+                Some(later) => failure.with_hint(format!("then: {later}")),
+                None => failure,
+            });
             let code = follow::conclude(global, &job, &args.task.component)?;
             Ok(leave::conclude(global.format == Format::Json, code, left))
         }
         Ended::Detached => {
-            let id = id.map(|id| id.to_string()).unwrap_or_default();
+            let shown = id.map(|id| id.to_string()).unwrap_or_default();
             let goes_on = if connection.is_embedded() {
-                format!("job {id} stays queued; it runs when a node runs here: mc-wasm node")
+                format!("job {shown} stays queued; it runs when a node runs here: mc-wasm node")
             } else {
                 format!(
-                    "job {id} goes on; follow it with: mc-wasm wait {id}; stop it with: mc-wasm cancel {id}"
+                    "job {shown} goes on; follow it with: mc-wasm wait {shown}; stop it with: mc-wasm cancel {shown}"
                 )
             };
             output::note(global, &goes_on);
-            tell_of_dirs(global, args);
+            tell_of_dirs(global, args, id);
             Ok(ExitCode::from(exit::DETACHED))
         }
     }
 }
 
-/// Only a command that waits for the end knows what the directories were like in the beginning.
-fn tell_of_dirs(global: &Global, args: &Submit) {
-    if !args.task.dir.is_empty() {
-        let note = "nothing is changed in the directories that it was given; what it makes of them is in the job: \
-                    mc-wasm --format json status, \"dirs\", and mc-wasm get CID";
-        output::note(global, note);
+/// Says how the directories get what a job makes of them that nobody waits for.
+fn tell_of_dirs(global: &Global, args: &Submit, id: Option<JobId>) {
+    if let Some(later) = result_later(args, id) {
+        let note = format!("when it has ended, change the directories as it did with: {later}");
+        output::note(global, &note);
     }
+}
+
+/// The command that changes the directories as the job did.
+fn result_later(args: &Submit, id: Option<JobId>) -> Option<String> {
+    let id = id.filter(|_| !args.task.dir.is_empty())?;
+    let mut command = format!("mc-wasm result {id}");
+    for dir in &args.task.dir {
+        command.push_str(" --dir ");
+        command.push_str(&output::quoted(dir));
+    }
+    Some(command)
 }
 
 /// Looks at the user's directories before they are added, so that what is edited later is known to be newer.
@@ -137,7 +151,7 @@ fn leave_dirs(
     job: &JobView,
     prepared: &job::Prepared,
     (args, seen): (&Submit, &Seen),
-) -> Result<Report, Failure> {
+) -> Result<Left, Failure> {
     let key = prepared.key.as_ref();
     let dirs = (0..).zip(inputs::dirs(&args.task.dir)?);
     let dirs = dirs.filter_map(|(mount, (guest, host))| {

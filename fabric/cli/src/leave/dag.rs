@@ -1,23 +1,20 @@
 //! What a job changed: what it was given, compared with what it left.
 
-use super::{Directory, failed, register};
+use super::{Directory, Fault, Left, content::Content, failed, register};
 use crate::failure::Failure;
 use mc_content::{
     BlockSource,
-    unixfs::{self, Entity, Found, RandomAccess},
+    unixfs::{Entity, Found},
 };
-use mc_directories::{Report, Transaction};
+use mc_directories::{Fingerprint, Transaction};
 use mc_node::world::Seen;
 use mc_types::Cid;
+use mc_wasi::At;
 use std::{
     collections::{BTreeMap, BTreeSet},
     io,
     path::{Path, PathBuf},
 };
-use tokio::runtime::Handle;
-
-/// Bytes that are compared or copied at a time.
-const PIECE_BYTES: usize = 1 << 20;
 
 /// A directory of the user's, as it was given and as it was left.
 #[derive(Debug)]
@@ -34,30 +31,52 @@ pub(crate) fn leave_job<S: BlockSource>(
     source: &S,
     dirs: Vec<Changed>,
     seen: &Seen,
-) -> Result<Report, Failure> {
+) -> Result<Left, Failure> {
     let mut transaction = Transaction::new();
-    let mut reading = Reading {
-        source,
-        blocks: RandomAccess::new(source),
-        runtime: Handle::current(),
-    };
     register(
         &mut transaction,
         dirs.iter().map(|changed| changed.host.as_path()),
     )?;
+    let mut reading = Reading {
+        content: Content::new(source),
+        lost: Lost::default(),
+        faults: Vec::new(),
+    };
+    let mut differing = Vec::new();
     for changed in dirs {
-        let id = transaction.directory(&changed.host).map_err(failed)?;
-        let mut directory = Directory {
-            transaction: &mut transaction,
-            id,
-            seen,
-            mount: changed.mount,
-        };
         let mut found = Different::default();
         reading.compare(&mut found, &changed.given, &changed.left, "")?;
-        reading.apply(&mut directory, found)?;
+        differing.push((changed, found));
     }
-    transaction.commit().map_err(failed)
+    if differing.iter().any(|(_, found)| !found.made.is_empty()) {
+        for (changed, found) in &differing {
+            for (place, given) in &found.removed {
+                let at = At {
+                    mount: changed.mount,
+                    path: place.clone(),
+                };
+                reading.note_lost(at, given)?;
+            }
+        }
+    }
+    for step in [Reading::move_directories, Reading::put, Reading::remove] {
+        for (changed, found) in &mut differing {
+            let id = transaction.directory(&changed.host).map_err(failed)?;
+            let mut directory = Directory {
+                transaction: &mut transaction,
+                id,
+                seen,
+                mount: changed.mount,
+                host: &changed.host,
+            };
+            step(&mut reading, &mut directory, found)?;
+        }
+    }
+    let report = transaction.commit().map_err(failed)?;
+    Ok(Left {
+        report,
+        faults: reading.faults,
+    })
 }
 
 /// Where two trees differ.
@@ -69,18 +88,91 @@ struct Different {
     made: Vec<(String, Entity)>,
 }
 
+/// What is no longer in its place. It may have another one now.
+#[derive(Default)]
+struct Lost {
+    directories: Places,
+    /// Files and links, those in directories too.
+    files: Places,
+    /// What was found to have another name.
+    renamed: BTreeMap<u32, BTreeSet<String>>,
+}
+
+/// By what they are, and by mount.
+type Places = BTreeMap<Cid, BTreeMap<u32, Vec<String>>>;
+
+impl Lost {
+    fn note(places: &mut Places, cid: Cid, at: At) {
+        let mounts = places.entry(cid).or_default();
+        mounts.entry(at.mount).or_default().push(at.path);
+    }
+
+    /// A directory that was removed here, with everything in it.
+    fn take_directory(&mut self, cid: &Cid, directory: &Directory<'_>) -> Option<Moved> {
+        let renamed = self.renamed.entry(directory.mount).or_default();
+        let places = self.directories.get_mut(cid)?.get_mut(&directory.mount)?;
+        take(places, directory, renamed)
+    }
+
+    /// A file or link that was removed here.
+    fn take_file(&mut self, cid: &Cid, directory: &Directory<'_>) -> Option<Moved> {
+        let renamed = self.renamed.entry(directory.mount).or_default();
+        let places = self.files.get_mut(cid)?.get_mut(&directory.mount)?;
+        take(places, directory, renamed)
+    }
+
+    /// What such a thing looked like, wherever it was.
+    fn like(&self, cid: &Cid, seen: &Seen) -> Option<Fingerprint> {
+        let places = [self.files.get(cid), self.directories.get(cid)];
+        let mut places = places.into_iter().flatten().flatten();
+        places.find_map(|(mount, paths)| paths.iter().find_map(|path| seen.get(*mount, path)))
+    }
+}
+
+/// Takes one of `places` that nothing was renamed from, with anything it is in or that is in it.
+fn take(
+    places: &mut Vec<String>,
+    directory: &Directory<'_>,
+    renamed: &mut BTreeSet<String>,
+) -> Option<Moved> {
+    while let Some(from) = places.pop() {
+        let start = format!("{from}/");
+        let mut below = renamed.range(start.clone()..);
+        let mut above = Path::new(&from).ancestors().filter_map(Path::to_str);
+        let is_whole = !below.next().is_some_and(|path| path.starts_with(&start));
+        if is_whole
+            && !above.any(|path| renamed.contains(path))
+            && let Some(was) = directory.seen.get(directory.mount, &from)
+        {
+            renamed.insert(from.clone());
+            return Some(Moved { from, was });
+        }
+    }
+    None
+}
+
+/// Something that has another name now.
+struct Moved {
+    from: String,
+    was: Fingerprint,
+}
+
+impl Moved {
+    fn rename(&self, directory: &mut Directory<'_>, to: &str) -> Result<(), Failure> {
+        let (from, to) = (Path::new(&self.from), Path::new(to));
+        let id = directory.id;
+        let moved = directory.transaction.rename(id, from, to, &self.was, None);
+        moved.map_err(failed)
+    }
+}
+
 struct Reading<'a, S> {
-    source: &'a S,
-    blocks: RandomAccess<&'a S>,
-    runtime: Handle,
+    content: Content<'a, S>,
+    lost: Lost,
+    faults: Vec<Fault>,
 }
 
 impl<S: BlockSource> Reading<'_, S> {
-    fn find(&mut self, entity: &Entity) -> Result<Found, Failure> {
-        let runtime = self.runtime.clone();
-        Ok(runtime.block_on(self.blocks.find(entity.clone()))?)
-    }
-
     /// Finds what differs. Directories that are on both sides are gone through.
     fn compare(
         &mut self,
@@ -93,7 +185,7 @@ impl<S: BlockSource> Reading<'_, S> {
             return Ok(());
         }
         let (Found::Directory(given), Found::Directory(left)) =
-            (self.find(given)?, self.find(left)?)
+            (self.content.find(given)?, self.content.find(left)?)
         else {
             let changed = (place.to_owned(), given.clone(), left.clone());
             found.changed.push(changed);
@@ -116,30 +208,70 @@ impl<S: BlockSource> Reading<'_, S> {
         Ok(())
     }
 
-    /// What was made and is what was removed has another name: it keeps its mode and all that is its own.
-    fn apply(&mut self, directory: &mut Directory<'_>, found: Different) -> Result<(), Failure> {
-        let mut removed: BTreeMap<Cid, Vec<String>> = BTreeMap::new();
-        for (place, given) in found.removed {
-            removed.entry(given.cid).or_default().push(place);
+    /// Takes down what is in a place that it was removed from, and below it.
+    fn note_lost(&mut self, at: At, given: &Entity) -> Result<(), Failure> {
+        let Found::Directory(listing) = self.content.find(given)? else {
+            Lost::note(&mut self.lost.files, given.cid, at);
+            return Ok(());
+        };
+        for name in listing.names() {
+            if let Some(given) = listing.get(name) {
+                self.note_lost(at.child(name), &given)?;
+            }
         }
-        for (place, left) in found.made {
-            let from = removed.get_mut(&left.cid).and_then(Vec::pop);
-            let was = from
-                .as_ref()
-                .and_then(|from| directory.seen.get(directory.mount, from));
-            let (Some(from), Some(was)) = (from, was) else {
-                self.entry(directory, None, &left, &place)?;
+        Lost::note(&mut self.lost.directories, given.cid, at);
+        Ok(())
+    }
+
+    /// A directory that was made and is one that was removed has another name: all in it keeps its mode and whatever
+    /// else is its own.
+    fn move_directories(
+        &mut self,
+        directory: &mut Directory<'_>,
+        found: &mut Different,
+    ) -> Result<(), Failure> {
+        let mut made = Vec::new();
+        for (place, left) in std::mem::take(&mut found.made) {
+            match self.lost.take_directory(&left.cid, directory) {
+                Some(moved) => moved.rename(directory, &place)?,
+                None => made.push((place, left)),
+            }
+        }
+        found.made = made;
+        Ok(())
+    }
+
+    fn put(&mut self, directory: &mut Directory<'_>, found: &mut Different) -> Result<(), Failure> {
+        for (place, left) in &found.made {
+            self.entry(directory, None, left, place)?;
+        }
+        for (place, given, left) in &found.changed {
+            self.entry(directory, Some(given), left, place)?;
+        }
+        Ok(())
+    }
+
+    fn remove(
+        &mut self,
+        directory: &mut Directory<'_>,
+        found: &mut Different,
+    ) -> Result<(), Failure> {
+        let none = BTreeSet::new();
+        let renamed = self.lost.renamed.get(&directory.mount).unwrap_or(&none);
+        for (place, _) in &found.removed {
+            if renamed.contains(place) {
                 continue;
-            };
-            let (from, to, id) = (Path::new(&from), Path::new(&place), directory.id);
-            let moved = directory.transaction.rename(id, from, to, &was, None);
-            moved.map_err(failed)?;
-        }
-        for place in removed.into_values().flatten() {
-            directory.remove(&place, &BTreeSet::new())?;
-        }
-        for (place, given, left) in found.changed {
-            self.entry(directory, Some(&given), &left, &place)?;
+            }
+            let host = directory.host.join(place);
+            if directory.seen.get(directory.mount, place).is_none()
+                && host.symlink_metadata().is_ok()
+            {
+                self.faults.push(Fault {
+                    place: host,
+                    reason: "it is not what the task was given; it was to be removed".to_owned(),
+                });
+            }
+            directory.remove(place, renamed)?;
         }
         Ok(())
     }
@@ -154,16 +286,27 @@ impl<S: BlockSource> Reading<'_, S> {
     ) -> Result<(), Failure> {
         let none = BTreeSet::new();
         if let Some(given) = given
-            && self.are_equal(given, left)?
+            && self.content.are_equal(given, left)?
         {
             return Ok(());
         }
+        if given.is_none()
+            && let Some(moved) = self.lost.take_file(&left.cid, directory)
+        {
+            return moved.rename(directory, place);
+        }
         let base = given.map(|_| place);
+        let was = base.and_then(|base| directory.seen.get(directory.mount, base));
+        // Another command may have put it there already.
+        let is_there = was.is_none() && self.content.is_at(&directory.host.join(place), left)?;
+        let like = self.lost.like(&left.cid, directory.seen);
         let replaces = directory.replaced(base, &none, false)?;
         let path = Path::new(place);
-        match self.find(left)? {
+        match self.content.find(left)? {
             Found::Directory(listing) => {
-                directory.make_directory(path, replaces.as_ref())?;
+                if !is_there {
+                    directory.make_directory(path, replaces.as_ref(), like.as_ref())?;
+                }
                 for name in listing.names() {
                     if let Some(left) = listing.get(name) {
                         self.entry(directory, None, &left, &format!("{place}/{name}"))?;
@@ -171,75 +314,16 @@ impl<S: BlockSource> Reading<'_, S> {
                 }
                 Ok(())
             }
+            _ if is_there => Ok(()),
             Found::Symlink { target } => directory.put_link(path, &target, replaces.as_ref()),
             Found::File { .. } => {
                 let (id, replaces) = (directory.id, replaces.as_ref());
-                let copy = |file: &mut dyn io::Write| self.copy(left, file);
-                let put = directory.transaction.put_file(id, path, replaces, copy);
+                let copy = |file: &mut dyn io::Write| self.content.copy(left, file);
+                let put = directory
+                    .transaction
+                    .put_file(id, path, replaces, like.as_ref(), copy);
                 put.map_err(failed)
             }
-        }
-    }
-
-    /// Whether two files or links are the same. What is encrypted has two CIDs: it is read.
-    fn are_equal(&mut self, given: &Entity, left: &Entity) -> Result<bool, Failure> {
-        if given.cid == left.cid {
-            return Ok(true);
-        }
-        if left.key.is_none() {
-            return Ok(false);
-        }
-        match (self.find(given)?, self.find(left)?) {
-            (Found::Symlink { target: given }, Found::Symlink { target: left }) => {
-                Ok(given == left)
-            }
-            (Found::File { file_bytes }, Found::File { file_bytes: other })
-                if file_bytes == other =>
-            {
-                self.have_equal_bytes(given, left)
-            }
-            _ => Ok(false),
-        }
-    }
-
-    fn have_equal_bytes(&mut self, given: &Entity, left: &Entity) -> Result<bool, Failure> {
-        let mut offset = 0;
-        loop {
-            let (one, other) = (self.piece(given, offset)?, self.piece(left, offset)?);
-            if one != other {
-                return Ok(false);
-            }
-            if one.is_empty() {
-                return Ok(true);
-            }
-            offset += one.len() as u64;
-        }
-    }
-
-    /// As many bytes as a piece has, or as there are.
-    fn piece(&mut self, file: &Entity, offset: u64) -> Result<Vec<u8>, Failure> {
-        let runtime = self.runtime.clone();
-        let mut bytes = Vec::new();
-        let range = offset..offset.saturating_add(PIECE_BYTES as u64);
-        runtime.block_on(unixfs::cat_range(
-            self.source,
-            file.clone(),
-            range,
-            &mut bytes,
-        ))?;
-        Ok(bytes)
-    }
-
-    fn copy(&mut self, file: &Entity, to: &mut dyn io::Write) -> io::Result<()> {
-        let mut offset = 0;
-        loop {
-            let piece = self.piece(file, offset);
-            let piece = piece.map_err(|failure| io::Error::other(failure.message().to_owned()))?;
-            if piece.is_empty() {
-                return Ok(());
-            }
-            to.write_all(&piece)?;
-            offset += piece.len() as u64;
         }
     }
 }

@@ -1,11 +1,11 @@
 //! What a run changed, as the guest's own files tell it.
 
-use super::{Directory, failed, register};
+use super::{Directory, Fault, Left, elsewhere, failed, register};
 use crate::failure::Failure;
-use mc_directories::{DirectoryId, Report, Transaction};
+use mc_directories::{DirectoryId, Fingerprint, Report, Transaction};
 use mc_node::world::Seen;
 use mc_types::ErrorCode;
-use mc_wasi::{At, Change, FileKind, FileSystem, Host, Inputs, NodeId, Now, Stat};
+use mc_wasi::{At, Change, Entry, FileKind, FileSystem, Host, Inputs, NodeId, Now};
 use std::{
     collections::BTreeSet,
     io,
@@ -26,78 +26,107 @@ pub(crate) struct Given {
     pub(crate) host: PathBuf,
 }
 
-/// Writes `/out` to `out`, and changes the directories that were given as the guest did.
+/// Writes `/out` to `out`, and changes the directories that were given as the guest did. What cannot be put there is put
+/// elsewhere, and the failure says where.
 pub(crate) fn leave_run(
     world: &mut Host,
     out: Option<&Path>,
-    dirs: Vec<Given>,
+    dirs: &[Given],
     seen: &Seen,
-) -> Result<Report, Failure> {
-    let mut transaction = Transaction::new();
+) -> Result<Left, Failure> {
     let (files, inputs) = world.files();
     let mut leaving = Leaving {
         files,
         inputs,
         seen,
+        dirs,
+        faults: Vec::new(),
     };
-    if let Some(out) = out {
-        std::fs::create_dir_all(out).map_err(|e| Failure::path(out, &e))?;
+    match leaving.put(out) {
+        Ok(report) => Ok(Left {
+            report,
+            faults: leaving.faults,
+        }),
+        Err(failure) => Err(elsewhere::keep(&mut leaving, out.is_some(), failure)),
     }
-    let hosts = dirs.iter().map(|given| given.host.as_path()).chain(out);
-    register(&mut transaction, hosts)?;
-    if let Some(out) = out {
-        let id = transaction.directory(out).map_err(failed)?;
-        let root = leaving.node("/out")?;
-        leaving.whole(&mut transaction, id, root, Path::new(""))?;
-    }
-    let mut removed = Vec::new();
-    for given in dirs {
-        let id = transaction.directory(&given.host).map_err(failed)?;
-        let root = leaving.node(&given.guest)?;
-        let changes = leaving.files.changes(root, &At::mount(given.mount));
-        let changes = changes.map_err(|e| unreadable(&given.guest, &e))?;
-        let renamed = changes.iter().filter_map(|change| match &change.now {
-            Now::Renamed { from } => Some(from.clone()),
-            _ => None,
-        });
-        let renamed: BTreeSet<_> = renamed.collect();
-        for change in changes {
-            if change.now == Now::Removed {
-                // What was moved into another directory is looked at while it is copied there.
-                removed.push((id, given.mount, change, renamed.clone()));
-                continue;
-            }
-            let mut directory = Directory {
-                transaction: &mut transaction,
-                id,
-                seen,
-                mount: given.mount,
-            };
-            leaving.change(&mut directory, &given.host, change, &renamed)?;
-        }
-    }
-    for (id, mount, change, renamed) in removed {
-        let mut directory = Directory {
-            transaction: &mut transaction,
-            id,
-            seen,
-            mount,
-        };
-        if let Some(base) = &change.base {
-            directory.remove(base, &renamed)?;
-        }
-    }
-    transaction.commit().map_err(failed)
 }
 
-struct Leaving<'a> {
-    files: &'a mut FileSystem,
+pub(super) struct Leaving<'a> {
+    pub(super) files: &'a mut FileSystem,
     inputs: &'a mut dyn Inputs,
     seen: &'a Seen,
+    pub(super) dirs: &'a [Given],
+    faults: Vec<Fault>,
+}
+
+/// Why a file could not be copied.
+pub(super) enum Broken {
+    /// What it was made from cannot be read.
+    Read(String),
+    Write(io::Error),
 }
 
 impl Leaving<'_> {
-    fn node(&mut self, guest: &str) -> Result<NodeId, Failure> {
+    fn put(&mut self, out: Option<&Path>) -> Result<Report, Failure> {
+        let mut transaction = Transaction::new();
+        if let Some(out) = out {
+            std::fs::create_dir_all(out).map_err(|e| Failure::path(out, &e))?;
+        }
+        let hosts = self.dirs.iter().map(|given| given.host.as_path());
+        register(&mut transaction, hosts.chain(out))?;
+        if let Some(out) = out {
+            let id = transaction.directory(out).map_err(failed)?;
+            let root = self.node("/out")?;
+            self.whole(&mut transaction, (id, out), root, Path::new(""))?;
+        }
+        let mut removed = Vec::new();
+        for given in self.dirs {
+            let id = transaction.directory(&given.host).map_err(failed)?;
+            let changes = self.changes(given)?;
+            let renamed = changes.iter().filter_map(|change| match &change.now {
+                Now::Renamed { from } => Some(from.clone()),
+                _ => None,
+            });
+            let renamed: BTreeSet<_> = renamed.collect();
+            for change in changes {
+                if change.now == Now::Removed {
+                    // What was moved into another directory is looked at while it is copied there.
+                    removed.push((id, given, change, renamed.clone()));
+                    continue;
+                }
+                let mut directory = Directory {
+                    transaction: &mut transaction,
+                    id,
+                    seen: self.seen,
+                    mount: given.mount,
+                    host: &given.host,
+                };
+                self.change(&mut directory, change, &renamed)?;
+            }
+        }
+        for (id, given, change, renamed) in removed {
+            let mut directory = Directory {
+                transaction: &mut transaction,
+                id,
+                seen: self.seen,
+                mount: given.mount,
+                host: &given.host,
+            };
+            if let Some(base) = &change.base {
+                directory.remove(base, &renamed)?;
+            }
+        }
+        transaction.commit().map_err(failed)
+    }
+
+    /// What the guest changed in one of the directories.
+    pub(super) fn changes(&mut self, given: &Given) -> Result<Vec<Change>, Failure> {
+        let root = self.node(&given.guest)?;
+        let changes = self.files.changes(root, &At::mount(given.mount));
+        changes.map_err(|e| unreadable(&given.guest, &e))
+    }
+
+    pub(super) fn node(&mut self, guest: &str) -> Result<NodeId, Failure> {
         let path = guest.trim_start_matches('/');
         let stat = self
             .files
@@ -108,7 +137,6 @@ impl Leaving<'_> {
     fn change(
         &mut self,
         directory: &mut Directory<'_>,
-        host: &Path,
         change: Change,
         renamed: &BTreeSet<String>,
     ) -> Result<(), Failure> {
@@ -130,15 +158,11 @@ impl Leaving<'_> {
             }
             Now::File(node) => {
                 let replaces = directory.replaced(base, renamed, false)?;
-                let stat = self.files.stat(node);
-                let stat = stat.map_err(|e| unreadable(&change.place, &e))?;
-                let copy = |file: &mut dyn io::Write| self.copy(stat, file);
-                let (id, replaces) = (directory.id, replaces.as_ref());
-                let put = directory.transaction.put_file(id, &place, replaces, copy);
-                put.map_err(failed)
+                let to = (directory.id, directory.host);
+                self.file(directory.transaction, to, node, &place, replaces.as_ref())
             }
             Now::Symlink(target) => {
-                let there = base.map(|base| host.join(base).read_link());
+                let there = base.map(|base| directory.host.join(base).read_link());
                 if there.is_some_and(|there| there.is_ok_and(|there| there == Path::new(&target))) {
                     return Ok(());
                 }
@@ -148,7 +172,8 @@ impl Leaving<'_> {
             Now::Directory => self.emptied(directory, &change, renamed),
             Now::Foreign(node) => {
                 self.emptied(directory, &change, renamed)?;
-                self.whole(directory.transaction, directory.id, node, &place)
+                let to = (directory.id, directory.host);
+                self.whole(directory.transaction, to, node, &place)
             }
         }
     }
@@ -167,39 +192,90 @@ impl Leaving<'_> {
         if was.is_some_and(|was| was.is_directory()) {
             return Ok(());
         }
-        directory.make_directory(Path::new(&change.place), replaces.as_ref())
+        let like = match change.now {
+            Now::Foreign(node) => self.origin(node).map(|(_, seen)| seen),
+            _ => None,
+        };
+        let place = Path::new(&change.place);
+        directory.make_directory(place, replaces.as_ref(), like.as_ref())
+    }
+
+    /// Where the user has what a directory, or bytes of a file, were given from, and what the guest saw there.
+    fn origin(&self, node: NodeId) -> Option<(PathBuf, Fingerprint)> {
+        let at = self.files.origin(node)?;
+        let given = self.dirs.iter().find(|given| given.mount == at.mount)?;
+        Some((
+            given.host.join(&at.path),
+            self.seen.get(at.mount, &at.path)?,
+        ))
+    }
+
+    /// A file that was made or changed.
+    fn file(
+        &mut self,
+        transaction: &mut Transaction,
+        (id, host): (DirectoryId, &Path),
+        node: NodeId,
+        place: &Path,
+        replaces: Option<&Fingerprint>,
+    ) -> Result<(), Failure> {
+        let origin = self.origin(node);
+        let like = origin.as_ref().map(|(_, seen)| seen);
+        let mut unread = None;
+        let copy = |file: &mut dyn io::Write| {
+            self.copy(node, file).map_err(|broken| match broken {
+                Broken::Write(error) => error,
+                Broken::Read(reason) => io::Error::other(unread.insert(reason).clone()),
+            })
+        };
+        let put = transaction.put_file(id, place, replaces, like, copy);
+        let reason = match (put, unread, &origin) {
+            (_, Some(reason), _) => format!("cannot be made: {reason}"),
+            (put, None, Some((source, seen))) => {
+                put.map_err(failed)?;
+                let now = Fingerprint::of(source).ok().flatten();
+                if now.is_some_and(|now| now.is_unchanged(seen)) {
+                    return Ok(());
+                }
+                let source = source.display();
+                format!(
+                    "{source} was changed meanwhile; bytes of it that the task neither read nor changed are the new ones"
+                )
+            }
+            (put, None, None) => return put.map_err(failed),
+        };
+        self.faults.push(Fault {
+            place: host.join(place),
+            reason,
+        });
+        Ok(())
     }
 
     /// Everything in a directory, in a place where there was nothing.
     fn whole(
         &mut self,
         transaction: &mut Transaction,
-        id: DirectoryId,
+        (id, host): (DirectoryId, &Path),
         node: NodeId,
         place: &Path,
     ) -> Result<(), Failure> {
         let mut after: Option<String> = None;
         loop {
-            let next = self.files.entry_after(node, after.as_deref(), self.inputs);
+            let next = self.entry_after(node, after.as_deref());
             let Some(entry) = next.map_err(|e| unreadable(&place.display(), &e))? else {
                 return Ok(());
             };
             let here = place.join(&entry.name);
             match entry.kind {
                 FileKind::Directory => {
-                    let made = transaction.make_directory(id, &here, None);
+                    let like = self.origin(entry.node).map(|(_, seen)| seen);
+                    let made = transaction.make_directory(id, &here, None, like.as_ref());
                     made.map_err(failed)?;
-                    self.whole(transaction, id, entry.node, &here)?;
+                    self.whole(transaction, (id, host), entry.node, &here)?;
                 }
-                FileKind::File => {
-                    let stat = self.files.stat(entry.node);
-                    let stat = stat.map_err(|e| unreadable(&here.display(), &e))?;
-                    let copy = |file: &mut dyn io::Write| self.copy(stat, file);
-                    let put = transaction.put_file(id, &here, None, copy);
-                    put.map_err(failed)?;
-                }
+                FileKind::File => self.file(transaction, (id, host), entry.node, &here, None)?,
                 FileKind::Symlink => {
-                    let target = self.files.read_link(node, &entry.name, self.inputs);
+                    let target = self.target(node, &entry.name);
                     let target = target.map_err(|e| unreadable(&here.display(), &e))?;
                     let put = transaction.put_link(id, &here, Path::new(&target), None);
                     put.map_err(failed)?;
@@ -209,15 +285,28 @@ impl Leaving<'_> {
         }
     }
 
-    fn copy(&mut self, stat: Stat, to: &mut dyn io::Write) -> io::Result<()> {
+    pub(super) fn entry_after(
+        &mut self,
+        directory: NodeId,
+        after: Option<&str>,
+    ) -> mc_wasi::Result<Option<Entry>> {
+        self.files.entry_after(directory, after, self.inputs)
+    }
+
+    /// What a link in a directory points to.
+    pub(super) fn target(&mut self, directory: NodeId, name: &str) -> mc_wasi::Result<String> {
+        self.files.read_link(directory, name, self.inputs)
+    }
+
+    pub(super) fn copy(&mut self, file: NodeId, to: &mut dyn io::Write) -> Result<(), Broken> {
         let (mut offset, mut buffer) = (0, vec![0; COPY_BYTES]);
         loop {
-            let read = self.files.read(stat.node, offset, &mut buffer, self.inputs);
-            let read = read.map_err(|e| io::Error::other(e.to_string()))?;
+            let read = self.files.read(file, offset, &mut buffer, self.inputs);
+            let read = read.map_err(|e| Broken::Read(e.to_string()))?;
             let Some(bytes) = buffer.get(..read).filter(|bytes| !bytes.is_empty()) else {
                 return Ok(());
             };
-            to.write_all(bytes)?;
+            to.write_all(bytes).map_err(Broken::Write)?;
             offset += read as u64;
         }
     }

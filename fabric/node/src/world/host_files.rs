@@ -1,7 +1,8 @@
 //! Files of this machine as a task's inputs.
 //!
 //! They are read as they are when the task asks. The guest's world follows links itself, so that no
-//! path that gets here has one on its way; what is neither file, directory nor link is refused.
+//! path that gets here has one on its way. What a guest has no words for is not there for it: what is neither file,
+//! directory nor link (sockets, devices), and names or targets of links that are not UTF-8.
 
 use mc_wasi::{Given as Kind, Stop};
 use std::{
@@ -64,11 +65,13 @@ pub(super) fn look_up(
     }
     if metadata.is_symlink() {
         let target = fs::read_link(&full).map_err(|e| failed(&full, e))?;
-        let target = target.into_os_string().into_string();
-        let target = target.map_err(|_| failed(&full, "its target is not UTF-8"))?;
-        return Ok(Some(Kind::Symlink { target }));
+        let target = target.into_os_string().into_string().ok();
+        return Ok(target.map(|target| Kind::Symlink { target }));
     }
-    Err(failed(&full, "neither a file nor a directory"))
+    if path.is_empty() {
+        return Err(failed(&full, "neither a file nor a directory"));
+    }
+    Ok(None)
 }
 
 pub(super) fn list(root: &Path, path: &str) -> Result<Vec<String>, Stop> {
@@ -77,9 +80,9 @@ pub(super) fn list(root: &Path, path: &str) -> Result<Vec<String>, Stop> {
     let mut names = Vec::new();
     for entry in entries {
         let entry = entry.map_err(|e| failed(&full, e))?;
-        let name = entry.file_name().into_string();
-        let name = name.map_err(|_| failed(&entry.path(), "its name is not UTF-8"))?;
-        if !mc_directories::is_reserved(&name) {
+        if let Ok(name) = entry.file_name().into_string()
+            && !mc_directories::is_reserved(&name)
+        {
             names.push(name);
         }
     }
@@ -121,5 +124,29 @@ impl Cache {
         }
         self.open.push((full, file));
         Ok(read)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::{
+        ffi::OsStr,
+        os::unix::{ffi::OsStrExt, fs::symlink, net::UnixListener},
+    };
+
+    #[test]
+    fn what_a_guest_has_no_words_for_is_not_there() {
+        let dir = tempfile::tempdir().unwrap();
+        fs::write(dir.path().join("file"), "text").unwrap();
+        fs::write(dir.path().join(OsStr::from_bytes(b"\xff")), "text").unwrap();
+        symlink(OsStr::from_bytes(b"\xff"), dir.path().join("link")).unwrap();
+        let _socket = UnixListener::bind(dir.path().join("socket")).unwrap();
+        let mut names = list(dir.path(), "").unwrap();
+        names.sort();
+        assert_eq!(names, ["file", "link", "socket"]);
+        let look_up = |name| look_up(dir.path(), name, |_| {}).unwrap();
+        assert_eq!(look_up("file"), Some(Kind::File { size: 4 }));
+        assert_eq!((look_up("link"), look_up("socket")), (None, None));
     }
 }

@@ -20,7 +20,7 @@ impl Seen {
     }
 
     /// Takes down what an entry looks like now. Only the first look counts: what the guest did follows from it.
-    pub(super) fn note(&self, at: &At, metadata: &Metadata) {
+    pub fn note(&self, at: &At, metadata: &Metadata) {
         let mut entries = self.entries();
         let entry = entries.entry((at.mount, at.path.clone()));
         entry.or_insert_with(|| Fingerprint::from(metadata));

@@ -51,7 +51,7 @@ impl Fixture {
     pub(crate) fn put(&mut self, place: &str, replaces: Option<&Fingerprint>) {
         let text = format!("new {place}");
         self.transaction
-            .put_file(self.dir, Path::new(place), replaces, |file| {
+            .put_file(self.dir, Path::new(place), replaces, None, |file| {
                 file.write_all(text.as_bytes())
             })
             .unwrap();
@@ -73,7 +73,7 @@ impl Fixture {
 
     pub(crate) fn make_dir(&mut self, place: &str, replaces: Option<&Fingerprint>) {
         self.transaction
-            .make_directory(self.dir, Path::new(place), replaces)
+            .make_directory(self.dir, Path::new(place), replaces, None)
             .unwrap();
     }
 

@@ -40,10 +40,10 @@ fn commit(base: &Path) -> Result<Report, Error> {
         let (a, b, dir) = (seen("a"), seen("b"), seen("dir"));
         let (changed, removed) = (seen("changed"), seen("removed"));
         let id = transaction.directory(&root)?;
-        transaction.put_file(id, Path::new("changed"), Some(&changed), |file| {
+        transaction.put_file(id, Path::new("changed"), Some(&changed), None, |file| {
             file.write_all(b"new changed")
         })?;
-        transaction.put_file(id, Path::new("made"), None, |file| {
+        transaction.put_file(id, Path::new("made"), None, None, |file| {
             file.write_all(b"new made")
         })?;
         transaction.remove(id, Path::new("removed"), &removed)?;

@@ -38,6 +38,30 @@ fn a_changed_file_keeps_its_mode_but_never_setuid_and_a_moved_one_keeps_everythi
 }
 
 #[test]
+fn what_is_made_from_something_has_its_permissions() {
+    let mut it = Fixture::new(&["file", "dir/in", "other"]);
+    for (place, mode) in [("file", 0o640), ("dir", 0o550), ("other", 0o600)] {
+        fs::set_permissions(it.root.join(place), fs::Permissions::from_mode(mode)).unwrap();
+    }
+    let (file, dir, other) = (it.print("file"), it.print("dir"), it.print("other"));
+    let places = [("made", None), ("other", Some(&other))];
+    for (place, replaces) in places {
+        it.transaction
+            .put_file(it.dir, Path::new(place), replaces, Some(&file), |_| Ok(()))
+            .unwrap();
+    }
+    it.transaction
+        .make_directory(it.dir, Path::new("copy"), None, Some(&dir))
+        .unwrap();
+    it.make("copy/in");
+    assert_eq!(it.commit(), []);
+    for (place, mode) in [("made", 0o640), ("other", 0o640), ("copy", 0o750)] {
+        let is = it.root.join(place).metadata().unwrap().mode() & 0o7777;
+        assert_eq!(is, mode, "{place}");
+    }
+}
+
+#[test]
 fn swaps_chains_and_changes_of_kind_are_applied() {
     let mut it = Fixture::new(&["a", "b", "x/1", "y", "p", "q", "d/in"]);
     let (dir, file) = (it.print("x"), it.print("y"));
@@ -346,9 +370,11 @@ fn a_transaction_that_is_dropped_leaves_nothing() {
 #[test]
 fn content_that_cannot_be_written_is_no_part_of_the_transaction() {
     let mut it = Fixture::new(&["a"]);
-    let failed = it.transaction.put_file(it.dir, Path::new("b"), None, |_| {
-        Err(std::io::ErrorKind::StorageFull.into())
-    });
+    let failed = it
+        .transaction
+        .put_file(it.dir, Path::new("b"), None, None, |_| {
+            Err(std::io::ErrorKind::StorageFull.into())
+        });
     assert!(matches!(failed, Err(Error::Prepare { .. })));
     it.make("c");
     assert_eq!(it.commit(), []);

@@ -158,12 +158,12 @@ impl Scenario {
                     let place = Path::new(place);
                     let replaces = print(replaces);
                     match kind {
-                        Kind::Dir => transaction.make_directory(dir, place, replaces)?,
+                        Kind::Dir => transaction.make_directory(dir, place, replaces, None)?,
                         Kind::Link(to) => {
                             transaction.put_link(dir, place, Path::new(to), replaces)?;
                         }
                         Kind::File(content) => {
-                            transaction.put_file(dir, place, replaces, |it| {
+                            transaction.put_file(dir, place, replaces, None, |it| {
                                 it.write_all(content.as_bytes())
                             })?;
                         }

@@ -37,6 +37,11 @@ impl Data {
         (!self.changed).then_some(at)
     }
 
+    /// Where bytes of it were given, whatever was changed since.
+    pub(super) fn origin(&self) -> Option<&At> {
+        self.given.as_ref().map(|(at, _)| at)
+    }
+
     pub(super) const fn size(&self) -> u64 {
         self.size
     }

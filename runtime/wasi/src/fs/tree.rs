@@ -396,6 +396,16 @@ impl FileSystem {
         Ok(self.node(id)?.stat(id))
     }
 
+    /// Where a directory or the bytes of a file were given, whatever the guest changed since.
+    #[must_use]
+    pub fn origin(&self, id: NodeId) -> Option<&At> {
+        match &self.node(id).ok()?.kind {
+            Kind::Directory(directory) => directory.given.as_ref(),
+            Kind::File(data) => data.origin(),
+            Kind::Symlink(_) => None,
+        }
+    }
+
     /// What kind of thing a node is.
     ///
     /// # Errors

@@ -9,10 +9,10 @@ use crate::{
     follow,
     inputs::{self, Input},
     job::{self, Prepared},
-    leave, output,
+    leave::{self, Left},
+    output,
 };
 use mc_content::{CountingSink, unixfs};
-use mc_directories::Report;
 use mc_engine::{Execution, Program, RunError, World};
 use mc_gateway::api::JobView;
 use mc_node::world::{self, Given, Root, Seed, Seen, Stdin};
@@ -190,10 +190,7 @@ fn internal(error: canonical::Error) -> Failure {
     Failure::internal(error.to_string())
 }
 
-type Ended = Option<Result<(JobView, Left), mc_engine::RunError>>;
-
-/// What became of what it left.
-type Left = Result<Report, Failure>;
+type Ended = Option<Result<(JobView, Result<Left, Failure>), mc_engine::RunError>>;
 
 /// Runs the program, writes what it left to disk, and tells how it ended.
 async fn finish(
@@ -215,14 +212,13 @@ async fn finish(
         };
         let out = what.args.task.out.as_deref();
         let left = match &mut execution.world {
-            Some(world) => leave::leave_run(world, out, dirs, &seen),
-            None => Ok(Report::default()),
+            Some(world) => leave::leave_run(world, out, &dirs, &seen),
+            None => Ok(Left::default()),
         };
         Ok((view, left))
     };
     let done = tokio::task::spawn_blocking(work).await;
-    let done: Result<(JobView, Left), Failure> =
-        done.map_err(|e| Failure::internal(e.to_string()))?;
+    let done: Result<_, Failure> = done.map_err(|e| Failure::internal(e.to_string()))?;
     Ok(Some(Ok(done?)))
 }
 

@@ -1,0 +1,153 @@
+//! What a run left, when it cannot be put where it belongs: nothing of the guest's work is lost.
+
+use super::files::{Broken, Leaving};
+use crate::failure::Failure;
+use mc_wasi::{Change, FileKind, NodeId, Now};
+use std::{
+    fs::{self, File, OpenOptions, Permissions},
+    io::{self, Write},
+    os::unix::fs::{PermissionsExt, symlink},
+    path::{Path, PathBuf},
+};
+
+const PREFIX: &str = "mc-wasm-left-";
+/// What cannot be told by files: what was removed and renamed, and what could not be read any more.
+const LIST: &str = "changes.txt";
+
+/// Puts what the guest changed into a new directory, each file where the guest had it, and adds to `failure` which.
+pub(super) fn keep(leaving: &mut Leaving<'_>, out: bool, failure: Failure) -> Failure {
+    let mut reasons = Vec::new();
+    for above in [PathBuf::from("."), std::env::temp_dir()] {
+        match kept_in(leaving, out, &above) {
+            Ok(Some(dir)) => {
+                let hint = format!("what the task left is in {}", dir.display());
+                return failure.with_hint(hint);
+            }
+            Ok(None) => return failure,
+            Err(error) => reasons.push(format!("{}: {error}", above.display())),
+        }
+    }
+    let reasons = reasons.join("; ");
+    failure.with_hint(format!("nor could it be kept elsewhere: {reasons}"))
+}
+
+/// The new directory in `above`; none if there is nothing to be kept.
+fn kept_in(leaving: &mut Leaving<'_>, out: bool, above: &Path) -> io::Result<Option<PathBuf>> {
+    let above = above.canonicalize()?;
+    // Removed again unless it is complete.
+    let dir = tempfile::Builder::new()
+        .prefix(PREFIX)
+        .permissions(Permissions::from_mode(0o700))
+        .tempdir_in(above)?;
+    let list = File::create_new(dir.path().join(LIST))?;
+    let mut keeping = Keeping {
+        leaving,
+        dir: dir.path(),
+        list,
+        is_empty: true,
+    };
+    if out {
+        let root = keeping.leaving.node("/out").map_err(unreadable)?;
+        keeping.tree(root, Path::new("out"))?;
+    }
+    for given in keeping.leaving.dirs {
+        let changes = keeping.leaving.changes(given).map_err(unreadable)?;
+        let place = Path::new(given.guest.trim_start_matches('/'));
+        for change in changes {
+            keeping.change(place, change)?;
+        }
+    }
+    keeping.list.sync_all()?;
+    let is_empty = keeping.is_empty;
+    drop(keeping);
+    Ok((!is_empty).then(|| dir.keep()))
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "for map_err")]
+fn unreadable(failure: Failure) -> io::Error {
+    io::Error::other(failure.message().to_owned())
+}
+
+struct Keeping<'k, 'l> {
+    leaving: &'k mut Leaving<'l>,
+    dir: &'k Path,
+    list: File,
+    is_empty: bool,
+}
+
+impl Keeping<'_, '_> {
+    fn change(&mut self, above: &Path, change: Change) -> io::Result<()> {
+        let place = above.join(&change.place);
+        match change.now {
+            Now::Removed => self.tell(format_args!("removed {place:?}")),
+            Now::Renamed { from } => {
+                let from = above.join(from);
+                self.tell(format_args!("renamed {from:?} to {place:?}"))
+            }
+            Now::File(node) => self.file(node, &place),
+            Now::Symlink(target) => self.link(&target, &place),
+            Now::Directory => self.directory(&place),
+            Now::Foreign(node) => self.tree(node, &place),
+        }
+    }
+
+    fn tell(&mut self, line: std::fmt::Arguments<'_>) -> io::Result<()> {
+        self.is_empty = false;
+        writeln!(self.list, "{line}")
+    }
+
+    /// Where it goes. What it is in may be a directory that was not changed itself.
+    fn made(&mut self, place: &Path) -> io::Result<PathBuf> {
+        self.is_empty = false;
+        let path = self.dir.join(place);
+        if let Some(parent) = path.parent() {
+            fs::create_dir_all(parent)?;
+        }
+        Ok(path)
+    }
+
+    fn directory(&mut self, place: &Path) -> io::Result<()> {
+        let path = self.made(place)?;
+        fs::create_dir_all(path)
+    }
+
+    fn link(&mut self, target: &str, place: &Path) -> io::Result<()> {
+        let path = self.made(place)?;
+        symlink(target, path)
+    }
+
+    fn file(&mut self, node: NodeId, place: &Path) -> io::Result<()> {
+        let path = self.made(place)?;
+        let mut options = OpenOptions::new();
+        let mut file = options.write(true).create_new(true).open(&path)?;
+        match self.leaving.copy(node, &mut file) {
+            Ok(()) => file.sync_all(),
+            Err(Broken::Write(error)) => Err(error),
+            Err(Broken::Read(reason)) => self.tell(format_args!("incomplete {place:?}: {reason}")),
+        }
+    }
+
+    fn tree(&mut self, node: NodeId, place: &Path) -> io::Result<()> {
+        let mut after: Option<String> = None;
+        loop {
+            let next = self.leaving.entry_after(node, after.as_deref());
+            let Some(entry) = next.map_err(|e| io::Error::other(e.to_string()))? else {
+                return Ok(());
+            };
+            let here = place.join(&entry.name);
+            match entry.kind {
+                FileKind::Directory => {
+                    self.directory(&here)?;
+                    self.tree(entry.node, &here)?;
+                }
+                FileKind::File => self.file(entry.node, &here)?,
+                FileKind::Symlink => {
+                    let target = self.leaving.target(node, &entry.name);
+                    let target = target.map_err(|e| io::Error::other(e.to_string()))?;
+                    self.link(&target, &here)?;
+                }
+            }
+            after = Some(entry.name);
+        }
+    }
+}
