@@ -296,8 +296,7 @@ fn a_job_that_nobody_waited_for_changes_the_directories_later() {
     ];
     let mut typed = arguments("submit", &["my proj::/w"], &node, &steps);
     typed.insert(3, "--detach".to_owned());
-    let detached = mc_in(dir.path(), typed);
-    detached.expect_code(0);
+    let detached = mc_in(dir.path(), typed).expect_code(0);
     let id = detached.text().trim().to_owned();
     let later = format!("mc-wasm result {id} --dir 'my proj::/w'");
     assert!(detached.stderr.contains(&later), "{}", detached.stderr);
