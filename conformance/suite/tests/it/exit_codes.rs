@@ -87,7 +87,7 @@ fn what_is_not_there_is_said_alike_before_anything_runs() {
     // Only who is no superuser can be refused.
     let unreadable = dir.path().join("unreadable");
     fs::write(&unreadable, "text").unwrap();
-    fs::set_permissions(&unreadable, fs::Permissions::from_mode(0)).unwrap();
+    fs::set_permissions(&unreadable, fs::Permissions::from_mode(0o000)).unwrap();
     if fs::File::open(&unreadable).is_err() {
         for command in COMMANDS {
             let done = hello(&node, dir.path(), command, &["--input", "data=unreadable"]);
