@@ -343,7 +343,23 @@ impl Store {
     /// [`Error::Malformed`] or [`Error::Corrupt`] for a pinned block that cannot be read: then
     /// nothing is removed, since what it links to is not known.
     pub async fn gc(&self) -> Result<GcReport, Error> {
-        gc::collect(self, |_| {}).await
+        gc::collect(self, self.gc_grace(), |_| {}).await
+    }
+
+    /// Removes the blocks that no pin needs, whenever they were stored. What is being uploaded meanwhile has to be sent
+    /// again.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::gc`].
+    pub async fn gc_now(&self) -> Result<GcReport, Error> {
+        gc::collect(self, Duration::ZERO, |_| {}).await
+    }
+
+    /// For how long a block that was stored is spared.
+    #[must_use]
+    pub fn gc_grace(&self) -> Duration {
+        self.inner.options.gc_grace
     }
 
     /// Writes what is still queued and ends the writer. Later writes fail, reads still work.

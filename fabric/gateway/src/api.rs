@@ -111,6 +111,9 @@ pub struct JobView {
     pub finished_ms: Option<u64>,
     /// The labels it was submitted with.
     pub labels: BTreeMap<String, String>,
+    /// Whose job it is, if that was said.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub submitter: String,
     /// Of a private task: by what its key is known. Its results and logs are encrypted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub key: Option<KeyId>,
@@ -147,6 +150,7 @@ impl From<&JobRecord> for JobView {
             started_ms: record.started.map(Timestamp::as_millis),
             finished_ms: record.finished.map(Timestamp::as_millis),
             labels: record.spec.labels.clone(),
+            submitter: record.spec.submitter.clone(),
             key: record.spec.task.private.as_ref().map(|private| private.key),
             sealed_key: record.spec.key.as_ref().map(|key| key.submitter.clone()),
         }
@@ -207,6 +211,16 @@ fn failure_of(ending: Option<&Ending>) -> (Option<Failure>, Option<String>) {
 pub struct JobList {
     /// Newest first.
     pub jobs: Vec<JobView>,
+    /// Whether there are more than were asked for.
+    #[serde(default)]
+    pub more: bool,
+}
+
+/// `GET /api/v1/jobs/beginning/{text}`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct JobIds {
+    /// Ids that begin so, the oldest first; not all if there are many.
+    pub ids: Vec<JobId>,
 }
 
 /// `GET /api/v1/jobs/{id}/checkpoints`.
@@ -398,6 +412,15 @@ pub struct GcView {
     pub removed_bytes: u64,
     /// Blocks that stay.
     pub kept_blocks: u64,
+    /// Those of them that no pin needs: they were stored or asked for just now.
+    #[serde(default)]
+    pub recent_blocks: u64,
+    /// Their bytes.
+    #[serde(default)]
+    pub recent_bytes: u64,
+    /// For how long such blocks are spared, in milliseconds.
+    #[serde(default)]
+    pub grace_ms: u64,
 }
 
 /// `GET /api/v1/blocks/{cid}/stat`.

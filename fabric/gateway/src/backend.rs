@@ -10,7 +10,7 @@ use bytes::Bytes;
 use futures::{future::BoxFuture, stream::BoxStream};
 use mc_content::{Block, BlockSource};
 use mc_types::{CheckpointRecord, Cid, Digest, ErrorCode, JobId, JobSpec, JobState, NodeId};
-use std::{sync::Arc, time::Duration};
+use std::{ops::RangeInclusive, sync::Arc, time::Duration};
 
 /// Verified blocks on their way in.
 pub type BlockStream = BoxStream<'static, Result<Block, Error>>;
@@ -107,6 +107,12 @@ pub trait Backend: Send + Sync + 'static {
     ) -> Result<JobView, Error>;
     /// The newest `limit` jobs, newest first, only those in `state` if given.
     async fn jobs(&self, state: Option<JobState>, limit: u32) -> Result<Vec<JobView>, Error>;
+    /// The first `limit` ids of jobs in a range, of those that the ledger has.
+    async fn jobs_between(
+        &self,
+        ids: RangeInclusive<JobId>,
+        limit: u32,
+    ) -> Result<Vec<JobId>, Error>;
     /// Calls a job off. A job that already ended stays as it is.
     async fn cancel(&self, id: JobId) -> Result<JobView, Error>;
     /// The checkpoints of a job, newest first.
@@ -143,6 +149,9 @@ pub trait Backend: Send + Sync + 'static {
         timeout: Option<Duration>,
     ) -> Result<LayerView, Error>;
 
+    /// Lets nothing keep a layer any more.
+    async fn remove_layer(&self, digest: Digest) -> Result<(), Error>;
+
     /// Connects to a peer of this network, or to an IPFS node, by a multiaddr that ends in its id.
     async fn connect(&self, address: String) -> Result<(), Error>;
 
@@ -167,8 +176,8 @@ pub trait Backend: Send + Sync + 'static {
     async fn unpin(&self, name: String) -> Result<(), Error>;
     /// All pins by name.
     async fn pins(&self) -> Result<Vec<PinView>, Error>;
-    /// Removes the blocks that no pin needs.
-    async fn gc(&self) -> Result<GcView, Error>;
+    /// Removes the blocks that no pin needs; also those that were stored just `now`, if that is wanted.
+    async fn gc(&self, now: bool) -> Result<GcView, Error>;
 
     /// Hashes every block, and removes those that are corrupt.
     async fn fsck(&self) -> Result<FsckView, Error>;

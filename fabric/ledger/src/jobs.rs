@@ -9,7 +9,7 @@ use futures::TryStreamExt;
 use futures::future::BoxFuture;
 use mc_types::{FencingToken, JobId, JobRecord, JobState, Timestamp};
 use sqlx::{AssertSqlSafe, Row};
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, ops::RangeInclusive};
 
 /// Reads `$1`, the JSON of [`Written`] rows, in either dialect.
 const FROM_SQLITE: &str = "\
@@ -183,6 +183,26 @@ impl Ledger {
             let condition = "WHERE id > $1 ORDER BY id LIMIT $2";
             self.select(condition, |query| query.bind(after).bind(i64::from(limit)))
                 .await
+        })
+    }
+
+    /// At most `limit` jobs with ids from the first of `ids` to its last, in their order.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::CorruptRow`] or [`Error::Database`].
+    pub fn between<'a>(
+        &'a self,
+        ids: &RangeInclusive<JobId>,
+        limit: u32,
+    ) -> BoxFuture<'a, Result<Vec<JobRecord>, Error>> {
+        let (first, last) = (ids.start().to_string(), ids.end().to_string());
+        Box::pin(async move {
+            let condition = "WHERE id >= $1 AND id <= $2 ORDER BY id LIMIT $3";
+            self.select(condition, |query| {
+                query.bind(first).bind(last).bind(i64::from(limit))
+            })
+            .await
         })
     }
 

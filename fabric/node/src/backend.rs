@@ -11,7 +11,7 @@ use crate::{
     coordinator::Coordinator,
     error::Error as NodeError,
     layers::Layer,
-    metrics,
+    metrics, pins,
     worker::Worker,
 };
 use async_trait::async_trait;
@@ -26,7 +26,7 @@ use mc_gateway::{
 };
 use mc_net::{Client, ConnectError, Multiaddr, PeerInfo};
 use mc_types::{CheckpointRecord, Cid, Digest, ErrorCode, JobId, JobSpec, JobState, NodeId};
-use std::{collections::BTreeMap, time::Duration};
+use std::{collections::BTreeMap, ops::RangeInclusive, time::Duration};
 
 const CONNECT_HINT: &str =
     "give an address such as /ip4/192.0.2.1/tcp/4001/p2p/12D3KooW…, with the peer's id at its end";
@@ -154,6 +154,16 @@ impl Backend for NodeBackend {
             .await
             .map_err(refuse)?;
         Ok(jobs.iter().map(JobView::from).collect())
+    }
+
+    async fn jobs_between(
+        &self,
+        ids: RangeInclusive<JobId>,
+        limit: u32,
+    ) -> Result<Vec<JobId>, Error> {
+        let found = self.coordinator.ledger().between(&ids, limit).await;
+        let found = found.map_err(refuse)?;
+        Ok(found.into_iter().map(|job| job.id).collect())
     }
 
     async fn cancel(&self, id: JobId) -> Result<JobView, Error> {
@@ -292,6 +302,14 @@ impl Backend for NodeBackend {
         Ok(layer_view(digest, layer))
     }
 
+    async fn remove_layer(&self, digest: Digest) -> Result<(), Error> {
+        if self.content.remove_layer(&digest).await? {
+            return Ok(());
+        }
+        let message = format!("there is no layer {digest}");
+        Err(Error::new(ErrorCode::NotFound, message))
+    }
+
     async fn connect(&self, address: String) -> Result<(), Error> {
         let multiaddr: Multiaddr = address.parse().map_err(|e| {
             let message = format!("{address:?} is not a multiaddr: {e}");
@@ -355,6 +373,7 @@ impl Backend for NodeBackend {
     }
 
     async fn unpin(&self, name: String) -> Result<(), Error> {
+        pins::check(&name)?;
         if self.content.store().unpin(&name).await.map_err(refuse)? {
             return Ok(());
         }
@@ -372,12 +391,20 @@ impl Backend for NodeBackend {
             .collect())
     }
 
-    async fn gc(&self) -> Result<GcView, Error> {
-        let report = self.content.store().gc().await.map_err(refuse)?;
+    async fn gc(&self, now: bool) -> Result<GcView, Error> {
+        let store = self.content.store();
+        let report = match now {
+            true => store.gc_now().await,
+            false => store.gc().await,
+        };
+        let report = report.map_err(refuse)?;
         Ok(GcView {
             removed_blocks: report.removed_blocks,
             removed_bytes: report.removed_bytes,
             kept_blocks: report.kept_blocks,
+            recent_blocks: report.recent_blocks,
+            recent_bytes: report.recent_bytes,
+            grace_ms: u64::try_from(store.gc_grace().as_millis()).unwrap_or(u64::MAX),
         })
     }
 

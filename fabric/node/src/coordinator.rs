@@ -44,7 +44,7 @@ fn pin(job: JobId) -> String {
     format!("{PIN_PREFIX}{job}")
 }
 
-const PIN_PREFIX: &str = "job/";
+const PIN_PREFIX: &str = crate::pins::JOB;
 
 /// A cheap handle to this node's coordinator.
 #[derive(Debug, Clone)]

@@ -14,7 +14,7 @@ use sha2::{Digest as _, Sha256};
 use std::{collections::HashSet, time::Duration};
 
 /// Prefix of the pins of layers.
-const PIN_PREFIX: &str = "layer/";
+const PIN_PREFIX: &str = crate::pins::LAYER;
 /// Connected peers that are asked for a layer before the DHT is.
 const MAX_ASKED: usize = 32;
 /// How long a peer may take to say which root it has.
@@ -53,6 +53,11 @@ impl Content {
         let (digest, bytes) = self.digest(root, Vec::new(), u64::MAX, None).await?;
         self.keep_layer(&digest, root).await?;
         Ok((digest, Layer { root, bytes }))
+    }
+
+    /// Lets nothing keep a layer any more; says whether it was there.
+    pub(crate) async fn remove_layer(&self, digest: &Digest) -> Result<bool, Error> {
+        Ok(self.store().unpin(&pin(digest)).await?)
     }
 
     /// The layer with this digest: from the store, or from a peer. It has `bytes` if that is given.

@@ -26,6 +26,7 @@ mod layers;
 mod metrics;
 mod node;
 mod peers;
+mod pins;
 pub mod private;
 mod task_advert;
 mod worker;

@@ -2,7 +2,7 @@
 
 use crate::Timestamp;
 use serde::{Deserialize, Serialize};
-use std::{fmt, str::FromStr};
+use std::{fmt, ops::RangeInclusive, str::FromStr};
 
 /// Crockford's base 32, lower case: no `i`, `l`, `o` or `u` to misread.
 const ALPHABET: &[u8; 32] = b"0123456789abcdefghjkmnpqrstvwxyz";
@@ -36,6 +36,14 @@ impl JobId {
     pub fn new(now: Timestamp, random: u128) -> Self {
         let time = u128::from(now.as_millis() & 0xffff_ffff_ffff) << 80;
         Self(time | (random & ((1 << 80) - 1)))
+    }
+
+    /// The first and the last of the ids that begin with `text`, which is not empty; `None` when none does.
+    #[must_use]
+    pub fn beginning_with(text: &str) -> Option<RangeInclusive<Self>> {
+        let missing = JOB_ID_CHARS.checked_sub(text.len())?;
+        let filled = |digit: &str| format!("{text}{}", digit.repeat(missing)).parse().ok();
+        Some(filled("0")?..=filled("z")?)
     }
 }
 
@@ -165,6 +173,24 @@ mod tests {
         let late = JobId::new(Timestamp::from_millis(1_001), 0);
         assert!(early < late);
         assert!(early.to_string() < late.to_string());
+    }
+
+    #[test]
+    fn ids_are_found_by_their_beginning() {
+        let id = JobId::new(Timestamp::from_millis(1_790_000_000_000), 42);
+        let text = id.to_string();
+        for length in 1..=JOB_ID_CHARS {
+            let ids = JobId::beginning_with(&text[..length]).unwrap();
+            assert!(ids.contains(&id), "{length}");
+            let whole = length == JOB_ID_CHARS;
+            assert_eq!(ids.start() == ids.end(), whole, "{length}");
+            let other = text[..length - 1].to_owned() + "7";
+            let others = JobId::beginning_with(&other).unwrap();
+            assert!(text.starts_with(&other) || !others.contains(&id));
+        }
+        for none in ["", "8", "i", "0 ", "ü", &format!("{text}0")] {
+            assert_eq!(JobId::beginning_with(none), None, "{none}");
+        }
     }
 
     #[test]

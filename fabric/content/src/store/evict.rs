@@ -28,7 +28,7 @@ impl Store {
             return Ok(0);
         }
         let excess = self.bytes() - target;
-        let report = gc::collect(self, |candidates| {
+        let report = gc::collect(self, self.gc_grace(), |candidates| {
             candidates.sort_unstable_by_key(|candidate| candidate.used);
             let mut freed = 0;
             let needed = candidates.iter().take_while(|candidate| {

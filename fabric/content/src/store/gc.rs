@@ -7,7 +7,7 @@
 use super::{Store, engine::storage, key, writer::Operation};
 use crate::{Error, MAX_DAG_BLOCKS, links};
 use mc_types::{Cid, Timestamp, cid};
-use std::collections::HashSet;
+use std::{collections::HashSet, time::Duration};
 
 /// Blocks that are removed in one commit.
 const SWEEP_KEYS: usize = 1024;
@@ -23,6 +23,10 @@ pub struct GcReport {
     pub removed_bytes: u64,
     /// Blocks that stay.
     pub kept_blocks: u64,
+    /// Those of them that no pin needs, but that were stored or asked for just now.
+    pub recent_blocks: u64,
+    /// Their bytes.
+    pub recent_bytes: u64,
 }
 
 /// A block that may go.
@@ -33,9 +37,11 @@ pub(super) struct Candidate {
     pub(super) used: u64,
 }
 
-/// Removes those blocks that `choose` leaves of all that may go.
+/// Removes those blocks that `choose` leaves of all that may go: those that no pin needs and that have not been stored
+/// or asked for since `grace`.
 pub(super) async fn collect(
     store: &Store,
+    grace: Duration,
     mut choose: impl FnMut(&mut Vec<Candidate>),
 ) -> Result<GcReport, Error> {
     for _ in 0..MAX_MARKINGS {
@@ -43,16 +49,16 @@ pub(super) async fn collect(
             .write(|reply| Operation::PinGeneration { reply })
             .await?;
         let now = store.now().as_millis();
-        let grace = u64::try_from(store.inner.options.gc_grace.as_millis()).unwrap_or(u64::MAX);
+        let grace = u64::try_from(grace.as_millis()).unwrap_or(u64::MAX);
         let spare_since = Timestamp::from_millis(now.saturating_sub(grace));
         let mut marked = HashSet::new();
         for (_, root) in store.pins().await? {
             mark(store, root, &mut marked).await?;
         }
-        let (mut candidates, kept) = unmarked(store, marked, spare_since).await?;
+        let (mut candidates, mut kept) = unmarked(store, marked, spare_since).await?;
         let all = candidates.len();
         choose(&mut candidates);
-        let kept = kept + u64::try_from(all - candidates.len()).unwrap_or(u64::MAX);
+        kept.kept_blocks += u64::try_from(all - candidates.len()).unwrap_or(u64::MAX);
         if let Some(report) = sweep(store, candidates, generation, spare_since, kept).await? {
             return Ok(report);
         }
@@ -86,28 +92,35 @@ pub(super) async fn mark(
     Ok(())
 }
 
-/// The blocks that are neither marked nor recent, and how many others there are.
+/// The blocks that are neither marked nor recent, and a report of the others.
 async fn unmarked(
     store: &Store,
     marked: HashSet<Vec<u8>>,
     spare_since: Timestamp,
-) -> Result<(Vec<Candidate>, u64), Error> {
+) -> Result<(Vec<Candidate>, GcReport), Error> {
     let engine = store.inner.engine.clone();
     super::blocking(move || {
         let mut candidates = Vec::new();
-        let mut kept = 0;
+        let mut kept = GcReport::default();
         for entry in engine.written.iter() {
             let (key, written) = entry.into_inner().map_err(storage)?;
             let written = written[..].try_into().map(u64::from_be_bytes).unwrap_or(0);
-            if marked.contains(&key[..]) || written >= spare_since.as_millis() {
-                kept += 1;
-            } else {
-                candidates.push(Candidate {
-                    bytes: engine.size(&key)?.unwrap_or(0),
-                    key: key.to_vec(),
-                    used: written,
-                });
+            if marked.contains(&key[..]) {
+                kept.kept_blocks += 1;
+                continue;
             }
+            let bytes = engine.size(&key)?.unwrap_or(0);
+            if written >= spare_since.as_millis() {
+                kept.kept_blocks += 1;
+                kept.recent_blocks += 1;
+                kept.recent_bytes += bytes;
+                continue;
+            }
+            candidates.push(Candidate {
+                bytes,
+                key: key.to_vec(),
+                used: written,
+            });
         }
         Ok((candidates, kept))
     })
@@ -120,12 +133,9 @@ async fn sweep(
     candidates: Vec<Candidate>,
     marked_at: u64,
     spare_since: Timestamp,
-    kept_blocks: u64,
+    kept: GcReport,
 ) -> Result<Option<GcReport>, Error> {
-    let mut report = GcReport {
-        kept_blocks,
-        ..GcReport::default()
-    };
+    let mut report = kept;
     for chunk in candidates.chunks(SWEEP_KEYS) {
         let keys = chunk.iter().map(|one| one.key.clone()).collect();
         let sweep = |reply| Operation::Sweep {

@@ -100,6 +100,7 @@ async fn collection_removes_what_is_neither_pinned_nor_recent() {
     store.put(raw(b"new")).await.unwrap();
     let report = store.gc().await.unwrap();
     assert_eq!((report.removed_blocks, report.removed_bytes), (1, 3));
+    assert_eq!((report.recent_blocks, report.recent_bytes), (1, 3));
     assert!(!store.has(raw(b"old").cid()).await.unwrap());
     assert!(
         mc_content::missing(&store, added.cid, 10)
@@ -111,8 +112,10 @@ async fn collection_removes_what_is_neither_pinned_nor_recent() {
     assert!(matches!(refused, Err(Error::Pinned { .. })), "{refused:?}");
     assert!(store.unpin("tree").await.unwrap());
     assert!(!store.unpin("tree").await.unwrap());
-    clock.0.store(2_000_000, Ordering::Relaxed);
-    store.gc().await.unwrap();
+    clock.0.store(602_000, Ordering::Relaxed);
+    assert_eq!(store.gc().await.unwrap().removed_blocks, 0);
+    let report = store.gc_now().await.unwrap();
+    assert_eq!((report.kept_blocks, report.recent_blocks), (0, 0));
     assert!(!store.has(&added.cid).await.unwrap());
 }
 

@@ -2,7 +2,7 @@
 
 use super::parsed;
 use crate::{
-    api::{CheckpointList, JobList, JobView, MigrateRequest, SubmitRequest},
+    api::{CheckpointList, JobIds, JobList, JobView, MigrateRequest, SubmitRequest},
     backend::{Error, LogStream},
     server::Shared,
 };
@@ -27,10 +27,13 @@ const MAX_WAIT_MS: u64 = 30_000;
 /// Most jobs of one list, and the usual number.
 const MAX_LIST: u32 = 10_000;
 const USUAL_LIST: u32 = 100;
+/// Most ids that are told of those that begin in a way: enough to see that there are several.
+const MAX_ALIKE: u32 = 8;
 
 pub(super) fn routes() -> Router<Shared> {
     Router::new()
         .route("/api/v1/jobs", get(list).post(submit))
+        .route("/api/v1/jobs/beginning/{text}", get(beginning))
         .route("/api/v1/jobs/{id}", get(show))
         .route("/api/v1/jobs/{id}/cancel", post(cancel))
         .route(
@@ -63,9 +66,22 @@ async fn list(
 ) -> Result<Json<JobList>, Error> {
     let Query(query) = query?;
     let limit = query.limit.unwrap_or(USUAL_LIST).min(MAX_LIST);
-    Ok(Json(JobList {
-        jobs: shared.backend.jobs(query.state, limit).await?,
-    }))
+    let mut jobs = shared.backend.jobs(query.state, limit + 1).await?;
+    let most = usize::try_from(limit).unwrap_or(usize::MAX);
+    let more = jobs.len() > most;
+    jobs.truncate(most);
+    Ok(Json(JobList { jobs, more }))
+}
+
+async fn beginning(
+    State(shared): State<Shared>,
+    Path(text): Path<String>,
+) -> Result<Json<JobIds>, Error> {
+    let ids = match JobId::beginning_with(&text) {
+        Some(ids) => shared.backend.jobs_between(ids, MAX_ALIKE).await?,
+        None => Vec::new(),
+    };
+    Ok(Json(JobIds { ids }))
 }
 
 #[derive(Debug, Deserialize)]

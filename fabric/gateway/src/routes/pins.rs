@@ -7,11 +7,15 @@ use crate::{
 };
 use axum::{
     Json, Router,
-    extract::{Path, State, rejection::JsonRejection},
+    extract::{
+        Path, Query, State,
+        rejection::{JsonRejection, QueryRejection},
+    },
     http::StatusCode,
     routing::{get, post, put},
 };
 use mc_types::ErrorCode;
+use serde::Deserialize;
 
 pub(super) fn routes() -> Router<Shared> {
     Router::new()
@@ -52,6 +56,17 @@ async fn fsck(State(shared): State<Shared>) -> Result<Json<FsckView>, Error> {
     Ok(Json(shared.backend.fsck().await?))
 }
 
-async fn collect(State(shared): State<Shared>) -> Result<Json<GcView>, Error> {
-    Ok(Json(shared.backend.gc().await?))
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct CollectQuery {
+    #[serde(default)]
+    now: bool,
+}
+
+async fn collect(
+    State(shared): State<Shared>,
+    query: Result<Query<CollectQuery>, QueryRejection>,
+) -> Result<Json<GcView>, Error> {
+    let Query(query) = query?;
+    Ok(Json(shared.backend.gc(query.now).await?))
 }

@@ -1,6 +1,7 @@
 //! Blocks, pins and uploads.
 
 use super::{NodeBackend, refuse};
+use crate::pins;
 use futures::{Stream, StreamExt, TryStreamExt, stream};
 use mc_content::Block;
 use mc_gateway::{
@@ -41,13 +42,18 @@ impl NodeBackend {
     }
 
     /// Pins first, so that what is fetched or found is not collected in the meantime; an incomplete
-    /// DAG is not left pinned.
+    /// DAG is not left pinned, and what had the name before has it again.
     pub(super) async fn pin_dag(&self, name: String, cid: Cid) -> Result<PinView, Error> {
+        pins::check(&name)?;
         let store = self.content.store();
+        let before = store.pinned(&name).await.map_err(refuse)?;
         store.pin(&name, cid).await.map_err(refuse)?;
         if let Err(error) = self.content.fetch(cid, Vec::new(), None).await {
             // The first error is the one that matters.
-            let _ = store.unpin(&name).await;
+            let _ = match before {
+                Some(before) => store.pin(&name, before).await,
+                None => store.unpin(&name).await.map(drop),
+            };
             return Err(refuse(error));
         }
         self.net.announce(cid).await;

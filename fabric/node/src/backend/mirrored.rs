@@ -140,6 +140,7 @@ fn view(
         started_ms: None,
         finished_ms: None,
         labels: Default::default(),
+        submitter: String::new(),
         key: None,
         sealed_key: None,
     }

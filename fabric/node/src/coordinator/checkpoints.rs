@@ -51,7 +51,7 @@ fn pin(job: JobId, position: u64) -> String {
     format!("{PIN_PREFIX}{job}/{position}")
 }
 
-const PIN_PREFIX: &str = "checkpoint/";
+const PIN_PREFIX: &str = crate::pins::CHECKPOINT;
 
 impl Coordinator {
     /// A worker has taken a checkpoint. Repeating it changes nothing.

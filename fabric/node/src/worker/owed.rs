@@ -22,7 +22,7 @@ const GIVE_UP: Duration = Duration::from_secs(24 * 3600);
 /// How often a completion is published while no coordinator has heard it.
 const MIRROR_EVERY: Duration = Duration::from_secs(6 * 3600);
 /// Prefix of the pins that keep results which no coordinator has fetched yet.
-const PIN_PREFIX: &str = "owed/";
+const PIN_PREFIX: &str = crate::pins::OWED;
 
 /// An ending on its way to its coordinator.
 #[derive(Debug, Clone, Serialize, Deserialize)]

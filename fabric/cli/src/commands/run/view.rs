@@ -30,6 +30,7 @@ pub(super) fn empty(state: JobState) -> JobView {
         started_ms: None,
         finished_ms: None,
         labels: BTreeMap::new(),
+        submitter: String::new(),
         key: None,
         sealed_key: None,
     }

@@ -1,0 +1,43 @@
+//! Names of pins that a node keeps for itself.
+
+use mc_gateway::backend::Error;
+use mc_types::ErrorCode;
+
+/// What jobs need, until they have ended.
+pub(crate) const JOB: &str = "job/";
+/// What checkpoints need.
+pub(crate) const CHECKPOINT: &str = "checkpoint/";
+/// Results that no coordinator has taken yet.
+pub(crate) const OWED: &str = "owed/";
+/// Layers of container images, by their digests.
+pub(crate) const LAYER: &str = "layer/";
+
+/// Refuses those names to users: a job could lose its inputs, and a layer be something else than its digest says.
+pub(crate) fn check(name: &str) -> Result<(), Error> {
+    let reserved = [JOB, CHECKPOINT, OWED, LAYER];
+    let Some(prefix) = reserved.into_iter().find(|prefix| name.starts_with(prefix)) else {
+        return Ok(());
+    };
+    let message = format!("{name:?}: names of pins that begin with {prefix} are the node's own");
+    let hint = match prefix {
+        LAYER => "mc-wasm layer add, or layer rm",
+        _ => "give another name",
+    };
+    Err(Error::new(ErrorCode::Usage, message).with_hint(hint))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_of_the_node_are_not_the_users() {
+        for name in ["job/01m7", "checkpoint/x/1", "owed/", "layer/sha256:00"] {
+            let refused = check(name).unwrap_err();
+            assert_eq!(refused.0.code, ErrorCode::Usage, "{name}");
+        }
+        for name in ["jobs", "my/job/", "bafkqaaa", "layers"] {
+            assert!(check(name).is_ok(), "{name}");
+        }
+    }
+}
