@@ -45,12 +45,58 @@ pub enum Admission {
     Refused(Refused),
 }
 
+/// What a program wants from where it runs, and gives.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Outline {
+    /// What it imports: interfaces of a component, functions of a module.
+    pub imports: Vec<String>,
+    /// What it exports.
+    pub exports: Vec<String>,
+}
+
+/// Looks at a component or core module, but not at its code: that takes a moment, however large it is.
+///
+/// # Errors
+///
+/// [`Refused`] when it is neither, or malformed as far as it is looked at.
+pub fn outline(program: &[u8]) -> Result<Outline, Refused> {
+    let Inspection {
+        imports, exports, ..
+    } = sections(program)?;
+    Ok(Outline { imports, exports })
+}
+
 /// Looks at a component or core module.
 ///
 /// # Errors
 ///
 /// [`Refused`] when it is neither, or malformed.
 pub fn inspect(program: &[u8]) -> Result<Inspection, Refused> {
+    let mut inspection = sections(program)?;
+    let rewritten = if inspection.is_component {
+        instrument_component(program, Ability::Stop)
+    } else {
+        instrument_module(program, Ability::Stop)
+    };
+    inspection.admission = match rewritten {
+        Err(refused) => Admission::Refused(refused),
+        Ok(program) => match program.sites {
+            Err(obstacle) => Admission::Counts(obstacle),
+            Ok(sites) => {
+                for (module, sites) in inspection.modules.iter_mut().zip(&sites.modules) {
+                    module.sites = sites.len();
+                }
+                Admission::Stops {
+                    bytes: program.wasm.len(),
+                }
+            }
+        },
+    };
+    Ok(inspection)
+}
+
+/// What the sections of a program say.
+fn sections(program: &[u8]) -> Result<Inspection, Refused> {
     let mut inspection = Inspection {
         is_component: false,
         imports: Vec::new(),
@@ -93,25 +139,6 @@ pub fn inspect(program: &[u8]) -> Result<Inspection, Refused> {
         }
         inspection.section(payload, depth)?;
     }
-    let rewritten = if inspection.is_component {
-        instrument_component(program, Ability::Stop)
-    } else {
-        instrument_module(program, Ability::Stop)
-    };
-    inspection.admission = match rewritten {
-        Err(refused) => Admission::Refused(refused),
-        Ok(program) => match program.sites {
-            Err(obstacle) => Admission::Counts(obstacle),
-            Ok(sites) => {
-                for (module, sites) in inspection.modules.iter_mut().zip(&sites.modules) {
-                    module.sites = sites.len();
-                }
-                Admission::Stops {
-                    bytes: program.wasm.len(),
-                }
-            }
-        },
-    };
     Ok(inspection)
 }
 

@@ -5,9 +5,9 @@ mod backend;
 use crate::{
     Allocation, Error, Form, Program, Target,
     cache::Cache,
-    classify::classify,
     config::Counting,
     isolated::{Compiler, Job},
+    offered::check,
     sites,
 };
 use backend::{Backend, Lazy, invalid};
@@ -219,7 +219,7 @@ impl Engine {
                 max: MAX_COMPONENT_BYTES,
             });
         }
-        let form = classify(bytes)?;
+        let form = check(bytes)?;
         if let (Some(compiler), Some(cache_dir)) =
             (&self.inner.options.compiler, &self.inner.options.cache_dir)
         {

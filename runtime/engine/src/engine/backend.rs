@@ -5,6 +5,7 @@ use crate::{
     Error, Form, Program,
     config::{self, Counting},
     guest::Guest,
+    offered::{is_offered, is_run},
     preview1, preview2,
     program::Code,
     relaxed, sites,
@@ -159,7 +160,7 @@ impl Backend {
             return Err(Error::UnsupportedImports { names });
         }
         let mut exports = kind.exports(&self.raw).map(|(name, _)| name.to_owned());
-        let run = exports.find(|name| name.starts_with("wasi:cli/run@0.2."));
+        let run = exports.find(|name| is_run(name));
         run.ok_or_else(|| Error::NotACommand {
             exports: kind.exports(&self.raw).map(|(n, _)| n.to_owned()).collect(),
         })
@@ -222,13 +223,6 @@ impl Backend {
         let command = linker.instantiate_pre(component).and_then(CommandPre::new);
         Ok(Code::Relaxed(Arc::new(command.map_err(invalid)?)))
     }
-}
-
-/// Whether an imported interface is there.
-fn is_offered(import: &str) -> bool {
-    import.starts_with(mc_checkpoint::meter::NAMES)
-        || preview2::is_denied(import)
-        || relaxed::is_offered(import)
 }
 
 /// Names everything that decides whether compiled code fits an engine.

@@ -175,3 +175,24 @@ fn pooled_engine_runs_guests_side_by_side() {
         }
     });
 }
+
+/// A large program takes a minute to compile; what it imports is told at once.
+#[test]
+fn imports_are_looked_at_before_anything_is_compiled() {
+    // Compiling would refuse it, since its function returns nothing.
+    let text = r#"(module
+        (import "env" "emscripten_memcpy" (func))
+        (func (export "_start") (result i32)))"#;
+    let bytes = wat::parse_str(text).unwrap();
+    let cid = cid::of(cid::RAW, &bytes);
+    for determinism in [Determinism::Deterministic, Determinism::Relaxed] {
+        let refused = engine().load(&cid, &bytes, determinism).unwrap_err();
+        let Error::UnsupportedImports { names } = &refused else {
+            panic!("{refused}");
+        };
+        assert_eq!(names, &["env.emscripten_memcpy"]);
+    }
+    assert!(mc_engine::check(&bytes).is_err());
+    let zero = std::fs::read(guest("exit_zero")).unwrap();
+    assert!(mc_engine::check(&zero).is_ok());
+}

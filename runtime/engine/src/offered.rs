@@ -1,0 +1,69 @@
+//! What programs may import. That is looked at before anything of them is compiled, which may take a minute.
+
+use crate::{Error, Form, classify::classify, preview1, preview2, relaxed};
+use mc_checkpoint::{Outline, meter, outline};
+
+/// The export by which a component is run, up to the minor version.
+const RUN: &str = "wasi:cli/run@0.2.";
+
+/// Whether an imported interface is there.
+pub(crate) fn is_offered(import: &str) -> bool {
+    import.starts_with(meter::NAMES) || preview2::is_denied(import) || relaxed::is_offered(import)
+}
+
+/// Whether an export is the interface by which a component is run.
+pub(crate) fn is_run(export: &str) -> bool {
+    export.starts_with(RUN)
+}
+
+/// Refuses a program that could not be run however it was compiled: what is no WebAssembly, no command, or imports
+/// what is not there.
+///
+/// # Errors
+///
+/// [`Error`] says why.
+pub fn check(bytes: &[u8]) -> Result<Form, Error> {
+    let form = classify(bytes)?;
+    let outline = outline(bytes).map_err(|refused| Error::Invalid {
+        reason: refused.to_string(),
+    })?;
+    match form {
+        Form::Component => component(outline)?,
+        Form::Module => module(&outline)?,
+    }
+    Ok(form)
+}
+
+fn component(outline: Outline) -> Result<(), Error> {
+    let foreign = outline.imports.into_iter().filter(|name| !is_offered(name));
+    refuse(foreign.collect())?;
+    if outline.exports.iter().any(|export| is_run(export)) {
+        return Ok(());
+    }
+    Err(Error::NotACommand {
+        exports: outline.exports,
+    })
+}
+
+fn module(outline: &Outline) -> Result<(), Error> {
+    let is_wasi = |import: &String| {
+        let module = import.split_once('.').map(|(module, _)| module);
+        module == Some(preview1::MODULE)
+    };
+    let foreign = outline.imports.iter().filter(|import| !is_wasi(import));
+    refuse(foreign.cloned().collect())?;
+    if outline.exports.iter().any(|export| export == "_start") {
+        return Ok(());
+    }
+    Err(Error::CoreModule {
+        reason: "it does not export the function _start".to_owned(),
+    })
+}
+
+fn refuse(mut names: Vec<String>) -> Result<(), Error> {
+    names.dedup();
+    if names.is_empty() {
+        return Ok(());
+    }
+    Err(Error::UnsupportedImports { names })
+}
