@@ -6,3 +6,4 @@ pub mod inventory;
 pub mod lock;
 pub mod memory;
 pub mod probe;
+pub mod time;
