@@ -45,7 +45,7 @@ def run(case, engine, zone, cache):
             if step.get("stdin"):
                 command += ["--stdin", os.path.join(work, step["stdin"])]
             command += [step["wasm"], "--", *step.get("args", [])]
-            environment = dict(os.environ, TZ=zone, MC_CACHE_DIR=cache, LANG=zone)
+            environment = dict(os.environ, TZ=zone, MC_WASM_CACHE_DIR=cache, LANG=zone)
             done = subprocess.run(command, cwd=scratch, env=environment, capture_output=True, check=False)
             if not done.stdout:
                 sys.exit(f"{case['name']}: {done.stderr.decode(errors='replace')}")

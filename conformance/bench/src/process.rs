@@ -23,7 +23,7 @@ pub(crate) fn compare(wasmtime: Option<&Path>, crun: Option<&Path>) -> Result<Va
     let mut ours = Command::new(binary());
     ours.arg("run")
         .arg(&component)
-        .env("MC_CACHE_DIR", scratch.path().join("cache"));
+        .env("MC_WASM_CACHE_DIR", scratch.path().join("cache"));
     commands.push(("mc_wasm", ours));
     if let Some(wasmtime) = wasmtime {
         let config = scratch.path().join("wasmtime.toml");

@@ -1,14 +1,17 @@
-//! Configuration: defaults, then the TOML file, then `MC_*` variables, then flags.
+//! Configuration: defaults, then the TOML file, then `MC_WASM_*` variables, then flags.
 //!
 //! Every setting has one dotted key ([`SETTINGS`]), which is its place in the file; its variable is
-//! the key in capitals with `MC_` before it and `_` for the dots (`p2p.listen`, `MC_P2P_LISTEN`).
+//! the key in capitals with `MC_WASM_` before it and `_` for the dots (`p2p.listen`, `MC_WASM_P2P_LISTEN`).
 
+mod environment;
 mod merge;
 mod settings;
+mod shown;
 mod value;
 
 pub use merge::{Merged, Origin, Sources};
 pub use settings::{Kind, SETTINGS, Setting};
+pub use shown::without_password;
 pub use value::{ByteSize, Period};
 
 pub use mc_net::DhtMode;
@@ -227,7 +230,7 @@ pub enum ConfigError {
         message: String,
     },
     /// There is no place for data: neither `data_dir` nor `HOME` is set.
-    #[error("no data directory: set data_dir (--data-dir, MC_DATA_DIR) or HOME")]
+    #[error("no data directory: set data_dir (--data-dir, MC_WASM_DATA_DIR) or HOME")]
     NoHome,
 }
 

@@ -101,7 +101,7 @@ impl Node {
         let identity = Identity::load_or_create(&data_dir.identity())?;
         let location = Location::of(config.ledger.url.as_deref(), &data_dir.ledger());
         let ledger = Ledger::open(&location, identity.node_id()).await?;
-        let slots = slots(&config);
+        let slots = config.slots();
         let engine = engine(&config, slots, compiler)?;
         let server = bind(&config, mode).await?;
         let started = join(&config, mode, &identity, (&store, data_dir.peers())).await?;
@@ -256,18 +256,6 @@ fn scheduler_config(config: &Config, local: NodeId) -> mc_scheduler::Config {
             peers: Placement::ids(&placement.peers),
         },
         ..mc_scheduler::Config::default()
-    }
-}
-
-fn slots(config: &Config) -> u32 {
-    let execute = config.worker.execute;
-    if execute {
-        config
-            .worker
-            .slots
-            .unwrap_or_else(mc_system::inventory::cpus)
-    } else {
-        0
     }
 }
 

@@ -27,7 +27,7 @@ fn outcome(name: &str, wasm: &Path, engine: &str, cache: &Path) -> Value {
     let options = options.map_or(&[][..], |(_, options)| options);
     let mut command = Command::new(binary());
     command
-        .env("MC_CACHE_DIR", cache)
+        .env("MC_WASM_CACHE_DIR", cache)
         .args(["--quiet", "--format", "json", "run", "--engine", engine])
         .args(options);
     let mut arguments = vec![];

@@ -2,7 +2,8 @@
 
 use super::{
     Config, ConfigError,
-    settings::{Kind, SETTINGS, Setting, nearest, variable},
+    environment::{self, Variables},
+    settings::{Kind, SETTINGS, nearest},
 };
 use serde::Deserialize;
 use std::{
@@ -42,7 +43,7 @@ pub struct Sources {
     /// A file that must exist. Without it, `mc-wasm/config.toml` in the user's configuration
     /// directory is read if it is there.
     pub file: Option<PathBuf>,
-    /// The environment: `HOME`, `XDG_*` and `MC_*` are looked at.
+    /// The environment: `HOME`, `XDG_*` and `MC_WASM_*` are looked at.
     pub environment: BTreeMap<String, String>,
     /// Settings from the command line, by key.
     pub flags: Vec<(&'static str, Value)>,
@@ -55,6 +56,10 @@ pub struct Merged {
     pub config: Config,
     /// By key.
     pub origins: BTreeMap<&'static str, Origin>,
+    /// What users should change before it is refused, in a sentence each.
+    pub warnings: Vec<String>,
+    /// What may be a mistake, in a sentence each.
+    pub hints: Vec<String>,
 }
 
 /// Values by key, each with its origin.
@@ -63,9 +68,6 @@ struct Layers {
     values: BTreeMap<&'static str, (Value, Origin)>,
 }
 
-/// Variables that begin with `MC_` and are no settings: read by tests and tools.
-const OTHER_VARIABLES: &[&str] = &["MC_BLESS", "MC_CONFIG", "MC_LOG"];
-
 impl Sources {
     /// The sources of a command: the process's environment and the given flags.
     #[must_use]
@@ -73,7 +75,7 @@ impl Sources {
         let text = |s: std::ffi::OsString| s.into_string().ok();
         let pair = |(k, v)| Some((text(k)?, text(v)?));
         let environment: BTreeMap<_, _> = std::env::vars_os().filter_map(pair).collect();
-        let file = file.or_else(|| environment.get("MC_CONFIG").map(PathBuf::from));
+        let file = file.or_else(|| environment::file(&environment).map(PathBuf::from));
         Self {
             file,
             environment,
@@ -92,11 +94,18 @@ impl Sources {
         if let Some((path, table)) = self.read_file()? {
             layers.file(&path, table)?;
         }
-        layers.environment(&self.environment)?;
+        let Variables {
+            values,
+            warnings,
+            hints,
+        } = Variables::read(&self.environment)?;
+        for (key, value, name) in values {
+            layers.set(key, value, Origin::Variable(name))?;
+        }
         for (key, value) in self.flags {
             layers.set(key, value, Origin::Flag)?;
         }
-        layers.finish()
+        layers.finish(warnings, hints)
     }
 
     fn read_file(&self) -> Result<Option<(PathBuf, Table)>, ConfigError> {
@@ -176,34 +185,6 @@ impl Layers {
         Ok(())
     }
 
-    fn environment(&mut self, environment: &BTreeMap<String, String>) -> Result<(), ConfigError> {
-        let ours = environment
-            .iter()
-            .filter(|(name, _)| name.starts_with("MC_"));
-        for (name, text) in ours.filter(|(name, _)| !OTHER_VARIABLES.contains(&name.as_str())) {
-            let origin = Origin::Variable(name.clone());
-            let Some(setting) = SETTINGS.iter().find(|s| variable(s.key) == *name) else {
-                let nearest = nearest(name, SETTINGS.iter().map(|s| variable(s.key)));
-                let origin = "the environment".to_owned();
-                return Err(ConfigError::UnknownKey {
-                    key: name.clone(),
-                    origin,
-                    nearest,
-                });
-            };
-            let value = parse_text(setting, text).map_err(|message| {
-                let (key, origin) = (setting.key.to_owned(), origin.to_string());
-                ConfigError::Value {
-                    key,
-                    origin,
-                    message,
-                }
-            })?;
-            self.set(setting.key, value, origin)?;
-        }
-        Ok(())
-    }
-
     fn set(&mut self, key: &str, value: Value, origin: Origin) -> Result<(), ConfigError> {
         let Some(setting) = SETTINGS.iter().find(|s| s.key == key) else {
             let nearest = nearest(key, SETTINGS.iter().map(|s| s.key.to_owned()));
@@ -218,7 +199,7 @@ impl Layers {
         Ok(())
     }
 
-    fn finish(self) -> Result<Merged, ConfigError> {
+    fn finish(self, warnings: Vec<String>, hints: Vec<String>) -> Result<Merged, ConfigError> {
         if !self.values.contains_key("data_dir") || !self.values.contains_key("cache.dir") {
             return Err(ConfigError::NoHome);
         }
@@ -236,7 +217,12 @@ impl Layers {
                     .into_iter()
                     .map(|(key, (_, o))| (key, o))
                     .collect();
-                Ok(Merged { config, origins })
+                Ok(Merged {
+                    config,
+                    origins,
+                    warnings,
+                    hints,
+                })
             }
             Err(e) => Err(self.blame(&e.to_string())),
         }
@@ -309,39 +295,6 @@ fn insert(table: &mut Table, key: &str, value: Value) {
             if let Some(section) = section {
                 section.insert(key.to_owned(), value);
             }
-        }
-    }
-}
-
-/// Reads the text of a variable as the value that the setting takes.
-fn parse_text(setting: &Setting, text: &str) -> Result<Value, String> {
-    let parts = || {
-        text.split(',')
-            .map(str::trim)
-            .filter(|part| !part.is_empty())
-    };
-    match setting.kind {
-        Kind::Text => Ok(text.into()),
-        Kind::List => Ok(Value::Array(parts().map(Value::from).collect())),
-        Kind::Bool => match text {
-            "true" | "1" | "yes" | "on" => Ok(true.into()),
-            "false" | "0" | "no" | "off" => Ok(false.into()),
-            _ => Err(format!("{text:?} is neither true nor false")),
-        },
-        Kind::Integer => text
-            .parse::<i64>()
-            .map(Value::from)
-            .map_err(|_| format!("{text:?} is not a number")),
-        Kind::Map => {
-            let pair = |part: &str| {
-                let (name, value) = part
-                    .split_once('=')
-                    .ok_or_else(|| format!("{part:?} is not name=value"))?;
-                Ok((name.to_owned(), Value::from(value)))
-            };
-            Ok(Value::Table(
-                parts().map(pair).collect::<Result<Table, String>>()?,
-            ))
         }
     }
 }

@@ -184,11 +184,6 @@ const fn setting(key: &'static str, kind: Kind, doc: &'static str) -> Setting {
     Setting { key, kind, doc }
 }
 
-/// The environment variable of a setting.
-pub(super) fn variable(key: &str) -> String {
-    format!("MC_{}", key.to_uppercase().replace('.', "_"))
-}
-
 /// The valid name that looks most like `name`, among `valid`.
 pub(super) fn nearest<'a>(name: &str, valid: impl Iterator<Item = String> + 'a) -> String {
     valid

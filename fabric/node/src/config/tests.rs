@@ -40,9 +40,9 @@ fn flags_beat_variables_which_beat_the_file() {
     let mut sources = sources(
         Some(file.path()),
         &[
-            ("MC_NETWORK", "variable"),
-            ("MC_WORKER_SLOTS", "5"),
-            ("MC_WORKER_LABELS", "a=b,c=d"),
+            ("MC_WASM_NETWORK", "variable"),
+            ("MC_WASM_WORKER_SLOTS", "5"),
+            ("MC_WASM_WORKER_LABELS", "a=b,c=d"),
         ],
     );
     sources.flags = vec![("network", "flag".into())];
@@ -72,12 +72,58 @@ fn unknown_keys_are_refused_with_the_nearest_valid_name() {
         error.contains("p2p.botstrap") && error.contains("p2p.bootstrap"),
         "{error}"
     );
-    let error = Config::load(sources(None, &[("MC_NETWROK", "x")]))
-        .unwrap_err()
-        .to_string();
-    assert!(
-        error.contains("MC_NETWROK") && error.contains("MC_NETWORK"),
-        "{error}"
+}
+
+#[test]
+fn variables_of_other_programs_are_let_alone() {
+    // Midnight Commander's, MinIO's client's, and one of ours that was mistyped.
+    let merged = sources(
+        None,
+        &[
+            ("MC_SID", "4711"),
+            ("MC_TMPDIR", "/tmp/mc-ada"),
+            ("MC_HOST_play", "https://key:secret@play.example"),
+            ("MC_WASM_NETWROK", "x"),
+        ],
+    )
+    .merge()
+    .unwrap();
+    assert_eq!(merged.config.network, "main");
+    assert!(merged.warnings.is_empty(), "{:?}", merged.warnings);
+    let hint = "MC_WASM_NETWROK is no setting; did you mean MC_WASM_NETWORK?";
+    assert_eq!(merged.hints, [hint]);
+}
+
+#[test]
+fn old_names_of_variables_are_read_with_a_warning() {
+    let file = file("network = 'file'\n");
+    let named = file.path().to_str().unwrap();
+    let environment = environment(&[("MC_CONFIG", named), ("MC_WORKER_SLOTS", "5")]);
+    assert_eq!(
+        environment::file(&environment).map(String::as_str),
+        Some(named)
+    );
+    let merged = Sources {
+        file: Some(file.path().to_owned()),
+        environment,
+        flags: Vec::new(),
+    }
+    .merge()
+    .unwrap();
+    assert_eq!(merged.config.worker.slots, Some(5));
+    let origin = merged.origins.get("worker.slots");
+    let variable = Origin::Variable("MC_WORKER_SLOTS".to_owned());
+    assert_eq!(origin, Some(&variable));
+    let warnings = merged.warnings.join("\n");
+    for name in ["MC_WASM_WORKER_SLOTS", "MC_WASM_CONFIG"] {
+        assert!(warnings.contains(name), "{warnings}");
+    }
+    let both = [("MC_NETWORK", "old"), ("MC_WASM_NETWORK", "new")];
+    let merged = sources(None, &both).merge().unwrap();
+    assert_eq!(merged.config.network, "new");
+    assert_eq!(
+        merged.warnings,
+        ["MC_NETWORK is not read, since there is MC_WASM_NETWORK"]
     );
 }
 
@@ -100,11 +146,11 @@ fn bad_values_name_their_key_and_origin() {
             .to_string();
         assert!(error.contains(key), "{text:?} gave {error}");
     }
-    let error = Config::load(sources(None, &[("MC_P2P_MDNS", "maybe")]))
+    let error = Config::load(sources(None, &[("MC_WASM_P2P_MDNS", "maybe")]))
         .unwrap_err()
         .to_string();
     assert!(
-        error.contains("p2p.mdns") && error.contains("MC_P2P_MDNS"),
+        error.contains("p2p.mdns") && error.contains("MC_WASM_P2P_MDNS"),
         "{error}"
     );
 }
@@ -134,7 +180,7 @@ fn without_a_home_a_data_directory_must_be_named() {
 
 #[test]
 fn printed_configuration_reads_back_the_same() {
-    let config = Config::load(sources(None, &[("MC_WORKER_LABELS", "zone=a")])).unwrap();
+    let config = Config::load(sources(None, &[("MC_WASM_WORKER_LABELS", "zone=a")])).unwrap();
     let text = toml::to_string(&config).unwrap();
     let file = file(&text);
     assert_eq!(

@@ -1,0 +1,135 @@
+//! Settings from environment variables.
+//!
+//! Other programs have variables that begin with `MC_` (Midnight Commander, the client of MinIO), so ours begin with
+//! `MC_WASM_`. A variable is never refused for its name: it may be another program's.
+
+use super::{
+    ConfigError, Origin,
+    settings::{Kind, SETTINGS, Setting, nearest},
+};
+use std::collections::BTreeMap;
+use toml::{Table, Value};
+
+/// What our variables begin with.
+const PREFIX: &str = "MC_WASM_";
+/// What they began with before. They are still read, with a warning.
+const OLD_PREFIX: &str = "MC_";
+/// The variable that names the configuration file, after the prefix.
+const FILE: &str = "CONFIG";
+
+/// What the environment says.
+#[derive(Debug, Default)]
+pub(super) struct Variables {
+    /// Key, value, and the variable that it is from.
+    pub(super) values: Vec<(&'static str, Value, String)>,
+    /// What will not be read any more one day.
+    pub(super) warnings: Vec<String>,
+    /// Variables that look like ours and are no settings.
+    pub(super) hints: Vec<String>,
+}
+
+/// The configuration file that is named.
+pub(super) fn file(environment: &BTreeMap<String, String>) -> Option<&String> {
+    let named = |prefix| environment.get(&format!("{prefix}{FILE}"));
+    named(PREFIX).or_else(|| named(OLD_PREFIX))
+}
+
+impl Variables {
+    /// Finds the variables of all settings.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError::Value`] for one that does not hold what its setting takes.
+    pub(super) fn read(environment: &BTreeMap<String, String>) -> Result<Self, ConfigError> {
+        let mut variables = Self::default();
+        for setting in SETTINGS {
+            if let Some((name, text)) = variables.find(environment, &part(setting.key)) {
+                let value = parse(setting, text).map_err(|message| ConfigError::Value {
+                    key: setting.key.to_owned(),
+                    origin: Origin::Variable(name.clone()).to_string(),
+                    message,
+                })?;
+                variables.values.push((setting.key, value, name));
+            }
+        }
+        // Only for what is said of it: the file has been read by now.
+        let _ = variables.find(environment, FILE);
+        variables.hints = unknown(environment);
+        Ok(variables)
+    }
+
+    /// The variable with our prefix, or else the one with the old prefix, which is warned of.
+    fn find<'e>(
+        &mut self,
+        environment: &'e BTreeMap<String, String>,
+        part: &str,
+    ) -> Option<(String, &'e String)> {
+        let (now, before) = (format!("{PREFIX}{part}"), format!("{OLD_PREFIX}{part}"));
+        let old = environment.get(&before);
+        if let Some(text) = environment.get(&now) {
+            if old.is_some() {
+                let warning = format!("{before} is not read, since there is {now}");
+                self.warnings.push(warning);
+            }
+            return Some((now, text));
+        }
+        let text = old?;
+        let warning = format!("{before} is called {now} now; the old name is read for a while");
+        self.warnings.push(warning);
+        Some((before, text))
+    }
+}
+
+/// The part of a variable's name that says which setting it is.
+fn part(key: &str) -> String {
+    key.to_uppercase().replace('.', "_")
+}
+
+fn unknown(environment: &BTreeMap<String, String>) -> Vec<String> {
+    let names = || {
+        SETTINGS
+            .iter()
+            .map(|s| part(s.key))
+            .chain([FILE.to_owned()])
+    };
+    let ours = environment.keys().filter(|name| name.starts_with(PREFIX));
+    let unknown = ours.filter(|name| !names().any(|part| format!("{PREFIX}{part}") == **name));
+    let hint = |name: &String| {
+        let nearest = nearest(name, names().map(|part| format!("{PREFIX}{part}")));
+        format!("{name} is no setting; did you mean {nearest}?")
+    };
+    unknown.map(hint).collect()
+}
+
+/// Reads the text of a variable as the value that the setting takes.
+fn parse(setting: &Setting, text: &str) -> Result<Value, String> {
+    let parts = || {
+        text.split(',')
+            .map(str::trim)
+            .filter(|part| !part.is_empty())
+    };
+    match setting.kind {
+        Kind::Text => Ok(text.into()),
+        Kind::List => Ok(Value::Array(parts().map(Value::from).collect())),
+        Kind::Bool => match text {
+            "true" | "1" | "yes" | "on" => Ok(true.into()),
+            "false" | "0" | "no" | "off" => Ok(false.into()),
+            _ => Err(format!("{text:?} is neither true nor false")),
+        },
+        Kind::Integer => text
+            .parse::<i64>()
+            .map(Value::from)
+            .map_err(|_| format!("{text:?} is not a number")),
+        Kind::Map => {
+            let pair = |part: &str| {
+                let (name, value) = part
+                    .split_once('=')
+                    .ok_or_else(|| format!("{part:?} is not name=value"))?;
+                Ok((name.to_owned(), Value::from(value)))
+            };
+            Ok(Value::Table(
+                parts().map(pair).collect::<Result<Table, String>>()?,
+            ))
+        }
+    }
+}

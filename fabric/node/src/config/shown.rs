@@ -1,0 +1,137 @@
+//! A configuration as it is shown.
+
+use super::Config;
+
+/// What stands for a password.
+const HIDDEN: &str = "***";
+
+impl Config {
+    /// Tasks that run at a time: as many as are set, or one per core.
+    #[must_use]
+    pub fn slots(&self) -> u32 {
+        let slots = self.worker.slots;
+        if self.worker.execute {
+            slots.unwrap_or_else(mc_system::inventory::cpus)
+        } else {
+            0
+        }
+    }
+
+    /// Hides the passwords in URLs.
+    pub fn hide_passwords(&mut self) {
+        let urls = [&mut self.node, &mut self.ledger.url].into_iter().flatten();
+        for url in urls.chain(&mut self.content.gateways) {
+            *url = without_password(url);
+        }
+    }
+
+    /// What holds where nothing is set, in words, by the keys of the settings.
+    #[must_use]
+    pub fn unset(&self) -> Vec<(&'static str, String)> {
+        let text = |text: &str| text.to_owned();
+        let slots = self.slots();
+        let all = [
+            (
+                "node",
+                self.node.is_none(),
+                text("the node of data_dir, or one of the command's own"),
+            ),
+            (
+                "api.listen",
+                self.api.listen.is_none(),
+                text("127.0.0.1:7780, or a free port if that is taken"),
+            ),
+            (
+                "p2p.listen",
+                self.p2p.listen.is_empty(),
+                text("TCP and QUIC port 7781 of all interfaces, or free ports if those are taken"),
+            ),
+            (
+                "content.max",
+                self.content.max.is_none(),
+                text("not limited"),
+            ),
+            (
+                "worker.slots",
+                self.worker.slots.is_none(),
+                if self.worker.execute {
+                    format!("{slots}, one per core")
+                } else {
+                    text("0, since worker.execute is false")
+                },
+            ),
+            (
+                "ledger.url",
+                self.ledger.url.is_none(),
+                text("an SQLite file in data_dir"),
+            ),
+            ("ledger.keep", self.ledger.keep.is_none(), text("for ever")),
+            (
+                "ledger.archive",
+                self.ledger.archive.is_none(),
+                text("none"),
+            ),
+            (
+                "placement.parent",
+                self.placement.parent.is_none(),
+                text("none"),
+            ),
+        ];
+        let unset = all.into_iter().filter(|(_, is_unset, _)| *is_unset);
+        unset.map(|(key, _, holds)| (key, holds)).collect()
+    }
+}
+
+/// A URL without its password, wherever in it that is.
+#[must_use]
+pub fn without_password(url: &str) -> String {
+    let (scheme, rest) = url.split_once("://").unwrap_or(("", url));
+    let rest = match rest.rsplit_once('@') {
+        None => rest.to_owned(),
+        Some((user, place)) => match user.split_once(':') {
+            None => format!("{user}@{place}"),
+            Some((user, _)) => format!("{user}:{HIDDEN}@{place}"),
+        },
+    };
+    let (place, query) = rest.split_once('?').unwrap_or((&rest, ""));
+    let parameter = |parameter: &str| match parameter.split_once('=') {
+        Some((name, _)) if name.to_lowercase().contains("password") => format!("{name}={HIDDEN}"),
+        _ => parameter.to_owned(),
+    };
+    let query: Vec<_> = query.split('&').map(parameter).collect();
+    let query = query.join("&");
+    let scheme = if scheme.is_empty() {
+        String::new()
+    } else {
+        format!("{scheme}://")
+    };
+    let mark = if query.is_empty() { "" } else { "?" };
+    format!("{scheme}{place}{mark}{query}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn passwords_do_not_show() {
+        for (url, shown) in [
+            (
+                "postgres://mc:secret@db.example/mc",
+                "postgres://mc:***@db.example/mc",
+            ),
+            (
+                "postgres://mc:a/b:c@d@db.example:5432/mc?sslmode=require",
+                "postgres://mc:***@db.example:5432/mc?sslmode=require",
+            ),
+            (
+                "postgres://db.example/mc?user=mc&password=secret&sslpassword=x",
+                "postgres://db.example/mc?user=mc&password=***&sslpassword=***",
+            ),
+            ("http://gw.example:7780", "http://gw.example:7780"),
+            ("http://ada@gw.example", "http://ada@gw.example"),
+        ] {
+            assert_eq!(without_password(url), shown);
+        }
+    }
+}
