@@ -1,16 +1,17 @@
 //! What must hold before the tests are run.
 
-use crate::{command::cargo, features, layers};
+use crate::{command::cargo, deny, features, layers};
 use anyhow::Result;
 use mc_artifacts::root;
 
 /// Workspaces of their own, since they are compiled in another way.
 const GUESTS: &[&str] = &["examples", "conformance/guests", "conformance/fuzz"];
 
-/// Both of the others.
+/// Both of the others, and what libraries are used.
 pub(crate) fn run() -> Result<()> {
     check()?;
-    clippy()
+    clippy()?;
+    deny::check()
 }
 
 /// What needs no compiler.

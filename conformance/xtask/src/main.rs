@@ -8,6 +8,7 @@
 
 mod ci;
 mod command;
+mod deny;
 mod experiment;
 mod features;
 mod fuzz;
@@ -24,7 +25,8 @@ const USAGE: &str = "usage: cargo xtask COMMAND
   features every command compiles libraries with the same features
   check    formatting, layers and features
   clippy   lints
-  ci       check and clippy
+  deny     licences, duplicates and origins of libraries, and what is known against them
+  ci       check, clippy and deny
   timings  [COMMIT]: what building it from nothing costs, as a table
   fuzz     [--seconds N] [TARGET]: run the fuzz targets
   simulate [FROM..TO]: the scheduler under seeded failures, 10,000 seeds unless told otherwise
@@ -49,6 +51,7 @@ fn main() -> ExitCode {
         "ci" => ci::run(),
         "check" => ci::check(),
         "clippy" => ci::clippy(),
+        "deny" => deny::check(),
         "experiment" => experiment::run(std::env::args().skip(2)),
         "simulate" => experiment::simulate(std::env::args().skip(2)),
         "fuzz" => fuzz::run(std::env::args().skip(2)),

@@ -17,11 +17,14 @@ const PROGRAMS: &[(&str, &str)] = &[
     ("tc", "iproute2"),
     ("nft", "nftables"),
     ("mount", "mount"),
+    ("script", "bsdutils"),
     ("setpriv", "util-linux"),
     ("unshare", "util-linux"),
     ("initdb", "postgresql"),
     ("postgres", "postgresql"),
 ];
+/// The version of cargo-deny that the rules were written with.
+const DENY: &str = "0.20.2";
 /// The target of guests.
 const GUESTS: &str = "wasm32-wasip2";
 /// Helia, one end of the interoperability tests, needs this version of Node.js.
@@ -48,6 +51,23 @@ pub(crate) fn provide() -> Result<()> {
 /// The same for fuzz targets: libFuzzer is compiled with them.
 pub(crate) fn provide_for_fuzzing() -> Result<()> {
     packages(&[("c++", "g++")], false)
+}
+
+/// The program that looks at the libraries: that of the path, or one of its own, which takes minutes to compile once.
+pub(crate) fn deny() -> Result<PathBuf> {
+    if let Some(program) = find("cargo-deny") {
+        return Ok(program);
+    }
+    let prefix = target_dir().join("cargo-deny");
+    let program = prefix.join("bin/cargo-deny");
+    if !program.is_file() {
+        eprintln!("installing cargo-deny {DENY} into the target directory");
+        let mut install = mc_artifacts::cargo();
+        install.args(["install", "--locked", "--quiet", "cargo-deny"]);
+        install.args(["--version", DENY, "--root"]).arg(&prefix);
+        succeed(&mut install)?;
+    }
+    Ok(program)
 }
 
 /// The path for programs of the suite: that of the caller, servers' programs, and the Node.js that was installed here.
