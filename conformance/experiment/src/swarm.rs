@@ -38,7 +38,7 @@ impl Place {
     /// Adds a file of this process's; gives its CID.
     fn add(&self, path: &str) -> Result<String> {
         let added = self.node.mc(["add", path]).expect_code(0).text();
-        let cid = added.split(' ').next().context("a CID")?;
+        let cid = added.split_whitespace().next().context("a CID")?;
         Ok(cid.to_owned())
     }
 

@@ -44,6 +44,20 @@ pub fn mc_in<S: AsRef<OsStr>>(dir: &Path, args: impl IntoIterator<Item = S>) -> 
     finish(command)
 }
 
+/// The same, changed before it is started: with variables, say, or another standard input.
+///
+/// # Panics
+///
+/// As [`mc`].
+pub fn mc_with<S: AsRef<OsStr>>(
+    args: impl IntoIterator<Item = S>,
+    change: impl FnOnce(&mut Command),
+) -> Finished {
+    let mut command = command(args);
+    change(&mut command);
+    finish(command)
+}
+
 /// The same, started and not waited for; [`Finished::of`] does that.
 ///
 /// # Panics

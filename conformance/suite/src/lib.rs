@@ -14,7 +14,7 @@ mod privileged;
 mod wait;
 
 pub use binary::binary;
-pub use command::{Finished, mc, mc_in, spawn_in};
+pub use command::{Finished, mc, mc_in, mc_with, spawn_in};
 pub use helia::{Helia, helia};
 pub use http::{Answer, Http, ask};
 pub use netns::Namespace;

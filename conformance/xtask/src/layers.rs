@@ -55,6 +55,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
         "mc-conformance",
         &[
             "mc-types",
+            "mc-content",
             "mc-net",
             "mc-node",
             "mc-artifacts",

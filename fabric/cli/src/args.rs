@@ -1,10 +1,13 @@
 //! What can be typed.
 
-use crate::place::Place;
+use crate::{job::JobName, place::Place};
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use mc_content::{AddOptions, Key, unixfs::Symlinks};
+use mc_content::{
+    AddOptions, Key,
+    unixfs::{Skipped, Symlinks},
+};
 use mc_node::config::{ByteSize, Period};
-use mc_types::{CheckpointEvery, Cid, Digest, JobId, JobState, NodeId, Policy, cid};
+use mc_types::{CheckpointEvery, Cid, Digest, JobState, NodeId, Policy, cid};
 use std::{ffi::OsString, path::PathBuf, time::Duration};
 
 /// Lends and borrows idle machines: runs WebAssembly tasks on whichever peer is free.
@@ -32,22 +35,43 @@ pub(crate) enum Format {
 pub(crate) struct Global {
     /// The node to talk to, such as http://127.0.0.1:7780, or several that share a ledger, with commas between
     /// them; default: that of the data directory
-    #[arg(long, global = true, value_name = "URL")]
+    #[arg(
+        long,
+        global = true,
+        value_name = "URL",
+        help_heading = "Options of all commands"
+    )]
     pub(crate) node: Option<String>,
     /// Where identity, blocks and ledger are kept
-    #[arg(long, global = true, value_name = "DIR")]
+    #[arg(
+        long,
+        global = true,
+        value_name = "DIR",
+        help_heading = "Options of all commands"
+    )]
     pub(crate) data_dir: Option<PathBuf>,
     /// A configuration file instead of the usual one
-    #[arg(long, global = true, value_name = "FILE")]
+    #[arg(
+        long,
+        global = true,
+        value_name = "FILE",
+        help_heading = "Options of all commands"
+    )]
     pub(crate) config: Option<PathBuf>,
     /// How results are printed
-    #[arg(long, global = true, value_enum, default_value_t)]
+    #[arg(
+        long,
+        global = true,
+        value_enum,
+        default_value_t,
+        help_heading = "Options of all commands"
+    )]
     pub(crate) format: Format,
     /// Print nothing but results and errors
-    #[arg(short, long, global = true)]
+    #[arg(short, long, global = true, help_heading = "Options of all commands")]
     pub(crate) quiet: bool,
     /// Print more about what is going on; repeat for more
-    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    #[arg(short, long, global = true, action = clap::ArgAction::Count, help_heading = "Options of all commands")]
     pub(crate) verbose: u8,
     /// The network (namespace) to belong to
     #[arg(long, global = true, value_name = "NAME", help_heading = "Network")]
@@ -70,23 +94,23 @@ pub(crate) enum Command {
     Inspect { component: String },
     /// Run a component on whichever peer is idle, and wait for its result
     Submit(Submit),
-    /// List jobs, newest first
+    /// List jobs, newest first; with --quiet only their ids
     Ps(Ps),
-    /// Show a job
-    Status { id: JobId },
-    /// Wait for a job to end, and exit as it did
-    Wait { id: JobId },
+    /// Show jobs
+    Status(Jobs),
+    /// Wait for jobs to end, and exit as the first of them that did not succeed
+    Wait(Wait),
     /// Print what a job has written
     Logs(Logs),
-    /// Call a job off
-    Cancel { id: JobId },
+    /// Call jobs off
+    Cancel(Jobs),
     /// Take a checkpoint of a running job now
-    Checkpoint { id: JobId },
+    Checkpoint { id: JobName },
     /// List the checkpoints of a job, newest first
-    Checkpoints { id: JobId },
+    Checkpoints { id: JobName },
     /// Move a job to another node, with what it has done so far
     Migrate {
-        id: JobId,
+        id: JobName,
         /// The node
         #[arg(long, value_name = "NODE")]
         to: NodeId,
@@ -120,7 +144,11 @@ pub(crate) enum Command {
     #[command(subcommand)]
     Pin(Pin),
     /// Remove the blocks that no pin needs
-    Gc,
+    Gc {
+        /// Those too that were stored or asked for in the last minutes
+        #[arg(long)]
+        now: bool,
+    },
     /// Look whether all stored blocks are what they should be, and set aside those that are not
     Fsck,
     /// Look into the DHT
@@ -134,8 +162,8 @@ pub(crate) enum Command {
     Config(Config),
     /// Check this installation, and say how to mend it
     Doctor,
-    /// Explain an error code
-    Explain { code: String },
+    /// Explain an error code, or list all of them
+    Explain { code: Option<String> },
     /// Print completions for a shell
     Completions { shell: clap_complete::Shell },
     /// Print the version
@@ -154,49 +182,57 @@ pub(crate) struct Task {
     #[arg(value_name = "ARGS")]
     pub(crate) args: Vec<String>,
     /// A file, directory or CID that appears as /in/NAME; repeatable
-    #[arg(long, value_name = "NAME=PATH|CID")]
+    #[arg(
+        long,
+        value_name = "NAME=PATH|CID",
+        help_heading = "What it sees and leaves"
+    )]
     pub(crate) input: Vec<String>,
     /// Where to leave what the component writes to /out
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "DIR", help_heading = "What it sees and leaves")]
     pub(crate) out: Option<PathBuf>,
     /// An environment variable; repeatable
-    #[arg(long, value_name = "K=V")]
+    #[arg(long, value_name = "K=V", help_heading = "What it sees and leaves")]
     pub(crate) env: Vec<String>,
     /// What standard input reads: a file, or - for this command's own
-    #[arg(long, value_name = "FILE", num_args = 0..=1, default_missing_value = "-")]
+    #[arg(long, value_name = "FILE", num_args = 0..=1, default_missing_value = "-", help_heading = "What it sees and leaves")]
     pub(crate) stdin: Option<String>,
     /// Most units of fuel, about one per wasm operator; default: not limited
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", help_heading = "Limits")]
     pub(crate) fuel: Option<u64>,
     /// Most linear memory, such as 256MiB; default 1GiB
-    #[arg(long, value_name = "SIZE")]
+    #[arg(long, value_name = "SIZE", help_heading = "Limits")]
     pub(crate) memory: Option<ByteSize>,
     /// Most standard output and error, such as 64MiB; default 1GiB
-    #[arg(long, value_name = "SIZE")]
+    #[arg(long, value_name = "SIZE", help_heading = "Limits")]
     pub(crate) output: Option<ByteSize>,
     /// Most bytes in files that the component writes; default 1GiB
-    #[arg(long, value_name = "SIZE")]
+    #[arg(long, value_name = "SIZE", help_heading = "Limits")]
     pub(crate) scratch: Option<ByteSize>,
     /// Most files that the component makes; default 100000
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", help_heading = "Limits")]
     pub(crate) files: Option<u64>,
     /// Most open files, streams and timers at a time; default 10000
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", help_heading = "Limits")]
     pub(crate) handles: Option<u64>,
     /// Most stack, as the meter counts it; default 8MiB
-    #[arg(long, value_name = "SIZE")]
+    #[arg(long, value_name = "SIZE", help_heading = "Limits")]
     pub(crate) stack: Option<ByteSize>,
     /// Most entries of all tables; default 10000000
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", help_heading = "Limits")]
     pub(crate) table: Option<u64>,
     /// When the component believes to start, in seconds since 1970; default: 2026 begins
     #[arg(long, value_name = "SECONDS")]
     pub(crate) clock: Option<u64>,
     /// A directory of this machine that the component sees as GUEST and may change; repeatable
-    #[arg(long, value_name = "HOST::GUEST")]
+    #[arg(
+        long,
+        value_name = "HOST::GUEST",
+        help_heading = "What it sees and leaves"
+    )]
     pub(crate) dir: Vec<String>,
     /// Kill it after this time, such as 30s; default: never
-    #[arg(long, value_name = "TIME")]
+    #[arg(long, value_name = "TIME", help_heading = "Limits")]
     pub(crate) timeout: Option<Period>,
     /// Which binary of the directory to build, if it has several
     #[arg(long, value_name = "NAME")]
@@ -214,10 +250,15 @@ pub(crate) struct Run {
     #[arg(long)]
     pub(crate) relaxed: bool,
     /// Stop it at the first place beyond N executed operators, and leave a checkpoint
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", help_heading = "Checkpoints")]
     pub(crate) checkpoint_at: Option<u64>,
     /// Where the checkpoint goes
-    #[arg(short = 'o', long = "checkpoint", value_name = "FILE")]
+    #[arg(
+        short = 'o',
+        long = "checkpoint",
+        value_name = "FILE",
+        help_heading = "Checkpoints"
+    )]
     pub(crate) checkpoint: Option<PathBuf>,
 }
 
@@ -226,28 +267,41 @@ pub(crate) struct Resume {
     /// The checkpoint
     pub(crate) snapshot: PathBuf,
     /// The inputs that the run had, unless it had none or a node can find them; repeatable
-    #[arg(long, value_name = "NAME=PATH|CID")]
+    #[arg(
+        long,
+        value_name = "NAME=PATH|CID",
+        help_heading = "What it sees and leaves"
+    )]
     pub(crate) input: Vec<String>,
     /// Where to leave what the component writes to /out
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "DIR", help_heading = "What it sees and leaves")]
     pub(crate) out: Option<PathBuf>,
     /// What standard input was read from
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", help_heading = "What it sees and leaves")]
     pub(crate) stdin: Option<String>,
     /// The directories that the run had, as they were when it began; repeatable
-    #[arg(long, value_name = "HOST::GUEST")]
+    #[arg(
+        long,
+        value_name = "HOST::GUEST",
+        help_heading = "What it sees and leaves"
+    )]
     pub(crate) dir: Vec<String>,
     /// Kill it after this time, such as 30s; default: never
-    #[arg(long, value_name = "TIME")]
+    #[arg(long, value_name = "TIME", help_heading = "Limits")]
     pub(crate) timeout: Option<Period>,
     /// What executes the component
     #[arg(long, value_enum, default_value_t = EngineName::Cranelift)]
     pub(crate) engine: EngineName,
     /// Stop it again at the first place beyond N executed operators
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", help_heading = "Checkpoints")]
     pub(crate) checkpoint_at: Option<u64>,
     /// Where the next checkpoint goes
-    #[arg(short = 'o', long = "checkpoint", value_name = "FILE")]
+    #[arg(
+        short = 'o',
+        long = "checkpoint",
+        value_name = "FILE",
+        help_heading = "Checkpoints"
+    )]
     pub(crate) checkpoint: Option<PathBuf>,
 }
 
@@ -287,30 +341,49 @@ pub(crate) struct Submit {
     #[command(flatten)]
     pub(crate) task: Task,
     /// A free name and value; target_node=ID names the node that must run it; repeatable
-    #[arg(long, value_name = "K=V")]
+    #[arg(long, value_name = "K=V", help_heading = "Where and when")]
     pub(crate) label: Vec<String>,
     /// How often to try again when a machine fails
-    #[arg(long, value_name = "N", default_value_t = 3)]
+    #[arg(
+        long,
+        value_name = "N",
+        default_value_t = 3,
+        help_heading = "When a machine fails"
+    )]
     pub(crate) retries: u32,
     /// From 0 to 9: it is placed before all jobs that wait with a lower one
-    #[arg(long, value_name = "0-9", default_value_t = 5)]
+    #[arg(
+        long,
+        value_name = "0-9",
+        default_value_t = 5,
+        help_heading = "Where and when"
+    )]
     pub(crate) priority: u8,
     /// Give up when no node was free for so long
-    #[arg(long, value_name = "TIME")]
+    #[arg(long, value_name = "TIME", help_heading = "Where and when")]
     pub(crate) queue_timeout: Option<Period>,
     /// Which of several nodes gets it: first-answer, random, best-fit, local-first or data-locality; default: as
     /// the node that grants the lease is configured
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", help_heading = "Where and when")]
     pub(crate) policy: Option<Policy>,
     /// Only a node with this label; repeatable
-    #[arg(long, value_name = "K=V")]
+    #[arg(long, value_name = "K=V", help_heading = "Where and when")]
     pub(crate) require: Vec<String>,
+    /// What the job is called in lists, as the label `name`; default: the name of the component's file, unless the
+    /// job is private
+    #[arg(long, value_name = "NAME", help_heading = "Where and when")]
+    pub(crate) name: Option<String>,
     /// Whose job it is: submitters share the machines evenly
-    #[arg(long, value_name = "NAME", default_value = "")]
+    #[arg(
+        long,
+        value_name = "NAME",
+        default_value = "",
+        help_heading = "Where and when"
+    )]
     pub(crate) submitter: String,
     /// Take a checkpoint after every such time, as 5s, or number of operators; a job that loses its machine
     /// goes on from the newest
-    #[arg(long, value_name = "TIME|N", value_parser = interval)]
+    #[arg(long, value_name = "TIME|N", value_parser = interval, help_heading = "When a machine fails")]
     pub(crate) checkpoint_every: Option<CheckpointEvery>,
     /// Encrypt the inputs that are read from here, and the results: only the node that runs the job, the
     /// one that it is submitted to, and you can read them. Arguments and variables stay readable
@@ -319,6 +392,23 @@ pub(crate) struct Submit {
     /// Do not wait: print the job's id
     #[arg(long)]
     pub(crate) detach: bool,
+}
+
+// A doc comment here would be the help of each command that has this.
+#[derive(Debug, Args)]
+pub(crate) struct Jobs {
+    /// The jobs: ids, or beginnings of ids that no other job has
+    #[arg(required = true, value_name = "ID")]
+    pub(crate) ids: Vec<JobName>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Wait {
+    #[command(flatten)]
+    pub(crate) jobs: Jobs,
+    /// Stop waiting after this time, such as 10m; the jobs go on
+    #[arg(long, value_name = "TIME")]
+    pub(crate) timeout: Option<Period>,
 }
 
 #[derive(Debug, Args)]
@@ -349,18 +439,21 @@ fn state(text: &str) -> Result<JobState, String> {
 
 #[derive(Debug, Args)]
 pub(crate) struct Logs {
-    pub(crate) id: JobId,
+    pub(crate) id: JobName,
     /// Go on until the job ends
     #[arg(short, long)]
     pub(crate) follow: bool,
     /// Standard error instead of standard output
     #[arg(long)]
     pub(crate) stderr: bool,
+    /// Begin with the last N lines that were written so far
+    #[arg(long, value_name = "N")]
+    pub(crate) tail: Option<usize>,
 }
 
 #[derive(Debug, Args)]
 pub(crate) struct Fetch {
-    pub(crate) id: JobId,
+    pub(crate) id: JobName,
     /// Where to leave what it wrote below /out
     #[arg(long, value_name = "DIR", required_unless_present = "dir")]
     pub(crate) out: Option<PathBuf>,
@@ -372,34 +465,34 @@ pub(crate) struct Fetch {
 #[derive(Debug, Args)]
 pub(crate) struct Node {
     /// Multiaddr to listen on, such as /ip4/0.0.0.0/tcp/7781; repeatable
-    #[arg(long, value_name = "ADDR")]
+    #[arg(long, value_name = "ADDR", help_heading = "Network")]
     pub(crate) listen: Vec<String>,
     /// Address of the HTTP API
-    #[arg(long, value_name = "IP:PORT")]
+    #[arg(long, value_name = "IP:PORT", help_heading = "Network")]
     pub(crate) api: Option<String>,
     /// Grant leases and keep content, but run nothing
-    #[arg(long)]
+    #[arg(long, help_heading = "What it lends")]
     pub(crate) no_execute: bool,
     /// Tasks at a time; default: one per core
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", help_heading = "What it lends")]
     pub(crate) slots: Option<u32>,
     /// Silence after which a task is given to another node
-    #[arg(long, value_name = "TIME")]
+    #[arg(long, value_name = "TIME", help_heading = "Jobs")]
     pub(crate) lease_ttl: Option<Period>,
     /// Whether to keep records of the DHT for others; default: when others can connect to this node
-    #[arg(long, value_name = "MODE")]
+    #[arg(long, value_name = "MODE", help_heading = "Network")]
     pub(crate) dht: Option<DhtName>,
     /// PostgreSQL database in which jobs are kept, together with other nodes; default: a file of its own
-    #[arg(long, value_name = "URL")]
+    #[arg(long, value_name = "URL", help_heading = "Jobs")]
     pub(crate) ledger: Option<String>,
     /// How long jobs and their results are kept after their end, such as 30d; default: for ever
-    #[arg(long, value_name = "TIME")]
+    #[arg(long, value_name = "TIME", help_heading = "Jobs")]
     pub(crate) keep: Option<Period>,
     /// File to which jobs are appended as JSON before they are removed
-    #[arg(long, value_name = "PATH")]
+    #[arg(long, value_name = "PATH", help_heading = "Jobs")]
     pub(crate) archive: Option<PathBuf>,
     /// A name and value that describe this node; repeatable
-    #[arg(long, value_name = "K=V")]
+    #[arg(long, value_name = "K=V", help_heading = "What it lends")]
     pub(crate) label: Vec<String>,
 }
 
@@ -424,6 +517,7 @@ pub(crate) struct Nodes {
 
 #[derive(Debug, Args)]
 pub(crate) struct Add {
+    /// A file or directory, or - for standard input
     pub(crate) path: PathBuf,
     /// Only print the CID, store nothing
     #[arg(long)]
@@ -443,6 +537,9 @@ pub(crate) struct Add {
     /// Keep permissions, as to execute a program
     #[arg(long)]
     pub(crate) preserve_mode: bool,
+    /// Leave out what cannot be read or has a name that is not UTF-8, and name it
+    #[arg(long)]
+    pub(crate) skip_unreadable: bool,
     /// What becomes of symbolic links in a directory
     #[arg(long, value_enum, default_value_t = SymlinksName::Keep)]
     pub(crate) symlinks: SymlinksName,
@@ -466,6 +563,7 @@ impl Add {
             },
             raw_leaves: self.raw_leaves,
             modes: self.preserve_mode,
+            skipped: self.skip_unreadable.then(Skipped::default),
             symlinks: match self.symlinks {
                 SymlinksName::Keep => Symlinks::Keep,
                 SymlinksName::Follow => Symlinks::Follow,
@@ -572,6 +670,8 @@ pub(crate) struct Look {
 pub(crate) enum Layer {
     /// Make a file a layer that peers find by its digest, and print that
     Add { path: PathBuf },
+    /// Let nothing keep the layer with this digest any more
+    Rm { digest: Digest },
     /// Write the layer with this digest to a file, from whoever has it
     Get {
         /// As sha256:6af9…
@@ -631,7 +731,12 @@ pub(crate) enum Pin {
         name: Option<String>,
     },
     /// Remove a pin
-    Rm { name: String },
+    Rm {
+        name: String,
+        /// Remove the blocks that no other pin needs at once
+        #[arg(long)]
+        now: bool,
+    },
     /// List the pins
     Ls,
 }

@@ -7,9 +7,9 @@ mod upload;
 pub(crate) use content::Pieces;
 pub(crate) use upload::{file_body, file_pieces};
 
-use crate::failure::Failure;
+use crate::{failure::Failure, job::JobName};
 use mc_gateway::api::{
-    CheckpointList, DhtPeers, DhtRecord, ErrorBody, FsckView, GcView, JobList, JobView,
+    CheckpointList, DhtPeers, DhtRecord, ErrorBody, FsckView, GcView, JobIds, JobList, JobView,
     MigrateRequest, NodeList, NodeQuery, NodeView, PinList, PinView, SubmitRequest,
 };
 use mc_types::{CheckpointRecord, Cid, ErrorCode, JobId, JobSpec, JobState, NodeId};
@@ -186,6 +186,30 @@ impl Client {
             .await
     }
 
+    /// The job that somebody means.
+    pub(crate) async fn find(&self, name: &JobName) -> Result<JobId, Failure> {
+        let text = match name {
+            JobName::Id(id) => return Ok(*id),
+            JobName::Beginning(text) => text,
+        };
+        let found: JobIds = self
+            .get(&format!("/api/v1/jobs/beginning/{}", in_path(text)))
+            .await?;
+        match found.ids.as_slice() {
+            [id] => Ok(*id),
+            [] => {
+                let message = format!("no job of this node has an id that begins with {text}");
+                let hint = "jobs of other nodes are found by their whole id";
+                Err(Failure::new(ErrorCode::NotFound, message).with_hint(hint))
+            }
+            ids => {
+                let ids: Vec<_> = ids.iter().map(ToString::to_string).collect();
+                let message = format!("several jobs begin with {text}: {}", ids.join(", "));
+                Err(Failure::usage(message).with_hint("give more of the id"))
+            }
+        }
+    }
+
     pub(crate) async fn cancel(&self, id: JobId) -> Result<JobView, Failure> {
         self.json(self.request(Method::POST, &format!("/api/v1/jobs/{id}/cancel")))
             .await
@@ -225,8 +249,9 @@ impl Client {
             .map(drop)
     }
 
-    pub(crate) async fn gc(&self) -> Result<GcView, Failure> {
-        self.json(self.request(Method::POST, "/api/v1/gc")).await
+    pub(crate) async fn gc(&self, now: bool) -> Result<GcView, Failure> {
+        let path = format!("/api/v1/gc?now={now}");
+        self.json(self.request(Method::POST, &path)).await
     }
 
     pub(crate) async fn fsck(&self) -> Result<FsckView, Failure> {

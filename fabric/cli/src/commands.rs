@@ -6,6 +6,7 @@ mod files;
 mod inspect;
 mod jobs;
 mod ledger;
+mod logs;
 mod meta;
 mod node;
 mod run;
@@ -37,7 +38,7 @@ pub(crate) async fn run(cli: Cli) -> Result<ExitCode, Failure> {
         Command::Doctor => doctor::run(&global).await,
         Command::Ledger(command) => ledger::run(&global, &command).await,
         Command::Config(_) => meta::config(&global),
-        Command::Explain { code } => meta::explain(&code),
+        Command::Explain { code } => meta::explain(&global, code.as_deref()),
         Command::Compile { args } => {
             let job = Job::parse(&args).ok_or_else(|| Failure::usage("this is for nodes only"))?;
             Ok(ExitCode::from(mc_engine::compile_here(&job)))
@@ -61,13 +62,13 @@ async fn with_node(
 ) -> Result<ExitCode, Failure> {
     match command {
         Command::Ps(args) => jobs::ps(global, client, &args).await,
-        Command::Status { id } => jobs::status(global, client, id).await,
-        Command::Wait { id } => jobs::wait(global, client, id).await,
-        Command::Logs(args) => jobs::logs(global, client, &args).await,
-        Command::Cancel { id } => jobs::cancel(global, client, id).await,
-        Command::Checkpoint { id } => jobs::checkpoint(global, client, id).await,
-        Command::Checkpoints { id } => jobs::checkpoints(global, client, id).await,
-        Command::Migrate { id, to } => jobs::migrate(global, client, id, to).await,
+        Command::Status(args) => jobs::status(global, client, &args).await,
+        Command::Wait(args) => jobs::wait(global, client, &args).await,
+        Command::Logs(args) => logs::run(global, client, &args).await,
+        Command::Cancel(args) => jobs::cancel(global, client, &args).await,
+        Command::Checkpoint { id } => jobs::checkpoint(global, client, &id).await,
+        Command::Checkpoints { id } => jobs::checkpoints(global, client, &id).await,
+        Command::Migrate { id, to } => jobs::migrate(global, client, &id, to).await,
         Command::Result(args) => jobs::result(global, client, &args).await,
         Command::Nodes(args) => node::nodes(global, client, &args).await,
         Command::Add(args) => files::add(global, client, &args).await,
@@ -79,7 +80,7 @@ async fn with_node(
         Command::Layer(command) => files::layer(global, client, &command).await,
         Command::Block(command) => content::block(global, client, command).await,
         Command::Pin(command) => content::pin(global, client, command).await,
-        Command::Gc => content::gc(global, client).await,
+        Command::Gc { now } => content::gc(global, client, now).await,
         Command::Fsck => content::fsck(global, client).await,
         Command::Dht(command) => content::dht(global, client, command).await,
         _ => Err(Failure::internal("a command without a node was given one")),

@@ -1,8 +1,10 @@
 //! COMPONENT: a file, a directory to build, or a CID.
 
 use crate::{args::Global, failure::Failure, output};
+use mc_engine::MAX_COMPONENT_BYTES;
 use mc_types::{Cid, ErrorCode};
 use std::{
+    fs::Metadata,
     path::{Path, PathBuf},
     process::{Command, Stdio},
 };
@@ -49,6 +51,17 @@ pub(crate) fn resolve(
     .with_hint("give a .wasm file, a directory with a Cargo.toml, or a CID"))
 }
 
+/// The bytes of a component, unless they are more than any is taken with.
+pub(crate) fn read(path: &Path, metadata: &Metadata) -> Result<Vec<u8>, Failure> {
+    let bytes = metadata.len();
+    if bytes > MAX_COMPONENT_BYTES {
+        let max = MAX_COMPONENT_BYTES;
+        return Err(Failure::from(mc_engine::Error::TooLarge { bytes, max })
+            .about(&path.display().to_string()));
+    }
+    std::fs::read(path).map_err(|e| Failure::path(path, &e))
+}
+
 /// Builds the package in `dir` for the target of components, and gives the component.
 fn build(dir: &Path, bin: Option<&str>, global: &Global) -> Result<PathBuf, Failure> {
     if !dir.join("Cargo.toml").is_file() {
@@ -68,20 +81,23 @@ fn build(dir: &Path, bin: Option<&str>, global: &Global) -> Result<PathBuf, Fail
     if let Some(bin) = bin {
         cargo.args(["--bin", bin]);
     }
-    if !global.quiet && global.verbose == 0 {
-        cargo.arg("--quiet");
-    }
-    let output = cargo
-        .stderr(Stdio::inherit())
-        .output()
-        .map_err(|e| no_cargo(&e))?;
-    if !output.status.success() {
+    // What it says is kept from those who want quiet, unless it fails.
+    let said = if global.quiet {
+        Stdio::piped()
+    } else {
+        Stdio::inherit()
+    };
+    let built = cargo.stderr(said).output().map_err(|e| no_cargo(&e))?;
+    if !built.status.success() {
+        if global.quiet {
+            output::error(String::from_utf8_lossy(&built.stderr).trim_end());
+        }
         return Err(Failure::new(
             ErrorCode::Build,
             format!("{} does not build", dir.display()),
         ));
     }
-    only_component(dir, &String::from_utf8_lossy(&output.stdout))
+    only_component(dir, &String::from_utf8_lossy(&built.stdout))
 }
 
 /// The component among what cargo says it has built.

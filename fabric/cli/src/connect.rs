@@ -3,8 +3,9 @@
 use crate::{args::Global, client::Client, failure::Failure, output};
 use mc_node::{
     Config, Mode, Node, NodeFile,
-    config::{Merged, Sources},
+    config::{Cache, ConfigError, Merged, Sources},
 };
+use std::sync::Once;
 
 /// A node to talk to.
 #[derive(Debug)]
@@ -22,8 +23,41 @@ pub(crate) fn configuration(global: &Global) -> Result<Merged, Failure> {
 /// The configuration with the global flags and those of a command on top.
 pub(crate) fn configuration_with(
     global: &Global,
-    mut flags: Vec<(&'static str, toml::Value)>,
+    flags: Vec<(&'static str, toml::Value)>,
 ) -> Result<Merged, Failure> {
+    Ok(merged(global, flags)?)
+}
+
+/// The cache alone, for what needs no data directory; `None` without a home or another place for it.
+pub(crate) fn cache(global: &Global) -> Result<Option<Cache>, Failure> {
+    let merged = match merged(global, Vec::new()) {
+        // The cache may have a place of its own.
+        Err(ConfigError::NoHome) => merged(global, vec![("data_dir", "/".into())]),
+        merged => merged,
+    };
+    match merged {
+        Ok(merged) => Ok(Some(merged.config.cache)),
+        Err(ConfigError::NoHome) => Ok(None),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// The node that is named: whoever talks to one needs no data directory.
+fn named(global: &Global) -> Result<Option<String>, Failure> {
+    let merged = match merged(global, Vec::new()) {
+        Err(ConfigError::NoHome) => {
+            let places = ["data_dir", "cache.dir"].map(|place| (place, "/".into()));
+            merged(global, places.to_vec())
+        }
+        merged => merged,
+    };
+    Ok(merged?.config.node)
+}
+
+fn merged(
+    global: &Global,
+    mut flags: Vec<(&'static str, toml::Value)>,
+) -> Result<Merged, ConfigError> {
     if let Some(dir) = &global.data_dir {
         flags.push(("data_dir", dir.display().to_string().into()));
     }
@@ -39,20 +73,32 @@ pub(crate) fn configuration_with(
     if global.no_mdns {
         flags.push(("p2p.mdns", false.into()));
     }
-    Ok(Sources::of_process(global.config.clone(), flags).merge()?)
+    let merged = Sources::of_process(global.config.clone(), flags).merge()?;
+    warn(global, &merged.warnings);
+    Ok(merged)
+}
+
+/// Says, once, what of the configuration should be written in another way.
+fn warn(global: &Global, warnings: &[String]) {
+    static SAID: Once = Once::new();
+    SAID.call_once(|| {
+        for warning in warnings {
+            output::note(global, &format!("warning: {warning}"));
+        }
+    });
 }
 
 /// Finds a node, or starts one in this process.
 pub(crate) async fn connect(global: &Global) -> Result<Connection, Failure> {
-    let config = configuration(global)?.config;
-    if let Some(url) = &config.node {
-        let client = Client::new(url)?;
+    if let Some(url) = named(global)? {
+        let client = Client::new(&url)?;
         client.node().await?;
         return Ok(Connection {
             client,
             embedded: None,
         });
     }
+    let config = configuration(global)?.config;
     if let Some(client) = running(&config).await? {
         return Ok(Connection {
             client,

@@ -49,7 +49,9 @@ Exit codes: the guest's own, or
   137  memory limit
   141  nobody reads the output any more
   152  out of fuel
-  153  output limit";
+  153  output limit
+A component of WASI 0.2 can say of its exit only that all is well, or that it is not: 0 or 1, whatever the program
+passes to exit. Those that import exit-with-code, and core modules for preview 1, keep their codes.";
 
 /// The exit code of an error.
 pub(crate) const fn of_error(code: ErrorCode) -> u8 {

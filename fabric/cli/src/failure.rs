@@ -1,21 +1,32 @@
 //! Errors as the user sees them: a code, what was wrong, and what to type instead.
 
-use crate::exit;
+use crate::{exit, terminal};
+use clap::error::ErrorKind;
 use mc_gateway::{api::ErrorBody, backend};
 use mc_types::ErrorCode;
-use std::{io::Write, path::Path, process::ExitCode};
+use std::{
+    ffi::OsString,
+    io::{self, Write},
+    path::Path,
+    process::ExitCode,
+};
 
 /// Why a command cannot do what it was asked.
 #[derive(Debug)]
-pub(crate) struct Failure(ErrorBody);
+pub(crate) struct Failure {
+    body: ErrorBody,
+    /// Nobody reads the output any more, which nobody has to be told.
+    is_closed: bool,
+}
 
 impl Failure {
     pub(crate) fn new(code: ErrorCode, message: impl Into<String>) -> Self {
-        Self(ErrorBody {
+        ErrorBody {
             code,
             message: message.into(),
             hint: None,
-        })
+        }
+        .into()
     }
 
     pub(crate) fn usage(message: impl Into<String>) -> Self {
@@ -27,73 +38,127 @@ impl Failure {
     }
 
     /// A file or directory that is in the way of the command.
-    pub(crate) fn path(path: &Path, error: &std::io::Error) -> Self {
-        Self::new(ErrorCode::Path, format!("{}: {error}", path.display()))
+    pub(crate) fn path(path: &Path, error: &io::Error) -> Self {
+        Self {
+            is_closed: error.kind() == io::ErrorKind::BrokenPipe,
+            ..Self::new(ErrorCode::Path, format!("{}: {error}", path.display()))
+        }
     }
 
     #[must_use]
     pub(crate) fn with_hint(mut self, hint: impl Into<String>) -> Self {
-        self.0.hint = Some(hint.into());
+        self.body.hint = Some(hint.into());
         self
     }
 
     /// This failure, said to be about `what`.
     #[must_use]
     pub(crate) fn about(mut self, what: &str) -> Self {
-        self.0.message = format!("{what}: {}", self.0.message);
+        self.body.message = format!("{what}: {}", self.body.message);
         self
     }
 
     /// What was wrong.
     pub(crate) fn message(&self) -> &str {
-        &self.0.message
+        &self.body.message
     }
 
     pub(crate) const fn code(&self) -> ErrorCode {
-        self.0.code
+        self.body.code
     }
 
     /// Tells the user, and gives the exit code.
     pub(crate) fn report(&self, json: bool) -> ExitCode {
-        let mut stderr = std::io::stderr().lock();
-        // A closed standard error leaves nobody to tell.
-        let _ = if json {
-            let body = serde_json::to_string(&self.0).unwrap_or_default();
-            writeln!(stderr, "{body}")
+        if self.is_closed {
+            return ExitCode::from(exit::CLOSED);
+        }
+        let body = &self.body;
+        let text = if json {
+            let json = serde_json::to_string(body).unwrap_or_default();
+            terminal::escaped_json(&json).into_owned()
         } else {
-            let written = writeln!(stderr, "error[{}]: {}", self.0.code, self.0.message);
-            let explain = format!("mc-wasm explain {}", self.0.code);
-            let hint = self.0.hint.as_deref().unwrap_or(&explain);
-            written.and_then(|()| writeln!(stderr, "  help: {hint}"))
+            let explain = format!("mc-wasm explain {}", body.code);
+            let hint = body.hint.as_deref().unwrap_or(&explain);
+            // What has several lines is set in, so that none of them looks like another error.
+            let shown = |text: &str| terminal::escaped_lines(text).replace('\n', "\n  ");
+            let (code, message, hint) = (body.code, shown(&body.message), shown(hint));
+            format!("error[{code}]: {message}\n  help: {hint}")
         };
-        ExitCode::from(exit::of_error(self.0.code))
+        // A closed standard error leaves nobody to tell.
+        let _ = writeln!(io::stderr(), "{text}");
+        ExitCode::from(exit::of_error(body.code))
     }
+}
+
+/// Whether errors are to be JSON, though the command line could not be read.
+fn wants_json(args: impl IntoIterator<Item = OsString>) -> bool {
+    let mut is_value = false;
+    for arg in args.into_iter().take_while(|arg| arg != "--") {
+        if arg == "--format=json" || (is_value && arg == "json") {
+            return true;
+        }
+        is_value = arg == "--format";
+    }
+    false
+}
+
+/// What clap says, without what it says each time.
+fn message(error: &clap::Error, text: &str) -> String {
+    if matches!(
+        error.kind(),
+        ErrorKind::MissingSubcommand | ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand
+    ) {
+        return "no command is given".to_owned();
+    }
+    let always = ["\n\nUsage:", "\n\nFor more information"];
+    let ends = always.iter().filter_map(|always| text.find(always));
+    let message = text.get(..ends.min().unwrap_or(text.len())).unwrap_or(text);
+    message.trim().trim_start_matches("error: ").to_owned()
 }
 
 /// Prints what clap says, and gives the exit code: help and versions are no errors.
 pub(crate) fn usage(error: &clap::Error) -> ExitCode {
-    // A closed stream leaves nobody to tell.
-    let _ = error.print();
-    if error.use_stderr() {
-        let _ = writeln!(
-            std::io::stderr(),
-            "  help: mc-wasm explain {}",
-            ErrorCode::Usage
-        );
-        return ExitCode::from(exit::USAGE);
+    if !error.use_stderr() {
+        return match error.print() {
+            Err(e) if e.kind() == io::ErrorKind::BrokenPipe => ExitCode::from(exit::CLOSED),
+            _ => ExitCode::SUCCESS,
+        };
     }
-    ExitCode::SUCCESS
+    let text = error.render().to_string();
+    if wants_json(std::env::args_os()) {
+        return Failure::usage(message(error, &text)).report(true);
+    }
+    let steers = |arg: OsString| {
+        let arg = arg.to_string_lossy();
+        terminal::escaped(&arg) != arg
+    };
+    // A closed standard error leaves nobody to tell.
+    let _ = if std::env::args_os().any(steers) {
+        write!(io::stderr(), "{}", terminal::escaped_lines(&text))
+    } else {
+        // With its colours.
+        error.print()
+    };
+    let code = ErrorCode::Usage;
+    let _ = writeln!(io::stderr(), "  help: mc-wasm explain {code}");
+    ExitCode::from(exit::USAGE)
 }
 
 impl From<ErrorBody> for Failure {
     fn from(body: ErrorBody) -> Self {
-        Self(body)
+        Self {
+            body,
+            is_closed: false,
+        }
     }
 }
 
 impl From<mc_content::Error> for Failure {
     fn from(error: mc_content::Error) -> Self {
-        Self::new(error.code(), error.to_string())
+        match &error {
+            mc_content::Error::Path { path, source } => Self::path(path, source),
+            _ => Self::new(error.code(), error.to_string()),
+        }
     }
 }
 

@@ -5,20 +5,17 @@ use crate::{
     client::Client,
     exit,
     failure::Failure,
-    output,
+    output, progress, terminal,
 };
 use futures::StreamExt;
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::ProgressBar;
 use mc_gateway::{
     api::{self, JobView},
     backend::LogStream,
 };
 use mc_node::private::TaskKey;
 use mc_types::{JobId, JobState};
-use std::{io::IsTerminal, io::Write, process::ExitCode, time::Duration};
-
-/// How often the line of progress moves.
-const FRAME: Duration = Duration::from_millis(120);
+use std::{io::Write, process::ExitCode};
 
 /// How waiting ended.
 pub(crate) enum Ended {
@@ -41,7 +38,7 @@ pub(crate) async fn to_end(
     let Some(id) = job.id else {
         return Ok(Ended::Job(Box::new(job)));
     };
-    let progress = progress(global);
+    let progress = progress::line(global);
     let following = async {
         let attached = attached.filter(|_| global.format == Format::Text);
         let waiting = wait(client, id, job, progress.as_ref());
@@ -63,19 +60,6 @@ pub(crate) async fn to_end(
         progress.finish_and_clear();
     }
     ended
-}
-
-/// A line of progress, if a human looks on.
-fn progress(global: &Global) -> Option<ProgressBar> {
-    let wanted = !global.quiet && global.format == Format::Text && std::io::stderr().is_terminal();
-    wanted.then(|| {
-        let progress = ProgressBar::new_spinner();
-        if let Ok(style) = ProgressStyle::with_template("{spinner} {elapsed} {msg}") {
-            progress.set_style(style);
-        }
-        progress.enable_steady_tick(FRAME);
-        progress
-    })
 }
 
 async fn wait(
@@ -149,8 +133,7 @@ pub(crate) fn conclude(global: &Global, job: &JobView, name: &str) -> Result<Exi
         Some(api::Failure::Rejected | api::Failure::Infrastructure) => job.message.clone(),
     };
     if let Some(why) = why {
-        // Errors are printed even when quiet was asked for.
-        let _ = writeln!(std::io::stderr(), "{id}{name}: {why}");
+        output::error(&format!("{id}{name}: {}", terminal::escaped(&why)));
     }
     Ok(exit::of_job(job))
 }

@@ -7,15 +7,40 @@ use crate::{
     failure::Failure,
     inputs::{self, Input},
     known_files::KnownFiles,
+    show::NAME,
+    terminal,
 };
 use mc_content::{AddOptions, CountingSink, Key, unixfs};
 use mc_node::private::TaskKey;
-use mc_types::{Cid, Determinism, JobSpec, Limits, Private, TaskKind, TaskSpec};
+use mc_types::{Cid, Determinism, IdError, JobId, JobSpec, Limits, Private, TaskKind, TaskSpec};
 use std::{
     collections::{BTreeMap, BTreeSet},
     io::Write,
     path::{Path, PathBuf},
+    str::FromStr,
 };
+
+/// Longest name that a job is given unasked, in bytes.
+const MAX_NAME_BYTES: usize = 64;
+
+/// A job as users name it: by its id, or by a beginning of it that no other has.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum JobName {
+    Id(JobId),
+    Beginning(String),
+}
+
+impl FromStr for JobName {
+    type Err = IdError;
+
+    fn from_str(text: &str) -> Result<Self, IdError> {
+        match text.parse() {
+            Ok(id) => Ok(Self::Id(id)),
+            Err(_) if JobId::beginning_with(text).is_some() => Ok(Self::Beginning(text.to_owned())),
+            Err(error) => Err(error),
+        }
+    }
+}
 
 /// What a task is made of, with the files that its CIDs were made from.
 #[derive(Debug)]
@@ -220,11 +245,33 @@ pub(crate) async fn prepare(
     })
 }
 
+/// What a job is called whose component is this file or directory: as that, if it is a name to be printed.
+fn usual_name(component: &Path) -> Option<String> {
+    let real = component.canonicalize().ok()?;
+    let path = component.file_name().map_or(real.as_path(), |_| component);
+    let name = if real.is_dir() {
+        path.file_name()
+    } else {
+        path.file_stem()
+    };
+    let name = name?.to_str()?;
+    let is_plain = terminal::escaped(name) == name && name.len() <= MAX_NAME_BYTES;
+    is_plain.then(|| name.to_owned())
+}
+
 /// The job that was typed.
 pub(crate) fn spec(args: &Submit, task: TaskSpec) -> Result<JobSpec, Failure> {
     let timeout = args.task.timeout.map(|timeout| timeout.0.as_millis());
     let queue_timeout = args.queue_timeout.map(|timeout| timeout.0.as_millis());
     let millis = |ms: u128| u64::try_from(ms).unwrap_or(u64::MAX);
+    let mut labels = inputs::pairs("--label", &args.label)?;
+    if let Some(name) = &args.name {
+        labels.insert(NAME.to_owned(), name.clone());
+    } else if !args.encrypt
+        && let Some(name) = usual_name(Path::new(&args.task.component))
+    {
+        labels.entry(NAME.to_owned()).or_insert(name);
+    }
     let job = JobSpec {
         task,
         timeout_ms: timeout.map(millis),
@@ -235,7 +282,7 @@ pub(crate) fn spec(args: &Submit, task: TaskSpec) -> Result<JobSpec, Failure> {
         require: inputs::pairs("--require", &args.require)?,
         policy: args.policy,
         checkpoint_every: args.checkpoint_every,
-        labels: inputs::pairs("--label", &args.label)?,
+        labels,
         key: None,
     };
     job.validate().map_err(|e| Failure::usage(e.to_string()))?;

@@ -20,43 +20,47 @@ const MAX_KNOWN: usize = 4096;
 /// The CIDs that are remembered in a directory.
 #[derive(Debug)]
 pub(crate) struct KnownFiles {
-    dir: PathBuf,
+    /// None are, if there is no such directory.
+    dir: Option<PathBuf>,
 }
 
 impl KnownFiles {
     /// Those below the directory of the cache.
-    pub(crate) fn below(cache: &Path) -> Self {
+    pub(crate) fn below(cache: Option<&Path>) -> Self {
         Self {
-            dir: cache.join("files"),
+            dir: cache.map(|cache| cache.join("files")),
         }
     }
 
     /// The CID of a file, if it is known.
     pub(crate) fn get(&self, metadata: &Metadata) -> Option<Cid> {
-        let text = fs::read_to_string(self.path(metadata)).ok()?;
+        let text = fs::read_to_string(self.path(metadata)?).ok()?;
         text.trim().parse().ok()
     }
 
     /// Remembers the CID of a file. What cannot be remembered is only hashed again.
     pub(crate) fn put(&self, metadata: &Metadata, cid: &Cid) {
+        let (Some(dir), Some(path)) = (&self.dir, self.path(metadata)) else {
+            return;
+        };
         if !is_settled(metadata) {
             return;
         }
         let _ = fs::DirBuilder::new()
             .recursive(true)
             .mode(0o700)
-            .create(&self.dir);
+            .create(dir);
         let written = (|| {
-            let mut file = tempfile::NamedTempFile::new_in(&self.dir)?;
+            let mut file = tempfile::NamedTempFile::new_in(dir)?;
             std::io::Write::write_all(&mut file, cid.to_string().as_bytes())?;
-            file.persist(self.path(metadata)).map_err(|e| e.error)?;
-            self.forget_some()
+            file.persist(path).map_err(|e| e.error)?;
+            forget_some(dir)
         })();
         let _: std::io::Result<()> = written;
     }
 
-    fn path(&self, metadata: &Metadata) -> PathBuf {
-        self.dir.join(format!(
+    fn path(&self, metadata: &Metadata) -> Option<PathBuf> {
+        let name = format!(
             "{:x}-{:x}-{:x}-{:x}.{:x}-{:x}.{:x}",
             metadata.dev(),
             metadata.ino(),
@@ -65,16 +69,17 @@ impl KnownFiles {
             metadata.mtime_nsec(),
             metadata.ctime(),
             metadata.ctime_nsec(),
-        ))
+        );
+        Some(self.dir.as_ref()?.join(name))
     }
+}
 
-    /// Makes room, by forgetting all: it happens rarely, and costs one hash a file.
-    fn forget_some(&self) -> std::io::Result<()> {
-        if fs::read_dir(&self.dir)?.count() > MAX_KNOWN {
-            fs::remove_dir_all(&self.dir)?;
-        }
-        Ok(())
+/// Makes room, by forgetting all: it happens rarely, and costs one hash a file.
+fn forget_some(dir: &Path) -> std::io::Result<()> {
+    if fs::read_dir(dir)?.count() > MAX_KNOWN {
+        fs::remove_dir_all(dir)?;
     }
+    Ok(())
 }
 
 #[expect(
@@ -96,7 +101,7 @@ mod tests {
     #[test]
     fn file_is_known_until_it_changes() {
         let dir = tempfile::tempdir().unwrap();
-        let known = KnownFiles::below(dir.path());
+        let known = KnownFiles::below(Some(dir.path()));
         // An old file: this program.
         let program = std::env::current_exe().unwrap();
         let metadata = fs::metadata(&program).unwrap();

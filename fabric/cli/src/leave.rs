@@ -13,7 +13,7 @@ pub(crate) use dag::{Changed, leave_job};
 pub(crate) use files::{Given, leave_run};
 pub(crate) use recall::recall;
 
-use crate::{args::Global, exit, failure::Failure, inputs, output};
+use crate::{args::Global, exit, failure::Failure, inputs, output, terminal};
 use mc_directories::{DirectoryId, Fingerprint, Report, Transaction};
 use mc_node::world::Seen;
 use mc_types::ErrorCode;
@@ -89,32 +89,26 @@ impl From<Report> for Left {
     }
 }
 
-/// Tells of what could not be put in its place.
-#[expect(
-    clippy::print_stderr,
-    reason = "errors are printed even when quiet was asked for"
-)]
+/// Tells of what could not be put in its place, which even those have to know who asked for quiet.
 pub(crate) fn tell(left: &Left) {
     let report = &left.report;
+    let name = |path: &Path| terminal::escaped(&path.display().to_string()).into_owned();
     for conflict in &report.conflicts {
-        let place = conflict.place.display();
-        let reason = &conflict.reason;
-        match &conflict.kept {
-            Some(kept) => eprintln!(
-                "conflict: {place}: {reason}; what the task left there is in {}",
-                kept.display()
-            ),
-            None => eprintln!("conflict: {place}: {reason}; it was left as it is"),
-        }
+        let (place, reason) = (name(&conflict.place), &conflict.reason);
+        let kept = match &conflict.kept {
+            Some(place) => format!("what the task left there is in {}", name(place)),
+            None => "it was left as it is".to_owned(),
+        };
+        output::error(&format!("conflict: {place}: {reason}; {kept}"));
     }
     for Fault { place, reason } in &left.faults {
-        eprintln!("conflict: {}: {reason}", place.display());
+        output::error(&format!("conflict: {}: {reason}", name(place)));
     }
     for pending in &report.pending {
-        eprintln!(
-            "{}: cannot be reached; it is changed later",
-            pending.display()
-        );
+        let pending = name(pending);
+        output::error(&format!(
+            "{pending}: cannot be reached; it is changed later"
+        ));
     }
 }
 

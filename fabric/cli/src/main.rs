@@ -16,6 +16,10 @@ mod leave;
 mod output;
 mod place;
 mod progress;
+mod sealed;
+mod show;
+mod terminal;
+mod unread;
 
 use args::{Cli, Command};
 use clap::Parser;

@@ -3,10 +3,13 @@
 use crate::{
     args::{Format, Global},
     failure::Failure,
+    terminal::{self, LogLines},
 };
-use mc_types::ErrorCode;
 use serde::Serialize;
-use std::io::Write;
+use std::{
+    io::{IsTerminal, Write},
+    path::Path,
+};
 
 /// Log lines go to standard error: warnings, or as many as `-v` asks for.
 pub(crate) fn init_logging(global: &Global) {
@@ -17,9 +20,11 @@ pub(crate) fn init_logging(global: &Global) {
         (_, 2) => "debug,sqlx=warn",
         _ => "trace",
     };
+    let has_colours = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
     tracing_subscriber::fmt()
         .with_env_filter(tracing_subscriber::EnvFilter::new(level))
-        .with_writer(std::io::stderr)
+        .with_ansi(has_colours)
+        .with_writer(move || LogLines { has_colours })
         .init();
 }
 
@@ -27,7 +32,7 @@ pub(crate) fn init_logging(global: &Global) {
 pub(crate) fn write(bytes: &[u8]) -> Result<(), Failure> {
     let mut stdout = std::io::stdout().lock();
     let written = stdout.write_all(bytes).and_then(|()| stdout.flush());
-    written.map_err(|e| Failure::new(ErrorCode::Path, format!("standard output: {e}")))
+    written.map_err(|e| Failure::path(Path::new("standard output"), &e))
 }
 
 /// Writes a line to standard output.
@@ -44,22 +49,35 @@ pub(crate) fn value<T: Serialize>(
     match global.format {
         Format::Json => {
             let json = serde_json::to_string(value);
-            line(&json.map_err(|e| Failure::internal(e.to_string()))?)
+            let json = json.map_err(|e| Failure::internal(e.to_string()))?;
+            line(&terminal::escaped_json(&json))
         }
-        Format::Text => line(human(value).trim_end_matches('\n')),
+        Format::Text => {
+            let text = human(value);
+            line(&terminal::escaped_lines(text.trim_end_matches('\n')))
+        }
     }
 }
 
 /// Says something to the human, unless they asked for quiet.
 pub(crate) fn note(global: &Global, text: &str) {
     if !global.quiet {
-        // A closed standard error leaves nobody to tell.
-        let _ = writeln!(std::io::stderr(), "{text}");
+        error(text);
     }
 }
 
-/// A table with aligned columns, the first row its head.
+/// Says something that even those who asked for quiet have to know.
+pub(crate) fn error(text: &str) {
+    // A closed standard error leaves nobody to tell.
+    let _ = writeln!(std::io::stderr(), "{}", terminal::escaped_lines(text));
+}
+
+/// A table with aligned columns, the first row its head. Each row is one line, whatever is in it.
 pub(crate) fn table(rows: &[Vec<String>]) -> String {
+    let rows = rows
+        .iter()
+        .map(|row| row.iter().map(|cell| terminal::escaped(cell)).collect());
+    let rows: Vec<Vec<_>> = rows.collect();
     let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
     let width = |column: usize| {
         rows.iter()
@@ -71,7 +89,7 @@ pub(crate) fn table(rows: &[Vec<String>]) -> String {
         .map(|column| width(column).unwrap_or(0))
         .collect();
     let mut text = String::new();
-    for row in rows {
+    for row in &rows {
         let cells = row
             .iter()
             .zip(&widths)

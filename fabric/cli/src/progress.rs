@@ -1,8 +1,17 @@
 //! How far something is, on standard error, if a human looks.
 
-use crate::args::{Format, Global};
+use crate::{
+    args::{Format, Global},
+    failure::Failure,
+    output, terminal,
+};
 use indicatif::{ProgressBar, ProgressStyle};
-use std::io::IsTerminal;
+use std::{io::IsTerminal, time::Duration};
+
+/// After what time something takes long.
+const PATIENCE: Duration = Duration::from_secs(2);
+/// How often a line of progress moves.
+const FRAME: Duration = Duration::from_millis(120);
 
 /// A bar that counts bytes up to `total`, or only counts them.
 pub(crate) fn bytes(global: &Global, what: &'static str, total: Option<u64>) -> ProgressBar {
@@ -21,4 +30,44 @@ pub(crate) fn bytes(global: &Global, what: &'static str, total: Option<u64>) -> 
     let style = ProgressStyle::with_template(template);
     bar.with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
         .with_prefix(what)
+}
+
+/// Waits for work that blocks, and says `what` it is once that takes long: in a line that moves, or in one that stays
+/// if no terminal shows it.
+pub(crate) async fn patiently<T: Send + 'static>(
+    global: &Global,
+    what: String,
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, Failure> {
+    let mut working = tokio::task::spawn_blocking(work);
+    let done = tokio::select! {
+        done = &mut working => done,
+        () = tokio::time::sleep(PATIENCE) => {
+            let line = line(global);
+            match &line {
+                Some(line) => line.set_message(terminal::escaped(&what).into_owned()),
+                None => output::note(global, &what),
+            }
+            let done = working.await;
+            if let Some(line) = line {
+                line.finish_and_clear();
+            }
+            done
+        }
+    };
+    done.map_err(|e| Failure::internal(e.to_string()))
+}
+
+/// A line that moves, if a human looks on.
+pub(crate) fn line(global: &Global) -> Option<ProgressBar> {
+    let is_shown = std::io::stderr().is_terminal() && !global.quiet;
+    if !is_shown || global.format == Format::Json {
+        return None;
+    }
+    let line = ProgressBar::new_spinner();
+    // A template that is wrong leaves the usual one.
+    let style = ProgressStyle::with_template("{spinner} {elapsed} {msg}");
+    line.set_style(style.unwrap_or_else(|_| ProgressStyle::default_spinner()));
+    line.enable_steady_tick(FRAME);
+    Some(line)
 }

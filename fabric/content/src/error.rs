@@ -1,7 +1,7 @@
 //! What can go wrong with content.
 
 use mc_types::{Cid, ErrorCode, cid::VerifyError};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Why content could not be stored, found or read.
 #[derive(Debug, thiserror::Error)]
@@ -55,7 +55,7 @@ pub enum Error {
         limit: String,
     },
     /// Something in the file system that has no content-addressed form.
-    #[error("{path}: {reason}")]
+    #[error("{}: {reason}", shown(path))]
     Unsupported {
         /// Where.
         path: PathBuf,
@@ -126,6 +126,12 @@ pub enum Error {
     /// The store was closed.
     #[error("the block store is closed")]
     Closed,
+}
+
+/// A path, of which it can be told which bytes are no text.
+fn shown(path: &Path) -> String {
+    path.to_str()
+        .map_or_else(|| format!("{path:?}"), str::to_owned)
 }
 
 fn asked(peers: Option<usize>) -> String {

@@ -32,7 +32,7 @@ pub const SEALED_CHUNK_BYTES: usize = crate::unixfs::CHUNK_BYTES;
 const NONCE_BYTES: usize = 12;
 const TAG_BYTES: usize = 16;
 /// Names are filled up to a multiple of this, so that their lengths tell less.
-const NAME_UNIT_BYTES: usize = 16;
+pub const NAME_UNIT_BYTES: usize = 16;
 
 // What keys are derived for. They are part of the format.
 const FOR_ENTRIES: &str = "mc-wasm 2026-11 content, key of an entry";

@@ -13,7 +13,7 @@ mod read;
 mod stream;
 
 pub use add::{add_bytes, add_path, add_reader};
-pub use adder::{AddOptions, Added, Adder, CHUNK_BYTES, FileInProgress, Symlinks};
+pub use adder::{AddOptions, Added, Adder, CHUNK_BYTES, FileInProgress, Skipped, Symlinks};
 pub use directory::{entity_links, entries, resolve};
 pub use entity::Entity;
 pub use export::export;

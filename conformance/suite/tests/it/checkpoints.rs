@@ -1,7 +1,9 @@
 //! Tasks that lose their machine go on from a checkpoint, and come to the same outcome.
 
+use crate::stored;
 use mc_artifacts::{example, guest};
 use mc_conformance::{Node, NodeOptions, eventually, mc, within};
+use mc_types::Cid;
 use serde_json::Value;
 use std::{
     fs,
@@ -317,22 +319,34 @@ fn a_killed_node_costs_no_more_than_one_interval() {
 fn a_checkpoint_that_cannot_be_had_is_passed_over_for_an_older_one() {
     let args = ["60", "100"];
     let (outcome, output, _) = expected(&args);
-    let (a, mut workers) = fabric(1);
+    let dir = tempfile::tempdir().unwrap();
+    let coordinator = || {
+        let flags = ["--no-execute", "--lease-ttl", "2s"];
+        NodeOptions::new().data_dir(dir.path()).flags(flags).start()
+    };
+    let a = coordinator();
+    let worker = NodeOptions::new().bootstrap(&a).start();
     let id = submit(&a, &["--checkpoint-every", "300000000"], &args);
     eventually("four checkpoints", Duration::from_secs(30), || {
         let newest = checkpoints(&a, &id).into_iter().next()?;
         (newest.position > 1_200_000_000).then_some(())
     });
-    workers.remove(0).kill();
+    worker.kill();
     // What it said last may still be on its way.
     within::<()>(Duration::from_secs(1), || None);
     let all = checkpoints(&a, &id);
     let [newest, older, ..] = &all[..] else {
         unreachable!("there were four")
     };
+    // As if its disk had lost it.
+    assert_eq!(a.stop(), Some(0));
     let pin = format!("checkpoint/{id}/{}", newest.position);
-    a.mc(["pin", "rm", &pin]).expect_code(0);
-    a.mc(["block", "rm", &newest.cid]).expect_code(0);
+    let cid: Cid = newest.cid.parse().unwrap();
+    stored::change(dir.path(), async |store| {
+        assert!(store.unpin(&pin).await.unwrap());
+        store.remove(&cid).await.unwrap();
+    });
+    let a = coordinator();
     let heir = NodeOptions::new().bootstrap(&a).start();
     let next = eventually("going on", Duration::from_secs(30), || {
         let all = checkpoints(&a, &id);

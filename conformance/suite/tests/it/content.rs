@@ -2,7 +2,7 @@
 
 use mc_artifacts::guest;
 use mc_conformance::{Node, NodeOptions, eventually};
-use std::{path::Path, time::Duration};
+use std::{ffi::OsStr, os::unix::ffi::OsStrExt, path::Path, time::Duration};
 
 fn added(node: &Node, path: &Path) -> String {
     let text = node
@@ -92,6 +92,110 @@ fn collection_spares_what_is_pinned() {
             .text()
             .contains("keep")
     );
+}
+
+#[test]
+fn cids_are_all_that_add_prints_to_programs() {
+    let node = NodeOptions::new().start();
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("empty");
+    std::fs::write(&file, b"").unwrap();
+    let empty = "bafkreihdwdcefgh4dqkjv67uzcmw7ojee6xedzdetojuzjevtenxquvyku\n";
+    let path = file.to_str().unwrap();
+    // On a pipe, as here, and with -q.
+    for args in [&["add", path][..], &["add", "-q", path], &["add", "-"]] {
+        let added = node.mc(args.iter().copied()).expect_code(0);
+        assert_eq!(added.text(), empty, "{args:?}");
+    }
+    let hashed = node.mc(["add", "--only-hash", path]).expect_code(0);
+    assert_eq!(hashed.text(), empty);
+}
+
+#[test]
+fn what_cannot_be_read_is_named_and_left_out_if_that_is_wanted() {
+    let node = NodeOptions::new().start();
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::write(dir.path().join("good"), "x").unwrap();
+    let alone = added(&node, dir.path());
+    let odd = OsStr::from_bytes(b"caf\xe9");
+    std::fs::write(dir.path().join(odd), "x").unwrap();
+    std::os::unix::net::UnixListener::bind(dir.path().join("socket")).unwrap();
+    let path = dir.path().to_str().unwrap();
+    let refused = node.mc(["add", path]).expect_code(66);
+    assert!(refused.stderr.contains("--skip-unreadable"), "{refused:#?}");
+    assert!(refused.stderr.contains("caf\\xE9") || refused.stderr.contains("socket"));
+    let skipped = node.mc(["add", "--skip-unreadable", path]).expect_code(0);
+    assert_eq!(skipped.text().trim(), alone, "all else is there");
+    for named in ["caf\\xE9", "socket"] {
+        assert!(skipped.stderr.contains(named), "{named}: {skipped:#?}");
+    }
+}
+
+#[test]
+fn what_the_grace_period_keeps_is_told_and_can_go_at_once() {
+    let node = NodeOptions::new().start();
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("file");
+    std::fs::write(&file, vec![5; 3 << 20]).unwrap();
+    let cid = added(&node, &file);
+    let good = node.mc(["fsck"]).expect_code(0).text();
+    assert!(
+        good.starts_with("all ") && good.contains(" blocks are good"),
+        "{good}"
+    );
+    let unpinned = node.mc(["pin", "rm", &cid]).expect_code(0);
+    assert!(unpinned.stderr.contains("mc-wasm gc"), "{unpinned:#?}");
+    let kept = node.mc(["gc"]).expect_code(0).text();
+    assert!(
+        kept.contains("removed 0 blocks") && kept.contains("gc --now"),
+        "{kept}"
+    );
+    let gone = node
+        .mc(["--format", "json", "gc", "--now"])
+        .expect_code(0)
+        .json();
+    assert!(gone["removed_bytes"].as_u64().unwrap() >= 1 << 20, "{gone}");
+    assert_eq!(gone["recent_blocks"], 0, "{gone}");
+    assert_ne!(node.mc(["block", "stat", &cid]).code, Some(0));
+    // The same in one command.
+    let cid = added(&node, &file);
+    node.mc(["pin", "rm", "--now", &cid]).expect_code(0);
+    assert_ne!(node.mc(["block", "stat", &cid]).code, Some(0));
+}
+
+#[test]
+fn pins_of_the_node_cannot_be_set_or_removed_by_name() {
+    let node = NodeOptions::new().start();
+    let id = node.submit([&*guest("exit_zero").display().to_string()]);
+    node.mc(["wait", &id]).expect_code(0);
+    let name = format!("job/{id}");
+    assert!(node.mc(["pin", "ls"]).text().contains(&name));
+    let empty = "bafkreihdwdcefgh4dqkjv67uzcmw7ojee6xedzdetojuzjevtenxquvyku";
+    for args in [
+        &["pin", "rm", &name][..],
+        &["pin", "add", empty, "--name", &name],
+        &["pin", "add", empty, "--name", "checkpoint/x"],
+    ] {
+        let refused = node.mc(args.iter().copied()).expect_code(2);
+        assert!(refused.stderr.contains("MC0001"), "{refused:#?}");
+    }
+    assert!(node.mc(["pin", "ls"]).text().contains(&name));
+}
+
+#[test]
+fn a_pin_that_cannot_be_moved_stays_where_it_was() {
+    let node = NodeOptions::new().start();
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("file");
+    std::fs::write(&file, "kept").unwrap();
+    let cid = added(&node, &file);
+    node.mc(["pin", "add", &cid, "--name", "mine"])
+        .expect_code(0);
+    let nowhere = "bafkreibm6jg3ux5qumhcn2b3flc3tyu6dmlb4xa7u5bf44yegnrjhc4yeq";
+    let moved = node.mc(["pin", "add", nowhere, "--name", "mine"]);
+    assert_ne!(moved.code, Some(0), "{moved:#?}");
+    let pins = node.mc(["pin", "ls"]).expect_code(0).text();
+    assert!(pins.contains(&format!("{cid} mine")), "{pins}");
 }
 
 #[test]

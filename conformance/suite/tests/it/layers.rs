@@ -1,6 +1,8 @@
 //! Layers of container images travel between nodes by their digests.
 
+use crate::stored;
 use mc_conformance::{NodeOptions, eventually, mc};
+use mc_types::Cid;
 use std::{fs, path::Path, process::Command, time::Duration};
 
 fn text(path: &Path) -> String {
@@ -61,14 +63,26 @@ fn a_false_layer_is_passed_over() {
     fs::write(&good, "what the digest is of".repeat(100_000)).unwrap();
     fs::write(&bad, "something else altogether".repeat(100_000)).unwrap();
     let wanted = digest(&good);
-    let liar = NodeOptions::new().start();
-    let honest = NodeOptions::new().bootstrap(&liar).start();
-    // A pin of the right name is all that it takes to lie.
-    let added = liar.mc(["add", &text(&bad)]).expect_code(0).text();
-    let root = added.split(' ').next().unwrap();
+    let data = dir.path().join("data");
+    let lie = || NodeOptions::new().data_dir(&data).start();
+    let liar = lie();
+    // A pin of the right name is all that it takes to lie, but nobody from outside gets one.
+    let added = liar.mc(["add", "-q", &text(&bad)]).expect_code(0).text();
+    let root = added.trim();
     let name = format!("layer/{wanted}");
-    liar.mc(["pin", "add", root, "--name", &name])
-        .expect_code(0);
+    let pin = liar.mc(["pin", "add", root, "--name", &name]);
+    assert!(pin.expect_code(2).stderr.contains("the node's own"));
+    assert_eq!(liar.stop(), Some(0));
+    let root: Cid = root.parse().unwrap();
+    stored::change(&data, async |store| store.pin(&name, root).await.unwrap());
+    let liar = lie();
+    let own = dir.path().join("own").display().to_string();
+    let refused = liar
+        .mc(["layer", "get", &wanted, "-o", &own])
+        .expect_code(65);
+    assert!(refused.stderr.contains("MC0012"), "{}", refused.stderr);
+    assert!(!Path::new(&own).exists());
+    let honest = NodeOptions::new().bootstrap(&liar).start();
     let reader = NodeOptions::new().bootstrap(&liar).start();
     let out = dir.path().join("out");
     let get = [
@@ -88,6 +102,13 @@ fn a_false_layer_is_passed_over() {
         (reader.mc(get).code == Some(0)).then_some(())
     });
     assert_eq!(fs::read(&out).unwrap(), fs::read(&good).unwrap());
+    // Only the layer itself is removed by its digest.
+    let kept = format!("layer/{wanted}");
+    assert_eq!(honest.mc(["pin", "rm", &kept]).code, Some(2));
+    honest.mc(["layer", "rm", &wanted]).expect_code(0);
+    assert!(!honest.mc(["pin", "ls"]).text().contains(&kept));
+    let gone = honest.mc(["layer", "rm", &wanted]);
+    assert!(gone.stderr.contains("MC0013"), "{}", gone.stderr);
 }
 
 #[test]
@@ -107,7 +128,7 @@ fn what_a_node_pinned_is_found_again_after_a_restart() {
     let cid = b.mc(["add", &text(&path)]).expect_code(0).text();
     assert_eq!(b.stop(), Some(0));
     let b = start();
-    let cid = cid.split(' ').next().unwrap();
+    let cid = cid.trim();
     let digest = added.split(' ').next().unwrap();
     let layer = a.mc([
         "--format",

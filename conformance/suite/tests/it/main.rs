@@ -37,4 +37,7 @@ mod private;
 mod queue;
 mod ripgrep;
 mod run;
+mod scripts;
+mod stored;
+mod terminal;
 mod vectors;

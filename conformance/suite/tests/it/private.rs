@@ -204,7 +204,7 @@ fn files_are_encrypted_with_a_key_of_the_users() {
     let (tree, key) = (text(&tree), text(&key));
     let add = ["add", "--encrypt", "--key-file", &key, &tree];
     let added = node.mc(add).expect_code(0).text();
-    let cid = added.split(' ').next().unwrap();
+    let cid = added.trim();
     assert!(!is_below(node.data_dir(), SECRET) && !is_below(node.data_dir(), NAME));
     // The same key, the same content.
     assert_eq!(node.mc(add).expect_code(0).text(), added);
@@ -245,6 +245,9 @@ fn files_are_encrypted_with_a_key_of_the_users() {
     let bytes = (3 << 20) / SECRET.len() * SECRET.len();
     assert!(stat.contains(&bytes.to_string()), "{stat}");
 
+    // Without the key, it is said what may be the matter.
+    let bare = node.mc(["ls", cid]).expect_code(0);
+    assert!(bare.stderr.contains("--key-file"), "{bare:#?}");
     let other = text(&files.path().join("other"));
     let elsewhere = text(&files.path().join("elsewhere"));
     let add = ["add", "--encrypt", "--key-file", &other, &elsewhere];

@@ -140,6 +140,14 @@ impl Client {
         self.post("/api/v1/layers", &AddLayer { cid }).await
     }
 
+    /// Lets nothing keep a layer any more.
+    pub(crate) async fn remove_layer(&self, digest: &Digest) -> Result<(), Failure> {
+        let path = format!("/api/v1/layers/{digest}");
+        self.send(self.request(Method::DELETE, &path))
+            .await
+            .map(drop)
+    }
+
     /// Has the node find a layer.
     pub(crate) async fn layer(
         &self,

@@ -1,12 +1,12 @@
-//! `block`, `pin`, `gc`, `dht`
+//! `block`, `pin`, `gc`, `fsck`, `dht`
 
 use crate::{
     args::{Block, Dht, Global, Pin},
     client::Client,
     failure::Failure,
-    output,
+    output, terminal,
 };
-use mc_gateway::api::{DhtPeers, FsckView, PeerAddresses};
+use mc_gateway::api::{DhtPeers, FsckView, GcView, PeerAddresses, PinView};
 use mc_types::{ErrorCode, cid};
 use std::process::ExitCode;
 
@@ -44,24 +44,43 @@ pub(super) async fn pin(
         Pin::Add { cid, name } => {
             let name = name.unwrap_or_else(|| cid.to_string());
             let pin = client.pin(&name, cid).await?;
-            output::value(global, &pin, |pin| format!("{} {}", pin.cid, pin.name))?;
+            output::value(global, &pin, pin_line)?;
         }
-        Pin::Rm { name } => client.unpin(&name).await?,
+        Pin::Rm { name, now } => {
+            client.unpin(&name).await?;
+            if now {
+                return gc(global, client, true).await;
+            }
+            let note =
+                "what no other pin needs can go now: when room is needed, or with mc-wasm gc";
+            output::note(global, note);
+        }
         Pin::Ls => output::value(global, &client.pins().await?, |list| {
-            list.pins
-                .iter()
-                .map(|pin| format!("{} {}\n", pin.cid, pin.name))
-                .collect()
+            let lines = list.pins.iter().map(|pin| pin_line(pin) + "\n");
+            lines.collect()
         })?,
     }
     DONE
 }
 
-pub(super) async fn gc(global: &Global, client: &Client) -> Result<ExitCode, Failure> {
-    output::value(global, &client.gc().await?, |report| {
-        format!(
+fn pin_line(pin: &PinView) -> String {
+    format!("{} {}", pin.cid, terminal::escaped(&pin.name))
+}
+
+pub(super) async fn gc(global: &Global, client: &Client, now: bool) -> Result<ExitCode, Failure> {
+    output::value(global, &client.gc(now).await?, |report: &GcView| {
+        let removed = format!(
             "removed {} blocks, {} bytes; kept {} blocks",
             report.removed_blocks, report.removed_bytes, report.kept_blocks
+        );
+        if report.recent_blocks == 0 {
+            return removed;
+        }
+        let (blocks, bytes) = (report.recent_blocks, report.recent_bytes);
+        let minutes = report.grace_ms / 60_000;
+        format!(
+            "{removed}\n{blocks} of these, {bytes} bytes, are kept only because they were stored or asked for in the \
+             last {minutes} minutes: mc-wasm gc --now removes them too"
         )
     })?;
     DONE
@@ -74,9 +93,14 @@ pub(super) async fn fsck(global: &Global, client: &Client) -> Result<ExitCode, F
         let corrupt = report.corrupt.iter();
         let corrupt = corrupt.map(|cid| format!("corrupt, set aside: {cid}\n"));
         let pins = report.incomplete_pins.iter();
-        let pins = pins.map(|name| format!("incomplete: the pin {name}\n"));
+        let pins = pins.map(|name| format!("incomplete: the pin {}\n", terminal::escaped(name)));
         let found: String = corrupt.chain(pins).collect();
-        format!("{} blocks, {} bytes\n{found}", report.blocks, report.bytes)
+        let (blocks, bytes) = (report.blocks, report.bytes);
+        if report.corrupt.is_empty() {
+            format!("all {blocks} blocks are good, {bytes} bytes\n{found}")
+        } else {
+            format!("{blocks} blocks, {bytes} bytes\n{found}")
+        }
     };
     output::value(global, &report, text)?;
     if report.corrupt.is_empty() && report.incomplete_pins.is_empty() {
@@ -111,6 +135,9 @@ pub(super) async fn dht(
 }
 
 fn list(found: &DhtPeers) -> String {
-    let line = |peer: &PeerAddresses| format!("{} {}\n", peer.id, peer.addresses.join(" "));
+    let line = |peer: &PeerAddresses| {
+        let addresses = peer.addresses.join(" ");
+        format!("{} {}\n", peer.id, terminal::escaped(&addresses))
+    };
     found.peers.iter().map(line).collect()
 }

@@ -1,6 +1,6 @@
 //! `doctor`
 
-use crate::{args::Global, client::Client, connect, failure::Failure, output};
+use crate::{args::Global, client::Client, connect, failure::Failure, output, terminal};
 use mc_node::{Config, NodeFile};
 use mc_system::{inventory, probe};
 use mc_types::Reachability;
@@ -62,12 +62,12 @@ fn fail(what: &'static str, found: impl Into<String>, fix: &'static str) -> Chec
 }
 
 pub(super) async fn run(global: &Global) -> Result<ExitCode, Failure> {
-    let config = connect::configuration(global)?.config;
-    let mut checks = vec![
-        ok("configuration", "valid"),
-        data_dir(&config.data_dir),
-        disk(&config),
-    ];
+    let merged = connect::configuration(global)?;
+    let config = merged.config;
+    let mut checks = vec![ok("configuration", "valid")];
+    let hints = merged.hints.into_iter();
+    checks.extend(hints.map(|hint| warn("environment", hint, "unset it, or name the setting")));
+    checks.extend([data_dir(&config.data_dir), disk(&config)]);
     checks.extend(node(&config).await);
     checks.extend([wasm_target(), containers(), gpu(), database()]);
     output::value(global, &checks, |checks| checks.iter().map(line).collect())?;
@@ -89,7 +89,8 @@ fn line(check: &Check) -> String {
         .fix
         .map(|fix| format!("\n      {:<18} -> {fix}", ""))
         .unwrap_or_default();
-    format!("{verdict:<5} {:<18} {}{fix}\n", check.what, check.found)
+    let found = terminal::escaped(&check.found);
+    format!("{verdict:<5} {:<18} {found}{fix}\n", check.what)
 }
 
 fn data_dir(dir: &Path) -> Check {

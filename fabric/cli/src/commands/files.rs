@@ -4,40 +4,98 @@ use crate::{
     args::{Add, Car, Cat, From, Get, Global, Layer, Look},
     client::{Client, file_body, file_pieces},
     failure::Failure,
-    keys, output, progress,
+    job, keys, output, progress, sealed, terminal,
 };
 use futures::{StreamExt, TryStreamExt, stream};
 use mc_content::{
-    BlockSource, CountingSink, car, links,
-    unixfs::{self, Entity, Kind},
+    AddOptions, BlockSource, CountingSink, car, links,
+    unixfs::{self, Entity, Kind, Skipped},
 };
-use mc_types::{Cid, ErrorCode};
+use mc_types::{Cid, Digest, ErrorCode};
 use serde::Serialize;
-use std::{collections::HashSet, io::Write, path::Path, process::ExitCode};
+use sha2::{Digest as _, Sha256};
+use std::{
+    collections::HashSet,
+    fs::Metadata,
+    io::{IsTerminal, Read, Write},
+    os::unix::fs::FileTypeExt,
+    path::Path,
+    process::ExitCode,
+};
 
 const DONE: Result<ExitCode, Failure> = Ok(ExitCode::SUCCESS);
 /// Entries that are looked at together.
 const LOOKS: usize = 16;
+/// Bytes of a layer that are read at a time.
+const PIECE_BYTES: usize = 1 << 20;
 
 pub(super) async fn only_hash(args: &Add) -> Result<ExitCode, Failure> {
-    let added = unixfs::add_path(&args.path, &CountingSink::default(), &args.options(None)).await?;
+    let (options, given) = (args.options(None), Given::of(&args.path)?);
+    let added = unixfs::add_path(given.path(), &CountingSink::default(), &options).await;
+    let added = added.map_err(|error| unreadable(error.into(), &options))?;
+    tell_skipped(&options);
     output::line(&added.cid.to_string())?;
     DONE
 }
 
 /// Adds, and pins under the content's own CID, so that it stays until the user unpins it.
 pub(super) async fn add(global: &Global, client: &Client, args: &Add) -> Result<ExitCode, Failure> {
-    let progress = progress::bytes(global, "adding", bytes_in(&args.path));
+    let given = Given::of(&args.path)?;
+    let progress = progress::bytes(global, "adding", bytes_in(given.path()));
     let key = args.key_file.as_deref().map(keys::read_or_create);
     let options = args.options(key.transpose()?);
-    let cid = client.add(&args.path, &options, &progress).await?;
+    let added = client.add(given.path(), &options, &progress).await;
+    let cid = added.map_err(|failure| unreadable(failure, &options))?;
     progress.finish_and_clear();
+    tell_skipped(&options);
     let name = args.name.clone().unwrap_or_else(|| cid.to_string());
     let pin = client.pin(&name, cid).await?;
-    output::value(global, &pin, |pin| {
-        format!("{} {}", pin.cid, args.path.display())
+    // Who reads this is another program, or wants it as if for one.
+    let only_cid = global.quiet || !std::io::stdout().is_terminal();
+    let path = args.path.display().to_string();
+    output::value(global, &pin, |pin| match only_cid {
+        true => pin.cid.to_string(),
+        false => format!("{} {}", pin.cid, terminal::escaped(&path)),
     })?;
     DONE
+}
+
+/// What is to be added: a path, or what came through standard input or another pipe.
+enum Given<'a> {
+    Path(&'a Path),
+    Read(tempfile::NamedTempFile),
+}
+
+impl<'a> Given<'a> {
+    fn of(path: &'a Path) -> Result<Self, Failure> {
+        let is_pipe = |metadata: Metadata| metadata.file_type().is_fifo();
+        if path != Path::new("-") && !std::fs::metadata(path).is_ok_and(is_pipe) {
+            return Ok(Self::Path(path));
+        }
+        let read = job::spooled(path.to_str())?;
+        Ok(read.map_or(Self::Path(path), Self::Read))
+    }
+
+    fn path(&self) -> &Path {
+        match self {
+            Self::Path(path) => path,
+            Self::Read(file) => file.path(),
+        }
+    }
+}
+
+/// Names what was left out, which even those have to know who asked for quiet.
+fn tell_skipped(options: &AddOptions) {
+    for skipped in options.skipped.iter().flat_map(Skipped::take) {
+        output::error(&format!("left out: {}", terminal::escaped(&skipped)));
+    }
+}
+
+fn unreadable(failure: Failure, options: &AddOptions) -> Failure {
+    if failure.code() == ErrorCode::Path && options.skipped.is_none() {
+        return failure.with_hint("to leave out what cannot be read: --skip-unreadable");
+    }
+    failure
 }
 
 /// The length of a file. What a directory holds is not counted beforehand.
@@ -58,13 +116,15 @@ pub(super) async fn get(global: &Global, client: &Client, args: &Get) -> Result<
     meet(client, &args.from).await?;
     let timeout = args.from.timeout();
     let found = client.resolve(&args.place, args.opened.key()?, timeout);
-    let found = found.await?;
+    let found = found.await.map_err(|e| sealed::perhaps(e, &args.opened))?;
     let output = args.output.clone();
     let output = output.unwrap_or_else(|| args.place.name().into());
     let progress = progress::bytes(global, "getting", None);
     let blocks = client.dag(found.cid, timeout, progress.clone()).await?;
-    unixfs::export(&blocks, found, &output, u64::MAX).await?;
+    let written = unixfs::export(&blocks, found, &output, u64::MAX).await;
+    written.map_err(|e| sealed::perhaps(e.into(), &args.opened))?;
     progress.finish_and_clear();
+    sealed::tell(global, &args.opened, sealed::names_in(&output));
     DONE
 }
 
@@ -122,12 +182,21 @@ async fn look<S: BlockSource>(blocks: &S, name: String, entity: Entity) -> Resul
 pub(super) async fn ls(global: &Global, client: &Client, args: &Look) -> Result<ExitCode, Failure> {
     meet(client, &args.from).await?;
     let blocks = client.blocks(args.from.timeout());
-    let found = client.resolve(&args.place, args.opened.key()?, args.from.timeout());
-    let entries = unixfs::entries(&blocks, found.await?).await?;
-    let looked = entries
-        .into_iter()
-        .map(|(name, entity)| look(&blocks, name, entity));
-    let entries: Vec<_> = stream::iter(looked).buffered(LOOKS).try_collect().await?;
+    let entries: Result<Vec<_>, Failure> = async {
+        let found = client.resolve(&args.place, args.opened.key()?, args.from.timeout());
+        let entries = unixfs::entries(&blocks, found.await?).await?;
+        let looked = entries
+            .into_iter()
+            .map(|(name, entity)| look(&blocks, name, entity));
+        stream::iter(looked).buffered(LOOKS).try_collect().await
+    }
+    .await;
+    let entries = entries.map_err(|e| sealed::perhaps(e, &args.opened))?;
+    sealed::tell(
+        global,
+        &args.opened,
+        entries.iter().map(|entry| &*entry.name),
+    );
     let line = |entry: &Entry| {
         let slash = if entry.kind == "directory" { "/" } else { "" };
         let size = entry.size.to_string();
@@ -146,8 +215,11 @@ pub(super) async fn stat(
 ) -> Result<ExitCode, Failure> {
     meet(client, &args.from).await?;
     let timeout = args.from.timeout();
-    let found = client.resolve(&args.place, args.opened.key()?, timeout);
-    let entry = look(&client.blocks(timeout), String::new(), found.await?).await?;
+    let entry = async {
+        let found = client.resolve(&args.place, args.opened.key()?, timeout);
+        look(&client.blocks(timeout), String::new(), found.await?).await
+    };
+    let entry = entry.await.map_err(|e| sealed::perhaps(e, &args.opened))?;
     output::value(global, &entry, |entry| {
         let mode = entry.mode.as_ref().map(|mode| format!(", mode {mode}"));
         let mode = mode.unwrap_or_default();
@@ -197,6 +269,12 @@ pub(super) async fn layer(
             progress.finish_and_clear();
             client.add_layer(cid).await?
         }
+        Layer::Rm { digest } => {
+            return client
+                .remove_layer(digest)
+                .await
+                .map(|()| ExitCode::SUCCESS);
+        }
         Layer::Get {
             digest,
             size,
@@ -205,7 +283,7 @@ pub(super) async fn layer(
         } => {
             meet(client, from).await?;
             let layer = client.layer(digest, *size, from.timeout()).await?;
-            client.leave(layer.cid.into(), output).await?;
+            leave_layer(client, layer.cid, digest, output).await?;
             layer
         }
     };
@@ -213,6 +291,40 @@ pub(super) async fn layer(
         format!("{} {}", layer.digest, layer.cid)
     })?;
     DONE
+}
+
+/// Writes a layer under another name, which becomes `path` once all of it has the digest.
+async fn leave_layer(
+    client: &Client,
+    cid: Cid,
+    digest: &Digest,
+    path: &Path,
+) -> Result<(), Failure> {
+    let failed = |e: std::io::Error| Failure::path(path, &e);
+    let dir = path.parent().filter(|dir| !dir.as_os_str().is_empty());
+    let dir = tempfile::tempdir_in(dir.unwrap_or_else(|| Path::new("."))).map_err(failed)?;
+    let written = dir.path().join("layer");
+    client.leave(cid.into(), &written).await?;
+    let found = digest_of(&written).map_err(failed)?;
+    if found != *digest {
+        let message = format!("what was found as {digest} is {found}, and was not kept");
+        return Err(Failure::new(ErrorCode::CorruptContent, message));
+    }
+    // It is where it belongs from now on, and not removed with the directory.
+    let written = tempfile::TempPath::try_from_path(written).map_err(failed)?;
+    written.persist_noclobber(path).map_err(|e| failed(e.error))
+}
+
+fn digest_of(path: &Path) -> std::io::Result<Digest> {
+    let mut file = std::fs::File::open(path)?;
+    let mut hasher = Sha256::new();
+    let mut piece = vec![0; PIECE_BYTES];
+    loop {
+        match file.read(&mut piece)? {
+            0 => return Ok(Digest::new(hasher.finalize().into())),
+            read => hasher.update(piece.get(..read).unwrap_or_default()),
+        }
+    }
 }
 
 type Pieces = crate::client::Pieces;

@@ -4,7 +4,7 @@ use crate::{
     args::Global,
     component::{self, Component},
     failure::Failure,
-    output,
+    output, terminal,
 };
 use mc_checkpoint::{Admission, Inspection, inspect};
 use mc_types::ErrorCode;
@@ -116,7 +116,8 @@ impl View {
         ));
         for (what, names) in [("imports", &self.imports), ("exports", &self.exports)] {
             line(format!("{what}:"));
-            names.iter().for_each(|name| line(format!("  {name}")));
+            let one_line = |name: &String| format!("  {}", terminal::escaped(name));
+            names.iter().for_each(|name| line(one_line(name)));
         }
         line("core modules:".to_owned());
         for module in &self.modules {
@@ -131,10 +132,12 @@ impl View {
                     "can be stopped and resumed ({bytes} bytes instrumented)"
                 ));
             }
-            (Some(reason), _) if self.metered => line(format!("cannot be stopped: {reason}")),
+            (Some(reason), _) if self.metered => {
+                line(format!("cannot be stopped: {}", terminal::escaped(reason)));
+            }
             (reason, _) => line(format!(
                 "cannot be stopped, and wasmtime counts its fuel: {}",
-                reason.as_deref().unwrap_or_default()
+                terminal::escaped(reason.as_deref().unwrap_or_default())
             )),
         }
         text.truncate(text.trim_end().len());

@@ -1,114 +1,126 @@
-//! `ps`, `status`, `wait`, `logs`, `cancel`, `result`
+//! `ps`, `status`, `wait`, `cancel`, `result`
 
 use crate::{
-    args::{Fetch, Format, Global, Logs, Ps},
+    args::{Fetch, Format, Global, Jobs, Ps, Wait},
     client::Client,
     exit,
     failure::Failure,
     follow::{self, Ended},
-    inputs, keys,
+    inputs,
+    job::JobName,
+    keys,
     leave::{self, Left},
-    output,
+    output, show,
 };
-use futures::StreamExt;
 use mc_content::BlockSource;
-use mc_gateway::{api::JobView, backend::LogStream};
+use mc_gateway::api::JobView;
 use mc_node::private::TaskKey;
-use mc_types::{CheckpointRecord, ErrorCode, JobId, NodeId, TaskSpec, canonical};
-use std::process::ExitCode;
+use mc_types::{CheckpointRecord, ErrorCode, NodeId, TaskSpec, canonical};
+use std::{cell::Cell, process::ExitCode};
 
 pub(super) async fn ps(global: &Global, client: &Client, args: &Ps) -> Result<ExitCode, Failure> {
     let list = client.jobs(args.state, args.limit).await?;
-    output::value(global, &list, |list| {
-        let head = ["ID", "STATE", "EXIT", "TRIES", "NODE"]
-            .map(str::to_owned)
-            .to_vec();
-        let row = |job: &JobView| {
-            vec![
-                text(job.id.as_ref()),
-                job.state.to_string(),
-                text(job.exit_code.as_ref()),
-                job.attempts.to_string(),
-                text(job.node.as_ref()),
-            ]
-        };
-        let rows: Vec<_> = std::iter::once(head)
-            .chain(list.jobs.iter().map(row))
-            .collect();
-        output::table(&rows)
-    })?;
+    if global.quiet && global.format == Format::Text {
+        for id in list.jobs.iter().filter_map(|job| job.id) {
+            output::line(&id.to_string())?;
+        }
+        return Ok(ExitCode::SUCCESS);
+    }
+    output::value(global, &list, |list| show::table(&list.jobs))?;
+    if list.more {
+        let shown = list.jobs.len();
+        let note = format!("only the newest {shown} are shown; --limit N shows more");
+        output::note(global, &note);
+    }
     Ok(ExitCode::SUCCESS)
 }
 
-fn text<T: ToString>(value: Option<&T>) -> String {
-    value.map_or_else(|| "-".to_owned(), ToString::to_string)
+/// Does something with each of some jobs, also when it fails for one. The exit code is the first that is not 0.
+async fn each(
+    global: &Global,
+    names: &[JobName],
+    act: impl AsyncFn(&JobName) -> Result<ExitCode, Failure>,
+) -> ExitCode {
+    let json = global.format == Format::Json;
+    let mut code = ExitCode::SUCCESS;
+    for name in names {
+        let done = act(name).await;
+        let done = done.unwrap_or_else(|failure| failure.report(json));
+        if code == ExitCode::SUCCESS {
+            code = done;
+        }
+    }
+    code
 }
 
 pub(super) async fn status(
     global: &Global,
     client: &Client,
-    id: JobId,
+    args: &Jobs,
 ) -> Result<ExitCode, Failure> {
-    output::value(global, &client.job(id).await?, describe)?;
-    Ok(ExitCode::SUCCESS)
-}
-
-/// Every field that has a value, a line each, named as in the JSON.
-fn describe(job: &JobView) -> String {
-    let fields = serde_json::to_value(job).unwrap_or_default();
-    let fields = fields.as_object().into_iter().flatten();
-    let shown = fields.filter(|(_, value)| !value.is_null());
-    let line = |(name, value): (&String, &serde_json::Value)| {
-        let value = value
-            .as_str()
-            .map_or_else(|| value.to_string(), str::to_owned);
-        format!("{name:<18} {value}\n")
+    let is_list = args.ids.len() > 1 && global.format == Format::Text;
+    let show = async |name: &JobName| {
+        let job = client.job(client.find(name).await?).await?;
+        output::value(global, &job, show::description)?;
+        if is_list {
+            output::line("")?;
+        }
+        Ok(ExitCode::SUCCESS)
     };
-    shown.map(line).collect()
+    Ok(each(global, &args.ids, show).await)
 }
 
-pub(super) async fn wait(global: &Global, client: &Client, id: JobId) -> Result<ExitCode, Failure> {
-    let job = client.job(id).await?;
-    match follow::to_end(client, global, job, None).await? {
-        Ended::Job(job) => follow::conclude(global, &job, "wait"),
-        Ended::Detached => Ok(ExitCode::from(exit::DETACHED)),
-    }
-}
-
-pub(super) async fn logs(
+pub(super) async fn wait(
     global: &Global,
     client: &Client,
-    args: &Logs,
+    args: &Wait,
 ) -> Result<ExitCode, Failure> {
-    let stream = match args.stderr {
-        true => LogStream::Stderr,
-        false => LogStream::Stdout,
+    let is_interrupted = Cell::new(false);
+    let wait = async |name: &JobName| {
+        if is_interrupted.get() {
+            return Ok(ExitCode::from(exit::DETACHED));
+        }
+        let job = client.job(client.find(name).await?).await?;
+        match follow::to_end(client, global, job, None).await? {
+            Ended::Job(job) => follow::conclude(global, &job, "wait"),
+            Ended::Detached => {
+                is_interrupted.set(true);
+                Ok(ExitCode::from(exit::DETACHED))
+            }
+        }
     };
-    let key = keys::of_job(global, &client.job(args.id).await?)?;
-    let pieces = client.logs(args.id, stream, args.follow, key.as_ref());
-    let mut pieces = Box::pin(pieces.await?);
-    while let Some(piece) = pieces.next().await {
-        output::write(&piece?)?;
-    }
-    Ok(ExitCode::SUCCESS)
+    let all = each(global, &args.jobs.ids, wait);
+    let Some(timeout) = args.timeout else {
+        return Ok(all.await);
+    };
+    Ok(tokio::time::timeout(timeout.0, all)
+        .await
+        .unwrap_or_else(|_| {
+            output::note(global, "not all have ended yet; they go on");
+            ExitCode::from(exit::DETACHED)
+        }))
 }
 
 pub(super) async fn cancel(
     global: &Global,
     client: &Client,
-    id: JobId,
+    args: &Jobs,
 ) -> Result<ExitCode, Failure> {
-    let job = client.cancel(id).await?;
-    output::value(global, &job, |job| format!("{id} {}", job.state))?;
-    Ok(ExitCode::SUCCESS)
+    let cancel = async |name: &JobName| {
+        let id = client.find(name).await?;
+        let job = client.cancel(id).await?;
+        output::value(global, &job, |job| format!("{id} {}", job.state))?;
+        Ok(ExitCode::SUCCESS)
+    };
+    Ok(each(global, &args.ids, cancel).await)
 }
 
 pub(super) async fn checkpoint(
     global: &Global,
     client: &Client,
-    id: JobId,
+    job: &JobName,
 ) -> Result<ExitCode, Failure> {
-    let taken = client.checkpoint(id).await?;
+    let taken = client.checkpoint(client.find(job).await?).await?;
     output::value(global, &taken, |taken| {
         format!("{} {}", taken.position, taken.cid)
     })?;
@@ -118,9 +130,9 @@ pub(super) async fn checkpoint(
 pub(super) async fn checkpoints(
     global: &Global,
     client: &Client,
-    id: JobId,
+    job: &JobName,
 ) -> Result<ExitCode, Failure> {
-    let list = client.checkpoints(id).await?;
+    let list = client.checkpoints(client.find(job).await?).await?;
     output::value(global, &list, |list| {
         let head = ["POSITION", "CID", "NODE"].map(str::to_owned).to_vec();
         let row = |taken: &CheckpointRecord| {
@@ -141,9 +153,10 @@ pub(super) async fn checkpoints(
 pub(super) async fn migrate(
     global: &Global,
     client: &Client,
-    id: JobId,
+    job: &JobName,
     to: NodeId,
 ) -> Result<ExitCode, Failure> {
+    let id = client.find(job).await?;
     let job = client.migrate(id, to).await?;
     output::value(global, &job, |job| format!("{id} {}", job.state))?;
     Ok(ExitCode::SUCCESS)
@@ -155,11 +168,12 @@ pub(super) async fn result(
     args: &Fetch,
 ) -> Result<ExitCode, Failure> {
     leave::check(args.out.as_deref(), &args.dir)?;
-    let job = client.job(args.id).await?;
+    let id = client.find(&args.id).await?;
+    let job = client.job(id).await?;
     let Some(cid) = job.outputs_cid else {
-        let message = format!("job {} has no result: it is {}", args.id, job.state);
+        let message = format!("job {id} has no result: it is {}", job.state);
         let failure = Failure::new(ErrorCode::NoResult, message);
-        return Err(failure.with_hint(format!("mc-wasm wait {}", args.id)));
+        return Err(failure.with_hint(format!("mc-wasm wait {id}")));
     };
     let key = keys::of_job(global, &job)?;
     if let Some(out) = &args.out {

@@ -4,9 +4,9 @@ use crate::{
     args::{Global, Ledger},
     connect,
     failure::Failure,
-    output,
+    output, terminal,
 };
-use mc_node::Archive;
+use mc_node::{Archive, config::without_password};
 use mc_types::ErrorCode;
 use serde::Serialize;
 use std::process::ExitCode;
@@ -36,7 +36,8 @@ async fn with(global: &Global, archive: &Archive, command: &Ledger) -> Result<Ex
             let (jobs, faults) = archive.verify().await?;
             let done = Done { jobs, faults };
             output::value(global, &done, |done| {
-                let faults = done.faults.iter().map(|fault| format!("{fault}\n"));
+                let fault = |fault: &String| terminal::escaped(fault).into_owned() + "\n";
+                let faults = done.faults.iter().map(fault);
                 faults
                     .chain([format!("{} jobs were looked at\n", done.jobs)])
                     .collect()
@@ -50,6 +51,7 @@ async fn with(global: &Global, archive: &Archive, command: &Ledger) -> Result<Ex
             let jobs = archive.migrate(to).await?;
             let faults = Vec::new();
             output::value(global, &Done { jobs, faults }, |done| {
+                let to = without_password(to);
                 format!(
                     "{} jobs are there; now start the node with --ledger {to}\n",
                     done.jobs

@@ -2,13 +2,14 @@
 
 use crate::{
     args::{Cli, Format, Global},
-    connect,
+    connect, exit,
     failure::Failure,
-    output,
+    output, terminal,
 };
 use clap::CommandFactory;
-use mc_node::config::SETTINGS;
+use mc_node::{Config, config::SETTINGS};
 use mc_types::ErrorCode;
+use serde::Serialize;
 use std::process::ExitCode;
 
 const DONE: Result<ExitCode, Failure> = Ok(ExitCode::SUCCESS);
@@ -27,35 +28,105 @@ pages! {
     "MC0021" "MC0022" "MC0023" "MC0024" "MC0025"
 }
 
-pub(super) fn explain(code: &str) -> Result<ExitCode, Failure> {
+/// What explains the exit codes.
+const EXIT_CODES: &str = "exit-codes";
+
+/// A code as it is listed.
+#[derive(Debug, Serialize)]
+struct Explained {
+    code: &'static str,
+    title: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    page: Option<&'static str>,
+}
+
+/// What a page calls its code: the first line is `# MC0001: title`.
+fn title(page: &'static str) -> &'static str {
+    let line = page.lines().next().unwrap_or_default();
+    line.split_once(": ").map_or(line, |(_, title)| title)
+}
+
+pub(super) fn explain(global: &Global, code: Option<&str>) -> Result<ExitCode, Failure> {
+    let Some(code) = code else {
+        return list(global);
+    };
+    if code.eq_ignore_ascii_case(EXIT_CODES) {
+        output::line(exit::HELP)?;
+        return DONE;
+    }
     let wanted = code.to_uppercase();
-    let page = PAGES.iter().find(|(code, _)| *code == wanted);
-    let Some((_, page)) = page else {
+    let page = PAGES.iter().copied().find(|(code, _)| *code == wanted);
+    let Some((code, page)) = page else {
         let last = ErrorCode::ALL.last().map_or("", |code| code.as_str());
         let message = format!("{code:?} is no error code; they go from MC0001 to {last}");
-        return Err(Failure::usage(message));
+        return Err(Failure::usage(message).with_hint("mc-wasm explain lists them"));
     };
-    output::write(page.as_bytes())?;
+    if global.format == Format::Text {
+        output::write(page.as_bytes())?;
+        return DONE;
+    }
+    let explained = Explained {
+        code,
+        title: title(page),
+        page: Some(page),
+    };
+    output::value(global, &explained, |_| String::new())?;
     DONE
 }
 
-/// Prints the configuration as TOML that reads back the same.
+fn list(global: &Global) -> Result<ExitCode, Failure> {
+    let code = |&(code, page): &(&'static str, &'static str)| Explained {
+        code,
+        title: title(page),
+        page: None,
+    };
+    let codes: Vec<_> = PAGES.iter().map(code).collect();
+    output::value(global, &codes, |codes| {
+        let line = |one: &Explained| format!("{} {}\n", one.code, one.title);
+        let lines: String = codes.iter().map(line).collect();
+        format!("{lines}{EXIT_CODES}: what exit codes say\n")
+    })?;
+    DONE
+}
+
+/// Prints the configuration as TOML that reads back the same, but for passwords, which do not show.
 pub(super) fn config(global: &Global) -> Result<ExitCode, Failure> {
-    let merged = connect::configuration(global)?;
+    let mut merged = connect::configuration(global)?;
+    merged.config.hide_passwords();
+    for hint in &merged.hints {
+        output::note(global, &format!("hint: {hint}"));
+    }
     if global.format == Format::Json {
-        output::value(global, &merged.config, |_| String::new())?;
+        output::value(global, &in_force(merged.config), |_| String::new())?;
         return DONE;
     }
     let toml = toml::to_string_pretty(&merged.config);
     let mut text = toml.map_err(|e| Failure::internal(e.to_string()))?;
+    text.push_str("\n# What holds where nothing is set:\n");
+    let comment = |key: &str, what: &str| format!("# {key:<21} {}\n", terminal::escaped(what));
+    for (key, holds) in merged.config.unset() {
+        text.push_str(&comment(key, &holds));
+    }
     text.push_str("\n# Where the values come from:\n");
     for setting in SETTINGS {
         if let Some(origin) = merged.origins.get(setting.key) {
-            text.push_str(&format!("# {:<15} {origin}\n", setting.key));
+            text.push_str(&comment(setting.key, &origin.to_string()));
         }
     }
     output::write(text.as_bytes())?;
     DONE
+}
+
+/// The configuration with the numbers that hold where none is set; `null` is no limit.
+fn in_force(mut config: Config) -> serde_json::Value {
+    config.worker.slots = Some(config.slots());
+    let max = config.content.max.take();
+    let mut value = serde_json::to_value(&config).unwrap_or_default();
+    if let Some(content) = value.get_mut("content").and_then(|c| c.as_object_mut()) {
+        let max = max.map(|max| max.to_string());
+        content.insert("max".to_owned(), max.into());
+    }
+    value
 }
 
 pub(super) fn completions(shell: clap_complete::Shell) -> Result<ExitCode, Failure> {

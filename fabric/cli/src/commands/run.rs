@@ -12,7 +12,7 @@ use crate::{
     failure::Failure,
     follow, job,
     known_files::KnownFiles,
-    leave,
+    leave, output, progress, unread,
 };
 use mc_content::{CountingSink, unixfs};
 use mc_engine::{
@@ -22,7 +22,7 @@ use mc_engine::{
 use mc_gateway::api::{self, JobView};
 use mc_node::{config::Cache, world};
 use mc_types::{Cid, Determinism, ErrorCode, JobState};
-use std::{fs::Metadata, path::Path, process::ExitCode, sync::Arc};
+use std::{process::ExitCode, sync::Arc};
 
 pub(super) async fn run(global: &Global, args: Run) -> Result<ExitCode, Failure> {
     run_from(global, args, None).await
@@ -44,23 +44,31 @@ async fn run_from(
     checkpoint::wanted(&args)?;
     job::validate(&args.task)?;
     leave::check(args.task.out.as_deref(), &args.task.dir)?;
+    // What is told of a run is told of a task, and nothing belongs to one that was not asked for.
+    let is_recorded = global.format == Format::Json || args.checkpoint.is_some() || from.is_some();
+    if is_recorded && args.task.stdin.is_none() {
+        unread::tell(global);
+    }
     let component = component::resolve(&args.task.component, args.task.bin.as_deref(), global)?;
     let determinism = if args.relaxed {
         Determinism::Relaxed
     } else {
         Determinism::Deterministic
     };
-    let cache = connect::configuration(global)?.config.cache;
+    let cache = connect::cache(global)?;
+    if cache.is_none() {
+        output::note(global, &no_cache("there is no home directory"));
+    }
     let mut what = What {
         args,
         component,
-        known: KnownFiles::below(&cache.dir),
+        known: KnownFiles::below(cache.as_ref().map(|cache| &*cache.dir)),
     };
     let need = match &from {
         Some(_) => Need::Resume,
         None => Need::from(determinism),
     };
-    let program = program(global, &what, &cache, need).await?;
+    let program = program(global, &what, cache, need).await?;
     // Read to its end here, so that whoever needs it later finds a file.
     let stdin = job::spooled(what.args.task.stdin.as_deref())?;
     if let Some(file) = &stdin {
@@ -137,19 +145,10 @@ fn conclude_failed(global: &Global, name: &str, error: &RunError) -> Result<Exit
 async fn program(
     global: &Global,
     what: &What,
-    cache: &Cache,
+    cache: Option<Cache>,
     need: Need,
 ) -> Result<Program, Failure> {
-    let options = Options {
-        cache_dir: Some(cache.dir.clone()),
-        cache_max_bytes: cache.max.0,
-        target: match what.args.engine {
-            EngineName::Cranelift => Target::Native,
-            EngineName::Pulley => Target::Pulley,
-        },
-        ..Options::default()
-    };
-    let engine = Engine::new(&options)?;
+    let engine = engine(global, what, cache)?;
     let (cid, bytes, name) = match &what.component {
         Component::File(path) => {
             let metadata = std::fs::metadata(path).map_err(|e| Failure::path(path, &e))?;
@@ -158,7 +157,7 @@ async fn program(
             {
                 return Ok(program);
             }
-            let bytes = read_component(path, &metadata)?;
+            let bytes = component::read(path, &metadata)?;
             let added = unixfs::add_bytes(&bytes, &CountingSink::default()).await?;
             what.known.put(&metadata, &added.cid);
             (added.cid, bytes, path.display().to_string())
@@ -170,19 +169,45 @@ async fn program(
             (*cid, fetched(global, *cid).await?, cid.to_string())
         }
     };
-    engine
-        .load(&cid, &bytes, need)
-        .map_err(|e| Failure::from(e).about(&name))
+    let megabytes = bytes.len().div_ceil(1 << 20);
+    let compiling = format!(
+        "compiling {}, {megabytes} MiB; the next run finds it compiled",
+        what.args.task.component
+    );
+    let load = move || engine.load(&cid, &bytes, need);
+    let loaded = progress::patiently(global, compiling, load).await?;
+    loaded.map_err(|e| Failure::from(e).about(&name))
 }
 
-fn read_component(path: &Path, metadata: &Metadata) -> Result<Vec<u8>, Failure> {
-    let bytes = metadata.len();
-    if bytes > MAX_COMPONENT_BYTES {
-        let max = MAX_COMPONENT_BYTES;
-        return Err(Failure::from(mc_engine::Error::TooLarge { bytes, max })
-            .about(&path.display().to_string()));
+/// What compiles it, with the cache if that can be used.
+fn engine(global: &Global, what: &What, cache: Option<Cache>) -> Result<Engine, Failure> {
+    let mut options = Options {
+        target: match what.args.engine {
+            EngineName::Cranelift => Target::Native,
+            EngineName::Pulley => Target::Pulley,
+        },
+        ..Options::default()
+    };
+    if let Some(cache) = cache {
+        options.cache_max_bytes = cache.max.0;
+        options.cache_dir = Some(cache.dir);
     }
-    std::fs::read(path).map_err(|e| Failure::path(path, &e))
+    match Engine::new(&options) {
+        Err(mc_engine::Error::Cache { path, source }) => {
+            let reason = format!("{}: {source}", path.display());
+            output::note(global, &no_cache(&reason));
+            options.cache_dir = None;
+            Ok(Engine::new(&options)?)
+        }
+        engine => Ok(engine?),
+    }
+}
+
+/// That every run compiles is no error, but has to be known.
+fn no_cache(reason: &str) -> String {
+    format!(
+        "compiled code is not kept ({reason}); a directory for it can be named: MC_WASM_CACHE_DIR"
+    )
 }
 
 async fn fetched(global: &Global, cid: Cid) -> Result<Vec<u8>, Failure> {

@@ -10,26 +10,26 @@ use crate::{
     inputs, job, keys,
     known_files::KnownFiles,
     leave::{self, Left},
-    output,
+    output, unread,
 };
 use mc_gateway::api::JobView;
 use mc_node::{private::TaskKey, world::Seen};
 use mc_types::{Determinism, JobId};
-use std::{io::Read, path::Path, process::ExitCode};
-
-/// The first bytes of a file tell what it is.
-const MAGIC_BYTES: u64 = 64;
+use std::{path::Path, process::ExitCode};
 
 pub(super) async fn run(global: &Global, args: Submit) -> Result<ExitCode, Failure> {
     job::validate(&args.task)?;
     leave::check(args.task.out.as_deref(), &args.task.dir)?;
+    if args.task.stdin.is_none() {
+        unread::tell(global);
+    }
     let component = component::resolve(&args.task.component, args.task.bin.as_deref(), global)?;
     if let Component::File(path) = &component {
         check(path)?;
     }
     leave::recover(global, inputs::dirs(&args.task.dir)?.values())?;
     let seen = look(&args)?;
-    let known = KnownFiles::below(&connect::configuration(global)?.config.cache.dir);
+    let known = KnownFiles::below(connect::cache(global)?.as_ref().map(|cache| &*cache.dir));
     let key = args.encrypt.then(TaskKey::generate);
     let prepared = job::prepare(
         &args.task,
@@ -46,13 +46,11 @@ pub(super) async fn run(global: &Global, args: Submit) -> Result<ExitCode, Failu
     done
 }
 
-/// Refuses what is no component before anything is sent.
+/// Refuses what no node could run before anything is sent.
 fn check(path: &Path) -> Result<(), Failure> {
-    let mut first = Vec::new();
-    let read =
-        std::fs::File::open(path).and_then(|file| file.take(MAGIC_BYTES).read_to_end(&mut first));
-    read.map_err(|e| Failure::path(path, &e))?;
-    mc_engine::classify(&first)
+    let metadata = std::fs::metadata(path).map_err(|e| Failure::path(path, &e))?;
+    let bytes = component::read(path, &metadata)?;
+    mc_engine::check(&bytes)
         .map(drop)
         .map_err(|e| Failure::from(e).about(&path.display().to_string()))
 }

@@ -1,7 +1,7 @@
 //! From files and directories to blocks.
 
 use super::{
-    adder::{AddOptions, Added, Adder, CHUNK_BYTES, FileInProgress, Symlinks},
+    adder::{AddOptions, Added, Adder, CHUNK_BYTES, FileInProgress, Skipped, Symlinks},
     entity::key_below,
 };
 use crate::{BlockSink, Error, Key};
@@ -173,23 +173,38 @@ impl<S: BlockSink> Walk<'_, S> {
             }
             self.above.push(this);
             let mut entries = Vec::new();
-            for (name, is_symlink) in sorted_entries(&path).await? {
+            let depth = self.above.len();
+            let skipped = self.adder.options.skipped.clone();
+            for (name, is_symlink) in sorted_entries(&path, skipped.as_ref()).await? {
                 let entry = path.join(&name);
                 let below = key_below(key, &name);
-                let below = below.as_ref();
-                let added = if is_symlink {
-                    self.symlink(entry, below).await?
-                } else {
-                    let metadata = tokio::fs::symlink_metadata(&entry).await;
-                    let metadata = metadata.map_err(|e| path_error(&entry, e))?;
-                    self.add(entry, &metadata, below).await?
-                };
-                entries.push((name, added));
+                match self.entry(entry, is_symlink, below.as_ref()).await {
+                    Ok(added) => entries.push((name, added)),
+                    Err(error) => {
+                        let skipped = skipped.as_ref().and_then(|skipped| skipped.note(&error));
+                        skipped.ok_or(error)?;
+                        self.above.truncate(depth);
+                    }
+                }
             }
             self.above.pop();
             let mode = self.mode(metadata);
             self.adder.directory_with(entries, (mode, key), &path).await
         })
+    }
+
+    async fn entry(
+        &mut self,
+        path: PathBuf,
+        is_symlink: bool,
+        key: Option<&Key>,
+    ) -> Result<Added, Error> {
+        if is_symlink {
+            return self.symlink(path, key).await;
+        }
+        let metadata = tokio::fs::symlink_metadata(&path).await;
+        let metadata = metadata.map_err(|e| path_error(&path, e))?;
+        self.add(path, &metadata, key).await
     }
 
     async fn symlink(&mut self, path: PathBuf, key: Option<&Key>) -> Result<Added, Error> {
@@ -215,16 +230,24 @@ impl<S: BlockSink> Walk<'_, S> {
 
 /// The entries of a directory in the order of their bytes, as dag-pb wants them, and whether each is a
 /// symbolic link.
-async fn sorted_entries(path: &Path) -> Result<Vec<(String, bool)>, Error> {
+async fn sorted_entries(
+    path: &Path,
+    skipped: Option<&Skipped>,
+) -> Result<Vec<(String, bool)>, Error> {
     let failed = |e| path_error(path, e);
     let mut entries = Vec::new();
     let mut listing = tokio::fs::read_dir(path).await.map_err(failed)?;
     while let Some(entry) = listing.next_entry().await.map_err(failed)? {
         let kind = entry.file_type().await;
         let kind = kind.map_err(|e| path_error(&entry.path(), e))?;
-        let name = entry.file_name().into_string();
-        let name = name.map_err(|_| unsupported(&entry.path(), "its name is not UTF-8"))?;
-        entries.push((name, kind.is_symlink()));
+        match entry.file_name().into_string() {
+            Ok(name) => entries.push((name, kind.is_symlink())),
+            Err(_) => {
+                let error = unsupported(&entry.path(), "its name is not UTF-8");
+                let skipped = skipped.and_then(|skipped| skipped.note(&error));
+                skipped.ok_or(error)?;
+            }
+        }
     }
     entries.sort_unstable();
     Ok(entries)

@@ -12,7 +12,13 @@ use rust_unixfs::{
     Metadata,
     file::adder::{Chunker, FileAdder},
 };
-use std::{collections::BTreeMap, future::Future, path::Path, pin::Pin};
+use std::{
+    collections::BTreeMap,
+    future::Future,
+    path::{Path, PathBuf},
+    pin::Pin,
+    sync::{Arc, Mutex, PoisonError},
+};
 
 /// Bytes of a leaf. Kubo takes blocks of up to 1 MiB by default, and larger leaves mean fewer of them.
 pub const CHUNK_BYTES: usize = 1 << 20;
@@ -33,6 +39,29 @@ pub enum Symlinks {
     Refuse,
 }
 
+/// What was left out because it could not be read, and why.
+#[derive(Debug, Clone, Default)]
+pub struct Skipped(Arc<Mutex<BTreeMap<PathBuf, String>>>);
+
+impl Skipped {
+    /// Takes note of what is left out. `None` for an error that is not of one entry alone.
+    pub(super) fn note(&self, error: &Error) -> Option<()> {
+        let (Error::Path { path, .. } | Error::Unsupported { path, .. }) = error else {
+            return None;
+        };
+        let mut skipped = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        skipped.insert(path.clone(), error.to_string());
+        Some(())
+    }
+
+    /// What was left out so far: each with its path and the reason.
+    #[must_use]
+    pub fn take(&self) -> Vec<String> {
+        let mut skipped = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        std::mem::take(&mut *skipped).into_values().collect()
+    }
+}
+
 /// How files become blocks. The defaults are those that every node uses: other values give other CIDs.
 #[derive(Debug, Clone)]
 pub struct AddOptions {
@@ -47,6 +76,8 @@ pub struct AddOptions {
     pub modes: bool,
     /// How symbolic links are added.
     pub symlinks: Symlinks,
+    /// Leaves out what cannot be read, and takes note of it; without it, the whole is refused.
+    pub skipped: Option<Skipped>,
     /// Encrypts everything. Leaves are then of the usual size, whatever `chunk_bytes` says.
     pub key: Option<Key>,
 }
@@ -59,6 +90,7 @@ impl Default for AddOptions {
             raw_leaves: None,
             modes: false,
             symlinks: Symlinks::default(),
+            skipped: None,
             key: None,
         }
     }

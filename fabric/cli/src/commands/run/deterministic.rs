@@ -98,9 +98,22 @@ pub(super) async fn run(
             execution
         })
     });
+    if let (Some(Ok(execution)), Some((at, path))) = (&executed, wanted) {
+        let (position, path) = (execution.usage.fuel, path.display());
+        output::error(&format!(
+            "it ended at position {position}, before {at}: there was nothing to stop, and {path} was not written"
+        ));
+    }
     let ended = finish(executed, &what, (dirs, seen), prepared).await;
+    let lacking = match (&ended, &connection) {
+        (Ok(Some(Err(RunError::Host(_)))), Some(connection)) => lacking(args, connection).await,
+        _ => None,
+    };
     if let Some(connection) = connection {
         connection.close().await;
+    }
+    if let Some(failure) = lacking {
+        return Err(failure);
     }
     match ended? {
         Some(Ok((job, left))) => {
@@ -110,6 +123,32 @@ pub(super) async fn run(
         Some(Err(error)) => conclude_failed(global, &name, &error),
         None => Ok(ExitCode::from(exit::CANCELLED)),
     }
+}
+
+/// What was in the way of a run that failed, if it is that the node has not all of an input and finds it nowhere.
+async fn lacking(args: &Run, connection: &Connection) -> Option<Failure> {
+    let inputs = inputs::inputs(&args.task.input).ok()?.into_iter();
+    let inputs = inputs.filter_map(|(name, input)| match input {
+        Input::Cid(cid) => Some((name, cid)),
+        Input::Path(_) => None,
+    });
+    let inputs: Vec<_> = inputs.collect();
+    let roots = inputs.iter().map(|(_, cid)| *cid).collect();
+    let missing = connection.client.missing(roots).await.ok()?;
+    let lacking = inputs.iter().filter(|(_, cid)| missing.contains(cid));
+    let (names, flags): (Vec<_>, Vec<_>) = lacking
+        .map(|(name, _)| (name.as_str(), format!("--input {name}=PATH")))
+        .unzip();
+    if names.is_empty() {
+        return None;
+    }
+    let names = names.join(", ");
+    let message = format!("nobody who can be reached has all of what it reads as input: {names}");
+    let failure = Failure::new(ErrorCode::ContentNotFound, message);
+    Some(failure.with_hint(format!(
+        "give it as a file or directory: {}",
+        flags.join(" ")
+    )))
 }
 
 async fn prepare(what: &What) -> Result<Prepared, Failure> {
