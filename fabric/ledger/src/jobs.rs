@@ -227,7 +227,7 @@ impl Ledger {
         })
     }
 
-    /// Removes jobs that have ended, with their checkpoints. Open ones stay.
+    /// Removes jobs that have ended, with their checkpoints and logs. Open ones stay.
     ///
     /// # Errors
     ///
@@ -238,8 +238,11 @@ impl Ledger {
             for job in jobs {
                 let checkpoints = "DELETE FROM checkpoints WHERE job = $1 AND EXISTS \
                                (SELECT 1 FROM jobs WHERE id = $1 AND ending IS NOT NULL)";
+                let logs = "DELETE FROM attempt_logs WHERE job = $1 AND EXISTS \
+                            (SELECT 1 FROM jobs WHERE id = $1 AND ending IS NOT NULL)";
                 for sql in [
                     checkpoints,
+                    logs,
                     "DELETE FROM jobs WHERE id = $1 AND ending IS NOT NULL",
                 ] {
                     sqlx::query(sql)

@@ -11,6 +11,7 @@
 //! * A transaction is applied whole or not at all.
 //! * A job has one owner at a time: the node that may write it.
 
+mod attempt_logs;
 mod checkpoints;
 mod coordinators;
 mod database;

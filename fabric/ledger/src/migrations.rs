@@ -28,12 +28,24 @@ const SQLITE: &[Step] = &[
         "coordinators",
         include_str!("../migrations/sqlite/0003_coordinators.sql"),
     ),
+    (
+        4,
+        "attempt logs",
+        include_str!("../migrations/sqlite/0004_attempt_logs.sql"),
+    ),
 ];
-const POSTGRES: &[Step] = &[(
-    1,
-    "ledger",
-    include_str!("../migrations/postgres/0001_ledger.sql"),
-)];
+const POSTGRES: &[Step] = &[
+    (
+        1,
+        "ledger",
+        include_str!("../migrations/postgres/0001_ledger.sql"),
+    ),
+    (
+        2,
+        "attempt logs",
+        include_str!("../migrations/postgres/0002_attempt_logs.sql"),
+    ),
+];
 
 /// The steps for a database of this kind. Each runs in a transaction.
 pub(crate) fn of(kind: Kind) -> Migrator {
@@ -80,10 +92,22 @@ mod tests {
             "47d677d5722abd11d1996359d033c453002bf541b79046a5137b597480359271c30ded087b04a5583614eb9088ba476c",
         ),
         (
+            Kind::Sqlite,
+            4,
+            "attempt logs",
+            "b6423a021154cf9f23b7da6ab63df9e85b4eb94dfd478559cb1f5c78d592d9a833a6f67a8de8fef4b306fa45cd0b326b",
+        ),
+        (
             Kind::Postgres,
             1,
             "ledger",
             "f516d5c861b3525f1dc8e21d12fdc875e451ddfeb8fe815c5c41dab65eab076b39febdec8640f9ec003131c8ed0ea99e",
+        ),
+        (
+            Kind::Postgres,
+            2,
+            "attempt logs",
+            "a9ef2496132f335f3eba713cd4b5ca7e81367dfb5e365edef0dde0b7fd7ef8c653fdbaa5691ad1c49a07611156668a60",
         ),
     ];
 

@@ -22,6 +22,15 @@ pub fn memory_bytes() -> u64 {
     group.map_or(machine, |group: u64| machine.min(group))
 }
 
+/// What the machine is called, if that can be the name of a host.
+#[must_use]
+pub fn host_name() -> Option<String> {
+    let name = rustix::system::uname();
+    let name = name.nodename().to_str().ok()?;
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-._".contains(c);
+    (!name.is_empty() && name.chars().all(plain)).then(|| name.to_owned())
+}
+
 /// Bytes that this user may still write on the file system of `path`; `None` when it cannot be asked.
 #[must_use]
 pub fn free_disk_bytes(path: &Path) -> Option<u64> {
@@ -59,6 +68,7 @@ mod tests {
     fn this_machine_has_something_of_everything() {
         assert!(cpus() > 0);
         assert!(memory_bytes() > 1 << 20);
+        assert!(host_name().is_some());
         assert!(free_disk_bytes(Path::new("/")).is_some());
     }
 }

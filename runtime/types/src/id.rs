@@ -38,6 +38,12 @@ impl JobId {
         Self(time | (random & ((1 << 80) - 1)))
     }
 
+    /// When it was made up, by the clock of whoever did.
+    #[must_use]
+    pub fn time(self) -> Timestamp {
+        Timestamp::from_millis(u64::try_from(self.0 >> 80).unwrap_or(u64::MAX))
+    }
+
     /// The first and the last of the ids that begin with `text`, which is not empty; `None` when none does.
     #[must_use]
     pub fn beginning_with(text: &str) -> Option<RangeInclusive<Self>> {
@@ -173,6 +179,10 @@ mod tests {
         let late = JobId::new(Timestamp::from_millis(1_001), 0);
         assert!(early < late);
         assert!(early.to_string() < late.to_string());
+        assert_eq!(
+            (early.time(), late.time()),
+            (Timestamp::from_millis(1_000), Timestamp::from_millis(1_001))
+        );
     }
 
     #[test]

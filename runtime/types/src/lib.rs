@@ -26,6 +26,7 @@
 //!   exceptions.
 
 mod ahead;
+mod attempt_log;
 pub mod base64url;
 pub mod canonical;
 mod checkpoint;
@@ -48,6 +49,7 @@ mod usage;
 
 pub use crate::cid::Cid;
 pub use ahead::Ahead;
+pub use attempt_log::AttemptLog;
 pub use checkpoint::{CheckpointEvery, CheckpointRecord};
 pub use clock::{Clock, SteadyClock, SystemClock, Timestamp};
 pub use digest::{Digest, NoDigest};

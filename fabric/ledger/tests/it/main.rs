@@ -11,8 +11,8 @@ mod coordinators;
 
 use mc_ledger::{Error, Ledger, Location};
 use mc_types::{
-    CheckpointRecord, Completion, End, Ending, FailureReason, FencingToken, Holder, JobId,
-    JobRecord, JobSpec, JobState, Meter, NodeId, Outcome, TaskSpec, Timestamp, Usage, cid,
+    AttemptLog, CheckpointRecord, Completion, End, Ending, FailureReason, FencingToken, Holder,
+    JobId, JobRecord, JobSpec, JobState, Meter, NodeId, Outcome, TaskSpec, Timestamp, Usage, cid,
 };
 use std::{
     io::{BufRead, BufReader},
@@ -76,6 +76,7 @@ on_both!(
     every_kind_of_record_is_read_back_as_it_was_after_reopening,
     older_tokens_and_ended_jobs_are_fenced_and_nothing_of_the_transaction_stays,
     checkpoints_are_kept_of_the_newest_attempt_of_an_open_job,
+    logs_are_kept_of_every_attempt_that_was_granted,
     jobs_that_ended_can_be_paged_through_and_removed,
     groups_make_durable_writes_cheap,
     schema_of_a_newer_version_is_refused,
@@ -382,4 +383,41 @@ async fn server_that_is_not_there_is_named_as_the_reason() {
     let location = Location::Postgres(format!("{url}x"));
     let error = Ledger::open(&location, name(1)).await.unwrap_err();
     assert!(matches!(error, Error::Unreachable { .. }), "{error:?}");
+}
+
+async fn logs_are_kept_of_every_attempt_that_was_granted(place: Place) {
+    let ledger = place.open(1).await;
+    let job = running(1, 7);
+    ledger.apply(slice::from_ref(&job)).await.unwrap();
+    let log = |token, attempt| AttemptLog {
+        attempt,
+        token: FencingToken(token),
+        node: name(9),
+        stdout: cid::of(cid::RAW, b"out"),
+        stderr: cid::of(cid::RAW, b"err"),
+        kept: at(5),
+    };
+    for (token, kept) in [(7, true), (3, true), (3, false), (8, false)] {
+        let log = log(token, 1);
+        let added = ledger.add_log(job.id, &log).await.unwrap();
+        assert_eq!(added, kept, "token {token}");
+    }
+    // The end of the job is no end of its logs.
+    let done = ended(1, 7, JobState::Succeeded, completed());
+    ledger.apply(&[done]).await.unwrap();
+    assert!(ledger.add_log(job.id, &log(5, 2)).await.unwrap());
+    let tokens = ledger.logs(job.id).await.unwrap();
+    let tokens: Vec<_> = tokens.iter().map(|log| log.token.0).collect();
+    assert_eq!(tokens, [7, 5, 3]);
+    // Nobody fills the ledger.
+    let more = ended(2, 1000, JobState::Succeeded, completed());
+    ledger.apply(slice::from_ref(&more)).await.unwrap();
+    let mut kept = 0;
+    for token in 1..=200 {
+        let added = ledger.add_log(more.id, &log(token, 1)).await.unwrap();
+        kept += usize::from(added);
+    }
+    assert_eq!(kept, 128);
+    ledger.remove_ended(&[job.id, more.id]).await.unwrap();
+    assert!(ledger.logs(more.id).await.unwrap().is_empty());
 }

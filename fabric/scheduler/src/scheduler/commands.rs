@@ -17,6 +17,10 @@ impl Scheduler {
         record: JobRecord,
         effects: &mut Vec<Effect>,
     ) -> Answer {
+        if self.jobs.contains_key(&record.id) {
+            // It was asked for twice, and the first answer did not arrive.
+            return Answer::Submitted;
+        }
         if self.jobs.len() >= self.config.max_open_jobs {
             return Answer::Overloaded;
         }

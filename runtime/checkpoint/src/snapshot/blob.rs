@@ -3,6 +3,7 @@
 use super::{BadCheckpoint, Block, Seal, leaf};
 use mc_types::{Cid, cid};
 use serde::{Deserialize, Serialize};
+use std::io::{self, Read, Seek, SeekFrom, Write};
 
 /// Bytes of every chunk but the last.
 pub const CHUNK_BYTES: usize = 256 << 10;
@@ -33,6 +34,43 @@ impl Blob {
         }
     }
 
+    /// Names the first `bytes` of `from`, which begins with what `before` names: of that, no more than the last chunk is
+    /// read again. Blocks that `before` does not have go to `emit`.
+    ///
+    /// # Errors
+    ///
+    /// Why it cannot be read, or that it is shorter.
+    pub fn append(
+        from: &mut (impl Read + Seek + ?Sized),
+        bytes: u64,
+        before: &Self,
+        seal: Seal<'_>,
+        emit: &mut dyn FnMut(Block),
+    ) -> io::Result<Self> {
+        let chunk_bytes = CHUNK_BYTES as u64;
+        let whole = before.bytes.min(bytes) / chunk_bytes;
+        let kept = usize::try_from(whole).unwrap_or(usize::MAX);
+        let mut chunks: Vec<Cid> = before.chunks.iter().take(kept).copied().collect();
+        let mut left = bytes - whole * chunk_bytes;
+        from.seek(SeekFrom::Start(whole * chunk_bytes))?;
+        let mut chunk = Vec::with_capacity(CHUNK_BYTES);
+        while left > 0 {
+            let wanted = left.min(chunk_bytes);
+            chunk.clear();
+            let read = (&mut *from).take(wanted).read_to_end(&mut chunk)?;
+            if u64::try_from(read).ok() != Some(wanted) {
+                return Err(io::ErrorKind::UnexpectedEof.into());
+            }
+            let (cid, block) = leaf(&chunk, seal);
+            if before.chunks.get(chunks.len()) != Some(&cid) {
+                emit((cid, block()));
+            }
+            chunks.push(cid);
+            left -= wanted;
+        }
+        Ok(Self { bytes, chunks })
+    }
+
     /// Reads all of it, of which the task allows `max` bytes. `get` gives the bytes of a block, verified.
     ///
     /// # Errors
@@ -42,25 +80,65 @@ impl Blob {
         &self,
         what: &'static str,
         max: u64,
-        mut get: impl FnMut(&Cid) -> Result<Vec<u8>, E>,
+        get: impl FnMut(&Cid) -> Result<Vec<u8>, E>,
     ) -> Result<Vec<u8>, E> {
+        self.within(what, max)?;
+        let mut all = Vec::new();
+        self.each(get, |bytes| {
+            all.extend(bytes);
+            Ok(())
+        })?;
+        Ok(all)
+    }
+
+    /// Writes all of it, chunk by chunk, to `to`.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::read`], and those of `to`.
+    pub fn write_to<E: From<BadCheckpoint> + From<io::Error>>(
+        &self,
+        to: &mut (impl Write + ?Sized),
+        get: impl FnMut(&Cid) -> Result<Vec<u8>, E>,
+    ) -> Result<(), E> {
+        self.each(get, |bytes| Ok(to.write_all(&bytes)?))
+    }
+
+    /// Refuses it if it has more bytes than the task allows.
+    ///
+    /// # Errors
+    ///
+    /// [`BadCheckpoint::TooLarge`].
+    pub fn within(&self, what: &'static str, max: u64) -> Result<(), BadCheckpoint> {
         if self.bytes > max {
             let bytes = self.bytes;
-            return Err(BadCheckpoint::TooLarge { what, bytes, max }.into());
+            return Err(BadCheckpoint::TooLarge { what, bytes, max });
         }
-        let mut all = Vec::new();
+        Ok(())
+    }
+
+    fn each<E: From<BadCheckpoint>>(
+        &self,
+        mut get: impl FnMut(&Cid) -> Result<Vec<u8>, E>,
+        mut give: impl FnMut(Vec<u8>) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let mut read = 0_u64;
         for (index, chunk) in self.chunks.iter().enumerate() {
             let bytes = get(chunk)?;
             let is_last = index + 1 == self.chunks.len();
             if bytes.len() > CHUNK_BYTES || (!is_last && bytes.len() < CHUNK_BYTES) {
                 return Err(BadCheckpoint::Block("a chunk has another length").into());
             }
-            all.extend(bytes);
+            read += u64::try_from(bytes.len()).unwrap_or(u64::MAX);
+            if read > self.bytes {
+                break;
+            }
+            give(bytes)?;
         }
-        if u64::try_from(all.len()).ok() != Some(self.bytes) {
+        if read != self.bytes {
             return Err(BadCheckpoint::Block("the chunks have another length").into());
         }
-        Ok(all)
+        Ok(())
     }
 
     pub(super) fn check(&self) -> Result<(), BadCheckpoint> {
@@ -78,7 +156,67 @@ impl Blob {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::collections::BTreeMap;
+    use std::{collections::BTreeMap, io::Cursor};
+
+    /// Counts what is read of it.
+    struct Counted(Cursor<Vec<u8>>, usize);
+
+    impl Read for Counted {
+        fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+            let read = self.0.read(buffer)?;
+            self.1 += read;
+            Ok(read)
+        }
+    }
+
+    impl Seek for Counted {
+        fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
+            self.0.seek(to)
+        }
+    }
+
+    #[test]
+    fn what_is_appended_to_is_named_alike_and_not_read_again() {
+        let all: Vec<u8> = (0..CHUNK_BYTES * 5 + 7)
+            .map(|i| u8::try_from(i / 8000).unwrap())
+            .collect();
+        let mut blocks = BTreeMap::new();
+        let mut before = Blob::default();
+        for bytes in [0, 10, CHUNK_BYTES, CHUNK_BYTES * 4 + 1, all.len()] {
+            let mut from = Counted(Cursor::new(all.clone()), 0);
+            let length = u64::try_from(bytes).unwrap();
+            let blob = Blob::append(&mut from, length, &before, None, &mut |(cid, bytes)| {
+                blocks.insert(cid, bytes);
+            });
+            let blob = blob.unwrap();
+            let whole = Blob::write(&all[..bytes], &Blob::default(), None, &mut |_| {});
+            assert_eq!(blob, whole);
+            let known = usize::try_from(before.bytes).unwrap() / CHUNK_BYTES * CHUNK_BYTES;
+            assert_eq!(from.1, bytes - known);
+            before = blob;
+        }
+        let mut written = Vec::new();
+        let get = |cid: &Cid| Ok::<_, Failed>(blocks[cid].clone());
+        before.write_to(&mut written, get).unwrap();
+        assert_eq!(written, all);
+        let mut short = Cursor::new(&all[..9]);
+        Blob::append(&mut short, 10, &Blob::default(), None, &mut |_| {}).unwrap_err();
+    }
+
+    #[derive(Debug)]
+    struct Failed;
+
+    impl From<BadCheckpoint> for Failed {
+        fn from(_: BadCheckpoint) -> Self {
+            Self
+        }
+    }
+
+    impl From<io::Error> for Failed {
+        fn from(_: io::Error) -> Self {
+            Self
+        }
+    }
 
     #[test]
     fn what_was_written_is_read_and_only_new_chunks_are_blocks() {

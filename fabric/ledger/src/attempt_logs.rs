@@ -1,0 +1,93 @@
+//! What attempts wrote that came to no outcome.
+
+use crate::{Error, Ledger, database::failed, row::integer};
+use futures::future::BoxFuture;
+use mc_types::{AttemptLog, Cid, FencingToken, JobId, Timestamp};
+use sqlx::{Row, any::AnyRow};
+
+/// Attempts of a job of which the logs are kept.
+const MAX_PER_JOB: i64 = 128;
+
+/// Writes what an attempt of a job of this node wrote, once.
+const INSERT: &str = "\
+    INSERT INTO attempt_logs (job, token, attempt, node, stdout, stderr, kept) \
+    SELECT $1, $2, $3, $4, $5, $6, $7 \
+    WHERE EXISTS (SELECT 1 FROM jobs WHERE id = $1 AND last_token >= $2 AND owner = $8) \
+      AND (SELECT count(*) FROM attempt_logs WHERE job = $1) < $9 \
+    ON CONFLICT (job, token) DO NOTHING";
+
+impl Ledger {
+    /// Writes what an attempt of a job of this node wrote; on disk when it returns. False if the token was never
+    /// granted for the job, or there are too many already, or it is written: then nothing was.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Database`].
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future leaves it open whether it was written.
+    pub fn add_log<'a>(
+        &'a self,
+        job: JobId,
+        log: &'a AttemptLog,
+    ) -> BoxFuture<'a, Result<bool, Error>> {
+        Box::pin(async move {
+            let done = sqlx::query(INSERT)
+                .bind(job.to_string())
+                .bind(integer(log.token.0))
+                .bind(i64::from(log.attempt))
+                .bind(log.node.to_string())
+                .bind(log.stdout.to_string())
+                .bind(log.stderr.to_string())
+                .bind(integer(log.kept.as_millis()))
+                .bind(self.owner.to_string())
+                .bind(MAX_PER_JOB)
+                .execute(&self.database.writer)
+                .await
+                .map_err(failed)?;
+            Ok(done.rows_affected() > 0)
+        })
+    }
+
+    /// What the attempts of a job wrote that came to no outcome, newest first.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::CorruptRow`] or [`Error::Database`].
+    pub fn logs<'a>(&'a self, job: JobId) -> BoxFuture<'a, Result<Vec<AttemptLog>, Error>> {
+        Box::pin(async move {
+            let sql = "SELECT token, attempt, node, stdout, stderr, kept FROM attempt_logs \
+                   WHERE job = $1 ORDER BY token DESC";
+            let rows = sqlx::query(sql)
+                .bind(job.to_string())
+                .fetch_all(&self.database.readers)
+                .await
+                .map_err(failed)?;
+            rows.iter().map(|row| record(job, row)).collect()
+        })
+    }
+}
+
+fn record(job: JobId, row: &AnyRow) -> Result<AttemptLog, Error> {
+    let corrupt = |column: &'static str| Error::CorruptRow {
+        job: job.to_string(),
+        reason: format!("the {column} of a log"),
+    };
+    let text = |column: &'static str| row.try_get::<String, _>(column).map_err(failed);
+    let number = |column: &'static str| {
+        let value: i64 = row.try_get(column).map_err(failed)?;
+        u64::try_from(value).map_err(|_| corrupt(column))
+    };
+    let cid = |column: &'static str| -> Result<Cid, Error> {
+        text(column)?.parse().map_err(|_| corrupt(column))
+    };
+    Ok(AttemptLog {
+        token: FencingToken(number("token")?),
+        attempt: u32::try_from(number("attempt")?).map_err(|_| corrupt("attempt"))?,
+        node: text("node")?.parse().map_err(|_| corrupt("node"))?,
+        stdout: cid("stdout")?,
+        stderr: cid("stderr")?,
+        kept: Timestamp::from_millis(number("kept")?),
+    })
+}
