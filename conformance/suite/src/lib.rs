@@ -4,6 +4,7 @@
 //! The binary is the one that `CONFORMANCE_BINARY` names, or the one of this workspace.
 
 mod binary;
+mod broken;
 mod command;
 mod helia;
 mod http;
@@ -14,6 +15,7 @@ mod privileged;
 mod wait;
 
 pub use binary::binary;
+pub use broken::way_that_breaks;
 pub use command::{Finished, mc, mc_in, mc_with, spawn_in};
 pub use helia::{Helia, helia};
 pub use http::{Answer, Http, ask};

@@ -1,17 +1,17 @@
 //! A node in a process of its own.
 
 use crate::{
-    command::{command, drain, end, finish, within_namespace},
+    command::{command, end, finish, within_namespace},
     within,
 };
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use std::{
-    io::{BufRead, BufReader},
+    io::{BufRead, BufReader, Read},
     net::TcpListener,
     path::{Path, PathBuf},
-    process::Child,
-    sync::mpsc,
+    process::{Child, ChildStderr},
+    sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc},
     thread,
     time::Duration,
 };
@@ -48,6 +48,7 @@ pub struct Node {
     data_dir: PathBuf,
     namespace: Option<String>,
     child: Child,
+    said: Said,
     _owned: Option<tempfile::TempDir>,
 }
 
@@ -123,7 +124,8 @@ impl NodeOptions {
         let mut child = within_namespace(command(&args), self.namespace.as_deref())
             .spawn()
             .expect("the binary can be started");
-        let stderr = drain(child.stderr.take());
+        let said = Said::default();
+        let stderr = said.listen(child.stderr.take());
         let stdout = child.stdout.take().expect("it was piped");
         let (line, first_line) = mpsc::channel();
         thread::spawn(move || {
@@ -135,11 +137,9 @@ impl NodeOptions {
         let first = first_line.recv_timeout(PATIENCE);
         let Ok(Some(Ok(first))) = first else {
             end(&mut child);
-            let stderr = stderr.join().unwrap_or_default();
-            panic!(
-                "no node from {args:?}:\n{}",
-                String::from_utf8_lossy(&stderr)
-            );
+            // All of it is there once the reader has ended.
+            let _ = stderr.join();
+            panic!("no node from {args:?}:\n{}", said.text());
         };
         let ready: Value = serde_json::from_str(&first).expect("the first line is JSON");
         let text = |value: Option<&Value>| value.and_then(Value::as_str).map(str::to_owned);
@@ -155,8 +155,35 @@ impl NodeOptions {
             data_dir,
             namespace: self.namespace,
             child,
+            said,
             _owned: owned,
         }
+    }
+}
+
+/// What a process writes to standard error, as far as it has come.
+#[derive(Debug, Clone, Default)]
+struct Said(Arc<Mutex<Vec<u8>>>);
+
+impl Said {
+    fn listen(&self, pipe: Option<ChildStderr>) -> thread::JoinHandle<()> {
+        let said = self.clone();
+        thread::spawn(move || {
+            let mut pieces = vec![0; 4096];
+            let Some(mut pipe) = pipe else { return };
+            while let Ok(read @ 1..) = pipe.read(&mut pieces) {
+                let piece = pieces.get(..read).unwrap_or_default();
+                said.bytes().extend_from_slice(piece);
+            }
+        })
+    }
+
+    fn bytes(&self) -> MutexGuard<'_, Vec<u8>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn text(&self) -> String {
+        String::from_utf8_lossy(&self.bytes()).into_owned()
     }
 }
 
@@ -166,6 +193,12 @@ impl Node {
         let node = ["--node".to_owned(), self.api.clone()];
         let args = node.into_iter().chain(args.into_iter().map(str::to_owned));
         finish(within_namespace(command(args), self.namespace.as_deref()))
+    }
+
+    /// What it has written to standard error so far.
+    #[must_use]
+    pub fn said(&self) -> String {
+        self.said.text()
     }
 
     /// Its process.

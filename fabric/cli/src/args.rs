@@ -446,6 +446,9 @@ pub(crate) struct Logs {
     /// Standard error instead of standard output
     #[arg(long)]
     pub(crate) stderr: bool,
+    /// What this attempt wrote, from 1 on; default: the newest
+    #[arg(long, value_name = "N", conflicts_with = "follow")]
+    pub(crate) attempt: Option<u32>,
     /// Begin with the last N lines that were written so far
     #[arg(long, value_name = "N")]
     pub(crate) tail: Option<usize>,

@@ -4,10 +4,10 @@ mod content;
 mod logs;
 mod upload;
 
-pub(crate) use content::Pieces;
-pub(crate) use upload::{file_body, file_pieces};
+pub(crate) use upload::file_pieces;
 
 use crate::{failure::Failure, job::JobName};
+use bytes::Bytes;
 use mc_gateway::api::{
     CheckpointList, DhtPeers, DhtRecord, ErrorBody, FsckView, GcView, JobIds, JobList, JobView,
     MigrateRequest, NodeList, NodeQuery, NodeView, PinList, PinView, SubmitRequest,
@@ -15,29 +15,34 @@ use mc_gateway::api::{
 use mc_types::{CheckpointRecord, Cid, ErrorCode, JobId, JobSpec, JobState, NodeId};
 use reqwest::{Method, RequestBuilder, Response};
 use serde::{Serialize, de::DeserializeOwned};
-use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering},
-    },
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
+use tokio::sync::watch;
 
 /// How long it may take to connect. Nodes are near.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// How often each of several nodes is asked before all are given up, and the pause between two of them.
 const ROUNDS: usize = 3;
 const BETWEEN_NODES: Duration = Duration::from_millis(200);
-/// How long one wait for a job takes before it is asked again, in milliseconds.
+/// How long one wait for a job takes before it is asked again, in milliseconds; and how long a node that is there
+/// may take longer than that.
 const WAIT_MS: u64 = 20_000;
+const ANSWER_WITHIN: Duration = Duration::from_secs(15);
 
 /// The API of a node, or of several that share a ledger: when one is gone, another is asked.
 #[derive(Debug, Clone)]
 pub(crate) struct Client {
     bases: Arc<[String]>,
-    /// The one that is asked.
-    current: Arc<AtomicUsize>,
+    /// How often another one was turned to: which that is follows from it.
+    turns: watch::Sender<usize>,
     http: reqwest::Client,
+}
+
+/// How often nodes that do not answer are still asked.
+#[derive(Debug)]
+pub(crate) struct Tries {
+    left: usize,
+    /// The turn in which the last request was made.
+    turn: usize,
 }
 
 impl Client {
@@ -62,14 +67,14 @@ impl Client {
         let http = http.map_err(|e| Failure::internal(e.to_string()))?;
         Ok(Self {
             bases: bases.into(),
-            current: Arc::default(),
+            turns: watch::Sender::new(0),
             http,
         })
     }
 
     fn base(&self) -> &str {
-        let current = self.current.load(Ordering::Relaxed);
-        let base = self.bases.get(current % self.bases.len().max(1));
+        let turn = *self.turns.borrow();
+        let base = self.bases.get(turn % self.bases.len().max(1));
         base.map_or("", String::as_str)
     }
 
@@ -77,13 +82,52 @@ impl Client {
         self.http.request(method, format!("{}{path}", self.base()))
     }
 
-    /// Asks the next one from now on, if there is another.
-    fn turn(&self) {
-        self.current.fetch_add(1, Ordering::Relaxed);
+    /// As many as for something that is asked of one node once, and of several in turn.
+    pub(crate) fn tries(&self) -> Tries {
+        let left = match self.bases.len() {
+            1 => 1,
+            several => several * ROUNDS,
+        };
+        Tries { left, turn: 0 }
     }
 
-    /// Sends a request; gives the response if it is a success, and the node's error otherwise.
-    async fn send(&self, request: RequestBuilder) -> Result<Response, Failure> {
+    /// As many as for something that was under way already: then a node that is alone is asked again, too.
+    fn tries_to_resume(&self) -> Tries {
+        let left = self.bases.len() * ROUNDS;
+        Tries { left, turn: 0 }
+    }
+
+    /// Takes note that a request is made now.
+    pub(crate) fn begin(&self, tries: &mut Tries) {
+        tries.turn = *self.turns.borrow();
+    }
+
+    /// Whether another node is asked than the one that was then.
+    pub(crate) fn has_turned(&self, tries: &Tries) -> bool {
+        *self.turns.borrow() != tries.turn
+    }
+
+    /// Whether to ask once more, after a pause, because the node that was asked last is gone. If there is another
+    /// one, that is asked from now on.
+    pub(crate) async fn asks_again(&self, failure: &Failure, tries: &mut Tries) -> bool {
+        tries.left = tries.left.saturating_sub(1);
+        if failure.code() != ErrorCode::NodeUnreachable || tries.left == 0 {
+            return false;
+        }
+        self.turns.send_if_modified(|turn| {
+            // Of several requests that fail together, the first one turns.
+            let turns = *turn == tries.turn;
+            if turns {
+                *turn = turn.wrapping_add(1);
+            }
+            turns
+        });
+        tokio::time::sleep(BETWEEN_NODES).await;
+        true
+    }
+
+    /// Sends a request once; gives the response if it is a success, and the node's error otherwise.
+    async fn send_once(&self, request: RequestBuilder) -> Result<Response, Failure> {
         let response = request.send().await.map_err(|e| self.unreachable(&e))?;
         let status = response.status();
         if status.is_success() {
@@ -98,40 +142,54 @@ impl Client {
         }
     }
 
-    async fn json<T: DeserializeOwned>(&self, request: RequestBuilder) -> Result<T, Failure> {
-        self.send(request)
-            .await?
-            .json()
-            .await
-            .map_err(|e| self.unreachable(&e))
+    /// Sends what does no harm if it is sent again, elsewhere: all requests are such. `request` makes it for the
+    /// node that is asked.
+    async fn send(&self, request: impl Fn() -> RequestBuilder) -> Result<Response, Failure> {
+        let mut tries = self.tries();
+        loop {
+            self.begin(&mut tries);
+            let failure = match self.send_once(request()).await {
+                Ok(response) => return Ok(response),
+                Err(failure) => failure,
+            };
+            if !self.asks_again(&failure, &mut tries).await {
+                return Err(failure);
+            }
+        }
+    }
+
+    /// The same, and reads the whole answer.
+    async fn bytes(&self, request: impl Fn() -> RequestBuilder) -> Result<Bytes, Failure> {
+        let mut tries = self.tries();
+        loop {
+            self.begin(&mut tries);
+            let read = match self.send_once(request()).await {
+                Ok(response) => response.bytes().await.map_err(|e| self.unreachable(&e)),
+                Err(failure) => Err(failure),
+            };
+            let failure = match read {
+                Ok(bytes) => return Ok(bytes),
+                Err(failure) => failure,
+            };
+            if !self.asks_again(&failure, &mut tries).await {
+                return Err(failure);
+            }
+        }
+    }
+
+    async fn json<T: DeserializeOwned>(
+        &self,
+        request: impl Fn() -> RequestBuilder,
+    ) -> Result<T, Failure> {
+        let bytes = self.bytes(request).await?;
+        serde_json::from_slice(&bytes).map_err(|e| {
+            let message = format!("{} gave another answer than a node does: {e}", self.base());
+            Failure::new(ErrorCode::NodeUnreachable, message)
+        })
     }
 
     async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, Failure> {
-        self.get_with(path, &()).await
-    }
-
-    /// Looks at something: it does no harm to do so again, elsewhere.
-    async fn get_with<T: DeserializeOwned>(
-        &self,
-        path: &str,
-        query: &impl Serialize,
-    ) -> Result<T, Failure> {
-        let mut tries = self.bases.len() * ROUNDS;
-        loop {
-            let failure = match self
-                .json(self.request(Method::GET, path).query(query))
-                .await
-            {
-                Err(failure) if failure.code() == ErrorCode::NodeUnreachable => failure,
-                answer => return answer,
-            };
-            tries = tries.saturating_sub(1);
-            if self.bases.len() == 1 || tries == 0 {
-                return Err(failure);
-            }
-            self.turn();
-            tokio::time::sleep(BETWEEN_NODES).await;
-        }
+        self.json(|| self.request(Method::GET, path)).await
     }
 
     async fn post<T: DeserializeOwned>(
@@ -139,7 +197,8 @@ impl Client {
         path: &str,
         body: &impl Serialize,
     ) -> Result<T, Failure> {
-        self.json(self.request(Method::POST, path).json(body)).await
+        self.json(|| self.request(Method::POST, path).json(body))
+            .await
     }
 
     fn unreachable(&self, error: &reqwest::Error) -> Failure {
@@ -157,11 +216,16 @@ impl Client {
     }
 
     pub(crate) async fn nodes(&self, query: &NodeQuery) -> Result<NodeList, Failure> {
-        self.get_with("/api/v1/nodes", query).await
+        self.json(|| self.request(Method::GET, "/api/v1/nodes").query(query))
+            .await
     }
 
-    pub(crate) async fn submit(&self, job: JobSpec) -> Result<JobView, Failure> {
-        self.post("/api/v1/jobs", &SubmitRequest { job }).await
+    /// Hands a job in, once: another node that shares the ledger needs to be given what the job needs first.
+    pub(crate) async fn submit(&self, id: JobId, job: JobSpec) -> Result<JobView, Failure> {
+        let request = SubmitRequest { id: Some(id), job };
+        let request = self.request(Method::POST, "/api/v1/jobs").json(&request);
+        let response = self.send_once(request).await?;
+        response.json().await.map_err(|e| self.unreachable(&e))
     }
 
     pub(crate) async fn job(&self, id: JobId) -> Result<JobView, Failure> {
@@ -170,7 +234,9 @@ impl Client {
 
     /// The job once its state is another than `seen`, or after a while.
     pub(crate) async fn wait(&self, id: JobId, seen: JobState) -> Result<JobView, Failure> {
-        self.get(&format!("/api/v1/jobs/{id}?seen={seen}&wait_ms={WAIT_MS}"))
+        let path = format!("/api/v1/jobs/{id}?seen={seen}&wait_ms={WAIT_MS}");
+        let within = Duration::from_millis(WAIT_MS) + ANSWER_WITHIN;
+        self.json(|| self.request(Method::GET, &path).timeout(within))
             .await
     }
 
@@ -211,8 +277,8 @@ impl Client {
     }
 
     pub(crate) async fn cancel(&self, id: JobId) -> Result<JobView, Failure> {
-        self.json(self.request(Method::POST, &format!("/api/v1/jobs/{id}/cancel")))
-            .await
+        let path = format!("/api/v1/jobs/{id}/cancel");
+        self.json(|| self.request(Method::POST, &path)).await
     }
 
     pub(crate) async fn checkpoints(&self, id: JobId) -> Result<CheckpointList, Failure> {
@@ -221,7 +287,7 @@ impl Client {
 
     pub(crate) async fn checkpoint(&self, id: JobId) -> Result<CheckpointRecord, Failure> {
         let path = format!("/api/v1/jobs/{id}/checkpoints");
-        self.json(self.request(Method::POST, &path)).await
+        self.json(|| self.request(Method::POST, &path)).await
     }
 
     pub(crate) async fn migrate(&self, id: JobId, to: NodeId) -> Result<JobView, Failure> {
@@ -239,23 +305,25 @@ impl Client {
             name: name.to_owned(),
             cid,
         };
-        self.json(self.request(Method::PUT, &path).json(&pin)).await
+        self.json(|| self.request(Method::PUT, &path).json(&pin))
+            .await
     }
 
     pub(crate) async fn unpin(&self, name: &str) -> Result<(), Failure> {
         let path = format!("/api/v1/pins/{}", in_path(name));
-        self.send(self.request(Method::DELETE, &path))
+        self.send(|| self.request(Method::DELETE, &path))
             .await
             .map(drop)
     }
 
     pub(crate) async fn gc(&self, now: bool) -> Result<GcView, Failure> {
         let path = format!("/api/v1/gc?now={now}");
-        self.json(self.request(Method::POST, &path)).await
+        self.json(|| self.request(Method::POST, &path)).await
     }
 
     pub(crate) async fn fsck(&self) -> Result<FsckView, Failure> {
-        self.json(self.request(Method::POST, "/api/v1/fsck")).await
+        self.json(|| self.request(Method::POST, "/api/v1/fsck"))
+            .await
     }
 
     pub(crate) async fn dht_providers(&self, cid: &Cid) -> Result<DhtPeers, Failure> {

@@ -88,8 +88,21 @@ fn warn(global: &Global, warnings: &[String]) {
     });
 }
 
-/// Finds a node, or starts one in this process.
+/// Refuses to go on without the node that was named, before anything is done for it.
+pub(crate) async fn check(global: &Global) -> Result<(), Failure> {
+    match named(global)? {
+        Some(url) => Client::new(&url)?.node().await.map(drop),
+        None => Ok(()),
+    }
+}
+
+/// Finds a node; or else starts one in this process, which runs nothing and grants no lease.
 pub(crate) async fn connect(global: &Global) -> Result<Connection, Failure> {
+    connect_as(global, Mode::Look).await
+}
+
+/// Finds a node, or starts one in this process for what the command needs it for.
+pub(crate) async fn connect_as(global: &Global, mode: Mode) -> Result<Connection, Failure> {
     if let Some(url) = named(global)? {
         let client = Client::new(&url)?;
         client.node().await?;
@@ -105,14 +118,15 @@ pub(crate) async fn connect(global: &Global) -> Result<Connection, Failure> {
             embedded: None,
         });
     }
-    output::note(
-        global,
-        &format!(
-            "no node is running on {}; using one of this command's own",
-            config.data_dir.display()
-        ),
-    );
-    let node = Node::start(config, Mode::Embedded, crate::commands::compiler()).await?;
+    let takes_no_work = match mode {
+        Mode::Look => ", which runs no jobs",
+        _ => "",
+    };
+    let dir = config.data_dir.display();
+    let note =
+        format!("no node is running on {dir}; using one of this command's own{takes_no_work}");
+    output::note(global, &note);
+    let node = Node::start(config, mode, crate::commands::compiler()).await?;
     Ok(Connection {
         client: Client::new(node.api_url())?,
         embedded: Some(node),

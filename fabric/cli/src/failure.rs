@@ -63,6 +63,11 @@ impl Failure {
         &self.body.message
     }
 
+    /// What to do about it, if that is known.
+    pub(crate) fn hint(&self) -> Option<&str> {
+        self.0.hint.as_deref()
+    }
+
     pub(crate) const fn code(&self) -> ErrorCode {
         self.body.code
     }

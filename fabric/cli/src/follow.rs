@@ -11,10 +11,10 @@ use futures::StreamExt;
 use indicatif::ProgressBar;
 use mc_gateway::{
     api::{self, JobView},
-    backend::LogStream,
+    backend::{LogQuery, LogStream},
 };
 use mc_node::private::TaskKey;
-use mc_types::{JobId, JobState};
+use mc_types::{ErrorCode, JobId, JobState};
 use std::{io::Write, process::ExitCode};
 
 /// How waiting ended.
@@ -23,6 +23,8 @@ pub(crate) enum Ended {
     Job(Box<JobView>),
     /// The user does not want to wait any longer.
     Detached,
+    /// No node answers any more.
+    Lost(Failure),
 }
 
 /// How a user is attached to a job whose output is printed: with its key, if it is private.
@@ -47,10 +49,13 @@ pub(crate) async fn to_end(
             print_log(client, id, LogStream::Stdout, attached, progress.as_ref()),
             print_log(client, id, LogStream::Stderr, attached, progress.as_ref()),
         )?;
-        Ok(Ended::Job(Box::new(ended)))
+        Ok::<_, Failure>(Ended::Job(Box::new(ended)))
     };
     let ended = tokio::select! {
-        ended = following => ended,
+        ended = following => match ended {
+            Err(lost) if lost.code() == ErrorCode::NodeUnreachable => Ok(Ended::Lost(lost)),
+            ended => ended,
+        },
         interrupted = tokio::signal::ctrl_c() => match interrupted {
             Ok(()) => Ok(Ended::Detached),
             Err(error) => Err(Failure::internal(error.to_string())),
@@ -62,7 +67,30 @@ pub(crate) async fn to_end(
     ended
 }
 
-async fn wait(
+/// The command that goes on with a job, as it has to be typed after this one.
+pub(crate) fn command(global: &Global, command: &str, id: JobId) -> String {
+    let mut words = vec!["mc-wasm".to_owned()];
+    if let Some(node) = &global.node {
+        words.push(format!("--node {}", output::quoted(node)));
+    }
+    if let Some(dir) = &global.data_dir {
+        let dir = output::quoted(&dir.to_string_lossy());
+        words.push(format!("--data-dir {dir}"));
+    }
+    words.push(format!("{command} {id}"));
+    words.join(" ")
+}
+
+/// Says that no node tells any more what becomes of a job, and how to go on with it; gives the exit code.
+pub(crate) fn lost(global: &Global, id: JobId, again: &str, failure: Failure) -> ExitCode {
+    let failure = failure.about(&format!("job {id}"));
+    let failure = failure.with_hint(format!("go on with: {}", command(global, again, id)));
+    failure.report(global.format == Format::Json);
+    ExitCode::from(exit::DETACHED)
+}
+
+/// Waits until the job has ended.
+pub(crate) async fn wait(
     client: &Client,
     id: JobId,
     mut job: JobView,
@@ -90,7 +118,14 @@ async fn print_log(
     let Some(key) = attached else {
         return Ok(());
     };
-    let mut pieces = Box::pin(client.logs(id, stream, true, key).await?);
+    let wanted = LogQuery {
+        job: id,
+        stream,
+        offset: 0,
+        follow: true,
+        attempt: None,
+    };
+    let mut pieces = Box::pin(client.logs(wanted, key));
     while let Some(piece) = pieces.next().await {
         let piece = piece?;
         let write = || {

@@ -7,11 +7,12 @@ use crate::{
     failure::Failure,
     inputs::{self, Input},
     known_files::KnownFiles,
+    out,
     show::NAME,
     terminal,
 };
 use mc_content::{AddOptions, CountingSink, Key, unixfs};
-use mc_node::private::TaskKey;
+use mc_node::{config::Period, private::TaskKey};
 use mc_types::{Cid, Determinism, IdError, JobId, JobSpec, Limits, Private, TaskKind, TaskSpec};
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -68,15 +69,33 @@ pub(crate) fn limits(task: &Task) -> Limits {
     }
 }
 
-/// Refuses what no task may have, before anything is read, compiled or run.
+/// Refuses what cannot be run, or has no room for its results, before anything is read, built or run.
 pub(crate) fn validate(args: &Task) -> Result<(), Failure> {
+    let job = JobSpec {
+        timeout_ms: millis(args.timeout),
+        ..JobSpec::new(unread(args)?)
+    };
+    job.validate().map_err(|e| Failure::usage(e.to_string()))?;
+    let file = args.stdin.as_deref().filter(|path| !is_stream(path));
+    file.map_or(Ok(()), |path| inputs::check_file(Path::new(path)))?;
+    args.out.as_deref().map_or(Ok(()), out::place)
+}
+
+/// Refuses what cannot be submitted, as early.
+pub(crate) fn validate_submit(args: &Submit) -> Result<(), Failure> {
+    spec(args, unread(&args.task)?)?;
+    validate(&args.task)
+}
+
+/// The task without the CIDs of what it is given.
+fn unread(args: &Task) -> Result<TaskSpec, Failure> {
     let names = |names: Vec<String>| {
         names
             .into_iter()
             .map(|name| (name, Cid::default()))
             .collect()
     };
-    let task = TaskSpec {
+    Ok(TaskSpec {
         kind: TaskKind::Wasm,
         component: Cid::default(),
         args: args.args.clone(),
@@ -88,17 +107,11 @@ pub(crate) fn validate(args: &Task) -> Result<(), Failure> {
         limits: limits(args),
         determinism: Determinism::Deterministic,
         private: None,
-    };
-    task.validate().map_err(|e| Failure::usage(e.to_string()))?;
-    if args.timeout.is_some_and(|timeout| timeout.0.is_zero()) {
-        let message = "--timeout: nothing ends in no time; leave it out for no timeout";
-        return Err(Failure::usage(message));
-    }
-    match args.stdin.as_deref() {
-        None => Ok(()),
-        Some(path) if is_stream(path) => Ok(()),
-        Some(path) => inputs::check_file(Path::new(path)),
-    }
+    })
+}
+
+fn millis(time: Option<Period>) -> Option<u64> {
+    time.map(|time| u64::try_from(time.0.as_millis()).unwrap_or(u64::MAX))
 }
 
 /// Whether `--stdin` names something that can be read once only: `-`, or what a shell makes of `<(…)`.
@@ -261,9 +274,6 @@ fn usual_name(component: &Path) -> Option<String> {
 
 /// The job that was typed.
 pub(crate) fn spec(args: &Submit, task: TaskSpec) -> Result<JobSpec, Failure> {
-    let timeout = args.task.timeout.map(|timeout| timeout.0.as_millis());
-    let queue_timeout = args.queue_timeout.map(|timeout| timeout.0.as_millis());
-    let millis = |ms: u128| u64::try_from(ms).unwrap_or(u64::MAX);
     let mut labels = inputs::pairs("--label", &args.label)?;
     if let Some(name) = &args.name {
         labels.insert(NAME.to_owned(), name.clone());
@@ -274,9 +284,9 @@ pub(crate) fn spec(args: &Submit, task: TaskSpec) -> Result<JobSpec, Failure> {
     }
     let job = JobSpec {
         task,
-        timeout_ms: timeout.map(millis),
+        timeout_ms: millis(args.task.timeout),
         retries: args.retries,
-        queue_timeout_ms: queue_timeout.map(millis),
+        queue_timeout_ms: millis(args.queue_timeout),
         priority: args.priority,
         submitter: args.submitter.clone(),
         require: inputs::pairs("--require", &args.require)?,

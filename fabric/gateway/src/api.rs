@@ -23,6 +23,10 @@ pub struct ErrorBody {
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SubmitRequest {
+    /// What the job is to be called, so that a client that was not answered may ask again, here or at another
+    /// node on the same ledger: the job is recorded once. Ids of another time than about now are not taken.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub id: Option<JobId>,
     /// The job. Its component and inputs must be in the node's store or with a reachable peer.
     pub job: JobSpec,
 }
@@ -255,6 +259,9 @@ pub struct NodeView {
     pub version: String,
     /// The network (namespace) it belongs to.
     pub network: String,
+    /// The addresses of the peers that it was told to connect to.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub bootstrap: Vec<String>,
     /// Its dialable addresses, each ending in `/p2p/<id>`.
     pub addresses: Vec<String>,
     /// Tasks it runs at a time; 0 when it executes nothing.

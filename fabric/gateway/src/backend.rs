@@ -49,6 +49,21 @@ pub enum LogStream {
     Stderr,
 }
 
+/// What of a job's logs is wanted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LogQuery {
+    /// The job.
+    pub job: JobId,
+    /// Which of the streams.
+    pub stream: LogStream,
+    /// From which byte on.
+    pub offset: u64,
+    /// Whether to go on until the job ends.
+    pub follow: bool,
+    /// Of which attempt, from 1 on; of the newest if absent.
+    pub attempt: Option<u32>,
+}
+
 /// From where content may come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Reach {
@@ -95,8 +110,8 @@ impl BlockSource for Blocks {
 /// acknowledged is undone by it, and nothing that was not is owed.
 #[async_trait]
 pub trait Backend: Send + Sync + 'static {
-    /// Records a job durably. It is acknowledged by returning.
-    async fn submit(&self, job: JobSpec) -> Result<JobView, Error>;
+    /// Records a job durably, by the name of `id` if one is wished. It is acknowledged by returning.
+    async fn submit(&self, id: Option<JobId>, job: JobSpec) -> Result<JobView, Error>;
     /// A job. With `wait`, returns only once its state differs from `seen`, it is terminal, or
     /// that time has passed.
     async fn job(
@@ -121,14 +136,8 @@ pub trait Backend: Send + Sync + 'static {
     async fn checkpoint(&self, id: JobId) -> Result<CheckpointRecord, Error>;
     /// Moves a job to another node, with what it has done so far.
     async fn migrate(&self, id: JobId, to: NodeId) -> Result<JobView, Error>;
-    /// What the job wrote from byte `offset` on; with `follow`, until it ends.
-    async fn logs(
-        &self,
-        id: JobId,
-        stream: LogStream,
-        offset: u64,
-        follow: bool,
-    ) -> Result<LogBytes, Error>;
+    /// What a job wrote.
+    async fn logs(&self, wanted: LogQuery) -> Result<LogBytes, Error>;
 
     /// What this node counts.
     async fn metrics(&self) -> Result<Vec<Metric>, Error>;

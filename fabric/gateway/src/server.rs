@@ -1,6 +1,11 @@
 //! Listening, serving, and stopping in order.
 
-use crate::{backend::Backend, error, guard, routes};
+use crate::{
+    backend::Backend,
+    error,
+    guard::{self, Hosts},
+    routes,
+};
 use axum::{Router, extract::DefaultBodyLimit, middleware};
 use futures::future::BoxFuture;
 use mc_types::ErrorCode;
@@ -13,11 +18,13 @@ const MAX_JSON_BYTES: usize = 2 << 20;
 /// How long requests that are under way may take once the server is to stop.
 const GRACE: Duration = Duration::from_secs(2);
 
-/// Where to listen.
-#[derive(Debug, Clone, Copy)]
+/// Where to listen, and for whom.
+#[derive(Debug, Clone)]
 pub struct Options {
     /// The address. Others than loopback ones expose the API to everybody who can reach them.
     pub listen: SocketAddr,
+    /// Names by which it may be asked, besides `localhost` and addresses.
+    pub hosts: Vec<String>,
 }
 
 /// Why the server cannot run.
@@ -53,11 +60,12 @@ pub(crate) struct Shared {
     pub(crate) stopping: CancellationToken,
 }
 
-/// An HTTP server that listens already. Requests with an `Origin`, or a `Host` that is a name, are
+/// An HTTP server that listens already. Requests with an `Origin`, or for a host by a name that is not its own, are
 /// refused, since they come from web pages.
 #[derive(Debug)]
 pub struct Server {
     listener: TcpListener,
+    hosts: Hosts,
     address: SocketAddr,
 }
 
@@ -73,7 +81,12 @@ impl Server {
             let listening = async {
                 let listener = TcpListener::bind(address).await?;
                 let address = listener.local_addr()?;
-                Ok(Self { listener, address })
+                let hosts = Hosts::new(&options.hosts);
+                Ok(Self {
+                    listener,
+                    hosts,
+                    address,
+                })
             };
             listening
                 .await
@@ -103,7 +116,7 @@ impl Server {
                 .fallback(error::unknown_path)
                 .method_not_allowed_fallback(error::wrong_method)
                 .layer(DefaultBodyLimit::max(MAX_JSON_BYTES))
-                .layer(middleware::from_fn(guard::no_pages))
+                .layer(middleware::from_fn_with_state(self.hosts, guard::no_pages))
                 .with_state(shared);
             let stop = stopping.clone();
             let serving = axum::serve(self.listener, router)

@@ -60,9 +60,20 @@ pub(crate) struct Behaviour {
     hole_punch: dcutr::Behaviour,
 }
 
+/// Longest name of a network.
+const MAX_NETWORK_CHARS: usize = 32;
+
 /// What a peer of `network` calls its protocol.
 pub(crate) fn protocol_version(network: &str) -> String {
     format!("/mc/{network}/1")
+}
+
+/// The network of a peer that calls itself so. Whatever else it says is not passed on.
+pub(crate) fn network_of(protocol_version: &str) -> Option<&str> {
+    let (network, _) = protocol_version.strip_prefix("/mc/")?.split_once('/')?;
+    let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+    let is_name = (1..=MAX_NETWORK_CHARS).contains(&network.len()) && network.chars().all(plain);
+    is_name.then_some(network)
 }
 
 impl Behaviour {

@@ -106,7 +106,7 @@ impl RequestError {
 }
 
 /// Why there is no connection to a peer that was asked for.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, Clone, thiserror::Error)]
 #[non_exhaustive]
 pub enum ConnectError {
     /// The address does not say which peer it leads to.
@@ -120,13 +120,29 @@ pub enum ConnectError {
         /// Why.
         reason: String,
     },
-    /// The peer belongs to another network, or exchanges no blocks.
-    #[error("{node} {reason}")]
+    /// Somebody else answers there.
+    #[error("{found} answers there, not {node}")]
+    OtherPeer {
+        /// The peer that was asked for.
+        node: NodeId,
+        /// The one that is there.
+        found: NodeId,
+    },
+    /// The peer belongs to another network.
+    #[error("{node} belongs to the network {theirs:?}, this node to {ours:?}")]
+    OtherNetwork {
+        /// The peer.
+        node: NodeId,
+        /// Its network.
+        theirs: String,
+        /// That of this node.
+        ours: String,
+    },
+    /// The peer is none of this kind, and exchanges no blocks with this node either.
+    #[error("{node} is no node of this network, and exchanges no blocks with this one")]
     Foreign {
         /// The peer.
         node: NodeId,
-        /// Which.
-        reason: &'static str,
     },
     /// The network side has ended.
     #[error("the network is shut down")]
@@ -139,8 +155,29 @@ impl ConnectError {
     pub const fn code(&self) -> ErrorCode {
         match self {
             Self::NoPeer => ErrorCode::Usage,
-            Self::Failed { .. } | Self::Foreign { .. } => ErrorCode::PeerUnreachable,
+            Self::Failed { .. }
+            | Self::OtherPeer { .. }
+            | Self::OtherNetwork { .. }
+            | Self::Foreign { .. } => ErrorCode::PeerUnreachable,
             Self::Closed => ErrorCode::Infrastructure,
+        }
+    }
+
+    /// What to do about it.
+    #[must_use]
+    pub const fn hint(&self) -> Option<&'static str> {
+        match self {
+            Self::NoPeer => Some(
+                "give an address such as /ip4/192.0.2.1/tcp/4001/p2p/12D3KooW…, with the peer's id at its end",
+            ),
+            Self::Failed { .. } => {
+                Some("start a node there, check the address, or open the port in the firewall")
+            }
+            Self::OtherPeer { .. } => {
+                Some("correct the id after /p2p/: the node there says it when it starts")
+            }
+            Self::OtherNetwork { .. } => Some("give both nodes the same --network"),
+            Self::Foreign { .. } | Self::Closed => None,
         }
     }
 }

@@ -1,5 +1,6 @@
 //! The task that owns the swarm.
 
+mod bootstrap;
 mod cache;
 mod discovery;
 mod fetch;
@@ -17,6 +18,7 @@ use crate::{
     identity::{Identity, node_id},
     swarm::Options,
 };
+use bootstrap::Bootstrap;
 use cache::PeerCache;
 use discovery::Discovery;
 use fetch::Fetches;
@@ -62,6 +64,7 @@ pub(crate) struct EventLoop {
     reach: Reach,
     guests: Guests,
     ipfs_dht: IpfsDht,
+    bootstrap: Bootstrap,
     discovery: Discovery,
     cache: PeerCache,
     records: Records,
@@ -90,7 +93,8 @@ impl EventLoop {
             reach: Reach::new(&options),
             guests: Guests::default(),
             ipfs_dht: IpfsDht::default(),
-            discovery: Discovery::new(options.bootstrap.clone()),
+            bootstrap: Bootstrap::new(options.bootstrap.clone()),
+            discovery: Discovery::default(),
             cache: PeerCache::new(options.peer_cache.clone()),
             records: Records::new(identity, options.network.clone()),
             options,
@@ -193,6 +197,7 @@ impl EventLoop {
                 ..
             } => {
                 self.links.opened(peer_id, connection_id, &endpoint);
+                self.bootstrap.answered(connection_id, peer_id);
                 let detours = self.links.detours(&peer_id);
                 self.close(detours);
             }
@@ -207,11 +212,16 @@ impl EventLoop {
                     self.disconnected(&peer_id);
                 }
             }
-            SwarmEvent::OutgoingConnectionError { peer_id, error, .. } => {
+            SwarmEvent::OutgoingConnectionError {
+                peer_id,
+                error,
+                connection_id,
+            } => {
                 tracing::debug!(?peer_id, %error, "connection failed");
+                self.bootstrap_failed(connection_id, &error);
                 self.discovery.dial_failed(peer_id);
                 if let Some(peer) = peer_id {
-                    self.connect_failed(peer, &error.to_string());
+                    self.connect_failed(peer, &error);
                 }
             }
             SwarmEvent::NewListenAddr { address, .. } => tracing::info!(%address, "listening"),
@@ -227,6 +237,9 @@ impl EventLoop {
         match event {
             BehaviourEvent::Identify(identify::Event::Received { peer_id, info, .. }) => {
                 self.identified(peer_id, info);
+            }
+            BehaviourEvent::Identify(identify::Event::Sent { peer_id, .. }) => {
+                self.introduced_to(peer_id);
             }
             BehaviourEvent::Ping(ping::Event {
                 peer,
@@ -252,6 +265,7 @@ impl EventLoop {
 
     fn tick(&mut self, now: Instant) {
         self.reconsider(now);
+        self.part(now);
         self.redial(now);
         self.join_ipfs_dht(now);
         self.use_cache(now);

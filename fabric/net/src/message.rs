@@ -78,6 +78,25 @@ pub enum Request {
         /// Operators that were executed.
         position: u64,
     },
+    /// Worker to coordinator: this is what my attempt wrote, though it comes to no outcome. Answered when its blocks are
+    /// at the coordinator's.
+    Wrote {
+        /// The job.
+        job: JobId,
+        /// The token of my lease.
+        token: FencingToken,
+        /// Which attempt it was.
+        attempt: u32,
+        /// Standard output.
+        #[serde(with = "mc_types::cid::portable")]
+        stdout: Cid,
+        /// Standard error.
+        #[serde(with = "mc_types::cid::portable")]
+        stderr: Cid,
+        /// The lease, as it was signed: it may be another's by now.
+        #[serde(default, skip_serializing_if = "Vec::is_empty", with = "serde_bytes")]
+        grant: Vec<u8>,
+    },
     /// Coordinator to worker: take a checkpoint of this attempt now.
     Stop {
         /// The job.
@@ -164,7 +183,7 @@ pub enum Response {
     Stale,
     /// To a heartbeat: the user called the job off; stop, and finish it as cancelled.
     Cancelled,
-    /// To a finish: it is in the ledger, durably. To a request to keep inputs: they are kept.
+    /// To a finish or a log: it is in the ledger, durably. To a request to keep inputs: they are kept.
     Recorded,
     /// To a heartbeat, a finish or a release: ask another coordinator on the same ledger, or again.
     Elsewhere,

@@ -191,7 +191,7 @@ fn tcp_socket(address: &Multiaddr) -> Option<SocketAddr> {
 }
 
 /// The cause at the bottom of an error, which is the one that helps.
-fn innermost(error: &dyn std::error::Error) -> String {
+pub(crate) fn innermost(error: &dyn std::error::Error) -> String {
     let mut error = error;
     while let Some(source) = error.source() {
         error = source;

@@ -123,7 +123,7 @@ impl Archive {
         })
     }
 
-    /// Copies every job with its checkpoints to the PostgreSQL database `url`, in this node's name; gives their
+    /// Copies every job with its checkpoints and logs to the PostgreSQL database `url`, in this node's name; gives their
     /// number. Doing it again copies what is missing.
     ///
     /// # Errors
@@ -136,6 +136,11 @@ impl Archive {
             let mut pages = Pages::of(&self.ledger);
             while let Some(page) = pages.next().await? {
                 to.apply(&page).await?;
+                for record in &page {
+                    for log in self.ledger.logs(record.id).await? {
+                        to.add_log(record.id, &log).await?;
+                    }
+                }
                 for record in page.iter().filter(|record| record.ending.is_none()) {
                     for checkpoint in self.ledger.checkpoints(record.id).await? {
                         to.add_checkpoint(record.id, &checkpoint).await?;

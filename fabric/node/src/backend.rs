@@ -3,6 +3,7 @@
 mod blocks;
 mod jobs;
 mod mirrored;
+mod own;
 
 use crate::{
     Config,
@@ -21,20 +22,18 @@ use mc_gateway::{
         BlockStat, DhtPeers, DhtRecord, FsckView, GcView, Imported, JobView, LayerView, NodeQuery,
         NodeView, PeerAddresses, PeerView, PinView,
     },
-    backend::{Backend, BlockStream, Blocks, Error, LogBytes, LogStream, Reach},
+    backend::{Backend, BlockStream, Blocks, Error, LogBytes, LogQuery, Reach},
     metrics::Metric,
 };
-use mc_net::{Client, ConnectError, Multiaddr, PeerInfo};
+use mc_net::{Client, Multiaddr, PeerInfo};
 use mc_types::{CheckpointRecord, Cid, Digest, ErrorCode, JobId, JobSpec, JobState, NodeId};
 use std::{collections::BTreeMap, ops::RangeInclusive, time::Duration};
-
-const CONNECT_HINT: &str =
-    "give an address such as /ip4/192.0.2.1/tcp/4001/p2p/12D3KooW…, with the peer's id at its end";
 
 /// What the API is served from.
 #[derive(Debug)]
 pub(crate) struct NodeBackend {
     network: String,
+    bootstrap: Vec<String>,
     content: Content,
     coordinator: Coordinator,
     worker: Worker,
@@ -51,6 +50,7 @@ impl NodeBackend {
     ) -> Self {
         Self {
             network: config.network.clone(),
+            bootstrap: config.bootstrap(),
             content,
             coordinator,
             worker,
@@ -126,8 +126,8 @@ const fn layer_view(digest: Digest, layer: Layer) -> LayerView {
 
 #[async_trait]
 impl Backend for NodeBackend {
-    async fn submit(&self, job: JobSpec) -> Result<JobView, Error> {
-        Ok(JobView::from(&self.coordinator.submit(job).await?))
+    async fn submit(&self, id: Option<JobId>, job: JobSpec) -> Result<JobView, Error> {
+        Ok(JobView::from(&self.coordinator.submit(id, job).await?))
     }
 
     async fn job(
@@ -189,14 +189,8 @@ impl Backend for NodeBackend {
         Ok(JobView::from(&self.record(id).await?))
     }
 
-    async fn logs(
-        &self,
-        id: JobId,
-        stream: LogStream,
-        offset: u64,
-        follow: bool,
-    ) -> Result<LogBytes, Error> {
-        self.follow(id, stream, offset, follow).await
+    async fn logs(&self, wanted: LogQuery) -> Result<LogBytes, Error> {
+        self.follow(wanted).await
     }
 
     async fn metrics(&self) -> Result<Vec<Metric>, Error> {
@@ -222,6 +216,7 @@ impl Backend for NodeBackend {
             id: self.net.local_id().clone(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
             network: self.network.clone(),
+            bootstrap: self.bootstrap.clone(),
             addresses: addresses.iter().map(ToString::to_string).collect(),
             slots_total: lent.slots_total,
             slots_free: lent.slots_free,
@@ -318,9 +313,9 @@ impl Backend for NodeBackend {
         let connected = self.net.connect(multiaddr).await;
         connected.map_err(|error| {
             let refusal = Error::new(error.code(), error.to_string());
-            match error {
-                ConnectError::NoPeer => refusal.with_hint(CONNECT_HINT),
-                _ => refusal,
+            match error.hint() {
+                Some(hint) => refusal.with_hint(hint),
+                None => refusal,
             }
         })
     }

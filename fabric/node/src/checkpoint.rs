@@ -4,7 +4,7 @@ mod load;
 mod write;
 
 pub use load::{Loaded, load};
-pub use write::{Output, Writer};
+pub use write::{Output, Stream, Writer};
 
 use mc_checkpoint::snapshot::BadCheckpoint;
 

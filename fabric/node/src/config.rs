@@ -29,6 +29,8 @@ use std::{
 const MAX_SLOTS: u32 = 1024;
 /// A shorter term would expire between two heartbeats on a busy machine.
 const MIN_TTL: Duration = Duration::from_secs(1);
+/// Longest name of a host, in bytes, as DNS has it.
+const MAX_HOST_BYTES: usize = 253;
 /// Whoever waits for a job has to see that it ended.
 const MIN_KEEP: Duration = Duration::from_secs(1);
 /// Room for what is being fetched and stored at the moment.
@@ -77,6 +79,10 @@ pub struct Api {
     /// free port when that is taken.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub listen: Option<SocketAddr>,
+    /// Names by which clients may ask it, besides that of the machine. Others are refused, since web pages can make
+    /// theirs lead here.
+    #[serde(default)]
+    pub hosts: Vec<String>,
 }
 
 /// `[p2p]`
@@ -106,7 +112,8 @@ pub struct P2p {
 pub struct Content {
     /// Base URLs of HTTP gateways of IPFS that are asked for what no peer has.
     pub gateways: Vec<String>,
-    /// Most bytes of blocks; beyond it, those that nothing needs go. Without it, as many as there is room for.
+    /// Most bytes of blocks; beyond it, those that nothing needs go. Without it, four fifths of what the disk had
+    /// for them at start.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max: Option<ByteSize>,
 }
@@ -244,6 +251,12 @@ impl Config {
         sources.merge().map(|merged| merged.config)
     }
 
+    /// The addresses of all peers that a node connects to at start.
+    #[must_use]
+    pub fn bootstrap(&self) -> Vec<String> {
+        [self.p2p.bootstrap.clone(), self.placement.addresses()].concat()
+    }
+
     /// Checks what the types cannot express; gives the key that is wrong and what it takes.
     fn validate(&self) -> Result<(), (&'static str, String)> {
         let refuse = |key, message: &str| Err((key, message.to_owned()));
@@ -290,6 +303,16 @@ impl Config {
             return refuse(
                 "content.gateways",
                 "URLs such as https://gateway.example are accepted",
+            );
+        }
+        let is_name = |name: &String| {
+            let plain = |c: char| c.is_ascii_alphanumeric() || "-._".contains(c);
+            !name.is_empty() && name.len() <= MAX_HOST_BYTES && name.chars().all(plain)
+        };
+        if !self.api.hosts.iter().all(is_name) {
+            return refuse(
+                "api.hosts",
+                "names such as gw1.example are accepted, without a port",
             );
         }
         let multiaddr = |address: &&String| !address.starts_with('/');

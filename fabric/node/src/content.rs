@@ -3,8 +3,10 @@
 mod complete;
 mod deferred;
 mod gateways;
+mod room;
 
 pub(crate) use deferred::Deferred;
+pub(crate) use room::usual_max_bytes;
 
 use bytes::Bytes;
 use complete::Complete;
@@ -35,6 +37,8 @@ const BEFORE_GATEWAYS: Duration = Duration::from_secs(1);
 /// something to send while what came is stored; and how many small ones.
 const FETCH_BLOCKS: usize = 36;
 const FETCH_SMALL_BLOCKS: usize = 384;
+/// What a user asked for may be of any size that a DAG may have.
+const NO_BUDGET: u64 = u64::MAX;
 
 /// The store of this node and the way to those of others.
 #[derive(Debug, Clone)]
@@ -137,12 +141,28 @@ impl Content {
         providers: Vec<NodeId>,
         timeout: Option<Duration>,
     ) -> Result<(), Error> {
+        self.fetch_within(root, providers, timeout, &mut { NO_BUDGET })
+            .await
+    }
+
+    /// The same, as long as what has to be fetched is within `budget`, which is less by that afterwards.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::fetch`], and [`Error::TooLarge`] beyond the budget.
+    pub(crate) async fn fetch_within(
+        &self,
+        root: Cid,
+        providers: Vec<NodeId>,
+        timeout: Option<Duration>,
+        budget: &mut u64,
+    ) -> Result<(), Error> {
         let removals = self.store.removals();
         if self.complete.has(&root, removals) {
             return Ok(());
         }
-        self.fetch_all(root, providers, timeout, HashSet::new())
-            .await?;
+        let source = self.source_that(true, providers, timeout);
+        Self::fetch_all(&source, root, HashSet::new(), budget).await?;
         self.complete.add(root, removals);
         Ok(())
     }
@@ -162,22 +182,38 @@ impl Content {
         root: Cid,
         providers: Vec<NodeId>,
         complete: &mut HashSet<Cid>,
+        budget: &mut u64,
     ) -> Result<(), Error> {
         let known = std::mem::take(complete);
-        *complete = self.fetch_all(root, providers, None, known).await?;
+        let source = self.source_that(true, providers, None);
+        *complete = Self::fetch_all(&source, root, known, budget).await?.seen;
         complete.retain(|cid| cid.codec() != cid::RAW);
         Ok(())
     }
 
-    /// Fetches what is below `root` but not below `known`, and gives all that was come across.
-    async fn fetch_all(
+    /// Makes the DAG below `root` complete in the store; gives how many bytes its blocks have.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::fetch`].
+    pub(crate) async fn bytes_below(
         &self,
         root: Cid,
         providers: Vec<NodeId>,
-        timeout: Option<Duration>,
+    ) -> Result<u64, Error> {
+        let source = self.source_that(true, providers, None);
+        let walked = Self::fetch_all(&source, root, HashSet::new(), &mut { NO_BUDGET }).await?;
+        Ok(walked.bytes)
+    }
+
+    /// Fetches what is below `root` but not below `known`.
+    async fn fetch_all(
+        source: &Source,
+        root: Cid,
         known: HashSet<Cid>,
-    ) -> Result<HashSet<Cid>, Error> {
-        let source = self.source_that(true, providers, timeout);
+        budget: &mut u64,
+    ) -> Result<Walked, Error> {
+        let (most_bytes, mut bytes) = (*budget, 0_u64);
         let mut seen = HashSet::from([root]);
         let mut pending = VecDeque::from([root]);
         let mut fetching: FuturesUnordered<BoxFuture<'_, Result<Sure, Error>>> =
@@ -191,10 +227,16 @@ impl Content {
                 fetching.push(Box::pin(source.sure_of(cid)));
             }
             let Some(sure) = fetching.next().await else {
-                return Ok(seen);
+                return Ok(Walked { seen, bytes });
             };
             let sure = sure?;
+            bytes = bytes.saturating_add(u64::try_from(sure.bytes).unwrap_or(u64::MAX));
             most.came(sure.bytes);
+            let Some(left) = budget.checked_sub(sure.fetched) else {
+                let limit = format!("more than the {most_bytes} bytes that it may have");
+                return Err(Error::TooLarge { cid: root, limit });
+            };
+            *budget = left;
             let new = sure.links.into_iter().filter(|link| seen.insert(*link));
             pending.extend(new.filter(|link| !known.contains(link)));
             if seen.len() > MAX_DAG_BLOCKS {
@@ -209,9 +251,18 @@ fn random_below(end: usize) -> usize {
     rand::rng().random_range(0..end.max(1))
 }
 
+/// What was come across below a root.
+struct Walked {
+    seen: HashSet<Cid>,
+    /// Of all their blocks.
+    bytes: u64,
+}
+
 /// A block that is in the store.
 struct Sure {
     bytes: usize,
+    /// Those of them that were not there before.
+    fetched: u64,
     links: Vec<Cid>,
 }
 
@@ -237,12 +288,21 @@ impl Source {
         {
             return Ok(Sure {
                 bytes: usize::try_from(length).unwrap_or(usize::MAX),
+                fetched: 0,
                 links: Vec::new(),
             });
         }
-        let bytes = self.get(&cid).await?;
+        let (bytes, fetched) = match self.content.store.get(&cid).await? {
+            Some(bytes) => (bytes, 0),
+            None => {
+                let bytes = self.get_new(&cid).await?;
+                let fetched = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
+                (bytes, fetched)
+            }
+        };
         Ok(Sure {
             bytes: bytes.len(),
+            fetched,
             links: links::of(&cid, &bytes)?,
         })
     }
@@ -290,9 +350,16 @@ impl Source {
 
 impl BlockSource for Source {
     async fn get(&self, cid: &Cid) -> Result<Bytes, Error> {
-        if let Some(bytes) = self.content.store.get(cid).await? {
-            return Ok(bytes);
+        match self.content.store.get(cid).await? {
+            Some(bytes) => Ok(bytes),
+            None => self.get_new(cid).await,
         }
+    }
+}
+
+impl Source {
+    /// A block that is not in the store: it is afterwards, if there is room.
+    async fn get_new(&self, cid: &Cid) -> Result<Bytes, Error> {
         let bytes = self.fetch(*cid).await?;
         let block = vec![Block::hashed(*cid, bytes.clone())];
         if self.must_store {

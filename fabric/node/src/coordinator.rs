@@ -8,6 +8,8 @@ mod actor;
 mod advertise;
 mod checkpoints;
 mod finish;
+mod logs;
+mod marks;
 mod recent;
 mod recruit;
 mod retention;
@@ -16,6 +18,8 @@ mod watchers;
 
 use crate::{content::Content, error::Error, peers::Peers, private::TaskKey};
 use actor::{Actor, Input};
+pub(crate) use logs::Written;
+use marks::Marks;
 use mc_content::Block;
 use mc_ledger::Ledger;
 use mc_net::{
@@ -39,12 +43,34 @@ const QUEUE_COMMANDS: usize = 1024;
 /// Between two looks at a job that somebody waits for.
 const LOOK_EVERY: Duration = Duration::from_millis(250);
 
+/// How far the time in the id of a new job may be from now. Lists of jobs are in the order of their ids.
+const MAX_ID_AGE: Duration = Duration::from_secs(3600);
+
+/// A job, if it is of the task.
+fn is_of(job: JobRecord, task: mc_types::Cid) -> Result<JobRecord, Error> {
+    if job.task_cid == task {
+        return Ok(job);
+    }
+    let message = format!(
+        "job {} is another one, of the task {}",
+        job.id, job.task_cid
+    );
+    Err(Error::InvalidJob(message))
+}
+
 /// The name of the pin that keeps what a job needs, and then its result.
 fn pin(job: JobId) -> String {
     format!("{PIN_PREFIX}{job}")
 }
 
 const PIN_PREFIX: &str = crate::pins::JOB;
+
+/// The name of the pin that keeps what has come of a job's result.
+fn arriving(job: JobId) -> String {
+    format!("{ARRIVING_PREFIX}{job}")
+}
+
+const ARRIVING_PREFIX: &str = crate::pins::ARRIVING;
 
 /// A cheap handle to this node's coordinator.
 #[derive(Debug, Clone)]
@@ -57,12 +83,27 @@ pub(crate) struct Coordinator {
     identity: Identity,
     network: String,
     watchers: Arc<Watchers>,
-    finishes: Arc<finish::Finishes>,
+    /// Jobs that are being handed in.
+    submitting: Arc<Marks<JobId>>,
+    /// Results that are being fetched.
+    finishes: Arc<Marks<(JobId, FencingToken)>>,
+    /// Logs that are.
+    logging: Arc<Marks<(JobId, FencingToken)>>,
     checkpointed: Arc<checkpoints::Checkpointed>,
     recent: Arc<recent::Recent>,
     recruiter: Arc<recruit::Recruiter>,
     sisters: Arc<sisters::Sisters>,
     clock: Arc<dyn Clock>,
+    duty: Duty,
+}
+
+/// What a coordinator does besides remembering jobs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Duty {
+    /// It grants leases, and lets them expire.
+    Grants,
+    /// Neither: it is gone soon, and what it had granted would be left behind.
+    Records,
 }
 
 /// What a coordinator works with.
@@ -82,6 +123,8 @@ pub(crate) struct Parts {
     pub network: String,
     /// The time.
     pub clock: Arc<dyn Clock>,
+    /// What it does.
+    pub duty: Duty,
 }
 
 impl Coordinator {
@@ -107,26 +150,31 @@ impl Coordinator {
             identity: parts.identity,
             network: parts.network,
             watchers: Arc::default(),
+            submitting: Arc::default(),
             finishes: Arc::default(),
+            logging: Arc::default(),
             checkpointed: Arc::default(),
             recent: Arc::default(),
             recruiter: Arc::default(),
             sisters: Arc::default(),
             clock: parts.clock,
+            duty: parts.duty,
         };
         coordinator.remove_orphaned_pins().await?;
         let is_shared = coordinator.ledger.is_shared();
-        if is_shared {
+        // One that grants nothing must not be counted on by the others.
+        let joins = is_shared && coordinator.duty == Duty::Grants;
+        if joins {
             // Said before the jobs are read, so that nobody takes them in between.
             coordinator.ledger.renew(lease_ttl).await?;
-        } else {
+        } else if !is_shared {
             coordinator.ledger.own_all().await?;
         }
         coordinator.restore_checkpoints().await?;
         let actor = Actor::restore(coordinator.clone(), config, queue).await?;
         tasks.spawn(actor.run(stopping.clone()));
         tasks.spawn(coordinator.clone().advertise(stopping.clone()));
-        if is_shared {
+        if joins {
             coordinator.be_there(lease_ttl).await?;
             tasks.spawn(coordinator.clone().stay(lease_ttl, stopping));
         }
@@ -142,7 +190,10 @@ impl Coordinator {
                     Err(_) => false,
                 }
             } else {
-                self.is_orphaned_checkpoint(&name).await?
+                // Nothing arrives yet.
+                name.starts_with(ARRIVING_PREFIX)
+                    || self.is_orphaned_log(&name).await?
+                    || self.is_orphaned_checkpoint(&name).await?
             };
             if is_orphan {
                 self.content.store().unpin(&name).await?;
@@ -170,7 +221,8 @@ impl Coordinator {
         answer.await.map_err(|_| Error::ShuttingDown)?
     }
 
-    /// Records a job durably, with everything that it needs in this node's store.
+    /// Records a job durably, with everything that it needs in this node's store. If there is a job of this id
+    /// already, and of this task, then it is that one.
     ///
     /// # Errors
     ///
@@ -179,14 +231,30 @@ impl Coordinator {
     /// # Cancel safety
     ///
     /// Dropping the future leaves it open whether the job is recorded.
-    pub(crate) async fn submit(&self, spec: JobSpec) -> Result<JobRecord, Error> {
+    pub(crate) async fn submit(
+        &self,
+        id: Option<JobId>,
+        spec: JobSpec,
+    ) -> Result<JobRecord, Error> {
         spec.validate()
             .map_err(|e| Error::InvalidJob(e.to_string()))?;
-        let spec = self.with_key(spec)?;
         let (task_cid, bytes) =
             canonical::encode(&spec.task).map_err(|e| Error::InvalidJob(e.to_string()))?;
         let now = self.clock.now();
-        let id = JobId::new(now, rand::random());
+        let id = id
+            .filter(|id| id.time().since(now).max(now.since(id.time())) < MAX_ID_AGE)
+            .unwrap_or_else(|| JobId::new(now, rand::random()));
+        let _mark = loop {
+            match self.submitting.begin(id) {
+                Some(mark) => break mark,
+                // Whoever asked first was not answered, or not yet.
+                None => tokio::time::sleep(LOOK_EVERY).await,
+            }
+        };
+        if let Some(known) = self.job(id).await? {
+            return is_of(known, task_cid);
+        }
+        let spec = self.with_key(spec)?;
         // The task links to component and inputs, so its pin keeps them too. Pinned first: what is
         // found complete afterwards cannot be collected any more.
         let task = Block::encode(cid::DAG_CBOR, bytes)?;
@@ -228,7 +296,10 @@ impl Coordinator {
         };
         self.have_kept(id, task_cid).await;
         match self.ask(command).await? {
-            Answer::Submitted => self.job(id).await?.ok_or(Error::ShuttingDown),
+            Answer::Submitted => {
+                let job = self.job(id).await?.ok_or(Error::ShuttingDown)?;
+                is_of(job, task_cid)
+            }
             _ => Err(Error::Overloaded),
         }
     }
@@ -333,6 +404,10 @@ impl Coordinator {
 
     /// A worker says what it lends.
     pub(crate) async fn announce(&self, worker: NodeId, announcement: Announcement) -> Response {
+        if self.duty == Duty::Records {
+            // A worker that is not known is granted nothing.
+            return Response::Ok;
+        }
         let offer = WorkerOffer {
             slots_total: announcement.slots_total,
             slots_free: announcement.slots_free.min(announcement.slots_total),

@@ -15,6 +15,7 @@ mod advert;
 mod announce;
 mod archive;
 mod backend;
+mod budget;
 pub mod checkpoint;
 mod completion;
 pub mod config;
@@ -29,6 +30,7 @@ mod peers;
 mod pins;
 pub mod private;
 mod task_advert;
+pub mod tried;
 mod worker;
 pub mod world;
 

@@ -4,8 +4,8 @@ use crate::{
     Config, Error, advert, announce,
     backend::NodeBackend,
     config::Placement,
-    content::{Content, Served},
-    coordinator::{Coordinator, Parts, Retention},
+    content::{Content, Served, usual_max_bytes},
+    coordinator::{Coordinator, Duty, Parts, Retention},
     data_dir::{DataDir, NodeFile},
     layers,
     peers::{Peers, Roles},
@@ -44,8 +44,29 @@ const FETCH_TIMEOUT: Duration = Duration::from_secs(30);
 pub enum Mode {
     /// To stay: it takes the usual ports where they are free.
     Daemon,
-    /// For one command: it takes any free ports.
+    /// For one command that waits for its job: it takes any free ports, as those below do.
     Embedded,
+    /// For one command that hands a job in and does not wait: it runs nothing, since it is gone before that ends.
+    HandIn,
+    /// For one command that only looks: it runs nothing, grants no lease and lets none expire.
+    Look,
+}
+
+impl Mode {
+    /// How many tasks it runs at a time.
+    fn slots(self, config: &Config) -> u32 {
+        match self {
+            Self::Daemon | Self::Embedded => config.slots(),
+            Self::HandIn | Self::Look => 0,
+        }
+    }
+
+    const fn duty(self) -> Duty {
+        match self {
+            Self::Look => Duty::Records,
+            _ => Duty::Grants,
+        }
+    }
 }
 
 /// A node that runs.
@@ -93,15 +114,16 @@ impl Node {
         compiler: Option<(PathBuf, Vec<OsString>)>,
     ) -> Result<Self, Error> {
         let data_dir = DataDir::open(&config.data_dir)?;
+        let max_bytes = config.content.max.map(|max| max.0);
         let options = mc_content::Options {
-            max_bytes: config.content.max.map(|max| max.0),
+            max_bytes: max_bytes.or_else(|| usual_max_bytes(&data_dir.blocks())),
             ..mc_content::Options::default()
         };
         let store = Store::open(&data_dir.blocks(), options).await?;
         let identity = Identity::load_or_create(&data_dir.identity())?;
         let location = Location::of(config.ledger.url.as_deref(), &data_dir.ledger());
         let ledger = Ledger::open(&location, identity.node_id()).await?;
-        let slots = config.slots();
+        let slots = mode.slots(&config);
         let engine = engine(&config, slots, compiler)?;
         let server = bind(&config, mode).await?;
         let started = join(&config, mode, &identity, (&store, data_dir.peers())).await?;
@@ -127,10 +149,11 @@ impl Node {
             identity: identity.clone(),
             network: config.network.clone(),
             clock: Arc::new(SteadyClock::new()),
+            duty: mode.duty(),
         };
         let rules = scheduler_config(&config, identity.node_id());
         let coordinator = Coordinator::start(parts, rules, &tasks, stopping.clone()).await?;
-        if let Some(keep) = config.ledger.keep {
+        if let Some(keep) = config.ledger.keep.filter(|_| mode != Mode::Look) {
             let retention = Retention {
                 keep: keep.0,
                 archive: config.ledger.archive.clone(),
@@ -301,7 +324,12 @@ fn announcement(config: &Config, slots: u32) -> Announcement {
 /// Takes the configured address, or else the usual port, or else any.
 async fn bind(config: &Config, mode: Mode) -> Result<Server, Error> {
     let loopback = |port| SocketAddr::from((Ipv4Addr::LOCALHOST, port));
-    let bind = |listen| Server::bind(mc_gateway::Options { listen });
+    let own = mc_system::inventory::host_name();
+    let hosts: Vec<_> = config.api.hosts.iter().cloned().chain(own).collect();
+    let bind = |listen| {
+        let hosts = hosts.clone();
+        Server::bind(mc_gateway::Options { listen, hosts })
+    };
     if let Some(listen) = config.api.listen {
         return Ok(bind(listen).await?);
     }
@@ -320,7 +348,7 @@ async fn join(
     identity: &Identity,
     (store, peer_cache): (&Store, PathBuf),
 ) -> Result<Started, Error> {
-    let bootstrap = [config.p2p.bootstrap.clone(), config.placement.addresses()].concat();
+    let bootstrap = config.bootstrap();
     let options = |listen| {
         Ok::<_, Error>(mc_net::Options {
             network: config.network.clone(),

@@ -2,7 +2,7 @@
 
 use crate::{
     content::Content,
-    coordinator::Coordinator,
+    coordinator::{Coordinator, Written},
     worker::{Coordinators, Offered, Worker},
 };
 use mc_net::message::{Announcement, Request, Response};
@@ -186,6 +186,24 @@ impl Peers {
                 coordinator
                     .keep_checkpoint(from, job, token, cid, position)
                     .await
+            }
+            Request::Wrote {
+                job,
+                token,
+                attempt,
+                stdout,
+                stderr,
+                grant,
+            } => {
+                let written = Written {
+                    job,
+                    token,
+                    attempt,
+                    stdout,
+                    stderr,
+                    grant,
+                };
+                Box::pin(coordinator.keep_log(from, written)).await
             }
             Request::Stop { job, token, leave } => worker.stop(&from, job, token, leave),
             Request::Cancel { job, token } => worker.cancel(&from, job, token),

@@ -7,6 +7,10 @@ use mc_types::ErrorCode;
 pub(crate) const JOB: &str = "job/";
 /// What checkpoints need.
 pub(crate) const CHECKPOINT: &str = "checkpoint/";
+/// What has come of results that are being fetched.
+pub(crate) const ARRIVING: &str = "arriving/";
+/// What attempts wrote that came to no outcome.
+pub(crate) const LOG: &str = "log/";
 /// Results that no coordinator has taken yet.
 pub(crate) const OWED: &str = "owed/";
 /// Layers of container images, by their digests.
@@ -14,7 +18,7 @@ pub(crate) const LAYER: &str = "layer/";
 
 /// Refuses those names to users: a job could lose its inputs, and a layer be something else than its digest says.
 pub(crate) fn check(name: &str) -> Result<(), Error> {
-    let reserved = [JOB, CHECKPOINT, OWED, LAYER];
+    let reserved = [JOB, CHECKPOINT, ARRIVING, LOG, OWED, LAYER];
     let Some(prefix) = reserved.into_iter().find(|prefix| name.starts_with(prefix)) else {
         return Ok(());
     };
@@ -32,7 +36,14 @@ mod tests {
 
     #[test]
     fn names_of_the_node_are_not_the_users() {
-        for name in ["job/01m7", "checkpoint/x/1", "owed/", "layer/sha256:00"] {
+        for name in [
+            "job/1",
+            "checkpoint/x/1",
+            "arriving/1",
+            "log/1",
+            "owed/",
+            "layer/sha256:00",
+        ] {
             let refused = check(name).unwrap_err();
             assert_eq!(refused.0.code, ErrorCode::Usage, "{name}");
         }

@@ -5,20 +5,23 @@ mod checkpoints;
 mod coordinators;
 mod ended;
 mod execute;
+mod known;
 mod log;
 mod owed;
 
 use crate::{content::Content, peers::Peers, private::TaskKey};
 use attempt::{Attempt, Controls};
+use bytes::Bytes;
 pub(crate) use coordinators::Coordinators;
 use ended::Ended;
+pub(crate) use known::{Known, Stage};
 use log::LogFiles;
 use mc_engine::Engine;
 use mc_net::{
     Identity,
     message::{Announcement, LogStream, Response},
 };
-use mc_types::{Cid, Envelope, FencingToken, JobId, JobSpec, Lease, NodeId};
+use mc_types::{Cid, Envelope, FencingToken, JobId, JobSpec, Lease, NodeId, canonical};
 use std::{
     collections::HashMap,
     path::PathBuf,
@@ -68,6 +71,7 @@ struct Inner {
     peers: Peers,
     running: Mutex<HashMap<JobId, Running>>,
     ended: Ended,
+    recent: known::Recent,
     free: watch::Sender<u32>,
     /// Coordinators that ask what is lent.
     solicited: broadcast::Sender<NodeId>,
@@ -94,6 +98,8 @@ struct Running {
     token: FencingToken,
     controls: Controls,
     logs: LogFiles,
+    /// As it was when it was accepted.
+    known: Known,
 }
 
 impl Worker {
@@ -108,6 +114,7 @@ impl Worker {
             peers,
             running: Mutex::default(),
             ended: Ended::default(),
+            recent: known::Recent::default(),
             free,
             solicited: broadcast::Sender::new(SOLICITATIONS),
             attempts: TaskTracker::new(),
@@ -200,6 +207,17 @@ impl Worker {
             return refuse("the node is shutting down");
         }
         let logs = LogFiles::new(&self.inner.options.scratch, &lease);
+        let task = match canonical::encode(&spec.task) {
+            Ok((task, _)) => task,
+            Err(error) => return refuse(&error.to_string()),
+        };
+        let known = Known {
+            task,
+            coordinator: coordinators.granting(),
+            attempt: lease.attempt,
+            is_private: key.is_some(),
+            stage: Stage::Held,
+        };
         {
             let mut running = self.inner.running();
             let ended = self.inner.ended.contains(lease.job, lease.token);
@@ -219,11 +237,13 @@ impl Worker {
                 token: lease.token,
                 controls: controls.clone(),
                 logs: logs.clone(),
+                known: known.clone(),
             };
             running.insert(lease.job, entry);
             self.inner.publish_free(&running);
         }
         let attempt = Attempt {
+            known,
             coordinators,
             lease,
             grant,
@@ -281,6 +301,29 @@ impl Worker {
             }
             _ => refused("no such attempt runs here"),
         }
+    }
+
+    /// What this node knows by itself of a job.
+    #[must_use]
+    pub(crate) fn known(&self, job: JobId) -> Option<Known> {
+        let running = self.inner.running().get(&job).map(|running| {
+            let begun = *running.controls.begun.borrow();
+            let stage = begun.map_or(Stage::Held, |begun| Stage::Running { begun });
+            let known = running.known.clone();
+            Known { stage, ..known }
+        });
+        running.or_else(|| self.inner.recent.get(job))
+    }
+
+    /// What the attempt that runs here has written from `offset` on; `None` if none does.
+    pub(crate) async fn own_log(
+        &self,
+        job: JobId,
+        stream: LogStream,
+        offset: u64,
+    ) -> Option<std::io::Result<Bytes>> {
+        let logs = self.inner.running().get(&job)?.logs.clone();
+        Some(logs.read(stream, offset).await)
     }
 
     /// What an attempt has written from `offset` on.

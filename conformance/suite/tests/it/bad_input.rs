@@ -2,7 +2,7 @@
 
 use crate::disk::SmallDisk;
 use mc_artifacts::guest;
-use mc_conformance::{Finished, NodeOptions, mc, privileged};
+use mc_conformance::{Finished, NodeOptions, mc, mc_in, privileged};
 
 /// Checks the exit code, the error code and that the message names what matters.
 #[track_caller]
@@ -186,4 +186,94 @@ fn a_full_disk_is_an_error_and_loses_nothing_that_was_acknowledged() {
         drop(node);
         drop(disk);
     });
+}
+
+/// A package that leaves `package/target` behind if it is built.
+fn package(dir: &std::path::Path) {
+    let package = dir.join("package");
+    std::fs::create_dir_all(package.join("src")).unwrap();
+    let manifest = "[package]\nname = \"nothing\"\nedition = \"2024\"\n[workspace]\n";
+    std::fs::write(package.join("Cargo.toml"), manifest).unwrap();
+    std::fs::write(package.join("src/main.rs"), "fn main() {}\n").unwrap();
+}
+
+/// Nobody answers there.
+const NOWHERE: &str = "http://127.0.0.1:1";
+
+#[test]
+fn results_without_a_place_are_refused_before_anything_is_built_or_asked() {
+    let dir = tempfile::tempdir().unwrap();
+    let at = dir.path();
+    std::fs::create_dir(at.join("full")).unwrap();
+    std::fs::write(at.join("full/mine"), "kept").unwrap();
+    std::fs::write(at.join("file"), "kept").unwrap();
+    std::os::unix::fs::symlink("nowhere", at.join("link")).unwrap();
+    package(at);
+    for command in ["run", "submit"] {
+        for out in [
+            "full",
+            "./full/",
+            "file",
+            "file/below",
+            "link",
+            "/proc/no/where",
+        ] {
+            let args = [command, "--node", NOWHERE, "--out", out, "package"];
+            let name = out.trim_end_matches('/').rsplit('/').next_back().unwrap();
+            refused(&mc_in(at, args), 66, "MC0002", &[name]);
+        }
+    }
+    let checkpoint = [
+        "run",
+        "--checkpoint-at",
+        "1",
+        "-o",
+        "no/half.car",
+        "package",
+    ];
+    refused(&mc_in(at, checkpoint), 66, "MC0002", &["no"]);
+    assert!(!at.join("package/target").exists());
+    let node = NodeOptions::new().start();
+    let content = "bafkreibm6jg3ux5qumhcn2b3flc3tyu6dmlb4xa7u5bf44yegnrjhc4yeq";
+    let layer = format!("sha256:{}", "ab".repeat(32));
+    let layer = layer.as_str();
+    let job = "01jd5xz7m8q9r0s1t2v3w4x5y6";
+    for (args, name) in [
+        (["get", content, "-o"], "full"),
+        (["get", content, "-o"], "file"),
+        (["car", "export", content], "file"),
+        (["layer", "get", layer], "file"),
+        (["result", job, "--out"], "full"),
+    ] {
+        let flag = (args[0] == "car" || args[0] == "layer").then_some("-o");
+        let place = at.join(name).display().to_string();
+        let done = node.mc(args.into_iter().chain(flag).chain([&*place]));
+        refused(&done, 66, "MC0002", &[&place]);
+    }
+    assert_eq!(std::fs::read(at.join("full/mine")).unwrap(), b"kept");
+    assert_eq!(std::fs::read(at.join("file")).unwrap(), b"kept");
+}
+
+#[test]
+fn jobs_that_cannot_be_accepted_are_refused_before_anything_is_built_or_asked() {
+    let dir = tempfile::tempdir().unwrap();
+    package(dir.path());
+    for (option, value, name) in [
+        ("--priority", "11", "priority"),
+        ("--retries", "1000", "retries"),
+        ("--label", "novalue", "novalue"),
+        ("--require", "novalue", "novalue"),
+        ("--queue-timeout", "0s", "queue_timeout"),
+        ("--checkpoint-every", "0", "checkpoint_every"),
+        ("--timeout", "0s", "timeout"),
+    ] {
+        let args = ["submit", "--node", NOWHERE, option, value, "package"];
+        refused(&mc_in(dir.path(), args), 2, "", &[name]);
+    }
+    let args = ["run", "--timeout", "0s", "package"];
+    refused(&mc_in(dir.path(), args), 2, "", &["timeout"]);
+    // Nor is anything built for a node that does not answer.
+    let args = ["submit", "--node", NOWHERE, "package"];
+    refused(&mc_in(dir.path(), args), 69, "MC0008", &[NOWHERE]);
+    assert!(!dir.path().join("package/target").exists());
 }

@@ -2,7 +2,7 @@
 
 use mc_artifacts::guest;
 use mc_conformance::{Node, NodeOptions, eventually};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// A node says what it is some seconds after its start.
 const PATIENCE: Duration = Duration::from_secs(40);
@@ -142,4 +142,43 @@ fn the_state_of_a_job_can_be_asked_for_at_any_node() {
     assert_eq!(ended["outcome_cid"], result["outcome_cid"]);
     let logs = |node: &mc_conformance::Node| node.mc(["logs", &id]).expect_code(0).stdout;
     assert_eq!(logs(&other), logs(&gateway));
+}
+
+#[test]
+fn the_node_that_ran_a_job_tells_of_it_at_once_while_its_gateway_is_away() {
+    // Nobody else is there whom it could ask.
+    let gateway = NodeOptions::new()
+        .flags(["--no-execute", "--lease-ttl", "3s"])
+        .start();
+    let worker = NodeOptions::new()
+        .bootstrap(&gateway)
+        .flags(["--slots", "2"])
+        .start();
+    let ticks = |count: usize| -> String { (0..count).map(|n| format!("tick {n}\n")).collect() };
+    let component = guest("ticks").display().to_string();
+    let over = gateway.submit([&*component, "--", "3", "10"]);
+    assert_eq!(gateway.succeeded(&over)["node"], worker.id.as_str());
+    let runs = gateway.submit([&*component, "--", "60", "100"]);
+    assert_eq!(gateway.running(&runs), worker.id);
+    gateway.kill();
+
+    let begun = Instant::now();
+    let status = worker.status(&runs);
+    assert_eq!(status["state"], "running", "{status}");
+    let logs = worker.mc(["logs", &over]).expect_code(0);
+    assert_eq!(logs.text(), ticks(3));
+    let status = worker.status(&over);
+    assert_eq!(status["state"], "succeeded", "{status}");
+    let dir = tempfile::tempdir().unwrap();
+    let out = dir.path().join("out");
+    let result = ["result", &over, "--out", out.to_str().unwrap()];
+    worker.mc(result).expect_code(0);
+    assert!(out.is_dir());
+    let took = begun.elapsed();
+    assert!(took < Duration::from_secs(5), "{took:?}");
+
+    // Whoever follows what runs there sees all of it, and whoever waits sees it end.
+    let followed = worker.mc(["logs", "-f", &runs]).expect_code(0);
+    assert_eq!(followed.text(), ticks(60));
+    assert_eq!(worker.succeeded(&runs)["node"], worker.id.as_str());
 }

@@ -150,7 +150,7 @@ fn whoever_stops_waiting_is_told_that_the_job_goes_on() {
     assert!(interrupted.unwrap().success());
     let done = Finished::of(child);
     assert_eq!(done.code, Some(75), "{done:#?}");
-    let id = done.stderr.split("mc-wasm cancel ").nth(1).unwrap();
+    let id = done.stderr.split(" cancel ").nth(1).unwrap();
     let id = id.split_whitespace().next().unwrap().to_owned();
     node.mc(["cancel", &id]).expect_code(0);
     node.mc(["wait", &id]).expect_code(130);

@@ -1,7 +1,7 @@
 //! Several nodes: one grants, another runs, a third fetches.
 
 use mc_artifacts::guest;
-use mc_conformance::{Node, NodeOptions, eventually};
+use mc_conformance::{Node, NodeOptions, eventually, mc};
 use std::time::Duration;
 
 /// Waits until `a` counts `n` nodes with slots besides itself.
@@ -157,4 +157,64 @@ fn a_stopping_node_hands_its_jobs_back_at_once() {
     let done = a.succeeded(id);
     assert_eq!(done["node"], c.id.as_str());
     assert_eq!(done["attempts"], 2);
+}
+
+#[test]
+fn a_node_says_why_it_cannot_use_a_peer_and_doctor_tests_each() {
+    let [gone, other] = [NodeOptions::new().start(), NodeOptions::new().start()];
+    let (nowhere, other_id) = (gone.addresses[0].clone(), other.id.clone());
+    gone.kill();
+    other.kill();
+    let good = NodeOptions::new().start();
+    let red = NodeOptions::new().flags(["--network", "red"]).start();
+    let (place, _) = good.addresses[0].rsplit_once("/p2p/").unwrap();
+    let misnamed = format!("{place}/p2p/{other_id}");
+    // What is in the way of each.
+    let troubles = [
+        (nowhere, "refused".to_owned()),
+        (red.addresses[0].clone(), "\"red\"".to_owned()),
+        (misnamed, good.id.clone()),
+    ];
+    let mut options = NodeOptions::new();
+    options
+        .bootstrap
+        .extend(troubles.iter().map(|(address, _)| address.clone()));
+    let node = options.bootstrap(&good).start();
+    for (address, reason) in &troubles {
+        eventually("the node says so", Duration::from_secs(30), || {
+            let said = node.said();
+            let mut lines = said.lines();
+            let told = |line: &str| line.contains(address) && line.contains(reason);
+            lines.any(told).then_some(())
+        });
+    }
+    lenders(&node, 1);
+    assert!(!node.said().contains(&good.addresses[0]), "{}", node.said());
+
+    // With the node, which knows whom it was told of; and without one, of whoever is configured.
+    let running = node.data_dir().display().to_string();
+    let empty = tempfile::tempdir().unwrap();
+    let empty = empty.path().display().to_string();
+    let all = troubles.iter().map(|(address, _)| address);
+    let all = all.chain([&good.addresses[0]]);
+    let named: Vec<&str> = all.flat_map(|address| ["--bootstrap", address]).collect();
+    for (dir, flags) in [(running, &[][..]), (empty, &named[..])] {
+        let args = ["doctor", "--data-dir", &dir].into_iter();
+        let done = mc(args.chain(flags.iter().copied())).expect_code(1);
+        let checked = done.text();
+        let line = |address: &str| {
+            let mut lines = checked.lines();
+            let line = lines.find(|line| line.contains("peer") && line.contains(address));
+            line.unwrap_or_else(|| panic!("{address} in {checked}"))
+        };
+        for (address, reason) in &troubles {
+            let line = line(address);
+            assert!(
+                line.starts_with("FAIL") && line.contains(reason),
+                "{checked}"
+            );
+        }
+        assert!(line(&good.addresses[0]).starts_with("ok"), "{checked}");
+        assert!(checked.contains("--network"), "{checked}");
+    }
 }

@@ -1,7 +1,7 @@
 //! Several coordinators on one PostgreSQL database, and what happens when one of them, or the database, is gone.
 
 use mc_artifacts::guest;
-use mc_conformance::{Node, NodeOptions, eventually};
+use mc_conformance::{Finished, Node, NodeOptions, eventually, mc, spawn_in};
 use mc_postgres::Server;
 use std::time::{Duration, Instant};
 
@@ -60,6 +60,40 @@ fn a_gateway_goes_on_with_the_jobs_of_one_that_was_killed_and_nothing_runs_twice
     }
     waiting.join().unwrap().expect_code(0);
     println!("all three had ended {:?} after the kill", killed.elapsed());
+}
+
+#[test]
+fn commands_as_people_type_them_go_on_when_their_gateway_is_killed() {
+    let url = mc_postgres::shared().unwrap().database().unwrap();
+    let (a, b, _worker) = two_gateways(&url);
+    let both = format!("{},{}", a.api, b.api);
+    let component = guest("ticks").display().to_string();
+    let here = std::path::Path::new(".");
+    let submit = ["--node", &both, "submit", &component, "--", "60", "100"];
+    let submitting = spawn_in(here, submit);
+    let id = eventually("it runs", PATIENCE, || {
+        let running = ["ps", "--state", "running", "--format", "json"];
+        let jobs = b.mc(running).expect_code(0).json();
+        Some(jobs["jobs"].get(0)?["id"].as_str()?.to_owned())
+    });
+    let following = spawn_in(here, ["--node", &both, "logs", "-f", &id]);
+    let waiting = spawn_in(here, ["--node", &both, "wait", &id]);
+    eventually("it prints", PATIENCE, || {
+        let printed = b.mc(["logs", &id]).expect_code(0).text();
+        printed.lines().nth(10).map(drop)
+    });
+    a.kill();
+    let expected: String = (0..60).map(|n| format!("tick {n}\n")).collect();
+    let submitted = Finished::of(submitting).expect_code(0);
+    assert_eq!(submitted.text(), expected, "{}", submitted.stderr);
+    assert!(submitted.stderr.starts_with(&format!("job {id}\n")));
+    let followed = Finished::of(following).expect_code(0);
+    assert_eq!(followed.text(), expected, "{}", followed.stderr);
+    Finished::of(waiting).expect_code(0);
+    // One that is gone already is no hindrance to the next command.
+    let echo = guest("echo_world").display().to_string();
+    let done = mc(["--node", &both, "submit", &echo, "--", "next"]);
+    assert!(done.expect_code(0).text().contains("next"));
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 use mc_artifacts::guest;
 use mc_conformance::{Http, Node, NodeOptions, eventually};
+use mc_content::{BlockSource, MemoryBlocks, unixfs};
 use mc_net::{
     BlockStore, Client, DhtMode, Identity, InboundRequest, Options, RequestError, StoreError,
     message::{Announcement, Request, Response},
@@ -55,6 +56,11 @@ fn claims() -> Announcement {
 
 impl Peer {
     async fn of(gateway: &Node) -> Self {
+        Self::with(gateway, Arc::new(NoBlocks)).await
+    }
+
+    /// One that gives blocks.
+    async fn with(gateway: &Node, blocks: Arc<dyn BlockStore>) -> Self {
         let options = Options {
             network: "main".to_owned(),
             listen: vec!["/ip4/127.0.0.1/tcp/0".parse().unwrap()],
@@ -68,7 +74,7 @@ impl Peer {
             agent: "hostile/1".to_owned(),
             fetch_timeout: Duration::from_secs(5),
         };
-        let started = mc_net::start(Identity::generate(), options, Arc::new(NoBlocks));
+        let started = mc_net::start(Identity::generate(), options, blocks);
         let mut started = started.await.unwrap();
         let gateway: NodeId = gateway.id.parse().unwrap();
         let connected = started.peers.wait_for(|peers| peers.contains(&gateway));
@@ -190,13 +196,17 @@ async fn a_peer_that_never_answers_holds_nobody_up_for_long() {
 
 /// A result of which nobody has the output.
 fn empty_promise(task: Cid) -> Ending {
-    let nowhere = cid::of(cid::RAW, b"what nobody has");
+    promise(task, cid::of(cid::RAW, b"what nobody has"))
+}
+
+/// A result that is all over this.
+fn promise(task: Cid, everywhere: Cid) -> Ending {
     let outcome = Outcome {
         task,
         end: End::Exited { code: 0 },
-        stdout: nowhere,
-        stderr: nowhere,
-        outputs: nowhere,
+        stdout: everywhere,
+        stderr: everywhere,
+        outputs: everywhere,
         dirs: BTreeMap::new(),
         fuel: 1,
         meter: Meter::Operators1,
@@ -336,4 +346,71 @@ async fn a_flood_of_messages_keeps_nobody_from_working() {
     eventually("it is counted", Duration::from_secs(10), || {
         (metric(&gateway, "mc_stale_total") > 100).then_some(())
     });
+}
+
+/// What it made, in memory.
+#[derive(Debug)]
+struct Made(Arc<MemoryBlocks>);
+
+impl BlockStore for Made {
+    fn get(
+        &self,
+        cid: Cid,
+    ) -> futures::future::BoxFuture<'static, Result<Option<bytes::Bytes>, StoreError>> {
+        let made = Arc::clone(&self.0);
+        Box::pin(async move { Ok(made.get(&cid).await.ok()) })
+    }
+
+    fn has(&self, cid: Cid) -> futures::future::BoxFuture<'static, Result<bool, StoreError>> {
+        let made = Arc::clone(&self.0);
+        Box::pin(async move { Ok(made.get(&cid).await.is_ok()) })
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_result_that_is_larger_than_its_task_may_make_is_not_fetched() {
+    const MEBIBYTES: u8 = 240;
+    let gateway = gateway();
+    let made = MemoryBlocks::default();
+    let bytes: Vec<u8> = (0..MEBIBYTES).flat_map(|n| vec![n; 1 << 20]).collect();
+    let huge = unixfs::add_bytes(&bytes, &made).await.unwrap().cid;
+    drop(bytes);
+    let peer = Peer::with(&gateway, Arc::new(Made(Arc::new(made)))).await;
+    let (client, to) = (peer.client.clone(), peer.gateway.clone());
+    let (promised, mut promises) = mpsc::channel(64);
+    peer.lend(move |inbound| {
+        let (client, to, promised) = (client.clone(), to.clone(), promised.clone());
+        async move {
+            let Request::Offer { lease, job, .. } = inbound.request else {
+                return;
+            };
+            inbound.reply.send(Response::Accepted);
+            let (task, _) = canonical::encode(&job.task).unwrap();
+            let finish = Request::Finish {
+                job: lease.job,
+                token: lease.token,
+                ending: promise(task, huge),
+            };
+            tokio::spawn(async move {
+                loop {
+                    match client.request(&to, finish.clone()).await {
+                        Ok(Response::Pending) => {
+                            tokio::time::sleep(Duration::from_millis(50)).await
+                        }
+                        answer => return promised.send(answer.unwrap()).await.unwrap(),
+                    }
+                }
+            });
+        }
+    });
+    let component = guest("exit_zero").display().to_string();
+    let limits = ["--output", "1MiB", "--scratch", "1MiB", "--files", "100"];
+    let id = gateway.submit(limits.into_iter().chain([&*component]));
+    promises.recv().await.unwrap();
+    let honest = worker(&gateway);
+    let job = gateway.succeeded(&id);
+    assert_eq!(job["node"].as_str(), Some(&*honest.id), "{job:#}");
+    let stored = gateway.mc(["fsck", "--format", "json"]).expect_code(0);
+    let kept = stored.json()["bytes"].as_u64().unwrap() >> 20;
+    assert!(kept < u64::from(MEBIBYTES) / 2, "{kept} MiB");
 }

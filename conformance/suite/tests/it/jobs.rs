@@ -202,3 +202,49 @@ fn arguments_environment_and_input_reach_the_guest() {
         "the host's environment leaked: {done}"
     );
 }
+
+#[test]
+fn commands_that_only_look_run_nothing_and_take_no_lease() {
+    let dir = tempfile::tempdir().unwrap();
+    let data = dir.path().display().to_string();
+    let alone = |args: &[&str]| {
+        let global = ["--data-dir", &*data, "--no-mdns"];
+        mc(global.into_iter().chain(args.iter().copied()))
+    };
+    // Whoever hands a job in and does not wait takes no lease either.
+    let submitted = alone(&["submit", "--detach", &wasm("exit_zero")]).expect_code(0);
+    let id = submitted.text().trim().to_owned();
+    let untouched = || {
+        let job = alone(&["status", "--format", "json", &id]);
+        let job = job.expect_code(0).json();
+        assert_eq!(job["state"], "queued", "{job}");
+        assert_eq!(job["attempts"], 0, "{job}");
+    };
+    untouched();
+    for args in [
+        &["ps"][..],
+        &["nodes"],
+        &["logs", &id],
+        &["checkpoints", &id],
+        &["pin", "ls"],
+    ] {
+        alone(args).expect_code(0);
+    }
+    untouched();
+    // One that stays for longer than a worker needs to take a job.
+    let args = ["--data-dir", &*data, "--no-mdns", "wait", &id];
+    let mut waiting = mc_conformance::spawn_in(dir.path(), args);
+    let file = dir.path().join("node.json");
+    eventually("it answers", Duration::from_secs(20), || {
+        file.exists().then_some(())
+    });
+    let begun = std::time::Instant::now();
+    eventually("some time passes", Duration::from_secs(20), || {
+        (begun.elapsed() > Duration::from_secs(3)).then_some(())
+    });
+    waiting.kill().unwrap();
+    waiting.wait().unwrap();
+    untouched();
+    let node = NodeOptions::new().data_dir(dir.path()).start();
+    assert_eq!(node.succeeded(&id)["attempts"], 1);
+}

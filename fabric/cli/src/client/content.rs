@@ -22,9 +22,9 @@ pub(crate) struct RemoteBlocks {
 impl BlockSource for RemoteBlocks {
     async fn get(&self, cid: &Cid) -> Result<Bytes, Error> {
         let path = format!("/ipfs/{cid}?format=raw{}", timeout_query(self.timeout));
-        let request = self.client.request(Method::GET, &path);
-        let found = self.client.send(request).await;
-        let response = found.map_err(|failure| match failure.code() {
+        let request = || self.client.request(Method::GET, &path);
+        let found = self.client.bytes(request).await;
+        let bytes = found.map_err(|failure| match failure.code() {
             ErrorCode::ContentNotFound => Error::NotFound {
                 cid: *cid,
                 peers: None,
@@ -32,10 +32,6 @@ impl BlockSource for RemoteBlocks {
             ErrorCode::Storage => Error::DiskFull,
             _ => Error::Source(failure.message().to_owned()),
         })?;
-        let bytes = response
-            .bytes()
-            .await
-            .map_err(|e| Error::Source(e.to_string()))?;
         Block::new(*cid, bytes).map(|block| block.into_parts().1)
     }
 }
@@ -45,7 +41,7 @@ fn timeout_query(timeout: Option<Duration>) -> String {
     query.unwrap_or_default()
 }
 
-pub(crate) type Pieces = BoxStream<'static, Result<Bytes, reqwest::Error>>;
+pub(super) type Pieces = BoxStream<'static, Result<Bytes, reqwest::Error>>;
 
 /// The blocks of a DAG as a stream in the order in which a reader needs them. What does not come that way,
 /// because the stream broke off or the reader went another way, is asked for by itself.
@@ -119,7 +115,7 @@ impl Client {
         timeout: Option<Duration>,
     ) -> Result<Pieces, Failure> {
         let path = format!("/ipfs/{cid}?format=car&{query}{}", timeout_query(timeout));
-        let response = self.send(self.request(Method::GET, &path)).await?;
+        let response = self.send(|| self.request(Method::GET, &path)).await?;
         Ok(response.bytes_stream().boxed())
     }
 
@@ -143,7 +139,7 @@ impl Client {
     /// Lets nothing keep a layer any more.
     pub(crate) async fn remove_layer(&self, digest: &Digest) -> Result<(), Failure> {
         let path = format!("/api/v1/layers/{digest}");
-        self.send(self.request(Method::DELETE, &path))
+        self.send(|| self.request(Method::DELETE, &path))
             .await
             .map(drop)
     }
@@ -164,9 +160,8 @@ impl Client {
     /// Connects the node to a peer, or to an IPFS node.
     pub(crate) async fn connect(&self, address: &str) -> Result<(), Failure> {
         let address = address.to_owned();
-        let request = self
-            .request(Method::POST, "/api/v1/connect")
-            .json(&ConnectRequest { address });
+        let body = ConnectRequest { address };
+        let request = || self.request(Method::POST, "/api/v1/connect").json(&body);
         self.send(request).await.map(drop)
     }
 
@@ -179,13 +174,8 @@ impl Client {
     }
 
     pub(crate) async fn block(&self, cid: &Cid) -> Result<Bytes, Failure> {
-        let request = self.request(Method::GET, &format!("/api/v1/blocks/{cid}"));
-        let bytes = self
-            .send(request)
-            .await?
-            .bytes()
-            .await
-            .map_err(|e| self.unreachable(&e))?;
+        let path = format!("/api/v1/blocks/{cid}");
+        let bytes = self.bytes(|| self.request(Method::GET, &path)).await?;
         cid::verify(cid, &bytes)
             .map_err(|e| Failure::new(ErrorCode::CorruptContent, e.to_string()))?;
         Ok(bytes)
@@ -193,9 +183,8 @@ impl Client {
 
     pub(crate) async fn put_block(&self, block: Block) -> Result<(), Failure> {
         let (cid, bytes) = block.into_parts();
-        let request = self
-            .request(Method::PUT, &format!("/api/v1/blocks/{cid}"))
-            .body(bytes);
+        let path = format!("/api/v1/blocks/{cid}");
+        let request = || self.request(Method::PUT, &path).body(bytes.clone());
         self.send(request).await.map(drop)
     }
 
@@ -204,7 +193,8 @@ impl Client {
     }
 
     pub(crate) async fn remove_block(&self, cid: &Cid) -> Result<(), Failure> {
-        let request = self.request(Method::DELETE, &format!("/api/v1/blocks/{cid}"));
+        let path = format!("/api/v1/blocks/{cid}");
+        let request = || self.request(Method::DELETE, &path);
         self.send(request).await.map(drop)
     }
 }

@@ -1,23 +1,31 @@
 //! What jobs write.
 
-use super::Client;
+use super::{Client, Tries, content::Pieces};
 use crate::failure::Failure;
 use bytes::{Bytes, BytesMut};
 use futures::{Stream, StreamExt};
 use mc_content::seal::{Cipher, OVERHEAD_BYTES};
-use mc_gateway::backend::LogStream;
+use mc_gateway::backend::{LogQuery, LogStream};
 use mc_node::private::{LENGTH_BYTES, MAX_PIECE_BYTES, TaskKey, log_place};
-use mc_types::{ErrorCode, JobId};
+use mc_types::ErrorCode;
 use reqwest::Method;
+use std::time::{Duration, Instant};
 
-/// A log that is encrypted piece by piece.
-struct Opening<S> {
-    pieces: S,
-    cipher: Cipher,
-    stream: LogStream,
-    offset: u64,
+/// A node that gave a log for so long was there: when it goes, that is a new loss.
+const STEADY: Duration = Duration::from_secs(5);
+
+/// A log that is read, and how far. When the node that it is read from is gone, another one goes on from there.
+struct Reading {
+    client: Client,
+    wanted: LogQuery,
+    /// Opens what is encrypted piece by piece.
+    cipher: Option<Cipher>,
     /// What has arrived of pieces that are not complete.
     rest: BytesMut,
+    pieces: Option<Pieces>,
+    /// When the node that it is read from began to give it.
+    begun: Instant,
+    tries: Tries,
 }
 
 fn damaged() -> Failure {
@@ -27,23 +35,94 @@ fn damaged() -> Failure {
     )
 }
 
-impl<S: Stream<Item = Result<Bytes, Failure>> + Unpin> Opening<S> {
+impl Reading {
     /// The next piece, and the log after it.
     async fn next(mut self) -> Result<Option<(Bytes, Self)>, Failure> {
         loop {
             if let Some(piece) = self.open()? {
+                self.wanted.offset += u64::try_from(piece.len()).unwrap_or(u64::MAX);
+                self.tries = self.client.tries_to_resume();
                 return Ok(Some((piece, self)));
             }
-            match self.pieces.next().await.transpose()? {
-                Some(more) => self.rest.extend_from_slice(&more),
-                None if self.rest.is_empty() => return Ok(None),
-                None => return Err(damaged()),
+            let lost = match self.more().await {
+                Ok(true) => continue,
+                Ok(false) if self.rest.is_empty() => return Ok(None),
+                Ok(false) => return Err(damaged()),
+                Err(failure) => failure,
+            };
+            self.pieces = None;
+            self.rest.clear();
+            if self.begun.elapsed() > STEADY {
+                self.tries = self.client.tries_to_resume();
+            }
+            self.begun = Instant::now();
+            if !self.client.asks_again(&lost, &mut self.tries).await {
+                return Err(lost);
             }
         }
     }
 
+    /// Reads more, from the offset on if it has to begin anew; false at the end.
+    async fn more(&mut self) -> Result<bool, Failure> {
+        if self.pieces.is_none() {
+            self.pieces = Some(self.begin().await?);
+        }
+        let Some(pieces) = &mut self.pieces else {
+            return Ok(false);
+        };
+        let mut turns = self.client.turns.subscribe();
+        let turn = self.tries.turn;
+        // Somebody else finds that the node is gone. It may be frozen, and never say so here.
+        let turned = async {
+            let _ = turns.wait_for(|now| *now != turn).await;
+        };
+        tokio::select! {
+            piece = pieces.next() => match piece {
+                Some(Ok(piece)) => {
+                    self.rest.extend_from_slice(&piece);
+                    Ok(true)
+                }
+                Some(Err(error)) => Err(self.client.unreachable(&error)),
+                None => Ok(false),
+            },
+            () = turned => {
+                self.pieces = None;
+                self.rest.clear();
+                Ok(true)
+            }
+        }
+    }
+
+    async fn begin(&mut self) -> Result<Pieces, Failure> {
+        let LogQuery {
+            job,
+            stream,
+            offset,
+            follow,
+            attempt,
+        } = self.wanted;
+        let stream = match stream {
+            LogStream::Stdout => "stdout",
+            LogStream::Stderr => "stderr",
+        };
+        let attempt = attempt.map(|attempt| format!("&attempt={attempt}"));
+        let attempt = attempt.unwrap_or_default();
+        let path = format!(
+            "/api/v1/jobs/{job}/logs?stream={stream}&offset={offset}&follow={follow}{attempt}"
+        );
+        self.client.begin(&mut self.tries);
+        let request = self.client.request(Method::GET, &path);
+        let response = self.client.send_once(request).await?;
+        self.begun = Instant::now();
+        Ok(response.bytes_stream().boxed())
+    }
+
     /// The next piece, if all of it is there.
     fn open(&mut self) -> Result<Option<Bytes>, Failure> {
+        let Some(cipher) = &self.cipher else {
+            let piece = self.rest.split().freeze();
+            return Ok((!piece.is_empty()).then_some(piece));
+        };
         let Some(length) = self.rest.first_chunk::<LENGTH_BYTES>() else {
             return Ok(None);
         };
@@ -56,45 +135,28 @@ impl<S: Stream<Item = Result<Bytes, Failure>> + Unpin> Opening<S> {
         }
         let frame = self.rest.split_to(LENGTH_BYTES + length);
         let sealed = frame.get(LENGTH_BYTES..).unwrap_or_default();
-        let place = log_place(self.stream, self.offset);
-        let piece = self.cipher.open(place, sealed).map_err(|_| damaged())?;
-        self.offset += u64::try_from(piece.len()).unwrap_or(u64::MAX);
+        let place = log_place(self.wanted.stream, self.wanted.offset);
+        let piece = cipher.open(place, sealed).map_err(|_| damaged())?;
         Ok(Some(piece.into()))
     }
 }
 
 impl Client {
-    /// What the job writes to `stream`, from its beginning on. That of a private job opens with its key.
-    pub(crate) async fn logs(
+    /// What a job writes. That of a private job opens with its key.
+    pub(crate) fn logs(
         &self,
-        id: JobId,
-        stream: LogStream,
-        follow: bool,
+        wanted: LogQuery,
         key: Option<&TaskKey>,
-    ) -> Result<impl Stream<Item = Result<Bytes, Failure>> + use<>, Failure> {
-        let name = match stream {
-            LogStream::Stdout => "stdout",
-            LogStream::Stderr => "stderr",
+    ) -> impl Stream<Item = Result<Bytes, Failure>> + use<> {
+        let reading = Reading {
+            client: self.clone(),
+            wanted,
+            cipher: key.map(|key| key.logs().cipher()),
+            rest: BytesMut::new(),
+            pieces: None,
+            begun: Instant::now(),
+            tries: self.tries(),
         };
-        let path = format!("/api/v1/jobs/{id}/logs?stream={name}&offset=0&follow={follow}");
-        let response = self.send(self.request(Method::GET, &path)).await?;
-        let client = self.clone();
-        let pieces = response
-            .bytes_stream()
-            .map(move |piece| piece.map_err(|e| client.unreachable(&e)));
-        let opening = key.map(|key| key.logs().cipher());
-        Ok(match opening {
-            None => pieces.boxed(),
-            Some(cipher) => {
-                let opening = Opening {
-                    pieces: pieces.boxed(),
-                    cipher,
-                    stream,
-                    offset: 0,
-                    rest: BytesMut::new(),
-                };
-                futures::stream::try_unfold(opening, Opening::next).boxed()
-            }
-        })
+        futures::stream::try_unfold(reading, Reading::next)
     }
 }

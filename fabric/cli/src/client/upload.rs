@@ -3,6 +3,7 @@
 use super::Client;
 use crate::failure::Failure;
 use bytes::Bytes;
+use futures::stream;
 use indicatif::ProgressBar;
 use mc_content::{AddOptions, Block, BlockSink, Error, Key, car, unixfs};
 use mc_gateway::api::{CidList, Imported};
@@ -10,12 +11,16 @@ use mc_types::{Cid, ErrorCode};
 use reqwest::{Body, Method};
 use std::{collections::HashSet, path::Path};
 use tokio::{sync::Mutex, task::JoinSet};
+use tokio_util::io::ReaderStream;
 
 /// How often a tree is added again because blocks that were there have been collected in the meantime.
 const MAX_ROUNDS: usize = 3;
 
 /// Lots of blocks that are sent at a time: while the node writes one to disk, it takes the next.
 const SENDING: usize = 2;
+
+/// Bytes of a CAR file that are sent at a time.
+const FILE_PIECE_BYTES: usize = 1 << 20;
 
 /// Blocks on their way to a node. While some are sent, the next are made.
 struct Upload {
@@ -110,30 +115,40 @@ impl Client {
         if blocks.is_empty() {
             return Ok(());
         }
-        let sections = blocks.into_iter().flat_map(|block| car::section(&block));
-        let pieces = std::iter::once(car::header(&[])).chain(sections);
-        self.import(Body::wrap_stream(futures::stream::iter(
-            pieces.map(Ok::<_, std::io::Error>),
-        )))
+        self.import(|| {
+            let sections = blocks
+                .clone()
+                .into_iter()
+                .flat_map(|block| car::section(&block));
+            let pieces = std::iter::once(car::header(&[])).chain(sections);
+            Body::wrap_stream(stream::iter(pieces.map(Ok::<_, std::io::Error>)))
+        })
         .await
         .map(drop)
     }
 
-    /// Sends a CAR.
-    pub(crate) async fn import(&self, car: Body) -> Result<Imported, Failure> {
-        self.json(self.request(Method::POST, "/api/v1/content").body(car))
-            .await
+    /// Sends a CAR, which `car` makes for the node that is asked.
+    async fn import(&self, car: impl Fn() -> Body) -> Result<Imported, Failure> {
+        let post = || self.request(Method::POST, "/api/v1/content");
+        self.json(|| post().body(car())).await
     }
-}
 
-/// A body that is read from a file as it is sent.
-pub(crate) fn file_body(file: tokio::fs::File) -> Body {
-    Body::wrap_stream(tokio_util::io::ReaderStream::with_capacity(file, 1 << 20))
+    /// Sends the CAR file at `path`.
+    pub(crate) async fn import_file(&self, path: &Path) -> Result<Imported, Failure> {
+        let open = || std::fs::File::open(path).map(tokio::fs::File::from_std);
+        open().map_err(|e| Failure::path(path, &e))?;
+        self.import(|| match open() {
+            Ok(file) => Body::wrap_stream(ReaderStream::with_capacity(file, FILE_PIECE_BYTES)),
+            // It was there a moment ago; the request breaks off.
+            Err(error) => Body::wrap_stream(stream::iter([Err::<Bytes, _>(error)])),
+        })
+        .await
+    }
 }
 
 /// The pieces of a CAR file.
 pub(crate) fn file_pieces(
     file: tokio::fs::File,
 ) -> impl futures::Stream<Item = std::io::Result<Bytes>> + Unpin + Send {
-    tokio_util::io::ReaderStream::with_capacity(file, 64 << 10)
+    ReaderStream::with_capacity(file, 64 << 10)
 }

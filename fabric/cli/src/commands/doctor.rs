@@ -1,11 +1,13 @@
 //! `doctor`
 
 use crate::{args::Global, client::Client, connect, failure::Failure, output, terminal};
-use mc_node::{Config, NodeFile};
+use mc_node::{Config, NodeFile, tried};
 use mc_system::{inventory, probe};
 use mc_types::Reachability;
 use serde::Serialize;
 use std::{
+    borrow::Cow,
+    collections::HashSet,
     net::{Ipv4Addr, TcpListener},
     path::Path,
     process::ExitCode,
@@ -31,7 +33,7 @@ struct Check {
     verdict: Verdict,
     found: String,
     #[serde(skip_serializing_if = "Option::is_none")]
-    fix: Option<&'static str>,
+    fix: Option<Cow<'static, str>>,
 }
 
 fn ok(what: &'static str, found: impl Into<String>) -> Check {
@@ -48,7 +50,7 @@ fn warn(what: &'static str, found: impl Into<String>, fix: &'static str) -> Chec
         what,
         verdict: Verdict::Warn,
         found: found.into(),
-        fix: Some(fix),
+        fix: Some(fix.into()),
     }
 }
 
@@ -57,7 +59,7 @@ fn fail(what: &'static str, found: impl Into<String>, fix: &'static str) -> Chec
         what,
         verdict: Verdict::Fail,
         found: found.into(),
-        fix: Some(fix),
+        fix: Some(fix.into()),
     }
 }
 
@@ -87,6 +89,7 @@ fn line(check: &Check) -> String {
     };
     let fix = check
         .fix
+        .as_ref()
         .map(|fix| format!("\n      {:<18} -> {fix}", ""))
         .unwrap_or_default();
     let found = terminal::escaped(&check.found);
@@ -125,8 +128,14 @@ async fn node(config: &Config) -> Vec<Check> {
         Some(client) => client.node().await.ok(),
         None => None,
     };
-    let Some(node) = node else {
-        return vec![ok("node", "none is running"), port()];
+    let (Some(client), Some(node)) = (client, node) else {
+        let mut checks = vec![ok("node", "none is running"), port()];
+        for address in unique(config.bootstrap()) {
+            let tried = tried::connects(&config.network, &address).await;
+            let tried = tried.map_err(|trouble| (trouble.reason, trouble.hint.map(Into::into)));
+            checks.push(peer(&address, tried));
+        }
+        return checks;
     };
     let running = ok(
         "node",
@@ -140,7 +149,38 @@ async fn node(config: &Config) -> Vec<Check> {
         ),
         peers => ok("peers", format!("{peers} connected")),
     };
-    vec![running, peers, reachability(&node.reachability)]
+    let mut checks = vec![running, peers, reachability(&node.reachability)];
+    for address in unique([node.bootstrap, config.bootstrap()].concat()) {
+        let tried = client.connect(&address).await;
+        let trouble = |failure: Failure| {
+            let hint = failure.hint().map(|hint| hint.to_owned().into());
+            (failure.message().to_owned(), hint)
+        };
+        checks.push(peer(&address, tried.map_err(trouble)));
+    }
+    checks
+}
+
+/// Each address once, in the order in which they were given.
+fn unique(addresses: Vec<String>) -> Vec<String> {
+    let mut seen = HashSet::new();
+    let mut addresses = addresses;
+    addresses.retain(|address| seen.insert(address.clone()));
+    addresses
+}
+
+/// Whether a peer that is to be connected to can be.
+fn peer(address: &str, tried: Result<(), (String, Option<Cow<'static, str>>)>) -> Check {
+    let what = "configured peer";
+    match tried {
+        Ok(()) => ok(what, format!("{address} is there")),
+        Err((reason, fix)) => Check {
+            what,
+            verdict: Verdict::Fail,
+            found: format!("{address}: {reason}"),
+            fix,
+        },
+    }
 }
 
 /// Whether others can connect to the node.

@@ -2,9 +2,9 @@
 
 use crate::{
     args::{Add, Car, Cat, From, Get, Global, Layer, Look},
-    client::{Client, file_body, file_pieces},
+    client::{Client, file_pieces},
     failure::Failure,
-    job, keys, output, progress, sealed, terminal,
+    job, keys, out, output, progress, sealed, terminal,
 };
 use futures::{StreamExt, TryStreamExt, stream};
 use mc_content::{
@@ -21,6 +21,7 @@ use std::{
     os::unix::fs::FileTypeExt,
     path::Path,
     process::ExitCode,
+    time::Duration,
 };
 
 const DONE: Result<ExitCode, Failure> = Ok(ExitCode::SUCCESS);
@@ -113,12 +114,13 @@ async fn meet(client: &Client, from: &From) -> Result<(), Failure> {
 }
 
 pub(super) async fn get(global: &Global, client: &Client, args: &Get) -> Result<ExitCode, Failure> {
+    let output = args.output.clone();
+    let output = output.unwrap_or_else(|| args.place.name().into());
+    out::place(&output)?;
     meet(client, &args.from).await?;
     let timeout = args.from.timeout();
     let found = client.resolve(&args.place, args.opened.key()?, timeout);
     let found = found.await.map_err(|e| sealed::perhaps(e, &args.opened))?;
-    let output = args.output.clone();
-    let output = output.unwrap_or_else(|| args.place.name().into());
     let progress = progress::bytes(global, "getting", None);
     let blocks = client.dag(found.cid, timeout, progress.clone()).await?;
     let written = unixfs::export(&blocks, found, &output, u64::MAX).await;
@@ -239,12 +241,18 @@ pub(super) async fn car(
             output,
             from,
         } => {
+            let output = output.as_deref().filter(|path| *path != Path::new("-"));
+            output.map_or(Ok(()), out::new_file)?;
             meet(client, from).await?;
             let cid = client.resolve(place, None, from.timeout()).await?.cid;
-            let pieces = client.car(&cid, "car-dups=n", from.timeout()).await?;
-            match output.as_deref().filter(|path| *path != Path::new("-")) {
-                None => export(cid, pieces, &mut std::io::stdout().lock()).await?,
-                Some(path) => export_to(cid, pieces, path).await?,
+            let car = Exported {
+                client,
+                cid,
+                timeout: from.timeout(),
+            };
+            match output {
+                None => car.write(&mut std::io::stdout().lock()).await?,
+                Some(path) => car.write_to(path).await?,
             }
         }
         Car::Import { path, no_pin } => {
@@ -281,6 +289,7 @@ pub(super) async fn layer(
             output,
             from,
         } => {
+            out::new_file(output)?;
             meet(client, from).await?;
             let layer = client.layer(digest, *size, from.timeout()).await?;
             leave_layer(client, layer.cid, digest, output).await?;
@@ -327,51 +336,73 @@ fn digest_of(path: &Path) -> std::io::Result<Digest> {
     }
 }
 
-type Pieces = crate::client::Pieces;
-
-/// Writes a CAR under a temporary name, which becomes `path` once all of it is there.
-async fn export_to(cid: Cid, pieces: Pieces, path: &Path) -> Result<(), Failure> {
-    let failed = |e: std::io::Error| Failure::path(path, &e);
-    let dir = path.parent().filter(|dir| !dir.as_os_str().is_empty());
-    let dir = dir.unwrap_or_else(|| Path::new("."));
-    let mut file = tempfile::NamedTempFile::new_in(dir).map_err(failed)?;
-    export(cid, pieces, &mut file).await?;
-    let persisted = file.persist_noclobber(path).map_err(|e| e.error);
-    persisted.map(drop).map_err(failed)
+/// Content on its way into a CAR file.
+struct Exported<'c> {
+    client: &'c Client,
+    cid: Cid,
+    timeout: Option<Duration>,
 }
 
-/// Verifies a CAR as it arrives: each block, and that none of the DAG is missing.
-async fn export(cid: Cid, pieces: Pieces, to: &mut impl Write) -> Result<(), Failure> {
-    let failed = |e: std::io::Error| Failure::path(Path::new("output"), &e);
-    let mut reader = car::Reader::new(pieces);
-    to.write_all(&car::header(&[cid])).map_err(failed)?;
-    let mut awaited = HashSet::from([cid]);
-    let mut seen = HashSet::new();
-    while let Some(block) = reader.next().await? {
-        let below = links::of(block.cid(), block.bytes())?;
-        if awaited.remove(block.cid()) && seen.insert(*block.cid()) {
-            for piece in car::section(&block) {
-                to.write_all(&piece).map_err(failed)?;
-            }
-            awaited.extend(below.into_iter().filter(|cid| !seen.contains(cid)));
-        }
+impl Exported<'_> {
+    /// Writes it under a temporary name, which becomes `path` once all of it is there.
+    async fn write_to(&self, path: &Path) -> Result<(), Failure> {
+        let failed = |e: std::io::Error| Failure::path(path, &e);
+        let dir = path.parent().filter(|dir| !dir.as_os_str().is_empty());
+        let dir = dir.unwrap_or_else(|| Path::new("."));
+        let mut file = tempfile::NamedTempFile::new_in(dir).map_err(failed)?;
+        self.write(&mut file).await?;
+        let persisted = file.persist_noclobber(path).map_err(|e| e.error);
+        persisted.map(drop).map_err(failed)
     }
-    to.flush().map_err(failed)?;
-    match awaited.into_iter().next() {
-        None => Ok(()),
-        Some(cid) => Err(mc_content::Error::NotFound { cid, peers: None }.into()),
+
+    /// Verifies it as it arrives: each block, and that none of the DAG is missing. A stream that breaks off is asked
+    /// for again, since it has the same order wherever it comes from.
+    async fn write(&self, to: &mut impl Write) -> Result<(), Failure> {
+        let failed = |e: std::io::Error| Failure::path(Path::new("output"), &e);
+        let open = || self.client.car(&self.cid, "car-dups=n", self.timeout);
+        let mut tries = self.client.tries();
+        self.client.begin(&mut tries);
+        let mut reader = car::Reader::new(open().await?);
+        to.write_all(&car::header(&[self.cid])).map_err(failed)?;
+        let mut awaited = HashSet::from([self.cid]);
+        let mut seen = HashSet::new();
+        loop {
+            let block = match reader.next().await {
+                Ok(Some(block)) => block,
+                Ok(None) => break,
+                Err(error) => {
+                    let lost = Failure::new(ErrorCode::NodeUnreachable, error.to_string());
+                    if !self.client.asks_again(&lost, &mut tries).await {
+                        return Err(error.into());
+                    }
+                    self.client.begin(&mut tries);
+                    reader = car::Reader::new(open().await?);
+                    continue;
+                }
+            };
+            let below = links::of(block.cid(), block.bytes())?;
+            if awaited.remove(block.cid()) && seen.insert(*block.cid()) {
+                for piece in car::section(&block) {
+                    to.write_all(&piece).map_err(failed)?;
+                }
+                awaited.extend(below.into_iter().filter(|cid| !seen.contains(cid)));
+            }
+        }
+        to.flush().map_err(failed)?;
+        match awaited.into_iter().next() {
+            None => Ok(()),
+            Some(cid) => Err(mc_content::Error::NotFound { cid, peers: None }.into()),
+        }
     }
 }
 
 /// Stores the blocks of a CAR file, and pins the roots that it names.
 async fn import(client: &Client, path: &Path, no_pin: bool) -> Result<Vec<Cid>, Failure> {
-    let open = async || {
-        let file = tokio::fs::File::open(path).await;
-        file.map_err(|e| Failure::path(path, &e))
-    };
-    let mut reader = car::Reader::new(file_pieces(open().await?));
+    let file = tokio::fs::File::open(path).await;
+    let file = file.map_err(|e| Failure::path(path, &e))?;
+    let mut reader = car::Reader::new(file_pieces(file));
     let roots = reader.roots().await?.to_vec();
-    client.import(file_body(open().await?)).await?;
+    client.import_file(path).await?;
     if no_pin {
         return Ok(roots);
     }

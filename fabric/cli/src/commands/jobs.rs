@@ -10,7 +10,7 @@ use crate::{
     job::JobName,
     keys,
     leave::{self, Left},
-    output, show,
+    out, output, show,
 };
 use mc_content::BlockSource;
 use mc_gateway::api::JobView;
@@ -80,13 +80,15 @@ pub(super) async fn wait(
         if is_interrupted.get() {
             return Ok(ExitCode::from(exit::DETACHED));
         }
-        let job = client.job(client.find(name).await?).await?;
+        let id = client.find(name).await?;
+        let job = client.job(id).await?;
         match follow::to_end(client, global, job, None).await? {
             Ended::Job(job) => follow::conclude(global, &job, "wait"),
             Ended::Detached => {
                 is_interrupted.set(true);
                 Ok(ExitCode::from(exit::DETACHED))
             }
+            Ended::Lost(failure) => Ok(follow::lost(global, id, "wait", failure)),
         }
     };
     let all = each(global, &args.jobs.ids, wait);
@@ -168,6 +170,7 @@ pub(super) async fn result(
     args: &Fetch,
 ) -> Result<ExitCode, Failure> {
     leave::check(args.out.as_deref(), &args.dir)?;
+    args.out.as_deref().map_or(Ok(()), out::place)?;
     let id = client.find(&args.id).await?;
     let job = client.job(id).await?;
     let Some(cid) = job.outputs_cid else {

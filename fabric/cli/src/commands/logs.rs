@@ -4,11 +4,12 @@ use crate::{
     args::{Global, Logs},
     client::Client,
     failure::Failure,
-    keys, output,
+    follow, keys, output,
     terminal::Filter,
 };
 use futures::StreamExt;
-use mc_gateway::backend::LogStream;
+use mc_gateway::backend::{LogQuery, LogStream};
+use mc_types::ErrorCode;
 use std::{io::IsTerminal, process::ExitCode};
 
 /// Most bytes of the last lines that are kept, however long these are.
@@ -26,13 +27,21 @@ pub(super) async fn run(
         false => LogStream::Stdout,
     };
     let id = client.find(&args.id).await?;
-    let key = keys::of_job(global, &client.job(id).await?)?;
+    let job = client.job(id).await?;
+    let key = keys::of_job(global, &job)?;
+    let wanted = LogQuery {
+        job: id,
+        stream,
+        offset: 0,
+        follow: false,
+        attempt: args.attempt,
+    };
     let mut printer = Printer::new();
     // Bytes that are there already, and of which the last lines have been printed.
     let mut before = 0;
     if let Some(lines) = args.tail {
         let mut tail = Tail::new(lines);
-        let mut pieces = Box::pin(client.logs(id, stream, false, key.as_ref()).await?);
+        let mut pieces = Box::pin(client.logs(wanted, key.as_ref()));
         while let Some(piece) = pieces.next().await {
             tail.push(&piece?);
         }
@@ -42,15 +51,32 @@ pub(super) async fn run(
             return printer.end();
         }
     }
-    let pieces = client.logs(id, stream, args.follow, key.as_ref());
-    let mut pieces = Box::pin(pieces.await?);
-    while let Some(piece) = pieces.next().await {
-        let piece = piece?;
-        let known = before.min(piece.len());
-        before -= known;
-        printer.print(piece.get(known..).unwrap_or_default())?;
+    let wanted = LogQuery {
+        follow: args.follow,
+        ..wanted
+    };
+    let mut pieces = Box::pin(client.logs(wanted, key.as_ref()));
+    let printing = async {
+        while let Some(piece) = pieces.next().await {
+            let piece = piece?;
+            let known = before.min(piece.len());
+            before -= known;
+            printer.print(piece.get(known..).unwrap_or_default())?;
+        }
+        Ok::<_, Failure>(())
+    };
+    if !args.follow {
+        printing.await?;
+        return printer.end();
     }
-    printer.end()
+    // A node that falls silent is noticed by whoever waits for an answer.
+    match tokio::try_join!(printing, follow::wait(client, id, job, None)) {
+        Ok(_) => printer.end(),
+        Err(failure) if failure.code() == ErrorCode::NodeUnreachable => {
+            Ok(follow::lost(global, id, "logs -f", failure))
+        }
+        Err(failure) => Err(failure),
+    }
 }
 
 /// Prints what a guest wrote: as it is, or so that it does nothing to a terminal.

@@ -12,7 +12,7 @@ use crate::{
     failure::Failure,
     follow, job,
     known_files::KnownFiles,
-    leave, output, progress, unread,
+    leave, out, output, progress, unread,
 };
 use mc_content::{CountingSink, unixfs};
 use mc_engine::{
@@ -41,9 +41,11 @@ async fn run_from(
     args: Run,
     from: Option<checkpoint::From>,
 ) -> Result<ExitCode, Failure> {
-    checkpoint::wanted(&args)?;
-    job::validate(&args.task)?;
+    if let Some((_, path)) = checkpoint::wanted(&args)? {
+        out::file(path)?;
+    }
     leave::check(args.task.out.as_deref(), &args.task.dir)?;
+    job::validate(&args.task)?;
     // What is told of a run is told of a task, and nothing belongs to one that was not asked for.
     let is_recorded = global.format == Format::Json || args.checkpoint.is_some() || from.is_some();
     if is_recorded && args.task.stdin.is_none() {

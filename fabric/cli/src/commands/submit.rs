@@ -7,19 +7,21 @@ use crate::{
     exit,
     failure::Failure,
     follow::{self, Ended},
-    inputs, job, keys,
+    hand_in::{self, HandedIn},
+    inputs, job,
     known_files::KnownFiles,
     leave::{self, Left},
     output, unread,
 };
 use mc_gateway::api::JobView;
-use mc_node::{private::TaskKey, world::Seen};
-use mc_types::{Determinism, JobId};
+use mc_node::{Mode, private::TaskKey, world::Seen};
+use mc_types::{Determinism, JobId, JobSpec};
 use std::{path::Path, process::ExitCode};
 
 pub(super) async fn run(global: &Global, args: Submit) -> Result<ExitCode, Failure> {
-    job::validate(&args.task)?;
     leave::check(args.task.out.as_deref(), &args.task.dir)?;
+    job::validate_submit(&args)?;
+    connect::check(global).await?;
     if args.task.stdin.is_none() {
         unread::tell(global);
     }
@@ -40,7 +42,12 @@ pub(super) async fn run(global: &Global, args: Submit) -> Result<ExitCode, Failu
     );
     let prepared = prepared.await?;
     let spec = job::spec(&args, prepared.task.clone())?;
-    let connection = connect::connect(global).await?;
+    let mode = if args.detach {
+        Mode::HandIn
+    } else {
+        Mode::Embedded
+    };
+    let connection = connect::connect_as(global, mode).await?;
     let done = submit(global, &connection, &args, (&prepared, &seen), spec).await;
     connection.close().await;
     done
@@ -60,19 +67,19 @@ async fn submit(
     connection: &Connection,
     args: &Submit,
     (prepared, seen): (&job::Prepared, &Seen),
-    spec: mc_types::JobSpec,
+    spec: JobSpec,
 ) -> Result<ExitCode, Failure> {
     let client = &connection.client;
-    let mut spec = spec;
     let key = prepared.key.as_ref();
-    if let Some(key) = key {
-        let node = client.node().await?.id;
-        spec.key = Some(keys::submitter(global)?.seal(key, &node)?);
-    }
-    job::upload(client, prepared).await?;
-    let submitted = client.submit(spec).await?;
+    let (id, submitted) = match hand_in::hand_in(global, client, prepared, spec).await? {
+        HandedIn::Job { id, job } => (id, *job),
+        HandedIn::Unknown { id, failure } => {
+            return Ok(follow::lost(global, id, "status", failure));
+        }
+    };
+    output::note(global, &format!("job {id}"));
     if args.detach {
-        tell_of_dirs(global, args, submitted.id);
+        tell_of_dirs(global, args, id);
         if connection.is_embedded() {
             output::note(
                 global,
@@ -84,7 +91,6 @@ async fn submit(
         })?;
         return Ok(ExitCode::SUCCESS);
     }
-    let id = submitted.id;
     match follow::to_end(client, global, submitted, Some(key)).await? {
         Ended::Job(job) => {
             if let Some(out) = &args.task.out {
@@ -98,14 +104,17 @@ async fn submit(
             let code = follow::conclude(global, &job, &args.task.component)?;
             Ok(leave::conclude(global.format == Format::Json, code, left))
         }
+        Ended::Lost(failure) => {
+            tell_of_dirs(global, args, id);
+            Ok(follow::lost(global, id, "wait", failure))
+        }
         Ended::Detached => {
-            let shown = id.map(|id| id.to_string()).unwrap_or_default();
             let goes_on = if connection.is_embedded() {
-                format!("job {shown} stays queued; it runs when a node runs here: mc-wasm node")
+                format!("job {id} stays queued; it runs when a node runs here: mc-wasm node")
             } else {
-                format!(
-                    "job {shown} goes on; follow it with: mc-wasm wait {shown}; stop it with: mc-wasm cancel {shown}"
-                )
+                let [wait, cancel] =
+                    ["wait", "cancel"].map(|command| follow::command(global, command, id));
+                format!("job {id} goes on; follow it with: {wait}; stop it with: {cancel}")
             };
             output::note(global, &goes_on);
             tell_of_dirs(global, args, id);
@@ -115,7 +124,7 @@ async fn submit(
 }
 
 /// Says how the directories get what a job makes of them that nobody waits for.
-fn tell_of_dirs(global: &Global, args: &Submit, id: Option<JobId>) {
+fn tell_of_dirs(global: &Global, args: &Submit, id: JobId) {
     if let Some(later) = result_later(args, id) {
         let note = format!("when it has ended, change the directories as it did with: {later}");
         output::note(global, &note);
@@ -123,8 +132,10 @@ fn tell_of_dirs(global: &Global, args: &Submit, id: Option<JobId>) {
 }
 
 /// The command that changes the directories as the job did.
-fn result_later(args: &Submit, id: Option<JobId>) -> Option<String> {
-    let id = id.filter(|_| !args.task.dir.is_empty())?;
+fn result_later(args: &Submit, id: JobId) -> Option<String> {
+    if args.task.dir.is_empty() {
+        return None;
+    }
     let mut command = format!("mc-wasm result {id}");
     for dir in &args.task.dir {
         command.push_str(" --dir ");
@@ -177,6 +188,11 @@ async fn leave_outputs(
         return Ok(());
     };
     let left = (cid, key.map(|key| key.result("/out")));
-    connection.client.leave(left.into(), out).await?;
-    Ok(())
+    let written = connection.client.leave(left.into(), out).await;
+    written.map(drop).map_err(|failure| match job.id {
+        Some(id) => failure.with_hint(format!(
+            "the job has ended, and its result is kept: mc-wasm result {id} --out DIR"
+        )),
+        None => failure,
+    })
 }

@@ -3,7 +3,7 @@
 use super::parsed;
 use crate::{
     api::{CheckpointList, JobIds, JobList, JobView, MigrateRequest, SubmitRequest},
-    backend::{Error, LogStream},
+    backend::{Error, LogQuery, LogStream},
     server::Shared,
 };
 use axum::{
@@ -17,8 +17,8 @@ use axum::{
     response::{IntoResponse, Response},
     routing::{get, post},
 };
-use futures::StreamExt;
-use mc_types::{CheckpointRecord, JobId, JobState};
+use futures::{StreamExt, stream};
+use mc_types::{CheckpointRecord, ErrorCode, JobId, JobState};
 use serde::Deserialize;
 use std::time::Duration;
 
@@ -27,6 +27,7 @@ const MAX_WAIT_MS: u64 = 30_000;
 /// Most jobs of one list, and the usual number.
 const MAX_LIST: u32 = 10_000;
 const USUAL_LIST: u32 = 100;
+const SHUTTING_DOWN: &str = "the node is shutting down";
 /// Most ids that are told of those that begin in a way: enough to see that there are several.
 const MAX_ALIKE: u32 = 8;
 
@@ -49,7 +50,7 @@ async fn submit(
     body: Result<Json<SubmitRequest>, JsonRejection>,
 ) -> Result<(StatusCode, Json<JobView>), Error> {
     let Json(request) = body?;
-    let job = shared.backend.submit(request.job).await?;
+    let job = shared.backend.submit(request.id, request.job).await?;
     Ok((StatusCode::CREATED, Json(job)))
 }
 
@@ -156,6 +157,7 @@ struct LogsQuery {
     offset: u64,
     #[serde(default)]
     follow: bool,
+    attempt: Option<u32>,
 }
 
 async fn logs(
@@ -168,12 +170,25 @@ async fn logs(
         Stream::Stdout => LogStream::Stdout,
         Stream::Stderr => LogStream::Stderr,
     };
-    let bytes = shared
-        .backend
-        .logs(parsed(&id)?, stream, query.offset, query.follow)
-        .await?;
+    let wanted = LogQuery {
+        job: parsed(&id)?,
+        stream,
+        offset: query.offset,
+        follow: query.follow,
+        attempt: query.attempt,
+    };
+    let bytes = shared.backend.logs(wanted).await?;
+    // A log that ends is complete: one that is cut off breaks, so that the client goes on elsewhere.
     let stopping = shared.stopping.clone();
-    let bytes = bytes.take_until(async move { stopping.cancelled().await });
+    let bytes = stream::try_unfold(bytes, move |mut bytes| {
+        let stopping = stopping.clone();
+        async move {
+            match stopping.run_until_cancelled(bytes.next()).await {
+                Some(piece) => Ok(piece.transpose()?.map(|piece| (piece, bytes))),
+                None => Err(Error::new(ErrorCode::Infrastructure, SHUTTING_DOWN)),
+            }
+        }
+    });
     let kind = [(header::CONTENT_TYPE, "application/octet-stream")];
     Ok((kind, Body::from_stream(bytes)).into_response())
 }

@@ -3,9 +3,7 @@
 use super::{EventLoop, Peer};
 use crate::behaviour::protocol_version;
 use libp2p::{
-    Multiaddr, PeerId, identify, mdns,
-    multiaddr::Protocol,
-    relay,
+    Multiaddr, PeerId, identify, mdns, relay,
     swarm::{
         DialError,
         dial_opts::{DialOpts, PeerCondition},
@@ -26,21 +24,15 @@ const FIRST_PEERS: usize = 3;
 const MAX_FOREIGN: usize = 4096;
 /// Addresses of one peer that are kept.
 const MAX_ADDRESSES: usize = 16;
+/// How long a peer of another network may take to ask who this node is.
+const PART_WITHIN: Duration = Duration::from_secs(1);
 /// The pause before a bootstrap address is dialled again: doubled each time.
 const REDIAL_MIN: Duration = Duration::from_millis(500);
 const REDIAL_MAX: Duration = Duration::from_secs(30);
 
-/// A bootstrap address and when it may be dialled again.
-#[derive(Debug)]
-struct Bootstrap {
-    address: Multiaddr,
-    peer: Option<PeerId>,
-    redial: Redial,
-}
-
 /// When a peer is dialled again.
 #[derive(Debug)]
-struct Redial {
+pub(super) struct Redial {
     /// At once if absent.
     next: Option<Instant>,
     pause: Duration,
@@ -57,7 +49,7 @@ impl Default for Redial {
 
 impl Redial {
     /// Whether it is time; if so, the next time is a pause later, and the pause after that twice as long.
-    fn is_due(&mut self, now: Instant) -> bool {
+    pub(super) fn is_due(&mut self, now: Instant) -> bool {
         let is_due = self.next.is_none_or(|next| next <= now);
         if is_due {
             self.next = Some(now + self.pause);
@@ -81,39 +73,21 @@ impl Redial {
     }
 }
 
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Discovery {
-    bootstrap: Vec<Bootstrap>,
     /// Peers of the local network that are not connected. They are found only once.
     local: HashMap<PeerId, Redial>,
     foreign: HashSet<PeerId>,
+    /// Connected peers that were told who this node is.
+    told: HashSet<PeerId>,
+    /// Those to part with once they were, so that they can say why; and until when at the latest.
+    parting: HashMap<PeerId, Instant>,
     /// Peers that were dialled because there was work for them, and when.
     recruited: HashMap<PeerId, Instant>,
     dialling: HashMap<PeerId, Instant>,
 }
 
 impl Discovery {
-    pub(super) fn new(addresses: Vec<Multiaddr>) -> Self {
-        let bootstrap = |address: Multiaddr| {
-            let peer = address.iter().find_map(|part| match part {
-                Protocol::P2p(peer) => Some(peer),
-                _ => None,
-            });
-            Bootstrap {
-                address,
-                peer,
-                redial: Redial::default(),
-            }
-        };
-        Self {
-            bootstrap: addresses.into_iter().map(bootstrap).collect(),
-            local: HashMap::new(),
-            foreign: HashSet::new(),
-            recruited: HashMap::new(),
-            dialling: HashMap::new(),
-        }
-    }
-
     /// A peer of another network may be dialled again.
     pub(super) fn forgive(&mut self, peer: &PeerId) {
         self.foreign.remove(peer);
@@ -135,18 +109,7 @@ impl EventLoop {
 
     /// Dials bootstrap peers and those of the local network that are not connected, in due time.
     pub(super) fn redial(&mut self, now: Instant) {
-        let mut due = Vec::new();
-        for entry in &mut self.discovery.bootstrap {
-            if entry
-                .peer
-                .is_some_and(|peer| self.swarm.is_connected(&peer))
-            {
-                entry.redial = Redial::default();
-            } else if entry.redial.is_due(now) {
-                due.push(entry.address.clone());
-            }
-        }
-        due.into_iter().for_each(|address| self.dial(address));
+        self.redial_bootstrap(now);
         self.redial_local(now);
         let fresh = |begun: &Instant| now.saturating_duration_since(*begun) < REDIAL_MAX;
         self.discovery.dialling.retain(|_, begun| fresh(begun));
@@ -263,6 +226,8 @@ impl EventLoop {
                 self.welcome(id, &info);
             } else {
                 tracing::debug!(peer = %id, theirs = %info.protocol_version, "peer of another network");
+                self.bootstrap_is_foreign(id, &info.protocol_version);
+                self.turned_away(&id, &info.protocol_version);
                 self.shun(id);
             }
             return;
@@ -310,6 +275,7 @@ impl EventLoop {
         if let Entry::Vacant(entry) = self.peers.entry(id) {
             tracing::info!(peer = %id, "connected");
             entry.insert(Peer::default());
+            self.bootstrap.met(id);
             self.publish_ready();
         }
     }
@@ -321,14 +287,38 @@ impl EventLoop {
         }
         self.discovery.foreign.insert(id);
         self.swarm.behaviour_mut().kad.remove_peer(&id);
-        self.turned_away(&id);
-        // It may have gone by itself.
-        let _ = self.swarm.disconnect_peer_id(id);
+        if self.discovery.told.contains(&id) {
+            // It may have gone by itself.
+            let _ = self.swarm.disconnect_peer_id(id);
+        } else {
+            let latest = Instant::now() + PART_WITHIN;
+            self.discovery.parting.insert(id, latest);
+        }
+    }
+
+    /// A connected peer was told who this node is.
+    pub(super) fn introduced_to(&mut self, id: PeerId) {
+        if self.discovery.parting.remove(&id).is_some() {
+            let _ = self.swarm.disconnect_peer_id(id);
+        } else if self.swarm.is_connected(&id) {
+            self.discovery.told.insert(id);
+        }
+    }
+
+    /// Parts with those that do not ask who this node is.
+    pub(super) fn part(&mut self, now: Instant) {
+        let parting = &mut self.discovery.parting;
+        for (id, _) in parting.extract_if(|_, latest| *latest <= now) {
+            let _ = self.swarm.disconnect_peer_id(id);
+        }
     }
 
     pub(super) fn disconnected(&mut self, id: &PeerId) {
         self.offers_relay(*id, false);
         self.guests.left(id);
+        self.discovery.told.remove(id);
+        self.discovery.parting.remove(id);
+        self.ended_early(id);
         if self.peers.remove(id).is_some() {
             tracing::info!(peer = %id, "disconnected");
             self.publish_ready();

@@ -2,9 +2,9 @@
 //!
 //! They are in no list of peers, in no routing table, get no work and no place at this node as a relay.
 
-use super::{EventLoop, IPFS_KAD};
+use super::{EventLoop, IPFS_KAD, bootstrap::reason};
 use crate::{ConnectError, identity::node_id};
-use libp2p::{Multiaddr, PeerId, identify, multiaddr::Protocol, relay};
+use libp2p::{Multiaddr, PeerId, identify, multiaddr::Protocol, relay, swarm::DialError};
 use mc_bitswap::PROTOCOL;
 use std::{
     collections::{HashMap, HashSet},
@@ -86,31 +86,42 @@ impl EventLoop {
         });
         awaited.replies.push(reply);
         if let Err(error) = self.try_connect(peer, vec![address]) {
-            self.connect_failed(peer, &error.to_string());
+            self.connect_failed(peer, &error);
         }
     }
 
     /// A peer could not be connected to.
-    pub(super) fn connect_failed(&mut self, peer: PeerId, reason: &str) {
-        if !self.swarm.is_connected(&peer) {
-            let reason = reason.to_owned();
-            let node = node_id(&peer);
-            self.guests.answer(&peer, || {
-                Err(ConnectError::Failed {
-                    node: node.clone(),
-                    reason: reason.clone(),
-                })
-            });
+    pub(super) fn connect_failed(&mut self, peer: PeerId, error: &DialError) {
+        if self.swarm.is_connected(&peer) {
+            return;
         }
+        let node = node_id(&peer);
+        let error = match error {
+            DialError::WrongPeerId { obtained, .. } => ConnectError::OtherPeer {
+                node,
+                found: node_id(obtained),
+            },
+            error => ConnectError::Failed {
+                node,
+                reason: reason(error),
+            },
+        };
+        self.guests.answer(&peer, || Err(error.clone()));
     }
 
     /// A peer that was waited for is none to stay connected with.
-    pub(super) fn turned_away(&mut self, peer: &PeerId) {
+    pub(super) fn turned_away(&mut self, peer: &PeerId, protocol_version: &str) {
+        let error = self.foreign(node_id(peer), protocol_version);
+        self.guests.answer(peer, || Err(error.clone()));
+    }
+
+    /// A connection has ended. If its peer is waited for, it has not said who it is.
+    pub(super) fn ended_early(&mut self, peer: &PeerId) {
         let node = node_id(peer);
         self.guests.answer(peer, || {
-            Err(ConnectError::Foreign {
+            Err(ConnectError::Failed {
                 node: node.clone(),
-                reason: "belongs to another network, or exchanges no blocks with this node",
+                reason: "it ended the connection before it said who it is".to_owned(),
             })
         });
     }

@@ -5,13 +5,15 @@ use crate::private::{self, TaskKey};
 use bytes::Bytes;
 use futures::{StreamExt, stream};
 use mc_content::unixfs::{self, Entity};
-use mc_gateway::backend::{Error, LogBytes, LogStream};
+use mc_gateway::backend::{Error, LogBytes, LogQuery, LogStream};
 use mc_net::message::{self, Request, Response};
-use mc_types::{ErrorCode, JobId, JobRecord};
+use mc_types::{Cid, Clock, ErrorCode, JobId, JobRecord, SystemClock};
 use std::time::Duration;
 
 /// Between two looks at what a running guest has written.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
+/// How long after the end of a job what its last attempt wrote may still come.
+const LATE: Duration = Duration::from_secs(5);
 
 pub(super) fn unknown(id: JobId) -> Error {
     let error = Error::new(ErrorCode::NotFound, format!("this node knows no job {id}"));
@@ -30,13 +32,13 @@ struct Follower {
 }
 
 /// How far a follower is, and where it reads.
-struct Position {
+pub(super) struct Position {
     coordinator: crate::coordinator::Coordinator,
     peers: crate::peers::Peers,
     content: crate::content::Content,
-    id: JobId,
-    stream: LogStream,
-    offset: u64,
+    pub(super) id: JobId,
+    pub(super) stream: LogStream,
+    pub(super) offset: u64,
 }
 
 impl NodeBackend {
@@ -46,13 +48,14 @@ impl NodeBackend {
         job.ok_or_else(|| unknown(id))
     }
 
-    pub(super) async fn follow(
-        &self,
-        id: JobId,
-        stream: LogStream,
-        offset: u64,
-        follow: bool,
-    ) -> Result<LogBytes, Error> {
+    pub(super) async fn follow(&self, wanted: LogQuery) -> Result<LogBytes, Error> {
+        let LogQuery {
+            job: id,
+            stream,
+            offset,
+            follow,
+            attempt,
+        } = wanted;
         let known = self.coordinator.job(id).await?;
         let at = Position {
             coordinator: self.coordinator.clone(),
@@ -63,26 +66,46 @@ impl NodeBackend {
             offset,
         };
         let Some(job) = known else {
-            let job = self.mirrored(id, None, None).await?;
-            let cid = match stream {
-                LogStream::Stdout => job.stdout_cid,
-                LogStream::Stderr => job.stderr_cid,
-            };
-            return Ok(at.read(cid.ok_or_else(|| unknown(id))?.into()));
+            return self.follow_elsewhere(at, follow).await;
         };
         let key = self.coordinator.key_of(&job)?;
+        let rest = match attempt.filter(|attempt| !is_under_way(&job, *attempt)) {
+            Some(attempt) => Some(at.of_attempt(&job, attempt, key.as_ref()).await?),
+            // Whoever follows is told by the state of the job how it ended.
+            None if job.state.is_terminal() && !follow => {
+                let ended = at.ended(&job, key.as_ref()).await?;
+                Some(ended.ok_or_else(|| lost(&job))?)
+            }
+            None => None,
+        };
         let follower = Follower {
             at,
             key: key.clone(),
             follow,
             looked: false,
-            rest: None,
+            rest,
         };
         let bytes = stream::try_unfold(follower, Follower::next).boxed();
         Ok(match key {
             None => bytes,
             Some(key) => private::sealed_log(&key, stream, offset, bytes),
         })
+    }
+}
+
+impl NodeBackend {
+    /// The log of a job that this node's ledger does not have.
+    async fn follow_elsewhere(&self, at: Position, follow: bool) -> Result<LogBytes, Error> {
+        let job = match self.own(at.id) {
+            Some(job) if !job.state.is_terminal() => return self.own_log(at, follow),
+            Some(job) => job,
+            None => self.mirrored(at.id, None, None).await?,
+        };
+        let cid = match at.stream {
+            LogStream::Stdout => job.stdout_cid,
+            LogStream::Stderr => job.stderr_cid,
+        };
+        Ok(at.read(cid.ok_or_else(|| unknown(at.id))?.into()))
     }
 }
 
@@ -101,7 +124,7 @@ impl Follower {
                 .await?
                 .ok_or_else(|| unknown(id))?;
             if job.state.is_terminal() {
-                match self.at.finished(&job, self.key.as_ref()) {
+                match self.at.ended(&job, self.key.as_ref()).await? {
                     Some(rest) => self.rest = Some(rest),
                     None => return Ok(None),
                 }
@@ -126,7 +149,20 @@ impl Follower {
     }
 }
 
-const fn log_stream(stream: LogStream) -> message::LogStream {
+/// Whether an attempt is the one that is not over yet.
+fn is_under_way(job: &JobRecord, attempt: u32) -> bool {
+    job.holder.is_some() && job.attempts == attempt
+}
+
+fn lost(job: &JobRecord) -> Error {
+    let id = job.id;
+    let node = job.last_node.as_ref().map(ToString::to_string);
+    let node = node.unwrap_or_default();
+    let message = format!("what job {id} wrote was lost with its node {node}");
+    Error::new(ErrorCode::NoResult, message)
+}
+
+pub(super) const fn log_stream(stream: LogStream) -> message::LogStream {
     match stream {
         LogStream::Stdout => message::LogStream::Stdout,
         LogStream::Stderr => message::LogStream::Stderr,
@@ -151,19 +187,74 @@ impl Position {
         }
     }
 
-    /// The log of a job that has ended, from the offset on; `None` when it has none.
-    fn finished(&self, job: &JobRecord, key: Option<&TaskKey>) -> Option<LogBytes> {
-        let outcome = &job.completion()?.outcome;
+    /// The log of a job that has ended, from the offset on: of its outcome, or else of the newest attempt of which it is
+    /// kept. `None` if it was lost with its node.
+    async fn ended(
+        &self,
+        job: &JobRecord,
+        key: Option<&TaskKey>,
+    ) -> Result<Option<LogBytes>, Error> {
+        if let Some(completion) = job.completion() {
+            let outcome = &completion.outcome;
+            return Ok(Some(self.of(outcome.stdout, outcome.stderr, key)));
+        }
+        if job.last_node.is_none() {
+            // It never ran.
+            return Ok(Some(stream::empty().boxed()));
+        }
+        loop {
+            let logs = self.coordinator.attempt_logs(self.id).await?;
+            let newest = logs.first();
+            // One that was called off is over before its node has said what it wrote.
+            let since = job.finished.map(|at| SystemClock.now().since(at));
+            let may_come = newest.is_none_or(|log| log.token < job.last_token)
+                && since.is_some_and(|since| since < LATE);
+            if !may_come {
+                return Ok(newest.map(|log| self.of(log.stdout, log.stderr, key)));
+            }
+            tokio::time::sleep(LOOK_EVERY).await;
+        }
+    }
+
+    /// The log of an attempt that is over.
+    async fn of_attempt(
+        &self,
+        job: &JobRecord,
+        attempt: u32,
+        key: Option<&TaskKey>,
+    ) -> Result<LogBytes, Error> {
+        if let Some(completion) = job.completion().filter(|_| job.attempts == attempt) {
+            let outcome = &completion.outcome;
+            return Ok(self.of(outcome.stdout, outcome.stderr, key));
+        }
+        let logs = self.coordinator.attempt_logs(self.id).await?;
+        if let Some(log) = logs.iter().find(|log| log.attempt == attempt) {
+            return Ok(self.of(log.stdout, log.stderr, key));
+        }
+        let kept: Vec<_> = logs.iter().map(|log| log.attempt.to_string()).collect();
+        let kept = if kept.is_empty() {
+            "of none".to_owned()
+        } else {
+            format!("of {}", kept.join(", "))
+        };
+        let id = self.id;
+        let message =
+            format!("nothing is kept of what attempt {attempt} of job {id} wrote; it is {kept}");
+        Err(Error::new(ErrorCode::NoResult, message))
+    }
+
+    /// That of two logs which is read, from the offset on.
+    fn of(&self, stdout: Cid, stderr: Cid, key: Option<&TaskKey>) -> LogBytes {
         let (cid, name) = match self.stream {
-            LogStream::Stdout => (outcome.stdout, private::STDOUT),
-            LogStream::Stderr => (outcome.stderr, private::STDERR),
+            LogStream::Stdout => (stdout, private::STDOUT),
+            LogStream::Stderr => (stderr, private::STDERR),
         };
         let key = key.map(|key| key.result(name));
-        Some(self.read((cid, key).into()))
+        self.read((cid, key).into())
     }
 
     /// A log that is content, from the offset on.
-    fn read(&self, log: Entity) -> LogBytes {
+    pub(super) fn read(&self, log: Entity) -> LogBytes {
         let source = self.content.source(Vec::new(), None);
         let bytes = unixfs::stream(source, log, self.offset..u64::MAX);
         bytes.map(|piece| piece.map_err(refuse)).boxed()

@@ -30,7 +30,10 @@ impl NodeBackend {
     ) -> Result<JobView, Error> {
         let begun = Instant::now();
         loop {
-            let view = self.in_the_dht(id).await?;
+            let view = match self.own(id) {
+                Some(view) => view,
+                None => self.in_the_dht(id).await?,
+            };
             let left = wait.unwrap_or_default().saturating_sub(begun.elapsed());
             if view.state.is_terminal() || seen != Some(view.state) || left.is_zero() {
                 return Ok(view);
@@ -54,25 +57,51 @@ impl NodeBackend {
         Ok(advertised(id, &coordinator, &advert, outcome.as_ref()))
     }
 
-    /// An outcome, and everything in it, fetched from a node that has it.
+    /// An outcome, and everything in it, fetched from a node that has it, unless it is here.
     async fn outcome(&self, node: &NodeId, cid: &Cid) -> Result<Outcome, Error> {
+        if let Some(outcome) = self.stored(cid).await? {
+            return Ok(outcome);
+        }
         let providers = || vec![node.clone()];
         // The first word to the node begins to connect to it.
         let describe = mc_net::message::Request::Describe;
         let _ = self.net.request_within(node, describe, FETCH_WITHIN).await;
         let source = self.content.source(providers(), Some(FETCH_WITHIN));
         let bytes = source.get(cid).await.map_err(refuse)?;
-        let outcome: Outcome = canonical::decode(&bytes).map_err(|e| {
-            let error = mc_content::Error::Source(format!("the outcome: {e}"));
-            refuse(error)
-        })?;
-        let roots = [outcome.stdout, outcome.stderr, outcome.outputs];
-        for root in roots.into_iter().chain(outcome.dirs.values().copied()) {
+        let outcome = decoded(&bytes)?;
+        for root in roots(&outcome) {
             let fetched = self.content.fetch(root, providers(), Some(FETCH_WITHIN));
             fetched.await.map_err(refuse)?;
         }
         Ok(outcome)
     }
+
+    /// An outcome that is in the store of this node with everything in it.
+    async fn stored(&self, cid: &Cid) -> Result<Option<Outcome>, Error> {
+        let store = self.content.store();
+        let Some(bytes) = store.get(cid).await.map_err(refuse)? else {
+            return Ok(None);
+        };
+        let outcome = decoded(&bytes)?;
+        for root in roots(&outcome) {
+            let lacks = mc_content::missing(store, root, 1).await.map_err(refuse)?;
+            if !lacks.is_empty() {
+                return Ok(None);
+            }
+        }
+        Ok(Some(outcome))
+    }
+}
+
+fn decoded(bytes: &[u8]) -> Result<Outcome, Error> {
+    canonical::decode(bytes)
+        .map_err(|e| refuse(mc_content::Error::Source(format!("the outcome: {e}"))))
+}
+
+/// What is in an outcome.
+fn roots(outcome: &Outcome) -> impl Iterator<Item = Cid> {
+    let roots = [outcome.stdout, outcome.stderr, outcome.outputs];
+    roots.into_iter().chain(outcome.dirs.values().copied())
 }
 
 fn completed(id: JobId, mirrored: &Mirrored, outcome: &Outcome) -> JobView {
@@ -110,7 +139,8 @@ fn advertised(
     }
 }
 
-fn view(
+/// A job of which is known what these say.
+pub(super) fn view(
     id: JobId,
     task_cid: Cid,
     state: JobState,

@@ -3,7 +3,7 @@
 use super::CheckpointError;
 use mc_checkpoint::{
     meter,
-    snapshot::{BadCheckpoint, Checkpoint, Kind, Reader},
+    snapshot::{BadCheckpoint, Blob, Checkpoint, Kind, Reader},
 };
 use mc_content::{
     BlockSource, Error, Key,
@@ -12,21 +12,42 @@ use mc_content::{
 use mc_engine::{MemoryImage, Resume};
 use mc_types::{Cid, TaskSpec, cid};
 use mc_wasi::State;
-use std::sync::Arc;
+use std::{io::Write, sync::Arc};
 use tokio::runtime::Handle;
 
 /// Bytes of the state of a world besides what the guest wrote to files.
 const WORLD_BYTES: u64 = 64 << 20;
 
 /// What a checkpoint has.
-#[derive(Debug)]
+#[expect(
+    missing_debug_implementations,
+    reason = "it gives blocks from anywhere"
+)]
 pub struct Loaded {
     /// What the guest goes on with.
     pub resume: Resume,
-    /// All that it wrote to standard output before.
-    pub stdout: Vec<u8>,
-    /// All that it wrote to standard error before.
-    pub stderr: Vec<u8>,
+    stdout: Blob,
+    stderr: Blob,
+    get: Box<Get>,
+}
+
+/// Gives the bytes of a block.
+type Get = dyn Fn(&Cid) -> Result<Vec<u8>, CheckpointError> + Send + Sync;
+
+impl Loaded {
+    /// Writes all that the guest wrote before, block by block. Blocks, as [`load`] does.
+    ///
+    /// # Errors
+    ///
+    /// [`CheckpointError`].
+    pub fn write_output(
+        &self,
+        stdout: &mut dyn Write,
+        stderr: &mut dyn Write,
+    ) -> Result<(), CheckpointError> {
+        self.stdout.write_to(stdout, &self.get)?;
+        self.stderr.write_to(stderr, &self.get)
+    }
 }
 
 /// The bytes of a block. What is neither header nor node is encrypted, if there is a key.
@@ -62,6 +83,8 @@ pub fn load<S: BlockSource + 'static>(
 ) -> Result<Loaded, CheckpointError> {
     let cipher = key.map(Key::cipher);
     let get = |cid: &Cid| fetch(source, runtime, cipher.as_ref(), cid);
+    let (later, handle, key_later) = (Arc::clone(source), runtime.clone(), key.map(Key::cipher));
+    let get_later = move |cid: &Cid| fetch(&later, &handle, key_later.as_ref(), cid);
     let checkpoint = Checkpoint::read(&get(cid)?)?;
     checkpoint.is_of(task_cid, &task.component)?;
     if checkpoint.kind != Kind::Wasm || checkpoint.host != mc_wasi::STATE_VERSION {
@@ -74,12 +97,9 @@ pub fn load<S: BlockSource + 'static>(
     let limits = &task.limits;
     let (frames, globals) = (meter::FRAMES_BYTES.into(), meter::GLOBALS_BYTES.into());
     let world = limits.scratch_bytes.saturating_add(WORLD_BYTES);
-    let stdout = checkpoint
-        .stdout
-        .read("its output", limits.output_bytes, get)?;
-    let stderr = checkpoint
-        .stderr
-        .read("its output", limits.output_bytes, get)?;
+    for stream in [&checkpoint.stdout, &checkpoint.stderr] {
+        stream.within("its output", limits.output_bytes)?;
+    }
     let world = checkpoint.world.read("its world", world, get)?;
     let world = State::from_bytes(&world)?;
     if world.output_bytes() != (checkpoint.stdout.bytes, checkpoint.stderr.bytes) {
@@ -104,8 +124,9 @@ pub fn load<S: BlockSource + 'static>(
             memory_refused: checkpoint.memory_refused,
             world,
         },
-        stdout,
-        stderr,
+        stdout: checkpoint.stdout,
+        stderr: checkpoint.stderr,
+        get: Box::new(get_later),
     })
 }
 

@@ -11,14 +11,23 @@ use mc_content::{
 };
 use mc_engine::Saved;
 use mc_types::Cid;
+use std::io::{Read, Seek};
 
-/// What a guest wrote until it was stopped.
-#[derive(Debug, Clone, Copy, Default)]
+/// Bytes that are read as far as they are needed.
+pub trait Stream: Read + Seek {}
+
+impl<T: Read + Seek> Stream for T {}
+
+/// What a guest wrote until it was stopped: streams, and how many of their bytes.
+#[expect(
+    missing_debug_implementations,
+    reason = "streams of whatever kind have none"
+)]
 pub struct Output<'a> {
     /// Standard output.
-    pub stdout: &'a [u8],
+    pub stdout: (&'a mut dyn Stream, u64),
     /// Standard error.
-    pub stderr: &'a [u8],
+    pub stderr: (&'a mut dyn Stream, u64),
 }
 
 /// Makes blocks of the states of one task, one after the other, and each time only of what is new.
@@ -49,7 +58,7 @@ impl Writer {
     ///
     /// # Errors
     ///
-    /// [`CheckpointError::Encode`], [`CheckpointError::State`].
+    /// [`CheckpointError::Encode`], [`CheckpointError::State`], [`CheckpointError::Output`].
     pub fn write(
         &mut self,
         saved: &Saved,
@@ -66,9 +75,13 @@ impl Writer {
             .map(|(memory, pages)| Memory::write(memory, pages, seal, emit))
             .collect();
         let none = Blob::default();
-        let mut blob = |bytes: &[u8], of: fn(&Checkpoint) -> &Blob| {
-            Blob::write(bytes, self.last.as_ref().map_or(&none, of), seal, emit)
-        };
+        let before = |of: fn(&Checkpoint) -> &Blob| self.last.as_ref().map_or(&none, of);
+        let (from, bytes) = output.stdout;
+        let stdout = Blob::append(from, bytes, before(|last| &last.stdout), seal, emit)?;
+        let (from, bytes) = output.stderr;
+        let stderr = Blob::append(from, bytes, before(|last| &last.stderr), seal, emit)?;
+        let mut blob =
+            |bytes: &[u8], of: fn(&Checkpoint) -> &Blob| Blob::write(bytes, before(of), seal, emit);
         let checkpoint = Checkpoint {
             format: FORMAT,
             pass: PASS_VERSION,
@@ -82,8 +95,8 @@ impl Writer {
             frames: blob(&saved.frames, |last| &last.frames),
             globals: blob(&saved.globals, |last| &last.globals),
             world: blob(&world, |last| &last.world),
-            stdout: blob(output.stdout, |last| &last.stdout),
-            stderr: blob(output.stderr, |last| &last.stderr),
+            stdout,
+            stderr,
             memories,
         };
         let block = checkpoint.to_block();

@@ -143,8 +143,9 @@ fn xdg(environment: &BTreeMap<String, String>, kind: &str, default: &str) -> Opt
 impl Layers {
     fn defaults(&mut self, environment: &BTreeMap<String, String>) {
         let path = |path: PathBuf| Value::from(path.to_string_lossy().into_owned());
-        let fixed: [(&'static str, Value); 20] = [
+        let fixed: [(&'static str, Value); 21] = [
             ("network", "main".into()),
+            ("api.hosts", Value::Array(vec![])),
             ("p2p.listen", Value::Array(vec![])),
             ("p2p.bootstrap", Value::Array(vec![])),
             ("p2p.mdns", true.into()),

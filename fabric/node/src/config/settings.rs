@@ -49,6 +49,11 @@ pub const SETTINGS: &[Setting] = &[
         "address of the HTTP API; default 127.0.0.1:7780",
     ),
     setting(
+        "api.hosts",
+        Kind::List,
+        "names by which the HTTP API may be asked, besides the machine's own; default none",
+    ),
+    setting(
         "p2p.listen",
         Kind::List,
         "multiaddrs to listen on; default port 7781, TCP and QUIC",
@@ -91,7 +96,7 @@ pub const SETTINGS: &[Setting] = &[
     setting(
         "content.max",
         Kind::Text,
-        "how large the block store may grow, such as 100GiB; default not limited",
+        "how large the block store may grow, such as 100GiB; default four fifths of the disk's room for it",
     ),
     setting(
         "worker.execute",

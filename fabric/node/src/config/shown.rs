@@ -49,7 +49,7 @@ impl Config {
             (
                 "content.max",
                 self.content.max.is_none(),
-                text("not limited"),
+                text("four fifths of the room that the disk has for blocks"),
             ),
             (
                 "worker.slots",

@@ -138,6 +138,8 @@ fn bad_values_name_their_key_and_origin() {
         ("network = 'Main Net'", "network"),
         ("[p2p]\nlisten = ['localhost:1']", "p2p.listen"),
         ("[api]\nlisten = 'nowhere'", "api.listen"),
+        ("[api]\nhosts = ['gw1.example:7780']", "api.hosts"),
+        ("[api]\nhosts = ['http://gw1.example']", "api.hosts"),
         ("p2p = 3", "p2p"),
     ] {
         let file = file(text);

@@ -45,6 +45,21 @@ impl Deferred {
     }
 }
 
+impl Deferred {
+    /// Stores what was held back, if anything was; durable on return.
+    ///
+    /// # Errors
+    ///
+    /// The store's.
+    pub(crate) async fn flush(&self) -> Result<(), Error> {
+        let all = self.take(Vec::new(), 0);
+        if all.is_empty() {
+            return Ok(());
+        }
+        self.content.put(all).await
+    }
+}
+
 impl BlockSink for Deferred {
     async fn put_many(&self, blocks: Vec<Block>) -> Result<(), Error> {
         let due = self.take(blocks, MAX_BYTES);

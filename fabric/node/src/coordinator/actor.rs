@@ -1,6 +1,6 @@
 //! The one task that steps the scheduler.
 
-use super::Coordinator;
+use super::{Coordinator, Duty};
 use crate::{error::Error, private::TaskKey};
 use mc_net::{
     dht::Grant,
@@ -118,6 +118,9 @@ impl Actor {
 
     /// How long nothing has to be done.
     fn sleep(&self) -> Duration {
+        if self.coordinator.duty == Duty::Records {
+            return MAX_SLEEP;
+        }
         let now = self.coordinator.clock.now();
         let deadline = self.scheduler.next_deadline();
         deadline
@@ -166,6 +169,9 @@ impl Actor {
     }
 
     fn tick(&mut self, group: &mut Group) {
+        if self.coordinator.duty == Duty::Records {
+            return;
+        }
         let step = self
             .scheduler
             .step(self.coordinator.clock.now(), Command::Tick);

@@ -1,7 +1,7 @@
 //! Checkpoints of jobs: their blocks are in this node's store before the ledger says that they exist.
 
 use super::Coordinator;
-use crate::error::Error;
+use crate::{budget, error::Error};
 use mc_net::message::{Request, Response};
 use mc_scheduler::{Answer, Command};
 use mc_types::{CheckpointRecord, Cid, FencingToken, JobId, JobRecord, NodeId};
@@ -90,10 +90,13 @@ impl Coordinator {
         let name = pin(job, record.position);
         // Pinned first: what is found complete afterwards cannot be collected any more.
         self.content.store().pin(&name, record.cid).await?;
+        let limits = self.job(job).await?.map(|job| job.spec.task.limits);
+        let mut budget = budget::of_checkpoint(&limits.unwrap_or_default());
         let mut complete = self.checkpointed.take(job);
+        let providers = vec![record.node.clone()];
         let fetched = self
             .content
-            .fetch_beyond(record.cid, vec![record.node.clone()], &mut complete)
+            .fetch_beyond(record.cid, providers, &mut complete, &mut budget)
             .await;
         self.checkpointed.put(job, complete);
         let recorded = match fetched {

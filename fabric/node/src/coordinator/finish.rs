@@ -1,56 +1,16 @@
 //! Taking results: their blocks are in this node's store before the ledger says that they exist.
 
-use super::{Coordinator, pin, respond};
-use crate::error::Error;
+use super::{Coordinator, arriving, pin, respond};
+use crate::{budget, error::Error};
 use mc_content::Block;
 use mc_net::message::Response;
 use mc_scheduler::{Answer, Command};
-use mc_types::{Cid, Completion, Ending, FencingToken, JobId, NodeId, canonical, cid};
-use std::{
-    collections::HashSet,
-    sync::{Mutex, PoisonError},
-    time::Duration,
-};
+use mc_types::{Cid, Completion, Ending, FencingToken, JobId, NodeId, Outcome, canonical, cid};
+use std::time::Duration;
 
 /// How long a worker waits for one answer. It asks again, so that a large result does not exceed the
 /// time of a request.
 const ANSWER_WITHIN: Duration = Duration::from_secs(5);
-
-/// Results that are being fetched.
-#[derive(Debug, Default)]
-pub(super) struct Finishes(Mutex<HashSet<(JobId, FencingToken)>>);
-
-/// Marks a result as being fetched until it is dropped.
-struct Fetching<'f> {
-    finishes: &'f Finishes,
-    key: (JobId, FencingToken),
-}
-
-impl Finishes {
-    /// `None` when the result is being fetched already.
-    fn begin(&self, key: (JobId, FencingToken)) -> Option<Fetching<'_>> {
-        let is_new = {
-            let mut fetching = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-            fetching.insert(key)
-        };
-        // Only if it is new: what is dropped ends the mark.
-        is_new.then(|| Fetching {
-            finishes: self,
-            key,
-        })
-    }
-}
-
-impl Drop for Fetching<'_> {
-    fn drop(&mut self) {
-        let mut fetching = self
-            .finishes
-            .0
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        fetching.remove(&self.key);
-    }
-}
 
 impl Coordinator {
     /// An attempt ended. Repeating it changes nothing.
@@ -178,19 +138,59 @@ impl Coordinator {
             ));
         }
         let store = self.content.store();
-        if worker == self.peers.local() {
-            // The worker of this node has put everything into the same store already.
+        if worker != self.peers.local() {
+            // What the job needs stays pinned until all of its result is here.
+            let outcome_block = Block::encode(cid::DAG_CBOR, bytes)?;
+            let arriving = arriving(job);
+            self.content
+                .put_pinned(vec![outcome_block], &arriving, cid)
+                .await?;
+            let fetched = self.fetch_result(worker, job, outcome).await;
+            if fetched.is_err() {
+                store.unpin(&arriving).await?;
+            }
+            fetched?;
             store.pin(&pin(job), cid).await?;
+            store.unpin(&arriving).await?;
             return Ok(());
         }
-        let outcome_block = Block::encode(cid::DAG_CBOR, bytes)?;
-        let name = pin(job);
-        self.content
-            .put_pinned(vec![outcome_block], &name, cid)
-            .await?;
+        // The worker of this node has put everything into the same store already.
+        store.pin(&pin(job), cid).await?;
+        Ok(())
+    }
+
+    /// Fetches what an outcome names, as long as it is no more than its task may make.
+    async fn fetch_result(
+        &self,
+        worker: &NodeId,
+        job: JobId,
+        outcome: &Outcome,
+    ) -> Result<(), Error> {
+        let record = self.job(job).await?.ok_or(Error::NotRunning)?;
+        let task = &record.spec.task;
+        let providers = || vec![worker.clone()];
+        // What the user gave is no part of what the worker made, unless it is encrypted once more.
+        let mut rewritten = 0_u64;
+        for root in outcome.dirs.keys().filter_map(|path| task.dirs.get(path)) {
+            if task.private.is_some() {
+                let bytes = self.content.bytes_below(*root, providers()).await?;
+                rewritten = rewritten.saturating_add(bytes);
+            } else {
+                self.content.fetch(*root, providers(), None).await?;
+            }
+        }
+        let mut budget = budget::of_result(&task.limits, rewritten);
         let roots = [outcome.stdout, outcome.stderr, outcome.outputs];
         for root in roots.into_iter().chain(outcome.dirs.values().copied()) {
-            self.content.fetch(root, vec![worker.clone()], None).await?;
+            let fetching = self
+                .content
+                .fetch_within(root, providers(), None, &mut budget);
+            fetching.await.map_err(|error| match error {
+                too_large @ mc_content::Error::TooLarge { .. } => {
+                    Error::FalseResult(too_large.to_string())
+                }
+                error => error.into(),
+            })?;
         }
         Ok(())
     }

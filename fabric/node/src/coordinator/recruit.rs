@@ -1,6 +1,6 @@
 //! Finding workers when jobs wait.
 
-use super::Coordinator;
+use super::{Coordinator, Duty};
 use mc_net::{dht::Class, message::Request};
 use mc_scheduler::Scheduler;
 use mc_types::{NodeId, Timestamp};
@@ -87,7 +87,7 @@ impl Coordinator {
     /// Takes note of work, and if jobs wait, asks those what they lend of whom that is not known. Called after
     /// every step.
     pub(super) fn recruit(&self, scheduler: &Scheduler, now: Timestamp) {
-        if scheduler.open_jobs() == 0 {
+        if self.duty == Duty::Records || scheduler.open_jobs() == 0 {
             return;
         }
         self.recruiter.note_work();

@@ -58,6 +58,7 @@ impl Coordinator {
         }
         for id in &ids {
             self.content.store().unpin(&pin(*id)).await?;
+            self.unpin_logs(*id).await?;
         }
         self.ledger.remove_ended(&ids).await?;
         self.recent.remove(&ids);

@@ -1,6 +1,6 @@
 //! One attempt from the accepted offer to the recorded finish.
 
-use super::{Inner, coordinators::Coordinators, execute, log::LogFiles, owed::Owed};
+use super::{Inner, Known, Stage, coordinators::Coordinators, execute, log::LogFiles, owed::Owed};
 use crate::private::TaskKey;
 use mc_net::message::{Request, Response};
 use mc_types::{Cid, Ending, JobSpec, Lease};
@@ -14,12 +14,17 @@ use tracing::{debug, info};
 
 /// Heartbeats in one term of a lease: two may be lost.
 const HEARTBEATS_PER_TERM: u32 = 3;
+/// How often a coordinator is told what an attempt wrote that it gave up, and the pause in between.
+const TELLS: u32 = 3;
+const TELL_AGAIN_AFTER: Duration = Duration::from_millis(200);
 /// Tasks that take less than this never say that they run: their end says it.
 const REPORT_START_AFTER: Duration = Duration::from_millis(10);
 
 /// An accepted offer.
 #[derive(Debug)]
 pub(super) struct Attempt {
+    /// What is told of it here.
+    pub(super) known: Known,
     pub(super) coordinators: Coordinators,
     pub(super) lease: Lease,
     /// The lease, as the coordinator signed it.
@@ -44,6 +49,8 @@ pub(super) struct Controls {
     pub(super) stop_now: Arc<Notify>,
     /// Set as soon as it is known that the program cannot be stopped.
     pub(super) cannot_stop: CancellationToken,
+    /// When the guest began, once it has.
+    pub(super) begun: watch::Sender<Option<Instant>>,
 }
 
 impl Controls {
@@ -54,6 +61,7 @@ impl Controls {
             leaving: leaving.child_token(),
             stop_now: Arc::default(),
             cannot_stop: CancellationToken::new(),
+            begun: watch::Sender::new(None),
         }
     }
 }
@@ -70,38 +78,71 @@ impl Attempt {
     /// Runs the attempt. The slot is free again when this returns.
     #[tracing::instrument(name = "attempt", skip_all, fields(job = %self.lease.job, token = %self.lease.token))]
     pub(super) async fn run(self, inner: Arc<Inner>) {
-        let ending = self.execute(&inner).await;
+        let execute::Executed { ending, wrote } = self.execute(&inner).await;
+        if let Some(ending) = ending.clone() {
+            let is_recorded = false;
+            let known = Known {
+                stage: Stage::Ended {
+                    ending,
+                    is_recorded,
+                },
+                ..self.known.clone()
+            };
+            inner.recent.ended(self.lease.job, self.lease.token, known);
+        }
         // The slot is free as soon as the machine is; reporting may take longer.
         inner.remove(self.lease.job, self.lease.token);
         match ending {
             Some(ending) => {
                 let lease = (&self.lease, self.grant);
-                let owed = Owed::new(&self.coordinators, lease, ending);
+                let owed = Owed::new(&self.coordinators, lease, (ending, wrote));
                 owed.say(&inner, self.coordinators, false).await;
             }
             None if inner.closing.is_cancelled() || self.controls.leaving.is_cancelled() => {
+                self.tell(&inner, wrote).await;
                 self.release(&inner).await;
             }
-            None => info!("attempt dropped: the lease is another's"),
+            None => {
+                self.tell(&inner, wrote).await;
+                info!("attempt dropped: the lease is another's");
+            }
         }
     }
 
-    /// What the attempt came to; `None` when it lost its lease or the node shuts down.
-    async fn execute(&self, inner: &Inner) -> Option<Ending> {
-        let (running, is_running) = watch::channel(None);
-        let work = execute::execute(inner, self, running);
+    /// What the attempt came to: nothing when it lost its lease or the node shuts down.
+    async fn execute(&self, inner: &Inner) -> execute::Executed {
+        let is_running = self.controls.begun.subscribe();
+        let work = execute::execute(inner, self);
         tokio::pin!(work);
         let lost = tokio::select! {
             biased;
-            ending = &mut work => return ending,
+            executed = &mut work => return executed,
             lost = self.heartbeats(inner, is_running) => lost,
         };
         // The guest is stopped before its slot is given to another.
         self.controls.cancel.cancel();
-        let _ = work.await;
-        match lost {
+        let wrote = work.await.wrote;
+        let ending = match lost {
             Lost::Stale => None,
             Lost::Cancelled => Some(Ending::Cancelled),
+        };
+        execute::Executed { ending, wrote }
+    }
+
+    /// Says what the attempt wrote.
+    async fn tell(&self, inner: &Inner, wrote: Option<execute::Wrote>) {
+        let Some(wrote) = wrote else {
+            return;
+        };
+        for _ in 0..TELLS {
+            let lease = (self.lease.job, self.lease.token, self.lease.attempt);
+            let request = wrote.request(lease, self.grant.clone());
+            match self.coordinators.ask(&inner.peers, request).await {
+                Ok(Response::Pending | Response::Elsewhere) => {}
+                Ok(_) => return,
+                Err(error) => debug!(%error, "what was written was not heard"),
+            }
+            tokio::time::sleep(TELL_AGAIN_AFTER).await;
         }
     }
 

@@ -2,16 +2,17 @@
 
 use super::{Inner, attempt::Attempt};
 use crate::{
-    checkpoint::{Output, Writer},
+    checkpoint::{CheckpointError, Output, Stream, Writer},
+    content::Content,
     private::TaskKey,
 };
-use mc_content::Block;
+use mc_content::{Block, Error};
 use mc_engine::{Bell, Checkpoints, Keeper, Next, RunError, Saved, Spare, Stopped};
 use mc_net::message::{Request, Response};
 use mc_types::{CheckpointEvery, Cid};
 use std::{path::Path, time::Duration};
 use tokio::{
-    io::AsyncReadExt,
+    runtime::Handle,
     sync::mpsc,
     time::{Instant, sleep_until},
 };
@@ -21,6 +22,8 @@ use tokio_util::sync::CancellationToken;
 const REPORTS: u32 = 3;
 /// Blocks that are stored together.
 const GROUP_BLOCKS: usize = 1024;
+/// Bytes that are.
+const GROUP_BYTES: usize = 16 << 20;
 
 /// Hands the states of a guest on.
 struct Hand {
@@ -69,12 +72,11 @@ pub(super) struct Shelf<'a> {
 }
 
 impl<'a> Shelf<'a> {
-    pub(super) fn new(inner: &'a Inner, attempt: &'a Attempt, task: Cid) -> Self {
-        let key = attempt.key.as_ref().map(TaskKey::checkpoints);
+    pub(super) fn new(inner: &'a Inner, attempt: &'a Attempt) -> Self {
         Self {
             inner,
             attempt,
-            writer: Writer::new(task, attempt.spec.task.component, key.as_ref()),
+            writer: writer(attempt),
             newest: None,
         }
     }
@@ -150,31 +152,36 @@ impl<'a> Shelf<'a> {
         }
     }
 
-    async fn store(&mut self, saved: &Saved) -> Result<Cid, crate::checkpoint::CheckpointError> {
-        let (stdout, stderr) = saved.world.output_bytes();
-        let stdout = beginning(&self.attempt.logs.stdout, stdout).await?;
-        let stderr = beginning(&self.attempt.logs.stderr, stderr).await?;
-        let output = Output {
-            stdout: &stdout,
-            stderr: &stderr,
-        };
-        let mut blocks = Vec::new();
-        let (cid, bytes) = tokio::task::block_in_place(|| {
-            self.writer
-                .write(saved, output, &mut |block| blocks.push(block))
-        })?;
-        blocks.push((cid, bytes));
-        let mut blocks = blocks
-            .into_iter()
-            .map(|(cid, bytes)| Block::new(cid, bytes.into()))
-            .peekable();
-        while blocks.peek().is_some() {
-            let group = blocks
-                .by_ref()
-                .take(GROUP_BLOCKS)
-                .collect::<Result<Vec<_>, _>>()?;
-            self.inner.content.put(group).await?;
+    async fn store(&mut self, saved: &Saved) -> Result<Cid, CheckpointError> {
+        let stored = self.write(saved).await;
+        if stored.is_err() {
+            // What it believes to be stored may not be.
+            self.writer = writer(self.attempt);
         }
+        stored
+    }
+
+    async fn write(&mut self, saved: &Saved) -> Result<Cid, CheckpointError> {
+        let (stdout_bytes, stderr_bytes) = saved.world.output_bytes();
+        let logs = &self.attempt.logs;
+        let mut group = Group {
+            content: &self.inner.content,
+            runtime: Handle::current(),
+            blocks: Vec::new(),
+            bytes: 0,
+            failed: None,
+        };
+        let writer = &mut self.writer;
+        let (cid, bytes) = tokio::task::block_in_place(|| {
+            let mut stdout = written(&logs.stdout, stdout_bytes)?;
+            let mut stderr = written(&logs.stderr, stderr_bytes)?;
+            let output = Output {
+                stdout: (&mut *stdout, stdout_bytes),
+                stderr: (&mut *stderr, stderr_bytes),
+            };
+            writer.write(saved, output, &mut |block| group.add(block))
+        })?;
+        group.end((cid, bytes)).await?;
         Ok(cid)
     }
 
@@ -195,6 +202,16 @@ impl<'a> Shelf<'a> {
     }
 }
 
+/// One that has written nothing yet.
+fn writer(attempt: &Attempt) -> Writer {
+    let key = attempt.key.as_ref().map(TaskKey::checkpoints);
+    Writer::new(
+        attempt.known.task,
+        attempt.spec.task.component,
+        key.as_ref(),
+    )
+}
+
 /// The way from a guest to its shelf.
 pub(super) struct Taking {
     saved: mpsc::Receiver<Saved>,
@@ -202,14 +219,50 @@ pub(super) struct Taking {
     bell: Bell,
 }
 
-/// The first `bytes` of a file that is still written to.
-async fn beginning(path: &Path, bytes: u64) -> std::io::Result<Vec<u8>> {
-    let mut all = Vec::new();
-    if bytes > 0 {
-        let file = tokio::fs::File::open(path).await?;
-        file.take(bytes).read_to_end(&mut all).await?;
+/// A file that is still written to. There is none as long as nothing was.
+fn written(path: &Path, bytes: u64) -> std::io::Result<Box<dyn Stream>> {
+    if bytes == 0 {
+        return Ok(Box::new(std::io::empty()));
     }
-    Ok(all)
+    Ok(Box::new(std::fs::File::open(path)?))
+}
+
+/// Blocks that are stored together, as soon as there are enough of them.
+struct Group<'a> {
+    content: &'a Content,
+    runtime: Handle,
+    blocks: Vec<Block>,
+    bytes: usize,
+    /// What went wrong first; nothing is stored any more then.
+    failed: Option<Error>,
+}
+
+impl Group<'_> {
+    /// Takes a block. This blocks, and is not for a thread of the runtime's own.
+    fn add(&mut self, (cid, bytes): (Cid, Vec<u8>)) {
+        if self.failed.is_some() {
+            return;
+        }
+        self.bytes += bytes.len();
+        match Block::new(cid, bytes.into()) {
+            Ok(block) => self.blocks.push(block),
+            Err(error) => self.failed = Some(error),
+        }
+        if self.bytes >= GROUP_BYTES || self.blocks.len() >= GROUP_BLOCKS {
+            self.bytes = 0;
+            let put = self.content.put(std::mem::take(&mut self.blocks));
+            self.failed = self.runtime.block_on(put).err();
+        }
+    }
+
+    /// Stores the rest, and a last block.
+    async fn end(mut self, (cid, bytes): (Cid, Vec<u8>)) -> Result<(), Error> {
+        if let Some(error) = self.failed {
+            return Err(error);
+        }
+        self.blocks.push(Block::new(cid, bytes.into())?);
+        self.content.put(self.blocks).await
+    }
 }
 
 #[cfg(test)]

@@ -22,17 +22,23 @@ struct Known {
 /// The coordinator that granted a lease, and those that go on with the job if it is gone. Cheap to clone; clones
 /// agree on the one that is asked.
 #[derive(Debug, Clone)]
-pub(crate) struct Coordinators(Arc<Mutex<Known>>);
+pub(crate) struct Coordinators {
+    granting: NodeId,
+    known: Arc<Mutex<Known>>,
+}
 
 impl Coordinators {
     /// `granting` is asked first.
     #[must_use]
     pub(crate) fn new(granting: NodeId, sisters: Vec<NodeId>) -> Self {
         let known = Known {
-            all: vec![granting],
+            all: vec![granting.clone()],
             now: 0,
         };
-        let coordinators = Self(Arc::new(Mutex::new(known)));
+        let coordinators = Self {
+            granting,
+            known: Arc::new(Mutex::new(known)),
+        };
         coordinators.learn(sisters);
         coordinators
     }
@@ -46,7 +52,7 @@ impl Coordinators {
 
     fn known(&self) -> MutexGuard<'_, Known> {
         // Every update leaves a list that can be asked, so a poisoned one is still of use.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Takes note of coordinators that came later.
@@ -89,6 +95,12 @@ impl Coordinators {
     #[must_use]
     pub(crate) fn contains(&self, node: &NodeId) -> bool {
         self.known().all.contains(node)
+    }
+
+    /// The one that granted the lease.
+    #[must_use]
+    pub(crate) fn granting(&self) -> NodeId {
+        self.granting.clone()
     }
 
     /// All of them.

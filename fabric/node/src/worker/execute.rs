@@ -2,6 +2,7 @@
 
 use super::{Inner, attempt::Attempt, checkpoints::Shelf};
 use crate::{
+    budget,
     checkpoint::{self, Loaded},
     content::{Deferred, Source},
     data_dir::Scratch,
@@ -12,16 +13,19 @@ use mc_content::{AddOptions, Block, Key, unixfs};
 use mc_engine::{
     Execution, Invocation, MAX_COMPONENT_BYTES, Need, Output, Program, Resume, RunError, World,
 };
+use mc_net::message::Request;
 use mc_types::{
-    Cid, Completion, Determinism, Ending, FailureReason, Outcome, TaskSpec, canonical, cid,
+    Cid, Completion, Determinism, Ending, FailureReason, FencingToken, JobId, Outcome, TaskSpec,
+    canonical, cid,
 };
+use serde::{Deserialize, Serialize};
 use std::{
     collections::VecDeque,
+    fs::File,
     path::Path,
     sync::Arc,
     time::{Duration, Instant},
 };
-use tokio::sync::watch;
 
 /// How long the blocks of a checkpoint are waited for before an older one is tried.
 const FETCH_CHECKPOINT: Duration = Duration::from_secs(10);
@@ -81,14 +85,71 @@ impl From<RunError> for Failure {
     }
 }
 
-/// Runs the attempt; `None` when it was stopped because this node shuts down. `running` is set once
-/// the guest itself begins.
-pub(super) async fn execute(
-    inner: &Inner,
-    attempt: &Attempt,
-    running: watch::Sender<Option<Instant>>,
-) -> Option<Ending> {
-    let work = run(inner, attempt, running);
+/// What became of an attempt.
+pub(super) struct Executed {
+    /// What it came to; `None` when it was stopped because this node shuts down.
+    pub(super) ending: Option<Ending>,
+    /// What it wrote, if it came to no outcome: that has it otherwise.
+    pub(super) wrote: Option<Wrote>,
+}
+
+/// The two streams of an attempt, as content of this node.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Wrote {
+    #[serde(with = "cid::portable")]
+    pub(super) stdout: Cid,
+    #[serde(with = "cid::portable")]
+    pub(super) stderr: Cid,
+}
+
+impl Wrote {
+    /// How a coordinator is told, with the lease as it was signed.
+    pub(super) fn request(
+        self,
+        (job, token, attempt): (JobId, FencingToken, u32),
+        grant: Vec<u8>,
+    ) -> Request {
+        Request::Wrote {
+            job,
+            token,
+            attempt,
+            stdout: self.stdout,
+            stderr: self.stderr,
+            grant,
+        }
+    }
+}
+
+/// Runs the attempt.
+pub(super) async fn execute(inner: &Inner, attempt: &Attempt) -> Executed {
+    let (job, token) = (attempt.lease.job, attempt.lease.token);
+    // Its files are there until all that is wanted of them is stored.
+    let scratch = Scratch::new(&inner.options.scratch, job, token);
+    let ending = ending(inner, attempt, &scratch).await;
+    let wrote = match &ending {
+        Some(Ending::Completed(_)) => None,
+        _ => match wrote(inner, attempt).await {
+            Ok(wrote) => Some(wrote),
+            Err(error) => {
+                tracing::warn!(%error, "what the attempt wrote was not kept");
+                None
+            }
+        },
+    };
+    Executed { ending, wrote }
+}
+
+/// Stores what an attempt wrote.
+async fn wrote(inner: &Inner, attempt: &Attempt) -> Result<Wrote, mc_content::Error> {
+    let made = Deferred::new(inner.content.clone());
+    let (stdout, stderr) = streams(attempt, &made).await?;
+    made.flush().await?;
+    Ok(Wrote { stdout, stderr })
+}
+
+async fn ending(inner: &Inner, attempt: &Attempt, scratch: &Scratch) -> Option<Ending> {
+    let work = run(inner, attempt, scratch);
     let result = tokio::select! {
         biased;
         result = work => result,
@@ -115,22 +176,16 @@ async fn stopped_for_long(attempt: &Attempt) {
     tokio::time::sleep(Duration::from_millis(500)).await;
 }
 
-async fn run(
-    inner: &Inner,
-    attempt: &Attempt,
-    running: watch::Sender<Option<Instant>>,
-) -> Result<Completion, Failure> {
+async fn run(inner: &Inner, attempt: &Attempt, scratch: &Scratch) -> Result<Completion, Failure> {
     let task = &attempt.spec.task;
     if task.determinism != Determinism::Deterministic {
         let reason = "relaxed tasks run on the machine of their owner only: mc-wasm run --relaxed";
         return Err(Failure::Rejected(reason.to_owned()));
     }
-    let (job, token) = (attempt.lease.job, attempt.lease.token);
-    let scratch = Scratch::new(&inner.options.scratch, job, token);
     let providers = attempt.coordinators.all();
     let source = Arc::new(inner.content.source(providers, None));
-    let (task_cid, _) = canonical::encode(task).map_err(|e| Failure::Rejected(e.to_string()))?;
-    let mut shelf = Shelf::new(inner, attempt, task_cid);
+    let task_cid = attempt.known.task;
+    let mut shelf = Shelf::new(inner, attempt);
     let mut checkpoints: VecDeque<_> = attempt.checkpoints.iter().copied().collect();
     let mut timeout = attempt.spec.timeout_ms.map(Duration::from_millis);
     loop {
@@ -144,8 +199,7 @@ async fn run(
             attempt.controls.cannot_stop.cancel();
         }
         let begun = Instant::now();
-        // The attempt may have no listener any more; it runs all the same.
-        let _ = running.send(Some(begun));
+        attempt.controls.begun.send_replace(Some(begun));
         if loaded.is_some() {
             scratch.create()?;
         }
@@ -190,9 +244,10 @@ async fn going_on(
 ) -> Option<Loaded> {
     while let Some(cid) = checkpoints.front().copied() {
         let providers = attempt.coordinators.all();
+        let mut budget = budget::of_checkpoint(&task.limits);
         let fetched = inner
             .content
-            .fetch(cid, providers, Some(FETCH_CHECKPOINT))
+            .fetch_within(cid, providers, Some(FETCH_CHECKPOINT), &mut budget)
             .await;
         let loaded = match fetched {
             Ok(()) => {
@@ -306,12 +361,19 @@ async fn outputs(
     let Some(loaded) = loaded else {
         return Ok((None, [Output::File(stdout), Output::File(stderr)]));
     };
-    for (path, bytes) in [(&stdout, &loaded.stdout), (&stderr, &loaded.stderr)] {
-        let written = tokio::fs::write(path, bytes).await;
-        written.map_err(|e| Failure::Infrastructure(e.to_string()))?;
-    }
-    let append = [Output::Append(stdout), Output::Append(stderr)];
-    Ok((Some(loaded.resume), append))
+    let append = [
+        Output::Append(stdout.clone()),
+        Output::Append(stderr.clone()),
+    ];
+    let write = move || {
+        let (mut stdout, mut stderr) = (File::create(stdout)?, File::create(stderr)?);
+        loaded.write_output(&mut stdout, &mut stderr)?;
+        Ok::<_, checkpoint::CheckpointError>(loaded.resume)
+    };
+    let failed = |e: &dyn std::fmt::Display| Failure::Infrastructure(e.to_string());
+    let written = tokio::task::spawn_blocking(write).await;
+    let resume = written.map_err(|e| failed(&e))?.map_err(|e| failed(&e))?;
+    Ok((Some(resume), append))
 }
 
 /// Guests compute without pause, so each has a thread that nobody else waits for.
@@ -359,11 +421,7 @@ async fn conclude(
     task: Cid,
     made: &Deferred,
 ) -> Result<Completion, Failure> {
-    let key = |path| attempt.key.as_ref().map(|key| key.result(path));
-    let (stdout, stderr) = (
-        log(&attempt.logs.stdout, key(private::STDOUT), made).await?,
-        log(&attempt.logs.stderr, key(private::STDERR), made).await?,
-    );
+    let (stdout, stderr) = streams(attempt, made).await?;
     let rejected = |e: canonical::Error| Failure::Rejected(e.to_string());
     let outcome = Outcome {
         task,
@@ -384,8 +442,17 @@ async fn conclude(
     })
 }
 
+/// What was written to both streams, as content.
+async fn streams(attempt: &Attempt, made: &Deferred) -> Result<(Cid, Cid), mc_content::Error> {
+    let key = |path| attempt.key.as_ref().map(|key| key.result(path));
+    Ok((
+        log(&attempt.logs.stdout, key(private::STDOUT), made).await?,
+        log(&attempt.logs.stderr, key(private::STDERR), made).await?,
+    ))
+}
+
 /// What was written to a stream, as content. There is no file if that was nothing.
-async fn log(path: &Path, key: Option<Key>, made: &Deferred) -> Result<Cid, Failure> {
+async fn log(path: &Path, key: Option<Key>, made: &Deferred) -> Result<Cid, mc_content::Error> {
     let options = AddOptions {
         key,
         ..AddOptions::default()

@@ -1,6 +1,6 @@
 //! Endings that no coordinator has heard yet: kept on disk, and said again until one has, also after a restart.
 
-use super::{Inner, coordinators::Coordinators};
+use super::{Inner, Known, Stage, coordinators::Coordinators, execute::Wrote};
 use crate::{completion, error::Error};
 use mc_net::message::{Request, Response};
 use mc_types::{Cid, Ending, FencingToken, JobId, Lease, NodeId, canonical};
@@ -36,13 +36,16 @@ pub(super) struct Owed {
     #[serde(with = "serde_bytes")]
     grant: Vec<u8>,
     ending: Ending,
+    /// What the attempt wrote, if it came to no outcome, and which one it was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    wrote: Option<(u32, Wrote)>,
 }
 
 impl Owed {
     pub(super) fn new(
         coordinators: &Coordinators,
         (lease, grant): (&Lease, Vec<u8>),
-        ending: Ending,
+        (ending, wrote): (Ending, Option<Wrote>),
     ) -> Self {
         Self {
             coordinators: coordinators.all(),
@@ -51,11 +54,29 @@ impl Owed {
             ttl_ms: lease.ttl_ms,
             grant,
             ending,
+            wrote: wrote.map(|wrote| (lease.attempt, wrote)),
         }
     }
 
     fn name(&self) -> String {
         format!("{}-{}", self.job, self.token)
+    }
+
+    /// What an ending of an earlier process says of the job.
+    fn known(&self) -> Option<Known> {
+        let Ending::Completed(completion) = &self.ending else {
+            return None;
+        };
+        Some(Known {
+            task: completion.outcome.task,
+            coordinator: self.coordinators.first()?.clone(),
+            attempt: 1,
+            is_private: false,
+            stage: Stage::Ended {
+                ending: self.ending.clone(),
+                is_recorded: false,
+            },
+        })
     }
 
     fn result(&self) -> Option<Cid> {
@@ -74,18 +95,26 @@ impl Owed {
         // A coordinator that has come back waits for this no longer than a term.
         let longest = Duration::from_millis(self.ttl_ms / 3).clamp(RETRY_MIN, RETRY_MAX);
         let until = tokio::time::Instant::now() + GIVE_UP;
+        let mut wrote = self.wrote;
         loop {
-            let request = Request::Finish {
-                job: self.job,
-                token: self.token,
-                ending: self.ending.clone(),
-            };
-            match coordinators.ask(&inner.peers, request).await {
+            match coordinators.ask(&inner.peers, self.request(wrote)).await {
+                // It is kept, or cannot be.
+                Ok(
+                    Response::Recorded
+                    | Response::Stale
+                    | Response::Cancelled
+                    | Response::Error { .. },
+                ) if wrote.is_some() => {
+                    wrote = None;
+                    continue;
+                }
                 Ok(Response::Recorded) => {
+                    inner.recent.recorded(self.job, self.token);
                     inner.counts.recorded.fetch_add(1, Ordering::Relaxed);
                     break;
                 }
                 Ok(Response::Stale | Response::Cancelled) => {
+                    inner.recent.refused(self.job, self.token);
                     inner.counts.refused.fetch_add(1, Ordering::Relaxed);
                     info!("finish refused: the lease is another's");
                     break;
@@ -120,12 +149,36 @@ impl Owed {
         }
     }
 
+    /// What is to be said next: what the attempt wrote comes first, so that it is there when the job has ended.
+    fn request(&self, wrote: Option<(u32, Wrote)>) -> Request {
+        if let Some((attempt, wrote)) = wrote {
+            return wrote.request((self.job, self.token, attempt), self.grant.clone());
+        }
+        Request::Finish {
+            job: self.job,
+            token: self.token,
+            ending: self.ending.clone(),
+        }
+    }
+
+    /// What has to be there for as long as no coordinator has fetched it, by the names of its pins.
+    fn pins(&self) -> Vec<(String, Cid)> {
+        let name = format!("{PIN_PREFIX}{}", self.name());
+        let wrote = self.wrote.iter().flat_map(|(_, wrote)| {
+            [
+                (format!("{name}/stdout"), wrote.stdout),
+                (format!("{name}/stderr"), wrote.stderr),
+            ]
+        });
+        let result = self.result().map(|result| (name.clone(), result));
+        result.into_iter().chain(wrote).collect()
+    }
+
     /// Keeps the ending and its result over a restart.
     async fn keep(&self, inner: &Inner) {
         let kept = async {
-            if let Some(result) = self.result() {
-                let pin = format!("{PIN_PREFIX}{}", self.name());
-                inner.content.store().pin(&pin, result).await?;
+            for (pin, root) in self.pins() {
+                inner.content.store().pin(&pin, root).await?;
             }
             let (dir, name) = (inner.options.owed.clone(), self.name());
             let (_, bytes) =
@@ -166,9 +219,10 @@ impl Owed {
     async fn forget(&self, inner: &Inner) {
         // What stays is said once more after a restart, and refused.
         let _ = tokio::fs::remove_file(inner.options.owed.join(self.name())).await;
-        let pin = format!("{PIN_PREFIX}{}", self.name());
-        if let Err(error) = inner.content.store().unpin(&pin).await {
-            debug!(%error, "a result is kept for longer than needed");
+        for (pin, _) in self.pins() {
+            if let Err(error) = inner.content.store().unpin(&pin).await {
+                debug!(%error, "a result is kept for longer than needed");
+            }
         }
     }
 }
@@ -180,6 +234,9 @@ pub(super) fn resume(inner: &Arc<Inner>) {
             continue;
         };
         info!(job = %owed.job, token = %owed.token, "an ending of an earlier process is said again");
+        if let Some(known) = owed.known() {
+            inner.recent.ended(owed.job, owed.token, known);
+        }
         let inner_too = Arc::clone(inner);
         inner.attempts.spawn(async move {
             owed.say(&inner_too, coordinators, true).await;

@@ -13,12 +13,12 @@ use mc_checkpoint::snapshot::Checkpoint;
 use mc_content::{AddOptions, Block, BlockSink, MemoryBlocks, car, unixfs};
 use mc_engine::{Bell, Checkpoints, Keeper, MAX_COMPONENT_BYTES, Next, RunError, Saved, Stopped};
 use mc_node::{
-    checkpoint::{self, Loaded, Output, Writer},
+    checkpoint::{self, Output, Writer},
     config::ByteSize,
 };
 use mc_types::{Cid, ErrorCode, TaskSpec, canonical, cid};
 use std::{
-    io::{Read, Write},
+    io::{Cursor, Read, Write},
     path::Path,
     sync::{Arc, Mutex, PoisonError},
 };
@@ -82,9 +82,10 @@ impl Slot {
         };
         let stdout = all(before.map(|from| &from.stdout), &kept.stdout);
         let stderr = all(before.map(|from| &from.stderr), &kept.stderr);
+        let bytes = |stream: &Vec<u8>| u64::try_from(stream.len()).unwrap_or(u64::MAX);
         let output = Output {
-            stdout: &stdout,
-            stderr: &stderr,
+            stdout: (&mut Cursor::new(&stdout), bytes(&stdout)),
+            stderr: (&mut Cursor::new(&stderr), bytes(&stderr)),
         };
         let mut made = Vec::new();
         let mut writer = Writer::new(task, prepared.task.component, None);
@@ -206,13 +207,10 @@ impl From {
             let of = (&task, &prepared.task);
             checkpoint::load(&self.root, of, None, &self.blocks, runtime)
         };
-        let Loaded {
-            resume,
-            stdout,
-            stderr,
-        } = loaded.map_err(failed)?;
-        (self.stdout, self.stderr) = (stdout, stderr);
-        Ok(resume)
+        let loaded = loaded.map_err(failed)?;
+        let written = loaded.write_output(&mut self.stdout, &mut self.stderr);
+        written.map_err(failed)?;
+        Ok(loaded.resume)
     }
 }
 

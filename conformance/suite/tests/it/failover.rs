@@ -1,0 +1,135 @@
+//! Commands of people whose gateway goes away: they go on at the next one from where they were, or say how to go on.
+
+use mc_artifacts::guest;
+use mc_conformance::{Finished, Node, NodeOptions, eventually, mc, spawn_in, way_that_breaks};
+use std::{path::Path, time::Duration};
+
+const PATIENCE: Duration = Duration::from_secs(30);
+
+fn wasm(name: &str) -> String {
+    guest(name).display().to_string()
+}
+
+/// Two ways to one node, as if to two gateways on one ledger, of which the first one breaks.
+fn two_ways(node: &Node, last: &'static str, pieces: usize) -> String {
+    format!("{},{}", way_that_breaks(&node.api, last, pieces), node.api)
+}
+
+fn ticks(count: usize) -> String {
+    (0..count).map(|n| format!("tick {n}\n")).collect()
+}
+
+/// The id that a command says first on standard error.
+fn id_of(done: &Finished) -> String {
+    let first = done.stderr.lines().next().unwrap_or_default();
+    let id = first.strip_prefix("job ").expect("the id comes first");
+    id.to_owned()
+}
+
+#[test]
+fn a_job_is_handed_in_once_though_the_answer_was_lost() {
+    let node = NodeOptions::new().start();
+    let ways = two_ways(&node, "POST /api/v1/jobs ", 0);
+    let echo = wasm("echo_world");
+    let done = mc(["--node", &ways, "submit", &echo, "--", "once"]).expect_code(0);
+    assert!(done.text().contains("once"), "{done:#?}");
+    let listed = node.mc(["ps", "--format", "json"]).expect_code(0).json();
+    let jobs = listed["jobs"].as_array().unwrap();
+    assert_eq!(jobs.len(), 1, "{listed}");
+    assert_eq!(jobs[0]["id"], id_of(&done).as_str());
+}
+
+#[test]
+fn an_upload_goes_on_at_the_next_gateway() {
+    let node = NodeOptions::new().start();
+    let dir = tempfile::tempdir().unwrap();
+    let bytes: Vec<u8> = (0..5_000_000_u32).flat_map(u32::to_le_bytes).collect();
+    std::fs::write(dir.path().join("data"), &bytes).unwrap();
+    let input = format!("data={}", dir.path().join("data").display());
+    let (out, copy) = (dir.path().join("out"), wasm("copy_tree"));
+    let ways = two_ways(&node, "POST /api/v1/content ", 0);
+    let submit = ["--node", &ways, "submit", "--input", &input, "--out"];
+    let args = submit.into_iter().chain([out.to_str().unwrap(), &copy]);
+    mc(args).expect_code(0);
+    assert!(std::fs::read(out.join("data")).unwrap() == bytes);
+}
+
+#[test]
+fn what_a_job_prints_goes_on_at_the_next_gateway_and_each_line_comes_once() {
+    let node = NodeOptions::new().start();
+    let dir = tempfile::tempdir().unwrap();
+    let data = dir.path().display().to_string();
+    let guest = wasm("ticks");
+    // Some of it has come when the way breaks.
+    let ways = || two_ways(&node, "logs?stream=stdout", 4);
+    for flags in [&[][..], &["--encrypt"]] {
+        let ways = ways();
+        let submit = ["--node", &ways, "--data-dir", &data, "submit"];
+        let args = submit.iter().chain(flags).copied();
+        let done = mc(args.chain([&*guest, "--", "30", "50"])).expect_code(0);
+        assert_eq!(done.text(), ticks(30), "{flags:?}: {}", done.stderr);
+        id_of(&done);
+    }
+    let id = node.submit([&*guest, "--", "30", "50"]);
+    let done = mc(["--node", &ways(), "logs", "-f", &id]).expect_code(0);
+    assert_eq!(done.text(), ticks(30), "{}", done.stderr);
+    let done = mc(["--node", &ways(), "logs", &id]).expect_code(0);
+    assert_eq!(done.text(), ticks(30), "{}", done.stderr);
+}
+
+#[test]
+fn content_comes_whole_though_its_gateway_goes_away() {
+    let node = NodeOptions::new().start();
+    let dir = tempfile::tempdir().unwrap();
+    let bytes: Vec<u8> = (0..5_000_000_u32).flat_map(u32::to_le_bytes).collect();
+    let file = dir.path().join("data");
+    std::fs::write(&file, &bytes).unwrap();
+    let added = node
+        .mc(["add", file.to_str().unwrap()])
+        .expect_code(0)
+        .text();
+    let cid = added.split_whitespace().next().unwrap();
+    let ways = || two_ways(&node, "?format=car", 3);
+    let (out, car) = (dir.path().join("out"), dir.path().join("car"));
+    mc(["--node", &ways(), "get", cid, "-o", out.to_str().unwrap()]).expect_code(0);
+    assert!(std::fs::read(&out).unwrap() == bytes);
+    let catted = mc(["--node", &ways(), "cat", cid]).expect_code(0);
+    assert!(catted.stdout == bytes);
+    let export = ["car", "export", cid, "-o", car.to_str().unwrap()];
+    mc(["--node", &ways()].into_iter().chain(export)).expect_code(0);
+    let other = NodeOptions::new().start();
+    let imported = other.mc(["car", "import", car.to_str().unwrap()]);
+    assert_eq!(imported.expect_code(0).text().trim(), cid);
+}
+
+#[test]
+fn when_nobody_answers_any_more_a_command_says_how_to_go_on() {
+    let node = NodeOptions::new().start();
+    let (api, here) = (node.api.clone(), Path::new("."));
+    let guest = wasm("ticks");
+    let id = node.submit([&*guest, "--", "1000", "50"]);
+    assert_eq!(node.running(&id), node.id);
+    let submitting = spawn_in(here, ["--node", &api, "submit", &guest, "--", "999", "50"]);
+    let waiting = spawn_in(here, ["--node", &api, "wait", &id]);
+    let following = spawn_in(here, ["--node", &api, "logs", "-f", &id]);
+    eventually("another job was handed in", PATIENCE, || {
+        let jobs = node.mc(["ps", "--format", "json"]).expect_code(0).json();
+        (jobs["jobs"].as_array()?.len() == 2).then_some(())
+    });
+    eventually("it prints", PATIENCE, || {
+        let printed = node.mc(["logs", &id]).expect_code(0).text();
+        printed.lines().nth(10).map(drop)
+    });
+    node.kill();
+    let submitted = Finished::of(submitting).expect_code(75);
+    let new = id_of(&submitted);
+    for (done, command, id) in [
+        (submitted, "wait", &new),
+        (Finished::of(waiting).expect_code(75), "wait", &id),
+        (Finished::of(following).expect_code(75), "logs -f", &id),
+    ] {
+        let again = format!("mc-wasm --node {api} {command} {id}");
+        assert!(done.stderr.contains(&again), "{again} in {done:#?}");
+        assert!(done.stderr.contains("MC0008"), "{done:#?}");
+    }
+}

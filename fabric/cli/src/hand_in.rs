@@ -1,0 +1,65 @@
+//! Handing a job in: at one node, or if that is gone at another one that shares its ledger; and once.
+
+use crate::{args::Global, client::Client, failure::Failure, job, keys};
+use mc_gateway::api::JobView;
+use mc_types::{Clock, ErrorCode, JobId, JobSpec, SystemClock};
+
+/// What became of a job.
+pub(crate) enum HandedIn {
+    /// A node has recorded it.
+    Job { id: JobId, job: Box<JobView> },
+    /// The node went while it was told, and nobody else answers: it may have recorded the job.
+    Unknown { id: JobId, failure: Failure },
+}
+
+/// Hands a job in with all that it needs. Every node is told the same id, by which it knows a job that was recorded
+/// by another one before.
+pub(crate) async fn hand_in(
+    global: &Global,
+    client: &Client,
+    prepared: &job::Prepared,
+    spec: JobSpec,
+) -> Result<HandedIn, Failure> {
+    let id = JobId::new(SystemClock.now(), rand::random());
+    let (mut spec, mut tries, mut may_be_recorded) = (spec, client.tries(), false);
+    loop {
+        client.begin(&mut tries);
+        let failure = match give(global, client, prepared, &mut spec).await {
+            // What was given to one is not at the other.
+            Ok(()) if client.has_turned(&tries) => continue,
+            Ok(()) => match client.submit(id, spec.clone()).await {
+                Ok(job) => {
+                    let (id, job) = (job.id.unwrap_or(id), Box::new(job));
+                    return Ok(HandedIn::Job { id, job });
+                }
+                Err(failure) => {
+                    may_be_recorded |= failure.code() == ErrorCode::NodeUnreachable;
+                    failure
+                }
+            },
+            Err(failure) => failure,
+        };
+        if client.asks_again(&failure, &mut tries).await {
+            continue;
+        }
+        // One that refuses has looked whether another one has recorded it.
+        if may_be_recorded && failure.code() == ErrorCode::NodeUnreachable {
+            return Ok(HandedIn::Unknown { id, failure });
+        }
+        return Err(failure);
+    }
+}
+
+/// Gives a node what the job needs, and the key of a private one.
+async fn give(
+    global: &Global,
+    client: &Client,
+    prepared: &job::Prepared,
+    spec: &mut JobSpec,
+) -> Result<(), Failure> {
+    if let Some(key) = &prepared.key {
+        let node = client.node().await?.id;
+        spec.key = Some(keys::submitter(global)?.seal(key, &node)?);
+    }
+    job::upload(client, prepared).await
+}

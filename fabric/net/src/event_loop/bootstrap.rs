@@ -1,0 +1,178 @@
+//! The peers that this node was told of: they are dialled until they are connected, and what is in the way is said, since
+//! whoever told it waits for them.
+
+use super::{EventLoop, discovery::Redial};
+use crate::{ConnectError, behaviour::network_of, identity::node_id, swarm::innermost};
+use libp2p::{
+    Multiaddr, PeerId, TransportError,
+    multiaddr::Protocol,
+    swarm::{ConnectionId, DialError, dial_opts::DialOpts},
+};
+use std::{
+    collections::BTreeSet,
+    time::{Duration, Instant},
+};
+
+/// After this time it is said again that nothing has changed.
+const SAY_AGAIN: Duration = Duration::from_secs(600);
+
+/// A bootstrap address, when it may be dialled again, and what was in the way.
+#[derive(Debug)]
+struct Entry {
+    address: Multiaddr,
+    /// Whom it leads to: as it says, or else who was there last.
+    peer: Option<PeerId>,
+    redial: Redial,
+    dial: Option<ConnectionId>,
+    trouble: Option<Trouble>,
+}
+
+#[derive(Debug)]
+struct Trouble {
+    reason: String,
+    said: Instant,
+}
+
+#[derive(Debug)]
+pub(super) struct Bootstrap(Vec<Entry>);
+
+impl Bootstrap {
+    pub(super) fn new(addresses: Vec<Multiaddr>) -> Self {
+        let entry = |address: Multiaddr| Entry {
+            peer: named(&address),
+            address,
+            redial: Redial::default(),
+            dial: None,
+            trouble: None,
+        };
+        Self(addresses.into_iter().map(entry).collect())
+    }
+
+    fn dialled_by(&mut self, connection: ConnectionId) -> Option<&mut Entry> {
+        let mut entries = self.0.iter_mut();
+        entries.find(|entry| entry.dial == Some(connection))
+    }
+
+    /// A dialled address was answered.
+    pub(super) fn answered(&mut self, connection: ConnectionId, peer: PeerId) {
+        if let Some(entry) = self.dialled_by(connection) {
+            entry.peer = Some(peer);
+        }
+    }
+
+    /// A peer of this network is connected.
+    pub(super) fn met(&mut self, peer: PeerId) {
+        for entry in self.0.iter_mut().filter(|entry| entry.peer == Some(peer)) {
+            if entry.trouble.take().is_some() {
+                tracing::warn!(address = %entry.address, "a bootstrap peer is connected after all");
+            }
+        }
+    }
+}
+
+impl Entry {
+    fn fails(&mut self, reason: String) {
+        let known = self.trouble.as_ref();
+        if known.is_some_and(|known| known.reason == reason && known.said.elapsed() < SAY_AGAIN) {
+            return;
+        }
+        tracing::warn!(address = %self.address, %reason, "a bootstrap peer cannot be used; it is tried again");
+        let said = Instant::now();
+        self.trouble = Some(Trouble { reason, said });
+    }
+}
+
+/// The peer that an address names.
+fn named(address: &Multiaddr) -> Option<PeerId> {
+    address.iter().find_map(|part| match part {
+        Protocol::P2p(peer) => Some(peer),
+        _ => None,
+    })
+}
+
+/// Why a dial failed, in few words.
+pub(super) fn reason(error: &DialError) -> String {
+    let DialError::Transport(failures) = error else {
+        return error.to_string();
+    };
+    let cause = |(_, failure): &(Multiaddr, TransportError<std::io::Error>)| innermost(failure);
+    let causes: BTreeSet<String> = failures.iter().map(cause).collect();
+    causes.into_iter().collect::<Vec<_>>().join(", ")
+}
+
+impl EventLoop {
+    /// Dials bootstrap peers that are not connected, in due time.
+    pub(super) fn redial_bootstrap(&mut self, now: Instant) {
+        for entry in &mut self.bootstrap.0 {
+            let is_connected = |peer: PeerId| self.swarm.is_connected(&peer);
+            if entry.peer.is_some_and(is_connected) {
+                entry.redial = Redial::default();
+                continue;
+            }
+            if !entry.redial.is_due(now) {
+                continue;
+            }
+            let options = DialOpts::from(entry.address.clone());
+            entry.dial = Some(options.connection_id());
+            match self.swarm.dial(options) {
+                // One list of peers may serve all of them: this node itself is no trouble.
+                Ok(()) | Err(DialError::LocalPeerId { .. }) => {}
+                // It is being dialled for another reason.
+                Err(DialError::DialPeerConditionFalse(_)) => {}
+                Err(error) => entry.fails(reason(&error)),
+            }
+        }
+    }
+
+    /// A dial failed, perhaps that of a bootstrap peer.
+    pub(super) fn bootstrap_failed(&mut self, connection: ConnectionId, error: &DialError) {
+        let Some(entry) = self.bootstrap.dialled_by(connection) else {
+            return;
+        };
+        match error {
+            DialError::LocalPeerId { .. } | DialError::Aborted => {}
+            DialError::WrongPeerId { obtained, .. } => {
+                entry.fails(format!("another node answers there: {}", node_id(obtained)));
+            }
+            error => entry.fails(reason(error)),
+        }
+    }
+
+    /// A connected peer is of another network.
+    pub(super) fn bootstrap_is_foreign(&mut self, peer: PeerId, protocol_version: &str) {
+        let node = node_id(&peer);
+        let reason = self.foreign(node, protocol_version).to_string();
+        let entries = self.bootstrap.0.iter_mut();
+        for entry in entries.filter(|entry| entry.peer == Some(peer)) {
+            entry.fails(reason.clone());
+        }
+    }
+
+    /// What is said of a peer that calls itself so and is none of this network.
+    pub(super) fn foreign(&self, node: mc_types::NodeId, protocol_version: &str) -> ConnectError {
+        match network_of(protocol_version) {
+            Some(theirs) => ConnectError::OtherNetwork {
+                node,
+                theirs: theirs.to_owned(),
+                ours: self.options.network.clone(),
+            },
+            None => ConnectError::Foreign { node },
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn trouble_is_told_in_few_words() {
+        let refused = || std::io::Error::from(std::io::ErrorKind::ConnectionRefused);
+        let at = |port: u16| -> (Multiaddr, TransportError<std::io::Error>) {
+            let address = format!("/ip4/127.0.0.1/tcp/{port}").parse().unwrap();
+            (address, TransportError::Other(refused()))
+        };
+        let error = DialError::Transport(vec![at(1), at(2)]);
+        assert_eq!(reason(&error), refused().to_string());
+    }
+}

@@ -1,0 +1,167 @@
+//! Jobs of other coordinators that this node runs, or ran of late: it need not ask anybody.
+
+use super::{
+    NodeBackend,
+    jobs::{Position, log_stream},
+    mirrored::view,
+};
+use crate::worker::{Known, Stage, Worker};
+use bytes::Bytes;
+use futures::{StreamExt, stream};
+use mc_gateway::{
+    api::{self, JobView},
+    backend::{Error, LogBytes, LogStream},
+};
+use mc_types::{
+    Cid, Clock, Completion, Ending, ErrorCode, FailureReason, JobId, JobState, NodeId, SystemClock,
+};
+use std::time::{Duration, Instant};
+
+/// Between two looks at what a running guest has written.
+const LOOK_EVERY: Duration = Duration::from_millis(100);
+
+impl NodeBackend {
+    /// A job as this node itself knows it, if it does.
+    pub(super) fn own(&self, id: JobId) -> Option<JobView> {
+        let local = self.net.local_id();
+        // What this node granted itself is in its ledger, or forgotten.
+        let known = self.worker.known(id);
+        let known = known.filter(|known| known.coordinator != *local)?;
+        Some(JobView {
+            node: Some(local.clone()),
+            attempts: known.attempt,
+            ..told(id, &known)
+        })
+    }
+
+    /// What a job that runs here writes, to its end.
+    pub(super) fn own_log(&self, at: Position, follow: bool) -> Result<LogBytes, Error> {
+        if let Some(known) = self.worker.known(at.id).filter(|known| known.is_private) {
+            let (id, coordinator) = (at.id, known.coordinator);
+            let message =
+                format!("job {id} is private: what it writes can be read at {coordinator} only");
+            return Err(Error::new(ErrorCode::WrongKey, message));
+        }
+        let reader = Reader {
+            worker: self.worker.clone(),
+            at,
+            follow,
+            rest: None,
+        };
+        Ok(stream::try_unfold(reader, Reader::next).boxed())
+    }
+}
+
+/// The log of an attempt of this node as it is being read.
+struct Reader {
+    worker: Worker,
+    at: Position,
+    follow: bool,
+    /// What follows once the attempt has ended.
+    rest: Option<LogBytes>,
+}
+
+impl Reader {
+    /// The next piece, and the reader after it.
+    async fn next(mut self) -> Result<Option<(Bytes, Self)>, Error> {
+        loop {
+            if let Some(rest) = &mut self.rest {
+                return Ok(rest.next().await.transpose()?.map(|bytes| (bytes, self)));
+            }
+            let (id, stream) = (self.at.id, log_stream(self.at.stream));
+            let Some(read) = self.worker.own_log(id, stream, self.at.offset).await else {
+                match self.outcome() {
+                    Some(log) => self.rest = Some(self.at.read(log.into())),
+                    None => return Ok(None),
+                }
+                continue;
+            };
+            let bytes = read.map_err(|e| Error::new(ErrorCode::Path, e.to_string()))?;
+            if !bytes.is_empty() {
+                self.at.offset += u64::try_from(bytes.len()).unwrap_or(u64::MAX);
+                return Ok(Some((bytes, self)));
+            }
+            if !self.follow {
+                return Ok(None);
+            }
+            tokio::time::sleep(LOOK_EVERY).await;
+        }
+    }
+
+    /// The whole log, if the job came to an outcome here.
+    fn outcome(&self) -> Option<Cid> {
+        let Stage::Ended {
+            ending: Ending::Completed(completion),
+            ..
+        } = self.worker.known(self.at.id)?.stage
+        else {
+            return None;
+        };
+        Some(match self.at.stream {
+            LogStream::Stdout => completion.outcome.stdout,
+            LogStream::Stderr => completion.outcome.stderr,
+        })
+    }
+}
+
+fn told(id: JobId, known: &Known) -> JobView {
+    let said = |what: &str| format!("as this node knows, which {what}");
+    let open = |state| view(id, known.task, state, said("runs it"), None);
+    match &known.stage {
+        Stage::Held => open(JobState::Assigned),
+        Stage::Running { begun } => JobView {
+            started_ms: Some(started(*begun)),
+            ..open(JobState::Running)
+        },
+        Stage::Ended {
+            ending,
+            is_recorded,
+        } => {
+            let knows = if *is_recorded {
+                "ran it".to_owned()
+            } else {
+                unheard(&known.coordinator)
+            };
+            ended(id, known, ending, said(&knows))
+        }
+    }
+}
+
+/// By this node's clock, in milliseconds since the Unix epoch.
+fn started(begun: Instant) -> u64 {
+    let since = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
+    SystemClock.now().as_millis().saturating_sub(since)
+}
+
+fn unheard(coordinator: &NodeId) -> String {
+    format!("ran it; its coordinator {coordinator} does not know yet")
+}
+
+fn ended(id: JobId, known: &Known, ending: &Ending, said: String) -> JobView {
+    let without_outcome = |state, failure| JobView {
+        failure: Some(failure),
+        ..view(id, known.task, state, said.clone(), None)
+    };
+    match ending {
+        Ending::Completed(completion) => completed(id, completion, said),
+        Ending::Cancelled => without_outcome(JobState::Cancelled, api::Failure::Cancelled),
+        Ending::Failed(FailureReason::Timeout) => {
+            without_outcome(JobState::Failed, api::Failure::Timeout)
+        }
+        Ending::Failed(_) => without_outcome(JobState::Failed, api::Failure::Rejected),
+    }
+}
+
+fn completed(id: JobId, completion: &Completion, said: String) -> JobView {
+    let outcome = &completion.outcome;
+    let state = match api::failure(&outcome.end) {
+        None => JobState::Succeeded,
+        Some(_) => JobState::Failed,
+    };
+    JobView {
+        outcome_cid: Some(completion.outcome_cid),
+        memory_peak_bytes: Some(completion.usage.memory_peak_bytes),
+        wall_ms: Some(completion.usage.wall_ms),
+        ..view(id, outcome.task, state, said, Some(outcome))
+    }
+}

@@ -1,0 +1,80 @@
+//! Trying out the peers that a node would connect to, without one.
+
+use bytes::Bytes;
+use futures::future::BoxFuture;
+use mc_net::{BlockStore, ConnectError, DhtMode, Identity, Multiaddr, Options, StoreError};
+use mc_types::Cid;
+use std::{sync::Arc, time::Duration};
+
+/// Nobody is given anything here.
+const FETCH_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// What is in the way of connecting to a peer, and what to do about it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Trouble {
+    /// What is in the way.
+    pub reason: String,
+    /// What to do, if that is known.
+    pub hint: Option<&'static str>,
+}
+
+impl From<ConnectError> for Trouble {
+    fn from(error: ConnectError) -> Self {
+        Self {
+            reason: error.to_string(),
+            hint: error.hint(),
+        }
+    }
+}
+
+/// Connects to the node at `address` as one of `network` would, whose key is made up for that.
+///
+/// # Errors
+///
+/// What is in the way.
+#[must_use]
+pub fn connects<'a>(network: &'a str, address: &'a str) -> BoxFuture<'a, Result<(), Trouble>> {
+    Box::pin(async move {
+        let address: Multiaddr = address.parse().map_err(|e| Trouble {
+            reason: format!("{address:?} is no multiaddr: {e}"),
+            hint: ConnectError::NoPeer.hint(),
+        })?;
+        let options = Options {
+            network: network.to_owned(),
+            listen: Vec::new(),
+            bootstrap: Vec::new(),
+            peer_cache: None,
+            mdns: false,
+            dht: DhtMode::Client,
+            relay: false,
+            ipfs: false,
+            ipfs_dht: Vec::new(),
+            agent: concat!("mc-wasm/", env!("CARGO_PKG_VERSION"), " doctor").to_owned(),
+            fetch_timeout: FETCH_TIMEOUT,
+        };
+        let started = mc_net::start(Identity::generate(), options, Arc::new(Nothing)).await;
+        let started = started.map_err(|e| Trouble {
+            reason: e.to_string(),
+            hint: None,
+        })?;
+        let connected = started.client.connect(address).await;
+        started.client.shutdown().await;
+        // It has ended by now, or panicked; there is nothing more to stop then.
+        let _ = started.task.await;
+        Ok(connected?)
+    })
+}
+
+/// Who only tries has no blocks.
+#[derive(Debug)]
+struct Nothing;
+
+impl BlockStore for Nothing {
+    fn get(&self, _: Cid) -> BoxFuture<'static, Result<Option<Bytes>, StoreError>> {
+        Box::pin(async { Ok(None) })
+    }
+
+    fn has(&self, _: Cid) -> BoxFuture<'static, Result<bool, StoreError>> {
+        Box::pin(async { Ok(false) })
+    }
+}
