@@ -8,6 +8,7 @@
 
 mod ci;
 mod command;
+mod cross;
 mod deny;
 mod experiment;
 mod features;
@@ -28,6 +29,7 @@ const USAGE: &str = "usage: cargo xtask COMMAND
   deny     licences, duplicates and origins of libraries, and what is known against them
   ci       check, clippy and deny
   timings  [COMMIT]: what building it from nothing costs, as a table
+  cross    [--resumes N]: the same outcomes on another processor, and checkpoints from one to the other
   fuzz     [--seconds N] [TARGET]: run the fuzz targets
   simulate [FROM..TO]: the scheduler under seeded failures, 10,000 seeds unless told otherwise
   experiment kill|scale|outage|partition|throughput|swarm [--agents N] [--tasks N] [--kill PERCENT]
@@ -51,6 +53,7 @@ fn main() -> ExitCode {
         "ci" => ci::run(),
         "check" => ci::check(),
         "clippy" => ci::clippy(),
+        "cross" => cross::run(std::env::args().skip(2)),
         "deny" => deny::check(),
         "experiment" => experiment::run(std::env::args().skip(2)),
         "simulate" => experiment::simulate(std::env::args().skip(2)),

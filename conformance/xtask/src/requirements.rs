@@ -44,8 +44,20 @@ pub(crate) fn provide() -> Result<()> {
     packages(PROGRAMS, true)?;
     node()?;
     helia()?;
-    guests()?;
+    target(GUESTS)?;
     namespaces()
+}
+
+/// The same for another processor.
+pub(crate) fn provide_for_crossing(processor: &str) -> Result<()> {
+    let compiler = "gcc-aarch64-linux-gnu libc6-dev-arm64-cross";
+    let programs = [
+        ("aarch64-linux-gnu-gcc", compiler),
+        ("qemu-aarch64", "qemu-user"),
+    ];
+    packages(&programs, false)?;
+    target(GUESTS)?;
+    target(processor)
 }
 
 /// The same for fuzz targets: libFuzzer is compiled with them.
@@ -217,7 +229,8 @@ fn major(node: &Path) -> Option<u32> {
     number.split('.').next()?.parse().ok()
 }
 
-fn guests() -> Result<()> {
+/// The standard library for another target.
+fn target(name: &str) -> Result<()> {
     let mut rustc = Command::new("rustc");
     let sysroot = rustc
         .args(["--print", "sysroot"])
@@ -227,13 +240,13 @@ fn guests() -> Result<()> {
     let sysroot = String::from_utf8(sysroot.stdout)?;
     if Path::new(sysroot.trim())
         .join("lib/rustlib")
-        .join(GUESTS)
+        .join(name)
         .is_dir()
     {
         return Ok(());
     }
-    let added = succeed(Command::new("rustup").args(["target", "add", GUESTS]));
-    added.with_context(|| format!("the standard library for {GUESTS} is missing"))
+    let added = succeed(Command::new("rustup").args(["target", "add", name]));
+    added.with_context(|| format!("the standard library for {name} is missing"))
 }
 
 /// Tests of networks and of full disks make namespaces and mounts of their own: as root, or in a user namespace.

@@ -11,6 +11,7 @@ use std::{
 /// Options that a vector is run with, for those that need any.
 const OPTIONS: &[(&str, &[&str])] = &[
     ("loop", &["--fuel", "100000"]),
+    ("memory-4gib", &["--memory", "4GiB"]),
     ("memory-limit", &["--memory", "8MiB"]),
     ("output-limit", &["--output", "1000"]),
     ("recursion", &["--stack", "64KiB"]),
