@@ -118,8 +118,7 @@ fn create() -> Opening {
             ..OpenFlags::default()
         },
         read: true,
-        write: true,
-        append: false,
+        ..Opening::default()
     }
 }
 

@@ -1,6 +1,6 @@
 //! A file system in the simplest way: names in maps, contents in vectors.
 
-use mc_wasi::Errno;
+use mc_wasi::{Errno, OpenFlags};
 use std::collections::BTreeMap;
 
 /// A directory, or the number of a file.
@@ -64,16 +64,20 @@ impl Model {
     }
 
     /// The file that is opened, or none for a directory.
-    pub(crate) fn open(
-        &mut self,
-        path: &Path,
-        create: bool,
-        exclusive: bool,
-        truncate: bool,
-        directory: bool,
-    ) -> Result<Option<usize>> {
+    pub(crate) fn open(&mut self, path: &Path, flags: OpenFlags) -> Result<Option<usize>> {
+        let OpenFlags {
+            create,
+            exclusive,
+            truncate,
+            directory,
+            write,
+            ..
+        } = flags;
+        if create && directory {
+            return Err(Errno::Invalid);
+        }
         match self.find(path)? {
-            None if !create || directory => Err(Errno::NoEntry),
+            None if !create => Err(Errno::NoEntry),
             None => {
                 self.files.push(Vec::new());
                 let file = self.files.len() - 1;
@@ -81,7 +85,7 @@ impl Model {
                 Ok(Some(file))
             }
             Some(_) if create && exclusive => Err(Errno::Exist),
-            Some(Node::Directory(_)) if truncate || create && !directory => Err(Errno::IsDirectory),
+            Some(Node::Directory(_)) if truncate || create || write => Err(Errno::IsDirectory),
             Some(Node::Directory(_)) => Ok(None),
             Some(Node::File(_)) if directory => Err(Errno::NotDirectory),
             Some(Node::File(file)) => {

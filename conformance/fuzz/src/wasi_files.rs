@@ -74,8 +74,17 @@ struct Both {
     host: Host,
     root: u32,
     model: Model,
-    /// Open files: their handle, and their number in the model.
-    open: Vec<(u32, usize)>,
+    /// Open files.
+    open: Vec<Opened>,
+}
+
+#[derive(Clone, Copy)]
+struct Opened {
+    handle: u32,
+    /// Its number in the model.
+    file: usize,
+    /// Whether it was opened to be written to.
+    write: bool,
 }
 
 /// Any sequence of calls comes to the same as in the model, and leaves the same.
@@ -163,24 +172,28 @@ impl Both {
     }
 
     fn open(&mut self, a: &[&'static str], here: &str, input: &mut Unstructured<'_>) -> Result<()> {
-        let [create, exclusive, truncate, directory]: [bool; 4] = input.arbitrary()?;
+        let [create, exclusive, truncate, directory, write]: [bool; 5] = input.arbitrary()?;
+        let flags = OpenFlags {
+            create,
+            directory,
+            exclusive,
+            truncate,
+            follow: true,
+            write,
+        };
         let how = Opening {
-            flags: OpenFlags {
-                create,
-                directory,
-                exclusive,
-                truncate,
-                follow: true,
-                write: !directory,
-            },
+            flags,
             read: true,
-            write: true,
-            append: false,
+            ..Opening::default()
         };
         let ours = errno(self.host.open_at(self.root, here, how));
-        let theirs = self.model.open(a, create, exclusive, truncate, directory);
+        let theirs = self.model.open(a, flags);
         match (ours, theirs) {
-            (Ok(handle), Ok(Some(file))) => self.open.push((handle, file)),
+            (Ok(handle), Ok(Some(file))) => self.open.push(Opened {
+                handle,
+                file,
+                write,
+            }),
             (Ok(handle), Ok(None)) => self.host.close(handle).unwrap(),
             (ours, theirs) => assert_eq!(ours.err(), theirs.err(), "open {a:?} {how:?}"),
         }
@@ -192,9 +205,19 @@ impl Both {
             return Ok(());
         }
         let index = input.choose_index(self.open.len())?;
-        let (handle, file) = self.open[index];
+        let Opened {
+            handle,
+            file,
+            write,
+        } = self.open[index];
         let offset: usize = input.int_in_range(0..=300_000)?;
         match kind {
+            8..=10 if !write => {
+                let written = errno(self.host.write_at(handle, offset as u64, b"x"));
+                assert_eq!(written, Err(Errno::BadDescriptor));
+                let resized = errno(self.host.set_size(handle, offset as u64));
+                assert_eq!(resized, Err(Errno::Invalid));
+            }
             8 => {
                 let length = input.int_in_range(0..=70_000)?;
                 let bytes = vec![input.arbitrary()?; length];

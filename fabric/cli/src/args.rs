@@ -181,6 +181,9 @@ pub(crate) struct Task {
     /// Arguments of the component; after `--`, any are
     #[arg(value_name = "ARGS")]
     pub(crate) args: Vec<String>,
+    /// What the component is called, its zeroth argument, for one that is several programs; default: task
+    #[arg(long, value_name = "NAME")]
+    pub(crate) argv0: Option<String>,
     /// A file, directory or CID that appears as /in/NAME; repeatable
     #[arg(
         long,
@@ -224,7 +227,7 @@ pub(crate) struct Task {
     /// When the component believes to start, in seconds since 1970; default: 2026 begins
     #[arg(long, value_name = "SECONDS")]
     pub(crate) clock: Option<u64>,
-    /// A directory of this machine that the component sees as GUEST and may change; repeatable
+    /// A directory of this machine that the component sees as GUEST and may change, / too; repeatable
     #[arg(
         long,
         value_name = "HOST::GUEST",

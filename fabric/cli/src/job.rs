@@ -98,6 +98,7 @@ fn unread(args: &Task) -> Result<TaskSpec, Failure> {
     Ok(TaskSpec {
         kind: TaskKind::Wasm,
         component: Cid::default(),
+        argv0: args.argv0.clone(),
         args: args.args.clone(),
         env: inputs::pairs("--env", &args.env)?,
         inputs: names(inputs::inputs(&args.input)?.into_keys().collect()),
@@ -236,6 +237,7 @@ pub(crate) async fn prepare(
     let task = TaskSpec {
         kind: TaskKind::Wasm,
         component,
+        argv0: args.argv0.clone(),
         args: args.args.clone(),
         env: inputs::pairs("--env", &args.env)?,
         inputs: named,

@@ -9,6 +9,7 @@ mod exit;
 mod failure;
 mod follow;
 mod hand_in;
+mod hidden;
 mod inputs;
 mod job;
 mod keys;

@@ -12,10 +12,36 @@ pub use seen::Seen;
 use crate::private::{self, TaskKey};
 use mc_types::TaskSpec;
 use mc_wasi::Mount;
+use std::collections::BTreeSet;
 
-/// The name that every guest is called by, its zeroth argument, so that a task is the same wherever its
-/// program lies.
-pub const PROGRAM_NAME: &str = "task";
+/// What a guest is called whose task says nothing of it.
+const PROGRAM_NAME: &str = "task";
+/// What every task has of its own at the top of its tree.
+const OWN: [&str; 4] = ["dev", "in", "out", "tmp"];
+
+/// What a guest is called, its zeroth argument.
+#[must_use]
+pub fn program_name(argv0: Option<&str>) -> String {
+    argv0.unwrap_or(PROGRAM_NAME).to_owned()
+}
+
+/// The names at the top of a task's tree that are not those of the directory that it is given as `/`, if it is given
+/// other `dirs` too.
+#[must_use]
+pub fn above_root<'d>(dirs: impl IntoIterator<Item = &'d String>) -> BTreeSet<String> {
+    let dirs = dirs.into_iter().map(|dir| dir.trim_start_matches('/'));
+    let dirs = dirs.filter(|dir| !dir.is_empty());
+    OWN.into_iter().chain(dirs).map(str::to_owned).collect()
+}
+
+/// A guest's path as one from its root on, without a slash.
+#[must_use]
+pub fn from_root(path: &str) -> &str {
+    match path.trim_start_matches('/') {
+        "" => ".",
+        path => path,
+    }
+}
 
 /// The directories of a task, and what each of them is made from, if anything. `/in/NAME` are the
 /// task's inputs, which it cannot change; `/out`, `/tmp` and its own directories it can.

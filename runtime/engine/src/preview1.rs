@@ -6,6 +6,7 @@ mod listing;
 mod paths;
 mod poll;
 mod process;
+mod rights;
 mod stat;
 mod transfer;
 
@@ -79,6 +80,7 @@ const fn number(errno: Errno) -> i32 {
         Errno::InsufficientSpace => 51,
         Errno::NotDirectory => 54,
         Errno::NotEmpty => 55,
+        Errno::NotSocket => 57,
         Errno::Unsupported => 58,
         Errno::Overflow => 61,
         Errno::NotPermitted => 63,

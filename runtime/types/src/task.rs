@@ -46,6 +46,10 @@ pub struct TaskSpec {
     /// The component: a UnixFS file or a raw block.
     #[serde(with = "crate::cid::portable")]
     pub component: Cid,
+    /// The program's own name, its zeroth argument; absent means `task`, so that a task is the same wherever its
+    /// program lies.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub argv0: Option<String>,
     /// Arguments after the program's name.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub args: Vec<String>,
@@ -138,6 +142,8 @@ pub enum TaskSpecError {
 impl TaskSpec {
     /// What standard input is called among what is given.
     pub const STDIN: &str = "/dev/stdin";
+    /// The path of a directory beneath all that the task has of its own.
+    pub const ROOT: &str = "/";
 
     /// A deterministic task that runs `component` without arguments, inputs or special limits.
     #[must_use]
@@ -145,6 +151,7 @@ impl TaskSpec {
         Self {
             kind: TaskKind::Wasm,
             component,
+            argv0: None,
             args: Vec::new(),
             env: BTreeMap::new(),
             inputs: BTreeMap::new(),
@@ -196,6 +203,7 @@ impl TaskSpec {
         if let Some(name) = self.inputs.keys().find(|name| !is_plain_file_name(name)) {
             return Err(TaskSpecError::InputName { name: name.clone() });
         }
+        no_characters("argv0", self.argv0.iter(), &['\0'])?;
         no_characters("args", self.args.iter(), &['\0'])?;
         no_characters("env", self.env.values(), &['\0'])?;
         no_characters("env", self.env.keys(), &['\0', '='])?;
@@ -266,7 +274,8 @@ impl TaskSpec {
                 count: self.dirs.len(),
             });
         }
-        for path in self.dirs.keys() {
+        let root = self.dirs.contains_key(Self::ROOT);
+        for path in self.dirs.keys().filter(|path| *path != Self::ROOT) {
             let refuse = |rule| {
                 Err(TaskSpecError::DirectoryPath {
                     path: path.clone(),
@@ -281,6 +290,9 @@ impl TaskSpec {
             }
             if parts.split('/').next() == Some("in") {
                 return refuse("/in is for inputs");
+            }
+            if root && parts.contains('/') {
+                return refuse("with a directory at /, others lie directly in it");
             }
             let inside = |other: &String| {
                 path.strip_prefix(other.as_str())
@@ -377,8 +389,7 @@ mod tests {
     #[test]
     fn directories_are_absolute_and_apart() {
         for path in [
-            "", "/", "work", "/work/", "//work", "/a/../b", "/in", "/in/x", "/out/x", "/tmp/x",
-            "/a/b",
+            "", "work", "/work/", "//work", "/a/../b", "/in", "/in/x", "/out/x", "/tmp/x", "/a/b",
         ] {
             let mut task = task();
             task.dirs.insert("/a".to_owned(), cid::of(cid::RAW, b""));
@@ -393,6 +404,27 @@ mod tests {
             task.dirs.insert(path.to_owned(), cid::of(cid::RAW, b""));
         }
         assert_eq!(task.validate(), Ok(()));
+        // Beneath all of them one may lie.
+        task.dirs.insert("/".to_owned(), cid::of(cid::RAW, b""));
+        let refused = task.validate();
+        assert!(
+            matches!(&refused, Err(TaskSpecError::DirectoryPath { path, .. }) if path == "/home/user"),
+            "{refused:?}"
+        );
+        task.dirs.remove("/home/user");
+        assert_eq!(task.validate(), Ok(()));
+    }
+
+    #[test]
+    fn programs_are_called_by_what_is_a_string_in_c() {
+        let mut task = task();
+        task.argv0 = Some("/bin/ls".to_owned());
+        assert_eq!(task.validate(), Ok(()));
+        task.argv0 = Some("l\0s".to_owned());
+        assert!(matches!(
+            task.validate(),
+            Err(TaskSpecError::BadCharacter { field: "argv0", .. })
+        ));
     }
 
     #[test]

@@ -1,21 +1,21 @@
 //! Files and directories by descriptor.
 
 use crate::{
-    Entry, Errno, FileKind, FileSystem, Handle, Host, NodeId, OpenFlags, Result, Stat,
-    handles::{Descriptor, Input, Output},
+    Device, Entry, Errno, FileKind, FileSystem, Handle, Host, NodeId, OpenFlags, Result, Stat,
+    handles::{Descriptor, Input, Output, Status},
 };
 
 /// How to open something.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Opening {
-    /// What opening does besides.
+    /// What opening does, and whether the descriptor may be written to.
     pub flags: OpenFlags,
     /// Whether the descriptor may be read.
     pub read: bool,
-    /// Whether the descriptor may be written to; for a directory, whether what is in it may be changed.
-    pub write: bool,
-    /// Whether preview 1 writes at the end.
-    pub append: bool,
+    /// Of a directory, whether it was opened to change what is in it.
+    pub mutate: bool,
+    /// What else it is opened for.
+    pub status: Status,
 }
 
 /// What a time is to become.
@@ -112,8 +112,12 @@ impl Host {
         let (base, now, flags) = (self.base(number)?, self.wall_now(), how.flags);
         let files = &mut self.state.files;
         let node = files.open(base, path, flags, now, &mut *self.inputs)?;
-        let mut descriptor = Descriptor::new(node, how.read, how.write);
-        descriptor.append = how.append;
+        let write = match files.kind(node) {
+            Ok(FileKind::Directory) => how.mutate,
+            _ => flags.write,
+        };
+        let mut descriptor = Descriptor::new(node, how.read, write);
+        descriptor.status = how.status;
         let held = self.state.handles.insert(Handle::Descriptor(descriptor));
         held.map_err(|error| {
             self.state.files.close(node);
@@ -164,10 +168,8 @@ impl Host {
 
     fn writable(&self, number: u32) -> Result<NodeId, Errno> {
         let descriptor = self.descriptor(number)?;
-        if self.state.files.kind(descriptor.node)? == FileKind::Directory {
-            return Err(Errno::IsDirectory);
-        }
-        if descriptor.write {
+        let is_directory = self.state.files.kind(descriptor.node)? == FileKind::Directory;
+        if descriptor.write && !is_directory {
             Ok(descriptor.node)
         } else {
             Err(Errno::BadDescriptor)
@@ -181,10 +183,33 @@ impl Host {
     /// As `pread` has them.
     pub fn read_at(&mut self, number: u32, offset: u64, into: &mut [u8]) -> Result<usize> {
         let node = self.readable(number)?;
+        self.read_node(node, offset, into)
+    }
+
+    pub(crate) fn read_node(
+        &mut self,
+        node: NodeId,
+        offset: u64,
+        into: &mut [u8],
+    ) -> Result<usize> {
         let files = &self.state.files;
-        let read = files.read(node, offset, into, &mut *self.inputs)?;
+        let read = match files.device(node) {
+            Some(device) => self.read_device(device, into)?,
+            None => files.read(node, offset, into, &mut *self.inputs)?,
+        };
         self.charge(read);
         Ok(read)
+    }
+
+    fn read_device(&mut self, device: Device, into: &mut [u8]) -> Result<usize> {
+        match device {
+            Device::Null => return Ok(0),
+            Device::Zero => into.fill(0),
+            // The task need not be known before something is drawn.
+            Device::Random if into.is_empty() => {}
+            Device::Random => self.state.random.secure(into, &mut *self.inputs)?,
+        }
+        Ok(into.len())
     }
 
     /// Writes to a file at an offset.
@@ -216,6 +241,10 @@ impl Host {
         self.charge(bytes.len());
         let now = self.wall_now();
         let files = &mut self.state.files;
+        if files.device(node).is_some() {
+            // All of them take everything.
+            return Ok(offset.unwrap_or_default());
+        }
         files.write(node, offset, bytes, now, &mut *self.inputs)
     }
 
@@ -303,8 +332,23 @@ impl Host {
     ///
     /// As `ftruncate` has them.
     pub fn set_size(&mut self, number: u32, size: u64) -> Result<()> {
-        let (node, now) = (self.writable(number)?, self.wall_now());
+        self.descriptor(number)?;
+        let node = self.writable(number).map_err(|_| Errno::Invalid)?;
+        let now = self.wall_now();
         self.state.files.resize(node, size, now)
+    }
+
+    /// Extends a file with zeros until it ends at `end`, unless it is as long already.
+    ///
+    /// # Errors
+    ///
+    /// As `posix_fallocate` has them.
+    pub fn allocate(&mut self, number: u32, end: u64) -> Result<()> {
+        let (node, now) = (self.writable(number)?, self.wall_now());
+        if end > self.state.files.stat(node)?.size {
+            self.state.files.resize(node, end, now)?;
+        }
+        Ok(())
     }
 
     /// Sets the times of what is open.

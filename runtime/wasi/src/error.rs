@@ -53,6 +53,8 @@ pub enum Errno {
     ReadOnly,
     #[error("invalid seek")]
     InvalidSeek,
+    #[error("not a socket")]
+    NotSocket,
 }
 
 /// Why the guest does not go on.

@@ -6,13 +6,17 @@
 mod change;
 mod changes;
 mod data;
+mod devices;
 mod list;
 mod node;
 mod path;
+#[cfg(test)]
+mod root_tests;
 mod tree;
 
 pub use changes::{Change, Now};
+pub use devices::Device;
 pub use list::Entry;
 pub use node::{FileKind, NodeId, Stat};
 pub use path::MAX_NAME_BYTES;
-pub use tree::{FileSystem, OpenFlags, Quota};
+pub use tree::{Covers, FileSystem, OpenFlags, Quota};

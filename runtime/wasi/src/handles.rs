@@ -45,8 +45,8 @@ pub struct Descriptor {
     pub write: bool,
     /// Where preview 1 reads and writes next.
     pub offset: u64,
-    /// Whether preview 1 writes at the end.
-    pub append: bool,
+    /// What else it was opened for.
+    pub status: Status,
     /// The names after which preview 1 may continue a listing, by the cookies it was told.
     pub cookies: BTreeMap<u64, String>,
 }
@@ -60,9 +60,64 @@ impl Descriptor {
             read,
             write,
             offset: 0,
-            append: false,
+            status: Status::NONE,
             cookies: BTreeMap::new(),
         }
+    }
+}
+
+/// What a descriptor was opened for besides reading and writing, numbered as preview 1 does. Only appending changes what
+/// it does: the others hold for everything that is only memory, and are told again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Status(u8);
+
+impl Status {
+    /// Nothing else.
+    pub const NONE: Self = Self(0);
+    /// Preview 1 writes at the end.
+    pub const APPEND: Self = Self(1);
+    /// What was written is on disk.
+    pub const DATA_SYNC: Self = Self(1 << 1);
+    /// No call waits.
+    pub const NONBLOCKING: Self = Self(1 << 2);
+    /// What was read is on disk.
+    pub const READ_SYNC: Self = Self(1 << 3);
+    /// What was written is on disk, with all that is known of the file.
+    pub const SYNC: Self = Self(1 << 4);
+    /// Those that can be changed later, as `fcntl` has it.
+    const CHANGEABLE: u8 = Self::APPEND.0 | Self::NONBLOCKING.0;
+
+    /// By their numbers, unless there are others among them.
+    #[must_use]
+    pub fn from_bits(bits: u32) -> Option<Self> {
+        u8::try_from(bits)
+            .ok()
+            .filter(|bits| *bits < 1 << 5)
+            .map(Self)
+    }
+
+    /// Their numbers.
+    #[must_use]
+    pub const fn bits(self) -> u8 {
+        self.0
+    }
+
+    /// Whether all of `other` are among them.
+    #[must_use]
+    pub const fn contains(self, other: Self) -> bool {
+        self.0 & other.0 == other.0
+    }
+
+    /// These and `other`.
+    #[must_use]
+    pub const fn with(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+
+    /// Those of `new` that can be changed, and those of these that cannot.
+    #[must_use]
+    pub const fn changed(self, new: Self) -> Self {
+        Self((self.0 & !Self::CHANGEABLE) | (new.0 & Self::CHANGEABLE))
     }
 }
 

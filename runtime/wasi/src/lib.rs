@@ -32,9 +32,10 @@ pub use clock::{DEFAULT_START_SECONDS, MAX_START_SECONDS, NANOS_PER_SECOND};
 pub use descriptors::{NewTime, Opening};
 pub use error::{Errno, Error, Result, Stop};
 pub use fs::{
-    Change, Entry, FileKind, FileSystem, MAX_NAME_BYTES, NodeId, Now, OpenFlags, Quota, Stat,
+    Change, Covers, Device, Entry, FileKind, FileSystem, MAX_NAME_BYTES, NodeId, Now, OpenFlags,
+    Quota, Stat,
 };
-pub use handles::{Descriptor, Handle, Input, Output, Pollable};
+pub use handles::{Descriptor, Handle, Input, Output, Pollable, Status};
 pub use host::{Bounds, Host, Mount, Preview, Setup, State};
 pub use inputs::{At, Given, Inputs, Nothing};
 pub use log::Stream;

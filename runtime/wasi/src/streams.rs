@@ -66,13 +66,7 @@ impl Host {
         let mut bytes = vec![0; length];
         let read = match input {
             Input::Stdin => self.read_stdin(&mut bytes),
-            Input::File { node, offset } => {
-                let read = self
-                    .state
-                    .files
-                    .read(node, offset, &mut bytes, &mut *self.inputs);
-                read.inspect(|read| self.charge(*read))
-            }
+            Input::File { node, offset } => self.read_node(node, offset, &mut bytes),
         };
         let read = match read {
             Ok(read) => read,

@@ -17,6 +17,7 @@ fn main() {
     escapes();
     read_only_places();
     names();
+    devices();
     println!("all is well");
 }
 
@@ -155,7 +156,7 @@ fn escapes() {
         .unwrap()
         .map(|entry| entry.unwrap().file_name().into_string().unwrap())
         .collect();
-    assert_eq!(names, ["in", "out", "tmp"]);
+    assert_eq!(names, ["dev", "in", "out", "tmp"]);
 }
 
 fn read_only_places() {
@@ -178,4 +179,32 @@ fn names() {
     let file = OpenOptions::new().write(true).open("/tmp/a").unwrap();
     assert!(file.set_len(u64::MAX).is_err(), "no file is so long");
     assert!(file.set_len(1 << 62).is_err(), "no quota is so large");
+}
+
+fn devices() {
+    let names: Vec<_> = fs::read_dir("/dev")
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
+    assert_eq!(names, ["null", "random", "urandom", "zero"]);
+    let read = |name: &str| {
+        let mut bytes = [1; 64];
+        let mut file = File::open(format!("/dev/{name}")).unwrap();
+        file.read_exact(&mut bytes).map(|()| bytes)
+    };
+    assert_eq!(read("zero").unwrap(), [0; 64]);
+    assert_ne!(read("urandom").unwrap(), read("urandom").unwrap());
+    assert_ne!(read("random").unwrap(), [1; 64]);
+    assert_eq!(read("null").unwrap_err().kind(), ErrorKind::UnexpectedEof);
+    for name in names {
+        let path = format!("/dev/{name}");
+        fs::write(&path, "taken and forgotten").unwrap();
+        assert_eq!(fs::metadata(&path).unwrap().len(), 0);
+        assert!(fs::remove_file(&path).is_err());
+        assert!(fs::rename(&path, "/tmp/device").is_err());
+        assert!(fs::hard_link(&path, "/tmp/device").is_err());
+    }
+    assert!(fs::write("/dev/made", "x").is_err());
+    assert!(File::open("/dev/none").is_err());
+    assert!(fs::remove_dir("/dev").is_err());
 }

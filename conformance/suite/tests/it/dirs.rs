@@ -546,3 +546,53 @@ fn directories_that_cannot_be_told_apart_are_refused_before_anything_runs() {
         }
     }
 }
+
+#[test]
+fn a_directory_can_be_the_root_beneath_what_the_task_has_of_its_own() {
+    let node = NodeOptions::new().start();
+    for command in COMMANDS {
+        let dir = tempfile::tempdir().unwrap();
+        let proj = dir.path().join("proj");
+        project(&proj);
+        fs::create_dir(proj.join("out")).unwrap();
+        fs::write(proj.join("out/mine"), "mine").unwrap();
+        let before = state(&proj.join("out"));
+        let steps = [
+            "append",
+            "text",
+            " and more",
+            "write",
+            "/new",
+            "new",
+            "rename",
+            "/sub/inner",
+            "/sub/outer",
+            "remove",
+            "/script.sh",
+            "write",
+            "/out/result",
+            "for --out",
+            "write",
+            "/tmp/scratch",
+            "for nobody",
+        ];
+        let mut given = arguments(command, &["proj::/"], &node, &steps);
+        let at = given.iter().position(|part| part == "--dir").unwrap();
+        given.splice(at..at, ["--out".to_owned(), "left".to_owned()]);
+        let done = mc_in(dir.path(), given).expect_code(0);
+        assert!(done.stderr.contains("in proj: out"), "{}", done.stderr);
+        assert_eq!(
+            names(&proj),
+            ["link", "new", "out", "sub", "text"],
+            "{command}"
+        );
+        assert_eq!(text(proj.join("text")), "as it was and more", "{command}");
+        assert_eq!(names(&proj.join("sub")), ["outer"], "{command}");
+        assert_eq!(state(&proj.join("out")), before, "{command}");
+        assert_eq!(
+            text(dir.path().join("left/result")),
+            "for --out",
+            "{command}"
+        );
+    }
+}

@@ -82,6 +82,47 @@ fn run_and_submit_name_task_and_outputs_alike() {
     }
 }
 
+/// Prints what it is called.
+const NAME: &str = r#"(module
+  (import "wasi_snapshot_preview1" "args_get" (func $args (param i32 i32) (result i32)))
+  (import "wasi_snapshot_preview1" "fd_write" (func $write (param i32 i32 i32 i32) (result i32)))
+  (memory (export "memory") 1)
+  (func (export "_start") (local $length i32)
+    (drop (call $args (i32.const 16) (i32.const 1024)))
+    (loop $next
+      (local.set $length (i32.add (local.get $length) (i32.const 1)))
+      (br_if $next (i32.load8_u (i32.add (i32.const 1024) (local.get $length)))))
+    (i32.store (i32.const 0) (i32.const 1024))
+    (i32.store (i32.const 4) (local.get $length))
+    (drop (call $write (i32.const 1) (i32.const 0) (i32.const 1) (i32.const 8)))))"#;
+
+/// A program that is several by its name can be called by any of them, here and elsewhere.
+#[test]
+fn a_program_is_called_as_the_user_says() {
+    let dir = tempfile::tempdir().unwrap();
+    let component = dir.path().join("multi.wasm");
+    std::fs::write(&component, wat::parse_str(NAME).unwrap()).unwrap();
+    let component = component.to_str().unwrap();
+    assert_eq!(mc(["run", component]).expect_code(0).text(), "task");
+    let called = ["--argv0", "/bin/ls", component, "--", "-l"];
+    let here = mc(["run"].into_iter().chain(called)).expect_code(0);
+    assert_eq!(here.text(), "/bin/ls");
+    let node = NodeOptions::new().start();
+    let there = node.mc(["submit"].into_iter().chain(called)).expect_code(0);
+    assert_eq!(there.text(), "/bin/ls");
+    let json = |arguments: &[&str]| {
+        let format = ["--format", "json"].into_iter();
+        mc(format.chain(arguments.iter().copied()))
+            .expect_code(0)
+            .json()
+    };
+    let usual = json(&["run", component, "--", "-l"]);
+    let other = json(&["run", "--argv0", "/bin/ls", component, "--", "-l"]);
+    assert_ne!(usual["task_cid"], other["task_cid"]);
+    let same = json(&["run", "--argv0", "task", component, "--", "-l"]);
+    assert_eq!(usual["stdout_cid"], same["stdout_cid"]);
+}
+
 fn tree(dir: &Path) -> PathBuf {
     let tree = dir.join("tree");
     std::fs::create_dir_all(tree.join("removed_dir/inner")).unwrap();

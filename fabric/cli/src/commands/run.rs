@@ -10,7 +10,7 @@ use crate::{
     component::{self, Component},
     connect, exit,
     failure::Failure,
-    follow, job,
+    follow, hidden, job,
     known_files::KnownFiles,
     leave, out, output, progress, unread,
 };
@@ -46,6 +46,7 @@ async fn run_from(
     }
     leave::check(args.task.out.as_deref(), &args.task.dir)?;
     job::validate(&args.task)?;
+    hidden::tell(global, &args.task.dir)?;
     // What is told of a run is told of a task, and nothing belongs to one that was not asked for.
     let is_recorded = global.format == Format::Json || args.checkpoint.is_some() || from.is_some();
     if is_recorded && args.task.stdin.is_none() {
@@ -100,7 +101,7 @@ fn invocation(global: &Global, args: &Run, world: World) -> Result<Invocation, F
         Format::Text => Output::Inherit,
     };
     Ok(Invocation {
-        name: world::PROGRAM_NAME.to_owned(),
+        name: world::program_name(args.task.argv0.as_deref()),
         args: args.task.args.clone(),
         env: crate::inputs::pairs("--env", &args.task.env)?,
         limits: job::limits(&args.task),

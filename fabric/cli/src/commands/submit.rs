@@ -8,7 +8,7 @@ use crate::{
     failure::Failure,
     follow::{self, Ended},
     hand_in::{self, HandedIn},
-    inputs, job,
+    hidden, inputs, job,
     known_files::KnownFiles,
     leave::{self, Left},
     output, unread,
@@ -21,6 +21,7 @@ use std::{path::Path, process::ExitCode};
 pub(super) async fn run(global: &Global, args: Submit) -> Result<ExitCode, Failure> {
     leave::check(args.task.out.as_deref(), &args.task.dir)?;
     job::validate_submit(&args)?;
+    hidden::tell(global, &args.task.dir)?;
     connect::check(global).await?;
     if args.task.stdin.is_none() {
         unread::tell(global);

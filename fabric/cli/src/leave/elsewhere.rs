@@ -146,6 +146,8 @@ impl Keeping<'_, '_> {
                     let target = target.map_err(|e| io::Error::other(e.to_string()))?;
                     self.link(&target, &here)?;
                 }
+                // None is anywhere but in `/dev`.
+                FileKind::Device => {}
             }
             after = Some(entry.name);
         }

@@ -3,7 +3,7 @@
 use super::{Directory, Fault, Left, elsewhere, failed, register};
 use crate::failure::Failure;
 use mc_directories::{DirectoryId, Fingerprint, Report, Transaction};
-use mc_node::world::Seen;
+use mc_node::world::{Seen, from_root};
 use mc_types::ErrorCode;
 use mc_wasi::{At, Change, Entry, FileKind, FileSystem, Host, Inputs, NodeId, Now};
 use std::{
@@ -127,10 +127,8 @@ impl Leaving<'_> {
     }
 
     pub(super) fn node(&mut self, guest: &str) -> Result<NodeId, Failure> {
-        let path = guest.trim_start_matches('/');
-        let stat = self
-            .files
-            .stat_at(FileSystem::ROOT, path, false, self.inputs);
+        let (root, path) = (FileSystem::ROOT, from_root(guest));
+        let stat = self.files.stat_at(root, path, false, self.inputs);
         Ok(stat.map_err(|e| unreadable(&guest, &e))?.node)
     }
 
@@ -280,6 +278,8 @@ impl Leaving<'_> {
                     let put = transaction.put_link(id, &here, Path::new(&target), None);
                     put.map_err(failed)?;
                 }
+                // None is anywhere but in `/dev`.
+                FileKind::Device => {}
             }
             after = Some(entry.name);
         }

@@ -323,7 +323,7 @@ impl Segment {
         let (resume, [stdout, stderr]) = outputs(attempt, loaded).await?;
         let (checkpoints, taking) = shelf.checkpoints(position);
         let invocation = Invocation {
-            name: world::PROGRAM_NAME.to_owned(),
+            name: world::program_name(task.argv0.as_deref()),
             args: task.args.clone(),
             env: task.env.clone(),
             limits: task.limits,

@@ -1,5 +1,6 @@
 //! What a task leaves, as content.
 
+use super::from_root;
 use crate::private::TaskKey;
 use mc_content::{
     AddOptions, BlockSink, Error, Key,
@@ -67,14 +68,20 @@ struct Collector<'a, S> {
 
 impl<S: BlockSink> Collector<'_, S> {
     fn directory_at(&mut self, path: &str, key: Option<&Key>) -> Result<Cid, Error> {
-        let relative = path.trim_start_matches('/');
-        let root = FileSystem::ROOT;
+        let (root, relative) = (FileSystem::ROOT, from_root(path));
         let stat = self.files.stat_at(root, relative, false, self.inputs);
         let stat = stat.map_err(|e| unreadable(Path::new(path), e))?;
         let added = match stat.kind {
-            FileKind::Directory => self.directory(stat.node, PathBuf::from(path), key, 0)?,
+            FileKind::Directory => {
+                // What is mounted in it is no part of it; what lies beneath is, as it was.
+                let covers = self.files.uncover(stat.node);
+                let added = self.directory(stat.node, PathBuf::from(path), key, 0);
+                self.files.cover(stat.node, covers);
+                added?
+            }
             FileKind::File => self.file(stat.node, Path::new(path), key)?,
             FileKind::Symlink => self.symlink((root, relative), Path::new(path), key)?,
+            FileKind::Device => return Err(device(Path::new(path))),
         };
         Ok(added.cid)
     }
@@ -106,6 +113,7 @@ impl<S: BlockSink> Collector<'_, S> {
                 FileKind::Directory => self.directory(entry.node, place, below, depth + 1)?,
                 FileKind::File => self.file(entry.node, &place, below)?,
                 FileKind::Symlink => self.symlink((node, &entry.name), &place, below)?,
+                FileKind::Device => return Err(device(&place)),
             };
             entries.push((entry.name.clone(), added));
             after = Some(entry.name);
@@ -138,6 +146,14 @@ impl<S: BlockSink> Collector<'_, S> {
         let target = self.files.read_link(base, name, self.inputs);
         let target = target.map_err(|e| unreadable(path, e))?;
         self.runtime.block_on(self.adder.symlink(target, key))
+    }
+}
+
+/// Devices stay where they are.
+fn device(path: &Path) -> Error {
+    Error::Unsupported {
+        path: path.to_owned(),
+        reason: "a device",
     }
 }
 

@@ -3,20 +3,15 @@
 use super::{
     C, MODULE, call,
     listing::read_directory,
-    stat::{file_type, new_times, write_stat},
+    rights,
+    stat::{CHARACTER_DEVICE, file_type, new_times, write_stat},
 };
 use crate::guest::Guest;
-use mc_wasi::{Errno, FileKind, Handle, Host, Result};
+use mc_wasi::{Errno, FileKind, Handle, Host, Result, Status};
 use wasmtime::Linker;
 
-/// All rights that there are. They are ignored, as later previews have none.
-const ALL_RIGHTS: u64 = (1 << 30) - 1;
-pub(super) const FLAG_APPEND: u16 = 1;
-/// Synchronising, and not blocking: both hold for everything that is only memory.
-const FLAGS_IGNORED: u16 = 0b1_1110;
 /// The only directory that is open in the beginning.
 const ROOT: &[u8] = b"/";
-const CHARACTER_DEVICE: u8 = 2;
 
 pub(super) fn add(linker: &mut Linker<Guest>) -> wasmtime::Result<()> {
     descriptors(linker)?;
@@ -98,16 +93,22 @@ fn check_preopen(host: &Host, fd: u32) -> Result<()> {
     }
 }
 
-/// Refuses what has no offset.
-pub(super) fn check_seekable(host: &Host, fd: u32) -> Result<()> {
+/// Refuses streams, which have no offset.
+pub(super) fn check_has_offset(host: &Host, fd: u32) -> Result<()> {
     match host.handle(fd)? {
         Handle::Stdin | Handle::Standard(_) => Err(Errno::InvalidSeek.into()),
-        Handle::Descriptor(_) if host.stat(fd)?.kind == FileKind::Directory => {
-            Err(Errno::IsDirectory.into())
-        }
         Handle::Descriptor(_) => Ok(()),
         _ => Err(Errno::BadDescriptor.into()),
     }
+}
+
+/// Refuses streams and directories.
+pub(super) fn check_seekable(host: &Host, fd: u32) -> Result<()> {
+    check_has_offset(host, fd)?;
+    if host.stat(fd)?.kind == FileKind::Directory {
+        return Err(Errno::IsDirectory.into());
+    }
+    Ok(())
 }
 
 fn metadata(linker: &mut Linker<Guest>) -> wasmtime::Result<()> {
@@ -116,19 +117,26 @@ fn metadata(linker: &mut Linker<Guest>) -> wasmtime::Result<()> {
         "fd_fdstat_get",
         |caller: C<'_>, fd: u32, at: u32| {
             call(caller, |host, memory| {
-                let (kind, flags) = match host.handle(fd)? {
-                    Handle::Stdin | Handle::Standard(_) => (CHARACTER_DEVICE, 0),
+                let (kind, status, [base, inheriting]) = match host.handle(fd)? {
+                    Handle::Stdin => (CHARACTER_DEVICE, Status::NONE, rights::of_file(true, false)),
+                    Handle::Standard(_) => {
+                        (CHARACTER_DEVICE, Status::NONE, rights::of_file(false, true))
+                    }
                     Handle::Descriptor(descriptor) => {
-                        let flags = if descriptor.append { FLAG_APPEND } else { 0 };
-                        (file_type(host.stat(fd)?.kind), flags)
+                        let kind = host.stat(fd)?.kind;
+                        let rights = match kind {
+                            FileKind::Directory => rights::of_directory(),
+                            _ => rights::of_file(descriptor.read, descriptor.write),
+                        };
+                        (file_type(kind), descriptor.status, rights)
                     }
                     _ => return Err(Errno::BadDescriptor.into()),
                 };
                 memory.bytes(at, 24)?.fill(0);
                 memory.write_u8(at, kind)?;
-                memory.write_u16(at + 2, flags)?;
-                memory.write_u64(at + 8, ALL_RIGHTS)?;
-                Ok(memory.write_u64(at + 16, ALL_RIGHTS)?)
+                memory.write_u16(at + 2, status.bits().into())?;
+                memory.write_u64(at + 8, base)?;
+                Ok(memory.write_u64(at + 16, inheriting)?)
             })
         },
     )?;
@@ -137,13 +145,13 @@ fn metadata(linker: &mut Linker<Guest>) -> wasmtime::Result<()> {
         "fd_fdstat_set_flags",
         |caller: C<'_>, fd: u32, flags: u32| {
             call(caller, |host, _| {
-                let flags = u16::try_from(flags).map_err(|_| Errno::Invalid)?;
-                if flags & !(FLAG_APPEND | FLAGS_IGNORED) != 0 {
-                    return Err(Errno::Invalid.into());
-                }
+                let status = Status::from_bits(flags).ok_or(Errno::Invalid)?;
                 match host.handle(fd)? {
                     Handle::Stdin | Handle::Standard(_) => {}
-                    _ => host.descriptor_mut(fd)?.append = flags & FLAG_APPEND != 0,
+                    _ => {
+                        let descriptor = host.descriptor_mut(fd)?;
+                        descriptor.status = descriptor.status.changed(status);
+                    }
                 }
                 Ok(())
             })
@@ -153,7 +161,10 @@ fn metadata(linker: &mut Linker<Guest>) -> wasmtime::Result<()> {
         MODULE,
         "fd_fdstat_set_rights",
         |caller: C<'_>, fd: u32, _: u64, _: u64| {
-            call(caller, |host, _| Ok(host.handle(fd).map(drop)?))
+            call(caller, |host, _| {
+                host.handle(fd)?;
+                Err(Errno::Unsupported.into())
+            })
         },
     )?;
     linker.func_wrap(

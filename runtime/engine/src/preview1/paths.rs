@@ -1,22 +1,18 @@
 //! Paths.
 
 use super::{
-    C, MODULE, call,
-    descriptors::FLAG_APPEND,
+    C, MODULE, call, rights,
     stat::{new_times, write_stat},
 };
 use crate::guest::Guest;
-use mc_wasi::{Errno, Host, OpenFlags, Opening, Result};
+use mc_wasi::{Errno, Host, OpenFlags, Opening, Result, Status};
 use wasmtime::Linker;
 
-const RIGHT_READ: u64 = 1 << 1;
-const RIGHT_WRITE: u64 = 1 << 6;
-const RIGHT_ALLOCATE: u64 = 1 << 8;
-const RIGHT_READ_DIRECTORY: u64 = 1 << 14;
 const OPEN_CREATE: u16 = 1;
 const OPEN_DIRECTORY: u16 = 2;
 const OPEN_EXCLUSIVE: u16 = 4;
 const OPEN_TRUNCATE: u16 = 8;
+const OPEN_ALL: u16 = 15;
 const FOLLOW: u32 = 1;
 
 pub(super) fn add(linker: &mut Linker<Guest>) -> wasmtime::Result<()> {
@@ -52,25 +48,22 @@ fn opening(linker: &mut Linker<Guest>) -> wasmtime::Result<()> {
 }
 
 fn how(lookup: u32, open: u32, rights: u64, flags: u32) -> Result<Opening, Errno> {
-    let (open, flags) = (
-        u16::try_from(open).map_err(|_| Errno::Invalid)?,
-        u16::try_from(flags).map_err(|_| Errno::Invalid)?,
-    );
-    let truncate = open & OPEN_TRUNCATE != 0;
-    let write = truncate || rights & (RIGHT_WRITE | RIGHT_ALLOCATE) != 0;
-    let directory = open & OPEN_DIRECTORY != 0;
+    let open = u16::try_from(open).map_err(|_| Errno::Invalid)?;
+    if open & !OPEN_ALL != 0 {
+        return Err(Errno::Invalid);
+    }
     Ok(Opening {
         flags: OpenFlags {
             create: open & OPEN_CREATE != 0,
-            directory,
+            directory: open & OPEN_DIRECTORY != 0,
             exclusive: open & OPEN_EXCLUSIVE != 0,
-            truncate,
+            truncate: open & OPEN_TRUNCATE != 0,
             follow: lookup & FOLLOW != 0,
-            write: write && !directory,
+            write: rights & rights::WRITE != 0,
         },
-        read: rights & (RIGHT_READ | RIGHT_READ_DIRECTORY) != 0 || !write,
-        write: write || directory || rights & RIGHT_READ_DIRECTORY != 0,
-        append: flags & FLAG_APPEND != 0,
+        read: rights & rights::READ != 0,
+        mutate: true,
+        status: Status::from_bits(flags).ok_or(Errno::Invalid)?,
     })
 }
 

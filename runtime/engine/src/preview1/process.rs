@@ -64,31 +64,38 @@ pub(super) fn add(linker: &mut Linker<Guest>) -> wasmtime::Result<()> {
     Ok(())
 }
 
-/// Sockets, of which a guest never has one.
+/// Sockets, of which a guest never has one: whatever it holds is something else.
 fn deny_socket(linker: &mut Linker<Guest>, name: &'static str) -> wasmtime::Result<()> {
-    let denied = |caller: Caller<'_, Guest>| call(caller, |_, _| Err(Errno::NotPermitted.into()));
+    let denied = |caller: Caller<'_, Guest>, fd: u32| {
+        call(caller, |host, _| {
+            host.handle(fd)?;
+            Err(Errno::NotSocket.into())
+        })
+    };
     match name {
         "sock_accept" => linker.func_wrap(
             MODULE,
             name,
-            move |caller: Caller<'_, Guest>, _: u32, _: u32, _: u32| denied(caller),
+            move |caller: Caller<'_, Guest>, fd: u32, _: u32, _: u32| denied(caller, fd),
         )?,
         "sock_recv" => linker.func_wrap(
             MODULE,
             name,
-            move |caller: Caller<'_, Guest>, _: u32, _: u32, _: u32, _: u32, _: u32, _: u32| {
-                denied(caller)
+            move |caller: Caller<'_, Guest>, fd: u32, _: u32, _: u32, _: u32, _: u32, _: u32| {
+                denied(caller, fd)
             },
         )?,
         "sock_send" => linker.func_wrap(
             MODULE,
             name,
-            move |caller: Caller<'_, Guest>, _: u32, _: u32, _: u32, _: u32, _: u32| denied(caller),
+            move |caller: Caller<'_, Guest>, fd: u32, _: u32, _: u32, _: u32, _: u32| {
+                denied(caller, fd)
+            },
         )?,
         _ => linker.func_wrap(
             MODULE,
             name,
-            move |caller: Caller<'_, Guest>, _: u32, _: u32| denied(caller),
+            move |caller: Caller<'_, Guest>, fd: u32, _: u32| denied(caller, fd),
         )?,
     };
     Ok(())

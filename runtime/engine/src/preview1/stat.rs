@@ -8,12 +8,16 @@ const SET_ACCESSED_NOW: u16 = 2;
 const SET_MODIFIED: u16 = 4;
 const SET_MODIFIED_NOW: u16 = 8;
 
+/// What streams are, too.
+pub(super) const CHARACTER_DEVICE: u8 = 2;
+
 /// The number of a file's kind.
 pub(super) const fn file_type(kind: FileKind) -> u8 {
     match kind {
         FileKind::Directory => 3,
         FileKind::File => 4,
         FileKind::Symlink => 7,
+        FileKind::Device => CHARACTER_DEVICE,
     }
 }
 

@@ -1,8 +1,12 @@
 //! Reading and writing.
 
-use super::{C, MODULE, call, descriptors::check_seekable, guest_memory::GuestMemory};
+use super::{
+    C, MODULE, call,
+    descriptors::{check_has_offset, check_seekable},
+    guest_memory::GuestMemory,
+};
 use crate::guest::Guest;
-use mc_wasi::{Errno, Handle, Host, Result, Stream};
+use mc_wasi::{Errno, Handle, Host, Result, Status, Stream};
 use wasmtime::Linker;
 
 pub(super) fn add(linker: &mut Linker<Guest>) -> wasmtime::Result<()> {
@@ -118,7 +122,8 @@ fn writing(linker: &mut Linker<Guest>) -> wasmtime::Result<()> {
                 let number = match host.handle(fd)? {
                     Handle::Standard(stream) => print(host, memory, *stream, buffers, count)?,
                     Handle::Descriptor(descriptor) => {
-                        let offset = (!descriptor.append).then_some(descriptor.offset);
+                        let appends = descriptor.status.contains(Status::APPEND);
+                        let offset = (!appends).then_some(descriptor.offset);
                         let (number, end) = write_at(host, memory, fd, offset, buffers, count)?;
                         host.descriptor_mut(fd)?.offset = end;
                         number
@@ -134,7 +139,7 @@ fn writing(linker: &mut Linker<Guest>) -> wasmtime::Result<()> {
         "fd_pwrite",
         |caller: C<'_>, fd: u32, buffers: u32, count: u32, offset: u64, written: u32| {
             call(caller, |host, memory| {
-                check_seekable(host, fd)?;
+                check_has_offset(host, fd)?;
                 let (number, _) = write_at(host, memory, fd, Some(offset), buffers, count)?;
                 Ok(memory.write_u32(written, number)?)
             })
@@ -145,15 +150,12 @@ fn writing(linker: &mut Linker<Guest>) -> wasmtime::Result<()> {
         "fd_allocate",
         |caller: C<'_>, fd: u32, offset: u64, length: u64| {
             call(caller, |host, _| {
-                check_seekable(host, fd)?;
+                check_has_offset(host, fd)?;
                 let end = offset.checked_add(length).ok_or(Errno::FileTooLarge)?;
                 if length == 0 {
                     return Err(Errno::Invalid.into());
                 }
-                if end > host.stat(fd)?.size {
-                    host.set_size(fd, end)?;
-                }
-                Ok(())
+                host.allocate(fd, end)
             })
         },
     )?;
@@ -161,9 +163,9 @@ fn writing(linker: &mut Linker<Guest>) -> wasmtime::Result<()> {
         MODULE,
         "fd_filestat_set_size",
         |caller: C<'_>, fd: u32, size: u64| {
-            call(caller, |host, _| {
-                check_seekable(host, fd)?;
-                host.set_size(fd, size)
+            call(caller, |host, _| match host.handle(fd)? {
+                Handle::Stdin | Handle::Standard(_) => Err(Errno::Invalid.into()),
+                _ => host.set_size(fd, size),
             })
         },
     )?;

@@ -10,7 +10,7 @@ use super::{
     },
 };
 use crate::guest::{Call, Guest};
-use mc_wasi::{FileKind, Host, Opening, Stat};
+use mc_wasi::{FileKind, Host, Opening, Stat, Status};
 use wasmtime::component::{Linker, LinkerInstance, ResourceType};
 
 const TYPES: &str = "wasi:filesystem/types@0.2.6";
@@ -120,7 +120,12 @@ fn contents<F: Form>(types: &mut LinkerInstance<'_, Guest>) -> wasmtime::Result<
                 let mut bytes = vec![0; usize::try_from(length.min(1 << 20)).unwrap_or_default()];
                 let read = host.read_at(F::number(&this), offset, &mut bytes)?;
                 bytes.truncate(read);
-                let end = offset.saturating_add(read as u64) >= host.stat(F::number(&this))?.size;
+                let stat = host.stat(F::number(&this))?;
+                let end = match stat.kind {
+                    // It has no size.
+                    FileKind::Device => read == 0,
+                    _ => offset.saturating_add(read as u64) >= stat.size,
+                };
                 Ok((bytes, end))
             })
         },
@@ -153,6 +158,11 @@ fn metadata<F: Form>(types: &mut LinkerInstance<'_, Guest>) -> wasmtime::Result<
                     } else {
                         DescriptorFlags::WRITE
                     };
+                }
+                for (flag, status) in synchronising() {
+                    if descriptor.status.contains(status) {
+                        flags |= flag;
+                    }
                 }
                 Ok(flags)
             })
@@ -297,8 +307,9 @@ fn follows(flags: PathFlags) -> bool {
 }
 
 fn opening(path: PathFlags, open: OpenFlags, flags: DescriptorFlags) -> Opening {
-    let directory = flags.contains(DescriptorFlags::MUTATE_DIRECTORY);
-    let write = flags.contains(DescriptorFlags::WRITE);
+    let asked = synchronising()
+        .into_iter()
+        .filter(|(flag, _)| flags.contains(*flag));
     Opening {
         flags: mc_wasi::OpenFlags {
             create: open.contains(OpenFlags::CREATE),
@@ -306,12 +317,21 @@ fn opening(path: PathFlags, open: OpenFlags, flags: DescriptorFlags) -> Opening 
             exclusive: open.contains(OpenFlags::EXCLUSIVE),
             truncate: open.contains(OpenFlags::TRUNCATE),
             follow: follows(path),
-            write,
+            write: flags.contains(DescriptorFlags::WRITE),
         },
         read: flags.contains(DescriptorFlags::READ),
-        write: write || directory,
-        append: false,
+        mutate: flags.contains(DescriptorFlags::MUTATE_DIRECTORY),
+        status: asked.fold(Status::NONE, |status, (_, one)| status.with(one)),
     }
+}
+
+/// Flags of a descriptor that hold anyway for what is only memory, by their names in preview 1.
+const fn synchronising() -> [(DescriptorFlags, Status); 3] {
+    [
+        (DescriptorFlags::FILE_INTEGRITY_SYNC, Status::SYNC),
+        (DescriptorFlags::DATA_INTEGRITY_SYNC, Status::DATA_SYNC),
+        (DescriptorFlags::REQUESTED_WRITE_SYNC, Status::READ_SYNC),
+    ]
 }
 
 fn two_paths<F: Form>(types: &mut LinkerInstance<'_, Guest>) -> wasmtime::Result<()> {

@@ -121,6 +121,7 @@ impl From<FileKind> for DescriptorType {
             FileKind::Directory => Self::Directory,
             FileKind::File => Self::RegularFile,
             FileKind::Symlink => Self::SymbolicLink,
+            FileKind::Device => Self::CharacterDevice,
         }
     }
 }
@@ -331,7 +332,8 @@ impl From<Errno> for ErrorCode {
             Errno::InsufficientSpace => Self::InsufficientSpace,
             Errno::NotDirectory => Self::NotDirectory,
             Errno::NotEmpty => Self::NotEmpty,
-            Errno::Unsupported => Self::Unsupported,
+            // Nor for this, which no call comes to.
+            Errno::Unsupported | Errno::NotSocket => Self::Unsupported,
             Errno::Overflow => Self::Overflow,
             Errno::NotPermitted => Self::NotPermitted,
             Errno::Pipe => Self::Pipe,

@@ -15,6 +15,7 @@ mod determinism;
 mod ends;
 mod hostile;
 mod imports;
+mod opening;
 mod preview1;
 mod relaxed;
 mod support;

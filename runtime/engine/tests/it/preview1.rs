@@ -28,6 +28,7 @@ const IMPORTS: &[(&str, &str)] = &[
     ("fd_readdir", "i32 i32 i32 i64 i32"),
     ("fd_fdstat_get", "i32 i32"),
     ("fd_fdstat_set_flags", "i32 i32"),
+    ("fd_fdstat_set_rights", "i32 i64 i64"),
     ("fd_filestat_get", "i32 i32"),
     ("fd_filestat_set_size", "i32 i64"),
     ("fd_filestat_set_times", "i32 i64 i64 i32"),
@@ -35,6 +36,9 @@ const IMPORTS: &[(&str, &str)] = &[
     ("fd_prestat_dir_name", "i32 i32 i32"),
     ("clock_res_get", "i32 i32"),
     ("clock_time_get", "i32 i64 i32"),
+    ("sock_accept", "i32 i32 i32"),
+    ("sock_recv", "i32 i32 i32 i32 i32 i32"),
+    ("sock_send", "i32 i32 i32 i32 i32"),
     ("sock_shutdown", "i32 i32"),
 ];
 
@@ -101,14 +105,32 @@ impl Module {
         ));
     }
 
-    /// Opens a path with all rights and keeps the descriptor at 0.
+    /// Opens a path to read and write, or a directory to read, and keeps the descriptor at 0.
     fn open(&mut self, path: &str, flags: u32, fdflags: u32, errno: u32) {
+        let rights = if flags & DIRECTORY == 0 {
+            READ | WRITE
+        } else {
+            READ
+        };
+        self.open_with(path, flags, rights, fdflags, errno);
+    }
+
+    fn open_with(&mut self, path: &str, flags: u32, rights: u64, fdflags: u32, errno: u32) {
         let path = self.text(path);
         let params = format!(
-            "(i32.const 3) (i32.const 1) {path} (i32.const {flags}) (i64.const 0x3fffffff) (i64.const 0)
+            "(i32.const 3) (i32.const 1) {path} (i32.const {flags}) (i64.const {rights}) (i64.const 0)
              (i32.const {fdflags}) (i32.const 0)"
         );
         self.call("path_open", &params, errno);
+    }
+
+    /// The rights that `fd_fdstat_get` tells of the descriptor that was opened last.
+    fn rights(&mut self, set: u64, unset: u64) {
+        self.call("fd_fdstat_get", &format!("{FD} (i32.const 64)"), 0);
+        self.check(&format!(
+            "(i64.eq (i64.and (i64.load (i32.const 72)) (i64.const {})) (i64.const {set}))",
+            set | unset
+        ));
     }
 
     fn run(&self) {
@@ -129,6 +151,12 @@ impl Module {
         assert_eq!(ended.end, End::Exited { code: 0 }, "the number of a check");
     }
 }
+
+/// The flag of `path_open` that asks for a directory.
+const DIRECTORY: u32 = 2;
+/// Rights to read and write, and with them to seek, list, allocate and cut off.
+const READ: u64 = (1 << 1) | (1 << 2) | (1 << 14);
+const WRITE: u64 = 1 | (1 << 6) | (1 << 8) | (1 << 22);
 
 /// The descriptor that was opened last.
 const FD: &str = "(i32.load (i32.const 0))";
@@ -354,6 +382,105 @@ fn paths_links_and_listings() {
         "(i32.const 9) (i64.const 0) (i32.const 8)",
         28,
     );
-    m.call("sock_shutdown", "(i32.const 1) (i32.const 0)", 63);
+    m.run();
+}
+
+#[test]
+fn sockets_are_something_else_whatever_is_held() {
+    let mut m = Module::new();
+    m.open("tmp/f", 1, 0, 0);
+    for (name, rest) in [
+        ("sock_accept", 2),
+        ("sock_recv", 5),
+        ("sock_send", 4),
+        ("sock_shutdown", 1),
+    ] {
+        let rest = "(i32.const 0)".repeat(rest);
+        for held in ["(i32.const 1)", "(i32.const 3)", FD] {
+            m.call(name, &format!("{held} {rest}"), 57);
+        }
+        m.call(name, &format!("(i32.const 99) {rest}"), 8);
+    }
+    m.run();
+}
+
+#[test]
+fn what_is_open_to_be_read_cannot_be_written_to_by_any_call() {
+    let mut m = Module::new();
+    m.open("tmp/f", 1, 0, 0);
+    m.call("fd_filestat_set_size", &format!("{FD} (i64.const 5)"), 0);
+    m.rights(WRITE | (1 << 1), 0);
+    // Emptied, it can still only be read.
+    for (flags, rights) in [(0, READ), (8, READ), (0, 0)] {
+        m.open_with("tmp/f", flags, rights, 0, 0);
+        m.rights(rights & (1 << 1), WRITE | (!rights & (1 << 1)));
+        m.call("fd_write", &format!("{FD} {BUFFER} (i32.const 8)"), 8);
+        m.call(
+            "fd_pwrite",
+            &format!("{FD} {BUFFER} (i64.const 0) (i32.const 8)"),
+            8,
+        );
+        m.call(
+            "fd_allocate",
+            &format!("{FD} (i64.const 0) (i64.const 1)"),
+            8,
+        );
+        m.call("fd_filestat_set_size", &format!("{FD} (i64.const 1)"), 28);
+        let read = if rights == 0 { 8 } else { 0 };
+        m.call("fd_read", &format!("{FD} {BUFFER} (i32.const 8)"), read);
+    }
+    m.open_with("tmp/f", 0, WRITE, 0, 0);
+    m.rights(WRITE, 1 << 1);
+    m.call("fd_read", &format!("{FD} {BUFFER} (i32.const 8)"), 8);
+    m.call("fd_write", &format!("{FD} {BUFFER} (i32.const 8)"), 0);
+    // The rights of a directory are those of what is in it; nothing takes them away.
+    m.open("tmp", DIRECTORY, 0, 0);
+    m.rights((1 << 9) | (1 << 14), WRITE | (1 << 1) | (1 << 2));
+    m.call(
+        "fd_fdstat_set_rights",
+        &format!("{FD} (i64.const 0) (i64.const 0)"),
+        58,
+    );
+    m.run();
+}
+
+#[test]
+fn flags_of_descriptors_are_told_again() {
+    let mut m = Module::new();
+    m.open("tmp/f", 1, 0b1_1111, 0);
+    m.call("fd_fdstat_get", &format!("{FD} (i32.const 64)"), 0);
+    m.byte(66, 0b1_1111);
+    // Appending and waiting can be changed.
+    m.call("fd_fdstat_set_flags", &format!("{FD} (i32.const 0)"), 0);
+    m.call("fd_fdstat_get", &format!("{FD} (i32.const 64)"), 0);
+    m.byte(66, 0b1_1010);
+    m.call("fd_fdstat_set_flags", &format!("{FD} (i32.const 32)"), 28);
+    m.open("tmp/f", 0, 32, 28);
+    m.open("tmp/f", 16, 0, 28);
+    m.run();
+}
+
+#[test]
+fn devices_have_what_they_are_called_for() {
+    let mut m = Module::new();
+    m.open("dev/zero", 0, 0, 0);
+    m.call("fd_read", &format!("{FD} {BUFFER} (i32.const 8)"), 0);
+    m.half(8, 5);
+    m.half(32, 0);
+    m.call("fd_filestat_get", &format!("{FD} (i32.const 64)"), 0);
+    m.byte(64 + 16, 2);
+    m.call("fd_filestat_set_size", &format!("{FD} (i64.const 0)"), 28);
+    m.open("dev/urandom", 8, 0, 0);
+    m.call("fd_read", &format!("{FD} {BUFFER} (i32.const 8)"), 0);
+    m.half(8, 5);
+    m.check("(i32.ne (i32.load (i32.const 32)) (i32.const 0))");
+    m.open("dev/null", 1 | 8, 1, 0);
+    m.call("fd_write", &format!("{FD} {BUFFER} (i32.const 8)"), 0);
+    m.half(8, 5);
+    m.call("fd_read", &format!("{FD} {BUFFER} (i32.const 8)"), 0);
+    m.half(8, 0);
+    m.open("dev", DIRECTORY, 0, 0);
+    m.open_with("dev/null", DIRECTORY, READ, 0, 54);
+    m.open("dev/made", 1, 0, 69);
     m.run();
 }

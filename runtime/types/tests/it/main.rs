@@ -23,6 +23,7 @@ fn smallest_task() -> TaskSpec {
     TaskSpec {
         kind: TaskKind::Wasm,
         component: component(),
+        argv0: None,
         args: vec![],
         env: BTreeMap::new(),
         inputs: BTreeMap::new(),
@@ -48,6 +49,7 @@ fn full_task() -> TaskSpec {
     TaskSpec {
         kind: TaskKind::Wasm,
         component: component(),
+        argv0: None,
         args: vec!["-n".to_owned(), String::new(), "wörter".to_owned()],
         env: [
             ("LANG".to_owned(), "C".to_owned()),

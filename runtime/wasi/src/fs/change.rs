@@ -159,7 +159,7 @@ impl FileSystem {
         let node = self.resolve(base, path, false, inputs)?.existing()?;
         match &self.node(node)?.kind {
             Kind::Symlink(target) => Ok(target.clone()),
-            Kind::Directory(_) | Kind::File(_) => Err(Errno::Invalid.into()),
+            Kind::Directory(_) | Kind::File(_) | Kind::Device(_) => Err(Errno::Invalid.into()),
         }
     }
 
@@ -194,7 +194,7 @@ impl FileSystem {
         let node = self
             .resolve(old_base, old_path, false, inputs)?
             .existing()?;
-        if self.kind(node)? == FileKind::Directory {
+        if matches!(self.kind(node)?, FileKind::Directory | FileKind::Device) {
             return Err(Errno::NotPermitted.into());
         }
         let place = self.resolve_free_name(new_base, new_path, inputs)?;
@@ -228,11 +228,11 @@ impl FileSystem {
         }
         self.directory(node)?;
         self.check_parent(place.parent)?;
+        if self.is_mounted(place.parent, &place.name) {
+            return Err(Errno::Busy.into());
+        }
         if !self.is_empty(node, inputs)? {
             return Err(Errno::NotEmpty.into());
-        }
-        if self.is_mount(node)? {
-            return Err(Errno::Busy.into());
         }
         self.unbind(place.parent, &place.name, now)?;
         Ok(self.unlink(node, now)?)
@@ -255,7 +255,7 @@ impl FileSystem {
         match self.kind(node)? {
             FileKind::Directory => return Err(Errno::IsDirectory.into()),
             _ if place.directory => return Err(Errno::NotDirectory.into()),
-            FileKind::File | FileKind::Symlink => {}
+            FileKind::File | FileKind::Symlink | FileKind::Device => {}
         }
         self.check_parent(place.parent)?;
         self.unbind(place.parent, &place.name, now)?;
@@ -282,14 +282,14 @@ impl FileSystem {
         }
         self.check_parent(old.parent)?;
         self.check_parent(new.parent)?;
+        if self.is_mounted(old.parent, &old.name) || self.is_mounted(new.parent, &new.name) {
+            return Err(Errno::Busy.into());
+        }
         let is_directory = self.kind(node)? == FileKind::Directory;
         if (old.directory || new.directory) && !is_directory {
             return Err(Errno::NotDirectory.into());
         }
         if is_directory {
-            if self.is_mount(node)? {
-                return Err(Errno::Busy.into());
-            }
             self.check_not_inside(new.parent, node)?;
         }
         if let Some(replaced) = new.node {
@@ -315,21 +315,13 @@ impl FileSystem {
         by_directory: bool,
         inputs: &mut dyn Inputs,
     ) -> Result<()> {
-        match (self.kind(replaced)?, by_directory) {
-            (FileKind::Directory, false) => Err(Errno::IsDirectory.into()),
-            (FileKind::File | FileKind::Symlink, true) => Err(Errno::NotDirectory.into()),
-            (FileKind::File | FileKind::Symlink, false) => Ok(()),
-            (FileKind::Directory, true) if self.is_mount(replaced)? => Err(Errno::Busy.into()),
-            (FileKind::Directory, true) if self.is_empty(replaced, inputs)? => Ok(()),
-            (FileKind::Directory, true) => Err(Errno::NotEmpty.into()),
+        match (self.kind(replaced)? == FileKind::Directory, by_directory) {
+            (true, false) => Err(Errno::IsDirectory.into()),
+            (false, true) => Err(Errno::NotDirectory.into()),
+            (false, false) => Ok(()),
+            (true, true) if self.is_empty(replaced, inputs)? => Ok(()),
+            (true, true) => Err(Errno::NotEmpty.into()),
         }
-    }
-
-    /// Whether it is a directory in a place that was there before the guest, and that its parent may
-    /// not lose: what is mounted in a read-only directory.
-    fn is_mount(&self, id: NodeId) -> Result<bool, Errno> {
-        let parent = self.directory(id)?.parent;
-        Ok(!self.is_writable(parent)?)
     }
 
     /// Refuses to move a directory into itself.

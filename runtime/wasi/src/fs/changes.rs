@@ -97,7 +97,7 @@ impl Walk<'_> {
         let origin = match &node.kind {
             Kind::Directory(directory) => directory.given.as_ref(),
             Kind::File(data) if node.links == 1 => data.as_given(),
-            Kind::File(_) | Kind::Symlink(_) => None,
+            Kind::File(_) | Kind::Symlink(_) | Kind::Device(_) => None,
         };
         origin.filter(|at| at.mount == self.root.mount)
     }
@@ -121,7 +121,7 @@ impl Walk<'_> {
             .child(name)
             .path;
             match slot {
-                Slot::Given { .. } => {}
+                Slot::Given { .. } | Slot::Mount(_) => {}
                 Slot::Removed => self.removed(here, base.as_ref()),
                 Slot::Node(child) => self.node(*child, here, base.as_ref())?,
             }
@@ -177,6 +177,7 @@ impl Walk<'_> {
                 self.tell(place, base, Now::Symlink(target.clone()));
                 Ok(())
             }
+            Kind::Device(_) => Ok(()),
         }
     }
 

@@ -1,6 +1,7 @@
 //! Listing directories, in the order of the names' bytes.
 
 use super::{
+    devices,
     node::{FileKind, NodeId, Slot},
     tree::FileSystem,
 };
@@ -31,6 +32,7 @@ impl FileSystem {
         inputs: &mut dyn Inputs,
     ) -> Result<Option<Entry>> {
         let given = match &self.directory(id)?.given {
+            Some(at) if devices::has(at) => devices::names(),
             Some(at) => inputs.list(at)?,
             None => Arc::default(),
         };

@@ -1,6 +1,6 @@
 //! What the tree consists of.
 
-use super::data::Data;
+use super::{data::Data, devices::Device};
 use crate::At;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -18,6 +18,7 @@ pub enum FileKind {
     Directory,
     File,
     Symlink,
+    Device,
 }
 
 /// What is known of a node.
@@ -61,6 +62,7 @@ pub(super) enum Kind {
     Directory(Directory),
     File(Data),
     Symlink(String),
+    Device(Device),
 }
 
 /// A directory: what was given, changed by what the guest did.
@@ -77,10 +79,25 @@ pub(super) struct Directory {
 pub(super) enum Slot {
     /// A node.
     Node(NodeId),
-    /// What was given and has not been looked at.
+    /// What is mounted there and has not been looked at.
     Given { at: At, writable: bool },
     /// Nothing any more.
     Removed,
+    /// What is mounted there, and so no part of what the directory was given as.
+    Mount(NodeId),
+}
+
+impl Slot {
+    pub(super) const fn node(&self) -> Option<NodeId> {
+        match self {
+            Self::Node(node) | Self::Mount(node) => Some(*node),
+            Self::Given { .. } | Self::Removed => None,
+        }
+    }
+
+    pub(super) const fn is_mount(&self) -> bool {
+        matches!(self, Self::Mount(_) | Self::Given { .. })
+    }
 }
 
 impl Node {
@@ -102,12 +119,13 @@ impl Node {
             Kind::Directory(_) => FileKind::Directory,
             Kind::File(_) => FileKind::File,
             Kind::Symlink(_) => FileKind::Symlink,
+            Kind::Device(_) => FileKind::Device,
         }
     }
 
     pub(super) fn stat(&self, node: NodeId) -> Stat {
         let size = match &self.kind {
-            Kind::Directory(_) => 0,
+            Kind::Directory(_) | Kind::Device(_) => 0,
             Kind::File(data) => data.size(),
             Kind::Symlink(target) => target.len() as u64,
         };

@@ -2,9 +2,10 @@
 
 use super::{
     data::{Data, MAX_FILE_BYTES},
+    devices::{self, Device},
     node::{Directory, FileKind, Kind, Node, NodeId, Slot, Stat},
 };
-use crate::{At, Errno, Given, Inputs, Result, snapshot::BadState};
+use crate::{At, Errno, Given, Inputs, Nothing, Result, Stop, snapshot::BadState};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -34,6 +35,11 @@ pub struct OpenFlags {
     pub write: bool,
 }
 
+/// What is mounted in a directory.
+#[derive(Debug)]
+#[must_use]
+pub struct Covers(BTreeMap<String, Slot>);
+
 /// All files of a guest.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FileSystem {
@@ -49,11 +55,16 @@ impl FileSystem {
     /// The directory `/`.
     pub const ROOT: NodeId = NodeId(1);
 
-    /// An empty read-only `/`.
+    /// A read-only `/` with nothing in it but `/dev`.
     pub(crate) fn new(quota: Quota, start: u64) -> Self {
+        let devices = Slot::Given {
+            at: devices::place(),
+            writable: false,
+        };
         let root = Directory {
             parent: Self::ROOT,
-            ..Directory::default()
+            given: None,
+            entries: BTreeMap::from([(devices::DIRECTORY.to_owned(), devices)]),
         };
         let root = Node::new(Kind::Directory(root), false, false, start);
         Self {
@@ -85,18 +96,15 @@ impl FileSystem {
                     charged = charged.saturating_add(data.charged());
                 }
                 Kind::File(_) => return bad("a file that contradicts itself"),
-                Kind::Symlink(_) => {}
+                Kind::Symlink(_) | Kind::Device(_) => {}
                 Kind::Directory(directory) => {
-                    for slot in directory.entries.values() {
-                        let Slot::Node(child) = slot else {
-                            continue;
-                        };
-                        let Some(node) = self.nodes.get(child) else {
+                    for child in directory.entries.values().filter_map(Slot::node) {
+                        let Some(node) = self.nodes.get(&child) else {
                             return bad("a name of nothing");
                         };
                         let is_directory = matches!(node.kind, Kind::Directory(_));
                         // Each directory has one place, so that there are no circles.
-                        if is_directory && !entered.insert(*child) {
+                        if is_directory && !entered.insert(child) {
                             return bad("a directory in two places");
                         }
                     }
@@ -153,10 +161,14 @@ impl FileSystem {
     }
 
     /// Puts something given, or else an empty directory, at the absolute path `path`, before the guest
-    /// starts. Directories on the way are made and read-only.
+    /// starts. Directories on the way are made and read-only. What is given for `/` lies beneath all else.
     pub(crate) fn mount(&mut self, path: &str, given: Option<At>, writable: bool) {
         let mut here = Self::ROOT;
         let mut parts = path.split('/').filter(|part| !part.is_empty()).peekable();
+        if parts.peek().is_none() {
+            self.mount_root(given, writable);
+            return;
+        }
         while let Some(part) = parts.next() {
             let last = parts.peek().is_none();
             let slot = match (&given, last) {
@@ -164,16 +176,13 @@ impl FileSystem {
                     at: at.clone(),
                     writable,
                 },
-                (None, true) => Slot::Node(self.empty_directory(here, writable)),
-                (_, false) => match self.mounted(here, part) {
-                    Some(node) => Slot::Node(node),
-                    None => Slot::Node(self.empty_directory(here, false)),
-                },
+                (None, true) => Slot::Mount(self.empty_directory(here, writable)),
+                (_, false) => Slot::Mount(match self.mounted(here, part) {
+                    Some(node) => node,
+                    None => self.empty_directory(here, false),
+                }),
             };
-            let next = match &slot {
-                Slot::Node(node) => *node,
-                Slot::Given { .. } | Slot::Removed => here,
-            };
+            let next = slot.node().unwrap_or(here);
             if let Some(Node {
                 kind: Kind::Directory(directory),
                 ..
@@ -185,10 +194,41 @@ impl FileSystem {
         }
     }
 
-    fn mounted(&self, parent: NodeId, name: &str) -> Option<NodeId> {
-        match self.directory(parent).ok()?.entries.get(name)? {
-            Slot::Node(node) => Some(*node),
-            Slot::Given { .. } | Slot::Removed => None,
+    fn mount_root(&mut self, given: Option<At>, writable: bool) {
+        if let Some(root) = self.nodes.get_mut(&Self::ROOT) {
+            root.writable = writable;
+            if let Kind::Directory(directory) = &mut root.kind {
+                directory.given = given;
+            }
+        }
+    }
+
+    /// What was made or put under a name before the guest starts, when nothing that is given can be read yet.
+    fn mounted(&mut self, parent: NodeId, name: &str) -> Option<NodeId> {
+        self.child(parent, name, &mut Nothing).ok()?
+    }
+
+    /// Whether what is under a name in a directory is mounted there, so that it cannot be taken away.
+    pub(super) fn is_mounted(&self, id: NodeId, name: &str) -> bool {
+        let slot = self.directory(id).ok();
+        let slot = slot.and_then(|directory| directory.entries.get(name));
+        slot.is_some_and(Slot::is_mount)
+    }
+
+    /// Takes away what is mounted in a directory, so that what lies beneath can be looked at, until [`Self::cover`]
+    /// puts it back.
+    pub fn uncover(&mut self, id: NodeId) -> Covers {
+        let mut covers = BTreeMap::new();
+        if let Ok(directory) = self.directory_mut(id) {
+            covers.extend(directory.entries.extract_if(.., |_, slot| slot.is_mount()));
+        }
+        Covers(covers)
+    }
+
+    /// Puts back what [`Self::uncover`] took away.
+    pub fn cover(&mut self, id: NodeId, covers: Covers) {
+        if let Ok(directory) = self.directory_mut(id) {
+            directory.entries.extend(covers.0);
         }
     }
 
@@ -226,14 +266,14 @@ impl FileSystem {
     pub(super) fn directory(&self, id: NodeId) -> Result<&Directory, Errno> {
         match &self.node(id)?.kind {
             Kind::Directory(directory) => Ok(directory),
-            Kind::File(_) | Kind::Symlink(_) => Err(Errno::NotDirectory),
+            Kind::File(_) | Kind::Symlink(_) | Kind::Device(_) => Err(Errno::NotDirectory),
         }
     }
 
     pub(super) fn directory_mut(&mut self, id: NodeId) -> Result<&mut Directory, Errno> {
         match &mut self.node_mut(id)?.kind {
             Kind::Directory(directory) => Ok(directory),
-            Kind::File(_) | Kind::Symlink(_) => Err(Errno::NotDirectory),
+            Kind::File(_) | Kind::Symlink(_) | Kind::Device(_) => Err(Errno::NotDirectory),
         }
     }
 
@@ -241,7 +281,7 @@ impl FileSystem {
         match &self.node(id)?.kind {
             Kind::File(data) => Ok(data),
             Kind::Directory(_) => Err(Errno::IsDirectory),
-            Kind::Symlink(_) => Err(Errno::Invalid),
+            Kind::Symlink(_) | Kind::Device(_) => Err(Errno::Invalid),
         }
     }
 
@@ -254,27 +294,20 @@ impl FileSystem {
     ) -> Result<Option<NodeId>> {
         let writable = self.node(parent)?.writable;
         let directory = self.directory(parent)?;
-        let (at, writable) = match (directory.entries.get(name), &directory.given) {
-            (Some(Slot::Node(node)), _) => return Ok(Some(*node)),
-            (Some(Slot::Removed), _) | (None, None) => return Ok(None),
-            (Some(Slot::Given { at, writable }), _) => (at.clone(), *writable),
-            (None, Some(at)) => (at.child(name), writable),
-        };
-        let Some(given) = inputs.look_up(&at)? else {
+        let (at, writable, slot): (_, _, fn(NodeId) -> Slot) =
+            match (directory.entries.get(name), &directory.given) {
+                (Some(Slot::Node(node) | Slot::Mount(node)), _) => return Ok(Some(*node)),
+                (Some(Slot::Removed), _) | (None, None) => return Ok(None),
+                (Some(Slot::Given { at, writable }), _) => (at.clone(), *writable, Slot::Mount),
+                (None, Some(at)) => (at.child(name), writable, Slot::Node),
+            };
+        let Some(kind) = look_up(at, parent, inputs)? else {
             return Ok(None);
         };
-        let kind = match given {
-            Given::Directory => Kind::Directory(Directory {
-                parent,
-                given: Some(at),
-                entries: BTreeMap::new(),
-            }),
-            Given::File { size } => Kind::File(Data::given(at, size.min(MAX_FILE_BYTES))),
-            Given::Symlink { target } => Kind::Symlink(target),
-        };
+        let writable = writable || matches!(kind, Kind::Device(_));
         let node = self.insert(Node::new(kind, writable, false, self.start));
         let entries = &mut self.directory_mut(parent)?.entries;
-        entries.insert(name.to_owned(), Slot::Node(node));
+        entries.insert(name.to_owned(), slot(node));
         Ok(Some(node))
     }
 
@@ -291,18 +324,25 @@ impl FileSystem {
         now: u64,
         inputs: &mut dyn Inputs,
     ) -> Result<NodeId> {
+        if flags.create && flags.directory {
+            return Err(Errno::Invalid.into());
+        }
         // As `O_EXCL` does: a link at the end is in the way, wherever it points.
         let follow = flags.follow && !(flags.create && flags.exclusive);
+        let bare = path.trim_end_matches('/');
+        if flags.create && !bare.is_empty() && bare.len() < path.len() {
+            self.resolve(base, bare, false, inputs)?;
+            return Err(Errno::IsDirectory.into());
+        }
         let place = self.resolve(base, path, follow, inputs)?;
         let node = match place.node {
             None if !flags.create => return Err(Errno::NoEntry.into()),
             None if place.directory => return Err(Errno::IsDirectory.into()),
-            None if flags.directory => return Err(Errno::NoEntry.into()),
             None => self.make(&place, Kind::File(Data::default()), now)?,
             Some(_) if flags.create && flags.exclusive => return Err(Errno::Exist.into()),
             Some(node) => {
                 self.check_open(node, flags)?;
-                if flags.truncate {
+                if flags.truncate && self.kind(node)? == FileKind::File {
                     self.resize(node, 0, now)?;
                 }
                 node
@@ -314,19 +354,15 @@ impl FileSystem {
 
     fn check_open(&self, id: NodeId, flags: OpenFlags) -> Result<(), Errno> {
         let node = self.node(id)?;
+        let changes = flags.truncate || flags.write;
         match node.file_kind() {
-            FileKind::Symlink => return Err(Errno::Loop),
-            FileKind::Directory if flags.truncate || flags.create && !flags.directory => {
-                return Err(Errno::IsDirectory);
-            }
-            FileKind::File if flags.directory => return Err(Errno::NotDirectory),
-            FileKind::Directory | FileKind::File => {}
+            FileKind::Directory if flags.create || changes => Err(Errno::IsDirectory),
+            FileKind::Directory => Ok(()),
+            _ if flags.directory => Err(Errno::NotDirectory),
+            FileKind::Symlink => Err(Errno::Loop),
+            FileKind::File | FileKind::Device if changes && !node.writable => Err(Errno::ReadOnly),
+            FileKind::File | FileKind::Device => Ok(()),
         }
-        let changes = flags.truncate || flags.write && node.file_kind() == FileKind::File;
-        if changes && !node.writable {
-            return Err(Errno::ReadOnly);
-        }
-        Ok(())
     }
 
     /// Counts a handle of `node`.
@@ -402,7 +438,7 @@ impl FileSystem {
         match &self.node(id).ok()?.kind {
             Kind::Directory(directory) => directory.given.as_ref(),
             Kind::File(data) => data.origin(),
-            Kind::Symlink(_) => None,
+            Kind::Symlink(_) | Kind::Device(_) => None,
         }
     }
 
@@ -413,6 +449,14 @@ impl FileSystem {
     /// [`Errno::BadDescriptor`] for a number that no node has.
     pub fn kind(&self, id: NodeId) -> Result<FileKind, Errno> {
         Ok(self.node(id)?.file_kind())
+    }
+
+    /// What a node is a device of, if it is one.
+    pub(crate) fn device(&self, id: NodeId) -> Option<Device> {
+        match self.node(id).ok()?.kind {
+            Kind::Device(device) => Some(device),
+            Kind::Directory(_) | Kind::File(_) | Kind::Symlink(_) => None,
+        }
     }
 
     /// What a file was given as, if the guest has not changed it.
@@ -528,4 +572,20 @@ impl FileSystem {
         node.changed = now;
         Ok(())
     }
+}
+
+/// What is at a place that was given.
+fn look_up(at: At, parent: NodeId, inputs: &mut dyn Inputs) -> Result<Option<Kind>, Stop> {
+    if devices::has(&at) {
+        return Ok(devices::look_up(&at, parent));
+    }
+    Ok(inputs.look_up(&at)?.map(|given| match given {
+        Given::Directory => Kind::Directory(Directory {
+            parent,
+            given: Some(at),
+            entries: BTreeMap::new(),
+        }),
+        Given::File { size } => Kind::File(Data::given(at, size.min(MAX_FILE_BYTES))),
+        Given::Symlink { target } => Kind::Symlink(target),
+    }))
 }

@@ -227,6 +227,7 @@ fn run_of(component: String, task: &TaskSpec, args: ResumeArgs) -> Run {
     Run {
         task: Task {
             component,
+            argv0: task.argv0.clone(),
             args: task.args.clone(),
             input,
             out: args.out,

@@ -113,6 +113,7 @@ fn listed(files: &mut FileSystem, id: NodeId, path: &str, inputs: &mut InMemory,
             FileKind::Directory => Entry::Directory,
             FileKind::File => Entry::File(bytes(files, entry.node, inputs)),
             FileKind::Symlink => Entry::Symlink(files.read_link(id, &entry.name, inputs).unwrap()),
+            FileKind::Device => unreachable!("none is in a directory that was given"),
         };
         flat.insert(here.clone(), what);
         if entry.kind == FileKind::Directory {

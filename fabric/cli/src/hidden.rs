@@ -1,0 +1,24 @@
+//! What of a directory that is given as `/` a task does not see.
+
+use crate::{args::Global, failure::Failure, inputs, output};
+use mc_node::world;
+use mc_types::TaskSpec;
+
+/// Says which entries of the user's directory lie beneath what the task has of its own.
+pub(crate) fn tell(global: &Global, dirs: &[String]) -> Result<(), Failure> {
+    let dirs = inputs::dirs(dirs)?;
+    let Some(root) = dirs.get(TaskSpec::ROOT) else {
+        return Ok(());
+    };
+    let own = world::above_root(dirs.keys());
+    let is_hidden = |name: &String| root.join(name).symlink_metadata().is_ok();
+    let hidden: Vec<_> = own.into_iter().filter(is_hidden).collect();
+    if !hidden.is_empty() {
+        let (root, hidden) = (root.display(), hidden.join(", "));
+        let note = format!(
+            "the task has a directory of its own in the place of these in {root}: {hidden}"
+        );
+        output::note(global, &note);
+    }
+    Ok(())
+}
