@@ -102,11 +102,26 @@ pub struct Answer {
 ///
 /// When nobody listens there, or it does not speak HTTP.
 #[must_use]
+pub fn ask(base: &str, method: &str, path: &str, headers: &[(&str, &str)]) -> Answer {
+    send(base, (method, path), headers, &[])
+}
+
+/// Stores bytes at a path of the server at `base`.
+///
+/// # Panics
+///
+/// As [`ask`].
+#[must_use]
+pub fn put(base: &str, path: &str, body: &[u8]) -> Answer {
+    let length = body.len().to_string();
+    send(base, ("PUT", path), &[("content-length", &length)], body)
+}
+
 #[expect(
     clippy::expect_used,
     reason = "a failed expectation is how a test fails"
 )]
-pub fn ask(base: &str, method: &str, path: &str, headers: &[(&str, &str)]) -> Answer {
+fn send(base: &str, (method, path): (&str, &str), headers: &[(&str, &str)], body: &[u8]) -> Answer {
     let host = base.trim_start_matches("http://");
     let mut stream = TcpStream::connect(host).expect("somebody listens");
     stream.set_read_timeout(Some(PATIENCE)).expect("a timeout");
@@ -117,6 +132,7 @@ pub fn ask(base: &str, method: &str, path: &str, headers: &[(&str, &str)]) -> An
     let request =
         format!("{method} {path} HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\n{headers}\r\n");
     stream.write_all(request.as_bytes()).expect("it listens");
+    stream.write_all(body).expect("it listens");
     let mut stream = BufReader::new(stream);
     let mut line = String::new();
     stream.read_line(&mut line).expect("an answer");

@@ -18,7 +18,7 @@ pub use binary::binary;
 pub use broken::way_that_breaks;
 pub use command::{Finished, mc, mc_in, mc_with, spawn_in};
 pub use helia::{Helia, helia};
-pub use http::{Answer, Http, ask};
+pub use http::{Answer, Http, ask, put};
 pub use netns::Namespace;
 pub use node::{Node, NodeOptions, free_port};
 pub use privileged::privileged;

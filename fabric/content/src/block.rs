@@ -84,12 +84,27 @@ pub trait BlockSource: Send + Sync {
         AHEAD_BLOCKS
     }
 
-    /// The bytes of `cid`, which the source has verified.
+    /// The bytes of `cid`, which are verified: from the CID itself if they stand in it.
     ///
     /// # Errors
     ///
     /// [`Error::NotFound`] when the source does not have it.
-    fn get(&self, cid: &Cid) -> impl Future<Output = Result<Bytes, Error>> + Send;
+    fn get(&self, cid: &Cid) -> impl Future<Output = Result<Bytes, Error>> + Send {
+        async move {
+            match cid::inline(cid) {
+                Some(bytes) => Ok(Bytes::copy_from_slice(bytes)),
+                None => self.load(cid).await,
+            }
+        }
+    }
+
+    /// The bytes of `cid`, which do not stand in it and which the source has verified. This is for sources to have, and
+    /// [`Self::get`] for readers to call.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::get`].
+    fn load(&self, cid: &Cid) -> impl Future<Output = Result<Bytes, Error>> + Send;
 }
 
 impl<S: BlockSource> BlockSource for std::sync::Arc<S> {
@@ -97,8 +112,8 @@ impl<S: BlockSource> BlockSource for std::sync::Arc<S> {
         S::ahead(self)
     }
 
-    async fn get(&self, cid: &Cid) -> Result<Bytes, Error> {
-        S::get(self, cid).await
+    async fn load(&self, cid: &Cid) -> Result<Bytes, Error> {
+        S::load(self, cid).await
     }
 }
 
@@ -107,8 +122,8 @@ impl<S: BlockSource> BlockSource for &S {
         S::ahead(self)
     }
 
-    async fn get(&self, cid: &Cid) -> Result<Bytes, Error> {
-        S::get(self, cid).await
+    async fn load(&self, cid: &Cid) -> Result<Bytes, Error> {
+        S::load(self, cid).await
     }
 }
 
@@ -118,9 +133,9 @@ impl<S: BlockSource> BlockSource for Option<S> {
         self.as_ref().map_or(AHEAD_BLOCKS, S::ahead)
     }
 
-    async fn get(&self, cid: &Cid) -> Result<Bytes, Error> {
+    async fn load(&self, cid: &Cid) -> Result<Bytes, Error> {
         match self {
-            Some(source) => source.get(cid).await,
+            Some(source) => source.load(cid).await,
             None => Err(Error::NotFound {
                 cid: *cid,
                 peers: None,

@@ -46,6 +46,17 @@ pub enum Error {
         /// What is wrong with it.
         reason: String,
     },
+    /// A block of a codec that cannot be read here, so that nobody knows what it links to.
+    #[error(
+        "{cid} has the codec {codec:#x}, whose links cannot be read here; raw, dag-pb, dag-cbor, dag-json, cbor and json \
+         can"
+    )]
+    UnknownCodec {
+        /// The block.
+        cid: Cid,
+        /// Its multicodec.
+        codec: u64,
+    },
     /// A DAG with more blocks, depth or bytes than is accepted.
     #[error("{cid} is too large: {limit}")]
     TooLarge {
@@ -149,7 +160,9 @@ impl Error {
                 ErrorCode::CorruptContent
             }
             Self::NotFound { .. } | Self::NoEntry { .. } => ErrorCode::ContentNotFound,
-            Self::BlockTooLarge { .. } | Self::TooLarge { .. } => ErrorCode::CorruptContent,
+            Self::BlockTooLarge { .. } | Self::TooLarge { .. } | Self::UnknownCodec { .. } => {
+                ErrorCode::CorruptContent
+            }
             Self::Unsupported { .. } | Self::Path { .. } => ErrorCode::Path,
             Self::PinName { .. } | Self::Pinned { .. } => ErrorCode::Usage,
             Self::DiskFull | Self::Quota { .. } | Self::Storage(_) => ErrorCode::Storage,

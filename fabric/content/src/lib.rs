@@ -30,6 +30,7 @@ mod dagpb;
 mod error;
 pub mod links;
 mod memory;
+pub mod path;
 pub mod seal;
 mod store;
 pub mod unixfs;

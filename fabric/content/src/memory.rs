@@ -50,7 +50,7 @@ impl MemoryBlocks {
 }
 
 impl BlockSource for MemoryBlocks {
-    async fn get(&self, cid: &Cid) -> Result<Bytes, Error> {
+    async fn load(&self, cid: &Cid) -> Result<Bytes, Error> {
         let blocks = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         blocks.get(cid).cloned().ok_or(Error::NotFound {
             cid: *cid,

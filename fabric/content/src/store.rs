@@ -17,7 +17,7 @@ mod writer;
 use crate::{Block, BlockSink, BlockSource, Error};
 use bytes::Bytes;
 use engine::{Engine, Found, storage};
-use mc_types::{Cid, Clock, SystemClock, Timestamp};
+use mc_types::{Cid, Clock, SystemClock, Timestamp, cid};
 use std::{
     collections::HashSet,
     path::{Path, PathBuf},
@@ -176,10 +176,12 @@ impl Store {
 
     async fn put_all(
         &self,
-        blocks: Vec<Block>,
+        mut blocks: Vec<Block>,
         pin: Option<(String, Cid)>,
         spare: bool,
     ) -> Result<(), Error> {
+        // Who has the CID has the block.
+        blocks.retain(|block| cid::inline(block.cid()).is_none());
         if blocks.is_empty() && pin.is_none() {
             return Ok(());
         }
@@ -209,6 +211,9 @@ impl Store {
     ///
     /// [`Error::Corrupt`] when they are no longer what they were.
     pub async fn get(&self, cid: &Cid) -> Result<Option<Bytes>, Error> {
+        if let Some(bytes) = cid::inline(cid) {
+            return Ok(Some(Bytes::copy_from_slice(bytes)));
+        }
         let (engine, cid, key) = (self.inner.engine.clone(), *cid, key(cid));
         self.used(&key);
         blocking(move || match engine.get(&key)? {
@@ -225,7 +230,8 @@ impl Store {
     /// # Errors
     ///
     /// What [`Self::put`] gives.
-    pub async fn lacking(&self, cids: Vec<Cid>) -> Result<Vec<Cid>, Error> {
+    pub async fn lacking(&self, mut cids: Vec<Cid>) -> Result<Vec<Cid>, Error> {
+        cids.retain(|cid| cid::inline(cid).is_none());
         let there = self.renew(cids.iter().map(key).collect(), true).await?;
         let lacking = cids.into_iter().zip(there).filter(|(_, there)| !there);
         Ok(lacking.map(|(cid, _)| cid).collect())
@@ -256,6 +262,9 @@ impl Store {
     ///
     /// [`Error::Storage`].
     pub async fn size(&self, cid: &Cid) -> Result<Option<u64>, Error> {
+        if let Some(bytes) = cid::inline(cid) {
+            return Ok(u64::try_from(bytes.len()).ok());
+        }
         let (engine, key) = (self.inner.engine.clone(), key(cid));
         blocking(move || engine.size(&key)).await
     }
@@ -267,9 +276,9 @@ impl Store {
     /// [`Error::Pinned`] names a pin that needs it.
     pub async fn remove(&self, cid: &Cid) -> Result<(), Error> {
         for (pin, root) in self.pins().await? {
-            let mut marked = std::collections::HashSet::new();
+            let mut marked = gc::Marked::default();
             gc::mark(self, root, &mut marked).await?;
-            if marked.contains(key(cid).as_slice()) {
+            if marked.keys.contains(key(cid).as_slice()) {
                 return Err(Error::Pinned { cid: *cid, pin });
             }
         }
@@ -422,7 +431,7 @@ fn pin_name(name: &str) -> Result<String, Error> {
 }
 
 impl BlockSource for Store {
-    async fn get(&self, cid: &Cid) -> Result<Bytes, Error> {
+    async fn load(&self, cid: &Cid) -> Result<Bytes, Error> {
         let found = Self::get(self, cid).await?;
         found.ok_or(Error::NotFound {
             cid: *cid,

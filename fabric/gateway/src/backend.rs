@@ -89,7 +89,7 @@ impl Blocks {
         let source = Arc::new(source);
         Self(Arc::new(move |cid| {
             let source = Arc::clone(&source);
-            Box::pin(async move { source.get(&cid).await })
+            Box::pin(async move { source.load(&cid).await })
         }))
     }
 }
@@ -101,7 +101,7 @@ impl std::fmt::Debug for Blocks {
 }
 
 impl BlockSource for Blocks {
-    async fn get(&self, cid: &Cid) -> Fetched {
+    async fn load(&self, cid: &Cid) -> Fetched {
         (self.0)(*cid).await
     }
 }

@@ -349,7 +349,7 @@ impl Source {
 }
 
 impl BlockSource for Source {
-    async fn get(&self, cid: &Cid) -> Result<Bytes, Error> {
+    async fn load(&self, cid: &Cid) -> Result<Bytes, Error> {
         match self.content.store.get(cid).await? {
             Some(bytes) => Ok(bytes),
             None => self.get_new(cid).await,
@@ -360,6 +360,8 @@ impl BlockSource for Source {
 impl Source {
     /// A block that is not in the store: it is afterwards, if there is room.
     async fn get_new(&self, cid: &Cid) -> Result<Bytes, Error> {
+        // Nobody could send what could be verified.
+        cid::check(cid)?;
         let bytes = self.fetch(*cid).await?;
         let block = vec![Block::hashed(*cid, bytes.clone())];
         if self.must_store {

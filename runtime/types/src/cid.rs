@@ -1,6 +1,6 @@
 //! Content identifiers: CIDv1 with sha2-256, the form in which the fabric names every block.
 
-pub use ::cid::{Cid, Version};
+pub use ::cid::{Cid, Error as ParseError, Version};
 pub use multihash_codetable::Multihash;
 use multihash_codetable::{Code, MultihashDigest};
 
@@ -11,20 +11,27 @@ pub const DAG_PB: u64 = 0x70;
 /// Multicodec of structured data (`dag-cbor`): tasks, outcomes.
 pub const DAG_CBOR: u64 = 0x71;
 
-/// Multihash code of sha2-256, the only hash that is accepted.
+/// Multihash code of sha2-256, by which everything is named that is made here.
 const SHA2_256: u64 = 0x12;
+/// Multihash code of a hash that is none: the bytes themselves.
+const IDENTITY: u64 = 0x00;
 
 /// Why bytes and a CID do not belong together.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum VerifyError {
-    /// The CID uses a hash function that this fabric does not compute.
-    #[error("{cid} uses hash function {code:#x}; only sha2-256 (0x12) is accepted")]
+    /// The CID uses a hash function that this fabric does not compute, or a part of a hash.
+    #[error(
+        "{cid} uses hash function {code:#x} with {bytes} bytes; accepted are whole hashes of sha2-256, sha2-512, \
+         blake2b-256, blake2b-512 and blake3"
+    )]
     UnsupportedHash {
         /// The CID in question.
         cid: Cid,
         /// Its multihash code.
         code: u64,
+        /// How long the hash is.
+        bytes: u8,
     },
     /// The bytes hash to another CID.
     #[error("the bytes do not hash to {expected}")]
@@ -58,23 +65,62 @@ pub fn digest(cid: &Cid) -> [u8; 32] {
     digest
 }
 
+/// The bytes of a block that stand in its CID, if it has an identity hash: there is nothing to fetch, store or verify
+/// then. They are at most 64, since a [`Cid`] has no room for more.
+#[must_use]
+pub fn inline(cid: &Cid) -> Option<&[u8]> {
+    let hash = cid.hash();
+    (hash.code() == IDENTITY).then(|| hash.digest())
+}
+
+/// A hash function that is computed here.
+fn function(code: u64) -> Option<Code> {
+    let function = Code::try_from(code).ok()?;
+    matches!(
+        function,
+        Code::Sha2_256 | Code::Sha2_512 | Code::Blake2b256 | Code::Blake2b512 | Code::Blake3_256
+    )
+    .then_some(function)
+}
+
+/// The CIDv1 of `bytes` under the multicodec `codec` by the hash function `code`, if that is computed here.
+#[must_use]
+pub fn of_function(codec: u64, code: u64, bytes: &[u8]) -> Option<Cid> {
+    Some(Cid::new_v1(codec, function(code)?.digest(bytes)))
+}
+
+/// Checks that the bytes of `cid` can be verified once they come.
+///
+/// # Errors
+///
+/// [`VerifyError::UnsupportedHash`].
+pub fn check(cid: &Cid) -> Result<(), VerifyError> {
+    let (code, bytes) = (cid.hash().code(), cid.hash().size());
+    // A part of a hash is easier to forge, and nobody here asks for one.
+    let is_whole = |function: Code| function.digest(b"").size() == bytes;
+    if code == IDENTITY || function(code).is_some_and(is_whole) {
+        return Ok(());
+    }
+    Err(VerifyError::UnsupportedHash {
+        cid: *cid,
+        code,
+        bytes,
+    })
+}
+
 /// Checks that `bytes` are what `cid` names, by hashing them.
 ///
 /// # Errors
 ///
-/// [`VerifyError`] when they are not, or when the CID's hash function is not sha2-256.
+/// [`VerifyError`] when they are not, or when the CID's hash function is not one that is computed here.
 pub fn verify(cid: &Cid, bytes: &[u8]) -> Result<(), VerifyError> {
-    if cid.hash().code() != SHA2_256 {
-        return Err(VerifyError::UnsupportedHash {
-            cid: *cid,
-            code: cid.hash().code(),
-        });
+    let mismatch = VerifyError::Mismatch { expected: *cid };
+    if let Some(inline) = inline(cid) {
+        return (inline == bytes).then_some(()).ok_or(mismatch);
     }
-    if *cid.hash() == Code::Sha2_256.digest(bytes) {
-        Ok(())
-    } else {
-        Err(VerifyError::Mismatch { expected: *cid })
-    }
+    check(cid)?;
+    let is_it = function(cid.hash().code()).is_some_and(|f| f.digest(bytes) == *cid.hash());
+    is_it.then_some(()).ok_or(mismatch)
 }
 
 /// Serde for fields that hold a CID: text where humans read (JSON, TOML), a link in DAG-CBOR.
@@ -211,13 +257,56 @@ mod tests {
     }
 
     #[test]
-    fn foreign_hash_functions_are_refused_by_name() {
-        let identity = multihash_codetable::Multihash::wrap(0x00, b"inline").unwrap();
-        let cid = Cid::new_v1(RAW, identity);
-        let error = verify(&cid, b"inline").unwrap_err();
-        assert!(
-            matches!(error, VerifyError::UnsupportedHash { code: 0, .. }),
-            "{error}"
-        );
+    fn identity_cids_have_their_bytes_in_themselves() {
+        // What `ipfs add --inline` makes of "hello".
+        let cid: Cid = "bafkqablimvwgy3y".parse().unwrap();
+        assert_eq!(inline(&cid), Some(&b"hello"[..]));
+        assert_eq!(verify(&cid, b"hello"), Ok(()));
+        let expected = VerifyError::Mismatch { expected: cid };
+        assert_eq!(verify(&cid, b"hellO"), Err(expected));
+        assert_eq!(inline(&of(RAW, b"hello")), None);
+        // 64 bytes fit, and not one more.
+        let bytes = [7; 64];
+        let long = Cid::new_v1(RAW, Multihash::wrap(IDENTITY, &bytes).unwrap());
+        assert_eq!(inline(&long.to_string().parse().unwrap()), Some(&bytes[..]));
+        let mut longer = vec![1, 0x55, 0, 65];
+        longer.extend([7; 65]);
+        assert!(Cid::try_from(&longer[..]).is_err());
+    }
+
+    /// CIDs of "hello", by software that has nothing to do with this one.
+    const KNOWN: [&str; 5] = [
+        "bafkreibm6jg3ux5qumhcn2b3flc3tyu6dmlb4xa7u5bf44yegnrjhc4yeq",
+        "bafkrgqe3ohjcjplc6n4f3fwunlj6upltggn7xqujbsvnvyw764srszz4u4rshq6ztos4chl4plgg4ffyyxnayrtdi5oc4xb2332g645433aeg",
+        "bafk2bzaceaze3tycpxkkgcutfrcb6ns2exugwfz556slrzmjjasti4nydnzm6",
+        "bafk4bzacidsm7i42hu334mofsye6qb4xa6m4vjukdg72ufitl4lfbbpadva2mw5b4gyunlvwxuajfne6vqquyeb4z6r2gzmvjo56kl3uukzwedeu",
+        "bafkr4ihkr4ld3m4gqkjf4reryxsy2s5tkbxprqkow6fin2iiyvreuzzab4",
+    ];
+
+    #[test]
+    fn hash_functions_of_ipfs_are_verified() {
+        for text in KNOWN {
+            let cid: Cid = text.parse().unwrap();
+            assert_eq!(verify(&cid, b"hello"), Ok(()), "{text}");
+            let code = cid.hash().code();
+            assert_eq!(of_function(RAW, code, b"hello"), Some(cid), "{text}");
+            let expected = VerifyError::Mismatch { expected: cid };
+            assert_eq!(verify(&cid, b"hallo"), Err(expected), "{text}");
+        }
+    }
+
+    #[test]
+    fn other_hash_functions_and_parts_of_hashes_are_refused_by_name() {
+        let sha1 = Multihash::wrap(0x11, &[7; 20]).unwrap();
+        let short = Multihash::wrap(SHA2_256, &of(RAW, b"hello").hash().digest()[..20]).unwrap();
+        for (hash, code) in [(sha1, 0x11), (short, 0x12)] {
+            let cid = Cid::new_v1(RAW, hash);
+            let bytes = 20;
+            let expected = VerifyError::UnsupportedHash { cid, code, bytes };
+            assert_eq!(verify(&cid, b"hello"), Err(expected.clone()));
+            assert_eq!(check(&cid), Err(expected));
+        }
+        assert_eq!(of_function(RAW, 0x11, b"hello"), None);
+        assert_eq!(of_function(RAW, IDENTITY, b"hello"), None);
     }
 }

@@ -1,6 +1,7 @@
 //! `/ipfs` as the specification of trustless gateways has it, and nodes as gateways of each other.
 
-use mc_conformance::{Answer, Node, NodeOptions, ask};
+use mc_conformance::{Answer, Node, NodeOptions, ask, put};
+use mc_types::{Cid, cid};
 use std::{fs, path::Path};
 
 const CAR: &str = "application/vnd.ipld.car";
@@ -150,6 +151,172 @@ fn blocks_cars_and_files_are_what_the_specification_says() {
     let accepted = format!("{CAR}; version=1; order=dfs; dups=y");
     let twice = get(&node, &format!("/ipfs/{cid}"), &[("accept", &accepted)]);
     assert!(twice.headers["content-type"].contains("dups=y"));
+}
+
+/// Stores a block under a codec; gives its CID.
+fn store(node: &Node, codec: u64, bytes: &[u8]) -> Cid {
+    let cid = cid::of(codec, bytes);
+    let stored = put(&node.api, &format!("/api/v1/blocks/{cid}"), bytes);
+    assert_eq!(stored.status, 201);
+    cid
+}
+
+/// `{name: [link]}` in dag-cbor.
+fn document(name: &str, link: &Cid) -> Vec<u8> {
+    let mut bytes = vec![0xa1, 0x60 + u8::try_from(name.len()).unwrap()];
+    bytes.extend(name.as_bytes());
+    let link = link.to_bytes();
+    let length = u8::try_from(link.len() + 1).unwrap();
+    bytes.extend([0x81, 0xd8, 0x2a, 0x58, length, 0]);
+    bytes.extend(link);
+    bytes
+}
+
+/// How many blocks a CAR has, which has come as a whole.
+fn car_of(node: &Node, path: &str) -> usize {
+    let answer = get(node, path, &[]);
+    assert_eq!(answer.status, 200, "{path}");
+    assert!(answer.is_complete, "{path}");
+    blocks(&answer.body)
+}
+
+#[test]
+fn paths_lead_through_other_codecs_and_their_cars_are_whole() {
+    let node = NodeOptions::new().start();
+    let file = store(&node, cid::RAW, b"a file");
+    let inner = store(&node, cid::DAG_CBOR, &document("a", &file));
+    let outer = store(&node, cid::DAG_CBOR, &document("doc", &inner));
+    let json = format!(r#"{{"doc":{{"/":"{outer}"}}}}"#);
+    let json = store(&node, 0x0129, json.as_bytes());
+    let path = format!("/ipfs/{json}/doc/doc/0/a/0");
+    assert_eq!(get(&node, &path, &[]).body, b"a file");
+    assert_eq!(car_of(&node, &format!("{path}?format=car")), 4);
+    assert_eq!(car_of(&node, &format!("/ipfs/{json}/?format=car")), 4);
+    assert_eq!(
+        car_of(&node, &format!("/ipfs/{outer}/doc/0//?format=car")),
+        3
+    );
+    // A value within a block is shown by that block, and is nothing by itself.
+    assert_eq!(car_of(&node, &format!("/ipfs/{outer}/doc?format=car")), 3);
+    assert_eq!(get(&node, &format!("/ipfs/{outer}/doc"), &[]).status, 400);
+    for nothing in ["none", "doc/1", "doc/0/a/0/x"] {
+        let path = format!("/ipfs/{outer}/{nothing}?format=car");
+        assert_eq!(get(&node, &path, &[]).status, 404, "{path}");
+    }
+    // What is no file is an entity by itself, of which there are no bytes; dag-pb that is not UnixFS, too.
+    let mut link = vec![0x12, 38, 0x0a, 36];
+    link.extend(file.to_bytes());
+    let plain = store(&node, cid::DAG_PB, &link);
+    for root in [inner, plain] {
+        assert_eq!(car_of(&node, &format!("/ipfs/{root}?format=car")), 2);
+        for entity in ["dag-scope=entity", "entity-bytes=0:3", "dag-scope=block"] {
+            let path = format!("/ipfs/{root}?format=car&{entity}");
+            assert_eq!(car_of(&node, &path), 1, "{path}");
+        }
+    }
+}
+
+#[test]
+fn codecs_that_cannot_be_read_are_refused_before_anything_is_sent() {
+    let node = NodeOptions::new().start();
+    let git = store(&node, 0x78, b"blob 1\0x");
+    let junk = store(&node, cid::DAG_CBOR, &[0xff; 8]);
+    for root in [git, junk] {
+        let refused = get(&node, &format!("/ipfs/{root}?format=car"), &[]);
+        assert_eq!(refused.status, 400, "{root}");
+        let path = format!("/ipfs/{root}?format=car&dag-scope=block");
+        assert_eq!(car_of(&node, &path), 1);
+        assert_eq!(
+            get(&node, &format!("/ipfs/{root}?format=raw"), &[]).status,
+            200
+        );
+    }
+    // Below others it is a block like any.
+    let outer = store(&node, cid::DAG_CBOR, &document("git", &git));
+    assert_eq!(car_of(&node, &format!("/ipfs/{outer}?format=car")), 2);
+    let below = get(&node, &format!("/ipfs/{outer}/git/0/x?format=car"), &[]);
+    assert_eq!(below.status, 400);
+}
+
+/// The empty block, by which clients find out whether there is a gateway, is one of them.
+#[test]
+fn blocks_in_cids_are_served_and_sent_in_no_car() {
+    let node = NodeOptions::new().start();
+    for (root, body) in [("bafkqaaa", &b""[..]), ("bafkqablimvwgy3y", b"hello")] {
+        for path in [format!("/ipfs/{root}"), format!("/ipfs/{root}?format=raw")] {
+            let answer = get(&node, &path, &[]);
+            assert_eq!((answer.status, &answer.body[..]), (200, body), "{path}");
+            assert_eq!(ask(&node.api, "HEAD", &path, &[]).status, 200);
+        }
+        for scope in ["all", "entity", "block"] {
+            let path = format!("/ipfs/{root}?format=car&car-dups=y&dag-scope={scope}");
+            assert_eq!(car_of(&node, &path), 0, "{path}");
+        }
+    }
+    let outer: Cid = "bafkqablimvwgy3y".parse().unwrap();
+    let outer = store(&node, cid::DAG_CBOR, &document("inline", &outer));
+    assert_eq!(
+        car_of(&node, &format!("/ipfs/{outer}?format=car&car-dups=y")),
+        1
+    );
+    let inner = format!("/ipfs/{outer}/inline/0?format=car");
+    assert_eq!(car_of(&node, &inner), 1);
+}
+
+#[test]
+fn forms_names_and_ranges_are_asked_for_in_many_ways() {
+    let dir = tempfile::tempdir().unwrap();
+    let (node, cid, _) = served(dir.path());
+    let accept = format!("{RAW};q=0.3, {CAR};dups=y;q=0.5, text/html");
+    let answer = get(&node, &format!("/ipfs/{cid}/large"), &[("accept", &accept)]);
+    assert!(answer.headers["content-type"].contains("dups=y"));
+    assert_eq!(
+        answer.headers["content-location"],
+        format!("/ipfs/{cid}/large?car-dups=y&format=car")
+    );
+    assert_eq!(answer.headers["vary"], "accept");
+    // The query is stronger than the header.
+    let both = get(
+        &node,
+        &format!("/ipfs/{cid}?format=raw"),
+        &[("accept", CAR)],
+    );
+    assert_eq!(both.headers["content-type"], RAW);
+    assert!(!both.headers.contains_key("content-location"));
+    for (query, name) in [
+        (
+            "format=raw&filename=a.bin",
+            "attachment; filename=\"a.bin\"",
+        ),
+        (
+            "format=car&filename=a.car",
+            "attachment; filename=\"a.car\"",
+        ),
+        ("filename=a.txt", "inline; filename=\"a.txt\""),
+        (
+            "filename=a.txt&download=true",
+            "attachment; filename=\"a.txt\"",
+        ),
+    ] {
+        let answer = get(&node, &format!("/ipfs/{cid}/small%20file?{query}"), &[]);
+        assert_eq!(answer.headers["content-disposition"], name, "{query}");
+    }
+    // The file, and its three leaves.
+    for (range, count) in [
+        ("0:*", 4),
+        ("-9999999:-1", 4),
+        ("0:0", 2),
+        ("5:4", 1),
+        ("-1:-5", 1),
+    ] {
+        let path = format!("/ipfs/{cid}/large?format=car&entity-bytes={range}");
+        // The directory is on the way.
+        assert_eq!(car_of(&node, &path), 1 + count, "{range}");
+    }
+    for outside in ["2500000:*", "-9999999:-2500001", "2500000:9999999"] {
+        let path = format!("/ipfs/{cid}/large?format=car&entity-bytes={outside}");
+        assert_eq!(get(&node, &path, &[]).status, 400, "{outside}");
+    }
 }
 
 #[test]

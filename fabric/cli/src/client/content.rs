@@ -20,7 +20,8 @@ pub(crate) struct RemoteBlocks {
 }
 
 impl BlockSource for RemoteBlocks {
-    async fn get(&self, cid: &Cid) -> Result<Bytes, Error> {
+    async fn load(&self, cid: &Cid) -> Result<Bytes, Error> {
+        cid::check(cid)?;
         let path = format!("/ipfs/{cid}?format=raw{}", timeout_query(self.timeout));
         let request = || self.client.request(Method::GET, &path);
         let found = self.client.bytes(request).await;
@@ -57,7 +58,7 @@ impl BlockSource for StreamedBlocks {
         1
     }
 
-    async fn get(&self, cid: &Cid) -> Result<Bytes, Error> {
+    async fn load(&self, cid: &Cid) -> Result<Bytes, Error> {
         let mut stream = self.stream.lock().await;
         let next = match stream.as_mut() {
             Some(reader) => reader.next().await,
@@ -68,7 +69,7 @@ impl BlockSource for StreamedBlocks {
             _ => {
                 *stream = None;
                 drop(stream);
-                self.others.get(cid).await?
+                self.others.load(cid).await?
             }
         };
         self.progress

@@ -364,7 +364,7 @@ impl Exported<'_> {
         self.client.begin(&mut tries);
         let mut reader = car::Reader::new(open().await?);
         to.write_all(&car::header(&[self.cid])).map_err(failed)?;
-        let mut awaited = HashSet::from([self.cid]);
+        let mut awaited: HashSet<_> = links::to_fetch(vec![self.cid])?.into_iter().collect();
         let mut seen = HashSet::new();
         loop {
             let block = match reader.next().await {

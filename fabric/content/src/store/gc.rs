@@ -51,11 +51,11 @@ pub(super) async fn collect(
         let now = store.now().as_millis();
         let grace = u64::try_from(grace.as_millis()).unwrap_or(u64::MAX);
         let spare_since = Timestamp::from_millis(now.saturating_sub(grace));
-        let mut marked = HashSet::new();
+        let mut marked = Marked::default();
         for (_, root) in store.pins().await? {
             mark(store, root, &mut marked).await?;
         }
-        let (mut candidates, mut kept) = unmarked(store, marked, spare_since).await?;
+        let (mut candidates, mut kept) = unmarked(store, marked.keys, spare_since).await?;
         let all = candidates.len();
         choose(&mut candidates);
         kept.kept_blocks += u64::try_from(all - candidates.len()).unwrap_or(u64::MAX);
@@ -68,24 +68,27 @@ pub(super) async fn collect(
     ))
 }
 
+/// What pins need.
+#[derive(Debug, Default)]
+pub(super) struct Marked {
+    pub(super) keys: HashSet<Vec<u8>>,
+    /// Blocks whose links were followed. The same bytes may be a leaf by one codec, and a node by another.
+    followed: HashSet<Cid>,
+}
+
 /// Adds the keys of a DAG. Blocks that are not there are passed over: a pin may be incomplete.
-pub(super) async fn mark(
-    store: &Store,
-    root: Cid,
-    marked: &mut HashSet<Vec<u8>>,
-) -> Result<(), Error> {
+pub(super) async fn mark(store: &Store, root: Cid, marked: &mut Marked) -> Result<(), Error> {
     let mut pending = vec![root];
     while let Some(cid) = pending.pop() {
-        if !marked.insert(key(&cid)) {
+        marked.keys.insert(key(&cid));
+        if cid.codec() == cid::RAW || !marked.followed.insert(cid) {
             continue;
         }
-        if marked.len() > MAX_DAG_BLOCKS {
+        if marked.keys.len() > MAX_DAG_BLOCKS {
             let limit = format!("more than {MAX_DAG_BLOCKS} pinned blocks");
             return Err(Error::TooLarge { cid: root, limit });
         }
-        if cid.codec() != cid::RAW
-            && let Some(bytes) = store.get(&cid).await?
-        {
+        if let Some(bytes) = store.get(&cid).await? {
             pending.extend(links::of(&cid, &bytes)?);
         }
     }

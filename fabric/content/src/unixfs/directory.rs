@@ -3,11 +3,12 @@
 use super::{
     entity::{Entity, key_below},
     hamt::{self, Child, Shard},
-    node::{Fetched, fetch, fetch_shard, parse},
+    node::{Fetched, fetch, fetch_shard},
 };
 use crate::{
     BlockSource, Error,
-    dagpb::{DIRECTORY, HAMT_SHARD, Link},
+    dagpb::{DIRECTORY, HAMT_SHARD, Link, Node},
+    links::beyond_inline,
 };
 use futures::{StreamExt, stream};
 use mc_types::{Cid, cid};
@@ -133,11 +134,19 @@ pub async fn resolve<S: BlockSource>(
 ///
 /// [`Error::Malformed`] for a block that is not what its codec says.
 pub fn entity_links(cid: &Cid, bytes: &[u8]) -> Result<Vec<Cid>, Error> {
+    beyond_inline(parts(cid, bytes)?, parts)
+}
+
+fn parts(cid: &Cid, bytes: &[u8]) -> Result<Vec<Cid>, Error> {
     if cid.codec() != cid::DAG_PB {
         // Structured data is an entity by itself.
         return Ok(Vec::new());
     }
-    let (node, unixfs) = parse(cid, bytes)?;
+    let node = Node::parse(cid, bytes)?;
+    // What is no part of a file or directory is an entity by itself, too.
+    let Ok(unixfs) = node.unixfs(cid) else {
+        return Ok(Vec::new());
+    };
     match unixfs.kind {
         DIRECTORY => Ok(Vec::new()),
         HAMT_SHARD => {

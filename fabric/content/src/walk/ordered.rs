@@ -1,13 +1,16 @@
 //! The blocks of a DAG in the order of a walk into its depth, fetched ahead.
 
-use crate::{BlockSource, Error, MAX_DAG_BLOCKS, links};
+use crate::{
+    BlockSource, Error, MAX_DAG_BLOCKS,
+    links::{self, Follow},
+};
 use bytes::Bytes;
 use futures::{
     Stream, StreamExt,
     future::BoxFuture,
     stream::{self, FuturesUnordered},
 };
-use mc_types::{Ahead, Cid};
+use mc_types::{Ahead, Cid, cid};
 use std::{
     collections::{HashMap, HashSet, VecDeque},
     sync::Arc,
@@ -32,9 +35,6 @@ struct Came {
 }
 
 type Fetching = BoxFuture<'static, (Cid, Result<Bytes, Error>)>;
-
-/// What a walk follows from a block.
-type Follow = fn(&Cid, &[u8]) -> Result<Vec<Cid>, Error>;
 
 struct Walk<S> {
     source: Arc<S>,
@@ -103,17 +103,25 @@ pub fn ordered_by<S: BlockSource + 'static>(
 }
 
 impl<S: BlockSource + 'static> Walk<S> {
-    async fn next(&mut self) -> Result<Option<(Cid, Bytes)>, Error> {
-        if !self.order.duplicates {
-            while self
-                .pending
-                .front()
-                .is_some_and(|cid| self.given.contains(cid))
-            {
-                self.pending.pop_front();
+    /// What comes next and is to be given. A root that has its block in itself is passed over, and what it links to
+    /// comes in its place.
+    fn next_in_order(&mut self) -> Result<Option<Cid>, Error> {
+        while let Some(cid) = self.pending.pop_front() {
+            if let Some(bytes) = cid::inline(&cid) {
+                let links = (self.follow)(&cid, bytes)?;
+                links
+                    .into_iter()
+                    .rev()
+                    .for_each(|link| self.pending.push_front(link));
+            } else if self.order.duplicates || !self.given.contains(&cid) {
+                return Ok(Some(cid));
             }
         }
-        let Some(cid) = self.pending.pop_front() else {
+        Ok(None)
+    }
+
+    async fn next(&mut self) -> Result<Option<(Cid, Bytes)>, Error> {
+        let Some(cid) = self.next_in_order()? else {
             return Ok(None);
         };
         self.count += 1;
@@ -212,7 +220,7 @@ impl Next {
             return;
         }
         self.looks -= 1;
-        if given.contains(cid) {
+        if given.contains(cid) || cid::inline(cid).is_some() {
             return;
         }
         match ahead.get(cid) {
@@ -280,11 +288,11 @@ mod tests {
     }
 
     impl BlockSource for Held {
-        async fn get(&self, cid: &Cid) -> Result<Bytes, Error> {
+        async fn load(&self, cid: &Cid) -> Result<Bytes, Error> {
             let (give, given) = oneshot::channel();
             self.asked.lock().unwrap().push(give);
             given.await.unwrap();
-            self.blocks.get(cid).await
+            self.blocks.load(cid).await
         }
     }
 

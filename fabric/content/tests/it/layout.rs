@@ -144,9 +144,9 @@ impl<'a> Counted<'a> {
 }
 
 impl BlockSource for Counted<'_> {
-    async fn get(&self, cid: &Cid) -> Result<Bytes, Error> {
+    async fn load(&self, cid: &Cid) -> Result<Bytes, Error> {
         self.reads.fetch_add(1, Ordering::Relaxed);
-        self.blocks.get(cid).await
+        self.blocks.load(cid).await
     }
 }
 

@@ -1,5 +1,6 @@
-use mc_content::{Block, Error, Options, Store, unixfs};
-use mc_types::{Clock, Timestamp, cid};
+use ipld_core::ipld::Ipld;
+use mc_content::{Block, Error, GcReport, Options, Store, unixfs};
+use mc_types::{Cid, Clock, Timestamp, cid};
 use std::{
     fs,
     path::Path,
@@ -388,4 +389,47 @@ async fn corrupt_blocks_are_noticed_quarantined_and_can_come_back() {
     let again = store.get(blocks[3].cid()).await.unwrap();
     assert_eq!(again.as_ref(), Some(blocks[3].bytes()));
     assert!(store.fsck().await.unwrap().corrupt.is_empty());
+}
+
+/// The same bytes may be a leaf, as one codec has it, and a node as another.
+#[tokio::test]
+async fn what_is_a_leaf_and_a_node_keeps_what_the_node_needs() {
+    let dir = tempfile::tempdir().unwrap();
+    let clock = Arc::new(Hand::default());
+    let store = open(dir.path(), &clock).await;
+    let list = |links: &[Cid]| {
+        let links = links.iter().copied().map(Ipld::Link).collect();
+        let bytes = serde_ipld_dagcbor::to_vec(&Ipld::List(links)).unwrap();
+        Block::encode(cid::DAG_CBOR, bytes).unwrap()
+    };
+    let needed = raw(b"needed");
+    let node = list(&[*needed.cid()]);
+    let leaf = raw(node.bytes());
+    for order in [[*node.cid(), *leaf.cid()], [*leaf.cid(), *node.cid()]] {
+        let root = list(&order);
+        let cid = *root.cid();
+        let blocks = vec![needed.clone(), node.clone(), root];
+        store.put_pinned(blocks, "root", cid).await.unwrap();
+        clock.advance(Duration::from_secs(1_000));
+        store.gc().await.unwrap();
+        assert!(store.has(needed.cid()).await.unwrap(), "{order:?}");
+    }
+}
+
+/// Whoever has the CID has the block: it takes no room, and is never missing.
+#[tokio::test]
+async fn blocks_that_stand_in_their_cids_are_not_stored() {
+    let dir = tempfile::tempdir().unwrap();
+    let clock = Arc::new(Hand::default());
+    let store = open(dir.path(), &clock).await;
+    let cid: Cid = "bafkqablimvwgy3y".parse().unwrap();
+    let block = Block::new(cid, b"hello".to_vec().into()).unwrap();
+    assert!(Block::new(cid, b"hallo".to_vec().into()).is_err());
+    store.put_pinned(vec![block], "inline", cid).await.unwrap();
+    clock.advance(Duration::from_secs(1_000));
+    assert_eq!(store.gc().await.unwrap(), GcReport::default());
+    assert_eq!(store.get(&cid).await.unwrap().unwrap(), "hello");
+    assert_eq!(store.size(&cid).await.unwrap(), Some(5));
+    assert_eq!(store.lacking(vec![cid]).await.unwrap(), []);
+    assert_eq!(mc_content::missing(&store, cid, 1).await.unwrap(), []);
 }

@@ -3,6 +3,8 @@
 //! Specifications: <https://specs.ipfs.tech/http-gateways/trustless-gateway/> (blocks and CARs, which clients
 //! verify) and <https://specs.ipfs.tech/http-gateways/path-gateway/> (files).
 
+mod accept;
+mod byte_range;
 mod car;
 mod file;
 mod request;
@@ -16,7 +18,7 @@ use crate::{
 use axum::{
     Router,
     extract::{Path, Query, State, rejection::QueryRejection},
-    http::{HeaderMap, Method, StatusCode},
+    http::{HeaderMap, Method, StatusCode, Uri},
     response::{IntoResponse, Response},
     routing::get,
 };
@@ -28,19 +30,25 @@ use way::Way;
 pub(super) fn routes() -> Router<Shared> {
     Router::new()
         .route("/ipfs/{cid}", get(root))
+        // With nothing after the slash, which the next one does not take.
+        .route("/ipfs/{cid}/", get(root))
         .route("/ipfs/{cid}/{*path}", get(below))
 }
 
 type Parsed = Result<Query<Parameters>, QueryRejection>;
+/// What is said beside the path.
+type Asked = (Parsed, Method, Uri, HeaderMap);
 
 async fn root(
     State(shared): State<Shared>,
     Path(cid): Path<String>,
     query: Parsed,
     method: Method,
+    uri: Uri,
     headers: HeaderMap,
 ) -> Result<Response, Error> {
-    serve(shared, (cid, String::new()), query, method, headers).await
+    let at = (cid, String::new());
+    serve(shared, at, (query, method, uri, headers)).await
 }
 
 async fn below(
@@ -48,17 +56,16 @@ async fn below(
     Path(at): Path<(String, String)>,
     query: Parsed,
     method: Method,
+    uri: Uri,
     headers: HeaderMap,
 ) -> Result<Response, Error> {
-    serve(shared, at, query, method, headers).await
+    serve(shared, at, (query, method, uri, headers)).await
 }
 
 async fn serve(
     shared: Shared,
     (cid, path): (String, String),
-    query: Parsed,
-    method: Method,
-    headers: HeaderMap,
+    (query, method, uri, headers): Asked,
 ) -> Result<Response, Error> {
     let Query(query) = query?;
     let root = super::cid(&cid)?;
@@ -70,6 +77,7 @@ async fn serve(
         path: format!("/ipfs/{cid}/{path}")
             .trim_end_matches('/')
             .to_owned(),
+        location: wanted.location(&uri),
         blocks,
         wanted,
         is_head: method == Method::HEAD,
@@ -96,6 +104,8 @@ struct Content {
     names: String,
     /// All of the path.
     path: String,
+    /// Where exactly this answer is, if it was not asked for there.
+    location: Option<String>,
     wanted: Wanted,
     is_head: bool,
 }
@@ -108,7 +118,13 @@ impl Content {
             way: &way.cids,
             path: &self.path,
             etag: self.wanted.etag(&way.end),
+            location: self.location.clone(),
         };
+        if way.within > 0 && !matches!(self.wanted.form, Form::Car(_)) {
+            let message = format!("{} is a value within the block {}", self.path, way.end);
+            let hint = "ask for the block that it is in, or for ?format=car";
+            return Err(Error::new(ErrorCode::Usage, message).with_hint(hint));
+        }
         if head.is_known(headers) {
             return Ok(head.not_modified());
         }

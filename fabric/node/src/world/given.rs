@@ -347,7 +347,7 @@ mod tests {
     }
 
     impl BlockSource for &Large {
-        async fn get(&self, cid: &Cid) -> Result<Bytes, Error> {
+        async fn load(&self, cid: &Cid) -> Result<Bytes, Error> {
             self.asked.fetch_add(1, Ordering::Relaxed);
             let blocks = self.blocks.lock().unwrap();
             let not_found = Error::NotFound {
@@ -438,7 +438,7 @@ mod tests {
     struct Never;
 
     impl BlockSource for Never {
-        async fn get(&self, _: &Cid) -> Result<Bytes, Error> {
+        async fn load(&self, _: &Cid) -> Result<Bytes, Error> {
             std::future::pending().await
         }
     }

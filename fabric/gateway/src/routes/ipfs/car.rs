@@ -2,18 +2,19 @@
 
 use super::{
     Content,
+    byte_range::{ByteRange, Covered},
     request::{CAR, CarForm, Scope},
-    response::{Head, set},
+    response::{Head, disposition, set},
 };
 use crate::backend::{Blocks, Error};
 use axum::{body::Body, http::StatusCode, response::Response};
 use bytes::Bytes;
 use futures::{Stream, StreamExt, stream};
 use mc_content::{
-    Block, BlockSource, Order, car, ordered, ordered_by,
+    Block, BlockSource, Order, car, links, ordered_by,
     unixfs::{self, Kind},
 };
-use mc_types::Cid;
+use mc_types::{Cid, ErrorCode, cid};
 use std::{collections::HashSet, ops::Range, sync::Arc};
 use tokio::sync::mpsc;
 
@@ -31,26 +32,19 @@ pub(super) async fn respond(
         duplicates: form.duplicates,
     };
     let blocks = Arc::new(content.blocks.clone());
-    let range = match form.scope {
-        Scope::Entity(Some(bytes)) => {
-            let stat = unixfs::stat(&content.blocks, head.cid).await?;
-            (stat.kind == Kind::File).then(|| bytes.of(stat.file_bytes))
-        }
-        _ => None,
-    };
-    let below = match (form.scope, range) {
-        (Scope::Block, _) => stream::iter([Ok((head.cid, end))]).boxed(),
-        (Scope::All, _) => ordered(blocks, vec![head.cid], order).boxed(),
-        (Scope::Entity(_), Some(range)) => touched(content.blocks.clone(), head.cid, range).boxed(),
-        (Scope::Entity(_), None) => {
-            ordered_by(blocks, vec![head.cid], order, unixfs::entity_links).boxed()
-        }
+    let below = match selected(content, head.cid, &end, form.scope).await? {
+        Selected::Block => stream::iter([Ok((head.cid, end))]).boxed(),
+        // Below, a block that cannot be understood is one that has nothing below it.
+        Selected::All => ordered_by(blocks, vec![head.cid], order, links::as_known).boxed(),
+        Selected::Bytes(range) => touched(content.blocks.clone(), head.cid, range).boxed(),
+        Selected::Entity => ordered_by(blocks, vec![head.cid], order, unixfs::entity_links).boxed(),
     };
     let mut given: HashSet<Cid> = HashSet::new();
     let duplicates = form.duplicates;
     let all = stream::iter(way.into_iter().map(Ok)).chain(below);
     let all = all.filter(move |block: &Stored| {
-        let mut is_new = |cid| duplicates || given.insert(cid);
+        // Blocks that stand in their CIDs are never sent.
+        let mut is_new = |cid| cid::inline(&cid).is_none() && (duplicates || given.insert(cid));
         std::future::ready(block.as_ref().map_or(true, |(cid, _)| is_new(*cid)))
     });
     let sections = all.flat_map(|block| {
@@ -74,9 +68,65 @@ pub(super) async fn respond(
     let kind = format!("{CAR}; version=1; order=dfs; dups={dups}");
     set(headers, "content-type", &kind);
     set(headers, "accept-ranges", "none");
-    let name = format!("attachment; filename=\"{}.car\"", head.cid);
+    let usual = Some(format!("{}.car", head.cid));
+    let name = disposition("attachment", &content.wanted, usual);
     set(headers, "content-disposition", &name);
     Ok(response)
+}
+
+/// Which blocks a CAR is to have.
+enum Selected {
+    Block,
+    Bytes(Range<u64>),
+    Entity,
+    All,
+}
+
+/// Finds out which, and refuses what could not be sent to its end: once the headers are out, that could only be said by
+/// breaking off.
+async fn selected(
+    content: &Content,
+    cid: Cid,
+    end: &[u8],
+    scope: Scope,
+) -> Result<Selected, Error> {
+    match scope {
+        Scope::Block => Ok(Selected::Block),
+        Scope::All => {
+            links::of(&cid, end)?;
+            Ok(Selected::All)
+        }
+        Scope::Entity(None) => {
+            unixfs::entity_links(&cid, end)?;
+            Ok(Selected::Entity)
+        }
+        Scope::Entity(Some(range)) => {
+            unixfs::entity_links(&cid, end)?;
+            bytes(content, cid, range).await
+        }
+    }
+}
+
+/// The blocks of some bytes. What is no file, or one that does not tell where its bytes are, is sent as a whole.
+async fn bytes(content: &Content, cid: Cid, range: ByteRange) -> Result<Selected, Error> {
+    let blocks = &content.blocks;
+    let stat = match unixfs::stat(blocks, cid).await {
+        Ok(stat) if stat.kind == Kind::File => stat,
+        Ok(_) | Err(mc_content::Error::Malformed { .. }) => return Ok(Selected::Entity),
+        Err(error) => return Err(error.into()),
+    };
+    match range.of(stat.file_bytes) {
+        Covered::Nothing => Ok(Selected::Block),
+        Covered::Outside => {
+            let bytes = stat.file_bytes;
+            let message = format!("entity-bytes: none of them is in the file of {bytes} bytes");
+            Err(Error::new(ErrorCode::Usage, message))
+        }
+        Covered::Some(range) => {
+            let told = unixfs::cat_range(blocks, cid, 0..0, tokio::io::sink()).await;
+            Ok(told.map_or(Selected::Entity, |_| Selected::Bytes(range)))
+        }
+    }
 }
 
 /// The blocks that have some of the bytes of a file, in order.
@@ -108,8 +158,8 @@ impl BlockSource for Noted {
         1
     }
 
-    async fn get(&self, cid: &Cid) -> Result<Bytes, mc_content::Error> {
-        let bytes = self.blocks.get(cid).await?;
+    async fn load(&self, cid: &Cid) -> Result<Bytes, mc_content::Error> {
+        let bytes = self.blocks.load(cid).await?;
         let gone = |_| mc_content::Error::Closed;
         let touched = Ok((*cid, bytes.clone()));
         self.touched.send(touched).await.map_err(gone)?;

@@ -3,7 +3,7 @@
 use super::{
     Content,
     request::RAW,
-    response::{Head, set},
+    response::{Head, disposition, set},
 };
 use crate::backend::Error;
 use axum::{
@@ -65,7 +65,8 @@ pub(super) async fn raw(
         }
     });
     set(response.headers_mut(), "content-type", RAW);
-    let name = format!("attachment; filename=\"{}.bin\"", head.cid);
+    let usual = Some(format!("{}.bin", head.cid));
+    let name = disposition("attachment", &content.wanted, usual);
     set(response.headers_mut(), "content-disposition", &name);
     Ok(response)
 }
@@ -99,6 +100,16 @@ pub(super) async fn respond(
         "content-type",
         "application/octet-stream",
     );
+    let wanted = &content.wanted;
+    if wanted.download || wanted.filename.is_some() {
+        let kind = if wanted.download {
+            "attachment"
+        } else {
+            "inline"
+        };
+        let name = disposition(kind, wanted, None);
+        set(response.headers_mut(), "content-disposition", &name);
+    }
     Ok(response)
 }
 

@@ -1,7 +1,11 @@
 //! What a request asks for, in its query or in its headers.
 
+use super::{
+    accept::{self, Accepted, Offer},
+    byte_range::ByteRange,
+};
 use crate::backend::{Error, Reach};
-use axum::http::{HeaderMap, header};
+use axum::http::{HeaderMap, Uri, header};
 use mc_types::{Cid, ErrorCode};
 use serde::Deserialize;
 use std::time::Duration;
@@ -12,10 +16,12 @@ const MAX_TIMEOUT_MS: u64 = 600_000;
 pub(super) const RAW: &str = "application/vnd.ipld.raw";
 pub(super) const CAR: &str = "application/vnd.ipld.car";
 
-/// The query. Parameters of other gateways are passed over.
+/// The query. Parameters of other gateways are passed over, and so are those without a value.
 #[derive(Debug, Default, Deserialize)]
 pub(super) struct Parameters {
     format: Option<String>,
+    filename: Option<String>,
+    download: Option<String>,
     #[serde(rename = "dag-scope")]
     dag_scope: Option<String>,
     #[serde(rename = "entity-bytes")]
@@ -29,6 +35,25 @@ pub(super) struct Parameters {
     timeout_ms: Option<u64>,
 }
 
+impl Parameters {
+    /// Without those that have no value.
+    fn said(mut self) -> Self {
+        for text in [
+            &mut self.format,
+            &mut self.filename,
+            &mut self.download,
+            &mut self.dag_scope,
+            &mut self.entity_bytes,
+            &mut self.car_version,
+            &mut self.car_dups,
+            &mut self.car_order,
+        ] {
+            *text = text.take().filter(|text| !text.is_empty());
+        }
+        self
+    }
+}
+
 /// How much of a DAG a CAR has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Scope {
@@ -38,43 +63,6 @@ pub(super) enum Scope {
     Entity(Option<ByteRange>),
     /// Everything.
     All,
-}
-
-/// `entity-bytes`: from a byte to another, or to the end; negative ones count from the end.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct ByteRange {
-    from: i64,
-    to: Option<i64>,
-}
-
-impl ByteRange {
-    fn parse(text: &str) -> Option<Self> {
-        let (from, to) = text.split_once(':')?;
-        let to = match to {
-            "*" => None,
-            to => Some(to.parse().ok()?),
-        };
-        Some(Self {
-            from: from.parse().ok()?,
-            to,
-        })
-    }
-
-    /// The bytes of a file of this length.
-    pub(super) fn of(self, file_bytes: u64) -> std::ops::Range<u64> {
-        let place = |at: i64| {
-            if at < 0 {
-                file_bytes.saturating_sub(at.unsigned_abs())
-            } else {
-                at.unsigned_abs().min(file_bytes)
-            }
-        };
-        // The last byte is included.
-        let end = self
-            .to
-            .map_or(file_bytes, |to| place(to).saturating_add(1).min(file_bytes));
-        place(self.from)..end.max(place(self.from))
-    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -94,10 +82,16 @@ pub(super) enum Form {
 }
 
 /// What is wanted, and from where.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(super) struct Wanted {
     pub(super) form: Form,
     pub(super) reach: Reach,
+    /// What the client is to call it.
+    pub(super) filename: Option<String>,
+    /// Whether it is to be saved, and not to be shown.
+    pub(super) download: bool,
+    /// What the headers said, and the query could have: it belongs to the address of exactly this answer.
+    in_headers: Vec<(&'static str, String)>,
 }
 
 fn usage(message: impl Into<String>) -> Error {
@@ -106,24 +100,34 @@ fn usage(message: impl Into<String>) -> Error {
 
 impl Wanted {
     pub(super) fn of(query: Parameters, headers: &HeaderMap) -> Result<Self, Error> {
-        let accept = headers.get_all(header::ACCEPT).iter();
-        let accepted = accept.filter_map(|value| value.to_str().ok());
-        let accepted: Vec<_> = accepted.flat_map(|value| value.split(',')).collect();
-        let of_type = |name: &str| {
-            let found = accepted.iter().find(|item| media_type(item) == name);
-            found.map(|item| item.to_lowercase())
+        let query = query.said();
+        let accepted = match accept::best(headers) {
+            // The query is stronger.
+            Err(_) if query.format.is_some() => None,
+            accepted => accepted.map_err(usage)?,
         };
-        let car = of_type(CAR);
-        let form = match query.format.as_deref() {
-            Some("raw") => Form::Raw,
-            Some("car") => Form::Car(car_form(&query, car.as_deref())?),
+        let offer = match query.format.as_deref() {
+            Some("raw") => Offer::Raw,
+            Some("car") => Offer::Car,
             Some(other) => {
                 return Err(usage(format!("format: {other:?} is neither raw nor car")));
             }
-            None if car.is_some() => Form::Car(car_form(&query, car.as_deref())?),
-            None if of_type(RAW).is_some() => Form::Raw,
-            None => Form::File,
+            None => accepted.as_ref().map_or(Offer::File, |one| one.offer),
         };
+        let mut in_headers = Vec::new();
+        let form = match offer {
+            Offer::Raw => Form::Raw,
+            Offer::File => Form::File,
+            Offer::Car => {
+                let accepted = accepted.filter(|one| one.offer == Offer::Car);
+                Form::Car(car_form(&query, accepted.as_ref(), &mut in_headers)?)
+            }
+        };
+        match form {
+            Form::Raw if query.format.is_none() => in_headers.push(("format", "raw".to_owned())),
+            Form::Car(_) if query.format.is_none() => in_headers.push(("format", "car".to_owned())),
+            _ => {}
+        }
         let cached = headers.get(header::CACHE_CONTROL);
         let cached = cached.and_then(|value| value.to_str().ok()).unwrap_or("");
         let timeout = query.timeout_ms.map(|ms| ms.min(MAX_TIMEOUT_MS));
@@ -134,7 +138,27 @@ impl Wanted {
                 timeout: timeout.map(Duration::from_millis),
             }
         };
-        Ok(Self { form, reach })
+        Ok(Self {
+            form,
+            reach,
+            filename: query.filename,
+            download: query.download.as_deref() == Some("true"),
+            in_headers,
+        })
+    }
+
+    /// Where exactly this answer is, whatever the headers say; `None` if it is where it was asked for.
+    pub(super) fn location(&self, uri: &Uri) -> Option<String> {
+        if self.in_headers.is_empty() {
+            return None;
+        }
+        let given = uri.query().unwrap_or_default().split('&');
+        let given = given.filter(|pair| !pair.is_empty() && !pair.ends_with('='));
+        let given = given.map(str::to_owned);
+        let said = self.in_headers.iter();
+        let said = said.map(|(name, value)| format!("{name}={value}"));
+        let query: Vec<_> = given.chain(said).collect();
+        Some(format!("{}?{}", uri.path(), query.join("&")))
     }
 
     /// The name of exactly this answer.
@@ -163,24 +187,23 @@ impl CarForm {
     }
 }
 
-fn media_type(item: &str) -> String {
-    let name = item.split(';').next().unwrap_or_default();
-    name.trim().to_lowercase()
-}
-
-/// A parameter of a media type.
-fn parameter<'a>(item: Option<&'a str>, name: &str) -> Option<&'a str> {
-    let pairs = item?.split(';').skip(1);
-    let mut pairs = pairs.filter_map(|pair| pair.trim().split_once('='));
-    pairs.find(|(key, _)| *key == name).map(|(_, value)| value)
-}
-
-fn car_form(query: &Parameters, accept: Option<&str>) -> Result<CarForm, Error> {
-    let given = |in_query: &Option<String>, name| {
-        let value = in_query.as_deref().or_else(|| parameter(accept, name));
-        value.map(str::to_owned)
+fn car_form(
+    query: &Parameters,
+    accepted: Option<&Accepted>,
+    in_headers: &mut Vec<(&'static str, String)>,
+) -> Result<CarForm, Error> {
+    let mut given = |in_query: &Option<String>, name: &'static str, in_accept: &str| {
+        if in_query.is_some() {
+            return in_query.clone();
+        }
+        let value = accepted?.parameter(in_accept)?;
+        // It is echoed only if it is one of those that are compared below.
+        if value.bytes().all(|b| b.is_ascii_alphanumeric()) {
+            in_headers.push((name, value.to_owned()));
+        }
+        Some(value.to_owned())
     };
-    match given(&query.car_version, "version").as_deref() {
+    match given(&query.car_version, "car-version", "version").as_deref() {
         None | Some("1") => {}
         Some(other) => {
             return Err(usage(format!(
@@ -188,7 +211,7 @@ fn car_form(query: &Parameters, accept: Option<&str>) -> Result<CarForm, Error> 
             )));
         }
     }
-    match given(&query.car_order, "order").as_deref() {
+    match given(&query.car_order, "car-order", "order").as_deref() {
         None | Some("dfs" | "unk") => {}
         Some(other) => {
             return Err(usage(format!(
@@ -196,7 +219,7 @@ fn car_form(query: &Parameters, accept: Option<&str>) -> Result<CarForm, Error> 
             )));
         }
     }
-    let duplicates = match given(&query.car_dups, "dups").as_deref() {
+    let duplicates = match given(&query.car_dups, "car-dups", "dups").as_deref() {
         Some("y") => true,
         None | Some("n") => false,
         Some(other) => return Err(usage(format!("car-dups: {other:?} is neither y nor n"))),
@@ -240,6 +263,8 @@ mod tests {
         assert_eq!(wanted("format=raw", "*/*"), Ok(Form::Raw));
         assert_eq!(wanted("", RAW), Ok(Form::Raw));
         assert_eq!(wanted("format=raw", CAR), Ok(Form::Raw));
+        assert_eq!(wanted("format=raw", "application/x-tar"), Ok(Form::Raw));
+        assert!(wanted("", "application/x-tar").is_err());
         assert_eq!(wanted("format=car", ""), car(Scope::All, false));
         let accept = "text/html, application/vnd.ipld.car; version=1; order=dfs; dups=y";
         assert_eq!(wanted("", accept), car(Scope::All, true));
@@ -247,6 +272,13 @@ mod tests {
         assert_eq!(
             wanted("format=car&dag-scope=block", ""),
             car(Scope::Block, false)
+        );
+        // What has no value is not said; what is not for a CAR does not matter.
+        let nothing = "format=&dag-scope=&entity-bytes=&car-dups=";
+        assert_eq!(wanted(nothing, CAR), car(Scope::All, false));
+        assert_eq!(
+            wanted("format=raw&dag-scope=x&car-dups=z", ""),
+            Ok(Form::Raw)
         );
         let range = ByteRange { from: -5, to: None };
         let entity = car(Scope::Entity(Some(range)), false);
@@ -268,19 +300,23 @@ mod tests {
     }
 
     #[test]
-    fn bytes_of_an_entity_count_from_both_ends() {
-        for (text, range) in [
-            ("0:*", 0..10),
-            ("2:4", 2..5),
-            ("-3:*", 7..10),
-            ("-3:-2", 7..9),
-            ("4:100", 4..10),
-            ("20:*", 10..10),
-            ("-20:-1", 0..10),
-        ] {
-            assert_eq!(ByteRange::parse(text).unwrap().of(10), range, "{text}");
-        }
-        let backwards = ByteRange::parse("9223372036854775807:-9223372036854775808");
-        assert!(backwards.unwrap().of(10).is_empty());
+    fn what_headers_said_belongs_to_the_address() {
+        let location = |uri: &str, accept: &str| {
+            let uri: Uri = uri.parse().unwrap();
+            let query = axum::extract::Query::try_from_uri(&uri);
+            let axum::extract::Query(query) = query.map_err(|e| e.to_string()).unwrap();
+            let mut headers = HeaderMap::new();
+            headers.insert(header::ACCEPT, accept.parse().unwrap());
+            let wanted = Wanted::of(query, &headers).map_err(|e| e.to_string());
+            wanted.unwrap().location(&uri)
+        };
+        assert_eq!(location("/ipfs/a/b?format=raw", RAW), None);
+        assert_eq!(location("/ipfs/a/b", "*/*"), None);
+        assert_eq!(location("/ipfs/a/b", RAW).unwrap(), "/ipfs/a/b?format=raw");
+        let accept = format!("{CAR};dups=y;order=unk");
+        assert_eq!(
+            location("/ipfs/a/b?dag-scope=all&car-order=dfs", &accept).unwrap(),
+            "/ipfs/a/b?dag-scope=all&car-order=dfs&car-dups=y&format=car"
+        );
     }
 }

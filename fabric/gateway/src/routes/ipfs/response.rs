@@ -1,14 +1,18 @@
 //! What all answers have in common.
 
+use super::request::Wanted;
 use axum::{
     body::Body,
     http::{HeaderMap, HeaderValue, StatusCode, header},
     response::Response,
 };
 use mc_types::Cid;
+use std::fmt::Write as _;
 
 /// What a CID names never changes.
 const IMMUTABLE: &str = "public, max-age=29030400, immutable";
+/// Longest name that an answer is given, in characters.
+const MAX_NAME_CHARS: usize = 255;
 /// Whatever a browser makes of content, it is not a page of this node, and runs nothing.
 const SANDBOX: &str = "sandbox; default-src 'none'";
 
@@ -20,6 +24,8 @@ pub(super) struct Head<'a> {
     pub(super) way: &'a [Cid],
     pub(super) path: &'a str,
     pub(super) etag: String,
+    /// Where exactly this answer is, if it was not asked for there.
+    pub(super) location: Option<String>,
 }
 
 impl Head<'_> {
@@ -55,13 +61,71 @@ impl Head<'_> {
         ] {
             set(headers, name, text);
         }
+        set(headers, "vary", "accept");
+        if let Some(location) = &self.location {
+            set(headers, "content-location", location);
+        }
         response
     }
+}
+
+/// How a client is to take an answer: by the name that it asked for, or else by this one.
+pub(super) fn disposition(kind: &str, wanted: &Wanted, usual: Option<String>) -> String {
+    let Some(name) = wanted.filename.clone().or(usual) else {
+        return kind.to_owned();
+    };
+    let name: String = name.chars().take(MAX_NAME_CHARS).collect();
+    let is_plain = |c: char| matches!(c, ' '..='~') && !matches!(c, '"' | '\\' | '/' | '%');
+    let plain: String = name
+        .chars()
+        .map(|c| if is_plain(c) { c } else { '_' })
+        .collect();
+    let mut text = format!("{kind}; filename=\"{plain}\"");
+    if plain != name {
+        // RFC 8187.
+        text.push_str("; filename*=UTF-8''");
+        for byte in name.bytes() {
+            if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
+                text.push(char::from(byte));
+            } else {
+                // Writing to a string cannot fail.
+                let _ = write!(text, "%{byte:02X}");
+            }
+        }
+    }
+    text
 }
 
 /// Sets a header, unless its text cannot be one: paths may have any letters.
 pub(super) fn set(headers: &mut HeaderMap, name: &'static str, text: &str) {
     if let Ok(value) = HeaderValue::from_str(text) {
         headers.insert(name, value);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_cannot_break_out_of_the_header() {
+        let named = |name: &str| {
+            let uri = format!("/?filename={name}").parse().unwrap();
+            let query = axum::extract::Query::try_from_uri(&uri);
+            let axum::extract::Query(query) = query.map_err(|e| e.to_string()).unwrap();
+            let wanted = Wanted::of(query, &HeaderMap::new()).map_err(|e| e.to_string());
+            disposition("attachment", &wanted.unwrap(), Some("usual".to_owned()))
+        };
+        assert_eq!(named(""), "attachment; filename=\"usual\"");
+        assert_eq!(named("a.bin"), "attachment; filename=\"a.bin\"");
+        assert_eq!(
+            named("a%22%0d%0a%C3%BC"),
+            "attachment; filename=\"a____\"; filename*=UTF-8''a%22%0D%0A%C3%BC"
+        );
+        assert_eq!(
+            named("..%2Fx"),
+            "attachment; filename=\".._x\"; filename*=UTF-8''..%2Fx"
+        );
+        assert!(named(&"n".repeat(10_000)).len() < 300);
     }
 }

@@ -2,18 +2,23 @@
 
 use crate::backend::{Blocks, Error};
 use bytes::Bytes;
-use mc_content::{BlockSource, Error as ContentError, unixfs};
-use mc_types::Cid;
+use mc_content::{BlockSource, Error as ContentError, path};
+use mc_types::{Cid, ErrorCode};
 use std::sync::{Mutex, PoisonError};
 
 /// Most bytes of directories on the way: they are in memory until they are sent.
 const MAX_WAY_BYTES: usize = 64 << 20;
+
+/// Most names of a path.
+const MAX_NAMES: usize = 1024;
 
 /// A way that was gone.
 pub(super) struct Way {
     /// The CIDs on it: the root, what each name leads to, and the end.
     pub(super) cids: Vec<Cid>,
     pub(super) end: Cid,
+    /// Names that lead on within the last block.
+    pub(super) within: usize,
     /// The blocks that show that it leads there, the end's own not among them.
     pub(super) blocks: Vec<(Cid, Bytes)>,
 }
@@ -24,15 +29,29 @@ impl Way {
             blocks,
             read: Mutex::default(),
         };
-        let (mut cids, mut end) = (vec![root], root);
-        for name in path.split('/').filter(|name| !name.is_empty()) {
-            end = unixfs::resolve(&noted, end, name).await?.cid;
+        let (mut cids, mut end, mut within) = (vec![root], root, 0);
+        let names = path.split('/').filter(|name| !name.is_empty());
+        let names: Vec<_> = names.collect();
+        if names.len() > MAX_NAMES {
+            let message = format!("a path of more than {MAX_NAMES} names");
+            return Err(Error::new(ErrorCode::Usage, message));
+        }
+        let mut left = names.as_slice();
+        while !left.is_empty() {
+            let (reached, count) = path::step(&noted, end, left).await?;
+            (end, within) = (reached.cid, reached.within);
+            left = left.get(left.len() - count..).unwrap_or_default();
             cids.push(end);
         }
         let read = noted.read.into_inner();
         let mut blocks = read.unwrap_or_else(PoisonError::into_inner);
         blocks.retain(|(cid, _)| *cid != end);
-        Ok(Self { cids, end, blocks })
+        Ok(Self {
+            cids,
+            end,
+            within,
+            blocks,
+        })
     }
 }
 
@@ -43,8 +62,8 @@ struct Noted<'a> {
 }
 
 impl BlockSource for Noted<'_> {
-    async fn get(&self, cid: &Cid) -> Result<Bytes, ContentError> {
-        let bytes = self.blocks.get(cid).await?;
+    async fn load(&self, cid: &Cid) -> Result<Bytes, ContentError> {
+        let bytes = self.blocks.load(cid).await?;
         let mut read = self.read.lock().unwrap_or_else(PoisonError::into_inner);
         read.push((*cid, bytes.clone()));
         let total: usize = read.iter().map(|(_, bytes)| bytes.len()).sum();

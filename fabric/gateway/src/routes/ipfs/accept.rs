@@ -1,0 +1,182 @@
+//! Which of the forms that are offered a client likes best, by its `Accept` (RFC 9110, §12.5.1).
+
+use super::request::{CAR, RAW};
+use axum::http::{HeaderMap, header};
+
+/// The weight of what has none, in thousandths.
+const MOST: u16 = 1000;
+
+/// A form that is offered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Offer {
+    Raw,
+    Car,
+    File,
+}
+
+/// What a client accepts.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Accepted {
+    pub(super) offer: Offer,
+    /// In thousandths.
+    weight: u16,
+    /// In small letters.
+    parameters: Vec<(String, String)>,
+}
+
+impl Accepted {
+    /// One item of the header, if it is something that is offered and that the client wants.
+    fn of(item: &str) -> Option<Self> {
+        let mut parts = item.split(';');
+        let name = parts.next()?.trim().to_lowercase();
+        let offer = match name.as_str() {
+            RAW => Offer::Raw,
+            CAR => Offer::Car,
+            "*/*" | "application/*" | "application/octet-stream" => Offer::File,
+            _ => return None,
+        };
+        let pairs = parts.filter_map(|pair| pair.split_once('='));
+        let text = |text: &str| text.trim().trim_matches('"').to_lowercase();
+        let parameters: Vec<_> = pairs
+            .map(|(name, value)| (text(name), text(value)))
+            .collect();
+        let weight = parameters.iter().find(|(name, _)| name == "q");
+        let weight = weight.map_or(MOST, |(_, value)| thousandths(value));
+        (weight > 0).then_some(Self {
+            offer,
+            weight,
+            parameters,
+        })
+    }
+
+    /// Whether it names what is offered, and is no wildcard.
+    const fn is_named(&self) -> bool {
+        !matches!(self.offer, Offer::File)
+    }
+
+    pub(super) fn parameter(&self, name: &str) -> Option<&str> {
+        let found = self.parameters.iter().find(|(key, _)| key == name);
+        found.map(|(_, value)| value.as_str())
+    }
+}
+
+/// What the client likes best: of what it likes equally, a block or a CAR before a file, and then the first. `Err` when
+/// it wants only forms that other gateways have.
+pub(super) fn best(headers: &HeaderMap) -> Result<Option<Accepted>, String> {
+    let values = headers.get_all(header::ACCEPT).iter();
+    let values = values.filter_map(|value| value.to_str().ok());
+    let items: Vec<_> = values.flat_map(|value| value.split(',')).collect();
+    let mut best: Option<Accepted> = None;
+    for accepted in items.iter().filter_map(|item| Accepted::of(item)) {
+        let rank = |one: &Accepted| (one.weight, one.is_named());
+        if best
+            .as_ref()
+            .is_none_or(|best| rank(&accepted) > rank(best))
+        {
+            best = Some(accepted);
+        }
+    }
+    match items.iter().find(|item| is_elsewhere(item)) {
+        Some(item) if best.is_none() => Err(format!("accept: {:?} is not offered", item.trim())),
+        _ => Ok(best),
+    }
+}
+
+/// Whether this is a form of content that gateways may have, but not this one.
+fn is_elsewhere(item: &str) -> bool {
+    let name = item.split(';').next().unwrap_or_default();
+    let name = name.trim().to_lowercase();
+    let is_form = ["application/vnd.ipld.", "application/vnd.ipfs."]
+        .iter()
+        .any(|prefix| name.starts_with(prefix));
+    (is_form && ![RAW, CAR].contains(&name.as_str())) || name == "application/x-tar"
+}
+
+/// A weight, from 0 to 1 with at most three digits. What is none counts as if it were not there.
+fn thousandths(text: &str) -> u16 {
+    let (whole, part) = text.split_once('.').unwrap_or((text, ""));
+    let digits = format!("{part:0<3}");
+    match (whole, digits.parse::<u16>()) {
+        ("0", Ok(part)) if digits.len() == 3 => part,
+        _ => MOST,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn offer(accept: &[&str]) -> Result<Option<Offer>, String> {
+        let mut headers = HeaderMap::new();
+        for value in accept {
+            headers.append(header::ACCEPT, value.parse().unwrap());
+        }
+        Ok(best(&headers)?.map(|accepted| accepted.offer))
+    }
+
+    #[test]
+    fn the_greatest_weight_wins_and_names_before_wildcards() {
+        for (accept, expected) in [
+            (&[][..], None),
+            (&["text/html"], None),
+            (&["*/*"], Some(Offer::File)),
+            (
+                &["text/html, application/vnd.ipld.car, */*;q=0.8"],
+                Some(Offer::Car),
+            ),
+            (&["*/*", "application/vnd.ipld.raw"], Some(Offer::Raw)),
+            (
+                &["application/vnd.ipld.raw, application/vnd.ipld.car"],
+                Some(Offer::Raw),
+            ),
+            (
+                &["application/vnd.ipld.raw;q=0.1, application/vnd.ipld.car;q=0.25"],
+                Some(Offer::Car),
+            ),
+            (
+                &[
+                    "application/vnd.ipld.car;q=0.999",
+                    "Application/Vnd.Ipld.RAW",
+                ],
+                Some(Offer::Raw),
+            ),
+            (&["application/vnd.ipld.car; q=0.5, */*"], Some(Offer::File)),
+            (
+                &["application/vnd.ipld.car;q=0, application/vnd.ipld.raw;q=0.001"],
+                Some(Offer::Raw),
+            ),
+            (&["application/vnd.ipld.car;q=0.0"], None),
+            (
+                &["application/vnd.ipld.dag-json, application/vnd.ipld.raw"],
+                Some(Offer::Raw),
+            ),
+        ] {
+            assert_eq!(offer(accept), Ok(expected), "{accept:?}");
+        }
+        for elsewhere in [
+            "application/vnd.ipfs.ipns-record",
+            "application/x-tar, text/html",
+        ] {
+            assert!(offer(&[elsewhere]).is_err(), "{elsewhere}");
+        }
+    }
+
+    #[test]
+    fn parameters_may_be_quoted_and_their_names_of_any_size() {
+        let item = r#"application/vnd.ipld.car; Version=1;DUPS="y" ; order = dfs; q=0.7"#;
+        let accepted = Accepted::of(item).unwrap();
+        assert_eq!(accepted.weight, 700);
+        for (name, value) in [("version", "1"), ("dups", "y"), ("order", "dfs")] {
+            assert_eq!(accepted.parameter(name), Some(value));
+        }
+        for (text, weight) in [
+            ("1", MOST),
+            ("1.000", MOST),
+            ("0.05", 50),
+            ("0", 0),
+            ("x", MOST),
+        ] {
+            assert_eq!(thousandths(text), weight, "{text}");
+        }
+    }
+}
