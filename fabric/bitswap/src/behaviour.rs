@@ -164,12 +164,15 @@ impl Behaviour {
 
     fn send(&mut self, peer: PeerId, message: Message) {
         // The oldest connection: the newest may be the one that is about to be closed as superfluous.
-        let Some(connection) = self.connections.get(&peer).and_then(|all| all.first()) else {
+        let connections = self.connections.get(&peer);
+        let Some(connection) = connections.and_then(|all| all.first().copied()) else {
             return;
         };
+        self.server
+            .sending(&peer, connection, message.answer_bytes());
         self.out.push_back(ToSwarm::NotifyHandler {
             peer_id: peer,
-            handler: NotifyHandler::One(*connection),
+            handler: NotifyHandler::One(connection),
             event: Send(Box::new(message)),
         });
     }
@@ -225,7 +228,7 @@ impl Behaviour {
     /// Starts looking up what peers want, as far as the bounds allow.
     fn look_up(&mut self) {
         while self.lookups.len() < self.config.max_store_reads
-            && let Some((peer, wanted)) = self.server.next()
+            && let Some((peer, wanted)) = self.server.next(Instant::now())
         {
             self.lookups
                 .push(lookup(Arc::clone(&self.store), peer, wanted));
@@ -243,15 +246,16 @@ impl Behaviour {
         };
         match found {
             Found::Block(bytes) => {
-                if self.server.sending(&peer, bytes.len()) {
-                    let payload = vec![protocol::payload(&wanted.cid, bytes)];
-                    let message = Message {
-                        payload,
-                        pending_bytes: self.server.pending_bytes(&peer),
-                        ..Message::default()
-                    };
-                    self.send(peer, message);
-                }
+                self.server.found(&peer, bytes.len());
+                let pending = self.server.pending_bytes(&peer);
+                let length = i32::try_from(bytes.len()).unwrap_or(i32::MAX);
+                let message = Message {
+                    payload: vec![protocol::payload(&wanted.cid, bytes)],
+                    pending_bytes: pending.saturating_add(length),
+                    ..Message::default()
+                };
+                self.send(peer, message);
+                return;
             }
             Found::Here => self.send(peer, presence(HAVE)),
             Found::NotHere => {
@@ -261,12 +265,14 @@ impl Behaviour {
                 }
             }
         }
+        // What costs no line costs time all the same.
+        self.server.told(&peer, Instant::now());
     }
 
     fn connected(&mut self, peer: PeerId, connection: ConnectionId) {
         self.connections.entry(peer).or_default().push(connection);
         self.client.connected(peer);
-        self.server.connected(peer);
+        self.server.connected(peer, Instant::now());
     }
 
     fn disconnected(&mut self, peer: PeerId, connection: ConnectionId, remaining: usize) {
@@ -275,7 +281,7 @@ impl Behaviour {
         }
         // What was asked over this connection may be lost with it.
         self.client.unreachable(&peer);
-        self.server.lost(&peer);
+        self.server.closed(&peer, connection);
         if remaining == 0 {
             self.connections.remove(&peer);
             self.client.disconnected(&peer);
@@ -367,12 +373,17 @@ impl NetworkBehaviour for Behaviour {
         }
     }
 
-    fn on_connection_handler_event(&mut self, peer: PeerId, _: ConnectionId, event: FromHandler) {
+    fn on_connection_handler_event(
+        &mut self,
+        peer: PeerId,
+        connection: ConnectionId,
+        event: FromHandler,
+    ) {
         match event {
             FromHandler::Received(message) => self.received(peer, message.0),
-            FromHandler::Sent { block_bytes } => self.server.sent(&peer, block_bytes),
-            FromHandler::Failed => {
-                self.server.lost(&peer);
+            FromHandler::Sent { answer_bytes } => self.server.sent(&peer, connection, answer_bytes),
+            FromHandler::Failed { answer_bytes } => {
+                self.server.sent(&peer, connection, answer_bytes);
                 self.client.unreachable(&peer);
             }
         }
@@ -393,6 +404,86 @@ impl NetworkBehaviour for Behaviour {
             } else if self.out.is_empty() {
                 return Poll::Pending;
             }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::StoreError;
+    use mc_types::cid;
+
+    #[derive(Debug)]
+    struct Nothing;
+
+    impl BlockStore for Nothing {
+        fn get(&self, _: Cid) -> BoxFuture<'static, Result<Option<Bytes>, StoreError>> {
+            Box::pin(async { Ok(None) })
+        }
+
+        fn has(&self, _: Cid) -> BoxFuture<'static, Result<bool, StoreError>> {
+            Box::pin(async { Ok(false) })
+        }
+    }
+
+    /// What the answers take that are to be sent before anything else happens.
+    async fn answers(behaviour: &mut Behaviour) -> usize {
+        std::future::poll_fn(|cx| {
+            let mut bytes = 0;
+            while let Poll::Ready(event) = behaviour.poll(cx) {
+                if let ToSwarm::NotifyHandler { event, .. } = event {
+                    bytes += event.0.answer_bytes();
+                }
+            }
+            Poll::Ready(bytes)
+        })
+        .await
+    }
+
+    fn wants(round: u32, want_type: i32) -> Box<crate::handler::Incoming> {
+        let cid = |n: u32| cid::of(cid::RAW, &[round.to_le_bytes(), n.to_le_bytes()].concat());
+        let entries = (0..4096).map(|n| entry(&cid(n), want_type, false));
+        let wantlist = Wantlist {
+            entries: entries.collect(),
+            full: false,
+        };
+        Box::new(crate::handler::Incoming(Message {
+            wantlist: Some(wantlist),
+            ..Message::default()
+        }))
+    }
+
+    /// Once, it cost two megabytes a second for as long as the peer liked.
+    #[tokio::test]
+    async fn a_peer_that_asks_and_never_reads_is_given_no_more_than_fits() {
+        let config = Config {
+            max_presences_per_second: u32::MAX,
+            ..Config::default()
+        };
+        let most = config.max_outgoing_bytes_per_peer + (64 << 10);
+        let (peer, line) = (PeerId::random(), ConnectionId::new_unchecked(1));
+        for want_type in [WANT_HAVE, WANT_BLOCK] {
+            let mut behaviour = Behaviour::new(config.clone(), Arc::new(Nothing));
+            behaviour.connected(peer, line);
+            let mut queued = 0;
+            for round in 0..100 {
+                let received = FromHandler::Received(wants(round, want_type));
+                behaviour.on_connection_handler_event(peer, line, received);
+                // Another connection comes and goes, and takes nothing with it.
+                let other = ConnectionId::new_unchecked(2 + round as usize);
+                behaviour.connected(peer, other);
+                behaviour.disconnected(peer, other, 1);
+                queued += answers(&mut behaviour).await;
+                assert!(queued <= most, "{queued} bytes wait");
+            }
+            assert!(queued > most / 2, "{queued}");
+            // Once it reads, it is given the rest of what was kept.
+            let answer_bytes = queued;
+            let sent = FromHandler::Sent { answer_bytes };
+            behaviour.on_connection_handler_event(peer, line, sent);
+            let rest = answers(&mut behaviour).await;
+            assert!(rest > 0 && rest <= most, "{rest}");
         }
     }
 }

@@ -12,8 +12,10 @@ pub struct Config {
     pub stall_timeout: Duration,
     /// Wants of one peer that are kept; further ones are ignored.
     pub max_wants_per_peer: usize,
-    /// Bytes of blocks on their way to one peer before more are read for it.
+    /// Bytes on their way to one peer before more is looked up for it: of blocks, and of answers about what is here.
     pub max_outgoing_bytes_per_peer: usize,
+    /// Answers without a block, what is here and what is not, that one peer is given in a second.
+    pub max_presences_per_second: u32,
     /// Blocks that are read from the store at a time, for all peers together.
     pub max_store_reads: usize,
 }
@@ -25,6 +27,7 @@ impl Default for Config {
             stall_timeout: Duration::from_secs(5),
             max_wants_per_peer: 4096,
             max_outgoing_bytes_per_peer: 4 << 20,
+            max_presences_per_second: 20_000,
             max_store_reads: 16,
         }
     }
@@ -42,5 +45,16 @@ pub(crate) const MAX_CID_BYTES: usize = 128;
 pub(crate) const MAX_INBOUND_STREAMS: usize = 64;
 /// Inbound streams of one connection that may wait. Yamux itself allows not many more.
 pub(crate) const MAX_WAITING_STREAMS: usize = 512;
+/// Entries that are read from one connection in a second: of want-lists, and of what is and is not there.
+pub(crate) const MAX_ENTRIES_PER_SECOND: u32 = 100_000;
+/// Bytes of messages that are being read from one connection, all streams together.
+pub(crate) const MAX_READING_BYTES: usize = 32 << 20;
+/// Entries of our own want-lists that wait to be sent over one connection. A peer that lets more wait does not read.
+pub(crate) const MAX_QUEUED_ENTRIES: usize = 4 * MAX_ENTRIES;
+/// What an item of a message takes in memory beside its bytes.
+pub(crate) const ITEM_BYTES: usize = 128;
+/// How long a message may take to be sent, and how many bytes of it a slow line is expected to take in a second.
+pub(crate) const SEND_WITHIN: Duration = Duration::from_secs(60);
+pub(crate) const SLOWEST_BYTES_PER_SECOND: u64 = 16 << 10;
 /// Broken messages of one connection after which it is no longer read.
 pub(crate) const MAX_BROKEN_MESSAGES: usize = 16;

@@ -1,9 +1,13 @@
 //! One connection: reads every stream that the peer opens, writes on one that we open.
 
 use crate::{
-    config::{MAX_BROKEN_MESSAGES, MAX_INBOUND_STREAMS, MAX_WAITING_STREAMS},
+    config::{
+        MAX_BROKEN_MESSAGES, MAX_ENTRIES_PER_SECOND, MAX_INBOUND_STREAMS, MAX_QUEUED_ENTRIES,
+        MAX_READING_BYTES, MAX_WAITING_STREAMS, SEND_WITHIN, SLOWEST_BYTES_PER_SECOND,
+    },
     message::Message,
     protocol::{self, PROTOCOL},
+    rate::Rate,
 };
 use futures::{
     FutureExt, StreamExt,
@@ -22,8 +26,12 @@ use libp2p::{
 };
 use std::{
     collections::VecDeque,
+    pin::Pin,
+    sync::Arc,
     task::{Context, Poll},
+    time::{Duration, Instant},
 };
+use tokio::{sync::Semaphore, time::Sleep};
 
 /// What the handler tells the behaviour.
 #[derive(Debug)]
@@ -32,11 +40,14 @@ pub enum FromHandler {
     Received(Box<Incoming>),
     /// A message is on its way: room for another.
     Sent {
-        /// Bytes of the blocks in it.
-        block_bytes: usize,
+        /// What the answers in it took.
+        answer_bytes: usize,
     },
     /// Messages could not be sent; those that waited are lost.
-    Failed,
+    Failed {
+        /// What the answers in them took.
+        answer_bytes: usize,
+    },
 }
 
 /// A message that was received.
@@ -61,7 +72,7 @@ enum Outbound {
     Idle(Stream),
     Writing {
         write: Write,
-        block_bytes: usize,
+        answer_bytes: usize,
     },
 }
 
@@ -75,7 +86,13 @@ pub struct Handler {
     broken: usize,
     outbound: Outbound,
     queue: VecDeque<Box<Message>>,
-    failed: bool,
+    /// What the answers took that were given up since that was told.
+    failed: Option<usize>,
+    /// Bytes that may be read at the same time.
+    room: Arc<Semaphore>,
+    pace: Rate,
+    /// Nothing is read before then: the peer sent more than its share.
+    rest: Option<Pin<Box<Sleep>>>,
 }
 
 impl std::fmt::Debug for Handler {
@@ -94,7 +111,10 @@ impl Handler {
             broken: 0,
             outbound: Outbound::Closed { failures: 0 },
             queue: VecDeque::new(),
-            failed: false,
+            failed: None,
+            room: Arc::new(Semaphore::new(MAX_READING_BYTES)),
+            pace: Rate::new(MAX_ENTRIES_PER_SECOND, Instant::now()),
+            rest: None,
         }
     }
 
@@ -103,7 +123,7 @@ impl Handler {
             return;
         }
         if self.incoming.len() < MAX_INBOUND_STREAMS {
-            self.incoming.push(messages(stream));
+            self.incoming.push(messages(stream, Arc::clone(&self.room)));
         } else if self.waiting.len() < MAX_WAITING_STREAMS {
             self.waiting.push_back(stream);
         } else {
@@ -117,9 +137,44 @@ impl Handler {
         };
         if failures + 1 >= MAX_OPEN_FAILURES {
             self.outbound = Outbound::Closed { failures: 0 };
-            self.queue.clear();
-            self.failed = true;
+            self.give_up(0);
         }
+    }
+
+    /// Gives up what waits to be sent, and `more` that is not in the queue any more.
+    fn give_up(&mut self, more: usize) {
+        let queued: usize = self.queue.iter().map(|m| m.answer_bytes()).sum();
+        self.queue.clear();
+        *self.failed.get_or_insert_default() += queued + more;
+    }
+
+    /// Tells of what was given up.
+    fn failure(&mut self) -> Option<ToSwarm> {
+        let answer_bytes = self.failed.take()?;
+        let failed = FromHandler::Failed { answer_bytes };
+        Some(ConnectionHandlerEvent::NotifyBehaviour(failed))
+    }
+
+    /// Notes what the peer sent, and rests if that is more than its share.
+    fn received(&mut self, message: &Message) {
+        let entries = message.wants() + message.presences.len();
+        let now = Instant::now();
+        self.pace.spend(entries, now);
+        let wait = self.pace.wait(now);
+        if !wait.is_zero() {
+            self.rest = Some(Box::pin(tokio::time::sleep(wait)));
+        }
+    }
+
+    /// Whether the peer has to wait before more is read.
+    fn rests(&mut self, cx: &mut Context<'_>) -> bool {
+        if let Some(rest) = &mut self.rest {
+            if rest.poll_unpin(cx).is_pending() {
+                return true;
+            }
+            self.rest = None;
+        }
+        false
     }
 
     /// Moves the outbound side on; gives an event if there is one.
@@ -145,28 +200,34 @@ impl Handler {
                         return None;
                     }
                     Some(message) => {
-                        let block_bytes = message.payload.iter().map(|p| p.data.len()).sum();
+                        let answer_bytes = message.answer_bytes();
                         let write = write(stream, message).boxed();
-                        self.outbound = Outbound::Writing { write, block_bytes };
+                        self.outbound = Outbound::Writing {
+                            write,
+                            answer_bytes,
+                        };
                     }
                 },
                 Outbound::Writing {
                     mut write,
-                    block_bytes,
+                    answer_bytes,
                 } => match write.poll_unpin(cx) {
                     Poll::Pending => {
-                        self.outbound = Outbound::Writing { write, block_bytes };
+                        self.outbound = Outbound::Writing {
+                            write,
+                            answer_bytes,
+                        };
                         return None;
                     }
                     Poll::Ready(Ok(stream)) => {
                         self.outbound = Outbound::Idle(stream);
-                        let sent = FromHandler::Sent { block_bytes };
+                        let sent = FromHandler::Sent { answer_bytes };
                         return Some(ConnectionHandlerEvent::NotifyBehaviour(sent));
                     }
                     Poll::Ready(Err(error)) => {
                         tracing::debug!(%error, "bitswap message not sent");
-                        self.queue.clear();
-                        return Some(ConnectionHandlerEvent::NotifyBehaviour(FromHandler::Failed));
+                        self.give_up(answer_bytes);
+                        return self.failure();
                     }
                 },
             }
@@ -174,17 +235,20 @@ impl Handler {
     }
 }
 
+/// Sends a message to a peer that reads: what waits for one that does not is memory that it has of us.
 async fn write(mut stream: Stream, message: Box<Message>) -> std::io::Result<Stream> {
-    protocol::write(&mut stream, &message).await?;
+    let bytes = u64::try_from(message.answer_bytes()).unwrap_or(u64::MAX);
+    let within = SEND_WITHIN + Duration::from_secs(bytes / SLOWEST_BYTES_PER_SECOND);
+    let written = tokio::time::timeout(within, protocol::write(&mut stream, &message));
+    written.await.map_err(std::io::Error::from)??;
     Ok(stream)
 }
 
 /// The messages of a stream until it ends or breaks.
-fn messages(stream: Stream) -> Messages {
-    stream::try_unfold(stream, |mut stream| async move {
-        Ok(protocol::read(&mut stream)
-            .await?
-            .map(|message| (message, stream)))
+fn messages(stream: Stream, room: Arc<Semaphore>) -> Messages {
+    stream::try_unfold((stream, room), |(mut stream, room)| async move {
+        let message = protocol::read_within(&mut stream, &room).await?;
+        Ok(message.map(|message| (message, (stream, room))))
     })
     .boxed()
 }
@@ -208,20 +272,24 @@ impl ConnectionHandler for Handler {
     }
 
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<ToSwarm> {
-        if std::mem::take(&mut self.failed) {
-            return Poll::Ready(ConnectionHandlerEvent::NotifyBehaviour(FromHandler::Failed));
+        if let Some(failure) = self.failure() {
+            return Poll::Ready(failure);
         }
         if let Some(event) = self.poll_outbound(cx) {
             return Poll::Ready(event);
         }
         loop {
+            if self.rests(cx) {
+                return Poll::Pending;
+            }
             while self.incoming.len() < MAX_INBOUND_STREAMS
                 && let Some(stream) = self.waiting.pop_front()
             {
-                self.incoming.push(messages(stream));
+                self.incoming.push(messages(stream, Arc::clone(&self.room)));
             }
             match self.incoming.poll_next_unpin(cx) {
                 Poll::Ready(Some(Ok(message))) => {
+                    self.received(&message);
                     let received = FromHandler::Received(Box::new(Incoming(message)));
                     return Poll::Ready(ConnectionHandlerEvent::NotifyBehaviour(received));
                 }
@@ -241,6 +309,17 @@ impl ConnectionHandler for Handler {
 
     /// What is small waits together with what was to be sent before.
     fn on_behaviour_event(&mut self, Send(message): Send) {
+        let wants: usize = self.queue.iter().map(|m| m.wants()).sum();
+        if wants + message.wants() > MAX_QUEUED_ENTRIES {
+            tracing::debug!(wants, "a bitswap peer that does not read");
+            let more = match &self.outbound {
+                Outbound::Writing { answer_bytes, .. } => *answer_bytes,
+                _ => 0,
+            };
+            self.outbound = Outbound::Closed { failures: 0 };
+            self.give_up(more + message.answer_bytes());
+            return;
+        }
         let apart = match self.queue.back_mut() {
             Some(last) => last.absorb(*message).err(),
             None => Some(*message),
@@ -269,5 +348,53 @@ impl ConnectionHandler for Handler {
             }
             _ => {}
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::message::{Entry, Wantlist};
+
+    fn wants(count: usize) -> Send {
+        let entries = vec![Entry::default(); count];
+        let wantlist = Wantlist {
+            entries,
+            full: false,
+        };
+        Send(Box::new(Message {
+            wantlist: Some(wantlist),
+            ..Message::default()
+        }))
+    }
+
+    #[tokio::test]
+    async fn a_peer_that_never_reads_what_we_want_is_given_up() {
+        let mut handler = Handler::new();
+        for _ in 0..4 {
+            handler.on_behaviour_event(wants(MAX_QUEUED_ENTRIES / 4));
+        }
+        assert!(handler.failure().is_none());
+        handler.on_behaviour_event(wants(1));
+        assert!(handler.queue.is_empty());
+        assert!(handler.failure().is_some());
+        assert!(handler.failure().is_none(), "it is told once");
+    }
+
+    #[tokio::test]
+    async fn who_sends_more_than_its_share_is_not_read_for_a_while() {
+        let mut handler = Handler::new();
+        let Send(message) = wants(4096);
+        let mut messages = 0;
+        while handler.rest.is_none() {
+            handler.received(&message);
+            messages += 1;
+        }
+        // A burst of four seconds, which is a hundred full want-lists.
+        assert!((97..=110).contains(&messages), "{messages}");
+        let mut cx = Context::from_waker(std::task::Waker::noop());
+        assert!(handler.rests(&mut cx));
+        handler.rest.take().unwrap().await;
+        assert!(!handler.rests(&mut cx));
     }
 }

@@ -15,7 +15,8 @@
 //!
 //! * A block is handed on only if its bytes hash to the CID that was wanted.
 //! * No want is forgotten: it ends with the block or with [`Behaviour::cancel`].
-//! * Whatever peers do, memory stays within the bounds of [`Config`].
+//! * Whatever peers do, memory stays within the bounds of [`Config`]: all that waits to be sent to a peer is counted,
+//!   answers about what is here as well as blocks, and nothing more is looked up for one that does not read.
 
 mod behaviour;
 mod client;
@@ -23,6 +24,7 @@ mod config;
 mod handler;
 mod message;
 mod protocol;
+mod rate;
 mod server;
 mod store;
 

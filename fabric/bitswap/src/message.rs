@@ -1,5 +1,6 @@
 //! The messages of bitswap 1.2.0, field by field as the specification numbers them.
 
+use crate::config::ITEM_BYTES;
 use prost::Message as _;
 
 /// Messages are sent as one up to this length, in bytes: small blocks cost more by the message than by the byte.
@@ -19,6 +20,21 @@ pub(crate) struct Message {
 }
 
 impl Message {
+    /// What the answers in it take in memory while they wait to be sent.
+    pub(crate) fn answer_bytes(&self) -> usize {
+        let blocks = self.payload.iter().map(|block| block.data.len());
+        let presences = self.presences.iter().map(|presence| presence.cid.len());
+        blocks
+            .chain(presences)
+            .map(|bytes| bytes + ITEM_BYTES)
+            .sum()
+    }
+
+    /// Entries of its want-list.
+    pub(crate) fn wants(&self) -> usize {
+        self.wantlist.as_ref().map_or(0, |list| list.entries.len())
+    }
+
     /// Makes this message say what `other` was to say after it; gives `other` back if that would be too long.
     pub(crate) fn absorb(&mut self, other: Self) -> Result<(), Self> {
         let replaces = |message: &Self| message.wantlist.as_ref().is_some_and(|list| list.full);
@@ -118,6 +134,8 @@ mod tests {
         assert_eq!(lengths, [10, 20]);
         assert_eq!(message.wantlist.as_ref().unwrap().entries.len(), 5);
         assert_eq!(message.pending_bytes, 7);
+        let apart = block(10).answer_bytes() + block(20).answer_bytes();
+        assert_eq!(message.answer_bytes(), apart);
     }
 
     #[test]

@@ -10,6 +10,7 @@ use libp2p::StreamProtocol;
 use mc_types::{Cid, cid};
 use prost::Message as _;
 use std::io::{Error, ErrorKind, Result};
+use tokio::sync::Semaphore;
 
 /// The protocol's name on the wire.
 pub const PROTOCOL: StreamProtocol = StreamProtocol::new("/ipfs/bitswap/1.2.0");
@@ -49,12 +50,23 @@ pub async fn read_frame<S: AsyncRead + Unpin>(stream: &mut S) -> Result<Option<F
 
 /// The next message; `None` when the stream ends before one begins.
 pub(crate) async fn read<S: AsyncRead + Unpin>(stream: &mut S) -> Result<Option<Message>> {
+    read_within(stream, &Semaphore::new(MAX_MESSAGE_BYTES)).await
+}
+
+/// As [`read`], where a long message waits until `room` has as many permits as it has bytes.
+pub(crate) async fn read_within<S: AsyncRead + Unpin>(
+    stream: &mut S,
+    room: &Semaphore,
+) -> Result<Option<Message>> {
     let Some(length) = read_length(stream).await? else {
         return Ok(None);
     };
     if length > MAX_MESSAGE_BYTES {
         return Err(invalid(format!("a message of {length} bytes")));
     }
+    let permits = if length > READ_BYTES { length } else { 0 };
+    let permits = u32::try_from(permits).unwrap_or(u32::MAX);
+    let _room = room.acquire_many(permits).await.map_err(Error::other)?;
     let mut bytes = Vec::new();
     // Memory is taken as bytes arrive, not as they are promised: at most as much again. Its place is reserved as
     // soon as it is more than a few bytes, so that it need not be moved.
@@ -176,10 +188,7 @@ pub(crate) fn cid_of(payload: &Payload) -> Option<Cid> {
     let (version, rest) = unsigned_varint::decode::u64(&payload.prefix).ok()?;
     let (codec, rest) = unsigned_varint::decode::u64(rest).ok()?;
     let (hash, _) = unsigned_varint::decode::u64(rest).ok()?;
-    let cid = cid::of(codec, &payload.data);
-    if hash != cid.hash().code() {
-        return None;
-    }
+    let cid = cid::of_function(codec, hash, &payload.data)?;
     match version {
         0 => Cid::new_v0(*cid.hash()).ok(),
         1 => Some(cid),
@@ -190,7 +199,7 @@ pub(crate) fn cid_of(payload: &Payload) -> Option<Cid> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use futures::io::Cursor;
+    use futures::{FutureExt, io::Cursor};
 
     fn block_on<T>(future: impl Future<Output = T>) -> T {
         tokio::runtime::Builder::new_current_thread()
@@ -239,6 +248,30 @@ mod tests {
         assert!(block_on(read(&mut Cursor::new([0xff; 10]))).is_err());
         assert!(block_on(read(&mut Cursor::new([0x05, 1, 2]))).is_err());
         assert!(block_on(read(&mut Cursor::new([]))).unwrap().is_none());
+    }
+
+    #[test]
+    fn long_messages_wait_for_room_and_short_ones_do_not() {
+        let payload = |length: usize| Payload {
+            prefix: vec![1],
+            data: vec![0; length].into(),
+        };
+        let frame = |length: usize| {
+            let message = Message {
+                payload: vec![payload(length)],
+                ..Message::default()
+            };
+            Cursor::new(message.encode_length_delimited_to_vec())
+        };
+        let room = Semaphore::new(3 * READ_BYTES);
+        let taken = room.try_acquire_many(2 * 65_536).unwrap();
+        let mut long = frame(2 * READ_BYTES - 100);
+        let mut waiting = Box::pin(read_within(&mut long, &room));
+        assert!((&mut waiting).now_or_never().is_none());
+        assert!(block_on(read_within(&mut frame(READ_BYTES - 100), &room)).is_ok());
+        drop(taken);
+        assert!(waiting.now_or_never().unwrap().unwrap().is_some());
+        assert_eq!(room.available_permits(), 3 * READ_BYTES);
     }
 
     #[test]

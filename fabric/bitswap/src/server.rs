@@ -5,10 +5,14 @@ use crate::{
     config::MAX_ENTRIES,
     message::{WANT_HAVE, Wantlist},
     protocol::parse_cid,
+    rate::Rate,
 };
-use libp2p::PeerId;
+use libp2p::{PeerId, swarm::ConnectionId};
 use mc_types::{Ahead, Cid};
-use std::collections::{HashMap, VecDeque};
+use std::{
+    collections::{HashMap, VecDeque},
+    time::Instant,
+};
 
 /// A want of a peer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,12 +36,15 @@ struct Peer {
     /// Blocks that are being looked up, and how many may be.
     lookups: usize,
     most_lookups: Ahead,
-    outgoing_bytes: usize,
+    /// What waits to be sent, by connection: one that is lost takes its own with it.
+    outgoing_bytes: HashMap<ConnectionId, usize>,
+    /// Answers without blocks: those are not slowed down by what they take of the line.
+    presences: Rate,
     has_turn: bool,
 }
 
 impl Peer {
-    fn new(config: &Config) -> Self {
+    fn new(config: &Config, now: Instant) -> Self {
         let lookups = config.max_outgoing_bytes_per_peer / BLOCK_BYTES;
         Self {
             queue: VecDeque::new(),
@@ -45,15 +52,21 @@ impl Peer {
             unmet: HashMap::new(),
             lookups: 0,
             most_lookups: Ahead::new(lookups.max(1), config.max_store_reads),
-            outgoing_bytes: 0,
+            outgoing_bytes: HashMap::new(),
+            presences: Rate::new(config.max_presences_per_second, now),
             has_turn: false,
         }
     }
 
+    fn outgoing(&self) -> usize {
+        self.outgoing_bytes.values().sum()
+    }
+
     /// Whether what is on its way, or may be soon, is as much as it may be.
-    fn is_full(&self, config: &Config) -> bool {
-        self.outgoing_bytes >= config.max_outgoing_bytes_per_peer
+    fn is_full(&mut self, config: &Config, now: Instant) -> bool {
+        self.outgoing() >= config.max_outgoing_bytes_per_peer
             || self.lookups >= self.most_lookups.blocks()
+            || !self.presences.wait(now).is_zero()
     }
 
     fn push(&mut self, wanted: Wanted) {
@@ -96,8 +109,8 @@ impl Server {
         }
     }
 
-    pub(crate) fn connected(&mut self, id: PeerId) {
-        let new = || Peer::new(&self.config);
+    pub(crate) fn connected(&mut self, id: PeerId, now: Instant) {
+        let new = || Peer::new(&self.config, now);
         self.peers.entry(id).or_insert_with(new);
     }
 
@@ -133,13 +146,13 @@ impl Server {
     }
 
     /// The next want that may be looked up: peers take turns, and one whose line is full waits.
-    pub(crate) fn next(&mut self) -> Option<(PeerId, Wanted)> {
+    pub(crate) fn next(&mut self, now: Instant) -> Option<(PeerId, Wanted)> {
         for _ in 0..self.turns.len() {
             let id = self.turns.pop_front()?;
             let Some(peer) = self.peers.get_mut(&id) else {
                 continue;
             };
-            if peer.is_full(&self.config) {
+            if peer.is_full(&self.config, now) {
                 self.turns.push_back(id);
                 continue;
             }
@@ -169,33 +182,46 @@ impl Server {
         }
     }
 
-    /// Bytes are on their way to the peer; false when it has gone.
-    pub(crate) fn sending(&mut self, id: &PeerId, bytes: usize) -> bool {
-        let Some(peer) = self.peers.get_mut(id) else {
-            return false;
-        };
-        peer.outgoing_bytes += bytes;
-        peer.most_lookups.came(bytes);
-        true
+    /// A block of so many bytes was found for the peer.
+    pub(crate) fn found(&mut self, id: &PeerId, bytes: usize) {
+        if let Some(peer) = self.peers.get_mut(id) {
+            peer.most_lookups.came(bytes);
+        }
+    }
+
+    /// The peer is told whether a block is here.
+    pub(crate) fn told(&mut self, id: &PeerId, now: Instant) {
+        if let Some(peer) = self.peers.get_mut(id) {
+            peer.presences.spend(1, now);
+        }
+    }
+
+    /// An answer that takes so many bytes waits to be sent over this connection.
+    pub(crate) fn sending(&mut self, id: &PeerId, connection: ConnectionId, bytes: usize) {
+        if let Some(peer) = self.peers.get_mut(id) {
+            *peer.outgoing_bytes.entry(connection).or_default() += bytes;
+        }
     }
 
     /// How much more the peer is going to get, as far as that is known.
     pub(crate) fn pending_bytes(&self, id: &PeerId) -> i32 {
-        let outgoing = self.peers.get(id).map_or(0, |peer| peer.outgoing_bytes);
+        let outgoing = self.peers.get(id).map_or(0, Peer::outgoing);
         i32::try_from(outgoing).unwrap_or(i32::MAX)
     }
 
-    /// They have left.
-    pub(crate) fn sent(&mut self, id: &PeerId, bytes: usize) {
-        if let Some(peer) = self.peers.get_mut(id) {
-            peer.outgoing_bytes = peer.outgoing_bytes.saturating_sub(bytes);
+    /// Answers have left, or were given up.
+    pub(crate) fn sent(&mut self, id: &PeerId, connection: ConnectionId, bytes: usize) {
+        if let Some(peer) = self.peers.get_mut(id)
+            && let Some(outgoing) = peer.outgoing_bytes.get_mut(&connection)
+        {
+            *outgoing = outgoing.saturating_sub(bytes);
         }
     }
 
-    /// Nothing is on its way any more.
-    pub(crate) fn lost(&mut self, id: &PeerId) {
+    /// A connection is closed, and with it goes what waited there.
+    pub(crate) fn closed(&mut self, id: &PeerId, connection: ConnectionId) {
         if let Some(peer) = self.peers.get_mut(id) {
-            peer.outgoing_bytes = 0;
+            peer.outgoing_bytes.remove(&connection);
         }
     }
 
@@ -236,6 +262,7 @@ mod tests {
     use super::*;
     use crate::message::{Entry, WANT_BLOCK};
     use mc_types::cid;
+    use std::time::Duration;
 
     fn list(cids: &[Cid], cancel: bool) -> Wantlist {
         let entry = |cid: &Cid| Entry {
@@ -251,23 +278,55 @@ mod tests {
         }
     }
 
+    fn line(number: usize) -> ConnectionId {
+        ConnectionId::new_unchecked(number)
+    }
+
     #[test]
     fn peers_take_turns_and_a_full_line_waits() {
+        let now = Instant::now();
         let mut server = Server::new(Config::default());
         let (a, b) = (PeerId::random(), PeerId::random());
         let cids: Vec<_> = (0..4u8).map(|n| cid::of(cid::RAW, &[n])).collect();
         for peer in [a, b] {
-            server.connected(peer);
+            server.connected(peer, now);
             server.wanted(peer, list(&cids, false));
         }
-        let order: Vec<_> = (0..4).map(|_| server.next().unwrap().0).collect();
+        let order: Vec<_> = (0..4).map(|_| server.next(now).unwrap().0).collect();
         assert_eq!(order, [a, b, a, b]);
-        assert!(server.sending(&a, usize::MAX >> 1));
-        assert_eq!(server.next().unwrap().0, b);
-        assert_eq!(server.next().unwrap().0, b);
-        assert_eq!(server.next(), None, "a waits until its line drains");
-        server.sent(&a, usize::MAX >> 1);
-        assert_eq!(server.next().unwrap().0, a);
+        server.sending(&a, line(1), usize::MAX >> 1);
+        assert_eq!(server.next(now).unwrap().0, b);
+        assert_eq!(server.next(now).unwrap().0, b);
+        assert_eq!(server.next(now), None, "a waits until its line drains");
+        // That another line is closed does not drain this one.
+        server.closed(&a, line(2));
+        server.sent(&a, line(2), usize::MAX >> 1);
+        assert_eq!(server.next(now), None);
+        server.sent(&a, line(1), usize::MAX >> 1);
+        assert_eq!(server.next(now).unwrap().0, a);
+    }
+
+    /// Answers without blocks cost memory and time as well.
+    #[test]
+    fn who_only_asks_what_is_here_waits_too() {
+        let begin = Instant::now();
+        let mut server = Server::new(Config {
+            max_presences_per_second: 1,
+            ..Config::default()
+        });
+        let peer = PeerId::random();
+        server.connected(peer, begin);
+        let cids: Vec<_> = (0..9u8).map(|n| cid::of(cid::RAW, &[n])).collect();
+        server.wanted(peer, list(&cids, false));
+        let mut answered = 0;
+        while let Some((id, _)) = server.next(begin) {
+            server.looked_up(&id);
+            server.told(&id, begin);
+            answered += 1;
+        }
+        assert_eq!(answered, 5, "a burst, and one more");
+        assert!(server.next(begin + Duration::from_millis(900)).is_none());
+        assert!(server.next(begin + Duration::from_secs(1)).is_some());
     }
 
     #[test]
@@ -276,12 +335,12 @@ mod tests {
             max_wants_per_peer: 2,
             ..Config::default()
         });
-        let peer = PeerId::random();
-        server.connected(peer);
+        let (peer, now) = (PeerId::random(), Instant::now());
+        server.connected(peer, now);
         let cids: Vec<_> = (0..4u8).map(|n| cid::of(cid::RAW, &[n])).collect();
         server.wanted(peer, list(&cids, false));
         server.wanted(peer, list(&cids[..1], true));
-        assert_eq!(server.next().unwrap().1.cid, cids[1]);
-        assert_eq!(server.next(), None);
+        assert_eq!(server.next(now).unwrap().1.cid, cids[1]);
+        assert_eq!(server.next(now), None);
     }
 }
