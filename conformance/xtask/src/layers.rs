@@ -12,7 +12,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("mc-engine", &["mc-types", "mc-wasi", "mc-checkpoint"]),
     ("mc-system", &["mc-types"]),
     ("mc-directories", &[]),
-    ("mc-content", &["mc-types"]),
+    ("mc-content", &["mc-types", "mc-directories"]),
     ("mc-bitswap", &["mc-types"]),
     ("mc-scheduler", &["mc-types"]),
     ("mc-ledger", &["mc-types"]),

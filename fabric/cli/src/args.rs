@@ -1,6 +1,6 @@
 //! What can be typed.
 
-use crate::{job::JobName, place::Place};
+use crate::{job::JobName, links::Links, place::Place};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use mc_content::{
     AddOptions, Key,
@@ -466,6 +466,9 @@ pub(crate) struct Fetch {
     /// Change a directory that it was given as it did, where it is still as it was given; repeatable
     #[arg(long, value_name = "HOST::GUEST")]
     pub(crate) dir: Vec<String>,
+    /// What becomes of symbolic links that lead out of it; default: skip
+    #[arg(long, value_enum, value_name = "WHAT")]
+    pub(crate) links: Option<Links>,
 }
 
 #[derive(Debug, Args)]
@@ -638,6 +641,9 @@ pub(crate) struct Get {
     /// Where to write it; default: a file or directory of its name here
     #[arg(short, long, value_name = "PATH")]
     pub(crate) output: Option<PathBuf>,
+    /// What becomes of symbolic links that lead out of it; default: refuse
+    #[arg(long, value_enum, value_name = "WHAT")]
+    pub(crate) links: Option<Links>,
     #[command(flatten)]
     pub(crate) opened: Opened,
     #[command(flatten)]

@@ -4,6 +4,7 @@ mod content;
 mod logs;
 mod upload;
 
+pub(crate) use content::write_to_disk;
 pub(crate) use upload::file_pieces;
 
 use crate::{failure::Failure, job::JobName};

@@ -13,7 +13,7 @@ pub(crate) use dag::{Changed, leave_job};
 pub(crate) use files::{Given, leave_run};
 pub(crate) use recall::recall;
 
-use crate::{args::Global, exit, failure::Failure, inputs, output, terminal};
+use crate::{args::Global, exit, failure::Failure, inputs, links, output, terminal};
 use mc_directories::{DirectoryId, Fingerprint, Report, Transaction};
 use mc_node::world::Seen;
 use mc_types::ErrorCode;
@@ -104,6 +104,7 @@ pub(crate) fn tell(left: &Left) {
     for Fault { place, reason } in &left.faults {
         output::error(&format!("conflict: {}: {reason}", name(place)));
     }
+    links::tell(&report.left_out, None);
     for pending in &report.pending {
         let pending = name(pending);
         output::error(&format!(

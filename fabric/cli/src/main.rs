@@ -15,6 +15,7 @@ mod job;
 mod keys;
 mod known_files;
 mod leave;
+mod links;
 mod out;
 mod output;
 mod place;

@@ -16,7 +16,7 @@ pub use add::{add_bytes, add_path, add_reader};
 pub use adder::{AddOptions, Added, Adder, CHUNK_BYTES, FileInProgress, Skipped, Symlinks};
 pub use directory::{entity_links, entries, resolve};
 pub use entity::Entity;
-pub use export::export;
+pub use export::{ExportOptions, Exported, Outside, export, export_with};
 pub use random_access::{Found, Listing, RandomAccess};
 pub use read::{Kind, Stat, cat, cat_range, read_to_vec, stat};
 pub use stream::stream;

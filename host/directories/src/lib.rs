@@ -37,6 +37,7 @@
 //!   it is removed at the end.
 //! * Each step finds out from the disk whether it has been done, so that [`recover`] can do all of
 //!   them again after a kill at any point, and be killed itself.
+//! * A symbolic link that leads out of the host directory, by itself or through others, is left out and named.
 //! * Every path is resolved below the descriptor of the host directory and through no link.
 //!
 //! # Limits
@@ -54,6 +55,7 @@ mod conflict;
 mod error;
 mod fingerprint;
 mod journal;
+mod links;
 mod place;
 mod plan;
 mod put;
@@ -70,6 +72,7 @@ mod transaction;
 pub use error::Error;
 pub use fingerprint::Fingerprint;
 pub use journal::{MAX_CHANGES, MAX_JOURNAL_BYTES};
+pub use links::leads_out;
 pub use recover::recover;
 pub use report::{Conflict, Reason, Report};
 pub use staging::is_reserved;

@@ -11,6 +11,8 @@ pub struct Report {
     pub changed: u64,
     /// Changes that are not, because the host had been changed too.
     pub conflicts: Vec<Conflict>,
+    /// Symbolic links that were not made, because they lead out of the host directory.
+    pub left_out: Vec<PathBuf>,
     /// Host directories of the same transaction that could not be reached. What is to be changed in
     /// them is kept, and done when they are there again.
     pub pending: Vec<PathBuf>,

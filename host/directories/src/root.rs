@@ -3,6 +3,7 @@
 use crate::{
     Error, Fingerprint,
     journal::{Journal, Member, Op},
+    links,
     staging::Staging,
     steps::step,
     sys::Dir,
@@ -63,6 +64,25 @@ impl Root {
             true => staging.slots.sync_file_system(),
             false => staging.slots.sync(),
         }
+    }
+
+    /// Takes the links out of the changes that lead out of the directory; gives where they would be.
+    pub(crate) fn leave_out_links(&mut self) -> io::Result<Vec<PathBuf>> {
+        let Some(staging) = &self.staging else {
+            return Ok(Vec::new());
+        };
+        let found = links::leading_out(&self.dir, &staging.slots, &self.ops)?;
+        let (mut kept, mut left_out) = (Vec::new(), Vec::new());
+        for (index, op) in std::mem::take(&mut self.ops).into_iter().enumerate() {
+            if found.binary_search(&index).is_err() {
+                kept.push(op);
+                continue;
+            }
+            staging.slots.remove_file(&op.slot_name())?;
+            left_out.push(self.path.join(op.place()));
+        }
+        self.ops = kept;
+        Ok(left_out)
     }
 
     pub(crate) fn write_journal(

@@ -16,7 +16,7 @@ use std::{
     io,
     mem::MaybeUninit,
     os::{fd::OwnedFd, unix::ffi::OsStrExt},
-    path::Path,
+    path::{Path, PathBuf},
 };
 
 /// Bytes of names that are asked for at once.
@@ -128,6 +128,16 @@ impl Dir {
         step("open")?;
         let flags = OFlags::RDWR | OFlags::APPEND | OFlags::CLOEXEC | OFlags::NOFOLLOW;
         Ok(openat(&self.0, name, flags, Mode::empty())?.into())
+    }
+
+    /// Where the link `name` points; `None` when it is none, or nothing is there.
+    pub(crate) fn read_link(&self, name: &str) -> io::Result<Option<PathBuf>> {
+        step("read-link")?;
+        match rustix::fs::readlinkat(&self.0, name, Vec::new()) {
+            Ok(target) => Ok(Some(OsStr::from_bytes(target.to_bytes()).into())),
+            Err(Errno::INVAL | Errno::NOENT) => Ok(None),
+            Err(error) => Err(error.into()),
+        }
     }
 
     pub(crate) fn make_link(&self, name: &str, target: &Path) -> io::Result<()> {

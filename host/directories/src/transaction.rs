@@ -9,7 +9,10 @@ use crate::{
     steps::step,
     sys::Dir,
 };
-use std::{io, path::Path};
+use std::{
+    io,
+    path::{Path, PathBuf},
+};
 
 /// A host directory of a [`Transaction`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -249,6 +252,7 @@ impl Transaction {
     /// [`Error::Unfinished`] when the changes stand but could not all be made yet. After any other
     /// error the host directories are as they were.
     pub fn commit(mut self) -> Result<Report, Error> {
+        let left_out = self.leave_out_links()?;
         let journals = self.prepare()?;
         let mut parts = Vec::new();
         // From here on nothing is to be discarded when `self` goes, except what has no changes.
@@ -257,7 +261,10 @@ impl Transaction {
             parts.extend(root.staging.take().map(|staging| (staging, journal)));
         }
         let Some((first, _)) = parts.first() else {
-            return Ok(Report::default());
+            return Ok(Report {
+                left_out,
+                ..Report::default()
+            });
         };
         if let Err(source) = first.mark(Mark::Commit) {
             let error = Error::Prepare {
@@ -272,13 +279,24 @@ impl Transaction {
         }
         // The moment after which all of it happens, for tests that end the process here.
         let marked = step("committed");
-        apply_all(&parts, marked)
+        let report = apply_all(&parts, marked)?;
+        Ok(Report { left_out, ..report })
+    }
+
+    /// All changes are known, so that it can be told where links lead.
+    fn leave_out_links(&mut self) -> Result<Vec<PathBuf>, Error> {
+        let mut left_out = Vec::new();
+        for root in self.roots.iter_mut().filter(|root| !root.ops.is_empty()) {
+            root.ops = plan::settled(std::mem::take(&mut root.ops))?;
+            let links = root.leave_out_links();
+            left_out.extend(links.map_err(|source| root.prepare_failed(source))?);
+        }
+        Ok(left_out)
     }
 
     fn prepare(&mut self) -> Result<Vec<(usize, Journal)>, Error> {
         let mut members = Vec::new();
         for root in self.roots.iter_mut().filter(|root| !root.ops.is_empty()) {
-            root.ops = plan::settled(std::mem::take(&mut root.ops))?;
             root.sync().map_err(|source| root.prepare_failed(source))?;
             members.push(Member {
                 path: root.path.clone(),

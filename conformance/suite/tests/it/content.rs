@@ -1,8 +1,17 @@
 //! Adding, fetching, pinning and collecting content.
 
 use mc_artifacts::guest;
-use mc_conformance::{Node, NodeOptions, eventually};
-use std::{ffi::OsStr, os::unix::ffi::OsStrExt, path::Path, time::Duration};
+use mc_conformance::{Node, NodeOptions, binary, eventually, put};
+use mc_types::{Cid, cid};
+use std::{
+    ffi::OsStr,
+    os::unix::{
+        ffi::OsStrExt,
+        fs::{PermissionsExt, symlink},
+    },
+    path::Path,
+    time::{Duration, Instant},
+};
 
 fn added(node: &Node, path: &Path) -> String {
     let text = node
@@ -221,6 +230,178 @@ fn blocks_can_be_put_looked_at_and_removed() {
     );
     node.mc(["block", "rm", cid]).expect_code(0);
     assert_ne!(node.mc(["block", "stat", cid]).code, Some(0));
+}
+
+/// The names in a directory.
+fn names(dir: &Path) -> Vec<String> {
+    let entries = std::fs::read_dir(dir).unwrap();
+    let names = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    let mut names: Vec<_> = names.collect();
+    names.sort();
+    names
+}
+
+#[test]
+fn what_strangers_made_stays_in_its_directory() {
+    let node = NodeOptions::new().start();
+    let dir = tempfile::tempdir().unwrap();
+    let tree = dir.path().join("tree");
+    std::fs::create_dir_all(tree.join("deep/down")).unwrap();
+    std::fs::write(tree.join("file"), "text").unwrap();
+    for path in ["file", "deep"] {
+        let open = std::fs::Permissions::from_mode(0o777);
+        std::fs::set_permissions(tree.join(path), open).unwrap();
+    }
+    // Neither of them leaves the tree by its text.
+    symlink("../..", tree.join("deep/down/top")).unwrap();
+    symlink("deep/down/top/../../etc/hostname", tree.join("a")).unwrap();
+    let added = node.mc(["add", "--preserve-mode", tree.to_str().unwrap()]);
+    let added = added.expect_code(0).text();
+    let cid = added.split_whitespace().next().unwrap();
+    let gets = tempfile::tempdir().unwrap();
+    let get = |name: &str, links: &[&str]| {
+        let out = gets.path().join(name);
+        let args = ["get", cid, "-o", out.to_str().unwrap()];
+        let done = node.mc(args.into_iter().chain(links.iter().copied()));
+        (done, out)
+    };
+    let (refused, _) = get("refused", &[]);
+    assert_eq!(refused.code, Some(66), "{}", refused.stderr);
+    assert!(names(gets.path()).is_empty());
+    let (skipped, out) = get("skipped", &["--links", "skip"]);
+    assert!(skipped.stderr.contains("skipped/a"), "{}", skipped.stderr);
+    skipped.expect_code(0);
+    assert_eq!(names(&out), ["deep", "file"]);
+    let mode = |path: &Path| path.metadata().unwrap().permissions().mode() & 0o7777;
+    for path in ["file", "deep"] {
+        assert_eq!(
+            mode(&out.join(path)) & 0o022,
+            0,
+            "others may write to {path}"
+        );
+    }
+    let (kept, out) = get("kept", &["--links", "keep"]);
+    kept.expect_code(0);
+    assert_eq!(names(&out), ["a", "deep", "file"]);
+    // The mask of the user is stronger than what somebody else wanted.
+    let out = gets.path().join("masked");
+    let done = std::process::Command::new("sh")
+        .args(["-c", "umask 077; exec \"$@\"", "sh"])
+        .arg(binary())
+        .args(["--node", &node.api, "get", cid, "--links", "skip", "-o"])
+        .arg(&out)
+        .output()
+        .unwrap();
+    assert!(done.status.success(), "{done:?}");
+    for path in ["file", "deep", "deep/down"] {
+        assert_eq!(mode(&out.join(path)) & 0o077, 0, "{path}");
+    }
+}
+
+/// Stores a block under a codec; gives its CID.
+fn store(node: &Node, codec: u64, bytes: &[u8]) -> Cid {
+    let cid = cid::of(codec, bytes);
+    let stored = put(&node.api, &format!("/api/v1/blocks/{cid}"), bytes);
+    assert_eq!(stored.status, 201);
+    cid
+}
+
+/// A directory of one entry, whose content stands in its CID: "hello".
+fn directory_with_inline_entry(node: &Node) -> Cid {
+    let hello: Cid = "bafkqablimvwgy3y".parse().unwrap();
+    let hello = hello.to_bytes();
+    let mut link = vec![0x0a, u8::try_from(hello.len()).unwrap()];
+    link.extend(hello);
+    link.extend([0x12, 1, b'a']);
+    let mut bytes = vec![0x12, u8::try_from(link.len()).unwrap()];
+    bytes.extend(link);
+    bytes.extend([0x0a, 2, 8, 1]);
+    store(node, cid::DAG_PB, &bytes)
+}
+
+/// Nobody has such a block, and it was waited for until patience ended.
+#[test]
+fn what_stands_in_a_cid_is_read_without_looking_for_it() {
+    let node = NodeOptions::new().start();
+    let dir = tempfile::tempdir().unwrap();
+    let hello = "bafkqablimvwgy3y";
+    let begun = Instant::now();
+    assert_eq!(node.mc(["cat", hello]).expect_code(0).text(), "hello");
+    assert_eq!(
+        node.mc(["block", "get", hello]).expect_code(0).text(),
+        "hello"
+    );
+    node.mc(["pin", "add", hello]).expect_code(0);
+    let tree = directory_with_inline_entry(&node).to_string();
+    assert!(
+        node.mc(["ls", &tree])
+            .expect_code(0)
+            .text()
+            .contains("5  a")
+    );
+    let path = format!("{tree}/a");
+    assert_eq!(node.mc(["cat", &path]).expect_code(0).text(), "hello");
+    let out = dir.path().join("out");
+    node.mc(["get", &tree, "-o", out.to_str().unwrap()])
+        .expect_code(0);
+    assert_eq!(std::fs::read(out.join("a")).unwrap(), b"hello");
+    // In CARs it need not be, and may be.
+    let car = dir.path().join("tree.car");
+    let exported = ["car", "export", &tree, "-o", car.to_str().unwrap()];
+    node.mc(exported).expect_code(0);
+    let mut bytes = std::fs::read(&car).unwrap();
+    let inline: Cid = hello.parse().unwrap();
+    let mut section = inline.to_bytes();
+    section.extend(b"hello");
+    bytes.push(u8::try_from(section.len()).unwrap());
+    bytes.extend(section);
+    std::fs::write(&car, bytes).unwrap();
+    let other = NodeOptions::new().start();
+    other
+        .mc(["car", "import", car.to_str().unwrap()])
+        .expect_code(0);
+    other.mc(["gc"]).expect_code(0);
+    assert_eq!(other.mc(["cat", &path]).expect_code(0).text(), "hello");
+    // As inputs, here and on a node.
+    let copy = guest("copy_tree").display().to_string();
+    for command in ["run", "submit"] {
+        let out = dir.path().join(command);
+        let (file, all) = (format!("file={hello}"), format!("all={tree}"));
+        let inputs = ["--input", &file, "--input", &all];
+        let args = [command, "--out", out.to_str().unwrap()];
+        node.mc(args.into_iter().chain(inputs).chain([copy.as_str()]))
+            .expect_code(0);
+        assert_eq!(std::fs::read(out.join("file")).unwrap(), b"hello");
+        assert_eq!(std::fs::read(out.join("all/a")).unwrap(), b"hello");
+    }
+    assert!(
+        begun.elapsed() < Duration::from_secs(25),
+        "it was looked for"
+    );
+}
+
+#[test]
+fn other_hash_functions_are_verified_or_refused_at_once() {
+    let node = NodeOptions::new().start();
+    // "hello" by blake3 and by sha1.
+    let blake3 = "bafkr4ihkr4ld3m4gqkjf4reryxsy2s5tkbxprqkow6fin2iiyvreuzzab4";
+    let path = format!("/api/v1/blocks/{blake3}");
+    assert_eq!(put(&node.api, &path, b"hallo").status, 400);
+    assert_eq!(put(&node.api, &path, b"hello").status, 201);
+    let other = NodeOptions::new().bootstrap(&node).start();
+    assert_eq!(other.mc(["cat", blake3]).expect_code(0).text(), "hello");
+    let begun = Instant::now();
+    let refused = other.mc(["cat", "bafkrcffk6tdb3xgf5crnvpw6b45uqlgzv2uugti"]);
+    assert!(
+        refused.stderr.contains("hash function 0x11"),
+        "{}",
+        refused.stderr
+    );
+    assert_eq!(refused.code, Some(65), "{}", refused.stderr);
+    assert!(
+        begun.elapsed() < Duration::from_secs(10),
+        "it was looked for"
+    );
 }
 
 #[test]

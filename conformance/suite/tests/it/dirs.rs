@@ -596,3 +596,41 @@ fn a_directory_can_be_the_root_beneath_what_the_task_has_of_its_own() {
         );
     }
 }
+
+/// The second of the links leads out through the first; by their texts, both stay inside.
+#[test]
+fn links_that_lead_out_are_left_out_and_named_and_all_else_is_there() {
+    let node = NodeOptions::new().start();
+    let dir = tempfile::tempdir().unwrap();
+    for command in COMMANDS {
+        let (project, out) = (format!("{command}-project"), format!("{command}-out"));
+        fs::create_dir(dir.path().join(&project)).unwrap();
+        let mut arguments = arguments(
+            command,
+            &[&format!("{project}::/work")],
+            &node,
+            &[
+                ["mkdir", "/work/deep"].as_slice(),
+                &["link", "..", "/work/deep/top"],
+                &["link", "deep/top/../../etc/hostname", "/work/a"],
+                &["link", "/etc/hostname", "/out/b"],
+                &["write", "/out/c", "text"],
+            ]
+            .concat(),
+        );
+        // Options come before the component.
+        let at = arguments.iter().position(|it| it == "--dir").unwrap();
+        arguments.splice(at..at, ["--out".to_owned(), out.clone()]);
+        let done = mc_in(dir.path(), &arguments).expect_code(0);
+        for left_out in [format!("{project}/a"), format!("{out}/b")] {
+            assert!(
+                done.stderr.contains(&left_out),
+                "{left_out}: {}",
+                done.stderr
+            );
+        }
+        assert_eq!(names(&dir.path().join(&project)), ["deep"]);
+        assert!(dir.path().join(&project).join("deep/top").is_symlink());
+        assert_eq!(names(&dir.path().join(&out)), ["c"]);
+    }
+}

@@ -1,11 +1,18 @@
 //! Blocks from a node, or from whomever it finds them with.
 
 use super::Client;
-use crate::{failure::Failure, place::Place};
+use crate::{
+    failure::Failure,
+    links::{self, Links},
+    place::Place,
+};
 use bytes::Bytes;
 use futures::{StreamExt, stream::BoxStream};
 use indicatif::ProgressBar;
-use mc_content::{Block, BlockSource, Error, Key, car, unixfs::Entity};
+use mc_content::{
+    Block, BlockSource, Error, Key, car,
+    unixfs::{self, Entity, ExportOptions},
+};
 use mc_gateway::api::{AddLayer, BlockStat, CidList, ConnectRequest, LayerView};
 use mc_types::{Cid, Digest, ErrorCode, cid};
 use reqwest::Method;
@@ -78,6 +85,22 @@ impl BlockSource for StreamedBlocks {
     }
 }
 
+/// Writes a file or directory to disk, and says which links of it were left out.
+pub(crate) async fn write_to_disk<S: BlockSource>(
+    blocks: &S,
+    entity: Entity,
+    to: &Path,
+    links: Links,
+) -> Result<(), Failure> {
+    let options = ExportOptions {
+        max_bytes: u64::MAX,
+        outside: links.into(),
+    };
+    let exported = unixfs::export_with(blocks, entity, to, options).await?;
+    links::tell(&exported.left_out, Some(to));
+    Ok(())
+}
+
 impl Client {
     /// Everything that the node has or can find, as blocks.
     pub(crate) fn blocks(&self, timeout: Option<Duration>) -> RemoteBlocks {
@@ -102,10 +125,15 @@ impl Client {
         })
     }
 
-    /// Writes a file or directory to disk; gives the bytes of its files.
-    pub(crate) async fn leave(&self, entity: Entity, to: &Path) -> Result<u64, Failure> {
+    /// Writes a file or directory to disk, and says which links of it were left out.
+    pub(crate) async fn leave(
+        &self,
+        entity: Entity,
+        to: &Path,
+        links: Links,
+    ) -> Result<(), Failure> {
         let blocks = self.dag(entity.cid, None, ProgressBar::hidden()).await?;
-        Ok(mc_content::unixfs::export(&blocks, entity, to, u64::MAX).await?)
+        write_to_disk(&blocks, entity, to, links).await
     }
 
     /// A DAG as a CAR.
@@ -129,7 +157,7 @@ impl Client {
     ) -> Result<Entity, Failure> {
         let blocks = self.blocks(timeout);
         let root = Entity::from((place.cid, key));
-        Ok(mc_content::unixfs::resolve(&blocks, root, &place.path).await?)
+        Ok(unixfs::resolve(&blocks, root, &place.path).await?)
     }
 
     /// Makes a file of the node's store a layer.

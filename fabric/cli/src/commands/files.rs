@@ -2,9 +2,11 @@
 
 use crate::{
     args::{Add, Car, Cat, From, Get, Global, Layer, Look},
-    client::{Client, file_pieces},
+    client::{Client, file_pieces, write_to_disk},
     failure::Failure,
-    job, keys, out, output, progress, sealed, terminal,
+    job, keys,
+    links::Links,
+    out, output, progress, sealed, terminal,
 };
 use futures::{StreamExt, TryStreamExt, stream};
 use mc_content::{
@@ -123,8 +125,9 @@ pub(super) async fn get(global: &Global, client: &Client, args: &Get) -> Result<
     let found = found.await.map_err(|e| sealed::perhaps(e, &args.opened))?;
     let progress = progress::bytes(global, "getting", None);
     let blocks = client.dag(found.cid, timeout, progress.clone()).await?;
-    let written = unixfs::export(&blocks, found, &output, u64::MAX).await;
-    written.map_err(|e| sealed::perhaps(e.into(), &args.opened))?;
+    let links = args.links.unwrap_or(Links::Refuse);
+    let written = write_to_disk(&blocks, found, &output, links).await;
+    written.map_err(|e| sealed::perhaps(e, &args.opened))?;
     progress.finish_and_clear();
     sealed::tell(global, &args.opened, sealed::names_in(&output));
     DONE
@@ -313,7 +316,7 @@ async fn leave_layer(
     let dir = path.parent().filter(|dir| !dir.as_os_str().is_empty());
     let dir = tempfile::tempdir_in(dir.unwrap_or_else(|| Path::new("."))).map_err(failed)?;
     let written = dir.path().join("layer");
-    client.leave(cid.into(), &written).await?;
+    client.leave(cid.into(), &written, Links::Refuse).await?;
     let found = digest_of(&written).map_err(failed)?;
     if found != *digest {
         let message = format!("what was found as {digest} is {found}, and was not kept");

@@ -10,6 +10,7 @@ use crate::{
     job::JobName,
     keys,
     leave::{self, Left},
+    links::Links,
     out, output, show,
 };
 use mc_content::BlockSource;
@@ -181,7 +182,8 @@ pub(super) async fn result(
     let key = keys::of_job(global, &job)?;
     if let Some(out) = &args.out {
         let outputs = (cid, key.as_ref().map(|key| key.result("/out")));
-        client.leave(outputs.into(), out).await?;
+        let links = args.links.unwrap_or(Links::Skip);
+        client.leave(outputs.into(), out, links).await?;
     }
     if args.dir.is_empty() {
         return Ok(ExitCode::SUCCESS);

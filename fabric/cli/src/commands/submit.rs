@@ -11,6 +11,7 @@ use crate::{
     hidden, inputs, job,
     known_files::KnownFiles,
     leave::{self, Left},
+    links::Links,
     output, unread,
 };
 use mc_gateway::api::JobView;
@@ -189,7 +190,8 @@ async fn leave_outputs(
         return Ok(());
     };
     let left = (cid, key.map(|key| key.result("/out")));
-    let written = connection.client.leave(left.into(), out).await;
+    let client = &connection.client;
+    let written = client.leave(left.into(), out, Links::Skip).await;
     written.map(drop).map_err(|failure| match job.id {
         Some(id) => failure.with_hint(format!(
             "the job has ended, and its result is kept: mc-wasm result {id} --out DIR"

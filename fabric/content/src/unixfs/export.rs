@@ -1,5 +1,8 @@
 //! From blocks to files and directories on disk.
 
+mod links;
+mod place;
+
 use super::{
     add::path_error,
     entity::{Entity, key_below},
@@ -9,10 +12,11 @@ use super::{
 };
 use crate::{BlockSource, Error};
 use mc_types::Cid;
+use place::Place;
 use std::{
     future::Future,
     os::unix::fs::PermissionsExt,
-    path::{Component, Path, PathBuf},
+    path::{Path, PathBuf},
     pin::Pin,
 };
 
@@ -20,90 +24,131 @@ use std::{
 const MAX_DEPTH: usize = 256;
 /// Most files, directories and links of one export.
 const MAX_ENTRIES: u64 = 10_000_000;
+/// Most directories that their owner may not write to, or not enter: they are closed when all is written.
+const MAX_CLOSED: usize = 1 << 16;
+/// Permissions that content may ask for. What it does not say, and what is above this, the user's own mask says.
+const ALLOWED: u32 = 0o755;
+/// What is needed to write into a directory.
+const OPEN: u32 = 0o700;
+
+/// What becomes of symbolic links that lead out of what is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Outside {
+    /// Nothing is written at all.
+    #[default]
+    Refuse,
+    /// They are left out, and all else is written.
+    LeaveOut,
+    /// They are written like all others.
+    Keep,
+}
+
+/// How something is written to disk.
+#[derive(Debug, Clone, Copy)]
+pub struct ExportOptions {
+    /// Most bytes of its files.
+    pub max_bytes: u64,
+    /// What becomes of symbolic links that lead out of it, by themselves or through others.
+    pub outside: Outside,
+}
+
+/// What was written to disk.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Exported {
+    /// Bytes of its files.
+    pub bytes: u64,
+    /// Symbolic links that were left out, by their paths below what was written.
+    pub left_out: Vec<PathBuf>,
+}
 
 /// Writes a file or directory to `target`, which must not exist, or be an empty directory.
-/// An export that fails leaves no `target`, unless that was an empty directory.
+/// An export that fails leaves nothing.
 ///
 /// # Errors
 ///
 /// [`Error::Path`] when `target` is in the way or cannot be written, [`Error::TooLarge`] beyond
-/// `max_bytes`, [`Error::Malformed`] for names or symbolic links that would leave `target`.
+/// `max_bytes`, [`Error::Malformed`] for names that would leave `target`, [`Error::Unsupported`] for symbolic links that would.
 pub async fn export<S: BlockSource>(
     source: &S,
     entity: impl Into<Entity>,
     target: &Path,
     max_bytes: u64,
 ) -> Result<u64, Error> {
-    let entity = entity.into();
-    let into_empty = prepare(target).await?;
-    let staging = if into_empty {
-        target.to_owned()
-    } else {
-        beside(target)
+    let options = ExportOptions {
+        max_bytes,
+        outside: Outside::Refuse,
     };
+    let exported = export_with(source, entity, target, options).await?;
+    Ok(exported.bytes)
+}
+
+/// As [`export`], with a choice of what becomes of symbolic links that lead out of it.
+///
+/// # Errors
+///
+/// As [`export`].
+pub async fn export_with<S: BlockSource>(
+    source: &S,
+    entity: impl Into<Entity>,
+    target: &Path,
+    options: ExportOptions,
+) -> Result<Exported, Error> {
+    let entity = entity.into();
+    let at = target.to_owned();
+    let place = blocking(move || Place::new(&at)).await?;
+    let tree = place.tree();
     let mut export = Export {
         source,
         root: entity.cid,
-        bytes_left: max_bytes,
+        bytes_left: options.max_bytes,
         entries: 0,
-        written: 0,
+        written: Exported::default(),
+        has_links: false,
+        closed: Vec::new(),
     };
-    let done = export.node(entity, staging.clone(), 0).await;
-    let done = match done {
-        Ok(()) if into_empty => Ok(()),
-        Ok(()) => tokio::fs::rename(&staging, target)
-            .await
-            .map_err(|e| path_error(target, e)),
-        Err(error) => Err(error),
-    };
-    if done.is_err() && !into_empty {
-        // The first error is the one that matters.
-        let _ = tokio::fs::remove_dir_all(&staging).await;
-        let _ = tokio::fs::remove_file(&staging).await;
+    export.node(entity, tree.clone(), 0).await?;
+    if export.has_links && options.outside != Outside::Keep {
+        export.check_links(&tree, options.outside).await?;
     }
-    done.map(|()| export.written)
+    let Export {
+        written, closed, ..
+    } = export;
+    let at = target.to_owned();
+    blocking(move || {
+        // A directory that was there keeps the permissions that it has.
+        let kept = place.is_directory().then(|| tree.clone());
+        place.take()?;
+        let closed = closed
+            .into_iter()
+            .filter(|(path, _)| kept.as_ref() != Some(path));
+        close(closed, &tree, &at)
+    })
+    .await?;
+    Ok(written)
 }
 
-/// Whether `target` is an empty directory; an error when it is anything else but absent.
-async fn prepare(target: &Path) -> Result<bool, Error> {
-    match tokio::fs::read_dir(target).await {
-        Ok(mut listing) => {
-            match listing
-                .next_entry()
-                .await
-                .map_err(|e| path_error(target, e))?
-            {
-                None => Ok(true),
-                Some(_) => Err(path_error(
-                    target,
-                    std::io::ErrorKind::DirectoryNotEmpty.into(),
-                )),
-            }
-        }
-        Err(e) if e.kind() == std::io::ErrorKind::NotFound => {
-            let parent = target
-                .parent()
-                .filter(|parent| !parent.as_os_str().is_empty());
-            if let Some(parent) = parent {
-                tokio::fs::create_dir_all(parent)
-                    .await
-                    .map_err(|e| path_error(parent, e))?;
-            }
-            Ok(false)
-        }
-        Err(e) if e.kind() == std::io::ErrorKind::NotADirectory => {
-            Err(path_error(target, std::io::ErrorKind::AlreadyExists.into()))
-        }
-        Err(e) => Err(path_error(target, e)),
-    }
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, Error> + Send + 'static,
+) -> Result<T, Error> {
+    let done = tokio::task::spawn_blocking(work).await;
+    done.map_err(|e| Error::Source(e.to_string()))?
 }
 
-/// A name beside `target`, on the same file system, that is renamed once everything is there.
-fn beside(target: &Path) -> PathBuf {
-    let mut name = std::ffi::OsString::from(".");
-    name.push(target.file_name().unwrap_or_default());
-    name.push(format!(".{}.partial", std::process::id()));
-    target.with_file_name(name)
+/// Takes away what their owner may not do in directories, those below before those above. They were written below `tree`
+/// and are below `target` now.
+fn close(
+    closed: impl Iterator<Item = (PathBuf, u32)>,
+    tree: &Path,
+    target: &Path,
+) -> Result<(), Error> {
+    for (path, allowed) in closed {
+        let path = target.join(path.strip_prefix(tree).unwrap_or(&path));
+        let failed = |e| path_error(&path, e);
+        let mut permissions = std::fs::metadata(&path).map_err(failed)?.permissions();
+        permissions.set_mode(permissions.mode() & (allowed | !0o777));
+        std::fs::set_permissions(&path, permissions).map_err(failed)?;
+    }
+    Ok(())
 }
 
 struct Export<'s, S> {
@@ -111,7 +156,10 @@ struct Export<'s, S> {
     root: Cid,
     bytes_left: u64,
     entries: u64,
-    written: u64,
+    written: Exported,
+    has_links: bool,
+    /// Directories that are to be closed in the end, and what is allowed in them.
+    closed: Vec<(PathBuf, u32)>,
 }
 
 type BoxedExport<'f> = Pin<Box<dyn Future<Output = Result<(), Error>> + Send + 'f>>;
@@ -128,20 +176,20 @@ impl<S: BlockSource> Export<'_, S> {
             }
             match fetch(self.source, &entity.into()).await? {
                 Fetched::File(file) => self.file(cid, file, &path).await,
-                Fetched::Symlink(target) => symlink(cid, &target, &path, depth).await,
+                Fetched::Symlink(target) => self.symlink(&target, &path).await,
                 Fetched::Directory { entries, mode, key } => {
-                    make_directory(&path, depth).await?;
+                    make_directory(&path, mode).await?;
                     for (name, cid) in entries {
                         let key = key_below(key.as_ref(), &name);
                         let entry = Entity { cid, key };
                         self.node(entry, path.join(name), depth + 1).await?;
                     }
-                    set_mode(&path, mode).await
+                    self.done(path, mode)
                 }
                 Fetched::Shard { shard, mode } => {
-                    make_directory(&path, depth).await?;
+                    make_directory(&path, mode).await?;
                     self.shard(shard, &path, depth).await?;
-                    set_mode(&path, mode).await
+                    self.done(path, mode)
                 }
             }
         })
@@ -168,10 +216,12 @@ impl<S: BlockSource> Export<'_, S> {
     }
 
     async fn file(&mut self, cid: Cid, content: File, path: &Path) -> Result<(), Error> {
-        let mode = content.mode;
-        let file = tokio::fs::File::create_new(path)
-            .await
-            .map_err(|e| path_error(path, e))?;
+        let mut options = tokio::fs::OpenOptions::new();
+        options.write(true).create_new(true);
+        if let Some(mode) = content.mode {
+            options.mode(mode & ALLOWED);
+        }
+        let file = options.open(path).await.map_err(|e| path_error(path, e))?;
         let mut file = tokio::io::BufWriter::with_capacity(buffer_bytes(&content), file);
         let written = write_file(self.source, cid, content, &mut file, self.bytes_left).await;
         let written = written.map_err(|error| match error {
@@ -179,9 +229,59 @@ impl<S: BlockSource> Export<'_, S> {
             error => error,
         })?;
         self.bytes_left -= written;
-        self.written += written;
-        set_mode(path, mode).await
+        self.written.bytes += written;
+        Ok(())
     }
+
+    async fn symlink(&mut self, target: &str, path: &Path) -> Result<(), Error> {
+        self.has_links = true;
+        let made = tokio::fs::symlink(target, path).await;
+        made.map_err(|e| path_error(path, e))
+    }
+
+    /// A directory is complete. Its permissions are what they are to be, unless nothing could be written then.
+    fn done(&mut self, path: PathBuf, mode: Option<u32>) -> Result<(), Error> {
+        let Some(mode) = mode.filter(|mode| mode & OPEN != OPEN) else {
+            return Ok(());
+        };
+        if self.closed.len() >= MAX_CLOSED {
+            let limit =
+                format!("more than {MAX_CLOSED} directories that are closed to their owner");
+            let cid = self.root;
+            return Err(Error::TooLarge { cid, limit });
+        }
+        self.closed.push((path, mode & ALLOWED));
+        Ok(())
+    }
+
+    /// Looks where all links lead that were written, now that they are all there.
+    async fn check_links(&mut self, tree: &Path, outside: Outside) -> Result<(), Error> {
+        let at = tree.to_owned();
+        self.written.left_out = blocking(move || {
+            let failed = |e| path_error(&at, e);
+            if at.is_symlink() {
+                // Whatever it leads to is beside what is written.
+                return leaves(Path::new("."));
+            }
+            let found = links::leading_out(&at).map_err(failed)?;
+            if let (Outside::Refuse, Some(first)) = (outside, found.first()) {
+                return leaves(first);
+            }
+            for link in &found {
+                std::fs::remove_file(at.join(link)).map_err(failed)?;
+            }
+            Ok(found)
+        })
+        .await?;
+        Ok(())
+    }
+}
+
+fn leaves<T>(link: &Path) -> Result<T, Error> {
+    Err(Error::Unsupported {
+        path: link.to_owned(),
+        reason: "a symbolic link that leads out of the directory",
+    })
 }
 
 /// Room for a file, or for a block of it.
@@ -191,50 +291,11 @@ fn buffer_bytes(file: &File) -> usize {
         .min(1 << 20)
 }
 
-async fn make_directory(path: &Path, depth: usize) -> Result<(), Error> {
-    match tokio::fs::create_dir(path).await {
-        // Only the root may be there already, and it is empty.
-        Err(e) if depth > 0 || e.kind() != std::io::ErrorKind::AlreadyExists => {
-            Err(path_error(path, e))
-        }
-        _ => Ok(()),
+async fn make_directory(path: &Path, mode: Option<u32>) -> Result<(), Error> {
+    let mut builder = tokio::fs::DirBuilder::new();
+    if let Some(mode) = mode {
+        builder.mode((mode & ALLOWED) | OPEN);
     }
-}
-
-/// Gives a file or directory the permissions that were kept: those to read, write and execute, since what
-/// else there is would give rights to strangers.
-async fn set_mode(path: &Path, mode: Option<u32>) -> Result<(), Error> {
-    let Some(mode) = mode else {
-        return Ok(());
-    };
-    let permissions = std::fs::Permissions::from_mode(mode & 0o777);
-    tokio::fs::set_permissions(path, permissions)
-        .await
-        .map_err(|e| path_error(path, e))
-}
-
-/// Makes a symbolic link, if it stays within the tree that is being written.
-async fn symlink(cid: Cid, target: &str, path: &Path, depth: usize) -> Result<(), Error> {
-    let mut level = depth.saturating_sub(1);
-    for component in Path::new(target).components() {
-        let inside = match component {
-            Component::Normal(_) => {
-                level += 1;
-                true
-            }
-            Component::CurDir => true,
-            Component::ParentDir if level > 0 => {
-                level -= 1;
-                true
-            }
-            _ => false,
-        };
-        if !inside || depth == 0 {
-            let reason = format!("the symbolic link to {target:?} would leave the directory");
-            return Err(Error::Malformed { cid, reason });
-        }
-    }
-    tokio::fs::symlink(target, path)
-        .await
-        .map_err(|e| path_error(path, e))
+    let made = builder.create(path).await;
+    made.map_err(|e| path_error(path, e))
 }

@@ -1,7 +1,11 @@
 //! DAGs that nobody means well with.
 
-use mc_content::{AddOptions, Block, BlockSink, BlockSource, Error, MemoryBlocks, unixfs};
+use mc_content::{
+    AddOptions, Block, BlockSink, BlockSource, Error, MemoryBlocks,
+    unixfs::{self, ExportOptions, Outside},
+};
 use mc_types::{Cid, cid};
+use std::os::unix::fs::PermissionsExt;
 
 /// A directory node, written byte by byte so that it may say anything.
 async fn directory(blocks: &MemoryBlocks, entries: &[(&str, Cid)]) -> Cid {
@@ -81,6 +85,138 @@ async fn symbolic_links_that_leave_the_directory_are_refused() {
         let link = symlink(&blocks, target).await;
         let root = directory(&blocks, &[("link", link)]).await;
         assert_eq!(export(&blocks, root).await.is_ok(), good, "{target}");
+    }
+}
+
+/// A tree whose `a` leads out of it through `deep/down/top`, which is the tree itself.
+async fn chain_of_links(blocks: &MemoryBlocks) -> Cid {
+    let top = symlink(blocks, "../..").await;
+    let down = directory(blocks, &[("top", top)]).await;
+    let deep = directory(blocks, &[("down", down)]).await;
+    let through = symlink(blocks, "deep/down/top/../../etc/hostname").await;
+    let file = unixfs::add_bytes(b"file", blocks).await.unwrap().cid;
+    directory(blocks, &[("a", through), ("b", file), ("deep", deep)]).await
+}
+
+/// By their texts, each of the two links stays inside.
+#[tokio::test]
+async fn a_chain_of_links_does_not_lead_out_of_the_directory() {
+    let blocks = MemoryBlocks::default();
+    let root = chain_of_links(&blocks).await;
+    let error = export(&blocks, root).await.unwrap_err();
+    assert!(matches!(error, Error::Unsupported { .. }), "{error}");
+    // What would leave by its text, and does not: `in` is deeper than it looks.
+    let file = unixfs::add_bytes(b"file", &blocks).await.unwrap().cid;
+    let down = directory(&blocks, &[("c", file)]).await;
+    let deep = directory(&blocks, &[("down", down)]).await;
+    let inward = symlink(&blocks, "deep/down").await;
+    let back = symlink(&blocks, "in/../../b").await;
+    let entries = [("a", back), ("b", file), ("deep", deep), ("in", inward)];
+    export(&blocks, directory(&blocks, &entries).await)
+        .await
+        .unwrap();
+}
+
+#[tokio::test]
+async fn links_that_lead_out_are_left_out_or_kept_when_that_is_wanted() {
+    let blocks = MemoryBlocks::default();
+    let root = chain_of_links(&blocks).await;
+    for (outside, left_out) in [(Outside::LeaveOut, vec!["a"]), (Outside::Keep, vec![])] {
+        let dir = tempfile::tempdir().unwrap();
+        // Into a directory that is there, too.
+        let options = ExportOptions {
+            max_bytes: 100,
+            outside,
+        };
+        let exported = unixfs::export_with(&blocks, root, dir.path(), options)
+            .await
+            .unwrap();
+        let expected: Vec<_> = left_out.iter().map(std::path::PathBuf::from).collect();
+        assert_eq!(exported.left_out, expected);
+        assert_eq!(std::fs::read(dir.path().join("b")).unwrap(), b"file");
+        assert!(dir.path().join("deep/down/top").is_symlink());
+        assert_eq!(dir.path().join("a").is_symlink(), left_out.is_empty());
+        let names = std::fs::read_dir(dir.path()).unwrap().count();
+        assert_eq!(names, 3 - left_out.len(), "nothing else is there");
+    }
+}
+
+/// A file or directory node of this kind and mode.
+async fn with_mode(blocks: &MemoryBlocks, kind: u8, mode: u32, entries: &[(&str, Cid)]) -> Cid {
+    let links = blocks.get(&directory(blocks, entries).await).await.unwrap();
+    let mut data = vec![0x08, kind, 0x38];
+    data.extend(unsigned_varint::encode::u32(mode, &mut [0; 5]));
+    let mut node = links[..links.len() - 4].to_vec();
+    node.extend([0x0a, u8::try_from(data.len()).unwrap()]);
+    node.extend(data);
+    let block = Block::encode(cid::DAG_PB, node).unwrap();
+    let cid = *block.cid();
+    blocks.put_many(vec![block]).await.unwrap();
+    cid
+}
+
+#[tokio::test]
+async fn permissions_of_strangers_let_nobody_else_write() {
+    let blocks = MemoryBlocks::default();
+    let file = with_mode(&blocks, 2, 0o106_777, &[]).await;
+    let shut = with_mode(&blocks, 1, 0o40_000, &[("inner", file)]).await;
+    let read = with_mode(&blocks, 1, 0o40_577, &[("inner", shut)]).await;
+    let root = with_mode(&blocks, 1, 0o43_577, &[("file", file), ("read", read)]).await;
+    let dir = tempfile::tempdir().unwrap();
+    let target = dir.path().join("target");
+    unixfs::export(&blocks, root, &target, 100).await.unwrap();
+    let mode = |path: &str| {
+        let metadata = std::fs::metadata(target.join(path)).unwrap();
+        metadata.permissions().mode() & 0o7777
+    };
+    // What the mask of whoever runs the tests takes away may be missing.
+    for (path, most) in [
+        ("", 0o555),
+        ("file", 0o755),
+        ("read", 0o555),
+        ("read/inner", 0),
+    ] {
+        assert_eq!(mode(path) & !most, 0, "{path}: {:o}", mode(path));
+        assert_eq!(mode(path) & 0o700, most & 0o700, "{path}");
+    }
+    // Otherwise only root could remove it.
+    for path in ["", "read", "read/inner"] {
+        let open = std::fs::Permissions::from_mode(0o700);
+        std::fs::set_permissions(target.join(path), open).unwrap();
+    }
+}
+
+#[tokio::test]
+async fn what_came_to_the_place_meanwhile_is_not_replaced() {
+    let blocks = MemoryBlocks::default();
+    let file = unixfs::add_bytes(b"file", &blocks).await.unwrap().cid;
+    let root = directory(&blocks, &[("a", file)]).await;
+    let dir = tempfile::tempdir().unwrap();
+    let target = dir.path().join("target");
+    let meddling = Meddling {
+        blocks: &blocks,
+        target: &target,
+    };
+    for root in [file, root] {
+        let error = unixfs::export(&meddling, root, &target, 100).await;
+        assert!(matches!(error, Err(Error::Path { .. })), "{error:?}");
+        assert_eq!(std::fs::read(&target).unwrap(), b"the user's");
+        let entries = std::fs::read_dir(dir.path()).unwrap().count();
+        assert_eq!(entries, 1, "nothing temporary is left");
+        std::fs::remove_file(&target).unwrap();
+    }
+}
+
+/// Makes a file where something is being written to.
+struct Meddling<'a> {
+    blocks: &'a MemoryBlocks,
+    target: &'a std::path::Path,
+}
+
+impl BlockSource for Meddling<'_> {
+    async fn load(&self, cid: &Cid) -> Result<bytes::Bytes, Error> {
+        std::fs::write(self.target, "the user's").unwrap();
+        self.blocks.load(cid).await
     }
 }
 

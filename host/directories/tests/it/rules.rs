@@ -62,6 +62,69 @@ fn what_is_made_from_something_has_its_permissions() {
 }
 
 #[test]
+fn links_that_lead_out_are_left_out_whatever_they_lead_through() {
+    let mut it = Fixture::new(&["deep/down/in", "old/in", "file", "was"]);
+    symlink("/", it.root.join("theirs")).unwrap();
+    let file = it.print("file");
+    for (place, target, replaces) in [
+        // Each stays inside by its text, and the second leads out through the first.
+        ("deep/down/top", "../..", None),
+        ("chain", "deep/down/top/../etc/hostname", None),
+        // Through one of the user's.
+        ("theirs-too", "theirs/etc", None),
+        // Through a directory that moved, and one that it is in now.
+        ("moved", "new/place/../../was", None),
+        ("moved-out", "new/place/../../../file", None),
+        ("gone", "old/../../file", None),
+        ("absolute", "/etc/hostname", None),
+        ("sibling", "./deep/../file2", None),
+        ("file", "../file", Some(&file)),
+    ] {
+        let (place, target) = (Path::new(place), Path::new(target));
+        it.transaction
+            .put_link(it.dir, place, target, replaces)
+            .unwrap();
+    }
+    it.make_dir("new", None);
+    it.rename("old", "new/place");
+    let report = std::mem::take(&mut it.transaction).commit().unwrap();
+    let root = it.root.canonicalize().unwrap();
+    let below = |path: &std::path::PathBuf| path.strip_prefix(&root).unwrap().to_owned();
+    let mut left_out: Vec<_> = report.left_out.iter().map(below).collect();
+    left_out.sort();
+    let expected = [
+        "absolute",
+        "chain",
+        "file",
+        "gone",
+        "moved-out",
+        "theirs-too",
+    ];
+    assert_eq!(left_out, expected.map(std::path::PathBuf::from));
+    assert_eq!(report.conflicts, []);
+    for made in ["deep/down/top", "moved", "sibling"] {
+        assert!(it.root.join(made).is_symlink(), "{made}");
+    }
+    // What one of them was to replace is still there.
+    assert_eq!(it.text("file"), "old file");
+    assert!(
+        recover(&it.root).unwrap().is_empty(),
+        "nothing is left to do"
+    );
+}
+
+#[test]
+fn a_transaction_of_nothing_but_links_that_lead_out_leaves_nothing() {
+    let mut it = Fixture::new(&["a"]);
+    it.transaction
+        .put_link(it.dir, Path::new("out"), Path::new("/"), None)
+        .unwrap();
+    let report = std::mem::take(&mut it.transaction).commit().unwrap();
+    assert_eq!(report.left_out.len(), 1);
+    assert_eq!(it.places(), ["a"]);
+}
+
+#[test]
 fn swaps_chains_and_changes_of_kind_are_applied() {
     let mut it = Fixture::new(&["a", "b", "x/1", "y", "p", "q", "d/in"]);
     let (dir, file) = (it.print("x"), it.print("y"));

@@ -1,0 +1,48 @@
+//! Symbolic links of strangers that lead out of what is written to disk.
+
+use crate::output;
+use clap::ValueEnum;
+use mc_content::unixfs::Outside;
+use std::path::{Path, PathBuf};
+
+/// Links that are named; of more, their number is told.
+const MAX_NAMED: usize = 20;
+
+/// `--links`
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Links {
+    /// Nothing is written.
+    Refuse,
+    /// They are left out.
+    Skip,
+    /// They are written as they are.
+    Keep,
+}
+
+impl From<Links> for Outside {
+    fn from(links: Links) -> Self {
+        match links {
+            Links::Refuse => Self::Refuse,
+            Links::Skip => Self::LeaveOut,
+            Links::Keep => Self::Keep,
+        }
+    }
+}
+
+/// Says which links were left out, which even those have to know who asked for quiet.
+pub(crate) fn tell(left_out: &[PathBuf], below: Option<&Path>) {
+    for link in left_out.iter().take(MAX_NAMED) {
+        let link = below.map_or_else(|| link.clone(), |below| below.join(link));
+        let link = link.display();
+        output::error(&format!(
+            "left out {link}: a symbolic link that leads out of the directory"
+        ));
+    }
+    if let Some(more) = left_out
+        .len()
+        .checked_sub(MAX_NAMED)
+        .filter(|more| *more > 0)
+    {
+        output::error(&format!("left out {more} others like it"));
+    }
+}

@@ -1,0 +1,223 @@
+//! Where symbolic links lead, in a tree as it is or as it is going to be.
+//!
+//! The text of a link does not tell: `a -> b/../../x` stays inside if `b` is a directory, and leads out if `b` is a link
+//! to one that is higher up.
+
+use crate::{
+    journal::{Action, Op},
+    place,
+    sys::{Dir, is_no_directory},
+};
+use std::{
+    collections::{HashMap, HashSet},
+    ffi::OsString,
+    io,
+    path::{Component, Path, PathBuf},
+};
+
+/// Links that the kernel follows for one path. One that leads through more leads nowhere.
+const MAX_LINKS: u32 = 40;
+/// Names that are gone through for one link. The kernel takes no more than 4096 bytes of a path, but of each link again.
+const MAX_NAMES: u32 = 4096;
+
+/// What is still to be gone through of a path, the next name last; `None` is the way up.
+type Ahead = Vec<Option<OsString>>;
+
+/// Whether a link in `parent`, a directory below a root, leads out of the root, by itself or through others. `link_at`
+/// says where the link at a place below the root points, if there is one. What is not there is taken for a directory.
+///
+/// # Errors
+///
+/// Those of `link_at`.
+pub fn leads_out(
+    parent: &Path,
+    target: &Path,
+    mut link_at: impl FnMut(&Path) -> io::Result<Option<PathBuf>>,
+) -> io::Result<bool> {
+    let mut at = parent.to_owned();
+    let Some(mut ahead) = put(target, Vec::new()) else {
+        return Ok(true);
+    };
+    let (mut links, mut names) = (1, 0);
+    while let Some(next) = ahead.pop() {
+        names += 1;
+        if names > MAX_NAMES {
+            return Ok(true);
+        }
+        let Some(name) = next else {
+            if !at.pop() {
+                return Ok(true);
+            }
+            continue;
+        };
+        at.push(name);
+        let Some(target) = link_at(&at)? else {
+            continue;
+        };
+        links += 1;
+        if links > MAX_LINKS {
+            return Ok(false);
+        }
+        at.pop();
+        match put(&target, ahead) {
+            Some(more) => ahead = more,
+            None => return Ok(true),
+        }
+    }
+    Ok(false)
+}
+
+/// Puts the names of a link's target before those that are ahead; `None` if it begins at the root of everything.
+fn put(target: &Path, mut ahead: Ahead) -> Option<Ahead> {
+    for component in target.components().rev() {
+        match component {
+            Component::Normal(name) => ahead.push(Some(name.to_owned())),
+            Component::ParentDir => ahead.push(None),
+            Component::CurDir => {}
+            Component::RootDir | Component::Prefix(_) => return None,
+        }
+    }
+    Some(ahead)
+}
+
+/// The links among `ops` that lead out of `dir` once all of them are made; their indices.
+pub(crate) fn leading_out(dir: &Dir, slots: &Dir, ops: &[Op]) -> io::Result<Vec<usize>> {
+    let is_link = |op: &Op| match &op.action {
+        Action::Put { made, .. } => !made.is_file() && !made.is_directory(),
+        _ => false,
+    };
+    if !ops.iter().any(is_link) {
+        return Ok(Vec::new());
+    }
+    let tree = Tree {
+        dir,
+        slots,
+        put: ops
+            .iter()
+            .filter_map(|op| Some((op.puts()?.0, op)))
+            .collect(),
+        taken: ops.iter().filter_map(|op| Some(op.takes()?.0)).collect(),
+    };
+    let mut found = Vec::new();
+    for (index, op) in ops.iter().enumerate().filter(|(_, op)| is_link(op)) {
+        let Some(target) = slots.read_link(&op.slot_name())? else {
+            continue;
+        };
+        let (parent, _) = place::split(op.place());
+        if leads_out(Path::new(parent), &target, |at| tree.link_at(at))? {
+            found.push(index);
+        }
+    }
+    Ok(found)
+}
+
+/// A host directory as it is going to be.
+struct Tree<'a> {
+    dir: &'a Dir,
+    slots: &'a Dir,
+    /// What is put in, by its place.
+    put: HashMap<&'a str, &'a Op>,
+    /// Places from which something is taken.
+    taken: HashSet<&'a str>,
+}
+
+impl Tree<'_> {
+    fn link_at(&self, at: &Path) -> io::Result<Option<PathBuf>> {
+        let Some(at) = at.to_str() else {
+            // Guests make no such names.
+            return self.on_disk(at);
+        };
+        match self.put.get(at).map(|op| (op, &op.action)) {
+            Some((op, Action::Put { .. })) => return self.slots.read_link(&op.slot_name()),
+            Some((_, Action::Rename { from, .. })) => return self.on_disk(Path::new(from)),
+            _ => {}
+        }
+        // It has moved with what it is in, or is nothing if that is new.
+        let moved = above(at).find_map(|above| Some((above, self.put.get(above)?)));
+        let was = match moved.map(|(above, op)| (above, &op.action)) {
+            Some((above, Action::Rename { from, .. })) => {
+                let rest = at.get(above.len()..).unwrap_or_default();
+                format!("{from}{rest}")
+            }
+            Some(_) => return Ok(None),
+            None => at.to_owned(),
+        };
+        // What moved is gone from where it was, but for those that see it where it is now.
+        let until = moved.map_or("", |(_, op)| op.takes().map_or("", |(from, _)| from));
+        let gone = std::iter::once(was.as_str()).chain(above(&was));
+        let mut gone = gone.take_while(|place| *place != until);
+        if gone.any(|place| self.taken.contains(place)) {
+            return Ok(None);
+        }
+        self.on_disk(Path::new(&was))
+    }
+
+    fn on_disk(&self, at: &Path) -> io::Result<Option<PathBuf>> {
+        let parent = at.parent().and_then(Path::to_str).unwrap_or_default();
+        let Some(name) = at.file_name().and_then(|name| name.to_str()) else {
+            return Ok(None);
+        };
+        match self.dir.beneath(parent).and_then(|dir| dir.read_link(name)) {
+            Err(error) if is_no_directory(&error) => Ok(None),
+            found => found,
+        }
+    }
+}
+
+/// The places of the directories that something is in, the nearest first.
+fn above(place: &str) -> impl Iterator<Item = &str> {
+    std::iter::successors(Some(place), |place| Some(place.rsplit_once('/')?.0)).skip(1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The links of a tree, whose other entries do not matter.
+    fn out(links: &[(&str, &str)], link: &str) -> bool {
+        let links: HashMap<_, _> = links.iter().copied().collect();
+        let at = |place: &Path| Ok(links.get(place.to_str().unwrap()).map(PathBuf::from));
+        let parent = Path::new(link).parent().unwrap();
+        leads_out(parent, Path::new(links[link]), at).unwrap()
+    }
+
+    #[test]
+    fn links_are_followed_through_other_links() {
+        assert!(!out(&[("a", "deep/down/../../file")], "a"));
+        // `top` is the tree itself, so that its text looks deeper than it is.
+        let chain = [("deep/down/top", "../.."), ("a", "deep/down/top/../etc")];
+        assert!(out(&chain, "a") && !out(&chain, "deep/down/top"));
+        // The other way round: by its text it would leave.
+        assert!(!out(&[("in", "deep/down"), ("a", "in/../../file")], "a"));
+        // Through three links, the last of which leads up.
+        let chain = [
+            ("deep/one", "two"),
+            ("deep/two", "down/three"),
+            ("deep/down/three", "../.."),
+            ("a", "deep/one/../../etc/hostname"),
+        ];
+        assert!(out(&chain, "a") && !out(&chain, "deep/one"));
+    }
+
+    #[test]
+    fn what_leads_nowhere_is_judged_by_its_text() {
+        for (target, leaves) in [
+            ("missing", false),
+            ("missing/../file", false),
+            ("missing/../..", true),
+            ("./././file", false),
+            ("..", true),
+            ("/", true),
+            ("//file", true),
+            ("", false),
+        ] {
+            assert_eq!(out(&[("a", target)], "a"), leaves, "{target}");
+        }
+        assert!(!out(&[("a", "a")], "a"), "a circle");
+        assert!(!out(&[("a", "b/x"), ("b", "a/y")], "a"), "a circle");
+        let long = "deep/../".repeat(500) + "file";
+        assert!(!out(&[("a", &long)], "a"));
+        let too_long = "deep/../".repeat(5000) + "file";
+        assert!(out(&[("a", &too_long)], "a"));
+    }
+}
