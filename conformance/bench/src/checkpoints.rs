@@ -15,6 +15,7 @@ use mc_types::{
 };
 use serde_json::{Value, json};
 use std::{
+    io,
     sync::{Arc, Mutex, PoisonError, mpsc},
     time::{Duration, Instant},
 };
@@ -137,7 +138,11 @@ impl Keeping {
                 let mut emit = |(cid, bytes): (mc_types::Cid, Vec<u8>)| {
                     blocks.push(Block::new(cid, bytes.into()));
                 };
-                let header = writer.write(&saved, Output::default(), &mut emit)?;
+                let output = Output {
+                    stdout: (&mut io::empty(), 0),
+                    stderr: (&mut io::empty(), 0),
+                };
+                let header = writer.write(&saved, output, &mut emit)?;
                 emit(header);
                 let blocks = blocks.into_iter().collect::<Result<Vec<_>, _>>()?;
                 bytes.push(blocks.iter().map(|block| block.bytes().len()).sum());

@@ -65,7 +65,7 @@ impl Failure {
 
     /// What to do about it, if that is known.
     pub(crate) fn hint(&self) -> Option<&str> {
-        self.0.hint.as_deref()
+        self.body.hint.as_deref()
     }
 
     pub(crate) const fn code(&self) -> ErrorCode {

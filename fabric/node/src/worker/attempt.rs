@@ -78,7 +78,7 @@ impl Attempt {
     /// Runs the attempt. The slot is free again when this returns.
     #[tracing::instrument(name = "attempt", skip_all, fields(job = %self.lease.job, token = %self.lease.token))]
     pub(super) async fn run(self, inner: Arc<Inner>) {
-        let execute::Executed { ending, wrote } = self.execute(&inner).await;
+        let execute::Executed { ending, wrote } = Box::pin(self.execute(&inner)).await;
         if let Some(ending) = ending.clone() {
             let is_recorded = false;
             let known = Known {
