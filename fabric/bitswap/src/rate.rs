@@ -49,7 +49,7 @@ impl Rate {
     /// How long to wait before the next one.
     pub(crate) fn wait(&mut self, now: Instant) -> Duration {
         self.pass(now);
-        let missing = u64::try_from(-self.left.min(0)).unwrap_or(u64::MAX);
+        let missing = self.left.min(0).unsigned_abs();
         Duration::from_millis(missing.div_ceil(self.per_second))
     }
 }

@@ -412,5 +412,8 @@ async fn a_result_that_is_larger_than_its_task_may_make_is_not_fetched() {
     assert_eq!(job["node"].as_str(), Some(&*honest.id), "{job:#}");
     let stored = gateway.mc(["fsck", "--format", "json"]).expect_code(0);
     let kept = stored.json()["bytes"].as_u64().unwrap() >> 20;
-    assert!(kept < u64::from(MEBIBYTES) / 2, "{kept} MiB");
+    // What each attempt of such a task may leave, and not all of what it was promised.
+    let attempts = job["attempts"].as_u64().unwrap();
+    assert!(kept < attempts * 72, "{kept} MiB, {job:#}");
+    assert!(kept < u64::from(MEBIBYTES), "{kept} MiB");
 }

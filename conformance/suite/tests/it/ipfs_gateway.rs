@@ -167,7 +167,13 @@ fn document(name: &str, link: &Cid) -> Vec<u8> {
     bytes.extend(name.as_bytes());
     let link = link.to_bytes();
     let length = u8::try_from(link.len() + 1).unwrap();
-    bytes.extend([0x81, 0xd8, 0x2a, 0x58, length, 0]);
+    bytes.extend([0x81, 0xd8, 0x2a]);
+    // The shortest form of a length is the only one that is canonical.
+    match length {
+        0..24 => bytes.push(0x40 + length),
+        _ => bytes.extend([0x58, length]),
+    }
+    bytes.push(0);
     bytes.extend(link);
     bytes
 }

@@ -23,13 +23,20 @@ pub(super) async fn run(global: &Global, args: Submit) -> Result<ExitCode, Failu
     leave::check(args.task.out.as_deref(), &args.task.dir)?;
     job::validate_submit(&args)?;
     hidden::tell(global, &args.task.dir)?;
-    connect::check(global).await?;
+    // What takes long, or takes a node, comes after what only has to be looked at.
+    let is_built = Path::new(&args.task.component).is_dir();
+    if is_built {
+        connect::check(global).await?;
+    }
     if args.task.stdin.is_none() {
         unread::tell(global);
     }
     let component = component::resolve(&args.task.component, args.task.bin.as_deref(), global)?;
     if let Component::File(path) = &component {
         check(path)?;
+    }
+    if !is_built {
+        connect::check(global).await?;
     }
     leave::recover(global, inputs::dirs(&args.task.dir)?.values())?;
     let seen = look(&args)?;
