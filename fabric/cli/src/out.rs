@@ -36,7 +36,7 @@ pub(crate) fn new_file(path: &Path) -> Result<(), Failure> {
         let exists = Error::from(ErrorKind::AlreadyExists);
         return Err(Failure::path(path, &exists));
     }
-    writable(path.parent().map_or(Path::new("/"), or_here), path)
+    writable(path.parent().map_or_else(|| Path::new("/"), or_here), path)
 }
 
 /// Refuses a file that cannot be made or replaced.
@@ -45,7 +45,7 @@ pub(crate) fn file(path: &Path) -> Result<(), Failure> {
         let directory = Error::from(ErrorKind::IsADirectory);
         return Err(Failure::path(path, &directory));
     }
-    writable(path.parent().map_or(Path::new("/"), or_here), path)
+    writable(path.parent().map_or_else(|| Path::new("/"), or_here), path)
 }
 
 /// The directory that an empty path stands for.

@@ -133,8 +133,9 @@ fn programs() -> Result<Vec<Program>> {
     let vectors = root().join("conformance/vectors");
     let outcomes = std::fs::read(vectors.join("outcomes.json"))?;
     let outcomes: serde_json::Map<String, Value> = serde_json::from_slice(&outcomes)?;
-    let texts = |value: &Value| -> Vec<String> {
-        let values = value.as_array().into_iter().flatten();
+    let texts = |outcome: &Value, name: &str| -> Vec<String> {
+        let values = outcome.get(name).and_then(Value::as_array);
+        let values = values.into_iter().flatten();
         values
             .filter_map(Value::as_str)
             .map(str::to_owned)
@@ -145,7 +146,7 @@ fn programs() -> Result<Vec<Program>> {
         // Checkpoints of old versions are no programs.
         let wasm = vectors.join(format!("{name}.wasm"));
         let mut options: Vec<OsString> = Vec::new();
-        options.extend(texts(&outcome["options"]).into_iter().map(OsString::from));
+        options.extend(texts(&outcome, "options").into_iter().map(OsString::from));
         if name == "world" {
             options.extend(WORLD.iter().map(OsString::from));
             options.push(vectors.join("stdin.txt").into());
@@ -153,7 +154,7 @@ fn programs() -> Result<Vec<Program>> {
         programs.push(Program {
             wasm,
             options,
-            arguments: texts(&outcome["arguments"]),
+            arguments: texts(&outcome, "arguments"),
             is_guest: false,
             committed: Ended::of(&outcome),
             name,
@@ -211,7 +212,7 @@ impl Processor {
 
     fn stops(&self, program: &Program) -> Result<bool> {
         let view = self.call(&["inspect".into(), program.wasm.clone().into()])?;
-        Ok(view.is_some_and(|view| view["resumable"] == true))
+        Ok(view.is_some_and(|view| view.get("resumable") == Some(&Value::Bool(true))))
     }
 
     /// The checkpoint of a run that was stopped; none if it ended before.
