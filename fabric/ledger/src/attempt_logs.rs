@@ -1,9 +1,13 @@
 //! What attempts wrote that came to no outcome.
 
-use crate::{Error, Ledger, database::failed, row::integer};
+use crate::{
+    Error, Ledger,
+    database::failed,
+    row::{Belonging, integer},
+};
 use futures::future::BoxFuture;
-use mc_types::{AttemptLog, Cid, FencingToken, JobId, Timestamp};
-use sqlx::{Row, any::AnyRow};
+use mc_types::{AttemptLog, FencingToken, JobId, Timestamp};
+use sqlx::any::AnyRow;
 
 /// Attempts of a job of which the logs are kept.
 const MAX_PER_JOB: i64 = 128;
@@ -70,24 +74,17 @@ impl Ledger {
 }
 
 fn record(job: JobId, row: &AnyRow) -> Result<AttemptLog, Error> {
-    let corrupt = |column: &'static str| Error::CorruptRow {
-        job: job.to_string(),
-        reason: format!("the {column} of a log"),
-    };
-    let text = |column: &'static str| row.try_get::<String, _>(column).map_err(failed);
-    let number = |column: &'static str| {
-        let value: i64 = row.try_get(column).map_err(failed)?;
-        u64::try_from(value).map_err(|_| corrupt(column))
-    };
-    let cid = |column: &'static str| -> Result<Cid, Error> {
-        text(column)?.parse().map_err(|_| corrupt(column))
+    let of = Belonging {
+        row,
+        job,
+        what: "log",
     };
     Ok(AttemptLog {
-        token: FencingToken(number("token")?),
-        attempt: u32::try_from(number("attempt")?).map_err(|_| corrupt("attempt"))?,
-        node: text("node")?.parse().map_err(|_| corrupt("node"))?,
-        stdout: cid("stdout")?,
-        stderr: cid("stderr")?,
-        kept: Timestamp::from_millis(number("kept")?),
+        token: FencingToken(of.number("token")?),
+        attempt: u32::try_from(of.number("attempt")?).map_err(|_| of.corrupt("attempt"))?,
+        node: of.parsed("node")?,
+        stdout: of.parsed("stdout")?,
+        stderr: of.parsed("stderr")?,
+        kept: Timestamp::from_millis(of.number("kept")?),
     })
 }

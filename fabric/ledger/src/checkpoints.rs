@@ -1,9 +1,13 @@
 //! The checkpoints of jobs.
 
-use crate::{Error, Ledger, database::failed, row::integer};
+use crate::{
+    Error, Ledger,
+    database::failed,
+    row::{Belonging, integer},
+};
 use futures::future::BoxFuture;
 use mc_types::{CheckpointRecord, FencingToken, JobId, Timestamp};
-use sqlx::{Row, any::AnyRow};
+use sqlx::any::AnyRow;
 
 /// Writes a checkpoint if its token is the newest of the job.
 const INSERT: &str = "\
@@ -114,20 +118,16 @@ impl Ledger {
 }
 
 fn record(job: JobId, row: &AnyRow) -> Result<CheckpointRecord, Error> {
-    let corrupt = |column: &'static str| Error::CorruptRow {
-        job: job.to_string(),
-        reason: format!("the {column} of a checkpoint"),
-    };
-    let text = |column: &'static str| row.try_get::<String, _>(column).map_err(failed);
-    let number = |column: &'static str| {
-        let value: i64 = row.try_get(column).map_err(failed)?;
-        u64::try_from(value).map_err(|_| corrupt(column))
+    let of = Belonging {
+        row,
+        job,
+        what: "checkpoint",
     };
     Ok(CheckpointRecord {
-        cid: text("cid")?.parse().map_err(|_| corrupt("cid"))?,
-        position: number("position")?,
-        token: FencingToken(number("token")?),
-        node: text("node")?.parse().map_err(|_| corrupt("node"))?,
-        taken: Timestamp::from_millis(number("taken")?),
+        cid: of.parsed("cid")?,
+        position: of.number("position")?,
+        token: FencingToken(of.number("token")?),
+        node: of.parsed("node")?,
+        taken: Timestamp::from_millis(of.number("taken")?),
     })
 }

@@ -1,7 +1,9 @@
 //! A row and its record.
 
 use crate::{Error, database::failed};
-use mc_types::{Cid, FencingToken, Holder, JobRecord, JobState, NodeId, Timestamp, canonical};
+use mc_types::{
+    Cid, FencingToken, Holder, JobId, JobRecord, JobState, NodeId, Timestamp, canonical,
+};
 use serde::Serialize;
 use sqlx::{Row, any::AnyRow};
 use std::{fmt::Display, str::FromStr, sync::Arc};
@@ -76,6 +78,33 @@ pub(crate) fn record(row: &AnyRow) -> Result<JobRecord, Error> {
 pub(crate) fn count(row: &AnyRow, column: usize) -> Result<u64, Error> {
     let value: i64 = row.try_get(column).map_err(failed)?;
     Ok(u64::try_from(value).unwrap_or(0))
+}
+
+/// What belongs to a job, and is in a row of a table of its own.
+pub(crate) struct Belonging<'r> {
+    pub(crate) row: &'r AnyRow,
+    pub(crate) job: JobId,
+    /// What it is, for people.
+    pub(crate) what: &'static str,
+}
+
+impl Belonging<'_> {
+    pub(crate) fn corrupt(&self, column: &str) -> Error {
+        Error::CorruptRow {
+            job: self.job.to_string(),
+            reason: format!("the {column} of a {}", self.what),
+        }
+    }
+
+    pub(crate) fn parsed<T: FromStr>(&self, column: &str) -> Result<T, Error> {
+        let text: String = self.row.try_get(column).map_err(failed)?;
+        text.parse().map_err(|_| self.corrupt(column))
+    }
+
+    pub(crate) fn number(&self, column: &str) -> Result<u64, Error> {
+        let value: i64 = self.row.try_get(column).map_err(failed)?;
+        u64::try_from(value).map_err(|_| self.corrupt(column))
+    }
 }
 
 fn read(row: &AnyRow) -> Result<JobRecord, String> {
