@@ -411,21 +411,8 @@ impl NetworkBehaviour for Behaviour {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::StoreError;
+    use crate::NoBlocks;
     use mc_types::cid;
-
-    #[derive(Debug)]
-    struct Nothing;
-
-    impl BlockStore for Nothing {
-        fn get(&self, _: Cid) -> BoxFuture<'static, Result<Option<Bytes>, StoreError>> {
-            Box::pin(async { Ok(None) })
-        }
-
-        fn has(&self, _: Cid) -> BoxFuture<'static, Result<bool, StoreError>> {
-            Box::pin(async { Ok(false) })
-        }
-    }
 
     /// What the answers take that are to be sent before anything else happens.
     async fn answers(behaviour: &mut Behaviour) -> usize {
@@ -464,7 +451,7 @@ mod tests {
         let most = config.max_outgoing_bytes_per_peer + (64 << 10);
         let (peer, line) = (PeerId::random(), ConnectionId::new_unchecked(1));
         for want_type in [WANT_HAVE, WANT_BLOCK] {
-            let mut behaviour = Behaviour::new(config.clone(), Arc::new(Nothing));
+            let mut behaviour = Behaviour::new(config.clone(), Arc::new(NoBlocks));
             behaviour.connected(peer, line);
             let mut queued = 0;
             for round in 0..100 {

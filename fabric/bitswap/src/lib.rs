@@ -32,4 +32,4 @@ pub use behaviour::{Behaviour, Event};
 pub use client::SessionId;
 pub use config::Config;
 pub use protocol::{Frame, PROTOCOL, read_frame};
-pub use store::{BlockStore, StoreError};
+pub use store::{BlockStore, NoBlocks, StoreError};

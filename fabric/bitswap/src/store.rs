@@ -18,3 +18,17 @@ pub trait BlockStore: Debug + Send + Sync + 'static {
     /// Whether a block is here.
     fn has(&self, cid: Cid) -> BoxFuture<'static, Result<bool, StoreError>>;
 }
+
+/// The store of whoever has no blocks.
+#[derive(Debug, Clone, Copy)]
+pub struct NoBlocks;
+
+impl BlockStore for NoBlocks {
+    fn get(&self, _: Cid) -> BoxFuture<'static, Result<Option<Bytes>, StoreError>> {
+        Box::pin(async { Ok(None) })
+    }
+
+    fn has(&self, _: Cid) -> BoxFuture<'static, Result<bool, StoreError>> {
+        Box::pin(async { Ok(false) })
+    }
+}

@@ -25,6 +25,6 @@ pub use client::{Client, DhtRecord, InboundRequest, PeerInfo, Reply, Session};
 pub use error::{ConnectError, Error, FetchError, RequestError};
 pub use identity::Identity;
 pub use libp2p::Multiaddr;
-pub use mc_bitswap::{BlockStore, StoreError};
+pub use mc_bitswap::{BlockStore, NoBlocks, StoreError};
 pub use reach::DhtMode;
 pub use swarm::{Options, Started, start};

@@ -1,9 +1,7 @@
 //! Trying out the peers that a node would connect to, without one.
 
-use bytes::Bytes;
 use futures::future::BoxFuture;
-use mc_net::{BlockStore, ConnectError, DhtMode, Identity, Multiaddr, Options, StoreError};
-use mc_types::Cid;
+use mc_net::{ConnectError, DhtMode, Identity, Multiaddr, NoBlocks, Options};
 use std::{sync::Arc, time::Duration};
 
 /// Nobody is given anything here.
@@ -52,7 +50,7 @@ pub fn connects<'a>(network: &'a str, address: &'a str) -> BoxFuture<'a, Result<
             agent: concat!("mc-wasm/", env!("CARGO_PKG_VERSION"), " doctor").to_owned(),
             fetch_timeout: FETCH_TIMEOUT,
         };
-        let started = mc_net::start(Identity::generate(), options, Arc::new(Nothing)).await;
+        let started = mc_net::start(Identity::generate(), options, Arc::new(NoBlocks)).await;
         let started = started.map_err(|e| Trouble {
             reason: e.to_string(),
             hint: None,
@@ -63,18 +61,4 @@ pub fn connects<'a>(network: &'a str, address: &'a str) -> BoxFuture<'a, Result<
         let _ = started.task.await;
         Ok(connected?)
     })
-}
-
-/// Who only tries has no blocks.
-#[derive(Debug)]
-struct Nothing;
-
-impl BlockStore for Nothing {
-    fn get(&self, _: Cid) -> BoxFuture<'static, Result<Option<Bytes>, StoreError>> {
-        Box::pin(async { Ok(None) })
-    }
-
-    fn has(&self, _: Cid) -> BoxFuture<'static, Result<bool, StoreError>> {
-        Box::pin(async { Ok(false) })
-    }
 }
