@@ -54,23 +54,15 @@ impl<'a, S: BlockSource> Content<'a, S> {
     }
 
     fn has_bytes_of(&self, path: &Path, file: &Entity) -> Result<bool, Failure> {
-        let opened = File::open(path);
-        let mut opened = opened.map_err(|e| Failure::path(path, &e))?;
-        let mut offset = 0;
-        loop {
-            let piece = self.piece(file, offset)?;
+        let failed = |e: io::Error| Failure::path(path, &e);
+        let mut opened = File::open(path).map_err(failed)?;
+        self.are_bytes_of(file, |_| {
             let mut here = Vec::new();
             let most = u64::try_from(PIECE_BYTES).unwrap_or(u64::MAX);
-            let read = (&mut opened).take(most).read_to_end(&mut here);
-            read.map_err(|e| Failure::path(path, &e))?;
-            if piece != here {
-                return Ok(false);
-            }
-            if piece.is_empty() {
-                return Ok(true);
-            }
-            offset += piece.len() as u64;
-        }
+            let mut piece = opened.by_ref().take(most);
+            piece.read_to_end(&mut here).map_err(failed)?;
+            Ok(here)
+        })
     }
 
     /// Whether two files or links are the same. What is encrypted has two CIDs: it is read.
@@ -88,23 +80,28 @@ impl<'a, S: BlockSource> Content<'a, S> {
             (Found::File { file_bytes }, Found::File { file_bytes: other })
                 if file_bytes == other =>
             {
-                self.have_equal_bytes(given, left)
+                self.are_bytes_of(given, |offset| self.piece(left, offset))
             }
             _ => Ok(false),
         }
     }
 
-    fn have_equal_bytes(&self, given: &Entity, left: &Entity) -> Result<bool, Failure> {
+    /// Whether a file consists of these pieces, each as long as [`Self::piece`] has it at that offset.
+    fn are_bytes_of(
+        &self,
+        file: &Entity,
+        mut pieces: impl FnMut(u64) -> Result<Vec<u8>, Failure>,
+    ) -> Result<bool, Failure> {
         let mut offset = 0;
         loop {
-            let (one, other) = (self.piece(given, offset)?, self.piece(left, offset)?);
-            if one != other {
+            let (piece, other) = (self.piece(file, offset)?, pieces(offset)?);
+            if piece != other {
                 return Ok(false);
             }
-            if one.is_empty() {
+            if piece.is_empty() {
                 return Ok(true);
             }
-            offset += one.len() as u64;
+            offset += piece.len() as u64;
         }
     }
 

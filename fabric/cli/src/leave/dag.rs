@@ -44,12 +44,13 @@ pub(crate) fn leave_job<S: BlockSource>(
     };
     let mut differing = Vec::new();
     for changed in dirs {
+        let id = transaction.directory(&changed.host).map_err(failed)?;
         let mut found = Different::default();
         reading.compare(&mut found, &changed.given, &changed.left, "")?;
-        differing.push((changed, found));
+        differing.push((id, changed, found));
     }
-    if differing.iter().any(|(_, found)| !found.made.is_empty()) {
-        for (changed, found) in &differing {
+    if differing.iter().any(|(_, _, found)| !found.made.is_empty()) {
+        for (_, changed, found) in &differing {
             for (place, given) in &found.removed {
                 let at = At {
                     mount: changed.mount,
@@ -60,11 +61,10 @@ pub(crate) fn leave_job<S: BlockSource>(
         }
     }
     for step in [Reading::move_directories, Reading::put, Reading::remove] {
-        for (changed, found) in &mut differing {
-            let id = transaction.directory(&changed.host).map_err(failed)?;
+        for (id, changed, found) in &mut differing {
             let mut directory = Directory {
                 transaction: &mut transaction,
-                id,
+                id: *id,
                 seen,
                 mount: changed.mount,
                 host: &changed.host,

@@ -66,7 +66,7 @@ pub(super) enum Broken {
     Write(io::Error),
 }
 
-impl Leaving<'_> {
+impl<'a> Leaving<'a> {
     fn put(&mut self, out: Option<&Path>) -> Result<Report, Failure> {
         let mut transaction = Transaction::new();
         if let Some(out) = out {
@@ -79,44 +79,48 @@ impl Leaving<'_> {
             let root = self.node("/out")?;
             self.whole(&mut transaction, (id, out), root, Path::new(""))?;
         }
-        let mut removed = Vec::new();
+        let mut removals = Vec::new();
         for given in self.dirs {
             let id = transaction.directory(&given.host).map_err(failed)?;
-            let changes = self.changes(given)?;
+            let (removed, changes): (Vec<_>, Vec<_>) =
+                (self.changes(given)?.into_iter()).partition(|change| change.now == Now::Removed);
             let renamed = changes.iter().filter_map(|change| match &change.now {
                 Now::Renamed { from } => Some(from.clone()),
                 _ => None,
             });
             let renamed: BTreeSet<_> = renamed.collect();
+            let mut directory = self.directory(&mut transaction, id, given);
             for change in changes {
-                if change.now == Now::Removed {
-                    // What was moved into another directory is looked at while it is copied there.
-                    removed.push((id, given, change, renamed.clone()));
-                    continue;
-                }
-                let mut directory = Directory {
-                    transaction: &mut transaction,
-                    id,
-                    seen: self.seen,
-                    mount: given.mount,
-                    host: &given.host,
-                };
                 self.change(&mut directory, change, &renamed)?;
             }
+            removals.push((id, given, removed, renamed));
         }
-        for (id, given, change, renamed) in removed {
-            let mut directory = Directory {
-                transaction: &mut transaction,
-                id,
-                seen: self.seen,
-                mount: given.mount,
-                host: &given.host,
-            };
-            if let Some(base) = &change.base {
+        // What was moved into another directory is looked at while it is copied there.
+        for (id, given, removed, renamed) in removals {
+            let mut directory = self.directory(&mut transaction, id, given);
+            for base in removed.iter().filter_map(|change| change.base.as_ref()) {
                 directory.remove(base, &renamed)?;
             }
         }
         transaction.commit().map_err(failed)
+    }
+
+    fn directory<'d>(
+        &self,
+        transaction: &'d mut Transaction,
+        id: DirectoryId,
+        given: &'d Given,
+    ) -> Directory<'d>
+    where
+        'a: 'd,
+    {
+        Directory {
+            transaction,
+            id,
+            seen: self.seen,
+            mount: given.mount,
+            host: &given.host,
+        }
     }
 
     /// What the guest changed in one of the directories.
