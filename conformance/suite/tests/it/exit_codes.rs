@@ -1,6 +1,6 @@
 //! Exit codes: the same for `run` and `submit`, and each for its own cause only.
 
-use mc_artifacts::guest;
+use crate::wasm;
 use mc_conformance::{Finished, Node, NodeOptions, mc, mc_in, spawn_in};
 use std::{
     fs,
@@ -11,10 +11,6 @@ use std::{
 };
 
 const COMMANDS: [&str; 2] = ["run", "submit"];
-
-fn wasm(name: &str) -> String {
-    guest(name).display().to_string()
-}
 
 /// Runs `command` with options, and a component that says hello.
 fn hello(node: &Node, dir: &Path, command: &str, options: &[&str]) -> Finished {

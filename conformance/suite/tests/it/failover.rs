@@ -1,14 +1,10 @@
 //! Commands of people whose gateway goes away: they go on at the next one from where they were, or say how to go on.
 
-use mc_artifacts::guest;
+use crate::wasm;
 use mc_conformance::{Finished, Node, NodeOptions, eventually, mc, spawn_in, way_that_breaks};
 use std::{path::Path, time::Duration};
 
 const PATIENCE: Duration = Duration::from_secs(30);
-
-fn wasm(name: &str) -> String {
-    guest(name).display().to_string()
-}
 
 /// Two ways to one node, as if to two gateways on one ledger, of which the first one breaks.
 fn two_ways(node: &Node, last: &'static str, pieces: usize) -> String {

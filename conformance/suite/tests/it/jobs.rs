@@ -1,13 +1,9 @@
 //! Jobs on one node: submit, look, wait, fetch, cancel.
 
-use mc_artifacts::guest;
+use crate::wasm;
 use mc_conformance::{NodeOptions, eventually, mc};
 use serde_json::Value;
 use std::{path::Path, time::Duration};
-
-fn wasm(name: &str) -> String {
-    guest(name).display().to_string()
-}
 
 /// An embedded node on a directory of its own, without ports that others could want.
 fn submit(dir: &Path, args: &[&str]) -> mc_conformance::Finished {

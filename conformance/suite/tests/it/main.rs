@@ -44,3 +44,8 @@ mod scripts;
 mod stored;
 mod terminal;
 mod vectors;
+
+/// The path of a guest, as it is typed.
+fn wasm(name: &str) -> String {
+    mc_artifacts::guest(name).display().to_string()
+}

@@ -1,12 +1,8 @@
 //! `run`: here and now, without a node.
 
-use mc_artifacts::guest;
+use crate::wasm;
 use mc_conformance::{NodeOptions, mc};
 use std::path::{Path, PathBuf};
-
-fn wasm(name: &str) -> String {
-    guest(name).display().to_string()
-}
 
 #[test]
 fn run_passes_output_and_exit_code_through() {

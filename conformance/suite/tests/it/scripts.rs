@@ -1,16 +1,12 @@
 //! What scripts and people need of the command line.
 
-use mc_artifacts::guest;
+use crate::wasm;
 use mc_conformance::{NodeOptions, mc, mc_with};
 use std::{
     fs::{self, File},
     process::{Command, Stdio},
     time::{Duration, Instant},
 };
-
-fn wasm(name: &str) -> String {
-    guest(name).display().to_string()
-}
 
 #[test]
 fn variables_of_other_programs_are_no_errors() {

@@ -1,6 +1,6 @@
 //! What reaches a terminal, and what a file.
 
-use mc_artifacts::guest;
+use crate::wasm;
 use mc_conformance::{NodeOptions, binary, mc};
 use std::{
     fs,
@@ -9,10 +9,6 @@ use std::{
 
 /// Clears the screen, moves to its beginning, and begins a line.
 const HOSTILE: &str = "a\u{1b}[2J\u{9b}H\nb";
-
-fn wasm(name: &str) -> String {
-    guest(name).display().to_string()
-}
 
 /// Whether a text does anything to a terminal but begin lines.
 fn is_harmless(text: &str) -> bool {

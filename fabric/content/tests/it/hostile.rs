@@ -143,10 +143,16 @@ async fn links_that_lead_out_are_left_out_or_kept_when_that_is_wanted() {
 
 /// A file or directory node of this kind and mode.
 async fn with_mode(blocks: &MemoryBlocks, kind: u8, mode: u32, entries: &[(&str, Cid)]) -> Cid {
-    let links = blocks.get(&directory(blocks, entries).await).await.unwrap();
     let mut data = vec![0x08, kind, 0x38];
     data.extend(unsigned_varint::encode::u32(mode, &mut [0; 5]));
-    let mut node = links[..links.len() - 4].to_vec();
+    with_data(blocks, entries, data).await
+}
+
+/// A node with these links, whose data are not those of a directory.
+async fn with_data(blocks: &MemoryBlocks, links: &[(&str, Cid)], data: Vec<u8>) -> Cid {
+    let plain = directory(blocks, links).await;
+    let bytes = blocks.get(&plain).await.unwrap();
+    let mut node = bytes[..bytes.len() - 4].to_vec();
     node.extend([0x0a, u8::try_from(data.len()).unwrap()]);
     node.extend(data);
     let block = Block::encode(cid::DAG_PB, node).unwrap();
@@ -280,17 +286,9 @@ async fn what_has_no_content_is_refused_with_its_path() {
 
 /// A shard that says it has `fanout` links, written byte by byte.
 async fn shard(blocks: &MemoryBlocks, fanout: u64, links: &[(&str, Cid)]) -> Cid {
-    let plain = directory(blocks, links).await;
-    let bytes = blocks.get(&plain).await.unwrap();
     let mut data = vec![0x08, 0x05, 0x28, 0x22, 0x30];
     data.extend(unsigned_varint::encode::u64(fanout, &mut [0; 10]));
-    let mut node = bytes[..bytes.len() - 4].to_vec();
-    node.extend([0x0a, u8::try_from(data.len()).unwrap()]);
-    node.extend(data);
-    let block = Block::encode(cid::DAG_PB, node).unwrap();
-    let cid = *block.cid();
-    blocks.put_many(vec![block]).await.unwrap();
-    cid
+    with_data(blocks, links, data).await
 }
 
 #[tokio::test]
