@@ -146,30 +146,31 @@ impl Client {
     /// Sends what does no harm if it is sent again, elsewhere: all requests are such. `request` makes it for the
     /// node that is asked.
     async fn send(&self, request: impl Fn() -> RequestBuilder) -> Result<Response, Failure> {
-        let mut tries = self.tries();
-        loop {
-            self.begin(&mut tries);
-            let failure = match self.send_once(request()).await {
-                Ok(response) => return Ok(response),
-                Err(failure) => failure,
-            };
-            if !self.asks_again(&failure, &mut tries).await {
-                return Err(failure);
-            }
-        }
+        self.in_turn(|| self.send_once(request())).await
     }
 
     /// The same, and reads the whole answer.
     async fn bytes(&self, request: impl Fn() -> RequestBuilder) -> Result<Bytes, Failure> {
+        self.in_turn(|| {
+            let sent = self.send_once(request());
+            async move {
+                let read = sent.await?.bytes().await;
+                read.map_err(|e| self.unreachable(&e))
+            }
+        })
+        .await
+    }
+
+    /// Asks one node after the other until one answers.
+    async fn in_turn<T, A>(&self, ask: impl Fn() -> A) -> Result<T, Failure>
+    where
+        A: Future<Output = Result<T, Failure>>,
+    {
         let mut tries = self.tries();
         loop {
             self.begin(&mut tries);
-            let read = match self.send_once(request()).await {
-                Ok(response) => response.bytes().await.map_err(|e| self.unreachable(&e)),
-                Err(failure) => Err(failure),
-            };
-            let failure = match read {
-                Ok(bytes) => return Ok(bytes),
+            let failure = match ask().await {
+                Ok(answer) => return Ok(answer),
                 Err(failure) => failure,
             };
             if !self.asks_again(&failure, &mut tries).await {

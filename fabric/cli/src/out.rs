@@ -36,7 +36,7 @@ pub(crate) fn new_file(path: &Path) -> Result<(), Failure> {
         let exists = Error::from(ErrorKind::AlreadyExists);
         return Err(Failure::path(path, &exists));
     }
-    writable(path.parent().map_or_else(|| Path::new("/"), or_here), path)
+    can_be_made(path)
 }
 
 /// Refuses a file that cannot be made or replaced.
@@ -45,6 +45,10 @@ pub(crate) fn file(path: &Path) -> Result<(), Failure> {
         let directory = Error::from(ErrorKind::IsADirectory);
         return Err(Failure::path(path, &directory));
     }
+    can_be_made(path)
+}
+
+fn can_be_made(path: &Path) -> Result<(), Failure> {
     writable(path.parent().map_or_else(|| Path::new("/"), or_here), path)
 }
 

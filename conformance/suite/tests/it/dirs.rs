@@ -298,7 +298,10 @@ fn a_job_that_nobody_waited_for_changes_the_directories_later() {
     typed.insert(3, "--detach".to_owned());
     let detached = mc_in(dir.path(), typed).expect_code(0);
     let id = detached.text().trim().to_owned();
-    let later = format!("mc-wasm result {id} --dir 'my proj::/w'");
+    let later = format!(
+        "mc-wasm --node {} result {id} --dir 'my proj::/w'",
+        node.api
+    );
     assert!(detached.stderr.contains(&later), "{}", detached.stderr);
     let mc = |more: &[&str]| {
         let typed = ["--node", &node.api]

@@ -177,7 +177,7 @@ pub(super) async fn result(
     let Some(cid) = job.outputs_cid else {
         let message = format!("job {id} has no result: it is {}", job.state);
         let failure = Failure::new(ErrorCode::NoResult, message);
-        return Err(failure.with_hint(format!("mc-wasm wait {id}")));
+        return Err(failure.with_hint(follow::command(global, "wait", id)));
     };
     let key = keys::of_job(global, &job)?;
     if let Some(out) = &args.out {
@@ -210,12 +210,8 @@ async fn leave_dirs(
             let message = format!("--dir: the task was given nothing as {guest}");
             return Err(Failure::usage(message));
         };
-        Ok(leave::Changed {
-            mount,
-            host,
-            given: (*given, key.map(|key| key.given(&guest))).into(),
-            left: (*left, key.map(|key| key.result(&guest))).into(),
-        })
+        let place = (mount, host, &*guest);
+        Ok(leave::Changed::new(place, (*given, *left), key))
     });
     let changed = changed.collect::<Result<Vec<_>, _>>()?;
     tokio::task::block_in_place(|| {

@@ -103,10 +103,10 @@ async fn submit(
     match follow::to_end(client, global, submitted, Some(key)).await? {
         Ended::Job(job) => {
             if let Some(out) = &args.task.out {
-                leave_outputs(connection, &job, key, out).await?;
+                leave_outputs(global, connection, &job, key, out).await?;
             }
             let left = leave_dirs(connection, &job, prepared, (args, seen));
-            let left = left.map_err(|failure| match result_later(args, id) {
+            let left = left.map_err(|failure| match result_later(global, args, id) {
                 Some(later) => failure.with_hint(format!("then: {later}")),
                 None => failure,
             });
@@ -134,18 +134,18 @@ async fn submit(
 
 /// Says how the directories get what a job makes of them that nobody waits for.
 fn tell_of_dirs(global: &Global, args: &Submit, id: JobId) {
-    if let Some(later) = result_later(args, id) {
+    if let Some(later) = result_later(global, args, id) {
         let note = format!("when it has ended, change the directories as it did with: {later}");
         output::note(global, &note);
     }
 }
 
 /// The command that changes the directories as the job did.
-fn result_later(args: &Submit, id: JobId) -> Option<String> {
+fn result_later(global: &Global, args: &Submit, id: JobId) -> Option<String> {
     if args.task.dir.is_empty() {
         return None;
     }
-    let mut command = format!("mc-wasm result {id}");
+    let mut command = follow::command(global, "result", id);
     for dir in &args.task.dir {
         command.push_str(" --dir ");
         command.push_str(&output::quoted(dir));
@@ -175,12 +175,8 @@ fn leave_dirs(
     let dirs = dirs.filter_map(|(mount, (guest, host))| {
         let given = *prepared.task.dirs.get(&guest)?;
         let left = *job.dirs.get(&guest)?;
-        Some(leave::Changed {
-            mount,
-            host,
-            given: (given, key.map(|key| key.given(&guest))).into(),
-            left: (left, key.map(|key| key.result(&guest))).into(),
-        })
+        let place = (mount, host, &*guest);
+        Some(leave::Changed::new(place, (given, left), key))
     });
     let (dirs, blocks) = (dirs.collect(), connection.client.blocks(None));
     tokio::task::block_in_place(|| leave::leave_job(&blocks, dirs, seen))
@@ -188,6 +184,7 @@ fn leave_dirs(
 
 /// Writes what the guest left, however it ended.
 async fn leave_outputs(
+    global: &Global,
     connection: &Connection,
     job: &JobView,
     key: Option<&TaskKey>,
@@ -200,9 +197,12 @@ async fn leave_outputs(
     let client = &connection.client;
     let written = client.leave(left.into(), out, Links::Skip).await;
     written.map(drop).map_err(|failure| match job.id {
-        Some(id) => failure.with_hint(format!(
-            "the job has ended, and its result is kept: mc-wasm result {id} --out DIR"
-        )),
+        Some(id) => {
+            let result = follow::command(global, "result", id);
+            failure.with_hint(format!(
+                "the job has ended, and its result is kept: {result} --out DIR"
+            ))
+        }
         None => failure,
     })
 }

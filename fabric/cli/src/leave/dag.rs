@@ -7,7 +7,7 @@ use mc_content::{
     unixfs::{Entity, Found},
 };
 use mc_directories::{Fingerprint, Transaction};
-use mc_node::world::Seen;
+use mc_node::{private::TaskKey, world::Seen};
 use mc_types::Cid;
 use mc_wasi::At;
 use std::{
@@ -20,10 +20,26 @@ use std::{
 #[derive(Debug)]
 pub(crate) struct Changed {
     /// Its number in what was seen.
-    pub(crate) mount: u32,
-    pub(crate) host: PathBuf,
-    pub(crate) given: Entity,
-    pub(crate) left: Entity,
+    pub(super) mount: u32,
+    pub(super) host: PathBuf,
+    pub(super) given: Entity,
+    left: Entity,
+}
+
+impl Changed {
+    /// What a task was `given` at `guest` from `host`, and what it `left` there.
+    pub(crate) fn new(
+        (mount, host, guest): (u32, PathBuf, &str),
+        (given, left): (Cid, Cid),
+        key: Option<&TaskKey>,
+    ) -> Self {
+        Self {
+            mount,
+            host,
+            given: (given, key.map(|key| key.given(guest))).into(),
+            left: (left, key.map(|key| key.result(guest))).into(),
+        }
+    }
 }
 
 /// Changes directories as a job did. This blocks: it is not for a thread of the runtime.
