@@ -37,7 +37,7 @@ pub(crate) enum Code {
     ),
     /// A core module.
     Module(wasmtime::InstancePre<Guest>),
-    /// A component whose task is relaxed.
+    /// A component or core module whose task is relaxed.
     Relaxed(relaxed::Command),
 }
 

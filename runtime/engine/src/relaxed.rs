@@ -10,8 +10,9 @@ use crate::{
 use mc_types::{End, Usage};
 use output::{Budget, OutputLimitReached};
 use std::{path::Path, sync::Arc, time::Duration, time::Instant};
-pub(crate) use wasi::{State, is_offered, linker};
-use wasmtime::{Store, Trap};
+use wasi::{Limited, Streams};
+pub(crate) use wasi::{ModuleState, State, is_offered, linker, module_linker};
+use wasmtime::{InstancePre, Store, Trap};
 use wasmtime_wasi::{I32Exit, p2::bindings::CommandPre};
 
 /// What fuel is set to when a task is not limited: more than any task lives to use.
@@ -19,8 +20,14 @@ const UNLIMITED_FUEL: u64 = 1 << 62;
 /// Deepest directory that is looked at when what was written is measured.
 const MAX_DEPTH: usize = 256;
 
-/// A linked component.
-pub(crate) type Command = Arc<CommandPre<State>>;
+/// A linked program.
+#[derive(Clone)]
+pub(crate) enum Command {
+    /// A component.
+    Component(Arc<CommandPre<State>>),
+    /// A core module for preview 1.
+    Module(InstancePre<ModuleState>),
+}
 
 /// Runs a program on this thread.
 pub(crate) fn run(
@@ -32,25 +39,53 @@ pub(crate) fn run(
         .enable_all()
         .build()
         .map_err(|e| RunError::Host(e.to_string()))?;
-    runtime.block_on(execute(program, command, invocation))
+    let budget = Budget::new(invocation.limits.output_bytes);
+    match command {
+        Command::Component(command) => {
+            let (state, streams) = wasi::state(&invocation, &budget).map_err(host)?;
+            let call = async |store: &mut Store<State>| component(command, store).await;
+            runtime.block_on(execute(
+                program,
+                &invocation,
+                &budget,
+                (state, streams),
+                call,
+            ))
+        }
+        Command::Module(module) => {
+            let (state, streams) = wasi::module_state(&invocation, &budget).map_err(host)?;
+            let call = async |store: &mut Store<ModuleState>| start(module, store).await;
+            runtime.block_on(execute(
+                program,
+                &invocation,
+                &budget,
+                (state, streams),
+                call,
+            ))
+        }
+    }
 }
 
-async fn execute(
+fn host(error: wasmtime::Error) -> RunError {
+    RunError::Host(format!("{error:#}"))
+}
+
+/// Runs what `call` calls until it ends, or must not go on.
+async fn execute<S: Limited>(
     program: &Program,
-    command: &Command,
-    invocation: Invocation,
+    invocation: &Invocation,
+    budget: &Arc<Budget>,
+    (state, streams): (S, Streams),
+    call: impl AsyncFnOnce(&mut Store<S>) -> wasmtime::Result<End>,
 ) -> Result<Execution, RunError> {
-    let host = |e: wasmtime::Error| RunError::Host(format!("{e:#}"));
-    let budget = Budget::new(invocation.limits.output_bytes);
     // The epoch makes the guest yield; what stops it is below.
     let watch = Watch::new(None, invocation.cancel.clone(), None);
     let ticking = program.ticker.run(&program.raw, &watch);
     let _ticking = ticking.map_err(|e| RunError::Host(e.to_string()))?;
     let begun = Instant::now();
     let fuel = invocation.limits.fuel.unwrap_or(UNLIMITED_FUEL);
-    let (state, stdout, stderr) = wasi::state(&invocation, &budget).map_err(host)?;
     let mut store = Store::new(&program.raw, state);
-    store.limiter(|state| &mut state.limiter);
+    store.limiter(|state| state.limiter());
     store.set_fuel(fuel).map_err(host)?;
     store.epoch_deadline_async_yield_and_update(1);
 
@@ -61,18 +96,19 @@ async fn execute(
             let after = invocation.timeout.unwrap_or_default();
             return Err(RunError::Timeout { after });
         }
-        ended = call(command, &mut store) => ended,
+        ended = call(&mut store) => ended,
     };
-    let limiter = &store.data().limiter;
+    let used = fuel - store.get_fuel().map_err(host)?;
+    let limiter = store.data_mut().limiter();
     let mut end = match ended {
         Ok(end) => end,
         Err(error) => end_of(error, limiter)?,
     };
-    if written(&invocation) > budget.left() {
+    if written(invocation) > budget.left() {
         end = End::OutputLimit;
     }
     let usage = Usage {
-        fuel: fuel - store.get_fuel().map_err(host)?,
+        fuel: used,
         memory_peak_bytes: limiter.peak_bytes(),
         wall_ms: u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX),
     };
@@ -80,18 +116,28 @@ async fn execute(
         end,
         usage,
         meter: program.meter(),
-        stdout: stdout.take(),
-        stderr: stderr.take(),
+        stdout: streams.stdout.take(),
+        stderr: streams.stderr.take(),
         world: None,
     })
 }
 
-async fn call(command: &Command, store: &mut Store<State>) -> wasmtime::Result<End> {
+async fn component(command: &CommandPre<State>, store: &mut Store<State>) -> wasmtime::Result<End> {
     let command = command.instantiate_async(&mut *store).await?;
     let result = command.wasi_cli_run().call_run(&mut *store).await?;
     Ok(End::Exited {
         code: result.is_err().into(),
     })
+}
+
+async fn start(
+    module: &InstancePre<ModuleState>,
+    store: &mut Store<ModuleState>,
+) -> wasmtime::Result<End> {
+    let instance = module.instantiate_async(&mut *store).await?;
+    let start = instance.get_typed_func::<(), ()>(&mut *store, "_start")?;
+    start.call_async(&mut *store, ()).await?;
+    Ok(End::Exited { code: 0 })
 }
 
 fn end_of(error: wasmtime::Error, limiter: &Limiter) -> Result<End, RunError> {

@@ -119,6 +119,55 @@ fn a_program_is_called_as_the_user_says() {
     assert_eq!(usual["stdout_cid"], same["stdout_cid"]);
 }
 
+/// Writes its first argument to a file in the user's directory and to standard output, and exits with 200.
+const MODULE: &str = r#"(module
+  (import "wasi_snapshot_preview1" "args_get" (func $args (param i32 i32) (result i32)))
+  (import "wasi_snapshot_preview1" "path_open"
+    (func $open (param i32 i32 i32 i32 i32 i64 i64 i32 i32) (result i32)))
+  (import "wasi_snapshot_preview1" "fd_write" (func $write (param i32 i32 i32 i32) (result i32)))
+  (import "wasi_snapshot_preview1" "proc_exit" (func $exit (param i32)))
+  (memory (export "memory") 1)
+  (data (i32.const 64) "made")
+  (func $check (param i32) (if (local.get 0) (then unreachable)))
+  (func (export "_start") (local $text i32) (local $length i32)
+    (call $check (call $args (i32.const 16) (i32.const 1024)))
+    (local.set $text (i32.load (i32.const 20)))
+    (loop $next
+      (local.set $length (i32.add (local.get $length) (i32.const 1)))
+      (br_if $next (i32.load8_u (i32.add (local.get $text) (local.get $length)))))
+    (i32.store (i32.const 0) (local.get $text))
+    (i32.store (i32.const 4) (local.get $length))
+    ;; The user's directory comes after /in and /out, which are 3 and 4.
+    (call $check (call $open (i32.const 5) (i32.const 0) (i32.const 64) (i32.const 4) (i32.const 1)
+      (i64.const 64) (i64.const 0) (i32.const 0) (i32.const 8)))
+    (call $check (call $write (i32.load (i32.const 8)) (i32.const 0) (i32.const 1) (i32.const 12)))
+    (call $check (call $write (i32.const 1) (i32.const 0) (i32.const 1) (i32.const 12)))
+    (call $exit (i32.const 200))))"#;
+
+/// Core modules for preview 1 run relaxed as components do.
+#[test]
+fn a_module_of_preview_1_runs_relaxed() {
+    let dir = tempfile::tempdir().unwrap();
+    let module = dir.path().join("module.wasm");
+    std::fs::write(&module, wat::parse_str(MODULE).unwrap()).unwrap();
+    let given = dir.path().join("given");
+    std::fs::create_dir(&given).unwrap();
+    let mount = format!("{}::/w", given.display());
+    let module = module.to_str().unwrap();
+    let done = mc([
+        "run",
+        "--relaxed",
+        "--dir",
+        &mount,
+        module,
+        "--",
+        "argument",
+        "another",
+    ]);
+    assert_eq!(done.expect_code(200).text(), "argument");
+    assert_eq!(std::fs::read(given.join("made")).unwrap(), b"argument");
+}
+
 fn tree(dir: &Path) -> PathBuf {
     let tree = dir.join("tree");
     std::fs::create_dir_all(tree.join("removed_dir/inner")).unwrap();

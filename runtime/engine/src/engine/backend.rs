@@ -134,11 +134,7 @@ impl Backend {
         let code = match (compiled, way) {
             (Compiled::Component(component), Way::Relaxed) => self.relaxed(component)?,
             (Compiled::Component(component), _) => self.component(component, sites.is_some())?,
-            (Compiled::Module(_), Way::Relaxed) => {
-                return Err(Error::CoreModule {
-                    reason: "only components can run as relaxed tasks".to_owned(),
-                });
-            }
+            (Compiled::Module(module), Way::Relaxed) => self.relaxed_module(module)?,
             (Compiled::Module(module), _) => self.module(module)?,
         };
         Ok(Program {
@@ -193,24 +189,7 @@ impl Backend {
     }
 
     fn module(&self, module: &Module) -> Result<Code, Error> {
-        let foreign = module
-            .imports()
-            .filter(|import| import.module() != preview1::MODULE)
-            .map(|import| format!("{}.{}", import.module(), import.name()));
-        let mut names: Vec<_> = foreign.collect();
-        if !names.is_empty() {
-            names.dedup();
-            return Err(Error::UnsupportedImports { names });
-        }
-        let lacking = |reason: &str| Error::CoreModule {
-            reason: reason.to_owned(),
-        };
-        let start = module.get_export("_start");
-        let start = start.and_then(|start| start.func().cloned());
-        let start = start.ok_or_else(|| lacking("it does not export the function _start"))?;
-        if start.params().len() + start.results().len() > 0 {
-            return Err(lacking("its _start takes parameters or returns something"));
-        }
+        check_command(module)?;
         let linker = self.modules.get(|| preview1::linker(&self.raw));
         let linker = linker.map_err(engine_error)?;
         let pre = linker.instantiate_pre(module).map_err(invalid)?;
@@ -221,8 +200,39 @@ impl Backend {
         self.command(component)?;
         let linker = relaxed::linker(&self.raw).map_err(engine_error)?;
         let command = linker.instantiate_pre(component).and_then(CommandPre::new);
-        Ok(Code::Relaxed(Arc::new(command.map_err(invalid)?)))
+        let command = relaxed::Command::Component(Arc::new(command.map_err(invalid)?));
+        Ok(Code::Relaxed(command))
     }
+
+    fn relaxed_module(&self, module: &Module) -> Result<Code, Error> {
+        check_command(module)?;
+        let linker = relaxed::module_linker(&self.raw).map_err(engine_error)?;
+        let pre = linker.instantiate_pre(module).map_err(invalid)?;
+        Ok(Code::Relaxed(relaxed::Command::Module(pre)))
+    }
+}
+
+/// Refuses a module that imports what is not there, or is no command.
+fn check_command(module: &Module) -> Result<(), Error> {
+    let foreign = module
+        .imports()
+        .filter(|import| import.module() != preview1::MODULE)
+        .map(|import| format!("{}.{}", import.module(), import.name()));
+    let mut names: Vec<_> = foreign.collect();
+    if !names.is_empty() {
+        names.dedup();
+        return Err(Error::UnsupportedImports { names });
+    }
+    let lacking = |reason: &str| Error::CoreModule {
+        reason: reason.to_owned(),
+    };
+    let start = module.get_export("_start");
+    let start = start.and_then(|start| start.func().cloned());
+    let start = start.ok_or_else(|| lacking("it does not export the function _start"))?;
+    if start.params().len() + start.results().len() > 0 {
+        return Err(lacking("its _start takes parameters or returns something"));
+    }
+    Ok(())
 }
 
 /// Names everything that decides whether compiled code fits an engine.

@@ -1,15 +1,18 @@
-//! WASI 0.2 over this machine, by wasmtime-wasi.
+//! WASI 0.2 and preview 1 over this machine, by wasmtime-wasi.
 
 use super::output::{Budget, Log};
 use crate::{
     limiter::Limiter,
+    preview1,
     program::{Invocation, Stdin, World},
     sink::Sink,
 };
 use std::sync::Arc;
 use wasmtime::component::{Linker, ResourceTable};
 use wasmtime_wasi::{
-    FsPerms, WasiCtx, WasiCtxBuilder, WasiCtxView, WasiView, p2::pipe::MemoryInputPipe,
+    FsPerms, I32Exit, WasiCtx, WasiCtxBuilder, WasiCtxView, WasiView,
+    p1::{self, WasiP1Ctx},
+    p2::pipe::MemoryInputPipe,
 };
 
 /// The packages that are offered, without their versions.
@@ -22,11 +25,40 @@ const OFFERED: &[&str] = &[
     "wasi:sockets/",
 ];
 
-/// What a guest has on the host's side.
+/// What a component has on the host's side.
 pub(crate) struct State {
     context: WasiCtx,
     table: ResourceTable,
-    pub(crate) limiter: Limiter,
+    limiter: Limiter,
+}
+
+/// What a module has on the host's side.
+pub(crate) struct ModuleState {
+    context: WasiP1Ctx,
+    limiter: Limiter,
+}
+
+/// A state that limits what its guest takes.
+pub(super) trait Limited: Send + 'static {
+    fn limiter(&mut self) -> &mut Limiter;
+}
+
+impl Limited for State {
+    fn limiter(&mut self) -> &mut Limiter {
+        &mut self.limiter
+    }
+}
+
+impl Limited for ModuleState {
+    fn limiter(&mut self) -> &mut Limiter {
+        &mut self.limiter
+    }
+}
+
+/// Where a guest's output goes.
+pub(super) struct Streams {
+    pub(super) stdout: Log,
+    pub(super) stderr: Log,
 }
 
 impl WasiView for State {
@@ -38,10 +70,26 @@ impl WasiView for State {
     }
 }
 
-/// Everything that guests may import.
+/// Everything that components may import.
 pub(crate) fn linker(engine: &wasmtime::Engine) -> wasmtime::Result<Linker<State>> {
     let mut linker = Linker::new(engine);
     wasmtime_wasi::p2::add_to_linker_async(&mut linker)?;
+    Ok(linker)
+}
+
+/// Everything that modules may import.
+pub(crate) fn module_linker(
+    engine: &wasmtime::Engine,
+) -> wasmtime::Result<wasmtime::Linker<ModuleState>> {
+    let mut linker = wasmtime::Linker::new(engine);
+    p1::add_to_linker_async(&mut linker, |state: &mut ModuleState| &mut state.context)?;
+    // That one refuses codes above 125. Here they are told as they are anywhere else: by their low eight bits.
+    linker.allow_shadowing(true);
+    linker.func_wrap(
+        preview1::MODULE,
+        "proc_exit",
+        |code: i32| -> wasmtime::Result<()> { Err(I32Exit(code).into()) },
+    )?;
     Ok(linker)
 }
 
@@ -50,12 +98,38 @@ pub(crate) fn is_offered(import: &str) -> bool {
     OFFERED.iter().any(|package| import.starts_with(package))
 }
 
-/// The state of a guest that is about to start, and its streams. Nothing of the host's environment is
-/// in it.
-pub(crate) fn state(
+/// The state of a component that is about to start.
+pub(super) fn state(
     invocation: &Invocation,
     budget: &Arc<Budget>,
-) -> wasmtime::Result<(State, Log, Log)> {
+) -> wasmtime::Result<(State, Streams)> {
+    let (mut builder, streams) = context(invocation, budget)?;
+    let state = State {
+        context: builder.build(),
+        table: ResourceTable::new(),
+        limiter: Limiter::new(&invocation.limits, 0),
+    };
+    Ok((state, streams))
+}
+
+/// The state of a module that is about to start.
+pub(super) fn module_state(
+    invocation: &Invocation,
+    budget: &Arc<Budget>,
+) -> wasmtime::Result<(ModuleState, Streams)> {
+    let (mut builder, streams) = context(invocation, budget)?;
+    let state = ModuleState {
+        context: builder.build_p1(),
+        limiter: Limiter::new(&invocation.limits, 0),
+    };
+    Ok((state, streams))
+}
+
+/// What a guest sees, and its streams. Nothing of the host's environment is in it.
+fn context(
+    invocation: &Invocation,
+    budget: &Arc<Budget>,
+) -> wasmtime::Result<(WasiCtxBuilder, Streams)> {
     let World::Relaxed { mounts, stdin } = &invocation.world else {
         return Err(wasmtime::Error::msg(
             "a deterministic world for a relaxed program",
@@ -88,10 +162,5 @@ pub(crate) fn state(
     let stderr = Log::new(Sink::open(&invocation.stderr, true)?, Arc::clone(budget));
     builder.stdout(stdout.clone()).stderr(stderr.clone());
     builder.inherit_network().allow_ip_name_lookup(true);
-    let state = State {
-        context: builder.build(),
-        table: ResourceTable::new(),
-        limiter: Limiter::new(&invocation.limits, 0),
-    };
-    Ok((state, stdout, stderr))
+    Ok((builder, Streams { stdout, stderr }))
 }

@@ -31,3 +31,50 @@ fn relaxed_task_writes_to_this_machines_directories() {
     }
     assert_eq!(dir.path().join("flood").metadata().unwrap().len(), 3 << 20);
 }
+
+/// A module of preview 1 that writes a file, reads the clock, and exits with 200.
+#[test]
+fn relaxed_tasks_may_be_modules_of_preview_1() {
+    let text = r#"(module
+        (import "wasi_snapshot_preview1" "path_open"
+            (func $open (param i32 i32 i32 i32 i32 i64 i64 i32 i32) (result i32)))
+        (import "wasi_snapshot_preview1" "fd_write"
+            (func $write (param i32 i32 i32 i32) (result i32)))
+        (import "wasi_snapshot_preview1" "clock_time_get"
+            (func $time (param i32 i64 i32) (result i32)))
+        (import "wasi_snapshot_preview1" "proc_exit" (func $exit (param i32)))
+        (memory (export "memory") 1)
+        (data (i32.const 0) "made")
+        (data (i32.const 16) "\00\00\00\00\04\00\00\00")
+        (func $check (param i32) (if (local.get 0) (then unreachable)))
+        (func (export "_start")
+            (call $check (call $open (i32.const 3) (i32.const 0) (i32.const 0) (i32.const 4)
+                (i32.const 1) (i64.const 64) (i64.const 0) (i32.const 0) (i32.const 32)))
+            (call $check (call $write (i32.load (i32.const 32)) (i32.const 16) (i32.const 1)
+                (i32.const 40)))
+            (call $check (call $write (i32.const 1) (i32.const 16) (i32.const 1) (i32.const 40)))
+            (call $check (call $time (i32.const 0) (i64.const 1) (i32.const 48)))
+            ;; This machine's clock is beyond 2026-02.
+            (if (i64.lt_u (i64.load (i32.const 48)) (i64.const 1770000000000000000))
+                (then unreachable))
+            (call $exit (i32.const 200))))"#;
+    let dir = tempfile::tempdir().unwrap();
+    let bytes = wat::parse_str(text).unwrap();
+    let cid = cid::of(cid::RAW, &bytes);
+    let program = engine().load(&cid, &bytes, Determinism::Relaxed).unwrap();
+    let ended = program.run(Invocation {
+        world: World::Relaxed {
+            mounts: vec![Mount {
+                host: dir.path().to_owned(),
+                guest: "/out".to_owned(),
+                writable: true,
+            }],
+            stdin: Stdin::Empty,
+        },
+        ..invocation(&[])
+    });
+    let ended = ended.unwrap();
+    assert_eq!(ended.end, End::Exited { code: 200 });
+    assert_eq!(ended.stdout, b"made");
+    assert_eq!(std::fs::read(dir.path().join("made")).unwrap(), b"made");
+}
