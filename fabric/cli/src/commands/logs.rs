@@ -14,7 +14,7 @@ use std::{io::IsTerminal, process::ExitCode};
 
 /// Most bytes of the last lines that are kept, however long these are.
 const MAX_TAIL_BYTES: usize = 64 << 20;
-/// How much may come before lines that are not among the last are forgotten.
+/// How much may come at least before lines that are not among the last are forgotten.
 const TAIL_STEP_BYTES: usize = 1 << 20;
 
 pub(super) async fn run(
@@ -127,7 +127,8 @@ impl Tail {
         self.kept.extend_from_slice(piece);
         if self.kept.len() >= self.forget_from {
             self.forget();
-            self.forget_from = self.kept.len() + TAIL_STEP_BYTES;
+            // Twice as many, so that what is kept is looked through as often as more comes, and not each time.
+            self.forget_from = TAIL_STEP_BYTES.max(2 * self.kept.len());
         }
     }
 
@@ -185,6 +186,6 @@ mod tests {
         for _ in 0..70 {
             tail.push(&piece);
         }
-        assert!(tail.kept.len() <= MAX_TAIL_BYTES + TAIL_STEP_BYTES);
+        assert!(tail.kept.len() <= 2 * MAX_TAIL_BYTES);
     }
 }
