@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 /// The command line or the configuration cannot be used as given.
 pub(crate) const USAGE: u8 = 2;
-/// The component or an input cannot be used (EX_DATAERR).
+/// The component, an input or a key cannot be used (EX_DATAERR).
 pub(crate) const DATA: u8 = 65;
 /// A file, a job or content is not there (EX_NOINPUT).
 pub(crate) const NOT_THERE: u8 = 66;
@@ -37,7 +37,7 @@ pub(crate) const OUTPUT: u8 = 153;
 pub(crate) const HELP: &str = "\
 Exit codes: the guest's own, or
     2  the command line or the configuration cannot be used as given
-   65  the component or an input cannot be used
+   65  the component, an input or a key cannot be used
    66  a file, a job or content is not there
    69  no node answers
    70  the machine, the network or the node failed
@@ -63,12 +63,14 @@ pub(crate) const fn of_error(code: ErrorCode) -> u8 {
         | ErrorCode::InvalidComponent
         | ErrorCode::Build
         | ErrorCode::CorruptContent
-        | ErrorCode::InvalidTask => DATA,
+        | ErrorCode::InvalidTask
+        | ErrorCode::WrongKey => DATA,
         ErrorCode::Path
         | ErrorCode::NotFound
         | ErrorCode::ContentNotFound
         | ErrorCode::NoResult => NOT_THERE,
         ErrorCode::NodeUnreachable => UNREACHABLE,
+        ErrorCode::Conflict => CONFLICT,
         _ => INFRASTRUCTURE,
     }
 }

@@ -17,6 +17,8 @@ pub(crate) struct Failure {
     body: ErrorBody,
     /// Nobody reads the output any more, which nobody has to be told.
     is_closed: bool,
+    /// Content does not have the form that it should have.
+    is_malformed: bool,
 }
 
 impl Failure {
@@ -70,6 +72,11 @@ impl Failure {
 
     pub(crate) const fn code(&self) -> ErrorCode {
         self.body.code
+    }
+
+    /// Whether content was found that does not have the form that it should have, as encrypted content has not.
+    pub(crate) const fn is_malformed(&self) -> bool {
+        self.is_malformed
     }
 
     /// Tells the user, and gives the exit code.
@@ -154,6 +161,7 @@ impl From<ErrorBody> for Failure {
         Self {
             body,
             is_closed: false,
+            is_malformed: false,
         }
     }
 }
@@ -162,7 +170,10 @@ impl From<mc_content::Error> for Failure {
     fn from(error: mc_content::Error) -> Self {
         match &error {
             mc_content::Error::Path { path, source } => Self::path(path, source),
-            _ => Self::new(error.code(), error.to_string()),
+            _ => Self {
+                is_malformed: matches!(error, mc_content::Error::Malformed { .. }),
+                ..Self::new(error.code(), error.to_string())
+            },
         }
     }
 }

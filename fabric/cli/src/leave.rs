@@ -13,7 +13,12 @@ pub(crate) use dag::{Changed, leave_job};
 pub(crate) use files::{Given, leave_run};
 pub(crate) use recall::recall;
 
-use crate::{args::Global, exit, failure::Failure, inputs, links, output, terminal};
+use crate::{
+    args::{Format, Global},
+    exit,
+    failure::Failure,
+    inputs, links, output, terminal,
+};
 use mc_directories::{DirectoryId, Fingerprint, Report, Transaction};
 use mc_node::world::Seen;
 use mc_types::ErrorCode;
@@ -36,7 +41,7 @@ pub(crate) fn recover<'p>(
                 let note = format!("{host}: finished {changed} changes that a command left undone");
                 output::note(global, &note);
             }
-            tell(&report.into());
+            tell(global.format == Format::Json, &report.into());
         }
     }
     Ok(())
@@ -90,23 +95,36 @@ impl From<Report> for Left {
 }
 
 /// Tells of what could not be put in its place, which even those have to know who asked for quiet.
-pub(crate) fn tell(left: &Left) {
+fn tell(json: bool, left: &Left) {
     let report = &left.report;
-    let name = |path: &Path| terminal::escaped(&path.display().to_string()).into_owned();
-    for conflict in &report.conflicts {
+    let name = |path: &Path| {
+        let name = path.display().to_string();
+        // JSON has escapes of its own.
+        if json {
+            return name;
+        }
+        terminal::escaped(&name).into_owned()
+    };
+    let conflicts = report.conflicts.iter().map(|conflict| {
         let (place, reason) = (name(&conflict.place), &conflict.reason);
         let kept = match &conflict.kept {
             Some(place) => format!("what the task left there is in {}", name(place)),
             None => "it was left as it is".to_owned(),
         };
-        output::error(&format!("conflict: {place}: {reason}; {kept}"));
-    }
-    for Fault { place, reason } in &left.faults {
-        output::error(&format!("conflict: {}: {reason}", name(place)));
+        format!("{place}: {reason}; {kept}")
+    });
+    let faults = left.faults.iter();
+    let faults = faults.map(|Fault { place, reason }| format!("{}: {reason}", name(place)));
+    for conflict in conflicts.chain(faults) {
+        if json {
+            Failure::new(ErrorCode::Conflict, conflict).report(json);
+        } else {
+            output::error(&format!("conflict: {conflict}"));
+        }
     }
     links::tell(&report.left_out, None);
     for pending in &report.pending {
-        let pending = name(pending);
+        let pending = terminal::escaped(&pending.display().to_string()).into_owned();
         output::error(&format!(
             "{pending}: cannot be reached; it is changed later"
         ));
@@ -119,7 +137,7 @@ pub(crate) fn conclude(json: bool, code: ExitCode, left: Result<Left, Failure>) 
     let succeeded = code == ExitCode::SUCCESS;
     match left {
         Ok(left) => {
-            tell(&left);
+            tell(json, &left);
             let is_clean = left.report.conflicts.is_empty() && left.faults.is_empty();
             if succeeded && !is_clean {
                 return ExitCode::from(exit::CONFLICT);

@@ -3,9 +3,12 @@
 use crate::failure::Failure;
 use mc_types::ErrorCode;
 use std::{
-    io::{Error, ErrorKind},
+    fs::{File, Permissions},
+    io::{BufWriter, Error, ErrorKind, Write},
+    os::unix::fs::PermissionsExt,
     path::Path,
 };
+use tempfile::Builder;
 
 /// Refuses a place for files or directories that is there already, unless it is an empty directory.
 pub(crate) fn place(path: &Path) -> Result<(), Failure> {
@@ -50,6 +53,44 @@ pub(crate) fn file(path: &Path) -> Result<(), Failure> {
 
 fn can_be_made(path: &Path) -> Result<(), Failure> {
     writable(path.parent().map_or_else(|| Path::new("/"), or_here), path)
+}
+
+/// Writes a file; one that is there already stays as it is until all of the new one is on disk. What is no file (a pipe,
+/// say, or a link that leads nowhere) is written to as it is.
+pub(crate) fn replace(
+    path: &Path,
+    write: impl FnOnce(&mut dyn Write) -> Result<(), Error>,
+) -> Result<(), Error> {
+    let (place, existing) = match path.metadata() {
+        Ok(metadata) if metadata.is_file() => {
+            // One that may not be written to is not replaced either.
+            File::options().write(true).open(path)?;
+            (path.canonicalize()?, Some(metadata.permissions()))
+        }
+        Err(e) if e.kind() == ErrorKind::NotFound && path.symlink_metadata().is_err() => {
+            (path.to_owned(), None)
+        }
+        _ => {
+            let mut file = BufWriter::new(File::create(path)?);
+            write(&mut file)?;
+            return file.flush();
+        }
+    };
+    let dir = place.parent().map_or_else(|| Path::new("/"), or_here);
+    let permissions = existing.clone();
+    let permissions = permissions.unwrap_or_else(|| Permissions::from_mode(0o666));
+    let staged = Builder::new().permissions(permissions).tempfile_in(dir)?;
+    if let Some(existing) = existing {
+        // Whatever the umask is.
+        staged.as_file().set_permissions(existing)?;
+    }
+    let mut file = BufWriter::new(staged.as_file());
+    write(&mut file)?;
+    file.flush()?;
+    drop(file);
+    staged.as_file().sync_all()?;
+    staged.persist(&place).map_err(|e| e.error)?;
+    Ok(())
 }
 
 /// The directory that an empty path stands for.
@@ -113,5 +154,32 @@ mod tests {
             place(Path::new(relative)).unwrap();
             new_file(Path::new(relative)).unwrap();
         }
+    }
+
+    #[test]
+    fn a_file_stays_as_it_was_until_another_is_written() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("file");
+        std::fs::write(&path, "before").unwrap();
+        std::fs::set_permissions(&path, Permissions::from_mode(0o646)).unwrap();
+        let broken = replace(&path, |file| {
+            file.write_all(b"half")?;
+            Err(Error::from(ErrorKind::StorageFull))
+        });
+        assert_eq!(broken.unwrap_err().kind(), ErrorKind::StorageFull);
+        assert_eq!(std::fs::read(&path).unwrap(), b"before");
+        // Links lead to it as before.
+        let link = dir.path().join("link");
+        std::os::unix::fs::symlink("file", &link).unwrap();
+        replace(&link, |file| file.write_all(b"after")).unwrap();
+        assert!(link.symlink_metadata().unwrap().is_symlink());
+        assert_eq!(std::fs::read(&path).unwrap(), b"after");
+        let mode = path.metadata().unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o646);
+        replace(&dir.path().join("new"), |file| file.write_all(b"new")).unwrap();
+        assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 3);
+        let device = Path::new("/dev/null");
+        replace(device, |file| file.write_all(b"nothing")).unwrap();
+        assert!(!device.metadata().unwrap().is_file());
     }
 }

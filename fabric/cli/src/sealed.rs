@@ -11,9 +11,9 @@ use std::path::Path;
 
 const HINT: &str = "give the key that it was added with: --key-file FILE";
 
-/// What was taken for damage may be encryption.
+/// What is malformed may be encrypted. What cannot be verified, or is not what its CID says, is neither.
 pub(crate) fn perhaps(failure: Failure, opened: &Opened) -> Failure {
-    if opened.key_file.is_some() || failure.code() != ErrorCode::CorruptContent {
+    if opened.key_file.is_some() || !failure.is_malformed() {
         return failure;
     }
     let message = format!("is it encrypted? Without a key, {}", failure.message());

@@ -77,6 +77,8 @@ error_codes! {
     CannotStop = "MC0024",
     /// Encrypted content whose key is missing, or is another one.
     WrongKey = "MC0025",
+    /// A change of a task's to a directory of the user's that would have undone one of the user's own.
+    Conflict = "MC0026",
 }
 
 impl std::fmt::Display for ErrorCode {

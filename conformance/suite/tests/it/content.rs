@@ -391,13 +391,21 @@ fn other_hash_functions_are_verified_or_refused_at_once() {
     let other = NodeOptions::new().bootstrap(&node).start();
     assert_eq!(other.mc(["cat", blake3]).expect_code(0).text(), "hello");
     let begun = Instant::now();
-    let refused = other.mc(["cat", "bafkrcffk6tdb3xgf5crnvpw6b45uqlgzv2uugti"]);
-    assert!(
-        refused.stderr.contains("hash function 0x11"),
-        "{}",
-        refused.stderr
-    );
-    assert_eq!(refused.code, Some(65), "{}", refused.stderr);
+    let sha1 = "bafkrcffk6tdb3xgf5crnvpw6b45uqlgzv2uugti";
+    let dir = tempfile::tempdir().unwrap();
+    let out = dir.path().join("out");
+    for command in [
+        &["cat"][..],
+        &["ls"],
+        &["stat"],
+        &["get", "-o", out.to_str().unwrap()],
+    ] {
+        let refused = other.mc(command.iter().copied().chain([sha1]));
+        let said = &refused.stderr;
+        assert!(said.contains("hash function 0x11"), "{command:?}: {said}");
+        assert!(!said.contains("encrypted"), "{command:?}: {said}");
+        assert_eq!(refused.code, Some(65), "{command:?}: {said}");
+    }
     assert!(
         begun.elapsed() < Duration::from_secs(10),
         "it was looked for"

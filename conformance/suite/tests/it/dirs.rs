@@ -319,6 +319,17 @@ fn a_job_that_nobody_waited_for_changes_the_directories_later() {
     assert_eq!(text(proj.join("text")), "as it was and more");
     assert_eq!(text(proj.join("other/inner")), "inner");
     assert_eq!(text(proj.join("script.sh")), "edited");
+    // Who asked for JSON is told of it in JSON.
+    let format = ["--format", "json"].into_iter();
+    let told = mc(&format.chain(result).collect::<Vec<_>>()).expect_code(73);
+    let lines = told.stderr.lines();
+    let mut errors = lines.filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok());
+    let error = errors.find(|error| error["code"] == "MC0026");
+    let error = error.unwrap_or_else(|| panic!("{}", told.stderr));
+    assert!(
+        error["message"].as_str().unwrap().contains("script.sh"),
+        "{error}"
+    );
     // Once more, it is as it is to be already.
     fs::remove_file(proj.join("script.sh")).unwrap();
     let before = state(&proj);

@@ -105,7 +105,7 @@ fn nobody_but_worker_and_submitter_reads_what_a_private_job_is_about() {
         &["result", id, "--out", &text(&files.path().join("no"))],
     ] {
         let refused = stranger.mc(&a, command.iter().copied());
-        assert_ne!(refused.code, Some(0));
+        assert_eq!(refused.code, Some(65), "{}", refused.stderr);
         assert!(refused.stderr.contains("MC0025"), "{}", refused.stderr);
         assert!(refused.text().is_empty());
     }
@@ -261,6 +261,7 @@ fn files_are_encrypted_with_a_key_of_the_users() {
         "-o",
         &text(&files.path().join("no")),
     ]);
+    assert_eq!(refused.code, Some(65), "{}", refused.stderr);
     assert!(refused.stderr.contains("MC0025"), "{}", refused.stderr);
     assert!(!files.path().join("no").exists());
 }

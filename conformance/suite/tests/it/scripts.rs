@@ -119,7 +119,7 @@ fn help_groups_options_by_what_they_are_about() {
 #[test]
 fn every_error_code_is_listed() {
     let listed = mc(["explain"]).expect_code(0).text();
-    assert!(listed.contains("MC0001 ") && listed.contains("MC0025 "));
+    assert!(listed.contains("MC0001 ") && listed.contains("MC0026 "));
     let codes = mc(["explain", "exit-codes"]).expect_code(0).text();
     assert!(codes.contains("exit-with-code"), "{codes}");
     let json = mc(["--format", "json", "explain"]).expect_code(0).json();

@@ -7,6 +7,7 @@ use crate::{
     component::Component,
     failure::Failure,
     job::Prepared,
+    out,
 };
 use futures::stream;
 use mc_checkpoint::snapshot::Checkpoint;
@@ -100,17 +101,17 @@ impl Slot {
         );
         sink.put_many(blocks).await?;
         let root = verified(root)?;
-        let write = || {
-            let mut file = std::io::BufWriter::new(std::fs::File::create(path)?);
+        let blocks = sink.into_blocks();
+        let written = out::replace(path, |file| {
             file.write_all(&car::header(&[*root.cid()]))?;
-            for block in sink.into_blocks().iter().chain([&root]) {
+            for block in blocks.iter().chain([&root]) {
                 for piece in car::section(block) {
                     file.write_all(&piece)?;
                 }
             }
-            file.flush()
-        };
-        write().map_err(|e| Failure::path(path, &e))?;
+            Ok(())
+        });
+        written.map_err(|e| Failure::path(path, &e))?;
         Ok(kept.saved.position)
     }
 }
