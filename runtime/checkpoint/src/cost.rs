@@ -2,7 +2,8 @@
 //!
 //! | operators | units |
 //! |---|---|
-//! | `nop`, `block`, `loop`, `else`, `end` | 0 |
+//! | `nop`, `block`, `loop`, `try_table`, `else`, `end` | 0 |
+//! | `throw`, `throw_ref` | [`THROW_UNITS`] |
 //! | `memory.copy`, `memory.fill`, `memory.init` | 1, and 1 for every [`BYTES_PER_UNIT`] bytes |
 //! | `table.copy`, `table.fill`, `table.init` | 1, and 1 for every element |
 //! | `memory.grow` | 1, and [`UNITS_PER_PAGE`] for every page if it succeeds |
@@ -20,6 +21,8 @@ pub(crate) const BYTES_PER_UNIT_LOG2: u32 = 4;
 /// Units for a page that memory grows by.
 pub const UNITS_PER_PAGE: u64 = 1 << UNITS_PER_PAGE_LOG2;
 pub(crate) const UNITS_PER_PAGE_LOG2: u32 = 12;
+/// Units for an exception that is thrown: the host makes it, and looks for whoever catches it.
+pub const THROW_UNITS: u64 = 128;
 /// Bytes of stack for a call, apart from its values.
 pub const FRAME_BYTES: u64 = 32;
 
@@ -29,8 +32,10 @@ pub(crate) const fn fixed(operator: &Operator<'_>) -> u64 {
         Operator::Nop
         | Operator::Block { .. }
         | Operator::Loop { .. }
+        | Operator::TryTable { .. }
         | Operator::Else
         | Operator::End => 0,
+        Operator::Throw { .. } | Operator::ThrowRef => THROW_UNITS,
         _ => 1,
     }
 }

@@ -77,6 +77,8 @@ error_codes! {
     CannotStop = "MC0024",
     /// Encrypted content whose key is missing, or is another one.
     WrongKey = "MC0025",
+    /// A component that is written with a proposal for WebAssembly that the host does not offer.
+    UnsupportedProposal = "MC0026",
 }
 
 impl std::fmt::Display for ErrorCode {

@@ -25,7 +25,7 @@ macro_rules! pages {
 pages! {
     "MC0001" "MC0002" "MC0003" "MC0004" "MC0005" "MC0006" "MC0007" "MC0008" "MC0009" "MC0010"
     "MC0011" "MC0012" "MC0013" "MC0014" "MC0015" "MC0016" "MC0017" "MC0018" "MC0019" "MC0020"
-    "MC0021" "MC0022" "MC0023" "MC0024" "MC0025"
+    "MC0021" "MC0022" "MC0023" "MC0024" "MC0025" "MC0026"
 }
 
 /// What explains the exit codes.
