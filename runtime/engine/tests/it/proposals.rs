@@ -1,8 +1,6 @@
 //! Every proposal for WebAssembly that programs are written with: it runs, or is refused by its name, and `inspect` says
 //! which. That each has a place in one of the lists is looked at where the lists are, in `mc-checkpoint`.
 
-#![expect(clippy::panic, reason = "a failed expectation is how a test fails")]
-
 use crate::support::{engines, invocation, load};
 use mc_checkpoint::{Admission, Refused, cost::THROW_UNITS, inspect};
 use mc_engine::{Engine, Error, Execution};
