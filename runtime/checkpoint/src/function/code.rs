@@ -211,6 +211,7 @@ impl<R: Reencode<Error = Refused>> Emitter<'_, '_, R> {
         let Try {
             frame, handlers, ..
         } = block;
+        self.cost += cost::clauses(handlers.len());
         let ty = self.reencode.block_type(frame.ty)?;
         let done = self.new_label();
         self.block(done, ty);
