@@ -319,3 +319,24 @@ fn exceptions_let_nobody_escape_the_limits() {
         assert_eq!(ended.end, End::MemoryLimit);
     }
 }
+
+#[test]
+fn exceptions_that_nobody_keeps_take_no_room() {
+    let limits = Limits {
+        memory_bytes: 1 << 20,
+        ..Limits::default()
+    };
+    let throws = r#"(memory (export "memory") 1) (tag $t (param i32))
+      (func (export "_start") (local $i i32)
+        (loop $again
+          (drop (block $h (result i32)
+            (try_table (catch $t $h) (throw $t (local.get $i)))
+            unreachable))
+          (local.set $i (i32.add (local.get $i) (i32.const 1)))
+          (br_if $again (i32.lt_u (local.get $i) (i32.const 100000))))
+        (call $exit (i32.const 9)))"#;
+    for engine in engines() {
+        let ended = run(&engine, throws, limits);
+        assert_eq!(ended.end, End::Exited { code: 9 });
+    }
+}
