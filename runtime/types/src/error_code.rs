@@ -77,8 +77,10 @@ error_codes! {
     CannotStop = "MC0024",
     /// Encrypted content whose key is missing, or is another one.
     WrongKey = "MC0025",
+    /// A change of a task's to a directory of the user's that would have undone one of the user's own.
+    Conflict = "MC0026",
     /// A component that is written with a proposal for WebAssembly that the host does not offer.
-    UnsupportedProposal = "MC0026",
+    UnsupportedProposal = "MC0027",
 }
 
 impl std::fmt::Display for ErrorCode {

@@ -27,16 +27,16 @@ fn what_is_not_offered_is_named_by_every_command_before_anything_else() {
     let dir = tempfile::tempdir().unwrap();
     let data = dir.path().join("data").display().to_string();
     for (name, code, needs, fields) in [
-        ("shared", "MC0026", "threads", "(memory 1 1 shared)"),
+        ("shared", "MC0027", "threads", "(memory 1 1 shared)"),
         (
             "relaxed",
-            "MC0026",
+            "MC0027",
             "relaxed SIMD",
             "(func (drop (i32x4.relaxed_trunc_f32x4_s (v128.const i32x4 0 0 0 0))))",
         ),
         (
             "objects",
-            "MC0026",
+            "MC0027",
             "garbage collection",
             "(type $s (struct)) (func (drop (struct.new $s)))",
         ),
