@@ -60,6 +60,7 @@ pub(crate) const fn of_error(code: ErrorCode) -> u8 {
         ErrorCode::NotWasm
         | ErrorCode::CoreModule
         | ErrorCode::UnsupportedImport
+        | ErrorCode::UnsupportedProposal
         | ErrorCode::InvalidComponent
         | ErrorCode::Build
         | ErrorCode::CorruptContent

@@ -8,8 +8,7 @@ use wasmparser::{
     WasmFeatures,
 };
 
-/// Everything that is handled. Threads and relaxed operators can give several results; what is missing
-/// besides are exceptions, garbage collection and `externref`, 64-bit memories and stack switching.
+/// Everything that is handled. What else is offered (`proposals`) is counted by wasmtime.
 pub(crate) const FEATURES: WasmFeatures = WasmFeatures::MUTABLE_GLOBAL
     .union(WasmFeatures::SATURATING_FLOAT_TO_INT)
     .union(WasmFeatures::SIGN_EXTENSION)
@@ -21,12 +20,15 @@ pub(crate) const FEATURES: WasmFeatures = WasmFeatures::MUTABLE_GLOBAL
     .union(WasmFeatures::FLOATS)
     .union(WasmFeatures::MULTI_MEMORY)
     .union(WasmFeatures::EXTENDED_CONST)
+    .union(WasmFeatures::EXCEPTIONS)
     .union(WasmFeatures::COMPONENT_MODEL);
 
 /// A module, seen as a whole.
 #[derive(Debug, Default)]
 pub(crate) struct Analysis {
     pub(crate) types: Vec<FuncType>,
+    /// The type of each tag.
+    tags: Vec<u32>,
     /// The type of each function, imported ones first.
     pub(crate) function_types: Vec<u32>,
     pub(crate) imported_functions: u32,
@@ -94,6 +96,12 @@ impl Analysis {
 
     pub(crate) fn type_at(&self, ty: u32) -> Option<&FuncType> {
         self.types.get(usize::try_from(ty).ok()?)
+    }
+
+    /// What an exception with this tag carries.
+    pub(crate) fn carried(&self, tag: u32) -> Option<&[ValType]> {
+        let ty = *self.tags.get(usize::try_from(tag).ok()?)?;
+        Some(self.type_at(ty)?.params())
     }
 
     pub(crate) fn type_of(&self, function: u32) -> Option<&FuncType> {
@@ -164,6 +172,11 @@ impl Analysis {
                 }
             }
             Payload::MemorySection(memories) => self.memories += memories.count(),
+            Payload::TagSection(tags) => {
+                for tag in tags {
+                    self.tags.push(tag?.func_type_idx);
+                }
+            }
             Payload::GlobalSection(globals) => {
                 for global in globals {
                     let ty = global?.ty;
@@ -199,6 +212,9 @@ impl Analysis {
                 Operator::ReturnCallIndirect { .. } => {
                     function.has_site = true;
                     self.obstacle(Some(number), "return_call_indirect");
+                }
+                Operator::TryTable { .. } | Operator::Throw { .. } | Operator::ThrowRef => {
+                    self.obstacle(Some(number), "exceptions");
                 }
                 Operator::Call { function_index } => {
                     function.callees.insert(*function_index);

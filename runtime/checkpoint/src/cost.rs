@@ -3,6 +3,8 @@
 //! | operators | units |
 //! |---|---|
 //! | `nop`, `block`, `loop`, `else`, `end` | 0 |
+//! | `try_table` | 1 for every clause by which it catches |
+//! | `throw`, `throw_ref` | [`THROW_UNITS`] |
 //! | `memory.copy`, `memory.fill`, `memory.init` | 1, and 1 for every [`BYTES_PER_UNIT`] bytes |
 //! | `table.copy`, `table.fill`, `table.init` | 1, and 1 for every element |
 //! | `memory.grow` | 1, and [`UNITS_PER_PAGE`] for every page if it succeeds |
@@ -20,6 +22,9 @@ pub(crate) const BYTES_PER_UNIT_LOG2: u32 = 4;
 /// Units for a page that memory grows by.
 pub const UNITS_PER_PAGE: u64 = 1 << UNITS_PER_PAGE_LOG2;
 pub(crate) const UNITS_PER_PAGE_LOG2: u32 = 12;
+/// Units for an exception that is thrown: the host makes it, makes room for it, and looks for whoever catches it. What it
+/// passes on its way was paid for by the calls, and by `try_table`.
+pub const THROW_UNITS: u64 = 1024;
 /// Bytes of stack for a call, apart from its values.
 pub const FRAME_BYTES: u64 = 32;
 
@@ -29,10 +34,17 @@ pub(crate) const fn fixed(operator: &Operator<'_>) -> u64 {
         Operator::Nop
         | Operator::Block { .. }
         | Operator::Loop { .. }
+        | Operator::TryTable { .. }
         | Operator::Else
         | Operator::End => 0,
+        Operator::Throw { .. } | Operator::ThrowRef => THROW_UNITS,
         _ => 1,
     }
+}
+
+/// Units for a block that catches by so many clauses.
+pub(crate) fn clauses(count: usize) -> u64 {
+    u64::try_from(count).unwrap_or(u64::MAX)
 }
 
 /// Bytes of stack for a value.

@@ -10,6 +10,12 @@ pub enum Refused {
         /// What the validator says, with the offset in the file.
         reason: String,
     },
+    /// It needs proposals that are not offered.
+    #[error("it needs {}, not offered here", names.join(" and "))]
+    Proposals {
+        /// Their names.
+        names: Vec<&'static str>,
+    },
     /// It is built in a way that is not handled.
     #[error("{0}")]
     Shape(&'static str),

@@ -1,6 +1,6 @@
 //! What a program is, for humans.
 
-use crate::{Ability, Obstacle, Refused, instrument_component, instrument_module};
+use crate::{Ability, Obstacle, Refused, check_proposals, instrument_component, instrument_module};
 use wasmparser::{Encoding, Parser, Payload};
 
 /// A program.
@@ -41,8 +41,10 @@ pub enum Admission {
     },
     /// It is counted, but cannot be stopped.
     Counts(Obstacle),
-    /// It is neither.
+    /// It is neither, but runs all the same: wasmtime counts.
     Refused(Refused),
+    /// It does not run, for want of proposals.
+    NotOffered(Refused),
 }
 
 /// What a program wants from where it runs, and gives.
@@ -66,7 +68,7 @@ pub fn outline(program: &[u8]) -> Result<Outline, Refused> {
     Ok(Outline { imports, exports })
 }
 
-/// Looks at a component or core module.
+/// Looks at a component or core module, and all that is in it.
 ///
 /// # Errors
 ///
@@ -79,7 +81,11 @@ pub fn inspect(program: &[u8]) -> Result<Inspection, Refused> {
         instrument_module(program, Ability::Stop)
     };
     inspection.admission = match rewritten {
-        Err(refused) => Admission::Refused(refused),
+        Err(refused) => match check_proposals(program) {
+            Ok(()) => Admission::Refused(refused),
+            Err(needed @ Refused::Proposals { .. }) => Admission::NotOffered(needed),
+            Err(malformed) => return Err(malformed),
+        },
         Ok(program) => match program.sites {
             Err(obstacle) => Admission::Counts(obstacle),
             Ok(sites) => {
@@ -217,10 +223,14 @@ mod tests {
     }
 
     #[test]
-    fn vectors_are_kept_and_exceptions_are_refused() {
+    fn vectors_are_kept_and_exceptions_are_counted() {
         let vector = "(module (memory 1) (func (local v128) (loop (v128.store (i32.const 0) (local.get 0)) (br 0))))";
         assert!(matches!(admission(vector), Admission::Stops { .. }));
         let exceptions = "(module (tag) (func (block (try_table (catch_all 0)))))";
-        assert!(matches!(admission(exceptions), Admission::Refused(_)));
+        assert!(matches!(admission(exceptions), Admission::Counts(_)));
+        let wide = "(module (memory i64 1))";
+        assert!(matches!(admission(wide), Admission::Refused(_)));
+        let shared = "(module (memory 1 1 shared))";
+        assert!(matches!(admission(shared), Admission::NotOffered(_)));
     }
 }

@@ -30,6 +30,7 @@ mod liveness;
 pub mod meter;
 mod module;
 mod program;
+mod proposals;
 mod sites;
 pub mod snapshot;
 mod tree;
@@ -39,6 +40,7 @@ pub use error::{Obstacle, Refused};
 pub use inspect::{Admission, Inspection, ModuleInfo, Outline, inspect, outline};
 pub use module::{Ability, LOAD_EXPORT, SAVE_EXPORT, START_EXPORT, memory_export};
 pub use program::{Program, instrument_component, instrument_module};
+pub use proposals::check_proposals;
 pub use sites::{BadFrames, Sites};
 
 /// Changes whenever the same program and input could come to another position, or the same position to

@@ -108,6 +108,7 @@ impl Owners {
             match node {
                 Node::Call(call) => self.site(call.site),
                 Node::Block(block) => self.sequence(&block.body),
+                Node::Try(block) => self.sequence(&block.body),
                 Node::If(branch) => {
                     self.sequence(&branch.then);
                     self.sequence(branch.or_else.as_deref().unwrap_or_default());
@@ -149,6 +150,7 @@ fn find_changed(nodes: &[Node<'_>], changed: &mut Set) {
                 Operator::LocalSet { local_index } | Operator::LocalTee { local_index },
             ) => changed.insert(*local_index),
             Node::Block(block) => find_changed(&block.body, changed),
+            Node::Try(block) => find_changed(&block.body, changed),
             Node::If(branch) => {
                 find_changed(&branch.then, changed);
                 find_changed(branch.or_else.as_deref().unwrap_or_default(), changed);
@@ -206,6 +208,8 @@ impl Solver {
                         live.remove(*local_index);
                     }
                     Operator::Unreachable
+                    | Operator::Throw { .. }
+                    | Operator::ThrowRef
                     | Operator::ReturnCall { .. }
                     | Operator::ReturnCallIndirect { .. } => live.clear(),
                     _ => {}
@@ -230,6 +234,13 @@ impl Solver {
             Node::Block(block) => {
                 self.set(block.frame.label, live.clone());
                 self.sequence(&block.body, live)
+            }
+            Node::Try(block) => {
+                self.set(block.frame.label, live.clone());
+                let mut before = self.sequence(&block.body, live);
+                let handlers = block.handlers.iter();
+                handlers.for_each(|handler| before.add(self.at(handler.label)));
+                before
             }
             Node::If(branch) => {
                 self.set(branch.frame.label, live.clone());

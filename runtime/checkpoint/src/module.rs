@@ -14,7 +14,7 @@ use std::collections::BTreeSet;
 use wasm_encoder::{
     BlockType, BranchHints, CodeSection, DataCountSection, DataSection, ElementSection, EntityType,
     ExportKind, ExportSection, FunctionSection, GlobalSection, ImportSection, MemorySection,
-    MemoryType, Module, TableSection, TypeSection,
+    MemoryType, Module, TableSection, TagSection, TypeSection,
     reencode::{Error, Reencode, RoundtripReencoder},
 };
 use wasmparser::{
@@ -333,6 +333,7 @@ struct Sections {
     functions: FunctionSection,
     tables: TableSection,
     memories: MemorySection,
+    tags: TagSection,
     globals: GlobalSection,
     /// Of those that the module defines: number and type of each that is mutable.
     mutable_globals: Vec<(u32, ValType)>,
@@ -372,6 +373,7 @@ impl Sections {
             Payload::MemorySection(memories) => {
                 renumber.parse_memory_section(&mut self.memories, memories)?;
             }
+            Payload::TagSection(tags) => renumber.parse_tag_section(&mut self.tags, tags)?,
             Payload::GlobalSection(globals) => {
                 for global in globals.clone() {
                     let ty = global?.ty;
@@ -488,8 +490,11 @@ impl Sections {
         let mut module = Module::new();
         module.section(&self.types).section(&self.imports);
         module.section(&self.functions).section(&self.tables);
-        module.section(&self.memories).section(&self.globals);
-        module.section(&self.exports);
+        module.section(&self.memories);
+        if !self.tags.is_empty() {
+            module.section(&self.tags);
+        }
+        module.section(&self.globals).section(&self.exports);
         if let Some(function_index) = start {
             module.section(&wasm_encoder::StartSection { function_index });
         }
@@ -587,6 +592,32 @@ mod tests {
     }
 
     #[test]
+    fn handlers_of_exceptions_stay_valid() {
+        instrumented(
+            r#"(module
+              (tag $empty) (tag $pair (param i32 i64))
+              (func $throws (param i32) (result f64)
+                (if (local.get 0) (then (throw $empty)))
+                (throw $pair (i32.const 1) (i64.const 2)))
+              (func (export "f") (param i32) (result i32 i64)
+                (local exnref)
+                (loop $again
+                  (block $all
+                    (block $kept (result exnref)
+                      (try_table (result f64)
+                        (catch $pair 3) (catch_all_ref $kept) (catch_all $all) (catch $empty $again)
+                        (br_if $all (local.get 0))
+                        (call $throws (local.get 0)))
+                      (drop)
+                      (br $again))
+                    (local.set 1)
+                    (throw_ref (local.get 1)))
+                  (br $again))
+                unreachable))"#,
+        );
+    }
+
+    #[test]
     fn start_function_waits_for_the_meter() {
         let new = instrumented("(module (func $s) (start $s) (memory 1))");
         let mut exports = Vec::new();
@@ -609,7 +640,7 @@ mod tests {
         for text in [
             "(module (memory i64 1))",
             "(module (memory 1 1 shared))",
-            "(module (tag))",
+            "(module (import \"a\" \"t\" (tag)))",
             "(module (func (result v128) (i32x4.relaxed_trunc_f32x4_s (v128.const i64x2 0 0))))",
             "(module (type (struct)))",
         ] {

@@ -2,7 +2,9 @@
 
 use crate::{Refused, analysis::Analysis, frame};
 use std::ops::Range;
-use wasmparser::{BlockType, FuncValidator, FunctionBody, Operator, ValType, ValidatorResources};
+use wasmparser::{
+    BlockType, Catch, FuncValidator, FunctionBody, Operator, RefType, ValType, ValidatorResources,
+};
 
 /// How deep blocks may be nested. Compilers nest as deep as a `switch` has cases.
 const MAX_DEPTH: usize = 20_000;
@@ -65,6 +67,8 @@ pub(crate) enum Node<'a> {
     Block(Block<'a>),
     Loop(Loop<'a>),
     If(If<'a>),
+    /// Never in a function that can be stopped.
+    Try(Try<'a>),
 }
 
 #[derive(Debug)]
@@ -127,6 +131,24 @@ pub(crate) struct If<'a> {
     pub(crate) or_else: Option<Vec<Node<'a>>>,
 }
 
+/// A block in which exceptions are caught.
+#[derive(Debug)]
+pub(crate) struct Try<'a> {
+    pub(crate) frame: Frame,
+    pub(crate) handlers: Vec<Handler>,
+    pub(crate) body: Vec<Node<'a>>,
+}
+
+/// Where some exceptions go.
+#[derive(Debug)]
+pub(crate) struct Handler {
+    /// Which ones. Its label is that of the original.
+    pub(crate) catch: Catch,
+    pub(crate) label: Label,
+    /// What is on the operand stack there.
+    pub(crate) values: Vec<ValType>,
+}
+
 /// Reads a body. Sites are those where the function can be stopped if `stops`, and else its loops.
 pub(crate) fn read<'a>(
     analysis: &Analysis,
@@ -178,6 +200,7 @@ struct Open<'a> {
     nodes: Vec<Node<'a>>,
     /// Of an `if` whose other arm is being read: the first.
     then: Option<Vec<Node<'a>>>,
+    handlers: Vec<Handler>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -186,6 +209,7 @@ enum Kind {
     Block,
     Loop,
     If,
+    Try,
 }
 
 struct Reader<'a, 'b> {
@@ -213,6 +237,7 @@ impl<'a> Reader<'a, '_> {
             first_site: 0,
             nodes: Vec::new(),
             then: None,
+            handlers: Vec::new(),
         });
     }
 
@@ -250,7 +275,7 @@ impl<'a> Reader<'a, '_> {
     /// Whether a branch over `depth` blocks leads forward, and takes no operands along.
     fn is_plain(&self, depth: u32) -> bool {
         self.open_at(depth).is_some_and(|open| {
-            matches!(open.kind, Kind::Block | Kind::If) && open.results.is_empty()
+            matches!(open.kind, Kind::Block | Kind::If | Kind::Try) && open.results.is_empty()
         })
     }
 
@@ -267,6 +292,14 @@ impl<'a> Reader<'a, '_> {
             Operator::Block { blockty } => self.enter(validator, Kind::Block, *blockty)?,
             Operator::Loop { blockty } => self.enter(validator, Kind::Loop, *blockty)?,
             Operator::If { blockty } => self.enter(validator, Kind::If, *blockty)?,
+            Operator::TryTable { try_table } => {
+                let handlers = try_table.catches.iter().map(|catch| self.handler(*catch));
+                let handlers = handlers.collect::<Result<_, Refused>>()?;
+                self.enter(validator, Kind::Try, try_table.ty)?;
+                if let Some(open) = self.open.last_mut() {
+                    open.handlers = handlers;
+                }
+            }
             Operator::Else => {
                 if let Some(open) = self.open.last_mut() {
                     open.then = Some(std::mem::take(&mut open.nodes));
@@ -308,6 +341,8 @@ impl<'a> Reader<'a, '_> {
                 self.call(validator, operator, Callee::Indirect, params)?;
             }
             Operator::Unreachable
+            | Operator::Throw { .. }
+            | Operator::ThrowRef
             | Operator::ReturnCall { .. }
             | Operator::ReturnCallIndirect { .. } => {
                 self.push(Node::Plain(operator.clone()));
@@ -351,6 +386,23 @@ impl<'a> Reader<'a, '_> {
         Ok(())
     }
 
+    fn handler(&self, catch: Catch) -> Result<Handler, Refused> {
+        let unknown = || Refused::Shape("an exception of no type");
+        let carried = |tag| self.analysis.carried(tag).ok_or_else(unknown);
+        let (carried, is_kept, depth) = match catch {
+            Catch::One { tag, label } => (carried(tag)?, false, label),
+            Catch::OneRef { tag, label } => (carried(tag)?, true, label),
+            Catch::All { label } => (&[][..], false, label),
+            Catch::AllRef { label } => (&[][..], true, label),
+        };
+        let exception = is_kept.then_some(ValType::Ref(RefType::EXN));
+        Ok(Handler {
+            catch,
+            label: self.target(depth),
+            values: carried.iter().copied().chain(exception).collect(),
+        })
+    }
+
     fn enter(
         &mut self,
         validator: &FuncValidator<ValidatorResources>,
@@ -369,6 +421,9 @@ impl<'a> Reader<'a, '_> {
                 (ty.params().len(), ty.results().to_vec())
             }
         };
+        if kind == Kind::Try && params > 0 {
+            return Err(Refused::Shape("a handler of exceptions with parameters"));
+        }
         let operands = if self.stops {
             operands(validator, usize::from(kind == Kind::If))?
         } else {
@@ -393,6 +448,7 @@ impl<'a> Reader<'a, '_> {
             first_site,
             nodes: Vec::new(),
             then: None,
+            handlers: Vec::new(),
         });
         Ok(())
     }
@@ -415,6 +471,11 @@ impl<'a> Reader<'a, '_> {
         self.push(match open.kind {
             Kind::Function | Kind::Block => Node::Block(Block {
                 frame,
+                body: open.nodes,
+            }),
+            Kind::Try => Node::Try(Try {
+                frame,
+                handlers: open.handlers,
                 body: open.nodes,
             }),
             Kind::Loop => Node::Loop(Loop {
@@ -444,7 +505,10 @@ impl<'a> Reader<'a, '_> {
             return false;
         };
         match operator {
-            Operator::Block { .. } | Operator::Loop { .. } | Operator::If { .. } => {
+            Operator::Block { .. }
+            | Operator::Loop { .. }
+            | Operator::If { .. }
+            | Operator::TryTable { .. } => {
                 self.dead = Some(opened + 1);
             }
             Operator::End if opened > 0 => self.dead = Some(opened - 1),

@@ -1,7 +1,7 @@
 //! The one constructor of `wasmtime::Config`.
 
 use crate::Error;
-use wasmtime::{Config, InstanceAllocationStrategy, OptLevel, PoolingAllocationConfig};
+use wasmtime::{Collector, Config, InstanceAllocationStrategy, OptLevel, PoolingAllocationConfig};
 
 /// Bytes of address space per linear memory of the pool: all that 32-bit wasm can address.
 const POOL_MEMORY_BYTES: usize = 1 << 32;
@@ -9,6 +9,8 @@ const POOL_MEMORY_BYTES: usize = 1 << 32;
 const CORE_INSTANCES: u32 = 64;
 /// Memories of one component, with the page of the meter.
 const MEMORIES: u32 = 5;
+/// Memories of one task, with that of its exceptions.
+const ALL_MEMORIES: u32 = MEMORIES + 1;
 /// Bytes of stack for the calls that a guest makes of the host.
 pub(crate) const HOST_STACK_BYTES: usize = 2 << 20;
 
@@ -72,6 +74,10 @@ pub(crate) fn engine(
         // Results must not depend on the bits of a NaN, which differ between processors.
         .cranelift_nan_canonicalization(true)
         .wasm_relaxed_simd(false)
+        .wasm_gc(false)
+        // Of exceptions, the only objects that it gets. What they take is the guest's memory. It looks for what is not
+        // needed any more whenever they have filled what they have, which is at the same position everywhere.
+        .collector(Collector::DeferredReferenceCounting)
         // Instrumented guests say which of their branches are hardly ever taken.
         .wasm_branch_hinting(counting == Counting::Instrumented)
         .consume_fuel(counting == Counting::Wasmtime)
@@ -85,9 +91,10 @@ pub(crate) fn engine(
         let mut pool = PoolingAllocationConfig::default();
         pool.total_component_instances(slots)
             .total_core_instances(slots.saturating_mul(CORE_INSTANCES))
-            .total_memories(slots.saturating_mul(MEMORIES))
+            .total_memories(slots.saturating_mul(ALL_MEMORIES))
             .total_tables(slots.saturating_mul(CORE_INSTANCES))
             .total_stacks(slots)
+            .total_gc_heaps(slots)
             .max_core_instances_per_component(CORE_INSTANCES)
             .max_memories_per_component(MEMORIES)
             .max_memories_per_module(MEMORIES)

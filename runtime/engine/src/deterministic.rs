@@ -95,6 +95,9 @@ fn execute(program: &Program, mut invocation: Invocation) -> Result<Execution, R
         Ok(Driven::Left) => return Err(RunError::Left),
         Err(error) => Err(error),
     };
+    if let Some(reason) = guest.limiter.failed() {
+        return Err(RunError::Host(reason.to_owned()));
+    }
     let settled = guest.settle(own_fuel);
     if guest.output_closed {
         return Err(RunError::OutputClosed);

@@ -6,7 +6,9 @@ use mc_checkpoint::meter::{self, Allowance, Reading};
 use mc_checkpoint::{Ability, START_EXPORT};
 use std::ops::Range;
 use wasm_smith::{Config, Module};
-use wasmtime::{ExternType, Instance, Ref, Store, StoreLimits, StoreLimitsBuilder, Trap, Val};
+use wasmtime::{
+    ExternType, Instance, Ref, Store, StoreLimits, StoreLimitsBuilder, ThrownException, Trap, Val,
+};
 
 /// Modules of a test run. `MC_MODULES=FROM..TO` asks for others.
 const MODULES: Range<u64> = 0..1_500;
@@ -22,6 +24,8 @@ enum Called {
     /// The bits of what it returned.
     Returned(Vec<String>),
     Trapped(Trap),
+    /// It threw an exception that nobody caught.
+    Threw,
     /// The meter struck, for want of fuel or not.
     Struck {
         fuel: bool,
@@ -54,7 +58,8 @@ struct Seen {
     meter: Option<(i64, i32)>,
 }
 
-/// A few modules have reference types, of which most then use `externref`.
+/// A few modules have reference types, of which most then use `externref`. Others have exceptions, none of which can be
+/// stopped.
 fn config(seed: u64) -> Config {
     Config {
         // What changes tables or drops segments cannot be stopped, and one of its operators suffices.
@@ -70,7 +75,7 @@ fn config(seed: u64) -> Config {
         threads_enabled: false,
         memory64_enabled: false,
         gc_enabled: false,
-        exceptions_enabled: false,
+        exceptions_enabled: seed % 8 == 5,
         wide_arithmetic_enabled: false,
         custom_page_sizes_enabled: false,
         shared_everything_threads_enabled: false,
@@ -264,7 +269,10 @@ fn run(
             }
             called = call(&mut run, &name)?;
         }
-        let ended = !matches!(called, Called::Returned(_) | Called::Trapped(_));
+        let ended = !matches!(
+            called,
+            Called::Returned(_) | Called::Trapped(_) | Called::Threw
+        );
         calls.push(called);
         if ended {
             break;
@@ -307,6 +315,10 @@ fn call(run: &mut Run<'_>, name: &str) -> Option<Called> {
             Some(reading) if reading.struck => Some(Called::Struck {
                 fuel: reading.out_of_fuel,
             }),
+            _ if error.is::<ThrownException>() => {
+                run.store.take_pending_exception();
+                Some(Called::Threw)
+            }
             _ => Some(Called::Trapped(*error.downcast_ref::<Trap>()?)),
         },
     }
@@ -354,7 +366,7 @@ fn compare() {
         let Some(wasm) = module(seed) else {
             continue;
         };
-        // Those with `externref`, which wasmtime has only together with a garbage collector.
+        // Those with `externref`, whose fuel wasmtime counts.
         let Ok(program) = mc_checkpoint::instrument_module(&wasm, Ability::Resume) else {
             continue;
         };

@@ -7,7 +7,7 @@ use crate::{
     cache::Cache,
     config::Counting,
     isolated::{Compiler, Job},
-    offered::check,
+    offered::{check, check_proposals},
     sites,
 };
 use backend::{Backend, Lazy, invalid};
@@ -238,11 +238,15 @@ impl Engine {
         let backend = self.backend(way.counting())?;
         let (wasm, sites) = match instrumented {
             Some(program) => (Cow::Owned(program.wasm), program.sites.ok()),
-            None => (Cow::Borrowed(bytes), None),
+            None => {
+                check_proposals(bytes)?;
+                (Cow::Borrowed(bytes), None)
+            }
         };
         let compiled = backend.compile(form, &wasm)?;
         let tail = sites::tail(sites.as_ref());
-        let program = backend.program(&compiled, way, sites.map(sites::Source::new))?;
+        let program = backend.program(&compiled, way, sites.map(sites::Source::new));
+        let program = program.map_err(in_another_form)?;
         if let Some(cache) = &self.inner.cache {
             let mut code = compiled.serialize().map_err(invalid)?;
             code.extend(tail);
@@ -283,6 +287,15 @@ impl Engine {
             oldest.map(|oldest| programs.remove(&oldest));
         }
         programs.insert((*cid, need), (program.clone(), *uses));
+    }
+}
+
+/// What was compiled is valid, and the names of its imports are known: so what cannot be linked imports something else
+/// by such a name.
+fn in_another_form(error: Error) -> Error {
+    match error {
+        Error::Invalid { reason } => Error::ImportForm { reason },
+        error => error,
     }
 }
 

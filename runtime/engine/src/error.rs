@@ -25,6 +25,18 @@ pub enum Error {
         /// The interfaces.
         names: Vec<String>,
     },
+    /// It imports what is offered in another form.
+    #[error("the component imports what is not offered here in this form: {reason}")]
+    ImportForm {
+        /// Which import, and how it differs.
+        reason: String,
+    },
+    /// It is written with proposals for WebAssembly that are not offered.
+    #[error("the component needs {}, not offered here", names.join(" and "))]
+    Proposals {
+        /// Their names.
+        names: Vec<&'static str>,
+    },
     /// It is a library or a server, not a command.
     #[error(
         "the component is not a command: it does not export wasi:cli/run but {}",
@@ -85,7 +97,10 @@ impl Error {
         match self {
             Self::NotWasm { .. } => ErrorCode::NotWasm,
             Self::CoreModule { .. } => ErrorCode::CoreModule,
-            Self::UnsupportedImports { .. } => ErrorCode::UnsupportedImport,
+            Self::UnsupportedImports { .. } | Self::ImportForm { .. } => {
+                ErrorCode::UnsupportedImport
+            }
+            Self::Proposals { .. } => ErrorCode::UnsupportedProposal,
             Self::NotACommand { .. } | Self::Invalid { .. } | Self::TooLarge { .. } => {
                 ErrorCode::InvalidComponent
             }

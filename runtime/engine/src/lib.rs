@@ -48,6 +48,6 @@ pub use config::{Allocation, Target};
 pub use engine::{Engine, MAX_COMPONENT_BYTES, Need, Options};
 pub use error::{Error, RunError};
 pub use isolated::{CompileLimits, Compiler, Job, compile_here};
-pub use offered::check;
+pub use offered::{check, check_proposals};
 pub use program::{Execution, Invocation, Mount, Output, Program, Stdin, World};
 pub use tokio_util::sync::CancellationToken;

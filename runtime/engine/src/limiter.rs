@@ -7,7 +7,7 @@ use wasmtime::ResourceLimiter;
 /// Most core instances, memories and tables of one component.
 const MAX_INSTANCES: usize = 64;
 
-/// Counts the linear memory of all instances of one guest.
+/// Counts the linear memory of all instances of one guest, and what its exceptions take.
 #[derive(Debug)]
 pub(crate) struct Limiter {
     max_bytes: u64,
@@ -18,6 +18,8 @@ pub(crate) struct Limiter {
     max_table_entries: u64,
     table_entries: u64,
     refused: bool,
+    /// Why the machine did not give what the guest may have, if it ever did not.
+    failed: Option<String>,
 }
 
 impl Limiter {
@@ -31,6 +33,7 @@ impl Limiter {
             max_table_entries: limits.table_entries,
             table_entries: 0,
             refused: false,
+            failed: None,
         }
     }
 
@@ -48,6 +51,19 @@ impl Limiter {
     pub(crate) const fn refused(&self) -> bool {
         self.refused
     }
+
+    /// Why the machine did not give what the guest may have, if it ever did not. The guest may have gone on: wasmtime
+    /// keeps it to itself when there is no room for exceptions.
+    pub(crate) fn failed(&self) -> Option<&str> {
+        self.failed.as_deref()
+    }
+
+    /// Nothing that the guest did: no outcome, but a failure of this machine.
+    fn fail(&mut self, error: &wasmtime::Error) -> wasmtime::Error {
+        let reason = format!("this machine is out of memory: {error:#}");
+        self.failed = Some(reason.clone());
+        Stop::Host(reason).into()
+    }
 }
 
 impl ResourceLimiter for Limiter {
@@ -63,17 +79,17 @@ impl ResourceLimiter for Limiter {
             self.refused = true;
             return Ok(false);
         }
-        // Beyond its own maximum a memory does not grow, so nothing is counted.
-        if maximum.is_none_or(|maximum| desired <= maximum) {
-            self.bytes = total;
-            self.peak_bytes = self.peak_bytes.max(total);
+        // Beyond its own maximum a memory does not grow, which the guest is told.
+        if maximum.is_some_and(|maximum| desired > maximum) {
+            return Ok(false);
         }
+        self.bytes = total;
+        self.peak_bytes = self.peak_bytes.max(total);
         Ok(true)
     }
 
-    /// The machine has no memory left: no outcome, but a failure of this machine.
     fn memory_grow_failed(&mut self, error: wasmtime::Error) -> wasmtime::Result<()> {
-        Err(out_of_memory(&error))
+        Err(self.fail(&error))
     }
 
     fn table_growing(
@@ -84,17 +100,15 @@ impl ResourceLimiter for Limiter {
     ) -> wasmtime::Result<bool> {
         let growth = u64::try_from(desired.saturating_sub(current)).unwrap_or(u64::MAX);
         let total = self.table_entries.saturating_add(growth);
-        if total > self.max_table_entries {
+        if total > self.max_table_entries || maximum.is_some_and(|maximum| desired > maximum) {
             return Ok(false);
         }
-        if maximum.is_none_or(|maximum| desired <= maximum) {
-            self.table_entries = total;
-        }
+        self.table_entries = total;
         Ok(true)
     }
 
     fn table_grow_failed(&mut self, error: wasmtime::Error) -> wasmtime::Result<()> {
-        Err(out_of_memory(&error))
+        Err(self.fail(&error))
     }
 
     fn instances(&self) -> usize {
@@ -108,11 +122,6 @@ impl ResourceLimiter for Limiter {
     fn tables(&self) -> usize {
         MAX_INSTANCES
     }
-}
-
-/// Nothing that the guest did.
-fn out_of_memory(error: &wasmtime::Error) -> wasmtime::Error {
-    Stop::Host(format!("this machine is out of memory: {error:#}")).into()
 }
 
 #[cfg(test)]
@@ -141,7 +150,19 @@ mod tests {
     #[test]
     fn growth_beyond_the_memorys_own_maximum_is_not_counted() {
         let mut limiter = limiter(100);
-        assert!(limiter.memory_growing(0, 50, Some(10)).unwrap());
+        assert!(!limiter.memory_growing(0, 50, Some(10)).unwrap());
+        assert!(!limiter.table_growing(0, 50, Some(10)).unwrap());
         assert_eq!(limiter.peak_bytes(), 0);
+        assert!(!limiter.refused());
+    }
+
+    #[test]
+    fn what_the_machine_lacks_is_kept_in_mind() {
+        let mut limiter = limiter(100);
+        assert_eq!(limiter.failed(), None);
+        let error = wasmtime::Error::msg("no room");
+        assert!(limiter.memory_grow_failed(error).is_err());
+        assert!(limiter.failed().unwrap().contains("no room"));
+        assert!(!limiter.refused());
     }
 }

@@ -1,14 +1,17 @@
-//! What programs may import. That is looked at before anything of them is compiled, which may take a minute.
+//! What programs may import and be written with. That is looked at before anything of them is compiled, which may take
+//! a minute.
 
 use crate::{Error, Form, classify::classify, preview1, preview2, relaxed};
-use mc_checkpoint::{Outline, meter, outline};
+use mc_checkpoint::{Outline, Refused, meter, outline};
 
 /// The export by which a component is run, up to the minor version.
 const RUN: &str = "wasi:cli/run@0.2.";
 
-/// Whether an imported interface is there.
+/// Whether an imported interface is there: its package, and it in that package.
 pub(crate) fn is_offered(import: &str) -> bool {
-    import.starts_with(meter::NAMES) || preview2::is_denied(import) || relaxed::is_offered(import)
+    import.starts_with(meter::NAMES)
+        || preview2::is_denied(import)
+        || (relaxed::is_offered(import) && preview2::is_known(import))
 }
 
 /// Whether an export is the interface by which a component is run.
@@ -17,21 +20,38 @@ pub(crate) fn is_run(export: &str) -> bool {
 }
 
 /// Refuses a program that could not be run however it was compiled: what is no WebAssembly, no command, or imports
-/// what is not there.
+/// what is not there. It does not look at code.
 ///
 /// # Errors
 ///
 /// [`Error`] says why.
 pub fn check(bytes: &[u8]) -> Result<Form, Error> {
     let form = classify(bytes)?;
-    let outline = outline(bytes).map_err(|refused| Error::Invalid {
-        reason: refused.to_string(),
-    })?;
+    let outline = outline(bytes).map_err(refused)?;
     match form {
         Form::Component => component(outline)?,
         Form::Module => module(&outline)?,
     }
     Ok(form)
+}
+
+/// Refuses a program that needs a proposal for WebAssembly which is not offered, by the proposal's name, and one that is
+/// malformed. It looks at all code. Whatever was instrumented needs none.
+///
+/// # Errors
+///
+/// [`Error::Proposals`] or [`Error::Invalid`].
+pub fn check_proposals(bytes: &[u8]) -> Result<(), Error> {
+    mc_checkpoint::check_proposals(bytes).map_err(refused)
+}
+
+fn refused(refused: Refused) -> Error {
+    match refused {
+        Refused::Proposals { names } => Error::Proposals { names },
+        refused => Error::Invalid {
+            reason: refused.to_string(),
+        },
+    }
 }
 
 fn component(outline: Outline) -> Result<(), Error> {
@@ -46,11 +66,8 @@ fn component(outline: Outline) -> Result<(), Error> {
 }
 
 fn module(outline: &Outline) -> Result<(), Error> {
-    let is_wasi = |import: &String| {
-        let module = import.split_once('.').map(|(module, _)| module);
-        module == Some(preview1::MODULE)
-    };
-    let foreign = outline.imports.iter().filter(|import| !is_wasi(import));
+    let imports = outline.imports.iter();
+    let foreign = imports.filter(|import| !preview1::is_offered(import));
     refuse(foreign.cloned().collect())?;
     if outline.exports.iter().any(|export| export == "_start") {
         return Ok(());

@@ -18,6 +18,38 @@ use mc_wasi::{Error, Host, Stop};
 use types::{ErrorCode, IoError, StreamError};
 use wasmtime::component::{Linker, WasmList};
 
+/// The interfaces that are always there, without their versions.
+const INTERFACES: &[&str] = &[
+    "wasi:cli/environment",
+    "wasi:cli/exit",
+    "wasi:cli/stderr",
+    "wasi:cli/stdin",
+    "wasi:cli/stdout",
+    "wasi:cli/terminal-input",
+    "wasi:cli/terminal-output",
+    "wasi:cli/terminal-stderr",
+    "wasi:cli/terminal-stdin",
+    "wasi:cli/terminal-stdout",
+    "wasi:clocks/monotonic-clock",
+    "wasi:clocks/wall-clock",
+    "wasi:filesystem/preopens",
+    "wasi:filesystem/types",
+    "wasi:io/error",
+    "wasi:io/poll",
+    "wasi:io/streams",
+    "wasi:random/insecure",
+    "wasi:random/insecure-seed",
+    "wasi:random/random",
+];
+
+/// Whether an interface is one of those that are always there, in any version of WASI 0.2.
+pub(crate) fn is_known(import: &str) -> bool {
+    let Some((interface, patch)) = import.split_once("@0.2.") else {
+        return false;
+    };
+    INTERFACES.contains(&interface) && patch.bytes().all(|byte| byte.is_ascii_digit())
+}
+
 /// What a function of an interface returns.
 type Returned<T> = wasmtime::Result<(T,)>;
 

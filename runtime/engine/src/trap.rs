@@ -4,7 +4,7 @@ use crate::{RunError, limiter::Limiter};
 use mc_checkpoint::meter::Reading;
 use mc_types::{End, TrapKind};
 use mc_wasi::Stop;
-use wasmtime::{Trap, WasmBacktrace};
+use wasmtime::{GcHeapOutOfMemory, ThrownException, Trap, WasmBacktrace};
 
 /// The guest's end, if it was the guest's own; otherwise what the machine did wrong. `meter` is what the
 /// meter of an instrumented guest says.
@@ -42,6 +42,12 @@ pub(crate) fn end(
         Some(_) if limiter.refused() => Ok(End::MemoryLimit),
         Some(trap) => Ok(End::Trapped { kind: kind(*trap) }),
         None if limiter.refused() => Ok(End::MemoryLimit),
+        // Its exceptions have all the addresses that there are. Had the machine no memory for them, the limiter would know.
+        None if error.is::<GcHeapOutOfMemory<()>>() => Ok(End::MemoryLimit),
+        // An exception that nobody caught.
+        None if error.is::<ThrownException>() => Ok(End::Trapped {
+            kind: TrapKind::Other,
+        }),
         // The guest did something that a component must not do, such as to drop what it does not have.
         None if error.is::<WasmBacktrace>() => Ok(End::Trapped {
             kind: TrapKind::Other,

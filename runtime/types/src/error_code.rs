@@ -79,6 +79,8 @@ error_codes! {
     WrongKey = "MC0025",
     /// A change of a task's to a directory of the user's that would have undone one of the user's own.
     Conflict = "MC0026",
+    /// A component that is written with a proposal for WebAssembly that the host does not offer.
+    UnsupportedProposal = "MC0027",
 }
 
 impl std::fmt::Display for ErrorCode {

@@ -37,6 +37,7 @@ mod logs;
 mod mdns;
 mod nat;
 mod private;
+mod proposals;
 mod queue;
 mod ripgrep;
 mod run;

@@ -17,6 +17,8 @@ struct View {
     kind: &'static str,
     world: Option<&'static str>,
     bytes: usize,
+    /// Whether it can be run here.
+    runs: bool,
     imports: Vec<String>,
     exports: Vec<String>,
     modules: Vec<ModuleView>,
@@ -24,7 +26,7 @@ struct View {
     metered: bool,
     /// Whether it can be stopped and resumed.
     resumable: bool,
-    /// Why not.
+    /// Why not, or why it cannot be run.
     #[serde(skip_serializing_if = "Option::is_none")]
     reason: Option<String>,
     /// Bytes after it was rewritten to be stopped.
@@ -60,18 +62,22 @@ pub(super) fn run(global: &Global, component: &str) -> Result<ExitCode, Failure>
         };
         Failure::new(code, refused.to_string()).about(component)
     })?;
-    let view = View::of(inspection, bytes.len());
+    let refused = mc_engine::check(&bytes).err();
+    let view = View::of(inspection, refused.as_ref(), bytes.len());
     output::value(global, &view, View::text)?;
     Ok(ExitCode::SUCCESS)
 }
 
 impl View {
-    fn of(inspection: Inspection, bytes: usize) -> Self {
+    fn of(inspection: Inspection, refused: Option<&mc_engine::Error>, bytes: usize) -> Self {
         let is_command = |name: &String| name.starts_with("wasi:cli/run@") || name == "_start";
+        let is_offered = !matches!(inspection.admission, Admission::NotOffered(_));
         let (metered, reason, instrumented_bytes) = match inspection.admission {
             Admission::Stops { bytes } => (true, None, Some(bytes)),
             Admission::Counts(obstacle) => (true, Some(obstacle.to_string()), None),
-            Admission::Refused(refused) => (false, Some(refused.to_string()), None),
+            Admission::Refused(refused) | Admission::NotOffered(refused) => {
+                (false, Some(refused.to_string()), None)
+            }
         };
         Self {
             kind: if inspection.is_component {
@@ -85,6 +91,7 @@ impl View {
                 false => None,
             },
             bytes,
+            runs: refused.is_none() && is_offered,
             imports: inspection.imports,
             exports: inspection.exports,
             modules: inspection
@@ -99,7 +106,7 @@ impl View {
                 .collect(),
             metered,
             resumable: instrumented_bytes.is_some(),
-            reason,
+            reason: refused.map(ToString::to_string).or(reason),
             instrumented_bytes,
         }
     }
@@ -127,6 +134,10 @@ impl View {
             ));
         }
         match (&self.reason, self.instrumented_bytes) {
+            (reason, _) if !self.runs => line(format!(
+                "cannot be run here: {}",
+                terminal::escaped(reason.as_deref().unwrap_or_default())
+            )),
             (None, Some(bytes)) => {
                 line(format!(
                     "can be stopped and resumed ({bytes} bytes instrumented)"

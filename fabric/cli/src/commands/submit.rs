@@ -66,9 +66,9 @@ pub(super) async fn run(global: &Global, args: Submit) -> Result<ExitCode, Failu
 fn check(path: &Path) -> Result<(), Failure> {
     let metadata = std::fs::metadata(path).map_err(|e| Failure::path(path, &e))?;
     let bytes = component::read(path, &metadata)?;
-    mc_engine::check(&bytes)
-        .map(drop)
-        .map_err(|e| Failure::from(e).about(&path.display().to_string()))
+    let checked = mc_engine::check(&bytes);
+    let checked = checked.and_then(|_| mc_engine::check_proposals(&bytes));
+    checked.map_err(|e| Failure::from(e).about(&path.display().to_string()))
 }
 
 async fn submit(

@@ -3,9 +3,9 @@
 use super::Emitter;
 use crate::{
     Refused, cost, meter,
-    tree::{Block, Call, Frame, If, Label, Loop, Node},
+    tree::{Block, Call, Frame, If, Label, Loop, Node, Try},
 };
-use wasm_encoder::{Instruction as I, reencode::Reencode};
+use wasm_encoder::{Catch, Instruction as I, reencode::Reencode};
 use wasmparser::{Operator, ValType};
 
 impl<R: Reencode<Error = Refused>> Emitter<'_, '_, R> {
@@ -87,6 +87,7 @@ impl<R: Reencode<Error = Refused>> Emitter<'_, '_, R> {
                 Node::Block(block) => self.nested(block, base)?,
                 Node::If(branch) => self.either(branch, base)?,
                 Node::Loop(again) => self.again(again, base)?,
+                Node::Try(block) => self.catching(block, base)?,
             }
         }
         Ok(())
@@ -121,6 +122,11 @@ impl<R: Reencode<Error = Refused>> Emitter<'_, '_, R> {
         match operator {
             Operator::Unreachable => {
                 self.cost = 0;
+                self.operator(operator)
+            }
+            Operator::Throw { .. } | Operator::ThrowRef => {
+                self.flush();
+                self.write_fuel();
                 self.operator(operator)
             }
             Operator::Call { .. } | Operator::CallIndirect { .. } => {
@@ -197,6 +203,48 @@ impl<R: Reencode<Error = Refused>> Emitter<'_, '_, R> {
         self.flush();
         self.end();
         self.join(frame, base)
+    }
+
+    /// A block in which exceptions are caught. Where one arrives, fuel is what is left where it was thrown, and the stack
+    /// what is this function's again; so each handler has a landing of its own on the way.
+    pub(super) fn catching(&mut self, block: &Try<'_>, base: usize) -> Result<(), Refused> {
+        let Try {
+            frame, handlers, ..
+        } = block;
+        self.cost += cost::clauses(handlers.len());
+        let ty = self.reencode.block_type(frame.ty)?;
+        let done = self.new_label();
+        self.block(done, ty);
+        let landings: Vec<_> = handlers.iter().map(|_| self.new_label()).collect();
+        for (landing, handler) in landings.iter().zip(handlers).rev() {
+            let values = self.types.block(&handler.values);
+            self.block(*landing, values);
+        }
+        let mut catches = Vec::new();
+        for (landing, handler) in landings.iter().zip(handlers) {
+            let mut catch = self.reencode.catch(handler.catch)?;
+            match &mut catch {
+                Catch::One { label, .. }
+                | Catch::OneRef { label, .. }
+                | Catch::All { label }
+                | Catch::AllRef { label } => *label = self.depth(*landing),
+            }
+            catches.push(catch);
+        }
+        self.emit([I::TryTable(ty, catches.into())]);
+        self.opened(frame.label);
+        self.sequence(&block.body, base)?;
+        self.flush();
+        self.end();
+        self.branch(done);
+        for handler in handlers {
+            self.end();
+            self.read_fuel();
+            self.take_stack();
+            self.branch(handler.label);
+        }
+        self.end();
+        Ok(())
     }
 
     /// Where a block has ended that began where the region does: brings the operands beneath it back.

@@ -24,6 +24,21 @@ impl<R: Reencode<Error = Refused>> Emitter<'_, '_, R> {
         }
     }
 
+    /// Takes the stack that the function occupies, once what it called has not given its own back.
+    pub(super) fn take_stack(&mut self) {
+        if self.body.has_entry {
+            let (stack, own) = (self.stack, saturated(self.context.function.stack));
+            let at = self.at(meter::STACK_LEFT, 2);
+            self.emit([
+                I::I32Const(0),
+                I::LocalGet(stack),
+                I::I64Const(own),
+                I::I64Sub,
+                I::I64Store32(at),
+            ]);
+        }
+    }
+
     pub(super) fn flush(&mut self) {
         if self.cost > 0 {
             let (fuel, cost) = (self.fuel, i64::try_from(self.cost).unwrap_or(i64::MAX));
@@ -102,19 +117,11 @@ impl<R: Reencode<Error = Refused>> Emitter<'_, '_, R> {
         if self.resumes {
             return self.begin_again();
         }
-        let (stack, own) = (self.stack, saturated(self.context.function.stack));
+        let stack = self.stack;
         let (fuel, needed) = (self.fuel, saturated(self.context.function.stack_needed));
         let at = self.at(meter::STACK_LEFT, 2);
-        self.emit([
-            I::I32Const(0),
-            I::I64Load32S(at),
-            I::LocalSet(stack),
-            I::I32Const(0),
-            I::LocalGet(stack),
-            I::I64Const(own),
-            I::I64Sub,
-            I::I64Store32(at),
-        ]);
+        self.emit([I::I32Const(0), I::I64Load32S(at), I::LocalSet(stack)]);
+        self.take_stack();
         // Whether one of the two lacks, which is whether one is negative: that costs but one comparison.
         self.emit([
             I::LocalGet(fuel),

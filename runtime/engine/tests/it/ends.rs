@@ -1,6 +1,6 @@
 //! Every way in which a guest can end.
 
-use crate::support::{engine, invocation, load, program, run};
+use crate::support::{engine, engines, invocation, load, program, run};
 use mc_artifacts::guest;
 use mc_engine::{Allocation, Engine, Error, Invocation, Options, RunError};
 use mc_types::{Determinism, End, Limits, Meter, TrapKind, cid};
@@ -195,4 +195,23 @@ fn imports_are_looked_at_before_anything_is_compiled() {
     assert!(mc_engine::check(&bytes).is_err());
     let zero = std::fs::read(guest("exit_zero")).unwrap();
     assert!(mc_engine::check(&zero).is_ok());
+}
+
+/// It once was taken for a machine without memory.
+#[test]
+fn memories_and_tables_that_are_full_say_so_to_the_guest() {
+    let text = r#"(module
+        (import "wasi_snapshot_preview1" "proc_exit" (func $exit (param i32)))
+        (memory (export "memory") 1 2) (table 1 2 funcref)
+        (func (export "_start")
+            (if (i32.ne (memory.grow (i32.const 2)) (i32.const -1)) (then unreachable))
+            (if (i32.ne (memory.grow (i32.const 1)) (i32.const 1)) (then unreachable))
+            (if (i32.ne (table.grow (ref.null func) (i32.const 2)) (i32.const -1)) (then unreachable))
+            (if (i32.ne (table.grow (ref.null func) (i32.const 1)) (i32.const 1)) (then unreachable))
+            (call $exit (i32.const 9))))"#;
+    let bytes = wat::parse_str(text).unwrap();
+    for engine in engines() {
+        let ended = load(&engine, &bytes).run(invocation(&[])).unwrap();
+        assert_eq!(ended.end, End::Exited { code: 9 });
+    }
 }

@@ -17,6 +17,7 @@ mod hostile;
 mod imports;
 mod opening;
 mod preview1;
+mod proposals;
 mod relaxed;
 mod support;
 mod world;
