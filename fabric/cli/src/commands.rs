@@ -41,6 +41,7 @@ pub(crate) async fn run(cli: Cli) -> Result<ExitCode, Failure> {
         Command::Explain { code } => meta::explain(&global, code.as_deref()),
         Command::Compile { args } => {
             let job = Job::parse(&args).ok_or_else(|| Failure::usage("this is for nodes only"))?;
+            mc_system::priority::work_in_the_background();
             Ok(ExitCode::from(mc_engine::compile_here(&job)))
         }
         Command::Completions { shell } => meta::completions(shell),

@@ -306,6 +306,8 @@ fn engine(
             args,
             limits,
         }),
+        // What keeps a lease goes before what runs under it.
+        on_guest_thread: Some(mc_system::priority::give_way),
     };
     Ok(Engine::new(&options)?)
 }

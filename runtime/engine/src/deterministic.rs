@@ -33,7 +33,12 @@ pub(crate) fn run(program: &Program, invocation: Invocation) -> Result<Execution
         let thread = std::thread::Builder::new()
             .name("guest".to_owned())
             .stack_size(stack)
-            .spawn_scoped(scope, || execute(program, invocation))
+            .spawn_scoped(scope, || {
+                if let Some(begin) = program.on_thread {
+                    begin();
+                }
+                execute(program, invocation)
+            })
             .map_err(failed)?;
         let crashed = |_| RunError::Host("the guest's thread panicked".to_owned());
         thread.join().map_err(crashed)?
