@@ -11,6 +11,7 @@ mod meta;
 mod node;
 mod run;
 mod submit;
+mod why;
 
 use crate::{
     args::{Cli, Command},
@@ -65,6 +66,7 @@ async fn with_node(
         Command::Ps(args) => jobs::ps(global, client, &args).await,
         Command::Status(args) => jobs::status(global, client, &args).await,
         Command::Wait(args) => jobs::wait(global, client, &args).await,
+        Command::Why { id } => why::run(global, client, &id).await,
         Command::Logs(args) => logs::run(global, client, &args).await,
         Command::Cancel(args) => jobs::cancel(global, client, &args).await,
         Command::Checkpoint { id } => jobs::checkpoint(global, client, &id).await,

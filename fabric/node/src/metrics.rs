@@ -35,6 +35,16 @@ pub(crate) fn of_scheduler(stats: &Stats) -> Vec<Metric> {
             stats.overdue,
         ),
         counter(
+            "mc_leases_ended_total",
+            "Leases whose worker's process was found to have ended.",
+            stats.ended,
+        ),
+        counter(
+            "mc_coordinator_late_ms_total",
+            "Milliseconds for which no lease ran, since the coordinator itself was not run.",
+            stats.late_ms,
+        ),
+        counter(
             "mc_stale_total",
             "Heartbeats, finishes and releases refused for a token that is not valid any more.",
             stats.stale,

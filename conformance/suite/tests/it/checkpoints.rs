@@ -2,7 +2,7 @@
 
 use crate::stored;
 use mc_artifacts::{example, guest};
-use mc_conformance::{Node, NodeOptions, eventually, mc, within};
+use mc_conformance::{NOBODY, Node, NodeOptions, eventually, mc, within};
 use mc_types::Cid;
 use serde_json::Value;
 use std::{
@@ -415,6 +415,37 @@ fn checkpoints_are_taken_on_demand_and_jobs_move_where_they_are_told() {
     assert_eq!(a.mc(["logs", &id]).expect_code(0).text(), output);
     let refused = a.mc(["checkpoint", &id]);
     assert!(refused.stderr.contains("MC0024"), "{}", refused.stderr);
+}
+
+#[test]
+fn a_job_that_was_moved_goes_on_elsewhere_when_its_new_node_is_killed() {
+    let args = ["80", "100"];
+    let (outcome, _, _) = expected(&args);
+    let (a, workers) = fabric(2);
+    let id = submit(&a, &[], &args);
+    let holder = a.running(&id);
+    let (stays, dies): (Vec<_>, Vec<_>) = workers.into_iter().partition(|node| node.id == holder);
+    let [stays, dies] = [stays, dies].map(|mut nodes| nodes.pop().unwrap());
+    a.mc(["migrate", &id, "--to", &dies.id]).expect_code(0);
+    eventually("running there", Duration::from_secs(10), || {
+        let view = a.status(&id);
+        (view["state"] == "running" && view["node"] == dies.id.as_str()).then_some(())
+    });
+    dies.kill();
+    let done = a.succeeded(&id);
+    assert_eq!(done["node"], stays.id.as_str());
+    assert_eq!(done["outcome_cid"], outcome);
+    // A node that is not there is no place to move to.
+    let id = submit(&a, &[], &args);
+    assert_eq!(a.running(&id), stays.id);
+    let refused = a.mc(["migrate", &id, "--to", NOBODY]);
+    assert!(refused.stderr.contains("MC0024"), "{}", refused.stderr);
+    assert!(
+        refused.stderr.contains("no node 12D3"),
+        "{}",
+        refused.stderr
+    );
+    assert_eq!(a.status(&id)["state"], "running");
 }
 
 /// A core module whose `_start` calls itself in its tail for ever, which no checkpoint can keep.
