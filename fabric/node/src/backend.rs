@@ -217,6 +217,7 @@ impl Backend for NodeBackend {
         all.extend(metrics::of_worker(
             lent.slots_total,
             lent.slots_free,
+            self.worker.owed(),
             counts,
         ));
         Ok(all)

@@ -165,6 +165,7 @@ impl Node {
             announcement: announcement(&config, slots),
             scratch: data_dir.scratch(),
             owed: data_dir.owed(),
+            silent_terms: config.worker.silent_terms,
         };
         let worker = Worker::new(options, engine, content.clone(), peers.clone());
         peers.set_roles(Roles {

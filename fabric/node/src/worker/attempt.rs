@@ -1,6 +1,13 @@
 //! One attempt from the accepted offer to the recorded finish.
 
-use super::{Inner, Known, Stage, coordinators::Coordinators, execute, log::LogFiles, owed::Owed};
+use super::{
+    Inner, Known, Stage,
+    coordinators::Coordinators,
+    execute::{self, Executed, Wrote},
+    kept::Left,
+    log::LogFiles,
+    owed::{Owed, What},
+};
 use crate::private::TaskKey;
 use mc_net::message::{Request, Response};
 use mc_types::{Cid, Ending, JobSpec, Lease};
@@ -10,13 +17,18 @@ use std::{
 };
 use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
-use tracing::{debug, info};
+use tracing::{debug, info, warn};
 
 /// Heartbeats in one term of a lease: two may be lost.
 const HEARTBEATS_PER_TERM: u32 = 3;
 /// How often a coordinator is told what an attempt wrote that it gave up, and the pause in between.
 const TELLS: u32 = 3;
 const TELL_AGAIN_AFTER: Duration = Duration::from_millis(200);
+/// The shortest and the longest term that a coordinator can mean.
+const MIN_TERM_MS: u64 = 100;
+const MAX_TERM_MS: u64 = 3_600_000;
+/// How long a guest may take to leave a checkpoint when its coordinators have been silent for too long.
+const LEAVE_WITHIN: Duration = Duration::from_secs(60);
 /// Tasks that take less than this never say that they run: their end says it.
 const REPORT_START_AFTER: Duration = Duration::from_millis(10);
 
@@ -51,6 +63,8 @@ pub(super) struct Controls {
     pub(super) cannot_stop: CancellationToken,
     /// When the guest began, once it has.
     pub(super) begun: watch::Sender<Option<Instant>>,
+    /// The newest checkpoint that is stored here, and its position.
+    pub(super) newest: watch::Sender<Option<(Cid, u64)>>,
 }
 
 impl Controls {
@@ -62,6 +76,7 @@ impl Controls {
             stop_now: Arc::default(),
             cannot_stop: CancellationToken::new(),
             begun: watch::Sender::new(None),
+            newest: watch::Sender::new(None),
         }
     }
 }
@@ -72,65 +87,114 @@ enum Lost {
     Stale,
     /// The user called the job off.
     Cancelled,
+    /// No coordinator has answered for too long.
+    Silent,
+}
+
+/// How an attempt ended.
+enum Came {
+    /// By itself.
+    To(Ending),
+    /// It was called back since its coordinators are silent.
+    Back,
+    /// It lost its lease, or the node shuts down.
+    ToNothing,
+}
+
+impl Came {
+    /// What an execution that ended by itself came to; `otherwise`, if that is nothing.
+    fn of(executed: Executed, otherwise: Self) -> (Self, Option<Wrote>) {
+        let came = executed.ending.map_or(otherwise, Self::To);
+        (came, executed.wrote)
+    }
 }
 
 impl Attempt {
     /// Runs the attempt. The slot is free again when this returns.
     #[tracing::instrument(name = "attempt", skip_all, fields(job = %self.lease.job, token = %self.lease.token))]
     pub(super) async fn run(self, inner: Arc<Inner>) {
-        let execute::Executed { ending, wrote } = Box::pin(self.execute(&inner)).await;
-        if let Some(ending) = ending.clone() {
-            let is_recorded = false;
+        let (came, wrote) = Box::pin(self.execute(&inner)).await;
+        if let Came::To(ending) = &came {
+            let stage = Stage::Ended {
+                ending: ending.clone(),
+                is_recorded: false,
+            };
             let known = Known {
-                stage: Stage::Ended {
-                    ending,
-                    is_recorded,
-                },
+                stage,
                 ..self.known.clone()
             };
             inner.recent.ended(self.lease.job, self.lease.token, known);
         }
         // The slot is free as soon as the machine is; reporting may take longer.
         inner.remove(self.lease.job, self.lease.token);
-        match ending {
-            Some(ending) => {
-                let lease = (&self.lease, self.grant);
-                let owed = Owed::new(&self.coordinators, lease, (ending, wrote));
-                owed.say(&inner, self.coordinators, false).await;
-            }
-            None if inner.closing.is_cancelled() || self.controls.leaving.is_cancelled() => {
+        let (ending, left) = match came {
+            Came::To(ending) => (Some(ending), None),
+            Came::Back => (None, self.left()),
+            Came::ToNothing => {
                 self.tell(&inner, wrote).await;
-                self.release(&inner).await;
+                if inner.closing.is_cancelled() || self.controls.leaving.is_cancelled() {
+                    self.release(&inner).await;
+                } else {
+                    info!("attempt dropped: the lease is another's");
+                }
+                return;
             }
-            None => {
-                self.tell(&inner, wrote).await;
-                info!("attempt dropped: the lease is another's");
-            }
-        }
+        };
+        let lease = (&self.lease, self.grant);
+        let what = What {
+            ending,
+            left,
+            wrote,
+        };
+        let owed = Owed::new(&self.coordinators, lease, what);
+        owed.say(&inner, self.coordinators, false).await;
     }
 
-    /// What the attempt came to: nothing when it lost its lease or the node shuts down.
-    async fn execute(&self, inner: &Inner) -> execute::Executed {
+    /// The newest checkpoint.
+    fn left(&self) -> Option<Left> {
+        let newest = *self.controls.newest.borrow();
+        newest.map(|(cid, position)| Left {
+            cid,
+            position,
+            attempt: self.lease.attempt,
+        })
+    }
+
+    /// How the attempt ended, and what it wrote if it came to no outcome.
+    async fn execute(&self, inner: &Inner) -> (Came, Option<Wrote>) {
         let is_running = self.controls.begun.subscribe();
         let work = execute::execute(inner, self);
         tokio::pin!(work);
         let lost = tokio::select! {
             biased;
-            executed = &mut work => return executed,
+            executed = &mut work => return Came::of(executed, Came::ToNothing),
             lost = self.heartbeats(inner, is_running) => lost,
         };
+        if matches!(lost, Lost::Silent) {
+            warn!(
+                "ended with a checkpoint, if it can be: no coordinator has answered for too long"
+            );
+            self.controls.leaving.cancel();
+            tokio::select! {
+                biased;
+                executed = &mut work => return Came::of(executed, Came::Back),
+                () = self.controls.cannot_stop.cancelled() => {}
+                () = tokio::time::sleep(LEAVE_WITHIN) => {}
+            }
+        }
         // The guest is stopped before its slot is given to another.
         self.controls.cancel.cancel();
         let wrote = work.await.wrote;
-        let ending = match lost {
-            Lost::Stale => None,
-            Lost::Cancelled => Some(Ending::Cancelled),
+        let came = match lost {
+            Lost::Stale => Came::ToNothing,
+            Lost::Cancelled => Came::To(Ending::Cancelled),
+            Lost::Silent => Came::Back,
         };
-        execute::Executed { ending, wrote }
+        (came, wrote)
     }
 
     /// Says what the attempt wrote.
-    async fn tell(&self, inner: &Inner, wrote: Option<execute::Wrote>) {
+    async fn tell(&self, inner: &Inner, wrote: Option<Wrote>) {
         let Some(wrote) = wrote else {
             return;
         };
@@ -146,15 +210,18 @@ impl Attempt {
         }
     }
 
-    /// Renews the lease until it is lost. A coordinator that does not answer is no reason to stop:
-    /// it may come back, and until then nobody else is granted the job.
+    /// Renews the lease until it is lost. A coordinator that does not answer is no reason to stop for long:
+    /// it may come back, and until then nobody else is granted the job. One that does not come back must not
+    /// keep a slot for ever.
     async fn heartbeats(
         &self,
         inner: &Inner,
         mut is_running: watch::Receiver<Option<Instant>>,
     ) -> Lost {
-        let term = Duration::from_millis(self.lease.ttl_ms.max(1));
+        let term = Duration::from_millis(self.lease.ttl_ms.clamp(MIN_TERM_MS, MAX_TERM_MS));
         let pause = term / HEARTBEATS_PER_TERM;
+        let patience = term.saturating_mul(inner.options.silent_terms);
+        let mut heard = Instant::now();
         loop {
             // A start is reported soon, unless the end comes sooner; anything else in due time.
             let started = async {
@@ -175,8 +242,13 @@ impl Attempt {
             match self.coordinators.ask(&inner.peers, request).await {
                 Ok(Response::Stale) => return Lost::Stale,
                 Ok(Response::Cancelled) => return Lost::Cancelled,
-                Ok(_) => {}
-                Err(error) => debug!(%error, "heartbeat not answered"),
+                Ok(_) => heard = Instant::now(),
+                Err(error) => {
+                    debug!(%error, "heartbeat not answered");
+                    if heard.elapsed() >= patience {
+                        return Lost::Silent;
+                    }
+                }
             }
         }
     }
