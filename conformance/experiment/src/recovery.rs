@@ -15,6 +15,8 @@ struct Hit {
     attempt: u64,
     at: Instant,
     is_granted: bool,
+    /// Whether the agent was frozen, so that nothing but its silence tells.
+    is_frozen: bool,
 }
 
 /// What becomes of the jobs that were hit.
@@ -24,6 +26,8 @@ pub(crate) struct Recovery {
     /// Seconds until another agent was given the job, and until it was seen running there.
     pub(crate) granted_s: Vec<f64>,
     pub(crate) running_s: Vec<f64>,
+    /// Seconds until another agent was given the job of one that was frozen.
+    pub(crate) frozen_granted_s: Vec<f64>,
     /// Attempts that were lost.
     pub(crate) forced: usize,
 }
@@ -31,12 +35,27 @@ pub(crate) struct Recovery {
 impl Recovery {
     /// These agents are gone: what they had has to be done again.
     pub(crate) fn hit(&mut self, http: &mut Http, is_gone: impl Fn(&str) -> bool) -> Result<()> {
+        self.note(http, is_gone, false)
+    }
+
+    /// The same of agents that are frozen.
+    pub(crate) fn freeze(&mut self, http: &mut Http, is_gone: impl Fn(&str) -> bool) -> Result<()> {
+        self.note(http, is_gone, true)
+    }
+
+    fn note(
+        &mut self,
+        http: &mut Http,
+        is_gone: impl Fn(&str) -> bool,
+        is_frozen: bool,
+    ) -> Result<()> {
         for job in held(http)? {
             if is_gone(text(&job, "node")) {
                 let hit = Hit {
                     attempt: number(&job, "attempts"),
                     at: Instant::now(),
                     is_granted: false,
+                    is_frozen,
                 };
                 self.forced += 1;
                 self.waiting.insert(text(&job, "id").to_owned(), hit);
@@ -56,7 +75,10 @@ impl Recovery {
             let took = hit.at.elapsed().as_secs_f64();
             let again = number(&view, "attempts") > hit.attempt;
             if again && !std::mem::replace(&mut hit.is_granted, true) {
-                self.granted_s.push(took);
+                match hit.is_frozen {
+                    true => self.frozen_granted_s.push(took),
+                    false => self.granted_s.push(took),
+                }
             }
             let is_running = again && text(&view, "state") == "running";
             if is_running || is_over(&view) {
