@@ -221,7 +221,7 @@ fn drive(
             return Err(RunError::Host(reason).into());
         };
         checkpoints.bell.hush();
-        instance.capture(store)?;
+        capture(&instance, store)?;
         let until = store.data().until;
         let (position, paid) = (until - reading.fuel_left, until - reading.paid_fuel);
         let keeper = &mut *checkpoints.keeper;
@@ -236,6 +236,15 @@ fn drive(
             Next::GoOn { .. } | Next::Leave => return Ok(Driven::Left),
         }
     }
+}
+
+/// Shows all state of a guest that was stopped. A component's memories are passed as a whole, in place: no limit of
+/// what it may pass by itself is meant for them.
+fn capture(instance: &Instance, store: &mut Store<Guest>) -> wasmtime::Result<()> {
+    store.set_hostcall_fuel(usize::MAX);
+    let shown = instance.capture(store);
+    store.set_hostcall_fuel(MAX_PASSED_BYTES);
+    shown
 }
 
 /// Makes an instance. That a guest is resumed in vain is the fault of what it is resumed with: it is no end

@@ -193,6 +193,22 @@ fn inputs_are_read_on_and_must_be_those_of_the_task() {
 }
 
 #[test]
+fn guests_with_more_memory_than_they_may_pass_in_one_call_are_stopped_and_go_on() {
+    let dir = tempfile::tempdir().unwrap();
+    let component = text(&guest("working_set"));
+    let path = text(&dir.path().join("snapshot"));
+    let run = ["--memory", "400MiB", component.as_str(), "--", "200", "10"];
+    let whole = whole(&run);
+    // By then it has its memory, and has hardly begun to fill it.
+    let stop = ["run", "--checkpoint-at", "5000000", "-o", &path];
+    mc(stop.iter().chain(&run).copied()).expect_code(0);
+    let resumed = mc(["--format", "json", "resume", &path]).expect_code(0);
+    let resumed = resumed.json();
+    assert_eq!(resumed["outcome_cid"], whole["outcome_cid"]);
+    assert_eq!(resumed["fuel"], whole["fuel"]);
+}
+
+#[test]
 fn damaged_checkpoints_are_refused_with_a_reason_and_nothing_runs() {
     let dir = tempfile::tempdir().unwrap();
     let ticks = text(&guest("ticks"));
