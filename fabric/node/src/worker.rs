@@ -6,6 +6,7 @@ mod coordinators;
 mod debts;
 mod ended;
 mod execute;
+mod heartbeats;
 mod kept;
 mod known;
 mod log;

@@ -214,7 +214,7 @@ impl Scheduler {
 
     /// Goes on with the workers that another scheduler knew.
     pub fn take_workers_of(&mut self, other: &mut Self) {
-        self.workers = std::mem::take(&mut other.workers);
+        self.workers = std::mem::take(&mut other.workers).with_leases_of(&mut self.workers);
         self.stats = other.stats;
     }
 

@@ -163,6 +163,12 @@ impl Workers {
         self.workers.remove(worker);
     }
 
+    /// The same workers, of which `known` has the leases that there are.
+    pub(crate) fn with_leases_of(self, known: &mut Self) -> Self {
+        let held = std::mem::take(&mut known.held);
+        Self { held, ..self }
+    }
+
     /// Takes note of a lease.
     pub(crate) fn hold(&mut self, now: Timestamp, worker: &NodeId, job: JobId) {
         let held = self.held.entry(worker.clone()).or_default();

@@ -19,6 +19,9 @@ impl EventLoop {
     /// Takes note of where a peer listened whose last connection has just been closed. Only what it said of the
     /// very machine that the connection led to is of use: its other addresses may be another machine's here.
     pub(super) fn note_where(&mut self, id: &PeerId, point: &ConnectedPoint) {
+        let gone = &mut self.gone.0;
+        // Where it was the last time says nothing of where it was now.
+        gone.retain(|(other, _)| other != id);
         let Some(peer) = self.peers.get(id).filter(|_| !point.is_relayed()) else {
             return;
         };
@@ -29,9 +32,7 @@ impl EventLoop {
             .iter()
             .filter_map(tcp_socket)
             .filter(is_there);
-        let places: Vec<_> = places.take(MAX_PLACES).collect();
-        let gone = &mut self.gone.0;
-        gone.retain(|(other, _)| other != id);
+        let places = places.take(MAX_PLACES).collect();
         if gone.len() >= MAX_GONE {
             gone.pop_front();
         }

@@ -3,10 +3,14 @@
 use super::NodeBackend;
 use mc_gateway::{api::JobView, backend::Error};
 use mc_types::{JobId, JobRecord, JobState};
-use std::collections::HashMap;
+use std::{collections::HashMap, time::Duration};
+use tokio::time::timeout;
 
 /// Jobs of one list of which is said what they wait for: the newest, since all the others wait meanwhile.
-const MAX_EXPLAINED: usize = 1000;
+const MAX_EXPLAINED: usize = 256;
+/// How long the coordinator of a job may take to say what it waits for: nobody's look at a job waits for one that
+/// hangs.
+const EXPLAINED_WITHIN: Duration = Duration::from_secs(1);
 
 impl NodeBackend {
     /// A job of the ledger.
@@ -14,7 +18,8 @@ impl NodeBackend {
         let mut view = JobView::from(job);
         if job.state == JobState::Queued {
             // It may have been placed in the meantime, or its coordinator is away: then there is nothing to say.
-            let why = self.coordinator.why(job.id).await.ok();
+            let why = timeout(EXPLAINED_WITHIN, self.coordinator.why(job.id)).await;
+            let why = why.ok().and_then(Result::ok);
             view.waiting_for = why.and_then(|why| why.line());
         }
         view

@@ -15,8 +15,8 @@ use std::{collections::HashMap, sync::Arc, time::Duration};
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
-/// Commands that share one transaction.
-const GROUP_COMMANDS: usize = 256;
+/// Commands that share one transaction, with the questions that come in between.
+const GROUP_INPUTS: usize = 256;
 /// How long the actor sleeps at most, so that a clock that was set is noticed; and while leases may expire, so that
 /// it notices when it is not run.
 const MAX_SLEEP: Duration = Duration::from_secs(1);
@@ -117,9 +117,11 @@ impl Actor {
                 Some(input) => self.take(input, &mut group),
                 None => self.tick(&mut group),
             }
-            while group.replies.len() < GROUP_COMMANDS
-                && let Ok(input) = self.inputs.try_recv()
-            {
+            // Questions count as well: those who have commands wait for the end of the group.
+            for _ in 1..GROUP_INPUTS {
+                let Ok(input) = self.inputs.try_recv() else {
+                    break;
+                };
                 self.take(input, &mut group);
             }
             self.commit(group).await;

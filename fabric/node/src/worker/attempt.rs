@@ -4,6 +4,7 @@ use super::{
     Inner, Known, Stage,
     coordinators::Coordinators,
     execute::{self, Executed, Wrote},
+    heartbeats::{Heartbeats, Lost},
     kept::Left,
     log::LogFiles,
     owed::{Owed, What},
@@ -19,18 +20,11 @@ use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
-/// Heartbeats in one term of a lease: two may be lost.
-const HEARTBEATS_PER_TERM: u32 = 3;
 /// How often a coordinator is told what an attempt wrote that it gave up, and the pause in between.
 const TELLS: u32 = 3;
 const TELL_AGAIN_AFTER: Duration = Duration::from_millis(200);
-/// The shortest and the longest term that a coordinator can mean.
-const MIN_TERM_MS: u64 = 100;
-const MAX_TERM_MS: u64 = 3_600_000;
 /// How long a guest may take to leave a checkpoint when its coordinators have been silent for too long.
 const LEAVE_WITHIN: Duration = Duration::from_secs(60);
-/// Tasks that take less than this never say that they run: their end says it.
-const REPORT_START_AFTER: Duration = Duration::from_millis(10);
 
 /// An accepted offer.
 #[derive(Debug)]
@@ -79,16 +73,6 @@ impl Controls {
             newest: watch::Sender::new(None),
         }
     }
-}
-
-/// Why heartbeats ended before the attempt did.
-enum Lost {
-    /// The lease is another's: whatever this attempt comes to is of no interest.
-    Stale,
-    /// The user called the job off.
-    Cancelled,
-    /// No coordinator has answered for too long.
-    Silent,
 }
 
 /// How an attempt ended.
@@ -162,13 +146,14 @@ impl Attempt {
 
     /// How the attempt ended, and what it wrote if it came to no outcome.
     async fn execute(&self, inner: &Inner) -> (Came, Option<Wrote>) {
-        let is_running = self.controls.begun.subscribe();
+        let mut heartbeats = Heartbeats::of(self, inner).begin();
         let work = execute::execute(inner, self);
         tokio::pin!(work);
         let lost = tokio::select! {
             biased;
             executed = &mut work => return Came::of(executed, Came::ToNothing),
-            lost = self.heartbeats(inner, is_running) => lost,
+            // They end by themselves only when the lease is lost.
+            lost = &mut heartbeats => lost.unwrap_or(Lost::Silent),
         };
         if matches!(lost, Lost::Silent) {
             warn!(
@@ -207,49 +192,6 @@ impl Attempt {
                 Err(error) => debug!(%error, "what was written was not heard"),
             }
             tokio::time::sleep(TELL_AGAIN_AFTER).await;
-        }
-    }
-
-    /// Renews the lease until it is lost. A coordinator that does not answer is no reason to stop for long:
-    /// it may come back, and until then nobody else is granted the job. One that does not come back must not
-    /// keep a slot for ever.
-    async fn heartbeats(
-        &self,
-        inner: &Inner,
-        mut is_running: watch::Receiver<Option<Instant>>,
-    ) -> Lost {
-        let term = Duration::from_millis(self.lease.ttl_ms.clamp(MIN_TERM_MS, MAX_TERM_MS));
-        let pause = term / HEARTBEATS_PER_TERM;
-        let patience = term.saturating_mul(inner.options.silent_terms);
-        let mut heard = Instant::now();
-        loop {
-            // A start is reported soon, unless the end comes sooner; anything else in due time.
-            let started = async {
-                if is_running.changed().await.is_err() {
-                    std::future::pending::<()>().await;
-                }
-                tokio::time::sleep(REPORT_START_AFTER).await;
-            };
-            let _ = tokio::time::timeout(pause, started).await;
-            let began = *is_running.borrow();
-            let since = began.map_or(Duration::ZERO, |began| began.elapsed());
-            let request = Request::Heartbeat {
-                job: self.lease.job,
-                token: self.lease.token,
-                running: began.is_some(),
-                since_ms: u64::try_from(since.as_millis()).unwrap_or(u64::MAX),
-            };
-            match self.coordinators.ask(&inner.peers, request).await {
-                Ok(Response::Stale) => return Lost::Stale,
-                Ok(Response::Cancelled) => return Lost::Cancelled,
-                Ok(_) => heard = Instant::now(),
-                Err(error) => {
-                    debug!(%error, "heartbeat not answered");
-                    if heard.elapsed() >= patience {
-                        return Lost::Silent;
-                    }
-                }
-            }
         }
     }
 

@@ -65,8 +65,11 @@ impl Scheduler {
         effects: &mut Vec<Effect>,
     ) {
         for id in self.workers.held_by(worker) {
-            let job = self.jobs.get(&id);
-            if job.is_some_and(|job| job.record.last_token <= newest) {
+            let holder = self
+                .jobs
+                .get(&id)
+                .and_then(|job| job.record.holder.as_ref());
+            if holder.is_some_and(|held| held.node == *worker && held.token <= newest) {
                 self.stats.ended += 1;
                 self.fail(now, id, "ended without a word", effects);
             }

@@ -1,7 +1,7 @@
 //! A scheduler that does not run holds that against nobody, and one that learns that a process has ended does not
 //! wait for its leases.
 
-use crate::support::{TTL, announce, at, config, exited, job, node, offer, spec, submit};
+use crate::support::{TTL, announce, at, config, exited, job, node, offer, record, spec, submit};
 use mc_scheduler::{Answer, Command, Effect, Scheduler};
 use mc_types::FencingToken;
 use std::time::Duration;
@@ -81,4 +81,25 @@ fn what_a_process_was_granted_that_came_after_one_that_ended_is_its_own() {
     assert_eq!(scheduler.stats().ended, 1, "not the second");
     let probed = scheduler.step(at(4), Command::WorkerGone { worker: node(1) });
     assert!(probed.effects.is_empty(), "it holds nothing");
+}
+
+#[test]
+fn a_grant_that_was_never_written_is_no_lease_of_a_process_that_has_ended() {
+    let mut before = Scheduler::new(config());
+    let submitted = before.step(at(0), submit(job(1), spec()));
+    let granted = before.step(at(0), announce(node(0), 1));
+    let token = offer(&granted).unwrap().1.token;
+    // The ledger failed: what it has is that the job waits.
+    let written = vec![record(&submitted)];
+    let none = FencingToken::default();
+    let (mut scheduler, _) = Scheduler::restore(config(), written, none, at(1));
+    scheduler.take_workers_of(&mut before);
+    let gone = scheduler.step(at(2), Command::WorkerGone { worker: node(0) });
+    assert!(gone.effects.is_empty(), "it holds nothing: {gone:?}");
+    let ended = Command::WorkerEnded {
+        worker: node(0),
+        newest: token,
+    };
+    scheduler.step(at(3), ended);
+    assert_eq!(scheduler.stats().ended, 0);
 }
