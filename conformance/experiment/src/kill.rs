@@ -9,10 +9,11 @@ use crate::{
     recovery::{Recovery, pause},
     report::{Report, percentile, rounded},
 };
-use anyhow::{Result, anyhow};
+use anyhow::{Result, anyhow, bail, ensure};
 use mc_artifacts::guest;
 use mc_conformance::{Http, Node};
 use rustix::process::Signal;
+use serde_json::Value;
 use std::{
     thread,
     time::{Duration, Instant},
@@ -35,7 +36,7 @@ const OPEN_PER_AGENT: usize = 2;
 /// Tasks that are submitted between two looks at how many are open.
 const SUBMITTED_AT_ONCE: usize = 8;
 /// How long an agent is waited for that has work.
-const TO_HAVE_WORK: Duration = Duration::from_secs(10);
+const TO_HAVE_WORK: Duration = Duration::from_secs(60);
 
 pub(crate) fn run(arguments: &Arguments) -> Result<Report> {
     let (usual_agents, usual_tasks) = if arguments.short {
@@ -121,8 +122,10 @@ fn submit(work: &Work, gateway: &Node, (agents, tasks): (usize, usize)) -> Resul
     let mut http = Http::connect(&gateway.api)?;
     let enough = u64::try_from(agents * OPEN_PER_AGENT)?;
     let mut ids = Vec::new();
+    let deadline = Instant::now() + PATIENCE;
     for number in 0..tasks {
         while number.is_multiple_of(SUBMITTED_AT_ONCE) && jobs::open(&mut http)? >= enough {
+            ensure!(Instant::now() < deadline, "{number} tasks in {PATIENCE:?}");
             pause(LOOK_EVERY);
         }
         ids.push(work.submit_one(&mut http, number)?);
@@ -150,15 +153,19 @@ fn kill(
         random = random
             .wrapping_mul(6_364_136_223_846_793_005)
             .wrapping_add(1_442_695_040_888_963_407);
-        let index = one_with_work(http, agents, usize::try_from(random >> 33)?, recovery)?;
+        let (index, held) = one_with_work(http, agents, usize::try_from(random >> 33)?, recovery)?;
         let agent = agents.swap_remove(index);
+        let (is_it, at) = (|node: &str| node == agent.id, Instant::now());
+        // Both what it had just before and what it was given since: the one may be done, the other is soon another's.
         if victim % FROZEN_ONE_OF == FROZEN_ONE_OF / 2 {
             processes::signal(agent.pid(), Signal::STOP)?;
-            recovery.freeze(http, |node| node == agent.id)?;
+            recovery.freeze(&held, at, is_it);
+            recovery.freeze(&jobs::held(http)?, at, is_it);
             frozen.push((agent, Instant::now()));
         } else {
             processes::signal(agent.pid(), Signal::KILL)?;
-            recovery.hit(http, |node| node == agent.id)?;
+            recovery.hit(&held, at, is_it);
+            recovery.hit(&jobs::held(http)?, at, is_it);
             // To clear up after it takes a while, in which nobody would look.
             cleared.push(thread::spawn(move || agent.kill()));
         }
@@ -181,13 +188,13 @@ fn kill(
     Ok(awake)
 }
 
-/// An agent that holds a lease, by its place among all; any if none does for long. `random` decides among them.
+/// An agent that holds a lease, by its place among all, and what all hold. `random` decides among them.
 fn one_with_work(
     http: &mut Http,
     agents: &[Node],
     random: usize,
     recovery: &mut Recovery,
-) -> Result<usize> {
+) -> Result<(usize, Vec<Value>)> {
     let deadline = Instant::now() + TO_HAVE_WORK;
     while Instant::now() < deadline {
         let held = jobs::held(http)?;
@@ -198,12 +205,12 @@ fn one_with_work(
             .map(|(index, _)| index)
             .collect();
         if let Some(index) = working.get(random % working.len().max(1)) {
-            return Ok(*index);
+            return Ok((*index, held));
         }
         recovery.look(http)?;
         pause(LOOK_EVERY);
     }
-    Ok(random % agents.len().max(1))
+    bail!("no agent had work for {TO_HAVE_WORK:?}")
 }
 
 /// Waits until those that were frozen have nothing more to say.

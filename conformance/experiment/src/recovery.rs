@@ -1,6 +1,6 @@
 //! How soon jobs run elsewhere whose agent is lost.
 
-use crate::jobs::{held, number, text};
+use crate::jobs::{number, text};
 use anyhow::Result;
 use mc_conformance::Http;
 use serde_json::Value;
@@ -33,35 +33,38 @@ pub(crate) struct Recovery {
 }
 
 impl Recovery {
-    /// These agents are gone: what they had has to be done again.
-    pub(crate) fn hit(&mut self, http: &mut Http, is_gone: impl Fn(&str) -> bool) -> Result<()> {
-        self.note(http, is_gone, false)
+    /// These agents are gone since `at`: what they had of the jobs that agents were seen to hold has to be done again.
+    pub(crate) fn hit(&mut self, held: &[Value], at: Instant, is_gone: impl Fn(&str) -> bool) {
+        self.note(held, (at, false), is_gone);
     }
 
     /// The same of agents that are frozen.
-    pub(crate) fn freeze(&mut self, http: &mut Http, is_gone: impl Fn(&str) -> bool) -> Result<()> {
-        self.note(http, is_gone, true)
+    pub(crate) fn freeze(&mut self, held: &[Value], at: Instant, is_gone: impl Fn(&str) -> bool) {
+        self.note(held, (at, true), is_gone);
     }
 
     fn note(
         &mut self,
-        http: &mut Http,
+        held: &[Value],
+        (at, is_frozen): (Instant, bool),
         is_gone: impl Fn(&str) -> bool,
-        is_frozen: bool,
-    ) -> Result<()> {
-        for job in held(http)? {
-            if is_gone(text(&job, "node")) {
-                let hit = Hit {
-                    attempt: number(&job, "attempts"),
-                    at: Instant::now(),
-                    is_granted: false,
-                    is_frozen,
-                };
-                self.forced += 1;
-                self.waiting.insert(text(&job, "id").to_owned(), hit);
+    ) {
+        for job in held.iter().filter(|job| is_gone(text(job, "node"))) {
+            let (id, attempt) = (text(job, "id"), number(job, "attempts"));
+            // It may have been seen before, and twice.
+            let known = self.waiting.get(id);
+            if known.is_some_and(|hit| hit.attempt == attempt) {
+                continue;
             }
+            let hit = Hit {
+                attempt,
+                at,
+                is_granted: false,
+                is_frozen,
+            };
+            self.forced += 1;
+            self.waiting.insert(id.to_owned(), hit);
         }
-        Ok(())
     }
 
     /// Takes note of those that run again, or have ended.
