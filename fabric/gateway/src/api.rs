@@ -108,7 +108,8 @@ pub struct JobView {
     /// Attempts so far.
     pub attempts: u32,
     /// What it waits for while it is queued, for humans; after its submission, only if no known node could ever
-    /// run it. `GET /api/v1/jobs/{id}/why` says it to machines.
+    /// run it; in a list, only of the newest that were handed in at this gateway. `GET /api/v1/jobs/{id}/why` says it
+    /// to machines.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub waiting_for: Option<String>,
     /// When it was submitted, in milliseconds since the Unix epoch.

@@ -288,6 +288,13 @@ impl Why {
         if self.nodes == 0 || self.lacks.iter().any(lends_none) {
             return "no node that is known lends slots".to_owned();
         }
+        let away = self.lacks.iter().find_map(|lack| match &lack.clause {
+            Clause::Target { node } if lack.nodes == self.nodes => Some(node),
+            _ => None,
+        });
+        if let Some(node) = away {
+            return format!("the node {node} is away, which is the only one that may run it");
+        }
         let lacking = |lack: &Lack| match self.able {
             0 if lack.clause.is_lasting() => Some((lack.nodes, lack.clause.clone())),
             0 => None,
@@ -391,6 +398,24 @@ mod tests {
         );
         let nobody = super::tests::why(0, 0, Vec::new());
         assert_eq!(nobody.line().unwrap(), "no node that is known lends slots");
+    }
+
+    #[test]
+    fn a_node_that_is_away_is_named() {
+        let node: NodeId = "12D3KooWa".parse().unwrap();
+        let target = Clause::Target {
+            node: Cow::Owned(node.clone()),
+        };
+        let mut why = why(3, 0, vec![lack(target, 3, 0), lack(Clause::Lends, 1, 0)]);
+        why.nearest = Some(NearestMiss {
+            nodes: 2,
+            changes: vec![Change::Target { node }],
+        });
+        assert_eq!(
+            why.line().unwrap(),
+            "the node 12D3KooWa is away, which is the only one that may run it; \
+             2 nodes could without target_node=12D3KooWa"
+        );
     }
 
     #[test]
