@@ -308,7 +308,12 @@ impl Coordinator {
         let job = self.job(id).await?.ok_or(Error::ShuttingDown)?;
         let why = match is_placeable {
             true => None,
-            false => self.why_own(vec![id]).await?.pop(),
+            // The job is recorded, whether that can be told or not.
+            false => self
+                .why_own(vec![id])
+                .await
+                .ok()
+                .and_then(|mut why| why.pop()),
         };
         Ok((is_of(job, task_cid)?, why))
     }
