@@ -70,10 +70,13 @@ impl Heartbeats {
     async fn until_lost(mut self) -> Lost {
         let pause = self.term / PER_TERM;
         let within = pause.max(ANSWER_WITHIN);
-        let mut heard = Instant::now();
+        let (mut heard, mut sent) = (Instant::now(), Instant::now());
         loop {
-            // A start is reported soon, unless the end comes sooner; anything else in due time.
-            let _ = tokio::time::timeout(pause, self.has_begun()).await;
+            // A start is reported soon, unless the end comes sooner; anything else in due time, however long the last
+            // answer took.
+            let due = pause.saturating_sub(sent.elapsed());
+            let _ = tokio::time::timeout(due, self.has_begun()).await;
+            sent = Instant::now();
             let request = self.request();
             let answer = self.coordinators.ask_within(within, &self.peers, request);
             match answer.await {
