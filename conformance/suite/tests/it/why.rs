@@ -1,6 +1,6 @@
 //! Why a job waits, and which jobs are refused since they would wait for ever.
 
-use mc_artifacts::guest;
+use crate::wasm;
 use mc_conformance::{NOBODY, Node, NodeOptions, eventually};
 use std::time::Duration;
 
@@ -25,7 +25,7 @@ fn attic() -> (Node, [Node; 2]) {
 #[test]
 fn a_job_that_no_node_can_run_says_so_wherever_it_is_looked_at() {
     let (gateway, _workers) = attic();
-    let component = guest("exit_zero").display().to_string();
+    let component = wasm("exit_zero");
     let args = ["submit", "--detach", "--require", "room=cellar", &component];
     let submitted = gateway.mc(args).expect_code(0);
     let id = submitted.text().trim().to_owned();
@@ -75,7 +75,7 @@ fn a_job_that_no_node_can_run_says_so_wherever_it_is_looked_at() {
 #[test]
 fn a_job_that_waits_for_its_turn_says_who_goes_first() {
     let (gateway, _workers) = attic();
-    let ticks = guest("ticks").display().to_string();
+    let ticks = wasm("ticks");
     let submit = |priority| gateway.submit(["--priority", priority, &ticks, "--", "100", "100"]);
     let running = [submit("5"), submit("5")];
     for id in &running {
@@ -99,7 +99,7 @@ fn a_job_that_waits_for_its_turn_says_who_goes_first() {
 #[test]
 fn a_job_for_a_node_that_cannot_be_or_cannot_run_it_is_refused() {
     let (gateway, workers) = attic();
-    let component = guest("exit_zero").display().to_string();
+    let component = wasm("exit_zero");
     let submit = |target: &str, more: &[&str]| {
         let label = format!("target_node={target}");
         let args = ["submit", "--detach", "--label", &label];
