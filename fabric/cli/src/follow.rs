@@ -119,7 +119,7 @@ fn in_words(id: JobId, job: &JobView) -> String {
     let on = on.map(|node| format!(" on {node}")).unwrap_or_default();
     let why = job.waiting_for.as_ref();
     let why = why.map(|why| format!(": {why}")).unwrap_or_default();
-    format!("{id} {}{on}{why}", job.state)
+    terminal::escaped(&format!("{id} {}{on}{why}", job.state)).into_owned()
 }
 
 /// Says what a job waits for, if that is known.
