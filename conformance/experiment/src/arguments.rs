@@ -36,6 +36,8 @@ pub(crate) struct Arguments {
     /// The form for CI: smaller and shorter, with the same steps.
     pub(crate) short: bool,
     pub(crate) json: bool,
+    /// Whether each processor has something else to do, too.
+    pub(crate) busy: bool,
     pub(crate) seed: u64,
     /// Set in the process that runs inside a namespace.
     pub(crate) inside: Option<String>,
@@ -43,7 +45,7 @@ pub(crate) struct Arguments {
 
 const USAGE: &str = "usage: experiment kill|scale|outage|partition|throughput|swarm \
     [--agents N] [--tasks N] [--kill PERCENT] [--ttl SECONDS] [--away SECONDS] \
-    [--ledger sqlite|postgres] [--seed N] [--short] [--format json|human]";
+    [--ledger sqlite|postgres] [--seed N] [--short] [--busy] [--format json|human]";
 
 impl Arguments {
     pub(crate) fn read(mut given: impl Iterator<Item = String>) -> Result<Self> {
@@ -66,13 +68,21 @@ impl Arguments {
             ledger: LedgerKind::Sqlite,
             short: false,
             json: false,
+            busy: false,
             seed: 1,
             inside: None,
         };
         while let Some(flag) = given.next() {
-            if flag == "--short" {
-                arguments.short = true;
-                continue;
+            match flag.as_str() {
+                "--short" => {
+                    arguments.short = true;
+                    continue;
+                }
+                "--busy" => {
+                    arguments.busy = true;
+                    continue;
+                }
+                _ => {}
             }
             let value = given
                 .next()

@@ -8,6 +8,7 @@ mod arguments;
 mod fleet;
 mod jobs;
 mod kill;
+mod machine;
 mod outage;
 mod partition;
 mod plain_http;

@@ -81,7 +81,9 @@ fn inside(arguments: &Arguments, far: &str) -> Result<Report> {
     set_cable("down")?;
     let cut = Instant::now();
     let mut recovery = Recovery::default();
-    recovery.hit(&mut http, |node| far_ids.contains(node))?;
+    recovery.hit(&jobs::held(&mut http)?, Instant::now(), |node| {
+        far_ids.contains(node)
+    });
     recovery.look_while(&mut http, |_| Ok(cut.elapsed() < arguments.away))?;
     set_cable("up")?;
     let healed = Instant::now();

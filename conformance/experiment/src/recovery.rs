@@ -1,6 +1,6 @@
 //! How soon jobs run elsewhere whose agent is lost.
 
-use crate::jobs::{held, number, text};
+use crate::jobs::{number, text};
 use anyhow::Result;
 use mc_conformance::Http;
 use serde_json::Value;
@@ -15,6 +15,8 @@ struct Hit {
     attempt: u64,
     at: Instant,
     is_granted: bool,
+    /// Whether the agent was frozen, so that nothing but its silence tells.
+    is_frozen: bool,
 }
 
 /// What becomes of the jobs that were hit.
@@ -24,25 +26,45 @@ pub(crate) struct Recovery {
     /// Seconds until another agent was given the job, and until it was seen running there.
     pub(crate) granted_s: Vec<f64>,
     pub(crate) running_s: Vec<f64>,
+    /// Seconds until another agent was given the job of one that was frozen.
+    pub(crate) frozen_granted_s: Vec<f64>,
     /// Attempts that were lost.
     pub(crate) forced: usize,
 }
 
 impl Recovery {
-    /// These agents are gone: what they had has to be done again.
-    pub(crate) fn hit(&mut self, http: &mut Http, is_gone: impl Fn(&str) -> bool) -> Result<()> {
-        for job in held(http)? {
-            if is_gone(text(&job, "node")) {
-                let hit = Hit {
-                    attempt: number(&job, "attempts"),
-                    at: Instant::now(),
-                    is_granted: false,
-                };
-                self.forced += 1;
-                self.waiting.insert(text(&job, "id").to_owned(), hit);
+    /// These agents are gone since `at`: what they had of the jobs that agents were seen to hold has to be done again.
+    pub(crate) fn hit(&mut self, held: &[Value], at: Instant, is_gone: impl Fn(&str) -> bool) {
+        self.note(held, (at, false), is_gone);
+    }
+
+    /// The same of agents that are frozen.
+    pub(crate) fn freeze(&mut self, held: &[Value], at: Instant, is_gone: impl Fn(&str) -> bool) {
+        self.note(held, (at, true), is_gone);
+    }
+
+    fn note(
+        &mut self,
+        held: &[Value],
+        (at, is_frozen): (Instant, bool),
+        is_gone: impl Fn(&str) -> bool,
+    ) {
+        for job in held.iter().filter(|job| is_gone(text(job, "node"))) {
+            let (id, attempt) = (text(job, "id"), number(job, "attempts"));
+            // It may have been seen before, and twice.
+            let known = self.waiting.get(id);
+            if known.is_some_and(|hit| hit.attempt == attempt) {
+                continue;
             }
+            let hit = Hit {
+                attempt,
+                at,
+                is_granted: false,
+                is_frozen,
+            };
+            self.forced += 1;
+            self.waiting.insert(id.to_owned(), hit);
         }
-        Ok(())
     }
 
     /// Takes note of those that run again, or have ended.
@@ -56,7 +78,10 @@ impl Recovery {
             let took = hit.at.elapsed().as_secs_f64();
             let again = number(&view, "attempts") > hit.attempt;
             if again && !std::mem::replace(&mut hit.is_granted, true) {
-                self.granted_s.push(took);
+                match hit.is_frozen {
+                    true => self.frozen_granted_s.push(took),
+                    false => self.granted_s.push(took),
+                }
             }
             let is_running = again && text(&view, "state") == "running";
             if is_running || is_over(&view) {

@@ -43,6 +43,14 @@ impl Report {
         self.fields.insert(name.to_owned(), value.into());
     }
 
+    /// A number that was set.
+    pub(crate) fn number(&self, name: &str) -> u64 {
+        self.fields
+            .get(name)
+            .and_then(Value::as_u64)
+            .unwrap_or_default()
+    }
+
     /// Takes note of something that must hold.
     pub(crate) fn must(&mut self, what: &str, holds: bool) {
         if !holds {

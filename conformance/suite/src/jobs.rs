@@ -4,6 +4,9 @@ use crate::{Node, eventually};
 use serde_json::Value;
 use std::time::Duration;
 
+/// The id of a node that there is not.
+pub const NOBODY: &str = "12D3KooWFmScHuvZzcdbvSLZ11Hov7NSmPbNqsgRn52XH2P51fND";
+
 /// A job is to be taken by a node that is there within this.
 const TO_BEGIN: Duration = Duration::from_secs(30);
 

@@ -19,6 +19,7 @@ pub use broken::way_that_breaks;
 pub use command::{Finished, mc, mc_in, mc_with, spawn_in};
 pub use helia::{Helia, helia};
 pub use http::{Answer, Http, ask, put};
+pub use jobs::NOBODY;
 pub use netns::Namespace;
 pub use node::{Node, NodeOptions, free_port};
 pub use privileged::privileged;

@@ -100,6 +100,8 @@ pub(crate) enum Command {
     Status(Jobs),
     /// Wait for jobs to end, and exit as the first of them that did not succeed
     Wait(Wait),
+    /// Say why a job does not run yet: what the nodes lack that are known, and who goes first
+    Why { id: JobName },
     /// Print what a job has written
     Logs(Logs),
     /// Call jobs off

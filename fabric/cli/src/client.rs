@@ -13,7 +13,7 @@ use mc_gateway::api::{
     CheckpointList, DhtPeers, DhtRecord, ErrorBody, FsckView, GcView, JobIds, JobList, JobView,
     MigrateRequest, NodeList, NodeQuery, NodeView, PinList, PinView, SubmitRequest,
 };
-use mc_types::{CheckpointRecord, Cid, ErrorCode, JobId, JobSpec, JobState, NodeId};
+use mc_types::{CheckpointRecord, Cid, ErrorCode, JobId, JobSpec, JobState, NodeId, Why};
 use reqwest::{Method, RequestBuilder, Response};
 use serde::{Serialize, de::DeserializeOwned};
 use std::{sync::Arc, time::Duration};
@@ -27,6 +27,7 @@ const BETWEEN_NODES: Duration = Duration::from_millis(200);
 /// How long one wait for a job takes before it is asked again, in milliseconds; and how long a node that is there
 /// may take longer than that.
 const WAIT_MS: u64 = 20_000;
+const WAIT_QUEUED_MS: u64 = 2_000;
 const ANSWER_WITHIN: Duration = Duration::from_secs(15);
 
 /// The API of a node, or of several that share a ledger: when one is gone, another is asked.
@@ -234,10 +235,15 @@ impl Client {
         self.get(&format!("/api/v1/jobs/{id}")).await
     }
 
-    /// The job once its state is another than `seen`, or after a while.
+    /// The job once its state is another than `seen`, or after a while: a short one for a job that is queued, of
+    /// which it changes what it waits for.
     pub(crate) async fn wait(&self, id: JobId, seen: JobState) -> Result<JobView, Failure> {
-        let path = format!("/api/v1/jobs/{id}?seen={seen}&wait_ms={WAIT_MS}");
-        let within = Duration::from_millis(WAIT_MS) + ANSWER_WITHIN;
+        let wait_ms = match seen {
+            JobState::Queued => WAIT_QUEUED_MS,
+            _ => WAIT_MS,
+        };
+        let path = format!("/api/v1/jobs/{id}?seen={seen}&wait_ms={wait_ms}");
+        let within = Duration::from_millis(wait_ms) + ANSWER_WITHIN;
         self.json(|| self.request(Method::GET, &path).timeout(within))
             .await
     }
@@ -281,6 +287,10 @@ impl Client {
     pub(crate) async fn cancel(&self, id: JobId) -> Result<JobView, Failure> {
         let path = format!("/api/v1/jobs/{id}/cancel");
         self.json(|| self.request(Method::POST, &path)).await
+    }
+
+    pub(crate) async fn why(&self, id: JobId) -> Result<Why, Failure> {
+        self.get(&format!("/api/v1/jobs/{id}/why")).await
     }
 
     pub(crate) async fn checkpoints(&self, id: JobId) -> Result<CheckpointList, Failure> {

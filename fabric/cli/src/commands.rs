@@ -11,6 +11,7 @@ mod meta;
 mod node;
 mod run;
 mod submit;
+mod why;
 
 use crate::{
     args::{Cli, Command},
@@ -41,6 +42,7 @@ pub(crate) async fn run(cli: Cli) -> Result<ExitCode, Failure> {
         Command::Explain { code } => meta::explain(&global, code.as_deref()),
         Command::Compile { args } => {
             let job = Job::parse(&args).ok_or_else(|| Failure::usage("this is for nodes only"))?;
+            mc_system::priority::work_in_the_background();
             Ok(ExitCode::from(mc_engine::compile_here(&job)))
         }
         Command::Completions { shell } => meta::completions(shell),
@@ -64,6 +66,7 @@ async fn with_node(
         Command::Ps(args) => jobs::ps(global, client, &args).await,
         Command::Status(args) => jobs::status(global, client, &args).await,
         Command::Wait(args) => jobs::wait(global, client, &args).await,
+        Command::Why { id } => why::run(global, client, &id).await,
         Command::Logs(args) => logs::run(global, client, &args).await,
         Command::Cancel(args) => jobs::cancel(global, client, &args).await,
         Command::Checkpoint { id } => jobs::checkpoint(global, client, &id).await,

@@ -43,7 +43,7 @@ pub(crate) async fn to_end(
     let progress = progress::line(global);
     let following = async {
         let attached = attached.filter(|_| global.format == Format::Text);
-        let waiting = wait(client, id, job, progress.as_ref());
+        let waiting = wait(client, global, (id, job), progress.as_ref());
         let (ended, _, _) = tokio::try_join!(
             waiting,
             print_log(client, id, LogStream::Stdout, attached, progress.as_ref()),
@@ -92,19 +92,42 @@ pub(crate) fn lost(global: &Global, id: JobId, again: &str, failure: Failure) ->
 /// Waits until the job has ended.
 pub(crate) async fn wait(
     client: &Client,
-    id: JobId,
-    mut job: JobView,
+    global: &Global,
+    (id, job): (JobId, JobView),
     progress: Option<&ProgressBar>,
 ) -> Result<JobView, Failure> {
+    let mut job = job;
+    let mut is_told = false;
     while !job.state.is_terminal() {
-        if let Some(progress) = progress {
-            let on = job.node.as_ref().filter(|_| job.state != JobState::Queued);
-            let on = on.map(|node| format!(" on {node}")).unwrap_or_default();
-            progress.set_message(format!("{id} {}{on}", job.state));
+        match progress {
+            Some(progress) => progress.set_message(in_words(id, &job)),
+            // Nobody wants to read every change, but that it waits.
+            None if !is_told && job.waiting_for.is_some() => {
+                tell_why(global, &job);
+                is_told = true;
+            }
+            None => {}
         }
         job = client.wait(id, job.state).await?;
     }
     Ok(job)
+}
+
+/// Where a job is, and what it waits for.
+fn in_words(id: JobId, job: &JobView) -> String {
+    let on = job.node.as_ref().filter(|_| job.state != JobState::Queued);
+    let on = on.map(|node| format!(" on {node}")).unwrap_or_default();
+    let why = job.waiting_for.as_ref();
+    let why = why.map(|why| format!(": {why}")).unwrap_or_default();
+    terminal::escaped(&format!("{id} {}{on}{why}", job.state)).into_owned()
+}
+
+/// Says what a job waits for, if that is known.
+pub(crate) fn tell_why(global: &Global, job: &JobView) {
+    if let (Some(id), Some(why)) = (job.id, &job.waiting_for) {
+        let more = command(global, "why", id);
+        output::note(global, &format!("job {id} waits: {why}; more: {more}"));
+    }
 }
 
 /// Prints what the guest writes, as it writes it, until the job ends.
@@ -161,9 +184,10 @@ pub(crate) fn conclude(global: &Global, job: &JobView, name: &str) -> Result<Exi
         Some(api::Failure::MemoryLimit) => Some("memory limit reached; raise --memory".to_owned()),
         Some(api::Failure::OutputLimit) => Some("output limit reached; raise --output".to_owned()),
         Some(api::Failure::Timeout) => Some("timeout; raise --timeout".to_owned()),
-        Some(api::Failure::QueueTimeout) => {
-            Some("no node was free in time; raise --queue-timeout".to_owned())
-        }
+        Some(api::Failure::QueueTimeout) => Some(match &job.message {
+            Some(why) => format!("no node took it in time: {why}"),
+            None => "no node was free in time; raise --queue-timeout".to_owned(),
+        }),
         Some(api::Failure::Cancelled) => Some("cancelled".to_owned()),
         Some(api::Failure::Rejected | api::Failure::Infrastructure) => job.message.clone(),
     };

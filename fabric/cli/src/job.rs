@@ -13,7 +13,9 @@ use crate::{
 };
 use mc_content::{AddOptions, CountingSink, Key, unixfs};
 use mc_node::{config::Period, private::TaskKey};
-use mc_types::{Cid, Determinism, IdError, JobId, JobSpec, Limits, Private, TaskKind, TaskSpec};
+use mc_types::{
+    Cid, Determinism, IdError, JobId, JobSpec, Limits, Private, TARGET_NODE, TaskKind, TaskSpec,
+};
 use std::{
     collections::{BTreeMap, BTreeSet},
     io::Write,
@@ -298,6 +300,8 @@ pub(crate) fn spec(args: &Submit, task: TaskSpec) -> Result<JobSpec, Failure> {
         key: None,
     };
     job.validate().map_err(|e| Failure::usage(e.to_string()))?;
+    job.target()
+        .map_err(|e| Failure::usage(format!("--label {TARGET_NODE}: {e}")))?;
     Ok(job)
 }
 

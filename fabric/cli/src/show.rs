@@ -21,6 +21,7 @@ pub(crate) fn table(jobs: &[JobView]) -> String {
         "TRIES",
         "SUBMITTER",
         "NODE",
+        "WAITING FOR",
     ];
     let row = |job: &JobView| {
         let or_dash = |text: Option<String>| text.unwrap_or_else(|| "-".to_owned());
@@ -34,6 +35,7 @@ pub(crate) fn table(jobs: &[JobView]) -> String {
             job.attempts.to_string(),
             or_dash(submitter),
             or_dash(job.node.as_ref().map(ToString::to_string)),
+            job.waiting_for.clone().unwrap_or_default(),
         ]
     };
     let head = head.map(str::to_owned).to_vec();

@@ -107,6 +107,11 @@ pub struct JobView {
     pub node: Option<NodeId>,
     /// Attempts so far.
     pub attempts: u32,
+    /// What it waits for while it is queued, for humans; after its submission, only if no known node could ever
+    /// run it; in a list, only of the newest that were handed in at this gateway. `GET /api/v1/jobs/{id}/why` says it
+    /// to machines.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub waiting_for: Option<String>,
     /// When it was submitted, in milliseconds since the Unix epoch.
     pub submitted_ms: Option<u64>,
     /// When the newest attempt began to run.
@@ -150,6 +155,7 @@ impl From<&JobRecord> for JobView {
             wall_ms: completion.map(|c| c.usage.wall_ms),
             node: record.last_node.clone(),
             attempts: record.attempts,
+            waiting_for: None,
             submitted_ms: Some(record.submitted.as_millis()),
             started_ms: record.started.map(Timestamp::as_millis),
             finished_ms: record.finished.map(Timestamp::as_millis),
@@ -200,6 +206,9 @@ fn failure_of(ending: Option<&Ending>) -> (Option<Failure>, Option<String>) {
         Some(Ending::Cancelled) => (Some(Failure::Cancelled), None),
         Some(Ending::Failed(FailureReason::Timeout)) => (Some(Failure::Timeout), None),
         Some(Ending::Failed(FailureReason::QueueTimeout)) => (Some(Failure::QueueTimeout), None),
+        Some(Ending::Failed(FailureReason::Unplaced { message })) => {
+            (Some(Failure::QueueTimeout), Some(message.clone()))
+        }
         Some(Ending::Failed(FailureReason::Rejected { message })) => {
             (Some(Failure::Rejected), Some(message.clone()))
         }

@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use futures::{future::BoxFuture, stream::BoxStream};
 use mc_content::{Block, BlockSource};
-use mc_types::{CheckpointRecord, Cid, Digest, ErrorCode, JobId, JobSpec, JobState, NodeId};
+use mc_types::{CheckpointRecord, Cid, Digest, ErrorCode, JobId, JobSpec, JobState, NodeId, Why};
 use std::{ops::RangeInclusive, sync::Arc, time::Duration};
 
 /// Verified blocks on their way in.
@@ -128,6 +128,8 @@ pub trait Backend: Send + Sync + 'static {
         ids: RangeInclusive<JobId>,
         limit: u32,
     ) -> Result<Vec<JobId>, Error>;
+    /// Why a job is not running.
+    async fn why(&self, id: JobId) -> Result<Why, Error>;
     /// Calls a job off. A job that already ended stays as it is.
     async fn cancel(&self, id: JobId) -> Result<JobView, Error>;
     /// The checkpoints of a job, newest first.

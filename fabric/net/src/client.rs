@@ -3,12 +3,13 @@
 use crate::{
     ConnectError, Error, FetchError, RequestError,
     dht::{Class, Entry, Kind, Refusal, Refused},
+    ended,
     message::{Request, Response},
 };
 use bytes::Bytes;
 use libp2p::Multiaddr;
 use mc_types::{Cid, Clock, NodeId, Reachability, SystemClock};
-use std::{collections::BTreeMap, time::Duration};
+use std::{collections::BTreeMap, net::SocketAddr, time::Duration};
 use tokio::sync::{mpsc, oneshot};
 
 /// Between two looks whether a node is connected.
@@ -91,6 +92,10 @@ pub(crate) enum Command {
     },
     Peers {
         reply: oneshot::Sender<Vec<PeerInfo>>,
+    },
+    Places {
+        node: NodeId,
+        reply: oneshot::Sender<Vec<SocketAddr>>,
     },
     Addresses {
         reply: oneshot::Sender<Vec<Multiaddr>>,
@@ -268,6 +273,22 @@ impl Client {
             })
             .await;
         answered.unwrap_or(Err(RequestError::Closed))
+    }
+
+    /// Whether the process of a node has ended that was connected until just now: the machine that it ran on says
+    /// that nobody listens any more where it did. `false` if that cannot be known.
+    ///
+    /// # Cancel safety
+    ///
+    /// It only looks.
+    pub async fn has_ended(&self, node: &NodeId) -> bool {
+        let places = || async {
+            let node = node.clone();
+            let places = self.ask(|reply| Command::Places { node, reply }).await;
+            places.unwrap_or_default()
+        };
+        // It may have come back while it was looked.
+        ended::refused(&places().await).await && !places().await.is_empty()
     }
 
     /// Opens a session that fetches blocks from `providers` first, then from connected peers, then

@@ -4,6 +4,7 @@ mod bootstrap;
 mod cache;
 mod discovery;
 mod fetch;
+mod gone;
 mod guests;
 mod ipfs_dht;
 mod links;
@@ -23,6 +24,7 @@ use cache::PeerCache;
 use discovery::Discovery;
 use fetch::Fetches;
 use futures::StreamExt;
+use gone::Gone;
 use guests::Guests;
 use ipfs_dht::IpfsDht;
 pub(crate) use ipfs_dht::PROTOCOL as IPFS_KAD;
@@ -61,6 +63,7 @@ pub(crate) struct EventLoop {
     ready: watch::Sender<Arc<BTreeSet<NodeId>>>,
     peers: HashMap<PeerId, Peer>,
     links: Links,
+    gone: Gone,
     reach: Reach,
     guests: Guests,
     ipfs_dht: IpfsDht,
@@ -90,6 +93,7 @@ impl EventLoop {
         let event_loop = Self {
             swarm,
             links: Links::default(),
+            gone: Gone::default(),
             reach: Reach::new(&options),
             guests: Guests::default(),
             ipfs_dht: IpfsDht::default(),
@@ -177,6 +181,7 @@ impl EventLoop {
             // Whoever asked may have lost interest; that holds for all answers below.
             Command::RoutingTable { reply } => drop(reply.send(self.routing_table())),
             Command::Peers { reply } => drop(reply.send(self.peer_infos())),
+            Command::Places { node, reply } => drop(reply.send(self.places_of(&node))),
             Command::Addresses { reply } => drop(reply.send(self.addresses())),
             Command::Reachability { reply } => drop(reply.send(self.reachability())),
             Command::Shutdown => {
@@ -204,11 +209,13 @@ impl EventLoop {
             SwarmEvent::ConnectionClosed {
                 peer_id,
                 connection_id,
+                endpoint,
                 num_established,
                 ..
             } => {
                 self.links.closed(&peer_id, connection_id);
                 if num_established == 0 {
+                    self.note_where(&peer_id, &endpoint);
                     self.disconnected(&peer_id);
                 }
             }

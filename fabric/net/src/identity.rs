@@ -105,6 +105,12 @@ pub(crate) fn node_id(peer: &PeerId) -> NodeId {
     peer.to_base58().parse().expect("a PeerId is a node id")
 }
 
+/// Whether a text of the form of a node id is the id of a node.
+#[must_use]
+pub fn is_node(node: &NodeId) -> bool {
+    peer_id(node).is_some()
+}
+
 /// The peer that a node id names; `None` when it is a text of the right form but no PeerId.
 pub(crate) fn peer_id(node: &NodeId) -> Option<PeerId> {
     node.as_str().parse().ok()

@@ -13,6 +13,7 @@ mod behaviour;
 mod client;
 mod codec;
 pub mod dht;
+mod ended;
 pub mod envelope;
 mod error;
 mod event_loop;
@@ -23,7 +24,7 @@ mod swarm;
 
 pub use client::{Client, DhtRecord, InboundRequest, PeerInfo, Reply, Session};
 pub use error::{ConnectError, Error, FetchError, RequestError};
-pub use identity::Identity;
+pub use identity::{Identity, is_node};
 pub use libp2p::Multiaddr;
 pub use mc_bitswap::{BlockStore, NoBlocks, StoreError};
 pub use reach::DhtMode;

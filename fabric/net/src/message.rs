@@ -3,7 +3,7 @@
 //! A *worker* lends slots, a *coordinator* grants leases from its ledger; one node is usually both.
 
 use bytes::Bytes;
-use mc_types::{Cid, Digest, Ending, Envelope, FencingToken, JobId, JobSpec, Lease, NodeId};
+use mc_types::{Cid, Digest, Ending, Envelope, FencingToken, JobId, JobSpec, Lease, NodeId, Why};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -138,6 +138,11 @@ pub enum Request {
         /// The node that is to run it.
         to: NodeId,
     },
+    /// Coordinator to coordinator on the same ledger: why does this job of yours wait?
+    WhyJob {
+        /// The job.
+        job: JobId,
+    },
     /// To anybody: which file do you have that has this digest?
     Layer {
         /// The digest.
@@ -189,6 +194,8 @@ pub enum Response {
     Elsewhere,
     /// To a finish: the result is still being fetched; ask again soon.
     Pending,
+    /// To a question why a job waits. Boxed for the sake of the small variants.
+    Why(Box<Why>),
     /// To a log request: the bytes from the offset on, perhaps none yet.
     Log {
         /// At most 64 KiB.

@@ -177,7 +177,7 @@ async fn listen(swarm: &mut Swarm<Behaviour>, address: &Multiaddr) -> Result<(),
 }
 
 /// The socket address of a TCP multiaddr with a port of its own.
-fn tcp_socket(address: &Multiaddr) -> Option<SocketAddr> {
+pub(crate) fn tcp_socket(address: &Multiaddr) -> Option<SocketAddr> {
     let mut parts = address.iter();
     let ip: IpAddr = match parts.next()? {
         Protocol::Ip4(ip) => ip.into(),

@@ -86,6 +86,9 @@ pub(crate) async fn run(
             wanting.remove(gone);
             peers.gone(gone).await;
         }
+        for node in now.difference(&known) {
+            worker.met(node.clone());
+        }
         let is_told = |node: &&NodeId| {
             let new = !known.contains(*node);
             new || match &due {

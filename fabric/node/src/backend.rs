@@ -4,6 +4,7 @@ mod blocks;
 mod jobs;
 mod mirrored;
 mod own;
+mod waiting;
 
 use crate::{
     Config,
@@ -26,7 +27,7 @@ use mc_gateway::{
     metrics::Metric,
 };
 use mc_net::{Client, Multiaddr, PeerInfo};
-use mc_types::{CheckpointRecord, Cid, Digest, ErrorCode, JobId, JobSpec, JobState, NodeId};
+use mc_types::{CheckpointRecord, Cid, Digest, ErrorCode, JobId, JobSpec, JobState, NodeId, Why};
 use std::{collections::BTreeMap, ops::RangeInclusive, time::Duration};
 
 /// What the API is served from.
@@ -127,7 +128,11 @@ const fn layer_view(digest: Digest, layer: Layer) -> LayerView {
 #[async_trait]
 impl Backend for NodeBackend {
     async fn submit(&self, id: Option<JobId>, job: JobSpec) -> Result<JobView, Error> {
-        Ok(JobView::from(&self.coordinator.submit(id, job).await?))
+        let (job, why) = self.coordinator.submit(id, job).await?;
+        Ok(JobView {
+            waiting_for: why.and_then(|why| why.line()),
+            ..JobView::from(&job)
+        })
     }
 
     async fn job(
@@ -141,7 +146,7 @@ impl Backend for NodeBackend {
             None => self.coordinator.job(id).await?,
         };
         match job.as_ref() {
-            Some(job) => Ok(JobView::from(job)),
+            Some(job) => Ok(self.view(job).await),
             None => self.mirrored(id, seen, wait).await,
         }
     }
@@ -153,7 +158,16 @@ impl Backend for NodeBackend {
             .list(state, limit)
             .await
             .map_err(refuse)?;
-        Ok(jobs.iter().map(JobView::from).collect())
+        self.views(&jobs).await
+    }
+
+    async fn why(&self, id: JobId) -> Result<Why, Error> {
+        let job = self.record(id).await?;
+        if job.state.is_terminal() {
+            let message = format!("job {id} does not wait: it is {}", job.state);
+            return Err(Error::new(ErrorCode::NotFound, message));
+        }
+        Ok(self.coordinator.why(id).await?)
     }
 
     async fn jobs_between(
@@ -186,7 +200,7 @@ impl Backend for NodeBackend {
     async fn migrate(&self, id: JobId, to: NodeId) -> Result<JobView, Error> {
         let job = self.record(id).await?;
         self.coordinator.migrate(&job, to).await?;
-        Ok(JobView::from(&self.record(id).await?))
+        Ok(self.view(&self.record(id).await?).await)
     }
 
     async fn logs(&self, wanted: LogQuery) -> Result<LogBytes, Error> {
@@ -203,6 +217,7 @@ impl Backend for NodeBackend {
         all.extend(metrics::of_worker(
             lent.slots_total,
             lent.slots_free,
+            self.worker.owed(),
             counts,
         ));
         Ok(all)

@@ -27,6 +27,8 @@ use std::{
 
 /// Most tasks at a time: far more than any machine has cores.
 const MAX_SLOTS: u32 = 1024;
+/// Half a year of the usual terms.
+const MAX_SILENT_TERMS: u32 = 1_000_000;
 /// A shorter term would expire between two heartbeats on a busy machine.
 const MIN_TTL: Duration = Duration::from_secs(1);
 /// Longest name of a host, in bytes, as DNS has it.
@@ -129,6 +131,9 @@ pub struct Worker {
     pub slots: Option<u32>,
     /// Names and values that describe this node to others.
     pub labels: BTreeMap<String, String>,
+    /// For how many terms of its lease the coordinators of a task may be silent before it is ended with a
+    /// checkpoint, so that it does not keep a slot for ever.
+    pub silent_terms: u32,
 }
 
 /// `[lease]`
@@ -276,6 +281,9 @@ impl Config {
                 "worker.slots",
                 "1 to 1024 are accepted; to run nothing, set execute",
             );
+        }
+        if !(1..=MAX_SILENT_TERMS).contains(&self.worker.silent_terms) {
+            return refuse("worker.silent_terms", "1 to 1000000 are accepted");
         }
         if !(MIN_TTL..=MAX_TTL).contains(&self.lease.ttl.0) {
             return refuse("lease.ttl", "1s to 1h are accepted");

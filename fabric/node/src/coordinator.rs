@@ -28,8 +28,8 @@ use mc_net::{
 };
 use mc_scheduler::{Answer, Command, Stats, WorkerOffer, WorkerView};
 use mc_types::{
-    Clock, FencingToken, JobId, JobRecord, JobSpec, JobState, MAX_COORDINATORS, NodeId, canonical,
-    cid,
+    Clock, FencingToken, JobId, JobRecord, JobSpec, JobState, MAX_COORDINATORS, NodeId,
+    TARGET_NODE, Why, canonical, cid,
 };
 pub(crate) use retention::Retention;
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
@@ -105,6 +105,9 @@ pub(crate) enum Duty {
     /// Neither: it is gone soon, and what it had granted would be left behind.
     Records,
 }
+
+/// A job that was handed in, and what it waits for if that is nothing that there is.
+type Submitted = (JobRecord, Option<Why>);
 
 /// What a coordinator works with.
 #[derive(Debug, Clone)]
@@ -222,7 +225,7 @@ impl Coordinator {
     }
 
     /// Records a job durably, with everything that it needs in this node's store. If there is a job of this id
-    /// already, and of this task, then it is that one.
+    /// already, and of this task, then it is that one. Says why it waits if no node that is known could ever run it.
     ///
     /// # Errors
     ///
@@ -235,9 +238,10 @@ impl Coordinator {
         &self,
         id: Option<JobId>,
         spec: JobSpec,
-    ) -> Result<JobRecord, Error> {
+    ) -> Result<Submitted, Error> {
         spec.validate()
             .map_err(|e| Error::InvalidJob(e.to_string()))?;
+        check_target(&spec)?;
         let (task_cid, bytes) =
             canonical::encode(&spec.task).map_err(|e| Error::InvalidJob(e.to_string()))?;
         let now = self.clock.now();
@@ -252,7 +256,7 @@ impl Coordinator {
             }
         };
         if let Some(known) = self.job(id).await? {
-            return is_of(known, task_cid);
+            return Ok((is_of(known, task_cid)?, None));
         }
         let spec = self.with_key(spec)?;
         // The task links to component and inputs, so its pin keeps them too. Pinned first: what is
@@ -285,7 +289,7 @@ impl Coordinator {
         id: JobId,
         task_cid: mc_types::Cid,
         spec: JobSpec,
-    ) -> Result<JobRecord, Error> {
+    ) -> Result<Submitted, Error> {
         for root in spec.task.roots() {
             self.content.fetch(root, Vec::new(), None).await?;
         }
@@ -295,13 +299,23 @@ impl Coordinator {
             spec: Arc::new(spec),
         };
         self.have_kept(id, task_cid).await;
-        match self.ask(command).await? {
-            Answer::Submitted => {
-                let job = self.job(id).await?.ok_or(Error::ShuttingDown)?;
-                is_of(job, task_cid)
-            }
-            _ => Err(Error::Overloaded),
-        }
+        let is_placeable = match self.ask(command).await? {
+            Answer::Submitted => true,
+            Answer::Unplaceable => false,
+            Answer::Unfit { reason } => return Err(Error::InvalidJob(reason)),
+            _ => return Err(Error::Overloaded),
+        };
+        let job = self.job(id).await?.ok_or(Error::ShuttingDown)?;
+        let why = match is_placeable {
+            true => None,
+            // The job is recorded, whether that can be told or not.
+            false => self
+                .why_own(vec![id])
+                .await
+                .ok()
+                .and_then(|mut why| why.pop()),
+        };
+        Ok((is_of(job, task_cid)?, why))
     }
 
     /// A job as the ledger has it.
@@ -467,17 +481,16 @@ impl Coordinator {
         token: FencingToken,
         reason: String,
     ) -> Response {
-        self.respond(Command::Release {
+        let release = Command::Release {
             worker,
             job,
             token,
             reason,
-        })
-        .await
-    }
-
-    async fn respond(&self, command: Command) -> Response {
-        respond(self.ask(command).await)
+        };
+        match self.ask(release).await {
+            Ok(Answer::NotOpen) => self.ended(job, token).await,
+            answer => respond(answer),
+        }
     }
 
     /// What to tell the worker of a job that is not open here: the ledger remembers all of them.
@@ -494,6 +507,17 @@ impl Coordinator {
                 message: error.to_string(),
             },
         }
+    }
+}
+
+/// Refuses a job for a node that cannot be: it would wait for ever.
+fn check_target(spec: &JobSpec) -> Result<(), Error> {
+    let wrong = |reason: String| Error::InvalidJob(format!("label {TARGET_NODE}: {reason}"));
+    match spec.target().map_err(|e| wrong(e.to_string()))? {
+        Some(node) if !mc_net::is_node(&node) => {
+            Err(wrong(format!("{node} is not the id of a node")))
+        }
+        _ => Ok(()),
     }
 }
 

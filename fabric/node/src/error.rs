@@ -78,6 +78,15 @@ pub enum Error {
     /// The worker takes no checkpoint.
     #[error("{0}")]
     CannotStop(String),
+    /// The job cannot be run by the node that it is to move to.
+    #[error("{0}")]
+    CannotMove(String),
+    /// Somebody has the job moved already.
+    #[error("the job is already moving to {to}")]
+    Moving {
+        /// The node that it is to move to.
+        to: mc_types::NodeId,
+    },
     /// The worker does not answer as it should.
     #[error("the node that runs the job does not answer: {0}")]
     Unanswered(String),
@@ -111,7 +120,11 @@ impl Error {
             Self::InvalidJob(_) => ErrorCode::InvalidTask,
             Self::NoKey { .. } => ErrorCode::WrongKey,
             Self::Overloaded => ErrorCode::Overloaded,
-            Self::NotRunning | Self::NoCheckpoint | Self::CannotStop(_) => ErrorCode::CannotStop,
+            Self::NotRunning
+            | Self::NoCheckpoint
+            | Self::CannotStop(_)
+            | Self::CannotMove(_)
+            | Self::Moving { .. } => ErrorCode::CannotStop,
             Self::Unanswered(_) => ErrorCode::PeerUnreachable,
             Self::FalseResult(_) | Self::ShuttingDown => ErrorCode::Infrastructure,
         }
@@ -133,6 +146,8 @@ impl Error {
                 "check the CID, and that a node which has it is connected: mc-wasm nodes"
             }
             Self::Overloaded => "wait until some jobs have ended: mc-wasm ps",
+            Self::CannotMove(_) => "see which nodes are connected: mc-wasm nodes",
+            Self::Moving { .. } => "see where it is: mc-wasm status ID",
             _ => return None,
         };
         Some(hint.to_owned())

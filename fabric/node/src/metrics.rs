@@ -35,6 +35,16 @@ pub(crate) fn of_scheduler(stats: &Stats) -> Vec<Metric> {
             stats.overdue,
         ),
         counter(
+            "mc_leases_ended_total",
+            "Leases whose worker's process was found to have ended.",
+            stats.ended,
+        ),
+        counter(
+            "mc_coordinator_late_ms_total",
+            "Milliseconds for which no lease ran, since the coordinator itself was not run.",
+            stats.late_ms,
+        ),
+        counter(
             "mc_stale_total",
             "Heartbeats, finishes and releases refused for a token that is not valid any more.",
             stats.stale,
@@ -67,7 +77,7 @@ pub(crate) fn of_ledger(counts: BTreeMap<String, u64>) -> Vec<Metric> {
 }
 
 /// What this node lends, and what became of it.
-pub(crate) fn of_worker(total: u32, free: u32, counts: &Counts) -> Vec<Metric> {
+pub(crate) fn of_worker(total: u32, free: u32, owed: u64, counts: &Counts) -> Vec<Metric> {
     let gauge = |name, help, value: u32| Metric {
         name,
         help,
@@ -78,6 +88,11 @@ pub(crate) fn of_worker(total: u32, free: u32, counts: &Counts) -> Vec<Metric> {
     vec![
         gauge("mc_slots", "Tasks that this node runs at a time.", total),
         gauge("mc_slots_free", "Slots of this node that are free.", free),
+        gauge(
+            "mc_endings_owed",
+            "Endings of attempts here that no coordinator has acknowledged yet.",
+            u32::try_from(owed).unwrap_or(u32::MAX),
+        ),
         counter(
             "mc_endings_recorded_total",
             "Endings of attempts here that a coordinator has in its ledger.",

@@ -165,6 +165,7 @@ impl Node {
             announcement: announcement(&config, slots),
             scratch: data_dir.scratch(),
             owed: data_dir.owed(),
+            silent_terms: config.worker.silent_terms,
         };
         let worker = Worker::new(options, engine, content.clone(), peers.clone());
         peers.set_roles(Roles {
@@ -306,6 +307,8 @@ fn engine(
             args,
             limits,
         }),
+        // What keeps a lease goes before what runs under it.
+        on_guest_thread: Some(mc_system::priority::give_way),
     };
     Ok(Engine::new(&options)?)
 }

@@ -111,6 +111,11 @@ impl Peers {
         });
     }
 
+    /// Whether the process of a node has ended whose connection was closed; `false` if that cannot be known.
+    pub(crate) async fn has_ended(&self, node: &NodeId) -> bool {
+        self.net.has_ended(node).await
+    }
+
     /// The connection to a node is gone.
     pub(crate) async fn gone(&self, node: &NodeId) {
         if let Some(roles) = self.roles.get() {
@@ -177,6 +182,7 @@ impl Peers {
             Request::MigrateJob { job, to } => {
                 Box::pin(coordinator.migrate_for(from, job, to)).await
             }
+            Request::WhyJob { job } => coordinator.why_for(from, job).await,
             Request::Checkpoint {
                 job,
                 token,

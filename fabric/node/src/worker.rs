@@ -3,8 +3,11 @@
 mod attempt;
 mod checkpoints;
 mod coordinators;
+mod debts;
 mod ended;
 mod execute;
+mod heartbeats;
+mod kept;
 mod known;
 mod log;
 mod owed;
@@ -13,7 +16,9 @@ use crate::{content::Content, peers::Peers, private::TaskKey};
 use attempt::{Attempt, Controls};
 use bytes::Bytes;
 pub(crate) use coordinators::Coordinators;
+use debts::Debts;
 use ended::Ended;
+use kept::Kept;
 pub(crate) use known::{Known, Stage};
 use log::LogFiles;
 use mc_engine::Engine;
@@ -33,6 +38,8 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 /// Coordinators that may have asked what is lent before they are answered. They ask again.
 const SOLICITATIONS: usize = 256;
+/// Nodes that may have connected before those who wait for them are told. They look too.
+const MET: usize = 256;
 
 /// A lease that a worker is offered.
 #[derive(Debug)]
@@ -55,6 +62,8 @@ pub(crate) struct Options {
     pub scratch: PathBuf,
     /// Where endings are kept that no coordinator has heard yet.
     pub owed: PathBuf,
+    /// For so many terms the coordinators of an attempt may be silent before it is ended.
+    pub silent_terms: u32,
 }
 
 /// A cheap handle to this node's worker.
@@ -72,9 +81,13 @@ struct Inner {
     running: Mutex<HashMap<JobId, Running>>,
     ended: Ended,
     recent: known::Recent,
+    debts: Arc<Debts>,
+    kept: Kept,
     free: watch::Sender<u32>,
     /// Coordinators that ask what is lent.
     solicited: broadcast::Sender<NodeId>,
+    /// Nodes that have connected.
+    met: broadcast::Sender<NodeId>,
     attempts: TaskTracker,
     counts: Counts,
     /// Set first when the node shuts down: attempts take a last checkpoint and release their leases.
@@ -115,8 +128,11 @@ impl Worker {
             running: Mutex::default(),
             ended: Ended::default(),
             recent: known::Recent::default(),
+            debts: Arc::default(),
+            kept: Kept::default(),
             free,
             solicited: broadcast::Sender::new(SOLICITATIONS),
+            met: broadcast::Sender::new(MET),
             attempts: TaskTracker::new(),
             counts: Counts::default(),
             leaving: CancellationToken::new(),
@@ -159,6 +175,18 @@ impl Worker {
     pub(crate) fn solicited(&self, coordinator: NodeId) {
         // While starting, nobody listens yet; it asks again.
         let _ = self.inner.solicited.send(coordinator);
+    }
+
+    /// A node has connected: it is told what it has not heard yet.
+    pub(crate) fn met(&self, node: NodeId) {
+        // Mostly there is nothing that anybody has not heard.
+        let _ = self.inner.met.send(node);
+    }
+
+    /// Endings that no coordinator has acknowledged yet.
+    #[must_use]
+    pub(crate) fn owed(&self) -> u64 {
+        self.inner.debts.endings()
     }
 
     /// The coordinators that ask what is lent here, from now on.
@@ -218,6 +246,11 @@ impl Worker {
             is_private: key.is_some(),
             stage: Stage::Held,
         };
+        let mut checkpoints = checkpoints;
+        if let Some(kept) = self.inner.kept.of(&lease) {
+            checkpoints.retain(|checkpoint| *checkpoint != kept);
+            checkpoints.insert(0, kept);
+        }
         {
             let mut running = self.inner.running();
             let ended = self.inner.ended.contains(lease.job, lease.token);
@@ -231,6 +264,9 @@ impl Worker {
             }
             if running.contains_key(&lease.job) {
                 return refuse("an earlier attempt of the job has not ended here yet");
+            }
+            if let Some(reason) = self.inner.debts.refusal(&coordinators.granting()) {
+                return refuse(reason);
             }
             let entry = Running {
                 coordinators: coordinators.clone(),

@@ -29,6 +29,13 @@ pub enum Command {
         /// The worker.
         worker: NodeId,
     },
+    /// The process of a worker has ended: nobody is left who could come back.
+    WorkerEnded {
+        /// The worker.
+        worker: NodeId,
+        /// The newest token when that was noticed. What it was granted later is another process's.
+        newest: FencingToken,
+    },
     /// A worker accepted an offer.
     OfferAccepted {
         /// The job.
@@ -89,12 +96,17 @@ pub enum Command {
         /// Why, for humans.
         reason: String,
     },
-    /// A job is to run on this node and no other from its next attempt on.
-    Retarget {
+    /// A user wants the next attempt of a job to run on this node.
+    Migrate {
         /// The job.
         job: JobId,
         /// The node.
         node: NodeId,
+    },
+    /// The worker cannot let go of a job that is to move.
+    Stay {
+        /// The job.
+        job: JobId,
     },
     /// The user calls a job off.
     Cancel {
@@ -136,6 +148,25 @@ pub enum Answer {
     Done,
     /// The job is in the queue.
     Submitted,
+    /// The same, though no node that is known could ever run it.
+    Unplaceable,
+    /// The node that was named cannot run the job; nothing was done.
+    Unfit {
+        /// Why, for humans.
+        reason: String,
+    },
+    /// The job is to move, and nothing was done: it is to move already.
+    Moving {
+        /// The node that it is to move to.
+        to: NodeId,
+    },
+    /// The job is to move, once its worker lets go of it.
+    Leave {
+        /// The worker.
+        node: NodeId,
+        /// The token of its lease.
+        token: FencingToken,
+    },
     /// There are too many open jobs.
     Overloaded,
     /// The lease holds for another term.
@@ -180,6 +211,14 @@ pub enum Effect {
         job: JobId,
         /// The token of its attempt.
         token: FencingToken,
+    },
+    /// Look whether the process of a worker has ended, whose connection was closed while it held leases. If it
+    /// has: [`Command::WorkerEnded`].
+    Probe {
+        /// The worker.
+        worker: NodeId,
+        /// The newest token now.
+        newest: FencingToken,
     },
     /// Whoever waits for the job should look.
     Changed {

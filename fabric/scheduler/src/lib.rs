@@ -15,6 +15,7 @@ mod placement;
 mod queue;
 mod retry;
 mod scheduler;
+mod why;
 mod workers;
 
 pub use command::{Answer, Command, Effect, Step, WorkerOffer, WorkerView};

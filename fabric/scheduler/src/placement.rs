@@ -3,8 +3,8 @@
 mod policies;
 
 use crate::{command::WorkerOffer, queue::Place};
-use mc_types::{JobSpec, NodeId, Policy};
-use std::{collections::BTreeSet, fmt::Debug};
+use mc_types::{Clause, JobSpec, NodeId, Policy};
+use std::{borrow::Cow, collections::BTreeSet, fmt::Debug};
 
 /// A policy of placement. A new one is a type that implements this, a name in [`Policy`], and a line in [`of`].
 pub trait Placement: Debug + Sync {
@@ -75,25 +75,61 @@ pub(crate) fn of(policy: Policy) -> &'static dyn Placement {
     }
 }
 
-/// Whether a worker may have a job at all.
-pub(crate) fn fits(
-    job: &JobSpec,
-    target: Option<&NodeId>,
-    id: &NodeId,
-    offer: &WorkerOffer,
-) -> bool {
-    let labelled = |(name, value): (&String, &String)| offer.labels.get(name) == Some(value);
-    target.is_none_or(|target| target == id)
-        && offer.slots_free > 0
-        && job.task.limits.memory_bytes <= offer.memory_bytes
-        && job.require.iter().all(labelled)
+/// A worker as clauses see it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Seen<'w> {
+    pub(crate) id: &'w NodeId,
+    pub(crate) offer: &'w WorkerOffer,
+    /// Whether it said something of late.
+    pub(crate) is_heard: bool,
+    /// Whether it failed what others could, and is passed over for a while.
+    pub(crate) is_passed_over: bool,
 }
 
-/// The label that names the node of a job.
-pub(crate) const TARGET: &str = "target_node";
+impl Seen<'_> {
+    /// Whether the worker has what a clause asks for.
+    pub(crate) fn has(&self, clause: &Clause<'_>) -> bool {
+        match clause {
+            Clause::Lends => self.offer.slots_total > 0,
+            Clause::Target { node } => **node == *self.id,
+            Clause::Memory { bytes } => *bytes <= self.offer.memory_bytes,
+            Clause::Label { name, value } => {
+                let label = self.offer.labels.get(&**name);
+                label.is_some_and(|label| *label == **value)
+            }
+            Clause::Heard => self.is_heard,
+            Clause::Trusted => !self.is_passed_over,
+            Clause::FreeSlot => self.offer.slots_free > 0,
+        }
+    }
+}
 
-/// Where a job waits: for the node that it asks for by its label `target_node`, or for any.
+/// What a job asks of a worker: what lasts first. Who is given it and why it waits both follow from this.
+pub(crate) fn clauses<'j>(
+    job: &'j JobSpec,
+    target: Option<&'j NodeId>,
+) -> impl Iterator<Item = Clause<'j>> {
+    let target = target.map(|node| Clause::Target {
+        node: Cow::Borrowed(node),
+    });
+    let memory = Clause::Memory {
+        bytes: job.task.limits.memory_bytes,
+    };
+    let labels = job.require.iter().map(|(name, value)| Clause::Label {
+        name: Cow::Borrowed(name),
+        value: Cow::Borrowed(value),
+    });
+    let lasting = [Clause::Lends].into_iter().chain(target);
+    let lasting = lasting.chain([memory]).chain(labels);
+    lasting.chain([Clause::Heard, Clause::Trusted, Clause::FreeSlot])
+}
+
+/// Where a job waits: for the node that it names, or for any.
 pub(crate) fn place(spec: &JobSpec) -> Place {
-    let target = spec.labels.get(TARGET).and_then(|text| text.parse().ok());
-    Place::of(spec, target)
+    Place::of(spec, target(spec))
+}
+
+/// The only node that may run a job. A text that is no node's id was refused when the job came.
+pub(crate) fn target(spec: &JobSpec) -> Option<NodeId> {
+    spec.target().unwrap_or_default()
 }

@@ -166,6 +166,15 @@ pub(crate) struct Queue {
 }
 
 impl Queue {
+    /// Puts a job into its line, or aside if it may not be placed yet.
+    pub(crate) fn put(&mut self, now: Timestamp, job: JobId, place: &Place, not_before: Timestamp) {
+        if not_before > now {
+            self.push_later(job, not_before);
+        } else {
+            self.push(job, place, not_before);
+        }
+    }
+
     /// Puts a job into its line at once.
     pub(crate) fn push(&mut self, job: JobId, place: &Place, not_before: Timestamp) {
         self.deadlines
@@ -181,7 +190,7 @@ impl Queue {
     }
 
     /// Puts a job aside until `when`.
-    pub(crate) fn push_later(&mut self, job: JobId, when: Timestamp) {
+    fn push_later(&mut self, job: JobId, when: Timestamp) {
         self.later.insert((when, job));
     }
 
@@ -202,6 +211,22 @@ impl Queue {
                 }
             }
         }
+    }
+
+    /// The first `limit` jobs that wait for the same nodes as a job with that target, in the order in which they
+    /// are placed.
+    pub(crate) fn line(
+        &self,
+        target: Option<&NodeId>,
+        limit: usize,
+        running: &Running,
+    ) -> Vec<JobId> {
+        let lines = match target {
+            None => Some(&self.anywhere),
+            Some(node) => self.pinned.get(node),
+        };
+        let first = lines.map(|lines| lines.first(limit, running));
+        first.into_iter().flatten().map(|(_, job)| job).collect()
     }
 
     pub(crate) fn has_waiting(&self) -> bool {

@@ -2,10 +2,11 @@
 
 mod attempts;
 mod commands;
+mod moves;
 
 use crate::{
     command::{Answer, Command, Effect, Step, WorkerView},
-    placement::{self, Candidate, Topology, place},
+    placement::{self, Candidate, Seen, Topology, place},
     queue::{Place, Queue, Running},
     workers::Workers,
 };
@@ -13,6 +14,7 @@ use mc_types::{
     Ending, FailureReason, FencingToken, Holder, JobId, JobRecord, JobState, Lease, NodeId, Policy,
     Timestamp,
 };
+use moves::Wish;
 use std::{
     collections::{BTreeSet, HashMap, VecDeque},
     time::Duration,
@@ -78,35 +80,64 @@ pub struct Stats {
     pub granted: u64,
     /// Attempts that were taken from workers which neither began nor ended them.
     pub overdue: u64,
+    /// Leases whose worker's process was found to have ended.
+    pub ended: u64,
+    /// Milliseconds for which no lease ran, since this scheduler itself did not.
+    pub late_ms: u64,
 }
 
 /// An open job.
 #[derive(Debug)]
-struct Job {
-    record: JobRecord,
-    place: Place,
+pub(crate) struct Job {
+    pub(crate) record: JobRecord,
+    pub(crate) place: Place,
+    /// Where its next attempt is to run, if somebody said so.
+    pub(crate) wish: Option<Wish>,
     /// Attempts that a machine failed. A lease that was given back is none.
     failures: u32,
     /// The node that failed it last.
     avoid: Option<NodeId>,
     /// When it was granted, if it is held.
     granted: Timestamp,
+    /// When its lease ends, if it is held, by the scheduler's [attentive time](Scheduler::attentive).
+    due: Timestamp,
     /// The nodes that failed it: to blame if another does not.
     failed_by: BTreeSet<NodeId>,
+}
+
+impl Job {
+    /// A job as it comes, and waits in that place.
+    fn new(record: JobRecord, place: Place, now: Timestamp) -> Self {
+        Self {
+            record,
+            place,
+            wish: None,
+            failures: 0,
+            avoid: None,
+            granted: now,
+            due: now,
+            failed_by: BTreeSet::new(),
+        }
+    }
 }
 
 /// The scheduler: see the crate's documentation.
 #[derive(Debug)]
 pub struct Scheduler {
     config: Config,
-    jobs: HashMap<JobId, Job>,
-    queue: Queue,
-    running: Running,
-    workers: Workers,
+    pub(crate) jobs: HashMap<JobId, Job>,
+    pub(crate) queue: Queue,
+    pub(crate) running: Running,
+    pub(crate) workers: Workers,
+    /// When leases end, by attentive time.
     leases: BTreeSet<(Timestamp, JobId)>,
+    /// Until when jobs wait for the node that they are to move to.
+    wishes: BTreeSet<(Timestamp, JobId)>,
     ended: HashMap<JobId, (FencingToken, JobState)>,
     ended_order: VecDeque<JobId>,
     newest_token: FencingToken,
+    /// For how long this scheduler did not run, all in all.
+    late: Duration,
     stats: Stats,
 }
 
@@ -121,9 +152,11 @@ impl Scheduler {
             running: Running::default(),
             workers: Workers::default(),
             leases: BTreeSet::new(),
+            wishes: BTreeSet::new(),
             ended: HashMap::new(),
             ended_order: VecDeque::new(),
             newest_token: FencingToken::default(),
+            late: Duration::ZERO,
             stats: Stats::default(),
         }
     }
@@ -158,24 +191,21 @@ impl Scheduler {
             record.not_before = record.not_before.min(longest);
             self.newest_token = self.newest_token.max(record.last_token);
             let (id, place) = (record.id, place(&record.spec));
+            let term = self.config.lease_ttl * 2;
+            let due = self.attentive(now).plus(term);
             if let Some(holder) = &mut record.holder {
                 self.running.add(&place.submitter);
                 self.workers.hold(now, &holder.node, id);
-                holder.expires = now.plus(self.config.lease_ttl * 2);
-                self.leases.insert((holder.expires, id));
+                holder.expires = now.plus(term);
+                self.leases.insert((due, id));
                 effects.push(Effect::Persist(Box::new(record.clone())));
-            } else if record.not_before > now {
-                self.queue.push_later(id, record.not_before);
             } else {
-                self.queue.push(id, &place, record.not_before);
+                self.queue.put(now, id, &place, record.not_before);
             }
             let job = Job {
                 failures: record.attempts.saturating_sub(1),
-                record,
-                place,
-                avoid: None,
-                granted: now,
-                failed_by: BTreeSet::new(),
+                due,
+                ..Job::new(record, place, now)
             };
             self.jobs.insert(id, job);
         }
@@ -184,8 +214,24 @@ impl Scheduler {
 
     /// Goes on with the workers that another scheduler knew.
     pub fn take_workers_of(&mut self, other: &mut Self) {
-        self.workers = std::mem::take(&mut other.workers);
+        self.workers = std::mem::take(&mut other.workers).with_leases_of(&mut self.workers);
         self.stats = other.stats;
+    }
+
+    /// The scheduler did not run for so long, though it would have: that does not count against leases, whose
+    /// renewals may be waiting.
+    pub fn was_late(&mut self, by: Duration) {
+        self.late = self.late.saturating_add(by);
+        self.stats.late_ms = self
+            .stats
+            .late_ms
+            .saturating_add(u64::try_from(by.as_millis()).unwrap_or(u64::MAX));
+    }
+
+    /// The time without that in which the scheduler did not run.
+    fn attentive(&self, now: Timestamp) -> Timestamp {
+        let late = u64::try_from(self.late.as_millis()).unwrap_or(u64::MAX);
+        Timestamp::from_millis(now.as_millis().saturating_sub(late))
     }
 
     /// Takes a command. What must be durable before the answer is given is among the effects.
@@ -200,9 +246,15 @@ impl Scheduler {
     /// When [`Command::Tick`] is needed next, if nothing else happens.
     #[must_use]
     pub fn next_deadline(&self) -> Option<Timestamp> {
-        let expiry = self.leases.first().map(|(when, _)| *when);
-        let others = [self.queue.next_due(), self.workers.next_pardon()];
-        expiry.into_iter().chain(others.into_iter().flatten()).min()
+        let expiry = self.leases.first().map(|(when, _)| when.plus(self.late));
+        let wish = self.wishes.first().map(|(when, _)| *when);
+        let all = [
+            expiry,
+            wish,
+            self.queue.next_due(),
+            self.workers.next_pardon(),
+        ];
+        all.into_iter().flatten().min()
     }
 
     /// Whether a job waits that may be placed now.
@@ -229,6 +281,12 @@ impl Scheduler {
         self.stats
     }
 
+    /// Whether there are leases that may expire.
+    #[must_use]
+    pub fn has_leases(&self) -> bool {
+        !self.leases.is_empty()
+    }
+
     /// Jobs that have not ended.
     #[must_use]
     pub fn open_jobs(&self) -> usize {
@@ -237,11 +295,12 @@ impl Scheduler {
 
     /// Ends leases, back-offs, and what waits, when their time has come.
     fn expire(&mut self, now: Timestamp, effects: &mut Vec<Effect>) {
+        let attentive = self.attentive(now);
         while let Some((_, id)) = self
             .leases
             .first()
             .copied()
-            .filter(|(when, _)| *when <= now)
+            .filter(|(when, _)| *when <= attentive)
         {
             self.stats.expired += 1;
             let holder = self.jobs.get(&id).and_then(|job| job.record.holder.clone());
@@ -256,9 +315,12 @@ impl Scheduler {
                 self.queue.push(id, &job.place, job.record.not_before);
             }
         }
-        for id in self.queue.take_overdue(now) {
-            let ending = Ending::Failed(FailureReason::QueueTimeout);
-            self.end(now, id, JobState::Failed, ending, None, effects);
+        self.expire_wishes(now);
+        let overdue = self.queue.take_overdue(now);
+        for why in self.why(now, &overdue) {
+            let message = why.line().unwrap_or_default();
+            let ending = Ending::Failed(FailureReason::Unplaced { message });
+            self.end(now, why.job, JobState::Failed, ending, None, effects);
         }
         self.workers.pardon(now);
     }
@@ -268,7 +330,7 @@ impl Scheduler {
         if !self.workers.any_free() {
             return;
         }
-        let free = self.workers.free(now).map(|(id, _)| id);
+        let free = self.workers.free(now).map(|seen| seen.id);
         for id in self.queue.candidates(free, SCAN_JOBS, &self.running) {
             let job = self.jobs.get(&id);
             let Some(worker) = job.and_then(|job| self.choose(now, job)) else {
@@ -286,13 +348,16 @@ impl Scheduler {
     fn choose(&self, now: Timestamp, job: &Job) -> Option<NodeId> {
         let spec = &*job.record.spec;
         let target = job.place.target.as_ref();
-        let fitting = self.workers.free(now);
-        let fitting = fitting.filter(|(id, offer)| placement::fits(spec, target, id, offer));
-        let candidates = fitting.map(|(id, offer)| Candidate {
-            id,
-            offer,
-            at_hand: self.workers.at_hand(id, spec),
-            nearness: self.config.topology.nearness(id),
+        let fits = |worker: &Seen<'_>| {
+            let mut clauses = placement::clauses(spec, target);
+            clauses.all(|clause| worker.has(&clause))
+        };
+        let fitting = self.workers.free(now).filter(fits);
+        let candidates = fitting.map(|seen| Candidate {
+            id: seen.id,
+            offer: seen.offer,
+            at_hand: self.workers.at_hand(seen.id, spec),
+            nearness: self.config.topology.nearness(seen.id),
         });
         let (avoided, fresh): (Vec<_>, Vec<_>) =
             candidates.partition(|candidate| job.avoid.as_ref() == Some(candidate.id));
@@ -306,12 +371,16 @@ impl Scheduler {
     }
 
     fn grant(&mut self, now: Timestamp, id: JobId, worker: &NodeId, effects: &mut Vec<Effect>) {
+        let due = self.attentive(now).plus(self.config.lease_ttl);
         let Some(job) = self.jobs.get_mut(&id) else {
             return;
         };
         self.queue.remove(id, &job.place, job.record.not_before);
         self.running.add(&job.place.submitter);
         job.granted = now;
+        job.due = due;
+        // Whether it got where it was to move to or not, it asks for nothing but its own from now on.
+        job.place.target = placement::target(&job.record.spec);
         self.newest_token = FencingToken(self.newest_token.0 + 1);
         let (token, expires) = (self.newest_token, now.plus(self.config.lease_ttl));
         let record = &mut job.record;
@@ -325,7 +394,7 @@ impl Scheduler {
             expires,
         });
         record.started = None;
-        self.leases.insert((expires, id));
+        self.leases.insert((due, id));
         self.workers.take(now, worker, id, &record.spec);
         self.stats.granted += 1;
         let ttl_ms = u64::try_from(self.config.lease_ttl.as_millis()).unwrap_or(u64::MAX);
@@ -347,6 +416,7 @@ impl Scheduler {
             lease,
             spec,
         });
+        self.end_wish(id);
     }
 
     fn obey(&mut self, now: Timestamp, command: Command, effects: &mut Vec<Effect>) -> Answer {
@@ -366,7 +436,11 @@ impl Scheduler {
                 Answer::Done
             }
             Command::WorkerGone { worker } => {
-                self.workers.forget(&worker);
+                self.gone(now, worker, effects);
+                Answer::Done
+            }
+            Command::WorkerEnded { worker, newest } => {
+                self.worker_ended(now, &worker, newest, effects);
                 Answer::Done
             }
             Command::OfferAccepted { .. } | Command::Tick => Answer::Done,
@@ -394,7 +468,11 @@ impl Scheduler {
             Command::Release {
                 worker, job, token, ..
             } => self.release(now, &worker, job, token, effects),
-            Command::Retarget { job, node } => self.retarget(job, &node, effects),
+            Command::Migrate { job, node } => self.migrate(now, job, &node),
+            Command::Stay { job } => {
+                self.stay(job);
+                Answer::Done
+            }
             Command::Cancel { job } => self.cancel(now, job, effects),
         }
     }

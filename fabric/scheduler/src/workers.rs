@@ -1,6 +1,9 @@
 //! The workers and their free slots.
 
-use crate::command::{WorkerOffer, WorkerView};
+use crate::{
+    command::{WorkerOffer, WorkerView},
+    placement::Seen,
+};
 use mc_types::{Cid, JobId, JobSpec, NodeId, Timestamp};
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap, VecDeque},
@@ -148,9 +151,22 @@ impl Workers {
         fault.is_some_and(|fault| fault.until.is_some())
     }
 
+    /// The jobs that a worker holds.
+    pub(crate) fn held_by(&self, worker: &NodeId) -> Vec<JobId> {
+        let held = self.held.get(worker);
+        held.map(|held| held.keys().copied().collect())
+            .unwrap_or_default()
+    }
+
     pub(crate) fn forget(&mut self, worker: &NodeId) {
         self.set_free(worker, false);
         self.workers.remove(worker);
+    }
+
+    /// The same workers, of which `known` has the leases that there are.
+    pub(crate) fn with_leases_of(self, known: &mut Self) -> Self {
+        let held = std::mem::take(&mut known.held);
+        Self { held, ..self }
     }
 
     /// Takes note of a lease.
@@ -220,14 +236,31 @@ impl Workers {
         }
     }
 
-    /// The workers with a free slot that are there, in the order in which they have been waiting.
-    pub(crate) fn free(&self, now: Timestamp) -> impl Iterator<Item = (&NodeId, &WorkerOffer)> {
+    /// The workers with a free slot, in the order in which they have been waiting.
+    pub(crate) fn free(&self, now: Timestamp) -> impl Iterator<Item = Seen<'_>> {
         let free = self.free.values();
-        let free = free.filter(|id| !self.is_passed_over(id));
-        free.filter_map(move |id| {
-            let known = self.workers.get(id).filter(|known| known.until > now)?;
-            Some((id, &known.offer))
-        })
+        free.filter_map(move |id| self.seen(id, now))
+    }
+
+    /// All workers.
+    pub(crate) fn all(&self, now: Timestamp) -> impl Iterator<Item = Seen<'_>> {
+        let all = self.workers.iter();
+        all.map(move |(id, known)| self.see(id, known, now))
+    }
+
+    /// A worker, if it is known.
+    pub(crate) fn seen(&self, id: &NodeId, now: Timestamp) -> Option<Seen<'_>> {
+        let (id, known) = self.workers.get_key_value(id)?;
+        Some(self.see(id, known, now))
+    }
+
+    fn see<'w>(&self, id: &'w NodeId, known: &'w Known, now: Timestamp) -> Seen<'w> {
+        Seen {
+            id,
+            offer: &known.offer,
+            is_heard: known.until > now,
+            is_passed_over: self.is_passed_over(id),
+        }
     }
 
     pub(crate) fn any_free(&self) -> bool {

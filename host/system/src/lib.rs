@@ -5,5 +5,6 @@
 pub mod inventory;
 pub mod lock;
 pub mod memory;
+pub mod priority;
 pub mod probe;
 pub mod time;

@@ -33,7 +33,12 @@ pub(crate) fn run(program: &Program, invocation: Invocation) -> Result<Execution
         let thread = std::thread::Builder::new()
             .name("guest".to_owned())
             .stack_size(stack)
-            .spawn_scoped(scope, || execute(program, invocation))
+            .spawn_scoped(scope, || {
+                if let Some(begin) = program.on_thread {
+                    begin();
+                }
+                execute(program, invocation)
+            })
             .map_err(failed)?;
         let crashed = |_| RunError::Host("the guest's thread panicked".to_owned());
         thread.join().map_err(crashed)?
@@ -219,7 +224,7 @@ fn drive(
             return Err(RunError::Host(reason).into());
         };
         checkpoints.bell.hush();
-        instance.capture(store)?;
+        capture(&instance, store)?;
         let until = store.data().until;
         let (position, paid) = (until - reading.fuel_left, until - reading.paid_fuel);
         let keeper = &mut *checkpoints.keeper;
@@ -234,6 +239,15 @@ fn drive(
             Next::GoOn { .. } | Next::Leave => return Ok(Driven::Left),
         }
     }
+}
+
+/// Shows all state of a guest that was stopped. A component's memories are passed as a whole, in place: no limit of
+/// what it may pass by itself is meant for them.
+fn capture(instance: &Instance, store: &mut Store<Guest>) -> wasmtime::Result<()> {
+    store.set_hostcall_fuel(usize::MAX);
+    let shown = instance.capture(store);
+    store.set_hostcall_fuel(MAX_PASSED_BYTES);
+    shown
 }
 
 /// Makes an instance. That a guest is resumed in vain is the fault of what it is resumed with: it is no end

@@ -38,6 +38,8 @@ pub struct Options {
     pub target: Target,
     /// Compiles what is not in the cache, which there must be then; this process does if absent.
     pub compiler: Option<Compiler>,
+    /// Called at the beginning of each thread that runs a guest, such as to lower its priority.
+    pub on_guest_thread: Option<fn()>,
 }
 
 impl Default for Options {
@@ -48,6 +50,7 @@ impl Default for Options {
             allocation: Allocation::default(),
             target: Target::default(),
             compiler: None,
+            on_guest_thread: None,
         }
     }
 }

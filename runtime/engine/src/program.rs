@@ -21,6 +21,8 @@ pub struct Program {
     // Not the engine itself, which keeps programs and would keep itself alive through them.
     pub(crate) raw: wasmtime::Engine,
     pub(crate) ticker: Arc<Ticker>,
+    /// Called by the thread that runs it, before.
+    pub(crate) on_thread: Option<fn()>,
     pub(crate) counting: Counting,
     pub(crate) code: Code,
     pub(crate) sites: Option<Arc<sites::Source>>,

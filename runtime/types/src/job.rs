@@ -1,6 +1,6 @@
 //! A task together with how it is to be run, and what becomes of it.
 
-use crate::{CheckpointEvery, Policy, SealedKey, TaskSpec, TaskSpecError};
+use crate::{CheckpointEvery, IdError, NodeId, Policy, SealedKey, TaskSpec, TaskSpecError};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -14,6 +14,8 @@ pub const MAX_PRIORITY: u8 = 9;
 const USUAL_PRIORITY: u8 = 5;
 /// Most nodes that a private task's key is sealed for.
 pub const MAX_COORDINATORS: usize = 64;
+/// The label that names the node of a job.
+pub const TARGET_NODE: &str = "target_node";
 /// Most bytes of a submitter's name.
 const MAX_SUBMITTER_BYTES: usize = 128;
 
@@ -48,7 +50,7 @@ pub struct JobSpec {
     /// How often a checkpoint is taken, from which a later attempt goes on; absent means never.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub checkpoint_every: Option<CheckpointEvery>,
-    /// Free names and values, for the user and for policies; `target_node` names the node to use.
+    /// Free names and values, for the user and for policies; [`TARGET_NODE`] names the node to use.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub labels: BTreeMap<String, String>,
     /// The key of a private task, sealed. Whoever is granted a lease is given it with that.
@@ -119,6 +121,18 @@ impl JobSpec {
             labels: BTreeMap::new(),
             key: None,
         }
+    }
+
+    /// The only node that may run it, if it names one.
+    ///
+    /// # Errors
+    ///
+    /// [`IdError::Node`] when what it names is no node.
+    pub fn target(&self) -> Result<Option<NodeId>, IdError> {
+        self.labels
+            .get(TARGET_NODE)
+            .map(|text| text.parse())
+            .transpose()
     }
 
     /// Checks what the types cannot express.
@@ -214,8 +228,14 @@ impl std::fmt::Display for JobState {
 pub enum FailureReason {
     /// An attempt took longer than [`JobSpec::timeout_ms`].
     Timeout,
-    /// No node was free for longer than [`JobSpec::queue_timeout_ms`].
+    /// No node was free for longer than [`JobSpec::queue_timeout_ms`]. Nodes write
+    /// [`Self::Unplaced`] now; this is in older ledgers.
     QueueTimeout,
+    /// No node took it for longer than [`JobSpec::queue_timeout_ms`].
+    Unplaced {
+        /// What it waited for.
+        message: String,
+    },
     /// The component or an input cannot be used, on this machine or any other.
     Rejected {
         /// What is wrong with it.

@@ -46,6 +46,7 @@ mod reachability;
 mod record;
 mod task;
 mod usage;
+mod why;
 
 pub use crate::cid::Cid;
 pub use ahead::Ahead;
@@ -55,7 +56,9 @@ pub use clock::{Clock, SteadyClock, SystemClock, Timestamp};
 pub use digest::{Digest, NoDigest};
 pub use error_code::ErrorCode;
 pub use id::{IdError, JobId, NodeId};
-pub use job::{FailureReason, JobSpec, JobSpecError, JobState, MAX_COORDINATORS, MAX_PRIORITY};
+pub use job::{
+    FailureReason, JobSpec, JobSpecError, JobState, MAX_COORDINATORS, MAX_PRIORITY, TARGET_NODE,
+};
 pub use lease::{FencingToken, Lease};
 pub use limits::{Limits, MAX_MEMORY_BYTES, MAX_STACK_BYTES};
 pub use outcome::{End, Meter, Outcome, TrapKind};
@@ -65,3 +68,4 @@ pub use reachability::Reachability;
 pub use record::{Completion, Ending, Holder, JobRecord};
 pub use task::{Determinism, TaskKind, TaskSpec, TaskSpecError};
 pub use usage::Usage;
+pub use why::{Change, Clause, Lack, NearestMiss, Turn, Why};

@@ -8,8 +8,8 @@ use mc_net::{
     message::{Announcement, Request, Response},
 };
 use mc_types::{
-    Cid, Completion, End, Ending, FencingToken, JobId, Meter, NodeId, Outcome, Usage, canonical,
-    cid,
+    Cid, Completion, Determinism, End, Ending, FencingToken, JobId, JobSpec, Lease, Meter, NodeId,
+    Outcome, TaskSpec, Usage, canonical, cid,
 };
 use std::{
     collections::BTreeMap,
@@ -192,6 +192,69 @@ async fn a_peer_that_never_answers_holds_nobody_up_for_long() {
         offers += usize::from(matches!(inbound.request, Request::Offer { .. }));
     }
     assert!(offers > 0);
+}
+
+/// A lease for a task that ends as soon as it is looked at.
+fn lease(number: u64) -> Request {
+    let mut task = TaskSpec::wasm(cid::of(cid::RAW, b"what nobody has"));
+    task.determinism = Determinism::Relaxed;
+    let now = mc_types::Timestamp::from_millis(1);
+    let lease = Lease {
+        job: JobId::new(now, number.into()),
+        token: FencingToken(number),
+        attempt: 1,
+        expires: now,
+        ttl_ms: 15_000,
+    };
+    Request::Offer {
+        lease,
+        job: Box::new(JobSpec::new(task)),
+        checkpoints: Vec::new(),
+        sisters: Vec::new(),
+        grant: Vec::new(),
+        key: None,
+    }
+}
+
+/// Offers leases until one is refused for another reason than that all slots are taken; gives how many were not.
+async fn offer_until_refused(peer: &Peer, most: u64) -> (u64, String) {
+    for number in 1..=most {
+        loop {
+            match peer.ask(lease(number)).await {
+                Response::Accepted => break,
+                Response::Refused { reason } if reason.contains("no slot") => {
+                    tokio::time::sleep(Duration::from_millis(1)).await;
+                }
+                Response::Refused { reason } => return (number - 1, reason),
+                other => return (number - 1, format!("{other:?}")),
+            }
+        }
+    }
+    (most, String::new())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_coordinator_that_acknowledges_nothing_gets_no_more_work_done() {
+    let node = NodeOptions::new().flags(["--slots", "4"]).start();
+    let mut peer = Peer::of(&node).await;
+    let (_, nobody) = mpsc::channel(1);
+    let mut requests = std::mem::replace(&mut peer.requests, nobody);
+    tokio::spawn(async move {
+        while let Some(inbound) = requests.recv().await {
+            let message = "another time".to_owned();
+            inbound.reply.send(Response::Error { message });
+        }
+    });
+    let (taken, reason) = offer_until_refused(&peer, 1_200).await;
+    assert!(
+        reason.contains("acknowledge"),
+        "{taken} were taken: {reason}"
+    );
+    assert!((1_024..1_040).contains(&taken), "{taken}");
+    assert!(metric(&node, "mc_endings_owed") >= 1_024);
+    // Others are not held responsible for that.
+    let another = Peer::of(&node).await;
+    assert_eq!(another.ask(lease(9_999)).await, Response::Accepted);
 }
 
 /// A result of which nobody has the output.

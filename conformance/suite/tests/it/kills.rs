@@ -2,6 +2,7 @@
 
 use mc_artifacts::guest;
 use mc_conformance::{NodeOptions, eventually, free_port, within};
+use rustix::process::{Pid, Signal, kill_process};
 use std::time::{Duration, Instant};
 
 #[test]
@@ -39,6 +40,72 @@ fn a_job_whose_node_is_killed_runs_again_elsewhere_within_a_term_and_two_seconds
     assert_eq!(a.mc(["logs", &id]).expect_code(0).text(), expected);
 }
 
+/// The priority that the kernel gives a thread, of those of a process that are called `name`.
+fn niceness(pid: u32, name: &str) -> Option<i32> {
+    let threads = std::fs::read_dir(format!("/proc/{pid}/task")).unwrap();
+    threads.flatten().find_map(|thread| {
+        let stat = std::fs::read_to_string(thread.path().join("stat")).ok()?;
+        let (before, after) = stat.rsplit_once(')')?;
+        let nice = after.split_whitespace().nth(16)?;
+        let nice = nice.parse().ok()?;
+        before.ends_with(&format!("({name}")).then_some(nice)
+    })
+}
+
+#[test]
+fn guests_give_way_to_what_keeps_their_leases() {
+    let node = NodeOptions::new().flags(["--slots", "1"]).start();
+    let id = node.submit([guest("cpu_forever").to_str().unwrap()]);
+    assert_eq!(node.running(&id), node.id);
+    eventually("it gives way", Duration::from_secs(10), || {
+        (niceness(node.pid(), "guest")? == 19).then_some(())
+    });
+    let others = niceness(node.pid(), "mc-wasm");
+    assert!(others.is_some_and(|nice| nice < 19), "{others:?}");
+}
+
+#[test]
+fn no_lease_is_lost_while_a_checkpoint_is_written() {
+    let a = NodeOptions::new()
+        .flags(["--no-execute", "--lease-ttl", "2s"])
+        .start();
+    let b = NodeOptions::new().bootstrap(&a).start();
+    let component = guest("working_set").display().to_string();
+    // All of it is in the first checkpoint, which takes several terms to write.
+    let limits = ["--memory", "200MiB", "--checkpoint-every", "1s"];
+    let task = [component.as_str(), "--", "96", "80000"];
+    let id = a.submit(limits.into_iter().chain(task));
+    let done = a.succeeded(&id);
+    assert_eq!(done["node"], b.id.as_str());
+    assert_eq!(done["attempts"], 1, "{done}");
+}
+
+#[test]
+fn a_job_whose_process_is_killed_runs_elsewhere_long_before_its_term_ends() {
+    let a = NodeOptions::new()
+        .flags(["--no-execute", "--lease-ttl", "60s"])
+        .start();
+    let nodes = [1, 2].map(|_| NodeOptions::new().bootstrap(&a).start());
+    let ticks = guest("ticks").display().to_string();
+    let id = a.submit([&ticks, "--", "100", "100"]);
+    let holder = a.running(&id);
+    let [first, second] = nodes;
+    let (victim, heir) = if first.id == holder {
+        (first, second)
+    } else {
+        (second, first)
+    };
+    let killed = Instant::now();
+    victim.kill();
+    let granted = eventually("granted again", Duration::from_secs(10), || {
+        let view = a.status(&id);
+        (view["node"] == heir.id.as_str()).then(|| killed.elapsed())
+    });
+    println!("granted again {granted:?} after the kill, with a term of 60 s");
+    assert!(granted < Duration::from_secs(2), "{granted:?}");
+    assert_eq!(a.succeeded(&id)["attempts"], 2);
+}
+
 #[test]
 fn a_killed_coordinator_remembers_every_job_and_takes_the_result_of_a_running_one() {
     let dir = tempfile::tempdir().unwrap();
@@ -73,6 +140,72 @@ fn a_killed_coordinator_remembers_every_job_and_takes_the_result_of_a_running_on
             "nothing was lost, so nothing runs twice: {done}"
         );
     }
+}
+
+#[test]
+fn a_gateway_that_stood_still_holds_it_against_nobody() {
+    let a = NodeOptions::new()
+        .flags(["--no-execute", "--lease-ttl", "1s"])
+        .start();
+    let b = NodeOptions::new().bootstrap(&a).start();
+    let ticks = guest("ticks").display().to_string();
+    let id = a.submit([&ticks, "--", "120", "100"]);
+    assert_eq!(a.running(&id), b.id);
+    let gateway = i32::try_from(a.pid()).ok().and_then(Pid::from_raw).unwrap();
+    kill_process(gateway, Signal::STOP).unwrap();
+    within::<()>(Duration::from_secs(4), || None);
+    kill_process(gateway, Signal::CONT).unwrap();
+    let done = a.succeeded(&id);
+    assert_eq!(
+        done["attempts"], 1,
+        "its heartbeats came, and were waiting: {done}"
+    );
+}
+
+#[test]
+fn an_attempt_whose_gateway_is_gone_frees_its_slot_and_goes_on_from_its_checkpoint() {
+    let dir = tempfile::tempdir().unwrap();
+    let (port, jobs) = (free_port(), dir.path().join("gateway"));
+    let gateway = || {
+        NodeOptions::new()
+            .data_dir(&jobs)
+            .port(port)
+            .flags(["--no-execute", "--lease-ttl", "1s"])
+            .start()
+    };
+    let config = dir.path().join("worker.toml");
+    std::fs::write(&config, "[worker]\nsilent_terms = 3\n").unwrap();
+    let a = gateway();
+    let b = NodeOptions::new()
+        .bootstrap(&a)
+        .flags(["--slots", "1", "--config", config.to_str().unwrap()])
+        .start();
+    let ticks = guest("ticks").display().to_string();
+    let id = a.submit([&ticks, "--", "300", "100"]);
+    assert_eq!(a.running(&id), b.id);
+    let patience = Duration::from_secs(30);
+    eventually("it has got somewhere", patience, || {
+        let log = a.mc(["logs", &id]).expect_code(0).text();
+        log.contains("tick 20\n").then_some(())
+    });
+    a.kill();
+    let killed = Instant::now();
+    eventually("the slot is free", Duration::from_secs(8), || {
+        let nodes = b.mc(["nodes", "--format", "json"]).expect_code(0).json();
+        (nodes["nodes"][0]["slots_free"] == 1).then_some(())
+    });
+    println!("the slot was free {:?} after the kill", killed.elapsed());
+    let a = gateway();
+    eventually("it goes on", patience, || {
+        let view = a.status(&id);
+        (view["state"] == "running" && view["attempts"] == 2).then_some(())
+    });
+    let log = a.mc(["logs", &id]).expect_code(0).text();
+    assert!(log.contains("tick 20\n"), "it began anew: {log}");
+    let done = a.succeeded(&id);
+    assert_eq!(done["node"], b.id.as_str());
+    let expected: String = (0..300).map(|n| format!("tick {n}\n")).collect();
+    assert_eq!(a.mc(["logs", &id]).expect_code(0).text(), expected);
 }
 
 /// Kills a node that executes its own jobs again and again while jobs are being submitted. Every

@@ -1,7 +1,7 @@
 //! What becomes of a ledger in the long run: retention, export, examination, the way to PostgreSQL.
 
 use mc_artifacts::guest;
-use mc_conformance::{NodeOptions, eventually, mc};
+use mc_conformance::{NOBODY, NodeOptions, eventually, mc};
 use serde_json::Value;
 use std::time::Duration;
 
@@ -38,8 +38,8 @@ fn jobs_move_to_postgresql_and_go_on_there() {
     let component = guest("echo_world").display().to_string();
     let done = node.submit([&component, "--", "before"]);
     assert_eq!(node.succeeded(&done)["state"], "succeeded");
-    let label = "target_node=12D3KooWNobodyHere";
-    let waiting = node.submit(["--label", label, &component, "--", "later"]);
+    let label = format!("target_node={NOBODY}");
+    let waiting = node.submit(["--label", &label, &component, "--", "later"]);
     let busy = mc(["ledger", "export", "--data-dir", data]);
     assert_ne!(busy.code, Some(0), "the node has it");
     assert_eq!(node.stop(), Some(0));

@@ -45,6 +45,7 @@ mod scripts;
 mod stored;
 mod terminal;
 mod vectors;
+mod why;
 
 /// The path of a guest, as it is typed.
 fn wasm(name: &str) -> String {

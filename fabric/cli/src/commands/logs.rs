@@ -70,7 +70,7 @@ pub(super) async fn run(
         return printer.end();
     }
     // A node that falls silent is noticed by whoever waits for an answer.
-    match tokio::try_join!(printing, follow::wait(client, id, job, None)) {
+    match tokio::try_join!(printing, follow::wait(client, global, (id, job), None)) {
         Ok(_) => printer.end(),
         Err(failure) if failure.code() == ErrorCode::NodeUnreachable => {
             Ok(follow::lost(global, id, "logs -f", failure))

@@ -94,6 +94,8 @@ async fn submit(
                 global,
                 "it stays queued until a node runs here: mc-wasm node",
             );
+        } else {
+            follow::tell_why(global, &submitted);
         }
         output::value(global, &submitted, |job| {
             job.id.map(|id| id.to_string()).unwrap_or_default()

@@ -18,7 +18,7 @@ use axum::{
     routing::{get, post},
 };
 use futures::{StreamExt, stream};
-use mc_types::{CheckpointRecord, ErrorCode, JobId, JobState};
+use mc_types::{CheckpointRecord, ErrorCode, JobId, JobState, Why};
 use serde::Deserialize;
 use std::time::Duration;
 
@@ -36,6 +36,7 @@ pub(super) fn routes() -> Router<Shared> {
         .route("/api/v1/jobs", get(list).post(submit))
         .route("/api/v1/jobs/beginning/{text}", get(beginning))
         .route("/api/v1/jobs/{id}", get(show))
+        .route("/api/v1/jobs/{id}/why", get(why))
         .route("/api/v1/jobs/{id}/cancel", post(cancel))
         .route(
             "/api/v1/jobs/{id}/checkpoints",
@@ -107,6 +108,10 @@ async fn show(
         // A client that waits learns the last state rather than an error.
         () = shared.stopping.cancelled() => Ok(Json(shared.backend.job(id, None, None).await?)),
     }
+}
+
+async fn why(State(shared): State<Shared>, Path(id): Path<String>) -> Result<Json<Why>, Error> {
+    Ok(Json(shared.backend.why(parsed(&id)?).await?))
 }
 
 async fn cancel(

@@ -8,7 +8,7 @@ use mc_content::unixfs::{self, Entity};
 use mc_gateway::backend::{Error, LogBytes, LogQuery, LogStream};
 use mc_net::message::{self, Request, Response};
 use mc_types::{Cid, Clock, ErrorCode, JobId, JobRecord, SystemClock};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Between two looks at what a running guest has written.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
@@ -202,13 +202,15 @@ impl Position {
             // It never ran.
             return Ok(Some(stream::empty().boxed()));
         }
+        // Whoever ended it may have another clock.
+        let begun = Instant::now();
         loop {
             let logs = self.coordinator.attempt_logs(self.id).await?;
             let newest = logs.first();
             // One that was called off is over before its node has said what it wrote.
             let since = job.finished.map(|at| SystemClock.now().since(at));
             let may_come = newest.is_none_or(|log| log.token < job.last_token)
-                && since.is_some_and(|since| since < LATE);
+                && since.is_some_and(|since| since.max(begun.elapsed()) < LATE);
             if !may_come {
                 return Ok(newest.map(|log| self.of(log.stdout, log.stderr, key)));
             }

@@ -166,6 +166,7 @@ pub(super) fn view(
         wall_ms: None,
         node: None,
         attempts: 0,
+        waiting_for: None,
         submitted_ms: None,
         started_ms: None,
         finished_ms: None,

@@ -143,7 +143,7 @@ fn xdg(environment: &BTreeMap<String, String>, kind: &str, default: &str) -> Opt
 impl Layers {
     fn defaults(&mut self, environment: &BTreeMap<String, String>) {
         let path = |path: PathBuf| Value::from(path.to_string_lossy().into_owned());
-        let fixed: [(&'static str, Value); 21] = [
+        let fixed: [(&'static str, Value); 22] = [
             ("network", "main".into()),
             ("api.hosts", Value::Array(vec![])),
             ("p2p.listen", Value::Array(vec![])),
@@ -156,6 +156,7 @@ impl Layers {
             ("content.gateways", Value::Array(vec![])),
             ("worker.execute", true.into()),
             ("worker.labels", Value::Table(Table::new())),
+            ("worker.silent_terms", 240.into()),
             ("lease.ttl", "15s".into()),
             ("placement.policy", "first-answer".into()),
             ("placement.children", Value::Array(vec![])),

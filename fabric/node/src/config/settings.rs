@@ -114,6 +114,11 @@ pub const SETTINGS: &[Setting] = &[
         "names and values that describe this node",
     ),
     setting(
+        "worker.silent_terms",
+        Kind::Integer,
+        "terms of a lease after which a task ends with a checkpoint whose coordinators are silent; default 240",
+    ),
+    setting(
         "lease.ttl",
         Kind::Text,
         "silence after which a task moves on; default 15s",

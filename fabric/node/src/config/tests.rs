@@ -134,6 +134,7 @@ fn bad_values_name_their_key_and_origin() {
         ("[lease]\nttl = '10ms'", "lease.ttl"),
         ("[worker]\nslots = 'many'", "worker.slots"),
         ("[worker]\nslots = 0", "worker.slots"),
+        ("[worker]\nsilent_terms = 0", "worker.silent_terms"),
         ("[cache]\nmax = '-1'", "cache.max"),
         ("network = 'Main Net'", "network"),
         ("[p2p]\nlisten = ['localhost:1']", "p2p.listen"),

@@ -9,16 +9,20 @@ use mc_net::{
 use mc_scheduler::{Answer, Command, Config, Effect, Scheduler, Stats, WorkerView};
 use mc_types::{
     Ending, Envelope, ErrorCode, FailureReason, FencingToken, JobId, JobRecord, JobSpec, Lease,
-    NodeId,
+    NodeId, Timestamp, Why,
 };
 use std::{collections::HashMap, sync::Arc, time::Duration};
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
-/// Commands that share one transaction.
-const GROUP_COMMANDS: usize = 256;
-/// How long the actor sleeps at most, so that a clock that was set is noticed.
+/// Commands that share one transaction, with the questions that come in between.
+const GROUP_INPUTS: usize = 256;
+/// How long the actor sleeps at most, so that a clock that was set is noticed; and while leases may expire, so that
+/// it notices when it is not run.
 const MAX_SLEEP: Duration = Duration::from_secs(1);
+const MAX_SLEEP_WITH_LEASES: Duration = Duration::from_millis(250);
+/// A turn that is longer by less than this is as good as one in time.
+const LATE: Duration = Duration::from_millis(200);
 
 /// What the actor is told.
 #[derive(Debug)]
@@ -32,6 +36,10 @@ pub(super) enum Input {
     },
     Stats {
         reply: oneshot::Sender<Stats>,
+    },
+    Why {
+        jobs: Vec<JobId>,
+        reply: oneshot::Sender<Vec<Why>>,
     },
     /// Jobs of another coordinator are this one's now.
     Adopt {
@@ -89,27 +97,31 @@ impl Actor {
     }
 
     pub(super) async fn run(mut self, stopping: CancellationToken) {
+        let mut begun = self.coordinator.clock.now();
         loop {
+            begun = self.notice_lateness(begun, Duration::ZERO);
             let sleep = self.sleep();
             let mut group = Group::default();
-            tokio::select! {
+            let input = tokio::select! {
                 biased;
                 () = stopping.cancelled() => return,
                 input = self.inputs.recv() => match input {
-                    Some(input) => {
-                        self.catch_up().await;
-                        self.take(input, &mut group);
-                    }
+                    Some(input) => Some(input),
                     None => return,
                 },
-                () = tokio::time::sleep(sleep) => {
-                    self.catch_up().await;
-                    self.tick(&mut group);
-                }
+                () = tokio::time::sleep(sleep) => None,
+            };
+            begun = self.notice_lateness(begun, sleep);
+            self.catch_up().await;
+            match input {
+                Some(input) => self.take(input, &mut group),
+                None => self.tick(&mut group),
             }
-            while group.replies.len() < GROUP_COMMANDS
-                && let Ok(input) = self.inputs.try_recv()
-            {
+            // Questions count as well: those who have commands wait for the end of the group.
+            for _ in 1..GROUP_INPUTS {
+                let Ok(input) = self.inputs.try_recv() else {
+                    break;
+                };
                 self.take(input, &mut group);
             }
             self.commit(group).await;
@@ -122,10 +134,27 @@ impl Actor {
             return MAX_SLEEP;
         }
         let now = self.coordinator.clock.now();
+        let longest = match self.scheduler.has_leases() {
+            true => MAX_SLEEP_WITH_LEASES,
+            false => MAX_SLEEP,
+        };
         let deadline = self.scheduler.next_deadline();
         deadline
-            .map_or(MAX_SLEEP, |deadline| deadline.since(now))
-            .min(MAX_SLEEP)
+            .map_or(longest, |deadline| deadline.since(now))
+            .min(longest)
+    }
+
+    /// What began then was to take no longer than `allowed`. If it did, the machine was too busy to run this task,
+    /// or the ledger kept it waiting, and renewals may wait in the queue or before it: leases do not run meanwhile.
+    /// Gives the time.
+    fn notice_lateness(&mut self, begun: Timestamp, allowed: Duration) -> Timestamp {
+        let now = self.coordinator.clock.now();
+        let late = now.since(begun).saturating_sub(allowed);
+        if late >= LATE {
+            tracing::debug!(?late, "not run in time: leases are longer by that");
+            self.scheduler.was_late(late);
+        }
+        now
     }
 
     /// Reads the ledger again if the last write to it failed.
@@ -156,6 +185,11 @@ impl Actor {
                 let _ = reply.send(Err(Error::LedgerWrite { code, reason }));
             }
             Input::Stats { reply } => drop(reply.send(self.scheduler.stats())),
+            Input::Why { jobs, reply } => {
+                let now = self.coordinator.clock.now();
+                // Whoever asked may have lost interest.
+                let _ = reply.send(self.scheduler.why(now, &jobs));
+            }
             Input::Workers { reply } => {
                 // Whoever asked may have lost interest.
                 let _ = reply.send(self.scheduler.workers());
@@ -234,6 +268,9 @@ impl Actor {
             } => {
                 tokio::spawn(offer(self.coordinator.clone(), worker, lease, spec));
             }
+            Effect::Probe { worker, newest } => {
+                tokio::spawn(probe(self.coordinator.clone(), worker, newest));
+            }
             Effect::CancelAttempt { worker, job, token } => {
                 let peers = self.coordinator.peers.clone();
                 tokio::spawn(async move {
@@ -284,6 +321,18 @@ impl Coordinator {
         };
         // If it is not recorded, the lease expires and it comes to this again.
         let _ = self.ask(rejected).await;
+    }
+}
+
+/// Takes what a worker holds from it, if its process has ended. One that cannot be reached may come back, or
+/// work on where nobody sees it: its leases expire in their time.
+async fn probe(coordinator: Coordinator, worker: NodeId, newest: FencingToken) {
+    if coordinator.peers.has_ended(&worker).await {
+        tracing::info!(%worker, "its process has ended: what it had goes on elsewhere");
+        // While shutting down nothing more is granted.
+        let _ = coordinator
+            .ask(Command::WorkerEnded { worker, newest })
+            .await;
     }
 }
 

@@ -4,7 +4,7 @@ use super::Coordinator;
 use crate::{budget, error::Error};
 use mc_net::message::{Request, Response};
 use mc_scheduler::{Answer, Command};
-use mc_types::{CheckpointRecord, Cid, FencingToken, JobId, JobRecord, NodeId};
+use mc_types::{CheckpointRecord, Cid, FencingToken, JobId, JobRecord, JobState, NodeId};
 use std::{
     collections::{HashMap, HashSet},
     sync::{Mutex, MutexGuard, PoisonError},
@@ -15,6 +15,8 @@ use std::{
 const KEPT: usize = 2;
 /// How long a checkpoint that was asked for is waited for.
 const WAIT: Duration = Duration::from_secs(30);
+/// How long a node that a job is to move to may take to say what it lends.
+const MEET_WITHIN: Duration = Duration::from_secs(2);
 /// Between two looks.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
 
@@ -63,7 +65,9 @@ impl Coordinator {
         cid: Cid,
         position: u64,
     ) -> Response {
-        if let Err(refusal) = self.check_finish(&worker, job, token).await {
+        if let Err(refusal) = self.check_finish(&worker, job, token).await
+            && !(refusal == Response::Stale && self.waits_after(&worker, job, token).await)
+        {
             return refusal;
         }
         let record = CheckpointRecord {
@@ -80,6 +84,16 @@ impl Coordinator {
                 message: error.to_string(),
             },
         }
+    }
+
+    /// Whether a job waits that `worker` had last, by `token`: it has nothing newer to go on from.
+    async fn waits_after(&self, worker: &NodeId, job: JobId, token: FencingToken) -> bool {
+        let record = self.job(job).await.ok().flatten();
+        record.is_some_and(|record| {
+            record.state == JobState::Queued
+                && record.last_token == token
+                && record.last_node.as_ref() == Some(worker)
+        })
     }
 
     async fn record_checkpoint(
@@ -211,29 +225,52 @@ impl Coordinator {
     }
 
     /// Moves a job of this coordinator to another node, with what it has done so far.
-    pub(super) async fn migrate_own(&self, job: &JobRecord, to: NodeId) -> Result<(), Error> {
-        let retarget = Command::Retarget {
-            job: job.id,
-            node: to.clone(),
-        };
-        if matches!(self.ask(retarget).await?, Answer::NotOpen) {
-            return Err(Error::NotRunning);
-        }
-        match &job.holder {
-            Some(holder) if holder.node != to => self.stop(job, true).await,
+    pub(super) async fn migrate_own(&self, job: JobId, to: NodeId) -> Result<(), Error> {
+        self.meet(&to).await;
+        let (node, token) = match self.ask(Command::Migrate { job, node: to }).await? {
+            Answer::NotOpen => return Err(Error::NotRunning),
+            Answer::Unfit { reason } => return Err(Error::CannotMove(reason)),
+            Answer::Moving { to } => return Err(Error::Moving { to }),
+            Answer::Leave { node, token } => (node, token),
             // It is there, or waits in the queue.
-            _ => Ok(()),
+            _ => return Ok(()),
+        };
+        let left = self.stop(job, (node, token), true).await;
+        if left.is_err() {
+            // It stays where it is. While shutting down nobody moves it any more.
+            let _ = self.ask(Command::Stay { job }).await;
+        }
+        left
+    }
+
+    /// Waits a moment for a node that has just come, or is not connected to, to say what it lends.
+    async fn meet(&self, node: &NodeId) {
+        let deadline = tokio::time::Instant::now() + MEET_WITHIN;
+        while tokio::time::Instant::now() < deadline {
+            let workers = self.workers().await;
+            if workers.iter().any(|worker| worker.id == *node) {
+                return;
+            }
+            // The first word begins to connect to it. One that does not hear is no place to move to.
+            let _ = self.peers.request(node, Request::Solicit).await;
+            tokio::time::sleep(LOOK_EVERY).await;
         }
     }
 
-    pub(super) async fn stop(&self, job: &JobRecord, leave: bool) -> Result<(), Error> {
-        let holder = job.holder.as_ref().ok_or(Error::NotRunning)?;
-        let request = Request::Stop {
-            job: job.id,
-            token: holder.token,
-            leave,
-        };
-        match self.peers.request(&holder.node, request).await {
+    /// Has a checkpoint taken of a job of this coordinator.
+    pub(super) async fn stop_own(&self, job: &JobRecord) -> Result<(), Error> {
+        let holder = job.holder.clone().ok_or(Error::NotRunning)?;
+        self.stop(job.id, (holder.node, holder.token), false).await
+    }
+
+    async fn stop(
+        &self,
+        job: JobId,
+        (node, token): (NodeId, FencingToken),
+        leave: bool,
+    ) -> Result<(), Error> {
+        let request = Request::Stop { job, token, leave };
+        match self.peers.request(&node, request).await {
             Ok(Response::Ok) => Ok(()),
             Ok(Response::Refused { reason }) => Err(Error::CannotStop(reason)),
             Ok(other) => Err(Error::Unanswered(format!("{other:?}"))),

@@ -5,12 +5,13 @@ use super::{Coordinator, actor::Input, pin, respond};
 use crate::error::Error;
 use mc_net::message::{Request, Response};
 use mc_scheduler::Command;
-use mc_types::{Cid, JobId, JobRecord, NodeId};
+use mc_types::{Cid, JobId, JobRecord, NodeId, Why};
 use std::{
     collections::VecDeque,
     sync::{Arc, Mutex, PoisonError, RwLock},
     time::{Duration, Instant},
 };
+use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
 /// How often in its own term a coordinator says that it is there: two may be lost.
@@ -213,7 +214,7 @@ impl Coordinator {
     pub(super) async fn stop_at_owner(&self, job: &JobRecord) -> Result<(), Error> {
         let request = Request::StopJob { job: job.id };
         match self.at_owner(job.id, request).await? {
-            None => self.stop(job, false).await,
+            None => self.stop_own(job).await,
             Some(answer) => done(answer),
         }
     }
@@ -229,7 +230,7 @@ impl Coordinator {
             to: to.clone(),
         };
         match self.at_owner(job.id, request).await? {
-            None => self.migrate_own(job, to).await,
+            None => self.migrate_own(job.id, to).await,
             Some(answer) => done(answer),
         }
     }
@@ -245,7 +246,7 @@ impl Coordinator {
             return refusal;
         }
         told(match self.known(job).await {
-            Ok(job) => self.stop(&job, false).await,
+            Ok(job) => self.stop_own(&job).await,
             Err(error) => Err(error),
         })
     }
@@ -255,10 +256,45 @@ impl Coordinator {
         if let Some(refusal) = self.refusal(&from).await {
             return refusal;
         }
-        told(match self.known(job).await {
-            Ok(job) => self.migrate_own(&job, to).await,
-            Err(error) => Err(error),
-        })
+        told(self.migrate_own(job, to).await)
+    }
+
+    /// Why a job that another coordinator may own is not running.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NotRunning`] when it has ended, or that its owner does not answer.
+    pub(crate) async fn why(&self, job: JobId) -> Result<Why, Error> {
+        match self.at_owner(job, Request::WhyJob { job }).await? {
+            None => self
+                .why_own(vec![job])
+                .await?
+                .pop()
+                .ok_or(Error::NotRunning),
+            Some(Response::Why(why)) if why.job == job => Ok(*why),
+            Some(answer) => done(answer).and(Err(Error::NotRunning)),
+        }
+    }
+
+    /// The same of some jobs of this coordinator, as far as they are open.
+    pub(crate) async fn why_own(&self, jobs: Vec<JobId>) -> Result<Vec<Why>, Error> {
+        let (reply, why) = oneshot::channel();
+        let asked = self.inputs.send(Input::Why { jobs, reply }).await;
+        asked.map_err(|_| Error::ShuttingDown)?;
+        why.await.map_err(|_| Error::ShuttingDown)
+    }
+
+    /// Says on behalf of a user of another coordinator why a job waits.
+    pub(crate) async fn why_for(&self, from: NodeId, job: JobId) -> Response {
+        if let Some(refusal) = self.refusal(&from).await {
+            return refusal;
+        }
+        match self.why_own(vec![job]).await {
+            Ok(mut why) => why
+                .pop()
+                .map_or(Response::Stale, |why| Response::Why(Box::new(why))),
+            Err(error) => told(Err(error)),
+        }
     }
 }
 
@@ -267,7 +303,10 @@ fn told(result: Result<(), Error>) -> Response {
     match result {
         Ok(()) => Response::Ok,
         Err(Error::NotRunning) => Response::Stale,
-        Err(Error::CannotStop(reason)) => Response::Refused { reason },
+        Err(Error::CannotStop(reason) | Error::CannotMove(reason)) => Response::Refused { reason },
+        Err(error @ Error::Moving { .. }) => Response::Refused {
+            reason: error.to_string(),
+        },
         Err(error) => Response::Error {
             message: error.to_string(),
         },

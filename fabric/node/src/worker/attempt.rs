@@ -1,6 +1,14 @@
 //! One attempt from the accepted offer to the recorded finish.
 
-use super::{Inner, Known, Stage, coordinators::Coordinators, execute, log::LogFiles, owed::Owed};
+use super::{
+    Inner, Known, Stage,
+    coordinators::Coordinators,
+    execute::{self, Executed, Wrote},
+    heartbeats::{Heartbeats, Lost},
+    kept::Left,
+    log::LogFiles,
+    owed::{Owed, What},
+};
 use crate::private::TaskKey;
 use mc_net::message::{Request, Response};
 use mc_types::{Cid, Ending, JobSpec, Lease};
@@ -10,15 +18,13 @@ use std::{
 };
 use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
-use tracing::{debug, info};
+use tracing::{debug, info, warn};
 
-/// Heartbeats in one term of a lease: two may be lost.
-const HEARTBEATS_PER_TERM: u32 = 3;
 /// How often a coordinator is told what an attempt wrote that it gave up, and the pause in between.
 const TELLS: u32 = 3;
 const TELL_AGAIN_AFTER: Duration = Duration::from_millis(200);
-/// Tasks that take less than this never say that they run: their end says it.
-const REPORT_START_AFTER: Duration = Duration::from_millis(10);
+/// How long a guest may take to leave a checkpoint when its coordinators have been silent for too long.
+const LEAVE_WITHIN: Duration = Duration::from_secs(60);
 
 /// An accepted offer.
 #[derive(Debug)]
@@ -51,6 +57,8 @@ pub(super) struct Controls {
     pub(super) cannot_stop: CancellationToken,
     /// When the guest began, once it has.
     pub(super) begun: watch::Sender<Option<Instant>>,
+    /// The newest checkpoint that is stored here, and its position.
+    pub(super) newest: watch::Sender<Option<(Cid, u64)>>,
 }
 
 impl Controls {
@@ -62,75 +70,116 @@ impl Controls {
             stop_now: Arc::default(),
             cannot_stop: CancellationToken::new(),
             begun: watch::Sender::new(None),
+            newest: watch::Sender::new(None),
         }
     }
 }
 
-/// Why heartbeats ended before the attempt did.
-enum Lost {
-    /// The lease is another's: whatever this attempt comes to is of no interest.
-    Stale,
-    /// The user called the job off.
-    Cancelled,
+/// How an attempt ended.
+enum Came {
+    /// By itself.
+    To(Ending),
+    /// It was called back since its coordinators are silent.
+    Back,
+    /// It lost its lease, or the node shuts down.
+    ToNothing,
+}
+
+impl Came {
+    /// What an execution that ended by itself came to; `otherwise`, if that is nothing.
+    fn of(executed: Executed, otherwise: Self) -> (Self, Option<Wrote>) {
+        let came = executed.ending.map_or(otherwise, Self::To);
+        (came, executed.wrote)
+    }
 }
 
 impl Attempt {
     /// Runs the attempt. The slot is free again when this returns.
     #[tracing::instrument(name = "attempt", skip_all, fields(job = %self.lease.job, token = %self.lease.token))]
     pub(super) async fn run(self, inner: Arc<Inner>) {
-        let execute::Executed { ending, wrote } = Box::pin(self.execute(&inner)).await;
-        if let Some(ending) = ending.clone() {
-            let is_recorded = false;
+        let (came, wrote) = Box::pin(self.execute(&inner)).await;
+        if let Came::To(ending) = &came {
+            let stage = Stage::Ended {
+                ending: ending.clone(),
+                is_recorded: false,
+            };
             let known = Known {
-                stage: Stage::Ended {
-                    ending,
-                    is_recorded,
-                },
+                stage,
                 ..self.known.clone()
             };
             inner.recent.ended(self.lease.job, self.lease.token, known);
         }
         // The slot is free as soon as the machine is; reporting may take longer.
         inner.remove(self.lease.job, self.lease.token);
-        match ending {
-            Some(ending) => {
-                let lease = (&self.lease, self.grant);
-                let owed = Owed::new(&self.coordinators, lease, (ending, wrote));
-                owed.say(&inner, self.coordinators, false).await;
-            }
-            None if inner.closing.is_cancelled() || self.controls.leaving.is_cancelled() => {
+        let (ending, left) = match came {
+            Came::To(ending) => (Some(ending), None),
+            Came::Back => (None, self.left()),
+            Came::ToNothing => {
                 self.tell(&inner, wrote).await;
-                self.release(&inner).await;
+                if inner.closing.is_cancelled() || self.controls.leaving.is_cancelled() {
+                    self.release(&inner).await;
+                } else {
+                    info!("attempt dropped: the lease is another's");
+                }
+                return;
             }
-            None => {
-                self.tell(&inner, wrote).await;
-                info!("attempt dropped: the lease is another's");
-            }
-        }
+        };
+        let lease = (&self.lease, self.grant);
+        let what = What {
+            ending,
+            left,
+            wrote,
+        };
+        let owed = Owed::new(&self.coordinators, lease, what);
+        owed.say(&inner, self.coordinators, false).await;
     }
 
-    /// What the attempt came to: nothing when it lost its lease or the node shuts down.
-    async fn execute(&self, inner: &Inner) -> execute::Executed {
-        let is_running = self.controls.begun.subscribe();
+    /// The newest checkpoint.
+    fn left(&self) -> Option<Left> {
+        let newest = *self.controls.newest.borrow();
+        newest.map(|(cid, position)| Left {
+            cid,
+            position,
+            attempt: self.lease.attempt,
+        })
+    }
+
+    /// How the attempt ended, and what it wrote if it came to no outcome.
+    async fn execute(&self, inner: &Inner) -> (Came, Option<Wrote>) {
+        let mut heartbeats = Heartbeats::of(self, inner).begin();
         let work = execute::execute(inner, self);
         tokio::pin!(work);
         let lost = tokio::select! {
             biased;
-            executed = &mut work => return executed,
-            lost = self.heartbeats(inner, is_running) => lost,
+            executed = &mut work => return Came::of(executed, Came::ToNothing),
+            // They end by themselves only when the lease is lost.
+            lost = &mut heartbeats => lost.unwrap_or(Lost::Silent),
         };
+        if matches!(lost, Lost::Silent) {
+            warn!(
+                "ended with a checkpoint, if it can be: no coordinator has answered for too long"
+            );
+            self.controls.leaving.cancel();
+            tokio::select! {
+                biased;
+                executed = &mut work => return Came::of(executed, Came::Back),
+                () = self.controls.cannot_stop.cancelled() => {}
+                () = tokio::time::sleep(LEAVE_WITHIN) => {}
+            }
+        }
         // The guest is stopped before its slot is given to another.
         self.controls.cancel.cancel();
         let wrote = work.await.wrote;
-        let ending = match lost {
-            Lost::Stale => None,
-            Lost::Cancelled => Some(Ending::Cancelled),
+        let came = match lost {
+            Lost::Stale => Came::ToNothing,
+            Lost::Cancelled => Came::To(Ending::Cancelled),
+            Lost::Silent => Came::Back,
         };
-        execute::Executed { ending, wrote }
+        (came, wrote)
     }
 
     /// Says what the attempt wrote.
-    async fn tell(&self, inner: &Inner, wrote: Option<execute::Wrote>) {
+    async fn tell(&self, inner: &Inner, wrote: Option<Wrote>) {
         let Some(wrote) = wrote else {
             return;
         };
@@ -143,41 +192,6 @@ impl Attempt {
                 Err(error) => debug!(%error, "what was written was not heard"),
             }
             tokio::time::sleep(TELL_AGAIN_AFTER).await;
-        }
-    }
-
-    /// Renews the lease until it is lost. A coordinator that does not answer is no reason to stop:
-    /// it may come back, and until then nobody else is granted the job.
-    async fn heartbeats(
-        &self,
-        inner: &Inner,
-        mut is_running: watch::Receiver<Option<Instant>>,
-    ) -> Lost {
-        let term = Duration::from_millis(self.lease.ttl_ms.max(1));
-        let pause = term / HEARTBEATS_PER_TERM;
-        loop {
-            // A start is reported soon, unless the end comes sooner; anything else in due time.
-            let started = async {
-                if is_running.changed().await.is_err() {
-                    std::future::pending::<()>().await;
-                }
-                tokio::time::sleep(REPORT_START_AFTER).await;
-            };
-            let _ = tokio::time::timeout(pause, started).await;
-            let began = *is_running.borrow();
-            let since = began.map_or(Duration::ZERO, |began| began.elapsed());
-            let request = Request::Heartbeat {
-                job: self.lease.job,
-                token: self.lease.token,
-                running: began.is_some(),
-                since_ms: u64::try_from(since.as_millis()).unwrap_or(u64::MAX),
-            };
-            match self.coordinators.ask(&inner.peers, request).await {
-                Ok(Response::Stale) => return Lost::Stale,
-                Ok(Response::Cancelled) => return Lost::Cancelled,
-                Ok(_) => {}
-                Err(error) => debug!(%error, "heartbeat not answered"),
-            }
         }
     }
 

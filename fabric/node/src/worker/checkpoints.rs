@@ -145,6 +145,8 @@ impl<'a> Shelf<'a> {
         match self.store(saved).await {
             Ok(cid) => {
                 self.newest = Some(cid);
+                let newest = Some((cid, position));
+                self.attempt.controls.newest.send_replace(newest);
                 self.report(cid, position).await;
             }
             // The task goes on; should it have to start again, it does so from an older one.

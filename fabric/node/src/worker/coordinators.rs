@@ -6,7 +6,10 @@ use mc_net::{
     message::{Request, Response},
 };
 use mc_types::NodeId;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::{
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
 
 /// Other coordinators that are remembered.
 const MAX_SISTERS: usize = 16;
@@ -72,6 +75,16 @@ impl Coordinators {
         peers: &Peers,
         request: Request,
     ) -> Result<Response, RequestError> {
+        self.ask_within(Duration::MAX, peers, request).await
+    }
+
+    /// The same, of one that does not answer for `patience` as of one that does not answer at all.
+    pub(crate) async fn ask_within(
+        &self,
+        patience: Duration,
+        peers: &Peers,
+        request: Request,
+    ) -> Result<Response, RequestError> {
         let (asked, count) = {
             let known = self.known();
             (known.all.get(known.now).cloned(), known.all.len().max(1))
@@ -79,7 +92,9 @@ impl Coordinators {
         let Some(asked) = asked else {
             return Err(RequestError::Closed);
         };
-        let answer = peers.request(&asked, request).await;
+        let answer = Box::pin(peers.request(&asked, request));
+        let answer = tokio::time::timeout(patience, answer).await;
+        let answer = answer.unwrap_or_else(|_| Err(RequestError::Timeout(asked)));
         match &answer {
             Ok(Response::Renewed { sisters, .. }) => self.learn(sisters.clone()),
             Err(_) | Ok(Response::Elsewhere) => {

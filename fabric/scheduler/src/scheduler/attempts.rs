@@ -54,20 +54,20 @@ impl Scheduler {
     /// Begins a new term. It is written down only when half of the recorded one has passed: what a
     /// crash forgets is less than the new term that every lease gets after a restart.
     pub(super) fn renew(&mut self, now: Timestamp, id: JobId, effects: &mut Vec<Effect>) {
+        let due = self.attentive(now).plus(self.config.lease_ttl);
         let Some(job) = self.jobs.get_mut(&id) else {
             return;
         };
         let Some(holder) = &mut job.record.holder else {
             return;
         };
-        let before = holder.expires;
-        let expires = now.plus(self.config.lease_ttl);
-        if expires.since(before) < self.config.lease_ttl / 4 {
+        if due.since(job.due) < self.config.lease_ttl / 4 {
             return;
         }
-        holder.expires = expires;
-        self.leases.remove(&(before, id));
-        self.leases.insert((expires, id));
+        holder.expires = now.plus(self.config.lease_ttl);
+        self.leases.remove(&(job.due, id));
+        self.leases.insert((due, id));
+        job.due = due;
         effects.push(Effect::Persist(Box::new(job.record.clone())));
     }
 
@@ -113,20 +113,16 @@ impl Scheduler {
         let Some(job) = self.jobs.get_mut(&id) else {
             return;
         };
-        let pause = pause.unwrap_or_default();
         job.record.state = JobState::Queued;
         job.record.started = None;
-        job.record.not_before = now.plus(pause);
-        if pause.is_zero() {
-            self.queue.push(id, &job.place, job.record.not_before);
-        } else {
-            self.queue.push_later(id, job.record.not_before);
-        }
+        job.record.not_before = now.plus(pause.unwrap_or_default());
+        self.queue.put(now, id, &job.place, job.record.not_before);
         effects.push(Effect::Persist(Box::new(job.record.clone())));
         effects.push(Effect::Changed {
             job: id,
             state: JobState::Queued,
         });
+        self.wait_for_wish(now, id);
     }
 
     /// Ends the job for good.
@@ -140,6 +136,7 @@ impl Scheduler {
         effects: &mut Vec<Effect>,
     ) {
         self.take_lease(id);
+        self.end_wish(id);
         let Some(mut job) = self.jobs.remove(&id) else {
             return;
         };
@@ -167,7 +164,7 @@ impl Scheduler {
         if let Some(job) = self.jobs.get_mut(&id)
             && let Some(holder) = job.record.holder.take()
         {
-            self.leases.remove(&(holder.expires, id));
+            self.leases.remove(&(job.due, id));
             self.running.remove(&job.place.submitter);
             self.workers.give_back(&holder.node, id);
         }

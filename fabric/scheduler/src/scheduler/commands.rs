@@ -1,14 +1,14 @@
 //! What each command does.
 
-use super::{Job, Scheduler};
+use super::{Job, Scheduler, moves};
 use crate::{
     command::{Answer, Effect},
-    placement::{TARGET, place},
+    placement::place,
 };
 use mc_types::{
     End, Ending, FailureReason, FencingToken, JobId, JobRecord, JobState, NodeId, Timestamp,
 };
-use std::{collections::BTreeSet, sync::Arc, time::Duration};
+use std::time::Duration;
 
 impl Scheduler {
     pub(super) fn submit(
@@ -25,24 +25,55 @@ impl Scheduler {
             return Answer::Overloaded;
         }
         let (id, place) = (record.id, place(&record.spec));
-        effects.push(Effect::Persist(Box::new(record.clone())));
+        let job = Job::new(record, place, now);
+        let target = job.place.target.as_ref();
+        let known = target.and_then(|target| self.workers.seen(target, now));
+        if let Some(clause) = known.and_then(|worker| moves::lacking(&job, worker)) {
+            let reason = format!("the node that it is for lacks {clause}");
+            return Answer::Unfit { reason };
+        }
+        effects.push(Effect::Persist(Box::new(job.record.clone())));
         effects.push(Effect::Changed {
             job: id,
-            state: record.state,
+            state: job.record.state,
         });
-        self.queue.push(id, &place, record.not_before);
-        self.jobs.insert(
-            id,
-            Job {
-                record,
-                place,
-                failures: 0,
-                avoid: None,
-                granted: now,
-                failed_by: BTreeSet::new(),
-            },
-        );
-        Answer::Submitted
+        let answer = match self.is_placeable(now, &job) {
+            true => Answer::Submitted,
+            false => Answer::Unplaceable,
+        };
+        self.queue.push(id, &job.place, job.record.not_before);
+        self.jobs.insert(id, job);
+        answer
+    }
+
+    /// The connection to a worker is gone.
+    pub(super) fn gone(&mut self, now: Timestamp, worker: NodeId, effects: &mut Vec<Effect>) {
+        self.workers.forget(&worker);
+        self.give_up_wishes_for(now, &worker);
+        if !self.workers.held_by(&worker).is_empty() {
+            let newest = self.newest_token;
+            effects.push(Effect::Probe { worker, newest });
+        }
+    }
+
+    /// The process of a worker has ended, and with it what it held until then.
+    pub(super) fn worker_ended(
+        &mut self,
+        now: Timestamp,
+        worker: &NodeId,
+        newest: FencingToken,
+        effects: &mut Vec<Effect>,
+    ) {
+        for id in self.workers.held_by(worker) {
+            let holder = self
+                .jobs
+                .get(&id)
+                .and_then(|job| job.record.holder.as_ref());
+            if holder.is_some_and(|held| held.node == *worker && held.token <= newest) {
+                self.stats.ended += 1;
+                self.fail(now, id, "ended without a word", effects);
+            }
+        }
     }
 
     /// A worker that refuses for want of a slot is believed; the job goes to another at once.
@@ -172,29 +203,6 @@ impl Scheduler {
         self.requeue(now, id, None, effects);
         // It gives back because it goes away.
         self.workers.exhausted(worker);
-        Answer::Done
-    }
-
-    /// Gives a job another target. One that is held stays where it is until it is released.
-    pub(super) fn retarget(
-        &mut self,
-        id: JobId,
-        node: &NodeId,
-        effects: &mut Vec<Effect>,
-    ) -> Answer {
-        let Some(job) = self.jobs.get_mut(&id) else {
-            return Answer::NotOpen;
-        };
-        let before = job.place.clone();
-        job.place.target = Some(node.clone());
-        let spec = Arc::make_mut(&mut job.record.spec);
-        spec.labels.insert(TARGET.to_owned(), node.to_string());
-        job.avoid = None;
-        if job.record.state == JobState::Queued {
-            self.queue.remove(id, &before, job.record.not_before);
-            self.queue.push(id, &job.place, job.record.not_before);
-        }
-        effects.push(Effect::Persist(Box::new(job.record.clone())));
         Answer::Done
     }
 

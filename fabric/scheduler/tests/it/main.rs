@@ -6,8 +6,11 @@
 )]
 #![expect(clippy::panic, reason = "a failed expectation is how a test fails")]
 
+mod late;
+mod moves;
 mod policies;
 mod rules;
 mod shares;
 mod simulation;
 mod support;
+mod why;

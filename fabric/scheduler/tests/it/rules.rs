@@ -1,22 +1,9 @@
-use crate::support::{TTL, announce, at, broke, config, exited, job, node, spec, submit};
-use mc_scheduler::{Answer, Command, Effect, Scheduler, Step};
-use mc_types::{Ending, FailureReason, FencingToken, JobRecord, JobState, Lease, NodeId};
+use crate::support::{
+    TTL, announce, at, broke, config, exited, job, node, offer, record, spec, submit,
+};
+use mc_scheduler::{Answer, Command, Effect, Scheduler};
+use mc_types::{Ending, FailureReason, FencingToken, JobState, NodeId};
 use std::time::Duration;
-
-fn offer(step: &Step) -> Option<(NodeId, Lease)> {
-    step.effects.iter().find_map(|effect| match effect {
-        Effect::Offer { worker, lease, .. } => Some((worker.clone(), lease.clone())),
-        _ => None,
-    })
-}
-
-fn record(step: &Step) -> JobRecord {
-    let newest = step.effects.iter().rev().find_map(|effect| match effect {
-        Effect::Persist(record) => Some(JobRecord::clone(record)),
-        _ => None,
-    });
-    newest.unwrap_or_else(|| panic!("nothing was persisted: {step:?}"))
-}
 
 /// A scheduler whose only worker has been offered the only job.
 fn granted() -> (Scheduler, NodeId, FencingToken) {

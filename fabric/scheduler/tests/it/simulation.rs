@@ -1,7 +1,8 @@
 //! Seeded failures: messages that are lost, doubled, delayed and overtake each other; workers that
-//! crash and return, or cannot be reached for a while; coordinators that crash and go on from what they
-//! had made durable, with a clock that may have been set by up to an hour. With odd seeds there are two of them on
-//! one ledger: one that stands still for a while is succeeded by the other, and does not know when it goes on.
+//! crash and return, of which coordinators may learn late, or cannot be reached for a while; jobs that are moved;
+//! coordinators that crash and go on from what they had made durable, with a clock that may have been set by up to an
+//! hour. With odd seeds there are two of them on one ledger: one that stands still for a while is succeeded by the
+//! other, and does not know when it goes on.
 //!
 //! `MC_SEEDS=FROM..TO` asks for other seeds than those of every test run.
 
@@ -254,6 +255,16 @@ impl World {
                         worker: worker.clone(),
                         job,
                         token,
+                    });
+                }
+                // Workers go only when they have lost everything.
+                Effect::Probe { worker, newest } => {
+                    self.send(|| Message::Command {
+                        to: by,
+                        command: Command::WorkerEnded {
+                            worker: worker.clone(),
+                            newest,
+                        },
                     });
                 }
                 Effect::Persist(_) | Effect::Changed { .. } => {}
@@ -529,7 +540,50 @@ impl World {
         }
     }
 
+    /// Somebody moves some job to some worker, and the one that has it lets go of it, or cannot.
+    fn move_something(&mut self) {
+        let open = self
+            .records
+            .values()
+            .filter(|record| !record.state.is_terminal());
+        let open: Vec<JobId> = open.map(|record| record.id).collect();
+        let any = usize::try_from(self.random.next() >> 1).unwrap();
+        let Some(id) = open.get(any % open.len().max(1)).copied() else {
+            return;
+        };
+        let to = self.owners.get(&id).copied().unwrap_or_default();
+        let target = node(u32::try_from(self.random.below(u64::from(WORKERS))).unwrap());
+        let migrate = Command::Migrate {
+            job: id,
+            node: target,
+        };
+        let Some(Answer::Leave { node, token }) = self.command(to, migrate) else {
+            return;
+        };
+        let runs = |attempts: &BTreeMap<JobId, Attempt>| {
+            let attempt = attempts.get(&id);
+            attempt.is_some_and(|attempt| attempt.token == token)
+        };
+        if !self.workers.get(&node).is_some_and(runs) || self.random.chance(20) {
+            self.command(to, Command::Stay { job: id });
+            return;
+        }
+        self.workers.entry(node.clone()).or_default().remove(&id);
+        self.send(|| Message::Command {
+            to,
+            command: Command::Release {
+                worker: node.clone(),
+                job: id,
+                token,
+                reason: "it is to move".to_owned(),
+            },
+        });
+    }
+
     fn break_something(&mut self) {
+        if self.random.chance(2) {
+            self.move_something();
+        }
         if self.random.chance(1) {
             // A worker loses everything that it worked on.
             let worker = node(u32::try_from(self.random.below(u64::from(WORKERS))).unwrap());

@@ -1,9 +1,9 @@
 //! Jobs, workers and endings for tests.
 
-use mc_scheduler::{Command, Config, WorkerOffer};
+use mc_scheduler::{Command, Config, Effect, Step, WorkerOffer};
 use mc_types::{
-    Completion, End, Ending, FailureReason, JobId, JobSpec, Meter, NodeId, Outcome, TaskSpec,
-    Timestamp, Usage, cid,
+    Completion, End, Ending, FailureReason, JobId, JobRecord, JobSpec, Lease, Meter, NodeId,
+    Outcome, TaskSpec, Timestamp, Usage, cid,
 };
 use std::{sync::Arc, time::Duration};
 
@@ -59,6 +59,23 @@ pub(crate) fn announce(worker: NodeId, slots: u32) -> Command {
         offer,
         running,
     }
+}
+
+/// The first offer of a step.
+pub(crate) fn offer(step: &Step) -> Option<(NodeId, Lease)> {
+    step.effects.iter().find_map(|effect| match effect {
+        Effect::Offer { worker, lease, .. } => Some((worker.clone(), lease.clone())),
+        _ => None,
+    })
+}
+
+/// The newest record that a step writes.
+pub(crate) fn record(step: &Step) -> JobRecord {
+    let newest = step.effects.iter().rev().find_map(|effect| match effect {
+        Effect::Persist(record) => Some(JobRecord::clone(record)),
+        _ => None,
+    });
+    newest.unwrap_or_else(|| panic!("nothing was persisted: {step:?}"))
 }
 
 pub(crate) fn exited(code: u8) -> Ending {

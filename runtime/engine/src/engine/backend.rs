@@ -43,6 +43,7 @@ impl<T> Lazy<T> {
 pub(super) struct Backend {
     raw: wasmtime::Engine,
     ticker: Arc<Ticker>,
+    on_guest_thread: Option<fn()>,
     components: Lazy<wasmtime::component::Linker<Guest>>,
     /// For components that can be stopped.
     stoppable: Lazy<wasmtime::component::Linker<Guest>>,
@@ -81,6 +82,7 @@ impl Backend {
         let raw = config::engine(options.allocation, options.target, counting)?;
         Ok(Self {
             ticker: Arc::new(Ticker::new()),
+            on_guest_thread: options.on_guest_thread,
             components: Lazy::default(),
             stoppable: Lazy::default(),
             modules: Lazy::default(),
@@ -140,6 +142,7 @@ impl Backend {
         Ok(Program {
             raw: self.raw.clone(),
             ticker: Arc::clone(&self.ticker),
+            on_thread: self.on_guest_thread,
             counting: way.counting(),
             code,
             resumes: way == Way::Resumable && sites.is_some(),

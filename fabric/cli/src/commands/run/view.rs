@@ -33,6 +33,7 @@ pub(super) fn empty(state: JobState) -> JobView {
         submitter: String::new(),
         key: None,
         sealed_key: None,
+        waiting_for: None,
     }
 }
 
