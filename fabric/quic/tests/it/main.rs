@@ -14,6 +14,7 @@ use futures::AsyncWriteExt;
 use libp2p::{
     Multiaddr,
     core::transport::{PortUse, Transport as _, TransportError, TransportEvent},
+    identity::Keypair,
 };
 use node::{ANY, Ended, Node, echo, kept_going, open};
 use std::{net::UdpSocket, time::Duration};
@@ -48,6 +49,43 @@ async fn connects_with_itself_and_with_the_transport_of_libp2p() {
             going.abort();
             assert_eq!(listens.await.unwrap(), ids);
         }
+    }
+}
+
+/// Keys of all types that libp2p has. An RSA key cannot be made here: this one was, for this test.
+fn keys() -> [Keypair; 4] {
+    let mut rsa = include_bytes!("rsa.pk8").to_vec();
+    [
+        Keypair::generate_ed25519(),
+        Keypair::generate_secp256k1(),
+        Keypair::generate_ecdsa(),
+        Keypair::rsa_from_pkcs8(&mut rsa).unwrap(),
+    ]
+}
+
+#[tokio::test]
+async fn peers_with_keys_of_any_type_are_who_they_say() {
+    for key in keys() {
+        for theirs in [
+            Node::with_key as fn(&Keypair) -> Node,
+            Node::of_libp2p_with_key,
+        ] {
+            let (mut ours, mut theirs) = (Node::ours(), theirs(&key));
+            let address = ours.listen(ANY).await;
+            let dial = tokio::spawn(theirs.dial(address, PortUse::Reuse));
+            theirs.run();
+            let (peer, _muxer) = ours.accept().await;
+            assert_eq!(peer, key.public().to_peer_id(), "{:?}", key.key_type());
+            dial.await.unwrap().unwrap();
+        }
+        let (mut ours, mut theirs) = (Node::ours(), Node::of_libp2p_with_key(&key));
+        let address = theirs.listen(ANY).await;
+        let dial = tokio::spawn(ours.dial(address, PortUse::Reuse));
+        ours.run();
+        let accepted = theirs.accept().await;
+        let (peer, _muxer) = dial.await.unwrap().unwrap();
+        assert_eq!(peer, key.public().to_peer_id(), "{:?}", key.key_type());
+        drop(accepted);
     }
 }
 

@@ -42,10 +42,13 @@ impl Node {
 
     /// With the transport that others use.
     pub(crate) fn of_libp2p() -> Self {
-        let key = Keypair::generate_ed25519();
-        let transport = libp2p_quic::tokio::Transport::new(libp2p_quic::Config::new(&key));
+        Self::of_libp2p_with_key(&Keypair::generate_ed25519())
+    }
+
+    pub(crate) fn of_libp2p_with_key(key: &Keypair) -> Self {
+        let transport = libp2p_quic::tokio::Transport::new(libp2p_quic::Config::new(key));
         let boxed = transport.map(|(peer, muxer), _| (peer, StreamMuxerBox::new(muxer)));
-        Self::new(&key, boxed.boxed())
+        Self::new(key, boxed.boxed())
     }
 
     fn new(key: &Keypair, transport: Boxed<Connected>) -> Self {
