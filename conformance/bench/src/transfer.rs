@@ -45,14 +45,10 @@ fn speed(blocks: usize, time: Duration) -> f64 {
 
 async fn one_to_one(transport: &str) -> Result<Value> {
     let blocks = blocks(LARGE_BLOCKS);
-    let (mut bitswap, mut raw, mut libp2p) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut bitswap, mut raw) = (Vec::new(), Vec::new());
     for _ in 0..RUNS {
         let time = raw::transfer(transport, LARGE_BLOCKS).await?;
         raw.push(speed(LARGE_BLOCKS, time));
-        if transport == "quic" {
-            let time = raw::transfer("libp2p-quic", LARGE_BLOCKS).await?;
-            libp2p.push(speed(LARGE_BLOCKS, time));
-        }
         let seeder = Peer::start(transport, Behaving::Well, &blocks, &[]).await?;
         let fetcher = Peer::start(transport, Behaving::Well, &[], &[&seeder]).await?;
         let time = fetcher.fetch(&blocks, &[&seeder]).await?;
@@ -64,7 +60,6 @@ async fn one_to_one(transport: &str) -> Result<Value> {
         "bitswap_mb_per_s": bitswap,
         "raw_one_stream_mb_per_s": raw,
         "ratio": bitswap / raw,
-        "raw_one_stream_of_libp2p_quic_mb_per_s": (!libp2p.is_empty()).then(|| median(libp2p)),
     }))
 }
 

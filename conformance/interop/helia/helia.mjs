@@ -1,6 +1,7 @@
 // A Helia node for one command. Each prints one line of JSON when it is done, or when it is ready.
 //
-//   serve PATH             adds a file or directory and serves it by bitswap until it is ended
+//   serve PATH [KEY]       adds a file or directory and serves it by bitswap until it is ended; KEY is the type of its
+//                          key: Ed25519, RSA, secp256k1
 //   fetch ADDRESS CID OUT  fetches a file or directory by bitswap from one peer
 //   gateway URL CID OUT    fetches it from a trustless HTTP gateway
 //   block ADDRESS CID OUT  fetches one block by bitswap
@@ -22,6 +23,7 @@ import { withHTTP } from '@helia/http'
 import { withLibp2pLight } from '@helia/libp2p'
 import { unixfs } from '@helia/unixfs'
 import * as dagCbor from '@ipld/dag-cbor'
+import { generateKeyPair } from '@libp2p/crypto/keys'
 import { identify } from '@libp2p/identify'
 import { kadDHT, passthroughMapper } from '@libp2p/kad-dht'
 import { noise } from '@libp2p/noise'
@@ -55,8 +57,9 @@ const dht = (clientMode) => kadDHT({
   allowQueryWithZeroPeers: true
 })
 
-async function peer (listen = [], services = {}) {
+async function peer (listen = [], services = {}, key = 'Ed25519') {
   const helia = withBitswap(withLibp2pLight(light(), {
+    privateKey: await generateKeyPair(key),
     addresses: { listen },
     transports: [tcp()],
     connectionEncrypters: [noise()],
@@ -139,8 +142,8 @@ async function leave (helia, cid, out) {
 }
 
 const commands = {
-  async serve (path) {
-    const helia = await peer(['/ip4/127.0.0.1/tcp/0'])
+  async serve (path, key) {
+    const helia = await peer(['/ip4/127.0.0.1/tcp/0'], {}, key)
     const cid = await add(helia, path)
     const [address] = helia.libp2p.getMultiaddrs()
     say({ cid: cid.toString(), address: address.toString() })

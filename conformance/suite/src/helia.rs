@@ -74,6 +74,16 @@ impl Helia {
         Self::start([OsStr::new("serve"), path.as_os_str()])
     }
 
+    /// The same, by a peer whose key is of this type: `RSA` or `secp256k1`.
+    ///
+    /// # Panics
+    ///
+    /// As [`Self::serve`].
+    #[must_use]
+    pub fn serve_with_key(path: &Path, key: &str) -> Self {
+        Self::start([OsStr::new("serve"), path.as_os_str(), OsStr::new(key)])
+    }
+
     /// A member of a DHT of IPFS: the first, or one that knows another and announces a file, which it serves.
     ///
     /// # Panics

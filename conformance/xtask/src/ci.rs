@@ -5,7 +5,12 @@ use anyhow::Result;
 use mc_artifacts::root;
 
 /// Workspaces of their own, since they are compiled in another way.
-const GUESTS: &[&str] = &["examples", "conformance/guests", "conformance/fuzz"];
+const GUESTS: &[&str] = &[
+    "examples",
+    "conformance/guests",
+    "conformance/fuzz",
+    "conformance/libp2p-quic",
+];
 
 /// Both of the others, and what libraries are used.
 pub(crate) fn run() -> Result<()> {

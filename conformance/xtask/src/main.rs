@@ -30,6 +30,7 @@ const USAGE: &str = "usage: cargo xtask COMMAND
   ci       check, clippy and deny
   timings  [COMMIT]: what building it from nothing costs, as a table
   cross    [--resumes N]: the same outcomes on another processor, and checkpoints from one to the other
+  libp2p-quic  the tests against the QUIC that others use, which take a minute to compile
   fuzz     [--seconds N] [TARGET]: run the fuzz targets
   simulate [FROM..TO]: the scheduler under seeded failures, 10,000 seeds unless told otherwise
   experiment kill|scale|outage|partition|throughput|swarm [--agents N] [--tasks N] [--kill PERCENT]
@@ -57,6 +58,7 @@ fn main() -> ExitCode {
         "deny" => deny::check(),
         "experiment" => experiment::run(std::env::args().skip(2)),
         "simulate" => experiment::simulate(std::env::args().skip(2)),
+        "libp2p-quic" => test::with_libp2p_quic(),
         "fuzz" => fuzz::run(std::env::args().skip(2)),
         _ => {
             eprintln!("{USAGE}");

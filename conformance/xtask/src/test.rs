@@ -3,7 +3,7 @@
 //! First what it needs of the machine, then `cargo test --release --workspace`. This program is also what runs each
 //! test binary ([`runner`]), so that it is known how long each test took.
 
-use crate::requirements;
+use crate::{command::succeed, requirements};
 use anyhow::{Context, Result, ensure};
 use mc_artifacts::{root, target_dir};
 use std::{
@@ -38,6 +38,16 @@ pub(crate) fn run(arguments: impl Iterator<Item = String>) -> Result<()> {
     slowest(&times)?;
     ensure!(status.success(), "tests failed");
     Ok(())
+}
+
+/// The tests against the QUIC that others use, which are a workspace of their own.
+pub(crate) fn with_libp2p_quic() -> Result<()> {
+    let mut cargo = mc_artifacts::cargo();
+    cargo
+        .args(["test", "--release"])
+        .env("CARGO_TARGET_DIR", target_dir().join("libp2p-quic"))
+        .current_dir(root().join("conformance/libp2p-quic"));
+    succeed(&mut cargo)
 }
 
 /// All of the workspace, unless some of it is named.

@@ -59,7 +59,7 @@ impl Client {
                 .with_hint("give one such as http://127.0.0.1:7780"));
         }
         // The HTTP client wants one, though it is not used. Another part may have chosen before.
-        let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+        let _ = rustls::crypto::ring::default_provider().install_default();
         let http = reqwest::Client::builder()
             .connect_timeout(CONNECT_TIMEOUT)
             .no_proxy()

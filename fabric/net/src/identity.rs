@@ -1,7 +1,10 @@
 //! The key that makes a node itself.
 
 use crate::Error;
-use libp2p::{PeerId, identity::Keypair};
+use libp2p::{
+    PeerId,
+    identity::{KeyType, Keypair},
+};
 use mc_types::NodeId;
 use std::{fs, io::Write, os::unix::fs::PermissionsExt, path::Path};
 
@@ -56,8 +59,10 @@ impl Identity {
             path: path.to_owned(),
             source,
         })?;
-        let keypair = Keypair::from_protobuf_encoding(&bytes);
-        keypair.map(Self).map_err(|_| Error::MalformedKey {
+        let keypair = Keypair::from_protobuf_encoding(&bytes).ok();
+        // Others may have keys of other types; what is sealed to a node of ours needs this one.
+        let keypair = keypair.filter(|keypair| keypair.key_type() == KeyType::Ed25519);
+        keypair.map(Self).ok_or_else(|| Error::MalformedKey {
             path: path.to_owned(),
         })
     }
@@ -141,7 +146,9 @@ mod tests {
         let error = Identity::load_or_create(&path).unwrap_err();
         assert!(matches!(error, Error::ExposedKey { .. }), "{error}");
         fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
-        for bytes in [&b"not a key"[..], &[0; 5000]] {
+        let other = Keypair::generate_secp256k1();
+        let other = other.to_protobuf_encoding().unwrap();
+        for bytes in [&b"not a key"[..], &[0; 5000], &other] {
             fs::write(&path, bytes).unwrap();
             let error = Identity::load_or_create(&path).unwrap_err();
             assert!(matches!(error, Error::MalformedKey { .. }), "{error}");

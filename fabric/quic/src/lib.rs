@@ -1,9 +1,10 @@
 //! QUIC as a transport of libp2p: `/ip4/…/udp/…/quic-v1`.
 //!
 //! Specifications: RFC 9000, <https://github.com/libp2p/specs/tree/master/quic> and, for who the
-//! peer is, <https://github.com/libp2p/specs/blob/master/tls/tls.md>. quinn does QUIC, `libp2p-tls` the
-//! certificates. `libp2p-quic`, which puts them together too, was left for three things that it cannot
-//! be told:
+//! peer is, <https://github.com/libp2p/specs/blob/master/tls/tls.md>. quinn does QUIC, rustls with ring the handshake,
+//! and `certificate.rs` says which certificates are good: `libp2p-tls`, which does too, insists on aws-lc, a minute of
+//! compiling C for what ring does. `libp2p-quic`, which puts them together too, was left for three things that
+//! it cannot be told:
 //!
 //! * **Which cipher is preferred.** There ChaCha20 always is. Where the processor has instructions for AES, that
 //!   takes a quarter of the time of a transfer more than AES-GCM (`tls.rs`).
@@ -18,6 +19,7 @@
 //! * Nothing that a peer sends makes this panic, and what it may have unread is bounded by [`Config`].
 
 mod address;
+mod certificate;
 mod config;
 mod connection;
 mod error;

@@ -1,9 +1,11 @@
 //! TLS 1.3 as libp2p uses it: both sides show a certificate that they signed themselves, in which the
 //! key of their id vouches for the key of the certificate.
 
-use crate::Error;
+use crate::{
+    Error,
+    certificate::{self, Certificate, Flaw},
+};
 use libp2p::{PeerId, identity::Keypair};
-use libp2p_tls::certificate::{self, P2pCertificate};
 use rustls::{
     CertificateError, ClientConfig, DigitallySignedStruct, DistinguishedName, OtherError,
     ServerConfig, SignatureScheme, SupportedCipherSuite,
@@ -13,7 +15,7 @@ use rustls::{
     },
     crypto::{
         CryptoProvider,
-        aws_lc_rs::{
+        ring::{
             self,
             cipher_suite::{
                 TLS13_AES_128_GCM_SHA256, TLS13_AES_256_GCM_SHA384, TLS13_CHACHA20_POLY1305_SHA256,
@@ -55,15 +57,14 @@ fn has_aes() -> bool {
 }
 
 fn provider() -> Arc<CryptoProvider> {
-    let mut provider = aws_lc_rs::default_provider();
+    let mut provider = ring::default_provider();
     provider.cipher_suites = cipher_suites();
     Arc::new(provider)
 }
 
 /// A certificate for this run of the node, with its key.
 fn certified(key: &Keypair, provider: &CryptoProvider) -> Result<Arc<SingleCertAndKey>, Error> {
-    let (certificate, private) =
-        certificate::generate(key).map_err(|e| Error::Certificate(e.to_string()))?;
+    let (certificate, private) = certificate::generate(key)?;
     let private = provider
         .key_provider
         .load_private_key(private)
@@ -118,8 +119,9 @@ pub(crate) fn peer(connection: &quinn::Connection) -> Result<PeerId, Error> {
     let chain: Box<Vec<CertificateDer<'static>>> =
         identity.downcast().map_err(|_| Error::Unidentified)?;
     let certificate = chain.first().ok_or(Error::Unidentified)?;
-    let certificate = certificate::parse(certificate).map_err(|_| Error::Unidentified)?;
-    Ok(certificate.peer_id())
+    // The handshake is done, so that it has been verified.
+    let certificate = Certificate::read(certificate).map_err(|_| Error::Unidentified)?;
+    Ok(certificate.id())
 }
 
 /// Accepts exactly one certificate, signed by itself and by the key of the id in it. Which id that is, is for the caller
@@ -131,18 +133,19 @@ impl Verifier {
     fn verify(
         certificate: &CertificateDer<'_>,
         others: &[CertificateDer<'_>],
-    ) -> Result<(), rustls::Error> {
+        now: UnixTime,
+    ) -> Result<(), Flaw> {
         if !others.is_empty() {
-            let reason = "libp2p has exactly one certificate";
-            return Err(rustls::Error::General(reason.to_owned()));
+            return Err(Flaw::Several);
         }
-        parse(certificate).map(drop)
+        Certificate::read(certificate)?.verify(now)
     }
 }
 
-fn parse<'a>(certificate: &'a CertificateDer<'a>) -> Result<P2pCertificate<'a>, rustls::Error> {
-    certificate::parse(certificate)
-        .map_err(|e| CertificateError::Other(OtherError(Arc::new(e))).into())
+impl From<Flaw> for rustls::Error {
+    fn from(flaw: Flaw) -> Self {
+        CertificateError::Other(OtherError(Arc::new(flaw))).into()
+    }
 }
 
 impl ServerCertVerifier for Verifier {
@@ -152,9 +155,10 @@ impl ServerCertVerifier for Verifier {
         others: &[CertificateDer<'_>],
         _name: &ServerName<'_>,
         _ocsp: &[u8],
-        _now: UnixTime,
+        now: UnixTime,
     ) -> Result<ServerCertVerified, rustls::Error> {
-        Self::verify(certificate, others).map(|()| ServerCertVerified::assertion())
+        Self::verify(certificate, others, now)?;
+        Ok(ServerCertVerified::assertion())
     }
 
     fn verify_tls12_signature(
@@ -173,13 +177,15 @@ impl ServerCertVerifier for Verifier {
         certificate: &CertificateDer<'_>,
         signed: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        parse(certificate)?
-            .verify_signature(signed.scheme, message, signed.signature())
-            .map_err(|_| CertificateError::BadSignature)?;
+        // That the certificate is good was looked at when it came.
+        let certificate = Certificate::read(certificate)?;
+        if !certificate.has_signed(signed.scheme, message, signed.signature()) {
+            return Err(CertificateError::BadSignature.into());
+        }
         Ok(HandshakeSignatureValid::assertion())
     }
 
-    /// What `libp2p-tls` can verify, as libp2p prefers it: RSA last.
+    /// What is accepted, as libp2p prefers it: RSA last. The schemes that no handshake has are for certificates.
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
         vec![
             SignatureScheme::ECDSA_NISTP256_SHA256,
@@ -205,9 +211,10 @@ impl ClientCertVerifier for Verifier {
         &self,
         certificate: &CertificateDer<'_>,
         others: &[CertificateDer<'_>],
-        _now: UnixTime,
+        now: UnixTime,
     ) -> Result<ClientCertVerified, rustls::Error> {
-        Self::verify(certificate, others).map(|()| ClientCertVerified::assertion())
+        Self::verify(certificate, others, now)?;
+        Ok(ClientCertVerified::assertion())
     }
 
     fn verify_tls12_signature(
@@ -236,7 +243,10 @@ impl ClientCertVerifier for Verifier {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use rustls::{ClientConnection, ServerConnection, pki_types::PrivateKeyDer};
+    use rustls::{
+        ClientConnection, ServerConnection,
+        pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer},
+    };
     use std::io::Read;
 
     /// Passes what both say to the other until neither has anything to say.
@@ -266,22 +276,40 @@ mod tests {
         Ok((client, server))
     }
 
+    fn with_key(
+        chain: Vec<CertificateDer<'static>>,
+        key: PrivateKeyDer<'static>,
+    ) -> Arc<SingleCertAndKey> {
+        let key = provider().key_provider.load_private_key(key).unwrap();
+        Arc::new(CertifiedKey::new(chain, key).into())
+    }
+
     /// A server that shows these certificates.
     fn showing(chain: Vec<CertificateDer<'static>>, key: PrivateKeyDer<'static>) -> ServerConfig {
-        let provider = provider();
-        let key = provider.key_provider.load_private_key(key).unwrap();
-        let certified = SingleCertAndKey::from(CertifiedKey::new(chain, key));
-        server(provider, Arc::new(certified)).unwrap()
+        server(provider(), with_key(chain, key)).unwrap()
     }
 
     fn ours() -> (ClientConfig, ServerConfig) {
         configs(&Keypair::generate_ed25519()).unwrap()
     }
 
+    /// Of a peer that prefers ChaCha20, as those of rust-libp2p do.
+    fn theirs() -> (ClientConfig, ServerConfig) {
+        let mut provider = Arc::unwrap_or_clone(provider());
+        provider.cipher_suites = vec![
+            TLS13_CHACHA20_POLY1305_SHA256,
+            TLS13_AES_256_GCM_SHA384,
+            TLS13_AES_128_GCM_SHA256,
+        ];
+        let provider = Arc::new(provider);
+        let certified = certified(&Keypair::generate_ed25519(), &provider).unwrap();
+        let client = client(Arc::clone(&provider), Arc::clone(&certified)).unwrap();
+        (client, server(provider, certified).unwrap())
+    }
+
     #[test]
     fn the_side_that_dials_chooses_aes_where_the_processor_has_it() {
-        let theirs = libp2p_tls::make_server_config(&Keypair::generate_ed25519()).unwrap();
-        for server in [ours().1, theirs] {
+        for server in [ours().1, theirs().1] {
             let (client, _) = shake_hands(ours().0, server).unwrap();
             let chosen = client.negotiated_cipher_suite().unwrap();
             let aes = chosen == TLS13_AES_128_GCM_SHA256;
@@ -291,10 +319,30 @@ mod tests {
 
     #[test]
     fn one_that_prefers_chacha_gets_it() {
-        let theirs = libp2p_tls::make_client_config(&Keypair::generate_ed25519(), None).unwrap();
-        let (client, _) = shake_hands(theirs, ours().1).unwrap();
+        let (client, _) = shake_hands(theirs().0, ours().1).unwrap();
         let chosen = client.negotiated_cipher_suite().unwrap();
         assert_eq!(chosen, TLS13_CHACHA20_POLY1305_SHA256);
+    }
+
+    /// Certificates of others may have keys of other types than ours, on either side.
+    #[test]
+    fn handshakes_are_signed_by_keys_of_any_type() {
+        let rsa = include_bytes!("../tests/it/rsa.pk8");
+        let rsa = PrivatePkcs8KeyDer::from(rsa.as_slice());
+        for own in [
+            rcgen::KeyPair::generate_for(&rcgen::PKCS_ECDSA_P384_SHA384),
+            rcgen::KeyPair::generate_for(&rcgen::PKCS_ED25519),
+            rcgen::KeyPair::from_pkcs8_der_and_sign_algo(&rsa, &rcgen::PKCS_RSA_SHA256),
+        ] {
+            let own = own.unwrap();
+            let key = Keypair::generate_ed25519();
+            let chain = vec![certificate::certify(&key, &own).unwrap()];
+            let certified = with_key(chain, PrivatePkcs8KeyDer::from(own.serialize_der()).into());
+            let theirs = server(provider(), Arc::clone(&certified)).unwrap();
+            shake_hands(ours().0, theirs).unwrap();
+            let theirs = client(provider(), certified).unwrap();
+            shake_hands(theirs, ours().1).unwrap();
+        }
     }
 
     #[test]

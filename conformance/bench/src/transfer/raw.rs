@@ -23,16 +23,10 @@ type Connections = Boxed<(PeerId, StreamMuxerBox)>;
 
 fn transport(name: &str) -> Result<(Connections, Multiaddr)> {
     let key = Keypair::generate_ed25519();
-    let any_quic = "/ip4/127.0.0.1/udp/0/quic-v1";
     if name == "quic" {
         let quic = mc_quic::Transport::new(mc_quic::Config::new(&key)?);
         let boxed = quic.map(|(peer, connection), _| (peer, StreamMuxerBox::new(connection)));
-        return Ok((boxed.boxed(), any_quic.parse()?));
-    }
-    if name == "libp2p-quic" {
-        let quic = libp2p_quic::tokio::Transport::new(libp2p_quic::Config::new(&key));
-        let boxed = quic.map(|(peer, connection), _| (peer, StreamMuxerBox::new(connection)));
-        return Ok((boxed.boxed(), any_quic.parse()?));
+        return Ok((boxed.boxed(), "/ip4/127.0.0.1/udp/0/quic-v1".parse()?));
     }
     let tcp = tcp::tokio::Transport::new(tcp::Config::default().nodelay(true))
         .upgrade(Version::V1Lazy)

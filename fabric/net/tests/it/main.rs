@@ -6,7 +6,8 @@
 )]
 
 use bytes::Bytes;
-use futures::future::BoxFuture;
+use futures::{StreamExt, future::BoxFuture};
+use libp2p::{Swarm, SwarmBuilder, identity::Keypair, ping, swarm::SwarmEvent};
 use mc_net::{
     BlockStore, DhtMode, Error, FetchError, Identity, Multiaddr, Options, RequestError, Started,
     StoreError,
@@ -143,6 +144,64 @@ async fn requests_are_answered_in_both_directions() {
         .await
         .unwrap()
         .unwrap();
+}
+
+/// A peer of stock libp2p, over TCP.
+fn stock_peer(key: Keypair) -> Swarm<ping::Behaviour> {
+    let builder = SwarmBuilder::with_existing_identity(key).with_tokio();
+    let builder = builder.with_tcp(
+        libp2p::tcp::Config::default(),
+        libp2p::noise::Config::new,
+        libp2p::yamux::Config::default,
+    );
+    let builder = builder.unwrap();
+    let swarm = builder.with_behaviour(|_| ping::Behaviour::default());
+    swarm.unwrap().build()
+}
+
+/// Whether it hears from the one that it is connected with, who talks to nobody whose key it cannot read.
+async fn hears(mut peer: Swarm<ping::Behaviour>) -> bool {
+    let heard = async {
+        loop {
+            match peer.select_next_some().await {
+                SwarmEvent::Behaviour(event) => return event.result.is_ok(),
+                SwarmEvent::ConnectionClosed { .. } => return false,
+                _ => {}
+            }
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(20), heard).await == Ok(true)
+}
+
+/// What libp2p has ever used as keys of peers. The RSA key was made for tests.
+#[tokio::test(flavor = "multi_thread")]
+async fn peers_with_keys_of_any_type_connect_over_tcp() {
+    let mut rsa = include_bytes!("../../../quic/tests/it/rsa.pk8").to_vec();
+    let keys = [
+        Keypair::generate_ed25519(),
+        Keypair::generate_secp256k1(),
+        Keypair::generate_ecdsa(),
+        Keypair::rsa_from_pkcs8(&mut rsa).unwrap(),
+    ];
+    let node = start(options(&[])).await;
+    for key in keys {
+        let kind = key.key_type();
+        let mut dialling = stock_peer(key.clone());
+        dialling.dial(node.address.clone()).unwrap();
+        assert!(hears(dialling).await, "{kind:?} dials");
+
+        let mut dialled = stock_peer(key);
+        let any = "/ip4/127.0.0.1/tcp/0".parse().unwrap();
+        dialled.listen_on(any).unwrap();
+        let address = loop {
+            let event = dialled.select_next_some().await;
+            if let SwarmEvent::NewListenAddr { address, .. } = event {
+                break address;
+            }
+        };
+        node.started.client.dial(address).await.unwrap();
+        assert!(hears(dialled).await, "{kind:?} is dialled");
+    }
 }
 
 /// TCP and QUIC, from a named provider, from a peer that is merely connected.

@@ -34,7 +34,7 @@ impl Gateways {
             return None;
         }
         // Another part of the program may have chosen before, which is as well.
-        let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+        let _ = rustls::crypto::ring::default_provider().install_default();
         let http = Client::builder()
             .connect_timeout(CONNECT_WITHIN)
             .timeout(PATIENCE)

@@ -1,11 +1,10 @@
-//! Connections on the loopback interface, with this crate and with others at the far end.
+//! Connections on the loopback interface. Those with `libp2p-quic` at the far end are in `conformance/libp2p-quic`.
 
 #![expect(
     clippy::unwrap_used,
     reason = "a failed expectation is how a test fails"
 )]
 
-mod half_closed;
 mod node;
 mod punching;
 mod way;
@@ -15,39 +14,22 @@ use libp2p::{
     Multiaddr,
     core::transport::{PortUse, Transport as _, TransportError, TransportEvent},
 };
-use node::{ANY, Ended, Node, echo, kept_going, open};
+use node::{ANY, DEADLINE, Ended, Node, kept_going, keys, meet, open, talk};
 use std::{net::UdpSocket, time::Duration};
 use way::Way;
 
-/// Long enough for anything here on a busy machine.
-const DEADLINE: Duration = Duration::from_secs(20);
+#[tokio::test]
+async fn what_is_said_arrives() {
+    for address in [ANY, "/ip6/::1/udp/0/quic-v1"] {
+        talk(Node::ours(), Node::ours(), address).await;
+    }
+}
 
 #[tokio::test]
-async fn connects_with_itself_and_with_the_transport_of_libp2p() {
-    for (dialling, listening) in [
-        (Node::ours as fn() -> Node, Node::ours as fn() -> Node),
-        (Node::ours, Node::of_libp2p),
-        (Node::of_libp2p, Node::ours),
-    ] {
-        for address in [ANY, "/ip6/::1/udp/0/quic-v1"] {
-            let (mut listening, mut dialling) = (listening(), dialling());
-            let address = listening.listen(address).await;
-            let (ids, listening_id) = (dialling.id, listening.id);
-            let dial = dialling.dial(address, PortUse::Reuse);
-            dialling.run();
-            let listens = tokio::spawn(async move {
-                let (peer, muxer) = listening.accept().await;
-                echo(muxer).await;
-                peer
-            });
-            let (peer, mut muxer) = dial.await.unwrap();
-            assert_eq!(peer, listening_id);
-            let stream = open(&mut muxer).await;
-            let going = kept_going(muxer);
-            node::is_echoed(stream, 3 << 20).await;
-            going.abort();
-            assert_eq!(listens.await.unwrap(), ids);
-        }
+async fn peers_with_keys_of_any_type_are_who_they_say() {
+    for key in keys() {
+        meet(Node::ours(), Node::with_key(&key)).await;
+        meet(Node::with_key(&key), Node::ours()).await;
     }
 }
 

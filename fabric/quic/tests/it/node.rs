@@ -1,6 +1,5 @@
 //! A transport by itself, without a swarm.
 
-use crate::DEADLINE;
 use futures::{AsyncReadExt, AsyncWriteExt, StreamExt, future::poll_fn};
 use libp2p::{
     Multiaddr, PeerId, Transport,
@@ -12,9 +11,11 @@ use libp2p::{
     identity::Keypair,
     multiaddr::Protocol,
 };
-use std::{error::Error, io, pin::Pin};
+use std::{error::Error, io, pin::Pin, time::Duration};
 use tokio::task::JoinHandle;
 
+/// Long enough for anything here on a busy machine.
+pub(crate) const DEADLINE: Duration = Duration::from_secs(20);
 pub(crate) const ANY: &str = "/ip4/127.0.0.1/udp/0/quic-v1";
 
 type Connected = (PeerId, StreamMuxerBox);
@@ -40,15 +41,7 @@ impl Node {
         Self::new(key, boxed.boxed())
     }
 
-    /// With the transport that others use.
-    pub(crate) fn of_libp2p() -> Self {
-        let key = Keypair::generate_ed25519();
-        let transport = libp2p_quic::tokio::Transport::new(libp2p_quic::Config::new(&key));
-        let boxed = transport.map(|(peer, muxer), _| (peer, StreamMuxerBox::new(muxer)));
-        Self::new(&key, boxed.boxed())
-    }
-
-    fn new(key: &Keypair, transport: Boxed<Connected>) -> Self {
+    pub(crate) fn new(key: &Keypair, transport: Boxed<Connected>) -> Self {
         Self {
             id: key.public().to_peer_id(),
             transport,
@@ -126,6 +119,49 @@ impl Node {
     pub(crate) fn run(mut self) {
         tokio::spawn(async move { while self.transport.next().await.is_some() {} });
     }
+}
+
+/// Keys of all types that libp2p has. An RSA key cannot be made here: this one was, for this test.
+pub(crate) fn keys() -> [Keypair; 4] {
+    let mut rsa = include_bytes!("rsa.pk8").to_vec();
+    [
+        Keypair::generate_ed25519(),
+        Keypair::generate_secp256k1(),
+        Keypair::generate_ecdsa(),
+        Keypair::rsa_from_pkcs8(&mut rsa).unwrap(),
+    ]
+}
+
+/// Connects one with the other: each learns who the other is.
+pub(crate) async fn meet(mut dialling: Node, mut listening: Node) {
+    let (dialling_id, listening_id) = (dialling.id, listening.id);
+    let address = listening.listen(ANY).await;
+    let dial = tokio::spawn(dialling.dial(address, PortUse::Reuse));
+    dialling.run();
+    let (peer, _accepted) = listening.accept().await;
+    assert_eq!(peer, dialling_id);
+    let (peer, _dialled) = dial.await.unwrap().unwrap();
+    assert_eq!(peer, listening_id);
+}
+
+/// The same, and what one says then comes back.
+pub(crate) async fn talk(mut dialling: Node, mut listening: Node, address: &str) {
+    let address = listening.listen(address).await;
+    let (ids, listening_id) = (dialling.id, listening.id);
+    let dial = dialling.dial(address, PortUse::Reuse);
+    dialling.run();
+    let listens = tokio::spawn(async move {
+        let (peer, muxer) = listening.accept().await;
+        echo(muxer).await;
+        peer
+    });
+    let (peer, mut muxer) = dial.await.unwrap();
+    assert_eq!(peer, listening_id);
+    let stream = open(&mut muxer).await;
+    let going = kept_going(muxer);
+    is_echoed(stream, 3 << 20).await;
+    going.abort();
+    assert_eq!(listens.await.unwrap(), ids);
 }
 
 pub(crate) fn port(address: &Multiaddr) -> u16 {
