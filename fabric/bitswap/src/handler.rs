@@ -148,6 +148,18 @@ impl Handler {
         *self.failed.get_or_insert_default() += queued + more;
     }
 
+    /// Stops sending what is being sent; says what the answers in it took. A stream that was asked for is still to come.
+    fn stop_writing(&mut self) -> usize {
+        if matches!(self.outbound, Outbound::Opening { .. }) {
+            return 0;
+        }
+        let closed = Outbound::Closed { failures: 0 };
+        match std::mem::replace(&mut self.outbound, closed) {
+            Outbound::Writing { answer_bytes, .. } => answer_bytes,
+            _ => 0,
+        }
+    }
+
     /// Tells of what was given up.
     fn failure(&mut self) -> Option<ToSwarm> {
         let answer_bytes = self.failed.take()?;
@@ -157,7 +169,7 @@ impl Handler {
 
     /// Notes what the peer sent, and rests if that is more than its share.
     fn received(&mut self, message: &Message) {
-        let entries = message.wants() + message.presences.len();
+        let entries = message.wants() + message.presences.len() + message.payload.len();
         let now = Instant::now();
         self.pace.spend(entries, now);
         let wait = self.pace.wait(now);
@@ -312,11 +324,7 @@ impl ConnectionHandler for Handler {
         let wants: usize = self.queue.iter().map(|m| m.wants()).sum();
         if wants + message.wants() > MAX_QUEUED_ENTRIES {
             tracing::debug!(wants, "a bitswap peer that does not read");
-            let more = match &self.outbound {
-                Outbound::Writing { answer_bytes, .. } => *answer_bytes,
-                _ => 0,
-            };
-            self.outbound = Outbound::Closed { failures: 0 };
+            let more = self.stop_writing();
             self.give_up(more + message.answer_bytes());
             return;
         }
@@ -379,6 +387,18 @@ mod tests {
         assert!(handler.queue.is_empty());
         assert!(handler.failure().is_some());
         assert!(handler.failure().is_none(), "it is told once");
+    }
+
+    /// Two streams would be open otherwise, and what is written on the first lost when the second comes.
+    #[tokio::test]
+    async fn a_stream_that_was_asked_for_is_not_asked_for_again() {
+        let mut handler = Handler::new();
+        handler.outbound = Outbound::Opening { failures: 1 };
+        handler.on_behaviour_event(wants(MAX_QUEUED_ENTRIES + 1));
+        assert!(handler.failure().is_some());
+        handler.on_behaviour_event(wants(1));
+        let mut cx = Context::from_waker(std::task::Waker::noop());
+        assert!(handler.poll_outbound(&mut cx).is_none());
     }
 
     #[tokio::test]

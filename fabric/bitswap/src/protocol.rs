@@ -1,7 +1,8 @@
 //! Frames on a stream, and CIDs in them.
 
 use crate::{
-    config::{MAX_BLOCK_BYTES, MAX_CID_BYTES, MAX_MESSAGE_BYTES},
+    config::{MAX_BLOCK_BYTES, MAX_CID_BYTES, MAX_ITEMS, MAX_MESSAGE_BYTES},
+    items,
     message::{Message, Payload},
 };
 use bytes::Bytes;
@@ -78,6 +79,10 @@ pub(crate) async fn read_within<S: AsyncRead + Unpin>(
         bytes.resize(next, 0);
         let room = bytes.get_mut(begin..).unwrap_or_default();
         stream.read_exact(room).await?;
+    }
+    let items = items::count(&bytes);
+    if items.is_none_or(|items| items > MAX_ITEMS) {
+        return Err(invalid(format!("a message of {items:?} items")));
     }
     Message::decode(Bytes::from(bytes))
         .map(Some)
@@ -248,6 +253,20 @@ mod tests {
         assert!(block_on(read(&mut Cursor::new([0xff; 10]))).is_err());
         assert!(block_on(read(&mut Cursor::new([0x05, 1, 2]))).is_err());
         assert!(block_on(read(&mut Cursor::new([]))).unwrap().is_none());
+    }
+
+    /// Empty ones take two bytes each on the wire, and dozens in memory.
+    #[test]
+    fn a_message_of_more_items_than_fit_is_refused() {
+        for (items, is_good) in [(MAX_ITEMS, true), (MAX_ITEMS + 1, false)] {
+            let message = Message {
+                payload: vec![Payload::default(); items],
+                ..Message::default()
+            };
+            let frame = message.encode_length_delimited_to_vec();
+            let read = block_on(read(&mut Cursor::new(frame)));
+            assert_eq!(read.is_ok(), is_good, "{items}");
+        }
     }
 
     #[test]
