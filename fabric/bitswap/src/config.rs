@@ -55,7 +55,8 @@ pub(crate) const MAX_READING_BYTES: usize = 32 << 20;
 pub(crate) const MAX_QUEUED_ENTRIES: usize = 4 * MAX_ENTRIES;
 /// What an item of a message takes in memory beside its bytes.
 pub(crate) const ITEM_BYTES: usize = 128;
-/// How long a message may take to be sent, and how many bytes of it a slow line is expected to take in a second.
+/// How long a message may take to be sent or, once it has begun, to come; and how many bytes of it a slow line is expected
+/// to take in a second.
 pub(crate) const SEND_WITHIN: Duration = Duration::from_secs(60);
 pub(crate) const SLOWEST_BYTES_PER_SECOND: u64 = 16 << 10;
 /// Broken messages of one connection after which it is no longer read.

@@ -54,14 +54,23 @@ pub(crate) async fn read<S: AsyncRead + Unpin>(stream: &mut S) -> Result<Option<
     read_within(stream, &Semaphore::new(MAX_MESSAGE_BYTES)).await
 }
 
-/// As [`read`], where a long message waits until `room` has as many permits as it has bytes.
-pub(crate) async fn read_within<S: AsyncRead + Unpin>(
+/// As [`read`], where a long message waits as [`read_rest`] says.
+async fn read_within<S: AsyncRead + Unpin>(
     stream: &mut S,
     room: &Semaphore,
 ) -> Result<Option<Message>> {
-    let Some(length) = read_length(stream).await? else {
-        return Ok(None);
-    };
+    match read_length(stream).await? {
+        Some(length) => read_rest(stream, length, room).await.map(Some),
+        None => Ok(None),
+    }
+}
+
+/// What comes after the length of a message. A long one waits until `room` has as many permits as it has bytes.
+pub(crate) async fn read_rest<S: AsyncRead + Unpin>(
+    stream: &mut S,
+    length: usize,
+    room: &Semaphore,
+) -> Result<Message> {
     if length > MAX_MESSAGE_BYTES {
         return Err(invalid(format!("a message of {length} bytes")));
     }
@@ -84,12 +93,11 @@ pub(crate) async fn read_within<S: AsyncRead + Unpin>(
     if items.is_none_or(|items| items > MAX_ITEMS) {
         return Err(invalid(format!("a message of {items:?} items")));
     }
-    Message::decode(Bytes::from(bytes))
-        .map(Some)
-        .map_err(|e| invalid(e.to_string()))
+    Message::decode(Bytes::from(bytes)).map_err(|e| invalid(e.to_string()))
 }
 
-async fn read_length<S: AsyncRead + Unpin>(stream: &mut S) -> Result<Option<usize>> {
+/// How long the next message is; `None` when the stream ends before one begins.
+pub(crate) async fn read_length<S: AsyncRead + Unpin>(stream: &mut S) -> Result<Option<usize>> {
     let mut length = 0;
     for position in 0..MAX_PREFIX_BYTES {
         let mut byte = [0];
