@@ -205,6 +205,13 @@ fn paths_lead_through_other_codecs_and_their_cars_are_whole() {
     // A value within a block is shown by that block, and is nothing by itself.
     assert_eq!(car_of(&node, &format!("/ipfs/{outer}/doc?format=car")), 3);
     assert_eq!(get(&node, &format!("/ipfs/{outer}/doc"), &[]).status, 400);
+    let shown = get(&node, &format!("/ipfs/{outer}"), &[]);
+    let said = String::from_utf8_lossy(&shown.body);
+    assert_eq!(shown.status, 400, "{said}");
+    assert!(
+        said.contains("MC0001") && said.contains("is not a file"),
+        "{said}"
+    );
     for nothing in ["none", "doc/1", "doc/0/a/0/x"] {
         let path = format!("/ipfs/{outer}/{nothing}?format=car");
         assert_eq!(get(&node, &path, &[]).status, 404, "{path}");

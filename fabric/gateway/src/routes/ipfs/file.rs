@@ -15,7 +15,7 @@ use mc_content::{
     BlockSource,
     unixfs::{self, Kind},
 };
-use mc_types::ErrorCode;
+use mc_types::{ErrorCode, cid};
 use std::ops::Range;
 
 /// Which bytes of so many a request wants.
@@ -83,11 +83,18 @@ pub(super) async fn respond(
     head: &Head<'_>,
     headers: &HeaderMap,
 ) -> Result<Response, Error> {
-    let stat = unixfs::stat(&content.blocks, head.cid).await?;
-    if stat.kind != Kind::File {
+    let no_file = || {
         let message = format!("{} is not a file", head.path);
         let hint = "ask for it with ?format=car, or for a file in it by its path";
-        return Err(Error::new(ErrorCode::Usage, message).with_hint(hint));
+        Error::new(ErrorCode::Usage, message).with_hint(hint)
+    };
+    // Good blocks of other codecs are not malformed.
+    if !matches!(head.cid.codec(), cid::RAW | cid::DAG_PB) {
+        return Err(no_file());
+    }
+    let stat = unixfs::stat(&content.blocks, head.cid).await?;
+    if stat.kind != Kind::File {
+        return Err(no_file());
     }
     let total = stat.file_bytes;
     let part = part(headers, &head.etag, total);
