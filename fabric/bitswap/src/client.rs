@@ -319,7 +319,7 @@ impl Client {
         for id in &want.sessions {
             let session = self.sessions.get_mut(id);
             if let Some(tally) = session.and_then(|session| session.others.get_mut(from)) {
-                tally.hits += 1;
+                tally.hits = tally.hits.saturating_add(1);
             }
         }
     }
@@ -335,7 +335,7 @@ impl Client {
                 continue;
             };
             if let Some(tally) = session.others.get_mut(from) {
-                tally.misses += 1;
+                tally.misses = tally.misses.saturating_add(1);
                 if tally.hits == 0 && tally.misses >= MAX_MISSES {
                     session.others.remove(from);
                 }

@@ -39,13 +39,15 @@ pub(crate) const MAX_MESSAGE_BYTES: usize = 4 << 20;
 pub(crate) const MAX_BLOCK_BYTES: usize = 2 << 20;
 /// Most entries of one want-list.
 pub(crate) const MAX_ENTRIES: usize = 4096;
+/// Most entries, blocks and presences of one message: more than there is room for with CIDs of the usual hashes.
+pub(crate) const MAX_ITEMS: usize = 1 << 17;
 /// Longest CID, in bytes.
 pub(crate) const MAX_CID_BYTES: usize = 128;
 /// Inbound streams of one connection that are read at the same time; others wait.
 pub(crate) const MAX_INBOUND_STREAMS: usize = 64;
 /// Inbound streams of one connection that may wait. Yamux itself allows not many more.
 pub(crate) const MAX_WAITING_STREAMS: usize = 512;
-/// Entries that are read from one connection in a second: of want-lists, and of what is and is not there.
+/// Items that are read from one connection in a second: entries of want-lists, blocks, and what is and is not there.
 pub(crate) const MAX_ENTRIES_PER_SECOND: u32 = 100_000;
 /// Bytes of messages that are being read from one connection, all streams together.
 pub(crate) const MAX_READING_BYTES: usize = 32 << 20;
@@ -53,7 +55,8 @@ pub(crate) const MAX_READING_BYTES: usize = 32 << 20;
 pub(crate) const MAX_QUEUED_ENTRIES: usize = 4 * MAX_ENTRIES;
 /// What an item of a message takes in memory beside its bytes.
 pub(crate) const ITEM_BYTES: usize = 128;
-/// How long a message may take to be sent, and how many bytes of it a slow line is expected to take in a second.
+/// How long a message may take to be sent or, once it has begun, to come; and how many bytes of it a slow line is expected
+/// to take in a second.
 pub(crate) const SEND_WITHIN: Duration = Duration::from_secs(60);
 pub(crate) const SLOWEST_BYTES_PER_SECOND: u64 = 16 << 10;
 /// Broken messages of one connection after which it is no longer read.

@@ -10,7 +10,7 @@ use crate::{
     rate::Rate,
 };
 use futures::{
-    FutureExt, StreamExt,
+    AsyncRead, FutureExt, StreamExt,
     future::BoxFuture,
     stream::{self, BoxStream, SelectAll},
 };
@@ -123,12 +123,17 @@ impl Handler {
             return;
         }
         if self.incoming.len() < MAX_INBOUND_STREAMS {
-            self.incoming.push(messages(stream, Arc::clone(&self.room)));
+            self.read(stream);
         } else if self.waiting.len() < MAX_WAITING_STREAMS {
             self.waiting.push_back(stream);
         } else {
             tracing::debug!("inbound bitswap stream refused: too many wait");
         }
+    }
+
+    fn read(&mut self, stream: Stream) {
+        let messages = messages(stream, Arc::clone(&self.room), time_for);
+        self.incoming.push(messages);
     }
 
     fn open_failed(&mut self, failures: usize) {
@@ -148,6 +153,18 @@ impl Handler {
         *self.failed.get_or_insert_default() += queued + more;
     }
 
+    /// Stops sending what is being sent; says what the answers in it took. A stream that was asked for is still to come.
+    fn stop_writing(&mut self) -> usize {
+        if matches!(self.outbound, Outbound::Opening { .. }) {
+            return 0;
+        }
+        let closed = Outbound::Closed { failures: 0 };
+        match std::mem::replace(&mut self.outbound, closed) {
+            Outbound::Writing { answer_bytes, .. } => answer_bytes,
+            _ => 0,
+        }
+    }
+
     /// Tells of what was given up.
     fn failure(&mut self) -> Option<ToSwarm> {
         let answer_bytes = self.failed.take()?;
@@ -157,7 +174,7 @@ impl Handler {
 
     /// Notes what the peer sent, and rests if that is more than its share.
     fn received(&mut self, message: &Message) {
-        let entries = message.wants() + message.presences.len();
+        let entries = message.wants() + message.presences.len() + message.payload.len();
         let now = Instant::now();
         self.pace.spend(entries, now);
         let wait = self.pace.wait(now);
@@ -237,18 +254,32 @@ impl Handler {
 
 /// Sends a message to a peer that reads: what waits for one that does not is memory that it has of us.
 async fn write(mut stream: Stream, message: Box<Message>) -> std::io::Result<Stream> {
-    let bytes = u64::try_from(message.answer_bytes()).unwrap_or(u64::MAX);
-    let within = SEND_WITHIN + Duration::from_secs(bytes / SLOWEST_BYTES_PER_SECOND);
+    let within = time_for(message.answer_bytes());
     let written = tokio::time::timeout(within, protocol::write(&mut stream, &message));
     written.await.map_err(std::io::Error::from)??;
     Ok(stream)
 }
 
-/// The messages of a stream until it ends or breaks.
-fn messages(stream: Stream, room: Arc<Semaphore>) -> Messages {
-    stream::try_unfold((stream, room), |(mut stream, room)| async move {
-        let message = protocol::read_within(&mut stream, &room).await?;
-        Ok(message.map(|message| (message, (stream, room))))
+/// How long so many bytes of a message may take.
+fn time_for(bytes: usize) -> Duration {
+    let bytes = u64::try_from(bytes).unwrap_or(u64::MAX);
+    SEND_WITHIN + Duration::from_secs(bytes / SLOWEST_BYTES_PER_SECOND)
+}
+
+/// The messages of a stream until it ends or breaks. Between two it may be silent for as long as it likes; within one,
+/// for `patience` at most, since what has come of that is in memory.
+fn messages<S>(stream: S, room: Arc<Semaphore>, patience: fn(usize) -> Duration) -> Messages
+where
+    S: AsyncRead + Unpin + std::marker::Send + 'static,
+{
+    stream::try_unfold((stream, room), move |(mut stream, room)| async move {
+        let Some(length) = protocol::read_length(&mut stream).await? else {
+            return Ok(None);
+        };
+        let rest = protocol::read_rest(&mut stream, length, &room);
+        let rest = tokio::time::timeout(patience(length), rest);
+        let message = rest.await.map_err(std::io::Error::from)??;
+        Ok(Some((message, (stream, room))))
     })
     .boxed()
 }
@@ -285,7 +316,7 @@ impl ConnectionHandler for Handler {
             while self.incoming.len() < MAX_INBOUND_STREAMS
                 && let Some(stream) = self.waiting.pop_front()
             {
-                self.incoming.push(messages(stream, Arc::clone(&self.room)));
+                self.read(stream);
             }
             match self.incoming.poll_next_unpin(cx) {
                 Poll::Ready(Some(Ok(message))) => {
@@ -312,11 +343,7 @@ impl ConnectionHandler for Handler {
         let wants: usize = self.queue.iter().map(|m| m.wants()).sum();
         if wants + message.wants() > MAX_QUEUED_ENTRIES {
             tracing::debug!(wants, "a bitswap peer that does not read");
-            let more = match &self.outbound {
-                Outbound::Writing { answer_bytes, .. } => *answer_bytes,
-                _ => 0,
-            };
-            self.outbound = Outbound::Closed { failures: 0 };
+            let more = self.stop_writing();
             self.give_up(more + message.answer_bytes());
             return;
         }
@@ -379,6 +406,51 @@ mod tests {
         assert!(handler.queue.is_empty());
         assert!(handler.failure().is_some());
         assert!(handler.failure().is_none(), "it is told once");
+    }
+
+    /// Gives what it has, and then nothing more.
+    struct Stalled(Vec<u8>);
+
+    impl AsyncRead for Stalled {
+        fn poll_read(
+            mut self: Pin<&mut Self>,
+            _: &mut Context<'_>,
+            room: &mut [u8],
+        ) -> Poll<std::io::Result<usize>> {
+            let count = self.0.len().min(room.len());
+            if count == 0 {
+                return Poll::Pending;
+            }
+            let given: Vec<u8> = self.0.drain(..count).collect();
+            room[..count].copy_from_slice(&given);
+            Poll::Ready(Ok(count))
+        }
+    }
+
+    #[tokio::test]
+    async fn a_message_that_never_ends_keeps_its_room_for_a_while_only() {
+        let room = Arc::new(Semaphore::new(MAX_READING_BYTES));
+        // It is to have a mebibyte, and has three bytes.
+        let begun = Stalled(vec![0x80, 0x80, 0x40, 1, 2, 3]);
+        let patience: fn(usize) -> Duration = |_| Duration::from_millis(50);
+        let mut messages = messages(begun, Arc::clone(&room), patience);
+        let error = messages.next().await.unwrap().unwrap_err();
+        assert_eq!(error.kind(), std::io::ErrorKind::TimedOut);
+        assert!(messages.next().await.is_none());
+        assert_eq!(room.available_permits(), MAX_READING_BYTES);
+        assert_eq!(time_for(1 << 20), Duration::from_secs(60 + 64));
+    }
+
+    /// Two streams would be open otherwise, and what is written on the first lost when the second comes.
+    #[tokio::test]
+    async fn a_stream_that_was_asked_for_is_not_asked_for_again() {
+        let mut handler = Handler::new();
+        handler.outbound = Outbound::Opening { failures: 1 };
+        handler.on_behaviour_event(wants(MAX_QUEUED_ENTRIES + 1));
+        assert!(handler.failure().is_some());
+        handler.on_behaviour_event(wants(1));
+        let mut cx = Context::from_waker(std::task::Waker::noop());
+        assert!(handler.poll_outbound(&mut cx).is_none());
     }
 
     #[tokio::test]

@@ -22,6 +22,7 @@ mod behaviour;
 mod client;
 mod config;
 mod handler;
+mod items;
 mod message;
 mod protocol;
 mod rate;

@@ -1,7 +1,8 @@
 //! Frames on a stream, and CIDs in them.
 
 use crate::{
-    config::{MAX_BLOCK_BYTES, MAX_CID_BYTES, MAX_MESSAGE_BYTES},
+    config::{MAX_BLOCK_BYTES, MAX_CID_BYTES, MAX_ITEMS, MAX_MESSAGE_BYTES},
+    items,
     message::{Message, Payload},
 };
 use bytes::Bytes;
@@ -53,14 +54,23 @@ pub(crate) async fn read<S: AsyncRead + Unpin>(stream: &mut S) -> Result<Option<
     read_within(stream, &Semaphore::new(MAX_MESSAGE_BYTES)).await
 }
 
-/// As [`read`], where a long message waits until `room` has as many permits as it has bytes.
-pub(crate) async fn read_within<S: AsyncRead + Unpin>(
+/// As [`read`], where a long message waits as [`read_rest`] says.
+async fn read_within<S: AsyncRead + Unpin>(
     stream: &mut S,
     room: &Semaphore,
 ) -> Result<Option<Message>> {
-    let Some(length) = read_length(stream).await? else {
-        return Ok(None);
-    };
+    match read_length(stream).await? {
+        Some(length) => read_rest(stream, length, room).await.map(Some),
+        None => Ok(None),
+    }
+}
+
+/// What comes after the length of a message. A long one waits until `room` has as many permits as it has bytes.
+pub(crate) async fn read_rest<S: AsyncRead + Unpin>(
+    stream: &mut S,
+    length: usize,
+    room: &Semaphore,
+) -> Result<Message> {
     if length > MAX_MESSAGE_BYTES {
         return Err(invalid(format!("a message of {length} bytes")));
     }
@@ -79,12 +89,15 @@ pub(crate) async fn read_within<S: AsyncRead + Unpin>(
         let room = bytes.get_mut(begin..).unwrap_or_default();
         stream.read_exact(room).await?;
     }
-    Message::decode(Bytes::from(bytes))
-        .map(Some)
-        .map_err(|e| invalid(e.to_string()))
+    let items = items::count(&bytes);
+    if items.is_none_or(|items| items > MAX_ITEMS) {
+        return Err(invalid(format!("a message of {items:?} items")));
+    }
+    Message::decode(Bytes::from(bytes)).map_err(|e| invalid(e.to_string()))
 }
 
-async fn read_length<S: AsyncRead + Unpin>(stream: &mut S) -> Result<Option<usize>> {
+/// How long the next message is; `None` when the stream ends before one begins.
+pub(crate) async fn read_length<S: AsyncRead + Unpin>(stream: &mut S) -> Result<Option<usize>> {
     let mut length = 0;
     for position in 0..MAX_PREFIX_BYTES {
         let mut byte = [0];
@@ -248,6 +261,20 @@ mod tests {
         assert!(block_on(read(&mut Cursor::new([0xff; 10]))).is_err());
         assert!(block_on(read(&mut Cursor::new([0x05, 1, 2]))).is_err());
         assert!(block_on(read(&mut Cursor::new([]))).unwrap().is_none());
+    }
+
+    /// Empty ones take two bytes each on the wire, and dozens in memory.
+    #[test]
+    fn a_message_of_more_items_than_fit_is_refused() {
+        for (items, is_good) in [(MAX_ITEMS, true), (MAX_ITEMS + 1, false)] {
+            let message = Message {
+                payload: vec![Payload::default(); items],
+                ..Message::default()
+            };
+            let frame = message.encode_length_delimited_to_vec();
+            let read = block_on(read(&mut Cursor::new(frame)));
+            assert_eq!(read.is_ok(), is_good, "{items}");
+        }
     }
 
     #[test]

@@ -38,7 +38,9 @@ impl Hosts {
     }
 
     fn check(&self, request: &Parts) -> Result<(), String> {
-        if request.headers.contains_key(header::ORIGIN) {
+        // A script that a browser wants to put between a page and all that is below its path has no origin.
+        let headers = &request.headers;
+        if headers.contains_key(header::ORIGIN) || headers.contains_key("service-worker") {
             return Err("requests from web pages are not accepted".to_owned());
         }
         // Whichever of them a server goes by, none may be a stranger's.
@@ -118,6 +120,15 @@ mod tests {
         // One that is no browser may leave it out.
         hosts().check(&parts("/", &[])).unwrap();
         hosts().check(&parts("http://vm:7780/", &["vm"])).unwrap();
+    }
+
+    #[test]
+    fn what_only_browsers_send_for_pages_is_refused() {
+        for name in ["origin", "service-worker"] {
+            let mut parts = parts("/", &["127.0.0.1"]);
+            parts.headers.insert(name, "script".parse().unwrap());
+            assert!(hosts().check(&parts).is_err(), "{name}");
+        }
     }
 
     #[test]

@@ -20,6 +20,7 @@
 pub mod api;
 pub mod backend;
 mod error;
+mod extract;
 mod guard;
 pub mod metrics;
 mod routes;

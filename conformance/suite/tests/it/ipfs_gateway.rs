@@ -205,6 +205,13 @@ fn paths_lead_through_other_codecs_and_their_cars_are_whole() {
     // A value within a block is shown by that block, and is nothing by itself.
     assert_eq!(car_of(&node, &format!("/ipfs/{outer}/doc?format=car")), 3);
     assert_eq!(get(&node, &format!("/ipfs/{outer}/doc"), &[]).status, 400);
+    let shown = get(&node, &format!("/ipfs/{outer}"), &[]);
+    let said = String::from_utf8_lossy(&shown.body);
+    assert_eq!(shown.status, 400, "{said}");
+    assert!(
+        said.contains("MC0001") && said.contains("is not a file"),
+        "{said}"
+    );
     for nothing in ["none", "doc/1", "doc/0/a/0/x"] {
         let path = format!("/ipfs/{outer}/{nothing}?format=car");
         assert_eq!(get(&node, &path, &[]).status, 404, "{path}");
@@ -281,6 +288,20 @@ fn forms_names_and_ranges_are_asked_for_in_many_ways() {
         format!("/ipfs/{cid}/large?car-dups=y&format=car")
     );
     assert_eq!(answer.headers["vary"], "accept");
+    // Of two ways to have a CAR, the one that there is.
+    let accept = format!("{CAR};order=foo, {CAR};order=dfs;dups=y;q=0.5");
+    let answer = get(&node, &format!("/ipfs/{cid}/large"), &[("accept", &accept)]);
+    assert_eq!(answer.status, 200);
+    assert!(answer.headers["content-type"].contains("order=dfs; dups=y"));
+    // A part is for who has the rest of the same.
+    for (tag, status) in [
+        (format!("\"{cid}.raw\""), 206),
+        ("\"other\"".to_owned(), 200),
+    ] {
+        let headers = [("range", "bytes=0-1"), ("if-range", tag.as_str())];
+        let part = get(&node, &format!("/ipfs/{cid}?format=raw"), &headers);
+        assert_eq!(part.status, status, "{tag}");
+    }
     // The query is stronger than the header.
     let both = get(
         &node,
@@ -335,7 +356,13 @@ fn what_is_not_there_or_makes_no_sense_is_refused() {
         (format!("/ipfs/{cid}/many/nothing"), 404),
         (format!("/ipfs/{cid}/../large"), 404),
         ("/ipfs/nonsense".to_owned(), 400),
-        (format!("/ipfs/{cid}?format=tar"), 400),
+        (format!("/ipfs/{cid}?format=tar"), 406),
+        (format!("/ipfs/{cid}?format=dag-json"), 406),
+        (format!("/ipfs/{cid}?format=ipns-record"), 400),
+        // No text, and said in JSON like all else.
+        (format!("/ipfs/{cid}/%ff"), 400),
+        ("/ipfs/%ff".to_owned(), 400),
+        ("/api/v1/blocks/%ff".to_owned(), 400),
         (format!("/ipfs/{cid}?format=car&dag-scope=some"), 400),
         (format!("/ipfs/{cid}?format=car&car-version=2"), 400),
         (format!("/ipfs/{cid}/many"), 400),
@@ -356,13 +383,16 @@ fn what_is_not_there_or_makes_no_sense_is_refused() {
         &[],
     );
     assert_eq!(answer.status, 404);
+    let tar = [("accept", "application/x-tar")];
+    assert_eq!(get(&node, &format!("/ipfs/{cid}"), &tar).status, 406);
     // Pages are not let in, and what they are shown runs nothing.
-    let page = get(
-        &node,
-        &format!("/ipfs/{cid}/large"),
-        &[("origin", "http://evil.example")],
-    );
-    assert_eq!(page.status, 400);
+    for said in [
+        ("origin", "http://evil.example"),
+        ("service-worker", "script"),
+    ] {
+        let page = get(&node, &format!("/ipfs/{cid}/large"), &[said]);
+        assert_eq!(page.status, 400, "{said:?}");
+    }
 }
 
 #[test]

@@ -89,7 +89,8 @@ impl Peer {
 
     /// It sent something that was not asked for; says whether it will not be asked again.
     pub(super) fn fault(&mut self) -> bool {
-        self.faults += 1;
+        // It may go on as long as it likes.
+        self.faults = self.faults.saturating_add(1);
         self.faults == MAX_FAULTS
     }
 

@@ -48,6 +48,8 @@ struct Walk<S> {
     ahead: HashMap<Cid, Option<Came>>,
     given: HashSet<Cid>,
     count: usize,
+    /// How many there may be: of those that were given, and of those that are still to come.
+    most: usize,
     /// How many to ask for ahead.
     most_ahead: Ahead,
 }
@@ -78,31 +80,36 @@ pub fn ordered_by<S: BlockSource + 'static>(
     order: Order,
     follow: Follow,
 ) -> impl Stream<Item = Result<(Cid, Bytes), Error>> + Send {
-    let usual = source.ahead();
-    // A source that gives them in order gives them one after the other.
-    let most = if usual > 1 {
-        usual * MAX_SMALLER
-    } else {
-        usual
-    };
-    let walk = Walk {
-        source,
-        order,
-        follow,
-        root: roots.first().copied().unwrap_or_default(),
-        pending: roots.into(),
-        fetching: FuturesUnordered::new(),
-        ahead: HashMap::new(),
-        given: HashSet::new(),
-        count: 0,
-        most_ahead: Ahead::new(usual, most),
-    };
+    let walk = Walk::new(source, roots, order, follow);
     stream::try_unfold(walk, |mut walk| async move {
         Ok(walk.next().await?.map(|block| (block, walk)))
     })
 }
 
 impl<S: BlockSource + 'static> Walk<S> {
+    fn new(source: Arc<S>, roots: Vec<Cid>, order: Order, follow: Follow) -> Self {
+        let usual = source.ahead();
+        // A source that gives them in order gives them one after the other.
+        let most_ahead = if usual > 1 {
+            usual * MAX_SMALLER
+        } else {
+            usual
+        };
+        Self {
+            source,
+            order,
+            follow,
+            root: roots.first().copied().unwrap_or_default(),
+            pending: roots.into(),
+            fetching: FuturesUnordered::new(),
+            ahead: HashMap::new(),
+            given: HashSet::new(),
+            count: 0,
+            most: MAX_DAG_BLOCKS,
+            most_ahead: Ahead::new(usual, most_ahead),
+        }
+    }
+
     /// What comes next and is to be given. A root that has its block in itself is passed over, and what it links to
     /// comes in its place.
     fn next_in_order(&mut self) -> Result<Option<Cid>, Error> {
@@ -125,8 +132,9 @@ impl<S: BlockSource + 'static> Walk<S> {
             return Ok(None);
         };
         self.count += 1;
-        if self.count > MAX_DAG_BLOCKS {
-            let limit = format!("more than {MAX_DAG_BLOCKS} blocks");
+        // Lists of the same few blocks over and over would be remembered, too.
+        if self.count.max(self.pending.len()) > self.most {
+            let limit = format!("more than {} blocks", self.most);
             return Err(Error::TooLarge {
                 cid: self.root,
                 limit,
@@ -242,8 +250,9 @@ impl Next {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{AddOptions, MemoryBlocks, unixfs};
+    use crate::{AddOptions, Block, BlockSink, MemoryBlocks, unixfs};
     use futures::channel::oneshot;
+    use ipld_core::ipld::Ipld;
     use std::{sync::Mutex, task::Poll};
 
     async fn walk(blocks: &Arc<MemoryBlocks>, root: Cid, duplicates: bool) -> Vec<Cid> {
@@ -278,6 +287,32 @@ mod tests {
         let distinct: HashSet<_> = all.iter().collect();
         assert_eq!(once.len(), distinct.len());
         assert!(once.len() < all.len());
+    }
+
+    #[tokio::test]
+    async fn what_is_still_to_come_is_bounded_too() {
+        let blocks = Arc::new(MemoryBlocks::default());
+        let end = unixfs::add_bytes(b"end", &*blocks).await.unwrap().cid;
+        let mut root = end;
+        // Five blocks: each of the lists has the next one sixty times.
+        for _ in 0..4 {
+            let list = Ipld::List(vec![Ipld::Link(root); 60]);
+            let bytes = serde_ipld_dagcbor::to_vec(&list).unwrap();
+            let block = Block::encode(cid::DAG_CBOR, bytes).unwrap();
+            root = *block.cid();
+            blocks.put_many(vec![block]).await.unwrap();
+        }
+        assert_eq!(walk(&blocks, root, false).await.len(), 5);
+        let order = Order { duplicates: false };
+        let mut walk = Walk::new(blocks, vec![root], order, links::of);
+        walk.most = 100;
+        let end = loop {
+            match walk.next().await {
+                Ok(Some(_)) => {}
+                end => break end,
+            }
+        };
+        assert!(matches!(end, Err(Error::TooLarge { .. })), "{end:?}");
     }
 
     /// A source that gives what it was asked for when it is told to.

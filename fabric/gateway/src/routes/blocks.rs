@@ -4,12 +4,13 @@ use super::cid;
 use crate::{
     api::{BlockStat, Imported},
     backend::Error,
+    extract::Path,
     server::Shared,
 };
 use axum::{
     Json, Router,
     body::Bytes,
-    extract::{Path, State},
+    extract::{State, rejection::BytesRejection},
     http::{StatusCode, header},
     response::{IntoResponse, Response},
     routing::get,
@@ -51,10 +52,10 @@ async fn stat(
 async fn put(
     State(shared): State<Shared>,
     Path(text): Path<String>,
-    bytes: Bytes,
+    bytes: Result<Bytes, BytesRejection>,
 ) -> Result<(StatusCode, Json<Imported>), Error> {
     let cid = cid(&text)?;
-    let block = mc_content::Block::new(cid, bytes)?;
+    let block = mc_content::Block::new(cid, bytes?)?;
     let imported = shared
         .backend
         .import(stream::once(async { Ok(block) }).boxed());

@@ -4,13 +4,10 @@ use super::cid;
 use crate::{
     api::{DhtPeers, DhtRecord},
     backend::Error,
+    extract::Path,
     server::Shared,
 };
-use axum::{
-    Json, Router,
-    extract::{Path, State},
-    routing::get,
-};
+use axum::{Json, Router, extract::State, routing::get};
 
 pub(super) fn routes() -> Router<Shared> {
     Router::new()

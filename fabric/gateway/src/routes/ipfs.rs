@@ -13,11 +13,12 @@ mod way;
 
 use crate::{
     backend::{Blocks, Error, Reach},
+    extract::Path,
     server::Shared,
 };
 use axum::{
     Router,
-    extract::{Path, Query, State, rejection::QueryRejection},
+    extract::{Query, State, rejection::QueryRejection},
     http::{HeaderMap, Method, StatusCode, Uri},
     response::{IntoResponse, Response},
     routing::get,
@@ -69,7 +70,10 @@ async fn serve(
 ) -> Result<Response, Error> {
     let Query(query) = query?;
     let root = super::cid(&cid)?;
-    let wanted = Wanted::of(query, &headers)?;
+    let wanted = match Wanted::of(query, &headers) {
+        Ok(wanted) => wanted,
+        Err(refused) => return Ok(refused.into_response()),
+    };
     let blocks = shared.backend.blocks(wanted.reach);
     let content = Content {
         root,

@@ -4,13 +4,14 @@ use super::parsed;
 use crate::{
     api::{CheckpointList, JobIds, JobList, JobView, MigrateRequest, SubmitRequest},
     backend::{Error, LogQuery, LogStream},
+    extract::Path,
     server::Shared,
 };
 use axum::{
     Json, Router,
     body::Body,
     extract::{
-        Path, Query, State,
+        Query, State,
         rejection::{JsonRejection, QueryRejection},
     },
     http::{StatusCode, header},

@@ -3,12 +3,13 @@
 use crate::{
     api::{AddLayer, LayerView},
     backend::Error,
+    extract::Path,
     server::Shared,
 };
 use axum::{
     Json, Router,
     extract::{
-        Path, Query, State,
+        Query, State,
         rejection::{JsonRejection, QueryRejection},
     },
     http::StatusCode,

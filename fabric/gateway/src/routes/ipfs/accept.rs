@@ -1,6 +1,6 @@
 //! Which of the forms that are offered a client likes best, by its `Accept` (RFC 9110, §12.5.1).
 
-use super::request::{CAR, RAW};
+use super::request::{CAR, CAR_PARAMETERS, RAW};
 use axum::http::{HeaderMap, header};
 
 /// The weight of what has none, in thousandths.
@@ -54,21 +54,33 @@ impl Accepted {
         !matches!(self.offer, Offer::File)
     }
 
+    /// Whether a CAR can be had in this way.
+    fn is_offered(&self) -> bool {
+        self.offer != Offer::Car
+            || CAR_PARAMETERS.iter().all(|(_, name, values)| {
+                let value = self.parameter(name);
+                value.is_none_or(|value| values.contains(&value))
+            })
+    }
+
+    /// What it says of a parameter, if anything.
     pub(super) fn parameter(&self, name: &str) -> Option<&str> {
         let found = self.parameters.iter().find(|(key, _)| key == name);
-        found.map(|(_, value)| value.as_str())
+        let value = found.map(|(_, value)| value.as_str());
+        value.filter(|value| !value.is_empty())
     }
 }
 
-/// What the client likes best: of what it likes equally, a block or a CAR before a file, and then the first. `Err` when
-/// it wants only forms that other gateways have.
+/// What the client likes best of what is offered: of what it likes equally, a block or a CAR before a file, and then the
+/// first. A CAR in a way that is not offered comes last: the query may say of it what matters. `Err` with the name of
+/// one when the client wants only forms that other gateways have.
 pub(super) fn best(headers: &HeaderMap) -> Result<Option<Accepted>, String> {
     let values = headers.get_all(header::ACCEPT).iter();
     let values = values.filter_map(|value| value.to_str().ok());
     let items: Vec<_> = values.flat_map(|value| value.split(',')).collect();
     let mut best: Option<Accepted> = None;
     for accepted in items.iter().filter_map(|item| Accepted::of(item)) {
-        let rank = |one: &Accepted| (one.weight, one.is_named());
+        let rank = |one: &Accepted| (one.is_offered(), one.weight, one.is_named());
         if best
             .as_ref()
             .is_none_or(|best| rank(&accepted) > rank(best))
@@ -76,20 +88,20 @@ pub(super) fn best(headers: &HeaderMap) -> Result<Option<Accepted>, String> {
             best = Some(accepted);
         }
     }
-    match items.iter().find(|item| is_elsewhere(item)) {
-        Some(item) if best.is_none() => Err(format!("accept: {:?} is not offered", item.trim())),
+    match items.iter().find_map(|item| elsewhere(item)) {
+        Some(name) if best.is_none() => Err(name),
         _ => Ok(best),
     }
 }
 
-/// Whether this is a form of content that gateways may have, but not this one.
-fn is_elsewhere(item: &str) -> bool {
-    let name = item.split(';').next().unwrap_or_default();
-    let name = name.trim().to_lowercase();
+/// The name of a form of content that gateways may have, but not this one.
+fn elsewhere(item: &str) -> Option<String> {
+    let name = item.split(';').next()?.trim().to_lowercase();
     let is_form = ["application/vnd.ipld.", "application/vnd.ipfs."]
         .iter()
         .any(|prefix| name.starts_with(prefix));
-    (is_form && ![RAW, CAR].contains(&name.as_str())) || name == "application/x-tar"
+    let is_elsewhere = is_form && ![RAW, CAR].contains(&name.as_str());
+    (is_elsewhere || name == "application/x-tar").then_some(name)
 }
 
 /// A weight, from 0 to 1 with at most three digits. What is none counts as if it were not there.
@@ -146,6 +158,12 @@ mod tests {
                 Some(Offer::Raw),
             ),
             (&["application/vnd.ipld.car;q=0.0"], None),
+            // What cannot be had in that way comes after what can, however much it is liked.
+            (
+                &["application/vnd.ipld.car;order=rnd, application/vnd.ipld.raw;q=0.2"],
+                Some(Offer::Raw),
+            ),
+            (&["application/vnd.ipld.car;version=2"], Some(Offer::Car)),
             (
                 &["application/vnd.ipld.dag-json, application/vnd.ipld.raw"],
                 Some(Offer::Raw),
@@ -161,14 +179,27 @@ mod tests {
         }
     }
 
+    /// The example of the specification.
+    #[test]
+    fn of_two_ways_to_have_a_car_the_one_that_is_offered_is_taken() {
+        let accept =
+            "application/vnd.ipld.car;order=foo, application/vnd.ipld.car;order=dfs;dups=y;q=0.5";
+        let mut headers = HeaderMap::new();
+        headers.insert(header::ACCEPT, accept.parse().unwrap());
+        let accepted = best(&headers).unwrap().unwrap();
+        assert_eq!(accepted.parameter("order"), Some("dfs"));
+        assert_eq!(accepted.parameter("dups"), Some("y"));
+    }
+
     #[test]
     fn parameters_may_be_quoted_and_their_names_of_any_size() {
-        let item = r#"application/vnd.ipld.car; Version=1;DUPS="y" ; order = dfs; q=0.7"#;
+        let item = r#"application/vnd.ipld.car; Version=1;DUPS="y" ; order = dfs; none=; q=0.7"#;
         let accepted = Accepted::of(item).unwrap();
         assert_eq!(accepted.weight, 700);
         for (name, value) in [("version", "1"), ("dups", "y"), ("order", "dfs")] {
             assert_eq!(accepted.parameter(name), Some(value));
         }
+        assert_eq!(accepted.parameter("none"), None);
         for (text, weight) in [
             ("1", MOST),
             ("1.000", MOST),

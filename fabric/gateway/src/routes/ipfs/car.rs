@@ -9,7 +9,10 @@ use super::{
 use crate::backend::{Blocks, Error};
 use axum::{body::Body, http::StatusCode, response::Response};
 use bytes::Bytes;
-use futures::{Stream, StreamExt, stream};
+use futures::{
+    Stream, StreamExt,
+    stream::{self, BoxStream},
+};
 use mc_content::{
     Block, BlockSource, Order, car, links, ordered_by,
     unixfs::{self, Kind},
@@ -28,39 +31,16 @@ pub(super) async fn respond(
 ) -> Result<Response, Error> {
     // Before anything is promised, the end of the path has to be there.
     let end = content.blocks.get(&head.cid).await?;
+    let selected = selected(content, head.cid, &end, form.scope).await?;
     let order = Order {
         duplicates: form.duplicates,
     };
-    let blocks = Arc::new(content.blocks.clone());
-    let below = match selected(content, head.cid, &end, form.scope).await? {
-        Selected::Block => stream::iter([Ok((head.cid, end))]).boxed(),
-        // Below, a block that cannot be understood is one that has nothing below it.
-        Selected::All => ordered_by(blocks, vec![head.cid], order, links::as_known).boxed(),
-        Selected::Bytes(range) => touched(content.blocks.clone(), head.cid, range).boxed(),
-        Selected::Entity => ordered_by(blocks, vec![head.cid], order, unixfs::entity_links).boxed(),
-    };
-    let mut given: HashSet<Cid> = HashSet::new();
-    let duplicates = form.duplicates;
-    let all = stream::iter(way.into_iter().map(Ok)).chain(below);
-    let all = all.filter(move |block: &Stored| {
-        // Blocks that stand in their CIDs are never sent.
-        let mut is_new = |cid| cid::inline(&cid).is_none() && (duplicates || given.insert(cid));
-        std::future::ready(block.as_ref().map_or(true, |(cid, _)| is_new(*cid)))
-    });
-    let sections = all.flat_map(|block| {
-        let sections = block.map(|(cid, bytes)| car::section(&Block::hashed(cid, bytes)));
-        let (pieces, failure) = match sections {
-            Ok(pieces) => (Some(pieces), None),
-            Err(error) => (None, Some(error)),
-        };
-        let pieces = pieces.into_iter().flatten().map(Ok);
-        stream::iter(pieces.chain(failure.map(Err)))
-    });
-    let car = stream::iter([Ok(car::header(&[head.cid]))]).chain(sections);
     let body = if content.is_head {
         Body::empty()
     } else {
-        Body::from_stream(car)
+        let below = below(content.blocks.clone(), (head.cid, end), selected, order);
+        let header = stream::iter([Ok(car::header(&[head.cid]))]);
+        Body::from_stream(header.chain(sections(way, below, order)))
     };
     let mut response = head.response(StatusCode::OK, body);
     let dups = if form.duplicates { "y" } else { "n" };
@@ -72,6 +52,48 @@ pub(super) async fn respond(
     let name = disposition("attachment", &content.wanted, usual);
     set(headers, "content-disposition", &name);
     Ok(response)
+}
+
+/// The blocks that are selected, from the end of the path on.
+fn below(
+    blocks: Blocks,
+    (cid, end): (Cid, Bytes),
+    selected: Selected,
+    order: Order,
+) -> BoxStream<'static, Stored> {
+    let root = vec![cid];
+    match selected {
+        Selected::Block => stream::iter([Ok((cid, end))]).boxed(),
+        // Below, a block that cannot be understood is one that has nothing below it.
+        Selected::All => ordered_by(Arc::new(blocks), root, order, links::as_known).boxed(),
+        Selected::Bytes(range) => touched(blocks, cid, range).boxed(),
+        Selected::Entity => ordered_by(Arc::new(blocks), root, order, unixfs::entity_links).boxed(),
+    }
+}
+
+/// The sections of a CAR with the blocks on the way, and then those below.
+fn sections(
+    way: Vec<(Cid, Bytes)>,
+    below: BoxStream<'static, Stored>,
+    order: Order,
+) -> impl Stream<Item = Result<Bytes, mc_content::Error>> + Send {
+    let mut given: HashSet<Cid> = HashSet::new();
+    let all = stream::iter(way.into_iter().map(Ok)).chain(below);
+    let all = all.filter(move |block: &Stored| {
+        // Blocks that stand in their CIDs are never sent.
+        let mut is_new =
+            |cid| cid::inline(&cid).is_none() && (order.duplicates || given.insert(cid));
+        std::future::ready(block.as_ref().map_or(true, |(cid, _)| is_new(*cid)))
+    });
+    all.flat_map(|block| {
+        let sections = block.map(|(cid, bytes)| car::section(&Block::hashed(cid, bytes)));
+        let (pieces, failure) = match sections {
+            Ok(pieces) => (Some(pieces), None),
+            Err(error) => (None, Some(error)),
+        };
+        let pieces = pieces.into_iter().flatten().map(Ok);
+        stream::iter(pieces.chain(failure.map(Err)))
+    })
 }
 
 /// Which blocks a CAR is to have.

@@ -15,7 +15,7 @@ use mc_content::{
     BlockSource,
     unixfs::{self, Kind},
 };
-use mc_types::ErrorCode;
+use mc_types::{ErrorCode, cid};
 use std::ops::Range;
 
 /// Which bytes of so many a request wants.
@@ -27,8 +27,13 @@ enum Part {
     Beyond,
 }
 
-/// `Range: bytes=…` with one range. Several, and other units, are answered in full, as HTTP allows.
-fn part(headers: &HeaderMap, bytes: u64) -> Part {
+/// `Range: bytes=…` with one range. Several, and other units, are answered in full, as HTTP allows; and so is whoever
+/// has a part of something else (`If-Range`).
+fn part(headers: &HeaderMap, etag: &str, bytes: u64) -> Part {
+    let has = headers.get(header::IF_RANGE);
+    if has.is_some_and(|has| has.as_bytes() != etag.as_bytes()) {
+        return Part::All;
+    }
     let text = headers.get(header::RANGE).and_then(|v| v.to_str().ok());
     let Some((from, to)) = text
         .and_then(|text| text.strip_prefix("bytes="))
@@ -57,7 +62,8 @@ pub(super) async fn raw(
 ) -> Result<Response, Error> {
     let bytes = content.blocks.get(&head.cid).await?;
     let total = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
-    let mut response = ranged(head, part(headers, total), total, |range| {
+    let part = part(headers, &head.etag, total);
+    let mut response = ranged(head, part, total, |range| {
         let place = |at: u64| usize::try_from(at).unwrap_or(usize::MAX).min(bytes.len());
         match content.is_head {
             true => Body::empty(),
@@ -77,14 +83,22 @@ pub(super) async fn respond(
     head: &Head<'_>,
     headers: &HeaderMap,
 ) -> Result<Response, Error> {
-    let stat = unixfs::stat(&content.blocks, head.cid).await?;
-    if stat.kind != Kind::File {
+    let no_file = || {
         let message = format!("{} is not a file", head.path);
         let hint = "ask for it with ?format=car, or for a file in it by its path";
-        return Err(Error::new(ErrorCode::Usage, message).with_hint(hint));
+        Error::new(ErrorCode::Usage, message).with_hint(hint)
+    };
+    // Good blocks of other codecs are not malformed.
+    if !matches!(head.cid.codec(), cid::RAW | cid::DAG_PB) {
+        return Err(no_file());
+    }
+    let stat = unixfs::stat(&content.blocks, head.cid).await?;
+    if stat.kind != Kind::File {
+        return Err(no_file());
     }
     let total = stat.file_bytes;
-    let mut response = ranged(head, part(headers, total), total, |range| {
+    let part = part(headers, &head.etag, total);
+    let mut response = ranged(head, part, total, |range| {
         match content.is_head {
             true => Body::empty(),
             // If it cannot be read to its end, the connection is cut off: the length was promised.
@@ -148,14 +162,31 @@ fn ranged(
 mod tests {
     use super::*;
 
+    const TAG: &str = "\"tag\"";
+
+    #[test]
+    fn a_part_is_given_to_who_has_the_rest_of_the_same() {
+        for (has, expected) in [
+            (TAG, Part::Some(1..3)),
+            ("\"other\"", Part::All),
+            ("W/\"tag\"", Part::All),
+            ("Fri, 27 Nov 2026 07:00:00 GMT", Part::All),
+        ] {
+            let mut headers = HeaderMap::new();
+            headers.insert(header::RANGE, "bytes=1-2".parse().unwrap());
+            headers.insert(header::IF_RANGE, has.parse().unwrap());
+            assert_eq!(part(&headers, TAG, 10), expected, "{has}");
+        }
+    }
+
     #[test]
     fn ranges_are_those_of_http() {
         let of = |text: &str| {
             let mut headers = HeaderMap::new();
             headers.insert(header::RANGE, text.parse().unwrap());
-            part(&headers, 10)
+            part(&headers, TAG, 10)
         };
-        assert_eq!(part(&HeaderMap::new(), 10), Part::All);
+        assert_eq!(part(&HeaderMap::new(), TAG, 10), Part::All);
         assert_eq!(of("bytes=0-0"), Part::Some(0..1));
         assert_eq!(of("bytes=2-"), Part::Some(2..10));
         assert_eq!(of("bytes=-3"), Part::Some(7..10));

@@ -5,7 +5,7 @@ use super::{
     byte_range::ByteRange,
 };
 use crate::backend::{Error, Reach};
-use axum::http::{HeaderMap, Uri, header};
+use axum::http::{HeaderMap, StatusCode, Uri, header};
 use mc_types::{Cid, ErrorCode};
 use serde::Deserialize;
 use std::time::Duration;
@@ -15,6 +15,20 @@ const MAX_TIMEOUT_MS: u64 = 600_000;
 
 pub(super) const RAW: &str = "application/vnd.ipld.raw";
 pub(super) const CAR: &str = "application/vnd.ipld.car";
+/// The ways in which a CAR can be had: the name of each parameter in the query and in `Accept`, and its values.
+pub(super) const CAR_PARAMETERS: [(&str, &str, &[&str]); 3] = [
+    ("car-version", "version", &["1"]),
+    ("car-order", "order", &["dfs", "unk"]),
+    ("car-dups", "dups", &["y", "n"]),
+];
+
+/// Names of forms that other gateways have.
+const ELSEWHERE: [&str; 5] = ["tar", "dag-json", "dag-cbor", "json", "cbor"];
+/// The form of what has a name in IPNS, which nothing below `/ipfs` has.
+const RECORD: &str = "application/vnd.ipfs.ipns-record";
+
+/// Why a request is not answered, and the status that says so.
+pub(super) type Refused = (StatusCode, Error);
 
 /// The query. Parameters of other gateways are passed over, and so are those without a value.
 #[derive(Debug, Default, Deserialize)]
@@ -98,20 +112,32 @@ fn usage(message: impl Into<String>) -> Error {
     Error::new(ErrorCode::Usage, message)
 }
 
+fn senseless(error: Error) -> Refused {
+    (StatusCode::BAD_REQUEST, error)
+}
+
+/// A form that this gateway does not have.
+fn not_offered(form: &str) -> Refused {
+    let message = format!("{form:?} is not offered: only raw, car, and the bytes of files");
+    let is_elsewhere = ELSEWHERE.contains(&form) || form.starts_with("application/");
+    match is_elsewhere && form != RECORD {
+        true => (StatusCode::NOT_ACCEPTABLE, usage(message)),
+        false => senseless(usage(message)),
+    }
+}
+
 impl Wanted {
-    pub(super) fn of(query: Parameters, headers: &HeaderMap) -> Result<Self, Error> {
+    pub(super) fn of(query: Parameters, headers: &HeaderMap) -> Result<Self, Refused> {
         let query = query.said();
         let accepted = match accept::best(headers) {
             // The query is stronger.
             Err(_) if query.format.is_some() => None,
-            accepted => accepted.map_err(usage)?,
+            accepted => accepted.map_err(|form| not_offered(&form))?,
         };
         let offer = match query.format.as_deref() {
             Some("raw") => Offer::Raw,
             Some("car") => Offer::Car,
-            Some(other) => {
-                return Err(usage(format!("format: {other:?} is neither raw nor car")));
-            }
+            Some(other) => return Err(not_offered(other)),
             None => accepted.as_ref().map_or(Offer::File, |one| one.offer),
         };
         let mut in_headers = Vec::new();
@@ -120,7 +146,8 @@ impl Wanted {
             Offer::File => Form::File,
             Offer::Car => {
                 let accepted = accepted.filter(|one| one.offer == Offer::Car);
-                Form::Car(car_form(&query, accepted.as_ref(), &mut in_headers)?)
+                let form = car_form(&query, accepted.as_ref(), &mut in_headers);
+                Form::Car(form.map_err(senseless)?)
             }
         };
         match form {
@@ -153,7 +180,11 @@ impl Wanted {
             return None;
         }
         let given = uri.query().unwrap_or_default().split('&');
-        let given = given.filter(|pair| !pair.is_empty() && !pair.ends_with('='));
+        let says = |pair: &&str| {
+            pair.split_once('=')
+                .is_some_and(|(_, value)| !value.is_empty())
+        };
+        let given = given.filter(says);
         let given = given.map(str::to_owned);
         let said = self.in_headers.iter();
         let said = said.map(|(name, value)| format!("{name}={value}"));
@@ -192,38 +223,23 @@ fn car_form(
     accepted: Option<&Accepted>,
     in_headers: &mut Vec<(&'static str, String)>,
 ) -> Result<CarForm, Error> {
-    let mut given = |in_query: &Option<String>, name: &'static str, in_accept: &str| {
-        if in_query.is_some() {
-            return in_query.clone();
+    let in_query = [&query.car_version, &query.car_order, &query.car_dups];
+    let mut duplicates = false;
+    for (said, (name, in_accept, values)) in in_query.into_iter().zip(CAR_PARAMETERS) {
+        let accepted = || accepted.and_then(|one| one.parameter(in_accept));
+        let Some(value) = said.as_deref().or_else(accepted) else {
+            continue;
+        };
+        if !values.contains(&value) {
+            let values = values.join(" and ");
+            let message = format!("{name}: {value:?} is not offered, only {values}");
+            return Err(usage(message));
         }
-        let value = accepted?.parameter(in_accept)?;
-        // It is echoed only if it is one of those that are compared below.
-        if value.bytes().all(|b| b.is_ascii_alphanumeric()) {
+        if said.is_none() {
             in_headers.push((name, value.to_owned()));
         }
-        Some(value.to_owned())
-    };
-    match given(&query.car_version, "car-version", "version").as_deref() {
-        None | Some("1") => {}
-        Some(other) => {
-            return Err(usage(format!(
-                "car-version: {other:?} is not offered, only 1"
-            )));
-        }
+        duplicates |= name == "car-dups" && value == "y";
     }
-    match given(&query.car_order, "car-order", "order").as_deref() {
-        None | Some("dfs" | "unk") => {}
-        Some(other) => {
-            return Err(usage(format!(
-                "car-order: {other:?} is neither dfs nor unk"
-            )));
-        }
-    }
-    let duplicates = match given(&query.car_dups, "car-dups", "dups").as_deref() {
-        Some("y") => true,
-        None | Some("n") => false,
-        Some(other) => return Err(usage(format!("car-dups: {other:?} is neither y nor n"))),
-    };
     let range = query.entity_bytes.as_deref().map(|text| {
         ByteRange::parse(text)
             .ok_or_else(|| usage(format!("entity-bytes: {text:?} is not from:to or from:*")))
@@ -252,7 +268,8 @@ mod tests {
         let axum::extract::Query(query) = query.map_err(|e| e.to_string())?;
         let mut headers = HeaderMap::new();
         headers.insert(header::ACCEPT, accept.parse().unwrap());
-        let wanted = Wanted::of(query, &headers).map_err(|e| e.to_string())?;
+        let wanted = Wanted::of(query, &headers);
+        let wanted = wanted.map_err(|(status, e)| format!("{} {e}", status.as_u16()))?;
         Ok(wanted.form)
     }
 
@@ -300,6 +317,31 @@ mod tests {
     }
 
     #[test]
+    fn forms_of_other_gateways_are_not_acceptable_and_others_make_no_sense() {
+        for (query, accept, status) in [
+            ("format=tar", "*/*", "406"),
+            ("format=dag-json", RAW, "406"),
+            ("", "application/vnd.ipld.dag-cbor", "406"),
+            ("", "text/html, application/x-tar", "406"),
+            ("format=ipns-record", "*/*", "400"),
+            ("", RECORD, "400"),
+            ("format=nonsense", "*/*", "400"),
+            ("", "application/vnd.ipld.car; order=rnd", "400"),
+            ("car-dups=maybe", CAR, "400"),
+        ] {
+            let refused = wanted(query, accept).unwrap_err();
+            assert!(refused.starts_with(status), "{query} {accept}: {refused}");
+        }
+        // The query says what the header does not say well.
+        let car = CarForm {
+            scope: Scope::All,
+            duplicates: false,
+        };
+        let accept = "application/vnd.ipld.car; order=rnd";
+        assert_eq!(wanted("car-order=dfs", accept), Ok(Form::Car(car)));
+    }
+
+    #[test]
     fn what_headers_said_belongs_to_the_address() {
         let location = |uri: &str, accept: &str| {
             let uri: Uri = uri.parse().unwrap();
@@ -307,7 +349,7 @@ mod tests {
             let axum::extract::Query(query) = query.map_err(|e| e.to_string()).unwrap();
             let mut headers = HeaderMap::new();
             headers.insert(header::ACCEPT, accept.parse().unwrap());
-            let wanted = Wanted::of(query, &headers).map_err(|e| e.to_string());
+            let wanted = Wanted::of(query, &headers).map_err(|(_, e)| e.to_string());
             wanted.unwrap().location(&uri)
         };
         assert_eq!(location("/ipfs/a/b?format=raw", RAW), None);
@@ -317,6 +359,11 @@ mod tests {
         assert_eq!(
             location("/ipfs/a/b?dag-scope=all&car-order=dfs", &accept).unwrap(),
             "/ipfs/a/b?dag-scope=all&car-order=dfs&car-dups=y&format=car"
+        );
+        // A name that ends as one without a value would.
+        assert_eq!(
+            location("/ipfs/a/b?filename=YQ==&download=", RAW).unwrap(),
+            "/ipfs/a/b?filename=YQ==&format=raw"
         );
     }
 }

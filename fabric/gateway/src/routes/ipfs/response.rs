@@ -113,7 +113,7 @@ mod tests {
             let uri = format!("/?filename={name}").parse().unwrap();
             let query = axum::extract::Query::try_from_uri(&uri);
             let axum::extract::Query(query) = query.map_err(|e| e.to_string()).unwrap();
-            let wanted = Wanted::of(query, &HeaderMap::new()).map_err(|e| e.to_string());
+            let wanted = Wanted::of(query, &HeaderMap::new()).map_err(|(_, e)| e.to_string());
             disposition("attachment", &wanted.unwrap(), Some("usual".to_owned()))
         };
         assert_eq!(named(""), "attachment; filename=\"usual\"");

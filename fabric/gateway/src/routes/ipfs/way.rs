@@ -44,7 +44,7 @@ impl Way {
             cids.push(end);
         }
         let read = noted.read.into_inner();
-        let mut blocks = read.unwrap_or_else(PoisonError::into_inner);
+        let Read { mut blocks, .. } = read.unwrap_or_else(PoisonError::into_inner);
         blocks.retain(|(cid, _)| *cid != end);
         Ok(Self {
             cids,
@@ -55,19 +55,26 @@ impl Way {
     }
 }
 
+/// What was read on the way.
+#[derive(Default)]
+struct Read {
+    blocks: Vec<(Cid, Bytes)>,
+    bytes: usize,
+}
+
 /// Keeps what is read.
 struct Noted<'a> {
     blocks: &'a Blocks,
-    read: Mutex<Vec<(Cid, Bytes)>>,
+    read: Mutex<Read>,
 }
 
 impl BlockSource for Noted<'_> {
     async fn load(&self, cid: &Cid) -> Result<Bytes, ContentError> {
         let bytes = self.blocks.load(cid).await?;
         let mut read = self.read.lock().unwrap_or_else(PoisonError::into_inner);
-        read.push((*cid, bytes.clone()));
-        let total: usize = read.iter().map(|(_, bytes)| bytes.len()).sum();
-        if total > MAX_WAY_BYTES {
+        read.blocks.push((*cid, bytes.clone()));
+        read.bytes += bytes.len();
+        if read.bytes > MAX_WAY_BYTES {
             return Err(ContentError::TooLarge {
                 cid: *cid,
                 limit: format!("a path over more than {MAX_WAY_BYTES} bytes of directories"),
