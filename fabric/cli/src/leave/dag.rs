@@ -209,11 +209,7 @@ impl<S: BlockSource> Reading<'_, S> {
         };
         let names: BTreeSet<&str> = given.names().chain(left.names()).collect();
         for name in names {
-            let here = if place.is_empty() {
-                name.to_owned()
-            } else {
-                format!("{place}/{name}")
-            };
+            let here = At::joined(place, name);
             match (given.get(name), left.get(name)) {
                 (Some(given), Some(left)) => self.compare(found, &given, &left, &here)?,
                 (Some(given), None) => found.removed.push((here, given)),
@@ -325,7 +321,7 @@ impl<S: BlockSource> Reading<'_, S> {
                 }
                 for name in listing.names() {
                     if let Some(left) = listing.get(name) {
-                        self.entry(directory, None, &left, &format!("{place}/{name}"))?;
+                        self.entry(directory, None, &left, &At::joined(place, name))?;
                     }
                 }
                 Ok(())
