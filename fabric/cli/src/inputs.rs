@@ -59,9 +59,12 @@ pub(crate) fn check_file(path: &Path) -> Result<(), Failure> {
     Err(Failure::new(ErrorCode::Path, message))
 }
 
-/// The directories of this machine by the guest's path.
-pub(crate) fn dirs(texts: &[String]) -> Result<BTreeMap<String, PathBuf>, Failure> {
-    let mut dirs = BTreeMap::new();
+/// Directories of this machine by the guest's path.
+pub(crate) type Dirs = BTreeMap<String, PathBuf>;
+
+/// The directories that were typed.
+pub(crate) fn dirs(texts: &[String]) -> Result<Dirs, Failure> {
+    let mut dirs = Dirs::new();
     for text in texts {
         // The host's path may have two colons in it; the guest's has none.
         let (host, guest) = text

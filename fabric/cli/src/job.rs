@@ -5,7 +5,7 @@ use crate::{
     client::Client,
     component::Component,
     failure::Failure,
-    inputs::{self, Input},
+    inputs::{self, Dirs, Input},
     known_files::KnownFiles,
     out,
     show::NAME,
@@ -70,10 +70,10 @@ pub(crate) fn limits(task: &Task) -> Limits {
 }
 
 /// Refuses what cannot be run, or has no room for its results, before anything is read, built or run.
-pub(crate) fn validate(args: &Task) -> Result<(), Failure> {
+pub(crate) fn validate(args: &Task, dirs: &Dirs) -> Result<(), Failure> {
     let job = JobSpec {
         timeout_ms: millis(args.timeout),
-        ..JobSpec::new(unread(args)?)
+        ..JobSpec::new(unread(args, dirs)?)
     };
     job.validate().map_err(|e| Failure::usage(e.to_string()))?;
     let file = args.stdin.as_deref().filter(|path| !is_stream(path));
@@ -82,13 +82,13 @@ pub(crate) fn validate(args: &Task) -> Result<(), Failure> {
 }
 
 /// Refuses what cannot be submitted, as early.
-pub(crate) fn validate_submit(args: &Submit) -> Result<(), Failure> {
-    spec(args, unread(&args.task)?)?;
-    validate(&args.task)
+pub(crate) fn validate_submit(args: &Submit, dirs: &Dirs) -> Result<(), Failure> {
+    spec(args, unread(&args.task, dirs)?)?;
+    validate(&args.task, dirs)
 }
 
 /// The task without the CIDs of what it is given.
-fn unread(args: &Task) -> Result<TaskSpec, Failure> {
+fn unread(args: &Task, dirs: &Dirs) -> Result<TaskSpec, Failure> {
     let names = |names: Vec<String>| {
         names
             .into_iter()
@@ -103,7 +103,7 @@ fn unread(args: &Task) -> Result<TaskSpec, Failure> {
         env: inputs::pairs("--env", &args.env)?,
         inputs: names(inputs::inputs(&args.input)?.into_keys().collect()),
         stdin: None,
-        dirs: names(inputs::dirs(&args.dir)?.into_keys().collect()),
+        dirs: names(dirs.keys().cloned().collect()),
         clock: args.clock,
         limits: limits(args),
         determinism: Determinism::Deterministic,
@@ -195,7 +195,7 @@ impl Taking<'_> {
 /// Names everything that a task needs. With a key, what is read from this machine is encrypted, but for the
 /// component.
 pub(crate) async fn prepare(
-    args: &Task,
+    (args, given): (&Task, &Dirs),
     component: &Component,
     determinism: Determinism,
     known: &KnownFiles,
@@ -220,9 +220,9 @@ pub(crate) async fn prepare(
         named.insert(name, cid);
     }
     let mut dirs = BTreeMap::new();
-    for (guest, path) in inputs::dirs(&args.dir)? {
-        let cid = taking.take(path, guest.clone()).await?;
-        dirs.insert(guest, cid);
+    for (guest, path) in given {
+        let cid = taking.take(path.clone(), guest.clone()).await?;
+        dirs.insert(guest.clone(), cid);
     }
     let read = spooled(args.stdin.as_deref())?;
     let stdin = match (&args.stdin, &read) {

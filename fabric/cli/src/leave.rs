@@ -13,7 +13,7 @@ pub(crate) use dag::{Changed, leave_job};
 pub(crate) use files::{Given, leave_run};
 pub(crate) use recall::recall;
 
-use crate::{args::Global, exit, failure::Failure, inputs, links, output, terminal};
+use crate::{args::Global, exit, failure::Failure, inputs::Dirs, links, output, terminal};
 use mc_directories::{DirectoryId, Fingerprint, Report, Transaction};
 use mc_node::world::Seen;
 use mc_types::ErrorCode;
@@ -43,11 +43,10 @@ pub(crate) fn recover<'p>(
 }
 
 /// Refuses directories of which one would be changed through another, before anything runs. `/out` may lie in one of them.
-pub(crate) fn check(out: Option<&Path>, dirs: &[String]) -> Result<(), Failure> {
+pub(crate) fn check(out: Option<&Path>, dirs: &Dirs) -> Result<(), Failure> {
     // What is not there yet cannot be one of the others.
     let real = |path: &Path| path.canonicalize().ok();
-    let dirs = inputs::dirs(dirs)?.into_values();
-    let mut dirs: Vec<_> = dirs.filter_map(|dir| real(&dir)).collect();
+    let mut dirs: Vec<_> = dirs.values().filter_map(|dir| real(dir)).collect();
     dirs.sort();
     let nested = dirs.windows(2).find(|pair| match pair {
         [outer, inner] => inner.starts_with(outer),

@@ -30,14 +30,14 @@ pub(super) async fn run(
     let args = &what.args;
     let name = args.task.component.clone();
     let wanted = checkpoint::wanted(args)?;
-    leave::recover(global, inputs::dirs(&args.task.dir)?.values())?;
+    leave::recover(global, what.dirs.values())?;
     // Only then is the task's CID needed; a seed alone may not be needed at all.
     let prepared = if global.format == Format::Json || wanted.is_some() || from.is_some() {
         Some(prepare(&what).await?)
     } else {
         None
     };
-    let (mounts, roots) = directories(args)?;
+    let (mounts, roots) = directories(&what)?;
     let remote = roots
         .iter()
         .flatten()
@@ -46,7 +46,7 @@ pub(super) async fn run(
         true => Some(connect::connect(global).await?),
         false => None,
     };
-    let dirs = dirs(args, &mounts)?;
+    let dirs = dirs(&what, &mounts);
     let seen = Seen::default();
     if from.is_some() {
         // Some of it the guest has seen before it was stopped, and will not look at again.
@@ -117,8 +117,10 @@ pub(super) async fn run(
     }
     match ended? {
         Some(Ok((job, left))) => {
-            let code = follow::conclude(global, &job, &name)?;
-            Ok(leave::conclude(global.format == Format::Json, code, left))
+            let json = global.format == Format::Json;
+            let code = job.and_then(|job| follow::conclude(global, &job, &name));
+            let code = code.unwrap_or_else(|failure| failure.report(json));
+            Ok(leave::conclude(json, code, left))
         }
         Some(Err(error)) => conclude_failed(global, &name, &error),
         None => Ok(ExitCode::from(exit::CANCELLED)),
@@ -153,7 +155,7 @@ async fn lacking(args: &Run, connection: &Connection) -> Option<Failure> {
 
 async fn prepare(what: &What) -> Result<Prepared, Failure> {
     job::prepare(
-        &what.args.task,
+        (&what.args.task, &what.dirs),
         &what.component,
         Determinism::Deterministic,
         &what.known,
@@ -163,14 +165,14 @@ async fn prepare(what: &What) -> Result<Prepared, Failure> {
 }
 
 /// The guest's directories and what they are made from.
-fn directories(args: &Run) -> Result<(Vec<Mount>, Vec<Option<Root>>), Failure> {
-    let inputs = inputs::inputs(&args.task.input)?.into_iter();
+fn directories(what: &What) -> Result<(Vec<Mount>, Vec<Option<Root>>), Failure> {
+    let inputs = inputs::inputs(&what.args.task.input)?.into_iter();
     let inputs = inputs.map(|(name, input)| match input {
         Input::Cid(cid) => (name, Root::Content(cid.into())),
         Input::Path(path) => (name, Root::Path(path)),
     });
-    let dirs = inputs::dirs(&args.task.dir)?.into_iter();
-    let dirs = dirs.map(|(guest, host)| (guest, Root::Path(host)));
+    let dirs = what.dirs.iter();
+    let dirs = dirs.map(|(guest, host)| (guest.clone(), Root::Path(host.clone())));
     Ok(world::mounts(inputs, dirs))
 }
 
@@ -229,7 +231,9 @@ fn internal(error: canonical::Error) -> Failure {
     Failure::internal(error.to_string())
 }
 
-type Ended = Option<Result<(JobView, Result<Left, Failure>), mc_engine::RunError>>;
+/// How a run ended, if that can be told, and what became of what it left.
+type Told = (Result<JobView, Failure>, Result<Left, Failure>);
+type Ended = Option<Result<Told, RunError>>;
 
 /// Runs the program, writes what it left to disk, and tells how it ended.
 async fn finish(
@@ -245,31 +249,32 @@ async fn finish(
     };
     let (what, runtime) = (Arc::clone(what), Handle::current());
     let work = move || {
+        // What is too much for an outcome can be written to disk all the same.
         let view = match &prepared {
-            Some(prepared) => view_of(&mut execution, prepared, &runtime)?,
-            None => view::brief(&execution),
+            Some(prepared) => view_of(&mut execution, prepared, &runtime),
+            None => Ok(view::brief(&execution)),
         };
         let out = what.args.task.out.as_deref();
         let left = match &mut execution.world {
             Some(world) => leave::leave_run(world, out, &dirs, &seen),
             None => Ok(Left::default()),
         };
-        Ok((view, left))
+        (view, left)
     };
     let done = tokio::task::spawn_blocking(work).await;
-    let done: Result<_, Failure> = done.map_err(|e| Failure::internal(e.to_string()))?;
-    Ok(Some(Ok(done?)))
+    let told = done.map_err(|e| Failure::internal(e.to_string()))?;
+    Ok(Some(Ok(told)))
 }
 
 /// The user's own directories, with their numbers among the mounts.
-fn dirs(args: &Run, mounts: &[Mount]) -> Result<Vec<leave::Given>, Failure> {
-    let dirs = inputs::dirs(&args.task.dir)?.into_iter();
-    let given = dirs.filter_map(|(guest, host)| {
+fn dirs(what: &What, mounts: &[Mount]) -> Vec<leave::Given> {
+    let given = what.dirs.iter().filter_map(|(guest, host)| {
         let mut mounts = (0..).zip(mounts);
-        let (mount, _) = mounts.find(|(_, mount)| mount.path == guest)?;
+        let (mount, _) = mounts.find(|(_, mount)| mount.path == *guest)?;
+        let (guest, host) = (guest.clone(), host.clone());
         Some(leave::Given { mount, guest, host })
     });
-    Ok(given.collect())
+    given.collect()
 }
 
 /// How it ended, with every CID that a node would give.
