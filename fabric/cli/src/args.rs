@@ -573,6 +573,7 @@ impl Add {
             raw_leaves: self.raw_leaves,
             modes: self.preserve_mode,
             skipped: self.skip_unreadable.then(Skipped::default),
+            for_guests: false,
             symlinks: match self.symlinks {
                 SymlinksName::Keep => Symlinks::Keep,
                 SymlinksName::Follow => Symlinks::Follow,

@@ -121,12 +121,18 @@ fn is_stream(path: &str) -> bool {
     path == "-" || std::fs::metadata(path).is_ok_and(is_stream)
 }
 
-/// The CID of a file or directory, once it is encrypted if there is a key.
-pub(crate) async fn cid_of(path: &Path, key: Option<&Key>) -> Result<Cid, Failure> {
-    let options = AddOptions {
+/// How what a task is given is added.
+pub(crate) fn add_options(key: Option<&Key>) -> AddOptions {
+    AddOptions {
+        for_guests: true,
         key: key.cloned(),
         ..AddOptions::default()
-    };
+    }
+}
+
+/// The CID of a file or directory, once it is encrypted if there is a key.
+pub(crate) async fn cid_of(path: &Path, key: Option<&Key>) -> Result<Cid, Failure> {
+    let options = add_options(key);
     let added = unixfs::add_path(path, &CountingSink::default(), &options).await?;
     Ok(added.cid)
 }

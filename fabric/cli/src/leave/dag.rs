@@ -1,6 +1,12 @@
 //! What a job changed: what it was given, compared with what it left.
 
-use super::{Directory, Fault, Left, content::Content, failed, register};
+use super::{
+    Directory, Fault, Left,
+    content::Content,
+    failed,
+    files::{is_too_deep, too_deep},
+    register,
+};
 use crate::failure::Failure;
 use mc_content::{
     BlockSource,
@@ -296,6 +302,9 @@ impl<S: BlockSource> Reading<'_, S> {
         left: &Entity,
         place: &str,
     ) -> Result<(), Failure> {
+        if is_too_deep(Path::new(place)) {
+            return Err(too_deep());
+        }
         let none = BTreeSet::new();
         if let Some(given) = given
             && self.content.are_equal(given, left)?

@@ -328,7 +328,7 @@ pub(super) fn is_too_deep(place: &Path) -> bool {
     place.components().count() > MAX_DEPTH
 }
 
-fn too_deep() -> Failure {
+pub(super) fn too_deep() -> Failure {
     let message = format!("the task left directories that are more than {MAX_DEPTH} deep");
     Failure::new(ErrorCode::Path, message)
 }
