@@ -180,7 +180,7 @@ pub(super) async fn result(
         let failure = Failure::new(ErrorCode::NoResult, message);
         return Err(failure.with_hint(follow::command(global, "wait", id)));
     };
-    let key = keys::of_job(global, &job)?;
+    let key = keys::of_job(global, client, &job).await?;
     let mut written = Ok(Left::default());
     if let Some(out) = &args.out {
         let outputs = (cid, key.as_ref().map(|key| key.result("/out")));
