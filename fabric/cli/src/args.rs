@@ -742,6 +742,9 @@ pub(crate) enum Pin {
         /// The pin's name; default: the CID
         #[arg(long)]
         name: Option<String>,
+        /// Give up when not all of it is there after this time
+        #[arg(long, value_name = "TIME")]
+        timeout: Option<Period>,
     },
     /// Remove a pin
     Rm {

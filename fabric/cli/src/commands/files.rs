@@ -6,7 +6,9 @@ use crate::{
     failure::Failure,
     job, keys,
     links::Links,
-    out, output, progress, sealed, terminal,
+    out, output,
+    place::Place,
+    progress, sealed, terminal,
 };
 use futures::{StreamExt, TryStreamExt, stream};
 use mc_content::{
@@ -115,6 +117,16 @@ async fn meet(client: &Client, from: &From) -> Result<(), Failure> {
     Ok(())
 }
 
+/// Waits for what is at a place, and says after a while that it is looked for.
+async fn while_found<T>(
+    global: &Global,
+    client: &Client,
+    place: &Place,
+    work: impl Future<Output = T>,
+) -> T {
+    progress::while_found(global, client, &place.cid.to_string(), work).await
+}
+
 pub(super) async fn get(global: &Global, client: &Client, args: &Get) -> Result<ExitCode, Failure> {
     let output = args.output.clone();
     let output = output.unwrap_or_else(|| args.place.name().into());
@@ -122,9 +134,11 @@ pub(super) async fn get(global: &Global, client: &Client, args: &Get) -> Result<
     meet(client, &args.from).await?;
     let timeout = args.from.timeout();
     let found = client.resolve(&args.place, args.opened.key()?, timeout);
-    let found = found.await.map_err(|e| sealed::perhaps(e, &args.opened))?;
+    let found = while_found(global, client, &args.place, found).await;
+    let found = found.map_err(|e| sealed::perhaps(e, &args.opened))?;
     let progress = progress::bytes(global, "getting", None);
-    let blocks = client.dag(found.cid, timeout, progress.clone()).await?;
+    let blocks = client.dag(found.cid, timeout, progress.clone());
+    let blocks = while_found(global, client, &args.place, blocks).await?;
     let links = args.links.unwrap_or(Links::Refuse);
     let written = write_to_disk(&blocks, found, &output, links).await;
     written.map_err(|e| sealed::perhaps(e, &args.opened))?;
@@ -133,15 +147,16 @@ pub(super) async fn get(global: &Global, client: &Client, args: &Get) -> Result<
     DONE
 }
 
-pub(super) async fn cat(client: &Client, args: &Cat) -> Result<ExitCode, Failure> {
+pub(super) async fn cat(global: &Global, client: &Client, args: &Cat) -> Result<ExitCode, Failure> {
     meet(client, &args.from).await?;
     let timeout = args.from.timeout();
     let found = client.resolve(&args.place, args.opened.key()?, timeout);
-    let found = found.await?;
+    let found = while_found(global, client, &args.place, found).await?;
     let stdout = tokio::io::stdout();
     if args.offset == 0 && args.length.is_none() {
         let hidden = indicatif::ProgressBar::hidden();
-        let blocks = client.dag(found.cid, timeout, hidden).await?;
+        let blocks = client.dag(found.cid, timeout, hidden);
+        let blocks = while_found(global, client, &args.place, blocks).await?;
         unixfs::cat(&blocks, found, stdout, u64::MAX).await?;
         return DONE;
     }
@@ -187,15 +202,16 @@ async fn look<S: BlockSource>(blocks: &S, name: String, entity: Entity) -> Resul
 pub(super) async fn ls(global: &Global, client: &Client, args: &Look) -> Result<ExitCode, Failure> {
     meet(client, &args.from).await?;
     let blocks = client.blocks(args.from.timeout());
-    let entries: Result<Vec<_>, Failure> = async {
+    let entries = async {
         let found = client.resolve(&args.place, args.opened.key()?, args.from.timeout());
         let entries = unixfs::entries(&blocks, found.await?).await?;
         let looked = entries
             .into_iter()
             .map(|(name, entity)| look(&blocks, name, entity));
-        stream::iter(looked).buffered(LOOKS).try_collect().await
-    }
-    .await;
+        let looked = stream::iter(looked).buffered(LOOKS);
+        looked.try_collect::<Vec<_>>().await
+    };
+    let entries = while_found(global, client, &args.place, entries).await;
     let entries = entries.map_err(|e| sealed::perhaps(e, &args.opened))?;
     sealed::tell(
         global,
@@ -224,7 +240,8 @@ pub(super) async fn stat(
         let found = client.resolve(&args.place, args.opened.key()?, timeout);
         look(&client.blocks(timeout), String::new(), found.await?).await
     };
-    let entry = entry.await.map_err(|e| sealed::perhaps(e, &args.opened))?;
+    let entry = while_found(global, client, &args.place, entry).await;
+    let entry = entry.map_err(|e| sealed::perhaps(e, &args.opened))?;
     output::value(global, &entry, |entry| {
         let mode = entry.mode.as_ref().map(|mode| format!(", mode {mode}"));
         let mode = mode.unwrap_or_default();

@@ -10,7 +10,7 @@ use crate::{
     inputs::{self, Input},
     job::{self, Prepared},
     leave::{self, Left},
-    output,
+    output, progress,
 };
 use mc_content::{CountingSink, unixfs};
 use mc_engine::{Execution, Program, RunError, World};
@@ -18,8 +18,11 @@ use mc_gateway::api::JobView;
 use mc_node::world::{self, Given, Root, Seed, Seen, Stdin};
 use mc_types::{Determinism, ErrorCode, Outcome, canonical, cid};
 use mc_wasi::{Mount, Stop};
-use std::{path::PathBuf, process::ExitCode, sync::Arc};
+use std::{path::PathBuf, process::ExitCode, sync::Arc, time::Duration};
 use tokio::runtime::Handle;
+
+/// How long a node may look whether it has all of the inputs.
+const LACKING_WITHIN: Duration = Duration::from_secs(2);
 
 pub(super) async fn run(
     global: &Global,
@@ -46,6 +49,9 @@ pub(super) async fn run(
         true => Some(connect::connect(global).await?),
         false => None,
     };
+    if let Some(connection) = &connection {
+        tell_of_lacking(global, args, connection).await;
+    }
     let dirs = dirs(&what, &mounts);
     let seen = Seen::default();
     if from.is_some() {
@@ -106,7 +112,7 @@ pub(super) async fn run(
     }
     let ended = finish(executed, &what, (dirs, seen), prepared).await;
     let lacking = match (&ended, &connection) {
-        (Ok(Some(Err(RunError::Host(_)))), Some(connection)) => lacking(args, connection).await,
+        (Ok(Some(Err(RunError::Host(_)))), Some(connection)) => what_lacks(args, connection).await,
         _ => None,
     };
     if let Some(connection) = connection {
@@ -127,8 +133,8 @@ pub(super) async fn run(
     }
 }
 
-/// What was in the way of a run that failed, if it is that the node has not all of an input and finds it nowhere.
-async fn lacking(args: &Run, connection: &Connection) -> Option<Failure> {
+/// Inputs of which the node has not all; `None` if it does not say.
+async fn lacking(args: &Run, connection: &Connection) -> Option<Vec<String>> {
     let inputs = inputs::inputs(&args.task.input).ok()?.into_iter();
     let inputs = inputs.filter_map(|(name, input)| match input {
         Input::Cid(cid) => Some((name, cid)),
@@ -137,13 +143,40 @@ async fn lacking(args: &Run, connection: &Connection) -> Option<Failure> {
     let inputs: Vec<_> = inputs.collect();
     let roots = inputs.iter().map(|(_, cid)| *cid).collect();
     let missing = connection.client.missing(roots).await.ok()?;
-    let lacking = inputs.iter().filter(|(_, cid)| missing.contains(cid));
-    let (names, flags): (Vec<_>, Vec<_>) = lacking
-        .map(|(name, _)| (name.as_str(), format!("--input {name}=PATH")))
-        .unzip();
+    let lacking = inputs
+        .into_iter()
+        .filter(|(_, cid)| missing.contains(cid))
+        .map(|(name, _)| name);
+    Some(lacking.collect())
+}
+
+/// Says at once which inputs a guest may wait for in vain.
+async fn tell_of_lacking(global: &Global, args: &Run, connection: &Connection) {
+    let Ok(Some(names)) = tokio::time::timeout(LACKING_WITHIN, lacking(args, connection)).await
+    else {
+        return;
+    };
+    if let Some(whom) = progress::whom(&connection.client).await
+        && !names.is_empty()
+    {
+        let names = names.join(", ");
+        output::note(
+            global,
+            &format!("not all of these inputs is here, and is looked for: {names}; {whom}"),
+        );
+    }
+}
+
+/// What was in the way of a run that failed, if it is that the node has not all of an input and finds it nowhere.
+async fn what_lacks(args: &Run, connection: &Connection) -> Option<Failure> {
+    let names = lacking(args, connection).await?;
     if names.is_empty() {
         return None;
     }
+    let flags: Vec<_> = names
+        .iter()
+        .map(|name| format!("--input {name}=PATH"))
+        .collect();
     let names = names.join(", ");
     let message = format!("nobody who can be reached has all of what it reads as input: {names}");
     let failure = Failure::new(ErrorCode::ContentNotFound, message);
