@@ -73,22 +73,21 @@ pub(crate) async fn while_found<T>(
         () = tokio::time::sleep(PATIENCE) => {}
     }
     let note = async {
-        if let Some(whom) = whom(client).await {
-            output::note(global, &format!("looking for {what}: {whom}"));
-        }
+        let whom = match peers(client).await {
+            None => return,
+            Some(0) => "no other node is connected".to_owned(),
+            Some(1) => "one other node is connected".to_owned(),
+            Some(peers) => format!("{peers} other nodes are connected"),
+        };
+        output::note(global, &format!("looking for {what}: {whom}"));
     };
     let (done, ()) = tokio::join!(work, note);
     done
 }
 
-/// Whom a node can ask, if it answers.
-pub(crate) async fn whom(client: &Client) -> Option<String> {
-    let peers = client.node().await.ok()?.peers;
-    Some(match peers {
-        0 => "no other node is connected".to_owned(),
-        1 => "one other node is connected".to_owned(),
-        peers => format!("{peers} other nodes are connected"),
-    })
+/// How many others a node can ask, if it answers.
+pub(crate) async fn peers(client: &Client) -> Option<u32> {
+    Some(client.node().await.ok()?.peers)
 }
 
 /// A line that moves, if a human looks on.

@@ -34,13 +34,23 @@ pub(super) async fn run(
     let name = args.task.component.clone();
     let wanted = checkpoint::wanted(args)?;
     leave::recover(global, what.dirs.values())?;
+    let (mounts, roots) = directories(&what)?;
+    let dirs = dirs(&what, &mounts);
+    let seen = Seen::default();
+    if from.is_some() {
+        // Some of it the guest has seen before it was stopped, and will not look at again. What is edited after this look
+        // is known to be newer.
+        for dir in &dirs {
+            let walked = seen.walk(dir.mount, &dir.host);
+            walked.map_err(|e| Failure::path(&dir.host, &e))?;
+        }
+    }
     // Only then is the task's CID needed; a seed alone may not be needed at all.
     let prepared = if global.format == Format::Json || wanted.is_some() || from.is_some() {
         Some(prepare(&what).await?)
     } else {
         None
     };
-    let (mounts, roots) = directories(&what)?;
     let remote = roots
         .iter()
         .flatten()
@@ -51,15 +61,6 @@ pub(super) async fn run(
     };
     if let Some(connection) = &connection {
         tell_of_lacking(global, args, connection).await;
-    }
-    let dirs = dirs(&what, &mounts);
-    let seen = Seen::default();
-    if from.is_some() {
-        // Some of it the guest has seen before it was stopped, and will not look at again.
-        for dir in &dirs {
-            let walked = seen.walk(dir.mount, &dir.host);
-            walked.map_err(|e| Failure::path(&dir.host, &e))?;
-        }
     }
     let world = given(
         &what,
@@ -152,18 +153,17 @@ async fn lacking(args: &Run, connection: &Connection) -> Option<Vec<String>> {
 
 /// Says at once which inputs a guest may wait for in vain.
 async fn tell_of_lacking(global: &Global, args: &Run, connection: &Connection) {
-    let Ok(Some(names)) = tokio::time::timeout(LACKING_WITHIN, lacking(args, connection)).await
-    else {
+    if progress::peers(&connection.client).await != Some(0) {
         return;
-    };
-    if let Some(whom) = progress::whom(&connection.client).await
+    }
+    let lacking = tokio::time::timeout(LACKING_WITHIN, lacking(args, connection)).await;
+    if let Ok(Some(names)) = lacking
         && !names.is_empty()
     {
         let names = names.join(", ");
-        output::note(
-            global,
-            &format!("not all of these inputs is here, and is looked for: {names}; {whom}"),
-        );
+        let note =
+            format!("no other node is connected that could have what is missing here of: {names}");
+        output::note(global, &note);
     }
 }
 
