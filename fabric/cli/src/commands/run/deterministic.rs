@@ -162,7 +162,7 @@ async fn tell_of_lacking(global: &Global, args: &Run, connection: &Connection) {
     {
         let names = names.join(", ");
         let note =
-            format!("no other node is connected that could have what is missing here of: {names}");
+            format!("no other node is connected yet that could have what is missing here of: {names}");
         output::note(global, &note);
     }
 }
