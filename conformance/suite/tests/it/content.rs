@@ -192,6 +192,55 @@ fn pins_of_the_node_cannot_be_set_or_removed_by_name() {
 }
 
 #[test]
+fn links_that_lead_out_are_refused_with_what_to_do_about_them() {
+    let node = NodeOptions::new().start();
+    let dir = tempfile::tempdir().unwrap();
+    let tree = dir.path().join("tree");
+    std::fs::create_dir(&tree).unwrap();
+    std::fs::write(tree.join("file"), "text").unwrap();
+    symlink("/etc", tree.join("link")).unwrap();
+    let cid = added(&node, &tree);
+    let out = dir.path().join("out");
+    let get = ["get", &cid, "-o", out.to_str().unwrap()];
+    let refused = node.mc(get);
+    assert_eq!(refused.code, Some(66), "{refused:#?}");
+    assert!(refused.stderr.contains("--links skip"), "{refused:#?}");
+    assert!(!out.exists());
+    node.mc(get.into_iter().chain(["--links", "skip"]))
+        .expect_code(0);
+    assert!(out.join("file").exists() && !out.join("link").is_symlink());
+}
+
+#[test]
+fn whoever_waits_for_what_nobody_has_is_told_so_and_may_give_up_sooner() {
+    let node = NodeOptions::new().start();
+    let nowhere = cid::of(cid::RAW, b"what nobody has").to_string();
+    let dir = tempfile::tempdir().unwrap();
+    let out = dir.path().join("out");
+    let begun = Instant::now();
+    for command in [
+        &["pin", "add", "--timeout", "4s", &nowhere][..],
+        &[
+            "get",
+            "--timeout",
+            "4s",
+            &nowhere,
+            "-o",
+            out.to_str().unwrap(),
+        ],
+        &["ls", "--timeout", "4s", &nowhere],
+        &["cat", "--timeout", "4s", &nowhere],
+    ] {
+        let done = node.mc(command.iter().copied());
+        assert_eq!(done.code, Some(66), "{done:#?}");
+        let said = format!("looking for {nowhere}: no other node is connected\n");
+        assert!(done.stderr.contains(&said), "{done:#?}");
+        assert!(done.stderr.contains("MC0011"), "{done:#?}");
+    }
+    assert!(begun.elapsed() < Duration::from_secs(60));
+}
+
+#[test]
 fn a_pin_that_cannot_be_moved_stays_where_it_was() {
     let node = NodeOptions::new().start();
     let dir = tempfile::tempdir().unwrap();

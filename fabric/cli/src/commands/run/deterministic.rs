@@ -161,8 +161,9 @@ async fn tell_of_lacking(global: &Global, args: &Run, connection: &Connection) {
         && !names.is_empty()
     {
         let names = names.join(", ");
-        let note =
-            format!("no other node is connected yet that could have what is missing here of: {names}");
+        let note = format!(
+            "no other node is connected yet that could have what is missing here of: {names}"
+        );
         output::note(global, &note);
     }
 }
