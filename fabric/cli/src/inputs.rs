@@ -56,7 +56,8 @@ pub(crate) fn check_file(path: &Path) -> Result<(), Failure> {
         return Err(failed(&ErrorKind::IsADirectory.into()));
     }
     let message = format!("{} is not a regular file", path.display());
-    Err(Failure::new(ErrorCode::Path, message))
+    let hint = "write what comes from it to a file first, and give that";
+    Err(Failure::new(ErrorCode::Path, message).with_hint(hint))
 }
 
 /// Directories of this machine by the guest's path.

@@ -192,6 +192,21 @@ fn pins_of_the_node_cannot_be_set_or_removed_by_name() {
 }
 
 #[test]
+fn a_file_that_is_listed_is_no_damage_and_no_secret() {
+    let node = NodeOptions::new().start();
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("file");
+    for bytes in [10, 3_000_000] {
+        std::fs::write(&file, vec![7; bytes]).unwrap();
+        let cid = added(&node, &file);
+        let listed = node.mc(["ls", &cid]);
+        assert_eq!(listed.code, Some(66), "{listed:#?}");
+        assert!(listed.stderr.contains("is not a directory"), "{listed:#?}");
+        assert!(!listed.stderr.contains("encrypted"), "{listed:#?}");
+    }
+}
+
+#[test]
 fn links_that_lead_out_are_refused_with_what_to_do_about_them() {
     let node = NodeOptions::new().start();
     let dir = tempfile::tempdir().unwrap();

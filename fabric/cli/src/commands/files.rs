@@ -199,12 +199,33 @@ async fn look<S: BlockSource>(blocks: &S, name: String, entity: Entity) -> Resul
     })
 }
 
+/// Why nothing can be listed: because it is something else, or for the reason `error`.
+async fn no_directory<S: BlockSource>(
+    blocks: &S,
+    entity: Entity,
+    error: mc_content::Error,
+) -> Failure {
+    let cid = entity.cid;
+    match unixfs::stat(blocks, entity).await {
+        Ok(stat) if stat.kind != Kind::Directory => {
+            let message = format!("{cid} is not a directory");
+            let hint = format!("see what it is: mc-wasm stat {cid}");
+            Failure::new(ErrorCode::Path, message).with_hint(hint)
+        }
+        _ => error.into(),
+    }
+}
+
 pub(super) async fn ls(global: &Global, client: &Client, args: &Look) -> Result<ExitCode, Failure> {
     meet(client, &args.from).await?;
     let blocks = client.blocks(args.from.timeout());
     let entries = async {
         let found = client.resolve(&args.place, args.opened.key()?, args.from.timeout());
-        let entries = unixfs::entries(&blocks, found.await?).await?;
+        let found = found.await?;
+        let entries = match unixfs::entries(&blocks, found.clone()).await {
+            Ok(entries) => entries,
+            Err(error) => return Err(no_directory(&blocks, found, error).await),
+        };
         let looked = entries
             .into_iter()
             .map(|(name, entity)| look(&blocks, name, entity));

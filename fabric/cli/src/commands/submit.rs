@@ -82,6 +82,8 @@ struct Given<'a> {
 
 /// Refuses what no node could run before anything is sent.
 fn check(path: &Path) -> Result<(), Failure> {
+    // It is read here, and again when it is sent.
+    inputs::check_file(path)?;
     let metadata = std::fs::metadata(path).map_err(|e| Failure::path(path, &e))?;
     let bytes = component::read(path, &metadata)?;
     mc_engine::check(&bytes)
