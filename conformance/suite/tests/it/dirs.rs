@@ -257,6 +257,42 @@ fn a_file_that_moves_and_changes_or_leaves_a_directory_that_goes_keeps_its_mode(
 }
 
 #[test]
+fn what_was_private_and_has_another_name_and_other_bytes_does_not_become_public() {
+    let node = NodeOptions::new().start();
+    for command in COMMANDS {
+        let (dir, proj) = new_project("proj");
+        fs::write(proj.join("old"), "for all").unwrap();
+        set_mode(&proj.join("text"), 0o600);
+        set_mode(&proj.join("sub"), 0o700);
+        let steps = [
+            "append",
+            "/w/text",
+            " and more",
+            "rename",
+            "/w/text",
+            "/w/notes",
+            "append",
+            "/w/sub/inner",
+            " and more",
+            "rename",
+            "/w/sub",
+            "/w/other",
+        ];
+        mc_in(dir.path(), arguments(command, &["proj::/w"], &node, &steps)).expect_code(0);
+        assert_eq!(text(proj.join("notes")), "as it was and more", "{command}");
+        assert_eq!(mode(&proj.join("notes")), 0o600, "{command}");
+        assert_eq!(text(proj.join("other/inner")), "inner and more");
+        assert_eq!(mode(&proj.join("other")), 0o700, "{command}");
+        // A name alone makes nothing else private.
+        let steps = ["rename", "/w/notes", "/w/text", "write", "/w/new", "new"];
+        mc_in(dir.path(), arguments(command, &["proj::/w"], &node, &steps)).expect_code(0);
+        assert_eq!(mode(&proj.join("text")), 0o600, "{command}");
+        let (new, usual) = (mode(&proj.join("new")), mode(&proj.join("old")));
+        assert_eq!(new, usual, "{command}");
+    }
+}
+
+#[test]
 fn what_cannot_be_put_in_its_place_lies_elsewhere_and_is_named() {
     let node = NodeOptions::new().start();
     let (dir, proj) = new_project("proj");
