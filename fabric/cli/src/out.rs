@@ -3,9 +3,12 @@
 use crate::failure::Failure;
 use mc_types::ErrorCode;
 use std::{
-    io::{Error, ErrorKind},
+    fs::{File, Permissions},
+    io::{self, BufWriter, Error, ErrorKind, Write},
+    os::unix::fs::PermissionsExt,
     path::Path,
 };
+use tempfile::NamedTempFile;
 
 /// Refuses a place for files or directories that is there already, unless it is an empty directory.
 pub(crate) fn place(path: &Path) -> Result<(), Failure> {
@@ -46,6 +49,35 @@ pub(crate) fn file(path: &Path) -> Result<(), Failure> {
         return Err(Failure::path(path, &directory));
     }
     can_be_made(path)
+}
+
+/// A file beside `path`, which it is to become. As with others, the user's own mask says who may read it.
+pub(crate) fn beside(path: &Path) -> io::Result<NamedTempFile> {
+    tempfile::Builder::new()
+        .permissions(Permissions::from_mode(0o666))
+        .tempfile_in(path.parent().map_or_else(|| Path::new("/"), or_here))
+}
+
+/// Writes a file, which replaces the one that may be there once all of it is written.
+pub(crate) fn replace(
+    path: &Path,
+    write: impl FnOnce(&mut dyn Write) -> io::Result<()>,
+) -> io::Result<()> {
+    // A link stays one, and a pipe or a device what it is.
+    let real = path.canonicalize();
+    let path = real.as_deref().unwrap_or(path);
+    if path.metadata().is_ok_and(|there| !there.is_file()) {
+        let mut file = BufWriter::new(File::create(path)?);
+        write(&mut file)?;
+        return file.flush();
+    }
+    let mut file = beside(path)?;
+    let mut writer = BufWriter::new(&mut file);
+    write(&mut writer)?;
+    writer.flush()?;
+    drop(writer);
+    file.as_file().sync_all()?;
+    file.persist(path).map(drop).map_err(|failed| failed.error)
 }
 
 fn can_be_made(path: &Path) -> Result<(), Failure> {
@@ -113,5 +145,28 @@ mod tests {
             place(Path::new(relative)).unwrap();
             new_file(Path::new(relative)).unwrap();
         }
+    }
+
+    #[test]
+    fn a_file_is_replaced_by_a_whole_one_or_not_at_all() {
+        let dir = tempfile::tempdir().unwrap();
+        let (file, link) = (dir.path().join("file"), dir.path().join("link"));
+        std::os::unix::fs::symlink("file", &link).unwrap();
+        replace(&file, |to| to.write_all(b"one")).unwrap();
+        let failed = replace(&file, |to| {
+            to.write_all(b"half")?;
+            Err(ErrorKind::StorageFull.into())
+        });
+        assert_eq!(failed.unwrap_err().kind(), ErrorKind::StorageFull);
+        assert_eq!(std::fs::read(&file).unwrap(), b"one");
+        replace(&link, |to| to.write_all(b"two")).unwrap();
+        assert_eq!(std::fs::read(&file).unwrap(), b"two");
+        assert!(link.is_symlink());
+        replace(Path::new("/dev/null"), |to| to.write_all(b"x")).unwrap();
+        assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 2);
+        let usual = dir.path().join("usual");
+        std::fs::write(&usual, "").unwrap();
+        let mode = |path: &Path| path.metadata().unwrap().permissions().mode();
+        assert_eq!(mode(&file), mode(&usual));
     }
 }

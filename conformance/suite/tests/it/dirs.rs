@@ -257,6 +257,25 @@ fn a_file_that_moves_and_changes_or_leaves_a_directory_that_goes_keeps_its_mode(
 }
 
 #[test]
+fn a_run_that_was_stopped_says_how_it_goes_on_with_its_directories() {
+    let (node, (dir, proj)) = (NodeOptions::new().start(), new_project("my proj"));
+    let steps = ["spin", "3", "write", "/w/new", "new"];
+    let typed = arguments("run", &["my proj::/w"], &node, &steps);
+    let stop = ["--checkpoint-at", "1000000", "-o", "half.car"];
+    let stopped = mc_in(dir.path(), with(typed, &stop)).expect_code(0);
+    let next = "mc-wasm resume half.car --dir 'my proj::/w'";
+    assert!(stopped.stderr.contains(next), "{}", stopped.stderr);
+    assert!(!proj.join("new").exists());
+    let resume = ["resume", "half.car", "--dir", "my proj::/w"];
+    mc_in(dir.path(), resume).expect_code(0);
+    assert_eq!(text(proj.join("new")), "new");
+    // What is no checkpoint is named.
+    let bad = mc_in(dir.path(), ["resume", "my proj/text"]);
+    assert_eq!(bad.code, Some(65), "{bad:#?}");
+    assert!(bad.stderr.contains("my proj/text: "), "{}", bad.stderr);
+}
+
+#[test]
 fn what_was_private_and_has_another_name_and_other_bytes_does_not_become_public() {
     let node = NodeOptions::new().start();
     for command in COMMANDS {

@@ -388,9 +388,7 @@ impl Exported<'_> {
     /// Writes it under a temporary name, which becomes `path` once all of it is there.
     async fn write_to(&self, path: &Path) -> Result<(), Failure> {
         let failed = |e: std::io::Error| Failure::path(path, &e);
-        let dir = path.parent().filter(|dir| !dir.as_os_str().is_empty());
-        let dir = dir.unwrap_or_else(|| Path::new("."));
-        let mut file = tempfile::NamedTempFile::new_in(dir).map_err(failed)?;
+        let mut file = out::beside(path).map_err(failed)?;
         self.write(&mut file).await?;
         let persisted = file.persist_noclobber(path).map_err(|e| e.error);
         persisted.map(drop).map_err(failed)

@@ -90,8 +90,8 @@ pub(super) async fn run(
     {
         let position = slot.save(path, &what, prepared, from.as_ref()).await?;
         let next = format!(
-            "stopped at position {position}; go on with: mc-wasm resume {}",
-            path.display()
+            "stopped at position {position}; go on with: {}",
+            checkpoint::resumption(path, &args.task)
         );
         output::note(global, &next);
         return Ok(ExitCode::SUCCESS);
