@@ -26,6 +26,9 @@ pub(crate) fn read(path: &Path) -> Result<Key, Failure> {
         let message = format!("the key file {} {reason}", path.display());
         Err(Failure::new(ErrorCode::WrongKey, message))
     };
+    if metadata.is_dir() {
+        return refuse("is a directory");
+    }
     if metadata.permissions().mode() & 0o077 != 0 {
         let hint = format!("chmod 600 {}", path.display());
         return refuse("can be read by others").map_err(|failure: Failure| failure.with_hint(hint));
@@ -115,6 +118,12 @@ mod tests {
         fs::set_permissions(&path, fs::Permissions::from_mode(0o640)).unwrap();
         assert_eq!(read(&path).unwrap_err().code(), ErrorCode::WrongKey);
         fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
+        assert!(
+            read(dir.path())
+                .unwrap_err()
+                .message()
+                .contains("directory")
+        );
         for bad in [String::new(), "short".to_owned(), "A".repeat(5000)] {
             fs::write(&path, bad).unwrap();
             assert_eq!(read(&path).unwrap_err().code(), ErrorCode::WrongKey);

@@ -192,7 +192,7 @@ fn pins_of_the_node_cannot_be_set_or_removed_by_name() {
 }
 
 #[test]
-fn a_file_that_is_listed_is_no_damage_and_no_secret() {
+fn a_file_that_is_listed_and_a_directory_that_is_printed_are_called_what_they_are() {
     let node = NodeOptions::new().start();
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("file");
@@ -201,9 +201,20 @@ fn a_file_that_is_listed_is_no_damage_and_no_secret() {
         let cid = added(&node, &file);
         let listed = node.mc(["ls", &cid]);
         assert_eq!(listed.code, Some(66), "{listed:#?}");
-        assert!(listed.stderr.contains("is not a directory"), "{listed:#?}");
+        assert!(listed.stderr.contains("it is a file"), "{listed:#?}");
         assert!(!listed.stderr.contains("encrypted"), "{listed:#?}");
     }
+    let cid = added(&node, dir.path());
+    for range in [&["--offset", "0"][..], &["--offset", "1"]] {
+        let cat = ["cat", &cid].into_iter().chain(range.iter().copied());
+        let printed = node.mc(cat);
+        assert_eq!(printed.code, Some(66), "{printed:#?}");
+        assert!(printed.stderr.contains("it is a directory"), "{printed:#?}");
+    }
+    // What prints a file is another command.
+    let got = node.mc(["get", &cid, "-o", "-"]);
+    assert_eq!(got.code, Some(2), "{got:#?}");
+    assert!(got.stderr.contains("mc-wasm cat"), "{got:#?}");
 }
 
 #[test]

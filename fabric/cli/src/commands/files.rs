@@ -130,6 +130,10 @@ async fn while_found<T>(
 pub(super) async fn get(global: &Global, client: &Client, args: &Get) -> Result<ExitCode, Failure> {
     let output = args.output.clone();
     let output = output.unwrap_or_else(|| args.place.name().into());
+    if output == Path::new("-") {
+        let hint = format!("to print a file: mc-wasm cat {}", args.place);
+        return Err(Failure::usage("get prints nothing").with_hint(hint));
+    }
     out::place(&output)?;
     meet(client, &args.from).await?;
     let timeout = args.from.timeout();
@@ -152,7 +156,22 @@ pub(super) async fn cat(global: &Global, client: &Client, args: &Cat) -> Result<
     let timeout = args.from.timeout();
     let found = client.resolve(&args.place, args.opened.key()?, timeout);
     let found = while_found(global, client, &args.place, found).await?;
-    let stdout = tokio::io::stdout();
+    match print(global, client, args, found.clone()).await {
+        Err(failure) if failure.code() == ErrorCode::CorruptContent => {
+            let blocks = client.blocks(timeout);
+            Err(another_kind(&blocks, found, Kind::File, failure).await)
+        }
+        printed => printed,
+    }
+}
+
+async fn print(
+    global: &Global,
+    client: &Client,
+    args: &Cat,
+    found: Entity,
+) -> Result<ExitCode, Failure> {
+    let (timeout, stdout) = (args.from.timeout(), tokio::io::stdout());
     if args.offset == 0 && args.length.is_none() {
         let hidden = indicatif::ProgressBar::hidden();
         let blocks = client.dag(found.cid, timeout, hidden);
@@ -185,34 +204,43 @@ struct Entry {
 async fn look<S: BlockSource>(blocks: &S, name: String, entity: Entity) -> Result<Entry, Failure> {
     let cid = entity.cid;
     let stat = unixfs::stat(blocks, entity).await?;
-    let kind = match stat.kind {
-        Kind::File => "file",
-        Kind::Directory => "directory",
-        Kind::Symlink => "symlink",
-    };
     Ok(Entry {
         name,
         cid: cid.to_string(),
-        kind,
+        kind: kind_name(stat.kind),
         size: stat.file_bytes,
         mode: stat.mode.map(|mode| format!("{mode:04o}")),
     })
 }
 
-/// Why nothing can be listed: because it is something else, or for the reason `error`.
-async fn no_directory<S: BlockSource>(
+/// Why something cannot be read as one kind: because it is of another one, or for the reason `failure`.
+async fn another_kind<S: BlockSource>(
     blocks: &S,
     entity: Entity,
-    error: mc_content::Error,
+    wanted: Kind,
+    failure: Failure,
 ) -> Failure {
     let cid = entity.cid;
     match unixfs::stat(blocks, entity).await {
-        Ok(stat) if stat.kind != Kind::Directory => {
-            let message = format!("{cid} is not a directory");
-            let hint = format!("see what it is: mc-wasm stat {cid}");
+        Ok(stat) if stat.kind != wanted => {
+            let (is, wanted) = (kind_name(stat.kind), kind_name(wanted));
+            let message = format!("{cid} is no {wanted}: it is a {is}");
+            let hint = match stat.kind {
+                Kind::File => format!("to print it: mc-wasm cat {cid}"),
+                Kind::Directory => format!("to list it: mc-wasm ls {cid}"),
+                Kind::Symlink => format!("see what it is: mc-wasm stat {cid}"),
+            };
             Failure::new(ErrorCode::Path, message).with_hint(hint)
         }
-        _ => error.into(),
+        _ => failure,
+    }
+}
+
+const fn kind_name(kind: Kind) -> &'static str {
+    match kind {
+        Kind::File => "file",
+        Kind::Directory => "directory",
+        Kind::Symlink => "symlink",
     }
 }
 
@@ -224,7 +252,10 @@ pub(super) async fn ls(global: &Global, client: &Client, args: &Look) -> Result<
         let found = found.await?;
         let entries = match unixfs::entries(&blocks, found.clone()).await {
             Ok(entries) => entries,
-            Err(error) => return Err(no_directory(&blocks, found, error).await),
+            Err(error) => {
+                let wanted = Kind::Directory;
+                return Err(another_kind(&blocks, found, wanted, error.into()).await);
+            }
         };
         let looked = entries
             .into_iter()
