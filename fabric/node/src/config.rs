@@ -270,7 +270,7 @@ impl Config {
         let places = [("data_dir", &self.data_dir), ("cache.dir", &self.cache.dir)];
         let empty = places.iter().find(|(_, dir)| dir.as_os_str().is_empty());
         if let Some((key, _)) = empty {
-            return refuse(key, "it is empty; a directory is to be named");
+            return refuse(*key, "it is empty; a directory is to be named");
         }
         if self
             .worker
