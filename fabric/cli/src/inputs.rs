@@ -70,6 +70,7 @@ pub(crate) fn dirs(texts: &[String]) -> Result<Dirs, Failure> {
         // The host's path may have two colons in it; the guest's has none.
         let (host, guest) = text
             .rsplit_once("::")
+            .filter(|(host, _)| !host.is_empty())
             .ok_or_else(|| Failure::usage(format!("--dir: {text:?} is not HOST::GUEST")))?;
         let host = PathBuf::from(host);
         let metadata = std::fs::metadata(&host).map_err(|e| Failure::path(&host, &e))?;
@@ -122,6 +123,10 @@ mod tests {
                 code,
                 "{text}"
             );
+        }
+        for text in ["/tmp", "::/w"] {
+            let failure = dirs(&[text.to_owned()]).unwrap_err();
+            assert_eq!(failure.code(), ErrorCode::Usage, "{text}");
         }
         let twice = ["a=/".to_owned(), "a=/".to_owned()];
         assert_eq!(inputs(&twice).unwrap_err().code(), ErrorCode::Usage);
