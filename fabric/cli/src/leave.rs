@@ -13,7 +13,13 @@ pub(crate) use dag::{Changed, leave_job};
 pub(crate) use files::{Given, leave_run};
 pub(crate) use recall::recall;
 
-use crate::{args::Global, exit, failure::Failure, inputs::Dirs, links, output, terminal};
+use crate::{
+    args::{Format, Global},
+    exit,
+    failure::Failure,
+    inputs::Dirs,
+    links, output, terminal,
+};
 use mc_directories::{DirectoryId, Fingerprint, Report, Transaction};
 use mc_node::world::Seen;
 use mc_types::ErrorCode;
@@ -36,7 +42,7 @@ pub(crate) fn recover<'p>(
                 let note = format!("{host}: finished {changed} changes that a command left undone");
                 output::note(global, &note);
             }
-            tell(&report.into());
+            tell(&report.into(), global.format == Format::Json);
         }
     }
     Ok(())
@@ -89,26 +95,31 @@ impl From<Report> for Left {
 }
 
 /// Tells of what could not be put in its place, which even those have to know who asked for quiet.
-pub(crate) fn tell(left: &Left) {
+fn tell(left: &Left, json: bool) {
     let report = &left.report;
     let name = |path: &Path| terminal::escaped(&path.display().to_string()).into_owned();
+    let say = |text: String| {
+        if json {
+            Failure::new(ErrorCode::Path, text).report(json);
+        } else {
+            output::error(&text);
+        }
+    };
     for conflict in &report.conflicts {
         let (place, reason) = (name(&conflict.place), &conflict.reason);
         let kept = match &conflict.kept {
             Some(place) => format!("what the task left there is in {}", name(place)),
             None => "it was left as it is".to_owned(),
         };
-        output::error(&format!("conflict: {place}: {reason}; {kept}"));
+        say(format!("conflict: {place}: {reason}; {kept}"));
     }
     for Fault { place, reason } in &left.faults {
-        output::error(&format!("conflict: {}: {reason}", name(place)));
+        say(format!("conflict: {}: {reason}", name(place)));
     }
     links::tell(&report.left_out, None);
     for pending in &report.pending {
         let pending = name(pending);
-        output::error(&format!(
-            "{pending}: cannot be reached; it is changed later"
-        ));
+        say(format!("{pending}: cannot be reached; it is changed later"));
     }
 }
 
@@ -118,7 +129,7 @@ pub(crate) fn conclude(json: bool, code: ExitCode, left: Result<Left, Failure>) 
     let succeeded = code == ExitCode::SUCCESS;
     match left {
         Ok(left) => {
-            tell(&left);
+            tell(&left, json);
             let is_clean = left.report.conflicts.is_empty() && left.faults.is_empty();
             if succeeded && !is_clean {
                 return ExitCode::from(exit::CONFLICT);

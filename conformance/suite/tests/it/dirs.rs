@@ -521,6 +521,14 @@ fn a_job_that_nobody_waited_for_changes_the_directories_later() {
     assert_eq!(text(proj.join("text")), "as it was and more");
     assert_eq!(text(proj.join("other/inner")), "inner");
     assert_eq!(text(proj.join("script.sh")), "edited");
+    // What stands in the way is JSON where that was asked for.
+    let typed = ["--format", "json"].into_iter().chain(result);
+    let done = mc(&typed.collect::<Vec<_>>());
+    assert_eq!(done.code, Some(73), "{done:#?}");
+    for line in done.stderr.lines() {
+        let said: serde_json::Value = serde_json::from_str(line).unwrap();
+        assert_eq!(said["code"], "MC0002", "{line}");
+    }
     // Once more, it is as it is to be already.
     fs::remove_file(proj.join("script.sh")).unwrap();
     let before = state(&proj);
