@@ -166,6 +166,10 @@ fn an_edit_just_before_the_exchange_is_given_back_and_the_guests_version_kept() 
     };
     assert_eq!(place, "sub/file");
     assert!(kept.starts_with("mc-wasm-conflict-") && kept.ends_with("/sub/file"));
+    // It may have been in a directory that was closed to others.
+    let (beside, _) = kept.split_once('/').unwrap();
+    let mode = fs::metadata(it.root.join(beside)).unwrap().permissions();
+    assert_eq!(mode.mode() & 0o777, 0o700);
     assert_eq!(it.text(kept), "new sub/file");
 }
 
