@@ -276,6 +276,21 @@ fn a_run_that_was_stopped_says_how_it_goes_on_with_its_directories() {
 }
 
 #[test]
+fn a_directory_is_changed_whose_own_path_no_guest_could_write() {
+    let node = NodeOptions::new().start();
+    for command in COMMANDS {
+        let dir = tempfile::tempdir().unwrap();
+        let proj = dir.path().join(OsStr::from_bytes(b"no\xfftext"));
+        project(&proj);
+        let steps = ["append", "/w/text", " and more", "write", "/out/a", "b"];
+        let typed = arguments(command, &[".::/w"], &node, &steps);
+        mc_in(&proj, with(typed, &["--out", "out"])).expect_code(0);
+        assert_eq!(text(proj.join("text")), "as it was and more", "{command}");
+        assert_eq!(text(proj.join("out/a")), "b", "{command}");
+    }
+}
+
+#[test]
 fn what_was_private_and_has_another_name_and_other_bytes_does_not_become_public() {
     let node = NodeOptions::new().start();
     for command in COMMANDS {
