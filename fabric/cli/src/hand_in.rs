@@ -27,7 +27,7 @@ pub(crate) async fn hand_in(
         let failure = match give(global, client, prepared, &mut spec).await {
             // What was given to one is not at the other.
             Ok(()) if client.has_turned(&tries) => continue,
-            Ok(()) => match submitted(global, client, id, &spec).await {
+            Ok(()) => match submitted(global, client, prepared, (id, &spec)).await {
                 Ok(job) => {
                     let (id, job) = (job.id.unwrap_or(id), Box::new(job));
                     return Ok(HandedIn::Job { id, job });
@@ -54,11 +54,16 @@ pub(crate) async fn hand_in(
 async fn submitted(
     global: &Global,
     client: &Client,
-    id: JobId,
-    spec: &JobSpec,
+    prepared: &job::Prepared,
+    (id, spec): (JobId, &JobSpec),
 ) -> Result<JobView, Failure> {
+    let submitting = client.submit(id, spec.clone());
+    let mut given = spec.task.inputs.values().chain([&spec.task.component]);
+    if given.all(|cid| prepared.files.contains_key(cid)) {
+        return submitting.await;
+    }
     let what = "what the job is given as a CID";
-    progress::while_found(global, client, what, client.submit(id, spec.clone())).await
+    progress::while_found(global, client, what, submitting).await
 }
 
 /// Gives a node what the job needs, and the key of a private one.
