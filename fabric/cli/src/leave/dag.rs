@@ -235,6 +235,9 @@ impl<S: BlockSource> Reading<'_, S> {
         if given == left {
             return Ok(());
         }
+        if is_too_deep(Path::new(place)) {
+            return Err(too_deep());
+        }
         let (Found::Directory(given), Found::Directory(left)) =
             (self.content.find(given)?, self.content.find(left)?)
         else {
@@ -257,6 +260,9 @@ impl<S: BlockSource> Reading<'_, S> {
 
     /// Takes down what is in a place that it was removed from, and below it.
     fn note_lost(&mut self, at: At, given: &Entity) -> Result<(), Failure> {
+        if is_too_deep(Path::new(&at.path)) {
+            return Err(too_deep());
+        }
         let Found::Directory(listing) = self.content.find(given)? else {
             Lost::note(&mut self.lost.files, given.cid, at);
             return Ok(());
