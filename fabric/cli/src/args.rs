@@ -575,6 +575,7 @@ impl Add {
             raw_leaves: self.raw_leaves,
             modes: self.preserve_mode,
             skipped: self.skip_unreadable.then(Skipped::default),
+            for_guests: false,
             symlinks: match self.symlinks {
                 SymlinksName::Keep => Symlinks::Keep,
                 SymlinksName::Follow => Symlinks::Follow,
@@ -743,6 +744,9 @@ pub(crate) enum Pin {
         /// The pin's name; default: the CID
         #[arg(long)]
         name: Option<String>,
+        /// Give up when not all of it is there after this time
+        #[arg(long, value_name = "TIME")]
+        timeout: Option<Period>,
     },
     /// Remove a pin
     Rm {

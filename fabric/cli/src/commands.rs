@@ -76,7 +76,7 @@ async fn with_node(
         Command::Nodes(args) => node::nodes(global, client, &args).await,
         Command::Add(args) => files::add(global, client, &args).await,
         Command::Get(args) => files::get(global, client, &args).await,
-        Command::Cat(args) => files::cat(client, &args).await,
+        Command::Cat(args) => files::cat(global, client, &args).await,
         Command::Ls(args) => files::ls(global, client, &args).await,
         Command::Stat(args) => files::stat(global, client, &args).await,
         Command::Car(command) => files::car(global, client, &command).await,

@@ -4,7 +4,8 @@ use crate::{args::Global, failure::Failure, output};
 use mc_engine::MAX_COMPONENT_BYTES;
 use mc_types::{Cid, ErrorCode};
 use std::{
-    fs::Metadata,
+    fs::{File, Metadata},
+    io::Read,
     path::{Path, PathBuf},
     process::{Command, Stdio},
 };
@@ -53,13 +54,22 @@ pub(crate) fn resolve(
 
 /// The bytes of a component, unless they are more than any is taken with.
 pub(crate) fn read(path: &Path, metadata: &Metadata) -> Result<Vec<u8>, Failure> {
-    let bytes = metadata.len();
-    if bytes > MAX_COMPONENT_BYTES {
-        let max = MAX_COMPONENT_BYTES;
-        return Err(Failure::from(mc_engine::Error::TooLarge { bytes, max })
-            .about(&path.display().to_string()));
+    let max = MAX_COMPONENT_BYTES;
+    let mut read = Vec::new();
+    // What is no file has no length beforehand.
+    if metadata.len() <= max {
+        let file = File::open(path).map_err(|e| Failure::path(path, &e))?;
+        let mut file = file.take(max.saturating_add(1));
+        file.read_to_end(&mut read)
+            .map_err(|e| Failure::path(path, &e))?;
     }
-    std::fs::read(path).map_err(|e| Failure::path(path, &e))
+    let bytes = u64::try_from(read.len()).unwrap_or(u64::MAX);
+    let bytes = bytes.max(metadata.len());
+    if bytes > max {
+        let too_large = mc_engine::Error::TooLarge { bytes, max };
+        return Err(Failure::from(too_large).about(&path.display().to_string()));
+    }
+    Ok(read)
 }
 
 /// Builds the package in `dir` for the target of components, and gives the component.
@@ -181,4 +191,22 @@ fn no_cargo(error: &std::io::Error) -> Failure {
         format!("cargo cannot be started: {error}"),
     )
     .with_hint("install Rust with rustup, or give a .wasm file")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_never_ends_is_not_read_to_its_end() {
+        let zeros = Path::new("/dev/zero");
+        let metadata = std::fs::metadata(zeros).unwrap();
+        let failure = read(zeros, &metadata).unwrap_err();
+        assert_eq!(failure.code(), ErrorCode::InvalidComponent, "{failure:?}");
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("file");
+        std::fs::write(&file, "bytes").unwrap();
+        let metadata = std::fs::metadata(&file).unwrap();
+        assert_eq!(read(&file, &metadata).unwrap(), b"bytes");
+    }
 }

@@ -42,8 +42,8 @@ pub(crate) fn cache(global: &Global) -> Result<Option<Cache>, Failure> {
     }
 }
 
-/// The node that is named: whoever talks to one needs no data directory.
-fn named(global: &Global) -> Result<Option<String>, Failure> {
+/// The URL that is named: whoever talks to a node needs no data directory.
+fn url(global: &Global) -> Result<Option<String>, Failure> {
     let merged = match merged(global, Vec::new()) {
         Err(ConfigError::NoHome) => {
             let places = ["data_dir", "cache.dir"].map(|place| (place, "/".into()));
@@ -88,24 +88,29 @@ fn warn(global: &Global, warnings: &[String]) {
     });
 }
 
-/// Refuses to go on without the node that was named, before anything is done for it.
-pub(crate) async fn check(global: &Global) -> Result<(), Failure> {
-    match named(global)? {
-        Some(url) => Client::new(&url)?.node().await.map(drop),
-        None => Ok(()),
-    }
+/// The node that was named, if one was. Without it nothing is done for it.
+pub(crate) async fn named(global: &Global) -> Result<Option<Client>, Failure> {
+    let Some(url) = url(global)? else {
+        return Ok(None);
+    };
+    let client = Client::new(&url)?;
+    client.node().await?;
+    Ok(Some(client))
 }
 
 /// Finds a node; or else starts one in this process, which runs nothing and grants no lease.
 pub(crate) async fn connect(global: &Global) -> Result<Connection, Failure> {
-    connect_as(global, Mode::Look).await
+    let named = named(global).await?;
+    connect_as(global, Mode::Look, named).await
 }
 
-/// Finds a node, or starts one in this process for what the command needs it for.
-pub(crate) async fn connect_as(global: &Global, mode: Mode) -> Result<Connection, Failure> {
-    if let Some(url) = named(global)? {
-        let client = Client::new(&url)?;
-        client.node().await?;
+/// Takes the node that was `named`; or finds one, or starts one in this process for what the command needs it for.
+pub(crate) async fn connect_as(
+    global: &Global,
+    mode: Mode,
+    named: Option<Client>,
+) -> Result<Connection, Failure> {
+    if let Some(client) = named {
         return Ok(Connection {
             client,
             embedded: None,

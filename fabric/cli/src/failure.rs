@@ -168,12 +168,16 @@ impl From<ErrorBody> for Failure {
 
 impl From<mc_content::Error> for Failure {
     fn from(error: mc_content::Error) -> Self {
-        match &error {
-            mc_content::Error::Path { path, source } => Self::path(path, source),
-            _ => Self {
-                is_malformed: matches!(error, mc_content::Error::Malformed { .. }),
-                ..Self::new(error.code(), error.to_string())
-            },
+        if let mc_content::Error::Path { path, source } = &error {
+            return Self::path(path, source);
+        }
+        let failure = Self {
+            is_malformed: matches!(error, mc_content::Error::Malformed { .. }),
+            ..Self::new(error.code(), error.to_string())
+        };
+        match mc_node::Error::Content(error).hint() {
+            Some(hint) => failure.with_hint(hint),
+            None => failure,
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Handing a job in: at one node, or if that is gone at another one that shares its ledger; and once.
 
-use crate::{args::Global, client::Client, failure::Failure, job, keys};
+use crate::{args::Global, client::Client, failure::Failure, job, keys, progress};
 use mc_gateway::api::JobView;
 use mc_types::{Clock, ErrorCode, JobId, JobSpec, SystemClock};
 
@@ -27,7 +27,7 @@ pub(crate) async fn hand_in(
         let failure = match give(global, client, prepared, &mut spec).await {
             // What was given to one is not at the other.
             Ok(()) if client.has_turned(&tries) => continue,
-            Ok(()) => match client.submit(id, spec.clone()).await {
+            Ok(()) => match submitted(global, client, prepared, (id, &spec)).await {
                 Ok(job) => {
                     let (id, job) = (job.id.unwrap_or(id), Box::new(job));
                     return Ok(HandedIn::Job { id, job });
@@ -48,6 +48,22 @@ pub(crate) async fn hand_in(
         }
         return Err(failure);
     }
+}
+
+/// Hands a job in at one node, which looks for what the job is given as CIDs.
+async fn submitted(
+    global: &Global,
+    client: &Client,
+    prepared: &job::Prepared,
+    (id, spec): (JobId, &JobSpec),
+) -> Result<JobView, Failure> {
+    let submitting = client.submit(id, spec.clone());
+    let mut given = spec.task.inputs.values().chain([&spec.task.component]);
+    if given.all(|cid| prepared.files.contains_key(cid)) {
+        return submitting.await;
+    }
+    let what = "what the job is given as a CID";
+    progress::while_found(global, client, what, submitting).await
 }
 
 /// Gives a node what the job needs, and the key of a private one.

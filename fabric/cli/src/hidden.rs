@@ -1,14 +1,13 @@
 //! What of a directory that is given as `/` a task does not see.
 
-use crate::{args::Global, failure::Failure, inputs, output};
+use crate::{args::Global, inputs::Dirs, output};
 use mc_node::world;
 use mc_types::TaskSpec;
 
 /// Says which entries of the user's directory lie beneath what the task has of its own.
-pub(crate) fn tell(global: &Global, dirs: &[String]) -> Result<(), Failure> {
-    let dirs = inputs::dirs(dirs)?;
+pub(crate) fn tell(global: &Global, dirs: &Dirs) {
     let Some(root) = dirs.get(TaskSpec::ROOT) else {
-        return Ok(());
+        return;
     };
     let own = world::above_root(dirs.keys());
     let is_hidden = |name: &String| root.join(name).symlink_metadata().is_ok();
@@ -20,5 +19,4 @@ pub(crate) fn tell(global: &Global, dirs: &[String]) -> Result<(), Failure> {
         );
         output::note(global, &note);
     }
-    Ok(())
 }

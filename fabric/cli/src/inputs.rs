@@ -56,16 +56,21 @@ pub(crate) fn check_file(path: &Path) -> Result<(), Failure> {
         return Err(failed(&ErrorKind::IsADirectory.into()));
     }
     let message = format!("{} is not a regular file", path.display());
-    Err(Failure::new(ErrorCode::Path, message))
+    let hint = "write what comes from it to a file first, and give that";
+    Err(Failure::new(ErrorCode::Path, message).with_hint(hint))
 }
 
-/// The directories of this machine by the guest's path.
-pub(crate) fn dirs(texts: &[String]) -> Result<BTreeMap<String, PathBuf>, Failure> {
-    let mut dirs = BTreeMap::new();
+/// Directories of this machine by the guest's path.
+pub(crate) type Dirs = BTreeMap<String, PathBuf>;
+
+/// The directories that were typed.
+pub(crate) fn dirs(texts: &[String]) -> Result<Dirs, Failure> {
+    let mut dirs = Dirs::new();
     for text in texts {
         // The host's path may have two colons in it; the guest's has none.
         let (host, guest) = text
             .rsplit_once("::")
+            .filter(|(host, _)| !host.is_empty())
             .ok_or_else(|| Failure::usage(format!("--dir: {text:?} is not HOST::GUEST")))?;
         let host = PathBuf::from(host);
         let metadata = std::fs::metadata(&host).map_err(|e| Failure::path(&host, &e))?;
@@ -118,6 +123,10 @@ mod tests {
                 code,
                 "{text}"
             );
+        }
+        for text in ["/tmp", "::/w"] {
+            let failure = dirs(&[text.to_owned()]).unwrap_err();
+            assert_eq!(failure.code(), ErrorCode::Usage, "{text}");
         }
         let twice = ["a=/".to_owned(), "a=/".to_owned()];
         assert_eq!(inputs(&twice).unwrap_err().code(), ErrorCode::Usage);

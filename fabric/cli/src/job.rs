@@ -5,7 +5,7 @@ use crate::{
     client::Client,
     component::Component,
     failure::Failure,
-    inputs::{self, Input},
+    inputs::{self, Dirs, Input},
     known_files::KnownFiles,
     out,
     show::NAME,
@@ -72,10 +72,10 @@ pub(crate) fn limits(task: &Task) -> Limits {
 }
 
 /// Refuses what cannot be run, or has no room for its results, before anything is read, built or run.
-pub(crate) fn validate(args: &Task) -> Result<(), Failure> {
+pub(crate) fn validate(args: &Task, dirs: &Dirs) -> Result<(), Failure> {
     let job = JobSpec {
         timeout_ms: millis(args.timeout),
-        ..JobSpec::new(unread(args)?)
+        ..JobSpec::new(unread(args, dirs)?)
     };
     job.validate().map_err(|e| Failure::usage(e.to_string()))?;
     let file = args.stdin.as_deref().filter(|path| !is_stream(path));
@@ -84,13 +84,13 @@ pub(crate) fn validate(args: &Task) -> Result<(), Failure> {
 }
 
 /// Refuses what cannot be submitted, as early.
-pub(crate) fn validate_submit(args: &Submit) -> Result<(), Failure> {
-    spec(args, unread(&args.task)?)?;
-    validate(&args.task)
+pub(crate) fn validate_submit(args: &Submit, dirs: &Dirs) -> Result<(), Failure> {
+    spec(args, unread(&args.task, dirs)?)?;
+    validate(&args.task, dirs)
 }
 
 /// The task without the CIDs of what it is given.
-fn unread(args: &Task) -> Result<TaskSpec, Failure> {
+fn unread(args: &Task, dirs: &Dirs) -> Result<TaskSpec, Failure> {
     let names = |names: Vec<String>| {
         names
             .into_iter()
@@ -105,7 +105,7 @@ fn unread(args: &Task) -> Result<TaskSpec, Failure> {
         env: inputs::pairs("--env", &args.env)?,
         inputs: names(inputs::inputs(&args.input)?.into_keys().collect()),
         stdin: None,
-        dirs: names(inputs::dirs(&args.dir)?.into_keys().collect()),
+        dirs: names(dirs.keys().cloned().collect()),
         clock: args.clock,
         limits: limits(args),
         determinism: Determinism::Deterministic,
@@ -123,12 +123,18 @@ fn is_stream(path: &str) -> bool {
     path == "-" || std::fs::metadata(path).is_ok_and(is_stream)
 }
 
-/// The CID of a file or directory, once it is encrypted if there is a key.
-pub(crate) async fn cid_of(path: &Path, key: Option<&Key>) -> Result<Cid, Failure> {
-    let options = AddOptions {
+/// How what a task is given is added.
+pub(crate) fn add_options(key: Option<&Key>) -> AddOptions {
+    AddOptions {
+        for_guests: true,
         key: key.cloned(),
         ..AddOptions::default()
-    };
+    }
+}
+
+/// The CID of a file or directory, once it is encrypted if there is a key.
+pub(crate) async fn cid_of(path: &Path, key: Option<&Key>) -> Result<Cid, Failure> {
+    let options = add_options(key);
     let added = unixfs::add_path(path, &CountingSink::default(), &options).await?;
     Ok(added.cid)
 }
@@ -197,7 +203,7 @@ impl Taking<'_> {
 /// Names everything that a task needs. With a key, what is read from this machine is encrypted, but for the
 /// component.
 pub(crate) async fn prepare(
-    args: &Task,
+    (args, given): (&Task, &Dirs),
     component: &Component,
     determinism: Determinism,
     known: &KnownFiles,
@@ -222,9 +228,9 @@ pub(crate) async fn prepare(
         named.insert(name, cid);
     }
     let mut dirs = BTreeMap::new();
-    for (guest, path) in inputs::dirs(&args.dir)? {
-        let cid = taking.take(path, guest.clone()).await?;
-        dirs.insert(guest, cid);
+    for (guest, path) in given {
+        let cid = taking.take(path.clone(), guest.clone()).await?;
+        dirs.insert(guest.clone(), cid);
     }
     let read = spooled(args.stdin.as_deref())?;
     let stdin = match (&args.stdin, &read) {

@@ -1,20 +1,23 @@
 //! Keys of encrypted content: in files of the user's, and of private jobs.
 
-use crate::{args::Global, connect, failure::Failure};
-use mc_content::Key;
+use crate::{args::Global, client::Client, connect, failure::Failure};
+use mc_content::{BlockSource, Key};
 use mc_gateway::api::JobView;
 use mc_node::private::{Submitter, TaskKey};
-use mc_types::{ErrorCode, base64url};
+use mc_types::{ErrorCode, TaskSpec, base64url, canonical};
 use std::{
     fs,
     io::{ErrorKind, Write},
     os::unix::fs::{OpenOptionsExt, PermissionsExt},
     path::Path,
+    time::Duration,
 };
 use zeroize::Zeroizing;
 
 /// Longest key file that is read, in bytes. A key has 43, and a line break.
 const MAX_FILE_BYTES: u64 = 1024;
+/// How long a task is looked for of which others tell.
+const TASK_WITHIN: Duration = Duration::from_secs(5);
 
 /// The key in the file `path`.
 pub(crate) fn read(path: &Path) -> Result<Key, Failure> {
@@ -23,6 +26,9 @@ pub(crate) fn read(path: &Path) -> Result<Key, Failure> {
         let message = format!("the key file {} {reason}", path.display());
         Err(Failure::new(ErrorCode::WrongKey, message))
     };
+    if metadata.is_dir() {
+        return refuse("is a directory");
+    }
     if metadata.permissions().mode() & 0o077 != 0 {
         let hint = format!("chmod 600 {}", path.display());
         return refuse("can be read by others").map_err(|failure: Failure| failure.with_hint(hint));
@@ -61,17 +67,41 @@ pub(crate) fn submitter(global: &Global) -> Result<Submitter, Failure> {
 }
 
 /// The key of a job; `None` if it is not private.
-pub(crate) fn of_job(global: &Global, job: &JobView) -> Result<Option<TaskKey>, Failure> {
+pub(crate) async fn of_job(
+    global: &Global,
+    client: &Client,
+    job: &JobView,
+) -> Result<Option<TaskKey>, Failure> {
+    let refuse = |message: &str, hint: &str| {
+        let failure = Failure::new(ErrorCode::WrongKey, message);
+        Err(failure.with_hint(hint))
+    };
     let (Some(id), Some(sealed)) = (job.key, &job.sealed_key) else {
-        return Ok(None);
+        return match job.key.is_some() || is_private(client, job).await {
+            false => Ok(None),
+            true => refuse(
+                "the job is private: what it wrote is encrypted, and this node was not given its key",
+                "ask the node that it was submitted to: --node URL",
+            ),
+        };
     };
-    let opened = submitter(global)?.open(sealed, id);
-    let message = "the job is private, and was submitted by somebody else";
-    let failure = || {
-        let hint = "use the data directory that it was submitted with: --data-dir";
-        Failure::new(ErrorCode::WrongKey, message).with_hint(hint)
-    };
-    opened.map(Some).ok_or_else(failure)
+    match submitter(global)?.open(sealed, id) {
+        Some(key) => Ok(Some(key)),
+        None => refuse(
+            "the job is private, and was submitted by somebody else",
+            "use the data directory that it was submitted with: --data-dir",
+        ),
+    }
+}
+
+/// Whether a job is private of which the node knows only what others say: then it says so, and the task tells.
+async fn is_private(client: &Client, job: &JobView) -> bool {
+    if job.message.is_none() {
+        return false;
+    }
+    let task = client.blocks(Some(TASK_WITHIN)).get(&job.task_cid).await;
+    let task = task.ok().and_then(|task| canonical::decode(&task).ok());
+    task.is_some_and(|task: TaskSpec| task.private.is_some())
 }
 
 #[cfg(test)]
@@ -88,6 +118,12 @@ mod tests {
         fs::set_permissions(&path, fs::Permissions::from_mode(0o640)).unwrap();
         assert_eq!(read(&path).unwrap_err().code(), ErrorCode::WrongKey);
         fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
+        assert!(
+            read(dir.path())
+                .unwrap_err()
+                .message()
+                .contains("directory")
+        );
         for bad in [String::new(), "short".to_owned(), "A".repeat(5000)] {
             fs::write(&path, bad).unwrap();
             assert_eq!(read(&path).unwrap_err().code(), ErrorCode::WrongKey);

@@ -17,7 +17,8 @@ use crate::{
     args::{Format, Global},
     exit,
     failure::Failure,
-    inputs, links, output, terminal,
+    inputs::Dirs,
+    links, output, terminal,
 };
 use mc_directories::{DirectoryId, Fingerprint, Report, Transaction};
 use mc_node::world::Seen;
@@ -41,18 +42,17 @@ pub(crate) fn recover<'p>(
                 let note = format!("{host}: finished {changed} changes that a command left undone");
                 output::note(global, &note);
             }
-            tell(global.format == Format::Json, &report.into());
+            tell(&report.into(), global.format == Format::Json);
         }
     }
     Ok(())
 }
 
 /// Refuses directories of which one would be changed through another, before anything runs. `/out` may lie in one of them.
-pub(crate) fn check(out: Option<&Path>, dirs: &[String]) -> Result<(), Failure> {
+pub(crate) fn check(out: Option<&Path>, dirs: &Dirs) -> Result<(), Failure> {
     // What is not there yet cannot be one of the others.
     let real = |path: &Path| path.canonicalize().ok();
-    let dirs = inputs::dirs(dirs)?.into_values();
-    let mut dirs: Vec<_> = dirs.filter_map(|dir| real(&dir)).collect();
+    let mut dirs: Vec<_> = dirs.values().filter_map(|dir| real(dir)).collect();
     dirs.sort();
     let nested = dirs.windows(2).find(|pair| match pair {
         [outer, inner] => inner.starts_with(outer),
@@ -95,7 +95,7 @@ impl From<Report> for Left {
 }
 
 /// Tells of what could not be put in its place, which even those have to know who asked for quiet.
-fn tell(json: bool, left: &Left) {
+fn tell(left: &Left, json: bool) {
     let report = &left.report;
     let name = |path: &Path| {
         let name = path.display().to_string();
@@ -105,29 +105,28 @@ fn tell(json: bool, left: &Left) {
         }
         terminal::escaped(&name).into_owned()
     };
-    let conflicts = report.conflicts.iter().map(|conflict| {
+    let say = |text: String| {
+        if json {
+            Failure::new(ErrorCode::Conflict, text).report(json);
+        } else {
+            output::error(&text);
+        }
+    };
+    for conflict in &report.conflicts {
         let (place, reason) = (name(&conflict.place), &conflict.reason);
         let kept = match &conflict.kept {
             Some(place) => format!("what the task left there is in {}", name(place)),
             None => "it was left as it is".to_owned(),
         };
-        format!("{place}: {reason}; {kept}")
-    });
-    let faults = left.faults.iter();
-    let faults = faults.map(|Fault { place, reason }| format!("{}: {reason}", name(place)));
-    for conflict in conflicts.chain(faults) {
-        if json {
-            Failure::new(ErrorCode::Conflict, conflict).report(json);
-        } else {
-            output::error(&format!("conflict: {conflict}"));
-        }
+        say(format!("conflict: {place}: {reason}; {kept}"));
+    }
+    for Fault { place, reason } in &left.faults {
+        say(format!("conflict: {}: {reason}", name(place)));
     }
     links::tell(&report.left_out, None);
     for pending in &report.pending {
-        let pending = terminal::escaped(&pending.display().to_string()).into_owned();
-        output::error(&format!(
-            "{pending}: cannot be reached; it is changed later"
-        ));
+        let pending = name(pending);
+        say(format!("{pending}: cannot be reached; it is changed later"));
     }
 }
 
@@ -137,7 +136,7 @@ pub(crate) fn conclude(json: bool, code: ExitCode, left: Result<Left, Failure>) 
     let succeeded = code == ExitCode::SUCCESS;
     match left {
         Ok(left) => {
-            tell(json, &left);
+            tell(&left, json);
             let is_clean = left.report.conflicts.is_empty() && left.faults.is_empty();
             if succeeded && !is_clean {
                 return ExitCode::from(exit::CONFLICT);

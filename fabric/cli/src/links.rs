@@ -8,6 +8,10 @@ use std::path::{Path, PathBuf};
 /// Links that are named; of more, their number is told.
 const MAX_NAMED: usize = 20;
 
+/// What to do about a link for which all is refused.
+pub(crate) const HINT: &str =
+    "to write all else: --links skip; to write the links as they are, too: --links keep";
+
 /// `--links`
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Links {

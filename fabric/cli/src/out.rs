@@ -4,11 +4,11 @@ use crate::failure::Failure;
 use mc_types::ErrorCode;
 use std::{
     fs::{File, Permissions},
-    io::{BufWriter, Error, ErrorKind, Write},
+    io::{self, BufWriter, Error, ErrorKind, Write},
     os::unix::fs::PermissionsExt,
     path::Path,
 };
-use tempfile::Builder;
+use tempfile::{Builder, NamedTempFile};
 
 /// Refuses a place for files or directories that is there already, unless it is an empty directory.
 pub(crate) fn place(path: &Path) -> Result<(), Failure> {
@@ -49,6 +49,13 @@ pub(crate) fn file(path: &Path) -> Result<(), Failure> {
         return Err(Failure::path(path, &directory));
     }
     can_be_made(path)
+}
+
+/// A file beside `path`, which it is to become. As with others, the user's own mask says who may read it.
+pub(crate) fn beside(path: &Path) -> io::Result<NamedTempFile> {
+    Builder::new()
+        .permissions(Permissions::from_mode(0o666))
+        .tempfile_in(path.parent().map_or_else(|| Path::new("/"), or_here))
 }
 
 fn can_be_made(path: &Path) -> Result<(), Failure> {

@@ -2,11 +2,12 @@
 
 use crate::{
     args::{Format, Global},
+    client::Client,
     failure::Failure,
     output, terminal,
 };
 use indicatif::{ProgressBar, ProgressStyle};
-use std::{io::IsTerminal, time::Duration};
+use std::{io::IsTerminal, pin::pin, time::Duration};
 
 /// After what time something takes long.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -56,6 +57,37 @@ pub(crate) async fn patiently<T: Send + 'static>(
         }
     };
     done.map_err(|e| Failure::internal(e.to_string()))
+}
+
+/// Waits for what a node may have to find first, and says so once that takes long: that nobody is connected who could
+/// have it is known before the node gives up.
+pub(crate) async fn while_found<T>(
+    global: &Global,
+    client: &Client,
+    what: &str,
+    work: impl Future<Output = T>,
+) -> T {
+    let mut work = pin!(work);
+    tokio::select! {
+        done = &mut work => return done,
+        () = tokio::time::sleep(PATIENCE) => {}
+    }
+    let note = async {
+        let whom = match peers(client).await {
+            None => return,
+            Some(0) => "no other node is connected".to_owned(),
+            Some(1) => "one other node is connected".to_owned(),
+            Some(peers) => format!("{peers} other nodes are connected"),
+        };
+        output::note(global, &format!("looking for {what}: {whom}"));
+    };
+    let (done, ()) = tokio::join!(work, note);
+    done
+}
+
+/// How many others a node can ask, if it answers.
+pub(crate) async fn peers(client: &Client) -> Option<u32> {
+    Some(client.node().await.ok()?.peers)
 }
 
 /// A line that moves, if a human looks on.

@@ -272,6 +272,11 @@ impl Config {
                 "1 to 32 of the characters a-z, 0-9 and - are accepted",
             );
         }
+        let places = [("data_dir", &self.data_dir), ("cache.dir", &self.cache.dir)];
+        let empty = places.iter().find(|(_, dir)| dir.as_os_str().is_empty());
+        if let Some((key, _)) = empty {
+            return refuse(*key, "it is empty; a directory is to be named");
+        }
         if self
             .worker
             .slots

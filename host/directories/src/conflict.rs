@@ -13,6 +13,8 @@ use std::{collections::BTreeMap, fs::File, io};
 
 /// Where versions are kept, in the host directory; the letters of the transaction follow.
 const KEPT_PREFIX: &str = "mc-wasm-conflict-";
+/// Who may enter there: what is kept may have been in a directory that was closed to others.
+const KEPT_MODE: u32 = 0o700;
 /// Most names that are tried for one version.
 const MAX_NAMES: u32 = 64;
 
@@ -87,7 +89,7 @@ impl<'a> Conflicts<'a> {
         reason: &Reason,
     ) -> io::Result<Dir> {
         let top = format!("{KEPT_PREFIX}{}", self.staging.letters());
-        let kept_root = made_dir(&self.staging.root, &top)?;
+        let kept_root = made_dir(&self.staging.root, &top, KEPT_MODE)?;
         self.staging.root.sync()?;
         let (parent_place, name) = place::split(place);
         let (parent, first) = match made_path(&kept_root, parent_place) {
@@ -158,11 +160,11 @@ fn made_path(dir: &Dir, place: &str) -> io::Result<Dir> {
     let parts = place.split('/').filter(|part| !part.is_empty());
     parts
         .into_iter()
-        .try_fold(dir.try_clone()?, |dir, part| made_dir(&dir, part))
+        .try_fold(dir.try_clone()?, |dir, part| made_dir(&dir, part, 0o777))
 }
 
-fn made_dir(dir: &Dir, name: &str) -> io::Result<Dir> {
-    match dir.make_dir(name, 0o777) {
+fn made_dir(dir: &Dir, name: &str, mode: u32) -> io::Result<Dir> {
+    match dir.make_dir(name, mode) {
         Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),
         _ => dir.child(name),
     }

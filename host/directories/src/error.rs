@@ -1,6 +1,12 @@
 //! What can go wrong with a transaction.
 
-use std::{io, path::PathBuf};
+use std::{
+    io,
+    path::{Path, PathBuf},
+};
+
+/// Characters of a place that are shown. Guests make longer ones.
+const MAX_SHOWN: usize = 256;
 
 /// Why changes could not be taken, or not all be applied.
 #[derive(Debug, thiserror::Error)]
@@ -27,7 +33,7 @@ pub enum Error {
     #[error("the directory is not one of this transaction")]
     UnknownDirectory,
     /// A place that no change may have.
-    #[error("{place:?} is no place for a change: {reason}")]
+    #[error("{} is no place for a change: {reason}", beginning(place))]
     Place {
         /// The place, below its directory.
         place: PathBuf,
@@ -66,4 +72,27 @@ pub enum Error {
         #[source]
         source: io::Error,
     },
+}
+
+/// A place, or as much of it as anybody reads.
+fn beginning(place: &Path) -> String {
+    let text = format!("{place:?}");
+    match text.char_indices().nth(MAX_SHOWN) {
+        Some((end, _)) => format!("{}…", text.get(..end).unwrap_or_default()),
+        None => text,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_a_place_that_is_too_long_the_beginning_is_shown() {
+        let shown = |text: &str| beginning(Path::new(text));
+        assert_eq!(shown("a/b"), "\"a/b\"");
+        let long = shown(&"d/".repeat(5000));
+        assert_eq!(long.chars().count(), MAX_SHOWN + 1);
+        assert!(long.starts_with("\"d/d/") && long.ends_with('…'), "{long}");
+    }
 }

@@ -9,6 +9,7 @@ const KIND_BITS: u32 = 0o170_000;
 const DIRECTORY: u32 = 0o040_000;
 const FILE: u32 = 0o100_000;
 const PERMISSION_BITS: u32 = 0o777;
+const OTHERS_BITS: u32 = 0o077;
 
 /// One entry of a directory as somebody saw it: kind, inode, size, times, mode and owner.
 ///
@@ -47,6 +48,12 @@ impl Fingerprint {
 
     pub(crate) fn is_file(&self) -> bool {
         self.mode & KIND_BITS == FILE
+    }
+
+    /// Whether nobody but its owner may do anything with it.
+    #[must_use]
+    pub fn is_private(&self) -> bool {
+        self.mode & OTHERS_BITS == 0
     }
 
     pub(crate) fn inode(&self) -> u64 {

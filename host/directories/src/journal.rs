@@ -21,11 +21,14 @@ pub const MAX_JOURNAL_BYTES: u64 = 4 << 30;
 const MAX_LINE_BYTES: u64 = 64 << 10;
 /// Most host directories of one transaction.
 pub(crate) const MAX_DIRECTORIES: usize = 64;
+/// Longest first line: the paths of all of them, each byte of which takes six at most.
+const MAX_HEADER_BYTES: u64 = 2 << 20;
 const VERSION: u32 = 1;
 
 /// One host directory of a transaction.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Member {
+    #[serde(with = "path")]
     pub(crate) path: PathBuf,
     /// Of the host directory, so that another one at its path is not taken for it.
     pub(crate) inode: u64,
@@ -179,14 +182,15 @@ impl Journal {
             Err(error) => return Err(error),
         };
         let mut reader = BufReader::new(file.take(MAX_JOURNAL_BYTES));
-        let header: Header = read_line(&mut reader)?.ok_or(io::ErrorKind::InvalidData)?;
+        let header: Header =
+            read_line(&mut reader, MAX_HEADER_BYTES)?.ok_or(io::ErrorKind::InvalidData)?;
         let own = staging.dir.print()?;
         let mut journal = Self {
             header,
             ops: Vec::new(),
         };
         journal.check(own.inode())?;
-        while let Some(mut op) = read_line::<Op>(&mut reader)? {
+        while let Some(mut op) = read_line::<Op>(&mut reader, MAX_LINE_BYTES)? {
             for print in op.prints().filter(|it| it.dev == journal.header.device) {
                 print.dev = own.dev;
             }
@@ -215,7 +219,7 @@ impl Journal {
 /// The lines of a file in which the last one may have been cut off.
 pub(crate) fn whole_lines<T: for<'a> Deserialize<'a>>(file: File) -> impl Iterator<Item = T> {
     let mut reader = BufReader::new(file.take(MAX_JOURNAL_BYTES));
-    std::iter::from_fn(move || read_line(&mut reader).ok().flatten())
+    std::iter::from_fn(move || read_line(&mut reader, MAX_LINE_BYTES).ok().flatten())
 }
 
 pub(crate) fn write_line(writer: &mut impl Write, value: &impl Serialize) -> io::Result<()> {
@@ -223,12 +227,46 @@ pub(crate) fn write_line(writer: &mut impl Write, value: &impl Serialize) -> io:
     writer.write_all(b"\n")
 }
 
-fn read_line<T: for<'a> Deserialize<'a>>(reader: &mut impl BufRead) -> io::Result<Option<T>> {
+fn read_line<T: for<'a> Deserialize<'a>>(
+    reader: &mut impl BufRead,
+    max_bytes: u64,
+) -> io::Result<Option<T>> {
     let mut line = Vec::new();
-    if reader.take(MAX_LINE_BYTES).read_until(b'\n', &mut line)? == 0 {
+    if reader.take(max_bytes).read_until(b'\n', &mut line)? == 0 {
         return Ok(None);
     }
     Ok(Some(serde_json::from_slice(&line)?))
+}
+
+/// Paths: as text, or as the numbers of their bytes where they are not UTF-8.
+mod path {
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+    use std::{
+        ffi::OsString,
+        os::unix::ffi::{OsStrExt, OsStringExt},
+        path::{Path, PathBuf},
+    };
+
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Written {
+        Text(String),
+        Bytes(Vec<u8>),
+    }
+
+    pub(super) fn serialize<S: Serializer>(path: &Path, to: S) -> Result<S::Ok, S::Error> {
+        match path.to_str() {
+            Some(text) => to.serialize_str(text),
+            None => path.as_os_str().as_bytes().serialize(to),
+        }
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<PathBuf, D::Error> {
+        Ok(match Written::deserialize(from)? {
+            Written::Text(text) => text.into(),
+            Written::Bytes(bytes) => OsString::from_vec(bytes).into(),
+        })
+    }
 }
 
 /// Refuses to write more than it may.

@@ -130,14 +130,23 @@ impl Staging {
         };
         dir.make_dir(SLOTS, 0o700)?;
         let slots = dir.child(SLOTS)?;
-        Ok(Some(Self {
+        Self::locked((root, path, name), (dir, slots), lock).map(Some)
+    }
+
+    /// The one called `name` in `root`, which is at `path`.
+    fn locked(
+        (root, path, name): (&Dir, &Path, &str),
+        (dir, slots): (Dir, Dir),
+        lock: Lock,
+    ) -> io::Result<Self> {
+        Ok(Self {
             root: root.try_clone()?,
             root_path: path.to_owned(),
             name: name.to_owned(),
             dir,
             slots,
             _lock: lock,
-        }))
+        })
     }
 
     /// Looks at `name` in `root`, which may be one that a killed process left.
@@ -172,14 +181,7 @@ impl Staging {
             }
             Err(error) => return Err(error),
         };
-        Ok(Found::Ours(Self {
-            root: root.try_clone()?,
-            root_path: path.to_owned(),
-            name: name.to_owned(),
-            dir,
-            slots,
-            _lock: lock,
-        }))
+        Self::locked((root, path, name), (dir, slots), lock).map(Found::Ours)
     }
 
     /// Where it is, for people.

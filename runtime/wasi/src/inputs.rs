@@ -26,14 +26,19 @@ impl At {
     /// The entry `name` of this directory.
     #[must_use]
     pub fn child(&self, name: &str) -> Self {
-        let path = if self.path.is_empty() {
-            name.to_owned()
-        } else {
-            format!("{}/{name}", self.path)
-        };
         Self {
             mount: self.mount,
-            path,
+            path: Self::joined(&self.path, name),
+        }
+    }
+
+    /// The path of the entry `name` of the directory at `path`, as [`Self::path`] has them.
+    #[must_use]
+    pub fn joined(path: &str, name: &str) -> String {
+        if path.is_empty() {
+            name.to_owned()
+        } else {
+            format!("{path}/{name}")
         }
     }
 }

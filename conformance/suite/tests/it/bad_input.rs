@@ -16,6 +16,20 @@ fn refused(done: &Finished, code: i32, error: &str, names: &[&str]) {
 }
 
 #[test]
+fn inspect_and_run_call_what_is_no_component_the_same() {
+    let dir = tempfile::tempdir().unwrap();
+    let text = dir.path().join("text.wat");
+    std::fs::write(&text, "(module)").unwrap();
+    let (text, data) = (text.display().to_string(), dir.path().display().to_string());
+    for command in ["run", "inspect"] {
+        let go = |file: &str| mc(["--data-dir", &data, command, file]);
+        refused(&go(&text), 65, "MC0003", &["text.wat", "WebAssembly text"]);
+        // What never ends is not read to its end.
+        refused(&go("/dev/zero"), 65, "MC0006", &["/dev/zero"]);
+    }
+}
+
+#[test]
 fn files_that_are_no_components_are_refused_by_kind() {
     let dir = tempfile::tempdir().unwrap();
     let path = |name: &str, bytes: &[u8]| {

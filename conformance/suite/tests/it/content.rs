@@ -192,6 +192,81 @@ fn pins_of_the_node_cannot_be_set_or_removed_by_name() {
 }
 
 #[test]
+fn a_file_that_is_listed_and_a_directory_that_is_printed_are_called_what_they_are() {
+    let node = NodeOptions::new().start();
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("file");
+    for bytes in [10, 3_000_000] {
+        std::fs::write(&file, vec![7; bytes]).unwrap();
+        let cid = added(&node, &file);
+        let listed = node.mc(["ls", &cid]);
+        assert_eq!(listed.code, Some(66), "{listed:#?}");
+        assert!(listed.stderr.contains("it is a file"), "{listed:#?}");
+        assert!(!listed.stderr.contains("encrypted"), "{listed:#?}");
+    }
+    let cid = added(&node, dir.path());
+    for range in [&["--offset", "0"][..], &["--offset", "1"]] {
+        let cat = ["cat", &cid].into_iter().chain(range.iter().copied());
+        let printed = node.mc(cat);
+        assert_eq!(printed.code, Some(66), "{printed:#?}");
+        assert!(printed.stderr.contains("it is a directory"), "{printed:#?}");
+    }
+    // What prints a file is another command.
+    let got = node.mc(["get", &cid, "-o", "-"]);
+    assert_eq!(got.code, Some(2), "{got:#?}");
+    assert!(got.stderr.contains("mc-wasm cat"), "{got:#?}");
+}
+
+#[test]
+fn links_that_lead_out_are_refused_with_what_to_do_about_them() {
+    let node = NodeOptions::new().start();
+    let dir = tempfile::tempdir().unwrap();
+    let tree = dir.path().join("tree");
+    std::fs::create_dir(&tree).unwrap();
+    std::fs::write(tree.join("file"), "text").unwrap();
+    symlink("/etc", tree.join("link")).unwrap();
+    let cid = added(&node, &tree);
+    let out = dir.path().join("out");
+    let get = ["get", &cid, "-o", out.to_str().unwrap()];
+    let refused = node.mc(get);
+    assert_eq!(refused.code, Some(66), "{refused:#?}");
+    assert!(refused.stderr.contains("--links skip"), "{refused:#?}");
+    assert!(!out.exists());
+    node.mc(get.into_iter().chain(["--links", "skip"]))
+        .expect_code(0);
+    assert!(out.join("file").exists() && !out.join("link").is_symlink());
+}
+
+#[test]
+fn whoever_waits_for_what_nobody_has_is_told_so_and_may_give_up_sooner() {
+    let node = NodeOptions::new().start();
+    let nowhere = cid::of(cid::RAW, b"what nobody has").to_string();
+    let dir = tempfile::tempdir().unwrap();
+    let out = dir.path().join("out");
+    let begun = Instant::now();
+    for command in [
+        &["pin", "add", "--timeout", "4s", &nowhere][..],
+        &[
+            "get",
+            "--timeout",
+            "4s",
+            &nowhere,
+            "-o",
+            out.to_str().unwrap(),
+        ],
+        &["ls", "--timeout", "4s", &nowhere],
+        &["cat", "--timeout", "4s", &nowhere],
+    ] {
+        let done = node.mc(command.iter().copied());
+        assert_eq!(done.code, Some(66), "{done:#?}");
+        let said = format!("looking for {nowhere}: no other node is connected\n");
+        assert!(done.stderr.contains(&said), "{done:#?}");
+        assert!(done.stderr.contains("MC0011"), "{done:#?}");
+    }
+    assert!(begun.elapsed() < Duration::from_secs(60));
+}
+
+#[test]
 fn a_pin_that_cannot_be_moved_stays_where_it_was() {
     let node = NodeOptions::new().start();
     let dir = tempfile::tempdir().unwrap();

@@ -3,10 +3,15 @@
 use mc_artifacts::guest;
 use mc_conformance::{Finished, Node, NodeOptions, mc_in, spawn_in};
 use std::{
+    ffi::OsStr,
     fs,
     io::{BufRead, BufReader},
-    os::unix::fs::{MetadataExt, PermissionsExt},
-    path::Path,
+    os::unix::{
+        ffi::OsStrExt,
+        fs::{MetadataExt, PermissionsExt},
+        net::UnixListener,
+    },
+    path::{Path, PathBuf},
 };
 
 /// Both commands that give a task a directory: `run`, and `submit` to a node.
@@ -23,6 +28,20 @@ fn arguments(command: &str, dirs: &[&str], node: &Node, steps: &[&str]) -> Vec<S
     arguments
 }
 
+/// Puts options before the first `--dir`.
+fn with(mut arguments: Vec<String>, options: &[&str]) -> Vec<String> {
+    let at = arguments.iter().position(|it| it == "--dir").unwrap();
+    arguments.splice(at..at, options.iter().map(ToString::to_string));
+    arguments
+}
+
+/// What `mc-wasm-left-…` in a directory is called.
+fn left_in(dir: &Path) -> PathBuf {
+    let mut names = names(dir).into_iter();
+    let left = names.find(|name| name.starts_with("mc-wasm-left-"));
+    dir.join(left.expect("what the task left"))
+}
+
 /// A project: a script that can be executed, a text, a directory with a file, a link.
 fn project(dir: &Path) {
     fs::create_dir_all(dir.join("sub")).unwrap();
@@ -31,6 +50,14 @@ fn project(dir: &Path) {
     fs::write(dir.join("text"), "as it was").unwrap();
     fs::write(dir.join("sub/inner"), "inner").unwrap();
     std::os::unix::fs::symlink("text", dir.join("link")).unwrap();
+}
+
+/// A project of that name, in a directory of its own.
+fn new_project(name: &str) -> (tempfile::TempDir, PathBuf) {
+    let dir = tempfile::tempdir().unwrap();
+    let proj = dir.path().join(name);
+    project(&proj);
+    (dir, proj)
 }
 
 /// What can be seen of everything below a directory: contents, modes, times, inodes.
@@ -82,9 +109,7 @@ fn names(dir: &Path) -> Vec<String> {
 #[test]
 fn a_directory_that_the_task_does_not_change_stays_as_it_is_however_it_is_named() {
     let node = NodeOptions::new().start();
-    let dir = tempfile::tempdir().unwrap();
-    let proj = dir.path().join("proj");
-    project(&proj);
+    let (dir, proj) = new_project("proj");
     let before = state(&proj);
     let absolute = format!("{}::/w", proj.display());
     for command in COMMANDS {
@@ -106,9 +131,7 @@ fn a_directory_that_the_task_does_not_change_stays_as_it_is_however_it_is_named(
 fn what_the_task_made_changed_renamed_and_removed_is_so_and_all_else_stays() {
     let node = NodeOptions::new().start();
     for command in COMMANDS {
-        let dir = tempfile::tempdir().unwrap();
-        let proj = dir.path().join("proj");
-        project(&proj);
+        let (dir, proj) = new_project("proj");
         fs::write(proj.join("old"), "of another name").unwrap();
         let kept: Vec<_> = state(&proj.join("sub"));
         let steps = [
@@ -197,9 +220,7 @@ fn a_file_that_moves_from_one_directory_to_another_arrives() {
 fn a_file_that_moves_and_changes_or_leaves_a_directory_that_goes_keeps_its_mode() {
     let node = NodeOptions::new().start();
     for command in COMMANDS {
-        let dir = tempfile::tempdir().unwrap();
-        let proj = dir.path().join("proj");
-        project(&proj);
+        let (dir, proj) = new_project("proj");
         set_mode(&proj.join("sub/inner"), 0o600);
         let steps = [
             "rename",
@@ -236,11 +257,79 @@ fn a_file_that_moves_and_changes_or_leaves_a_directory_that_goes_keeps_its_mode(
 }
 
 #[test]
+fn a_run_that_was_stopped_says_how_it_goes_on_with_its_directories() {
+    let (node, (dir, proj)) = (NodeOptions::new().start(), new_project("my proj"));
+    let steps = ["spin", "3", "write", "/w/new", "new"];
+    let typed = arguments("run", &["my proj::/w"], &node, &steps);
+    let stop = ["--checkpoint-at", "1000000", "-o", "half.car"];
+    let stopped = mc_in(dir.path(), with(typed, &stop)).expect_code(0);
+    let next = "mc-wasm resume half.car --dir 'my proj::/w'";
+    assert!(stopped.stderr.contains(next), "{}", stopped.stderr);
+    assert!(!proj.join("new").exists());
+    let resume = ["resume", "half.car", "--dir", "my proj::/w"];
+    mc_in(dir.path(), resume).expect_code(0);
+    assert_eq!(text(proj.join("new")), "new");
+    // What is no checkpoint is named.
+    let bad = mc_in(dir.path(), ["resume", "my proj/text"]);
+    assert_eq!(bad.code, Some(65), "{bad:#?}");
+    assert!(bad.stderr.contains("my proj/text: "), "{}", bad.stderr);
+}
+
+#[test]
+fn a_directory_is_changed_whose_own_path_no_guest_could_write() {
+    let node = NodeOptions::new().start();
+    for command in COMMANDS {
+        let dir = tempfile::tempdir().unwrap();
+        let proj = dir.path().join(OsStr::from_bytes(b"no\xfftext"));
+        project(&proj);
+        let steps = ["append", "/w/text", " and more", "write", "/out/a", "b"];
+        let typed = arguments(command, &[".::/w"], &node, &steps);
+        mc_in(&proj, with(typed, &["--out", "out"])).expect_code(0);
+        assert_eq!(text(proj.join("text")), "as it was and more", "{command}");
+        assert_eq!(text(proj.join("out/a")), "b", "{command}");
+    }
+}
+
+#[test]
+fn what_was_private_and_has_another_name_and_other_bytes_does_not_become_public() {
+    let node = NodeOptions::new().start();
+    for command in COMMANDS {
+        let (dir, proj) = new_project("proj");
+        fs::write(proj.join("old"), "for all").unwrap();
+        set_mode(&proj.join("text"), 0o600);
+        set_mode(&proj.join("sub"), 0o700);
+        let steps = [
+            "append",
+            "/w/text",
+            " and more",
+            "rename",
+            "/w/text",
+            "/w/notes",
+            "append",
+            "/w/sub/inner",
+            " and more",
+            "rename",
+            "/w/sub",
+            "/w/other",
+        ];
+        mc_in(dir.path(), arguments(command, &["proj::/w"], &node, &steps)).expect_code(0);
+        assert_eq!(text(proj.join("notes")), "as it was and more", "{command}");
+        assert_eq!(mode(&proj.join("notes")), 0o600, "{command}");
+        assert_eq!(text(proj.join("other/inner")), "inner and more");
+        assert_eq!(mode(&proj.join("other")), 0o700, "{command}");
+        // A name alone makes nothing else private.
+        let steps = ["rename", "/w/notes", "/w/text", "write", "/w/new", "new"];
+        mc_in(dir.path(), arguments(command, &["proj::/w"], &node, &steps)).expect_code(0);
+        assert_eq!(mode(&proj.join("text")), 0o600, "{command}");
+        let (new, usual) = (mode(&proj.join("new")), mode(&proj.join("old")));
+        assert_eq!(new, usual, "{command}");
+    }
+}
+
+#[test]
 fn what_cannot_be_put_in_its_place_lies_elsewhere_and_is_named() {
     let node = NodeOptions::new().start();
-    let dir = tempfile::tempdir().unwrap();
-    let proj = dir.path().join("proj");
-    project(&proj);
+    let (dir, proj) = new_project("proj");
     let before = state(&proj);
     // A name that we keep for ourselves.
     let steps = [
@@ -256,14 +345,11 @@ fn what_cannot_be_put_in_its_place_lies_elsewhere_and_is_named() {
         "/out/result",
         "of hours",
     ];
-    let mut typed = arguments("run", &["proj::/w"], &node, &steps);
-    typed.splice(3..3, ["--out".to_owned(), "out".to_owned()]);
-    let done = mc_in(dir.path(), typed);
+    let typed = arguments("run", &["proj::/w"], &node, &steps);
+    let done = mc_in(dir.path(), with(typed, &["--out", "out"]));
     assert_eq!(done.code, Some(66), "{done:#?}");
     assert_eq!(state(&proj), before);
-    let kept = names(dir.path());
-    let kept = kept.iter().find(|name| name.starts_with("mc-wasm-left-"));
-    let kept = dir.path().join(kept.expect("what the task left"));
+    let kept = left_in(dir.path());
     assert!(
         done.stderr
             .contains(kept.file_name().unwrap().to_str().unwrap()),
@@ -276,11 +362,143 @@ fn what_cannot_be_put_in_its_place_lies_elsewhere_and_is_named() {
 }
 
 #[test]
+fn nothing_that_a_task_calls_its_files_keeps_them_from_lying_elsewhere() {
+    let (node, (dir, proj)) = (NodeOptions::new().start(), new_project("proj"));
+    let long = "n".repeat(250);
+    let [mid, deep] = [1, 40].map(|levels| format!("/{}", vec![&*long; levels].join("/")));
+    // The names of our own list, a name that we keep for ourselves, and a path that is too long to be anywhere.
+    let mut steps = vec![
+        "write",
+        "/changes.txt",
+        "mine",
+        "remove",
+        "/text",
+        "write",
+        "/.mc-wasm-staging-abcdef",
+        "x",
+        "mkdir",
+        "/top",
+    ];
+    for _ in 0..40 {
+        steps.extend(["mkdir", "/new", "rename", "/top"]);
+        let inner = ["/new/", &long].concat().leak();
+        steps.extend([&*inner, "rename", "/new", "/top"]);
+    }
+    steps.extend(["write", "/zz", "precious"]);
+    let done = mc_in(dir.path(), arguments("run", &["proj::/"], &node, &steps));
+    assert_eq!(done.code, Some(66), "{done:#?}");
+    assert!(done.stderr.len() < 2000, "{}", done.stderr.len());
+    assert_eq!(names(&proj), ["link", "script.sh", "sub", "text"]);
+    let kept = left_in(dir.path());
+    assert_eq!(text(kept.join("changes.txt")), "mine");
+    assert_eq!(text(kept.join("zz")), "precious");
+    assert!(kept.join(format!("top{mid}")).is_dir());
+    let list = text(kept.join("changes-1.txt"));
+    assert!(list.contains("removed \"text\""), "{list}");
+    assert!(
+        list.contains(&format!("too long: \"top{deep}")[..200]),
+        "{list}"
+    );
+}
+
+/// A guest makes directories of any depth with few steps.
+#[test]
+fn directories_of_any_depth_harm_nobody() {
+    let (node, (dir, proj)) = (NodeOptions::new().start(), new_project("proj"));
+    let deep = |place: &str| {
+        let mut steps = vec!["mkdir".to_owned(), format!("{place}/c")];
+        for _ in 0..8000 {
+            let step =
+                format!("mkdir {place}/n rename {place}/c {place}/n/c rename {place}/n {place}/c");
+            steps.extend(step.split(' ').map(str::to_owned));
+        }
+        steps.extend([
+            "write".to_owned(),
+            format!("{place}/zz"),
+            "precious".to_owned(),
+        ]);
+        steps
+    };
+    for (place, kept_at) in [("/w", "w/zz"), ("/out", "out/zz")] {
+        let steps = deep(place);
+        let steps: Vec<_> = steps.iter().map(String::as_str).collect();
+        let typed = arguments("run", &["proj::/w"], &node, &steps);
+        let done = mc_in(dir.path(), with(typed, &["--out", "out"]));
+        assert_eq!(done.code, Some(66), "{place}: {}", done.stderr);
+        let kept = left_in(dir.path());
+        assert_eq!(text(kept.join(kept_at)), "precious", "{place}");
+        fs::remove_dir_all(kept).unwrap();
+        assert_eq!(
+            names(&proj),
+            ["link", "script.sh", "sub", "text"],
+            "{place}"
+        );
+    }
+    // What is too deep for an outcome is written to disk all the same.
+    let mut steps = vec!["mkdir".to_owned(), "/out/c".to_owned()];
+    steps.extend(
+        (2..300).flat_map(|levels| ["mkdir".to_owned(), format!("/out{}", "/c".repeat(levels))]),
+    );
+    let steps: Vec<_> = steps.iter().map(String::as_str).collect();
+    let typed = arguments("run", &["proj::/w"], &node, &steps);
+    let done = mc_in(
+        dir.path(),
+        with(typed, &["--out", "left", "--format", "json"]),
+    );
+    assert_eq!(done.code, Some(66), "{}", done.stderr);
+    assert!(dir.path().join("left").join("c/".repeat(299)).is_dir());
+}
+
+#[test]
+fn what_a_guest_has_no_words_for_stays_and_is_in_nobodys_way() {
+    let node = NodeOptions::new().start();
+    for command in COMMANDS {
+        let (dir, proj) = new_project("proj");
+        let bad = OsStr::from_bytes(b"bad\xff");
+        fs::write(proj.join("sub").join(bad), "of the user").unwrap();
+        std::os::unix::fs::symlink(bad, proj.join("pointer")).unwrap();
+        let _socket = UnixListener::bind(proj.join("socket")).unwrap();
+        let steps = ["append", "/w/text", " and more"];
+        mc_in(dir.path(), arguments(command, &["proj::/w"], &node, &steps)).expect_code(0);
+        assert_eq!(text(proj.join("text")), "as it was and more", "{command}");
+        assert_eq!(text(proj.join("sub").join(bad)), "of the user", "{command}");
+        assert!(proj.join("pointer").is_symlink() && proj.join("socket").exists());
+    }
+}
+
+#[test]
+fn outputs_that_cannot_be_written_keep_nothing_else_from_its_place() {
+    let (node, (dir, proj)) = (NodeOptions::new().start(), new_project("proj"));
+    let steps = [
+        "write",
+        "/w/new",
+        "new",
+        "write",
+        "/out/result",
+        "of hours",
+        "say",
+        "ready",
+        "spin",
+        "2000",
+        "trap",
+    ];
+    let typed = arguments("submit", &["proj::/w"], &node, &steps);
+    let mut child = spawn_in(dir.path(), with(typed, &["--out", "out"]));
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    assert_eq!(lines.next().unwrap().unwrap(), "ready");
+    fs::create_dir(dir.path().join("out")).unwrap();
+    fs::write(dir.path().join("out/mine"), "mine").unwrap();
+    let done = Finished::of(child);
+    assert_eq!(done.code, Some(134), "the guest's own: {done:#?}");
+    assert!(done.stderr.contains("--out DIR"), "{}", done.stderr);
+    assert_eq!(text(proj.join("new")), "new");
+    assert_eq!(names(&dir.path().join("out")), ["mine"]);
+}
+
+#[test]
 fn a_job_that_nobody_waited_for_changes_the_directories_later() {
     let node = NodeOptions::new().start();
-    let dir = tempfile::tempdir().unwrap();
-    let proj = dir.path().join("my proj");
-    project(&proj);
+    let (dir, proj) = new_project("my proj");
     let steps = [
         "append",
         "/w/text",
@@ -294,9 +512,8 @@ fn a_job_that_nobody_waited_for_changes_the_directories_later() {
         "/w/sub",
         "/w/other",
     ];
-    let mut typed = arguments("submit", &["my proj::/w"], &node, &steps);
-    typed.insert(3, "--detach".to_owned());
-    let detached = mc_in(dir.path(), typed).expect_code(0);
+    let typed = arguments("submit", &["my proj::/w"], &node, &steps);
+    let detached = mc_in(dir.path(), with(typed, &["--detach"])).expect_code(0);
     let id = detached.text().trim().to_owned();
     let later = format!(
         "mc-wasm --node {} result {id} --dir 'my proj::/w'",
@@ -371,9 +588,7 @@ fn a_copy_of_what_was_changed_meanwhile_is_said_to_be_one() {
 fn what_the_user_does_meanwhile_stays_and_both_versions_are_kept() {
     let node = NodeOptions::new().start();
     for command in COMMANDS {
-        let dir = tempfile::tempdir().unwrap();
-        let proj = dir.path().join("proj");
-        project(&proj);
+        let (dir, proj) = new_project("proj");
         let steps = [
             "append",
             "/w/text",
@@ -451,9 +666,7 @@ fn a_task_that_traps_has_its_own_exit_code_and_leaves_what_it_wrote() {
 fn a_directory_is_replaced_by_a_file_and_a_file_by_a_directory() {
     let node = NodeOptions::new().start();
     for command in COMMANDS {
-        let dir = tempfile::tempdir().unwrap();
-        let proj = dir.path().join("proj");
-        project(&proj);
+        let (dir, proj) = new_project("proj");
         let steps = [
             "rmtree",
             "/w/sub",
@@ -483,9 +696,7 @@ fn a_directory_is_replaced_by_a_file_and_a_file_by_a_directory() {
 fn what_only_has_another_name_keeps_its_mode_and_its_time() {
     let node = NodeOptions::new().start();
     for command in COMMANDS {
-        let dir = tempfile::tempdir().unwrap();
-        let proj = dir.path().join("proj");
-        project(&proj);
+        let (dir, proj) = new_project("proj");
         fs::set_permissions(proj.join("sub/inner"), fs::Permissions::from_mode(0o600)).unwrap();
         let before = state(&proj);
         let steps = [
@@ -565,9 +776,7 @@ fn directories_that_cannot_be_told_apart_are_refused_before_anything_runs() {
 fn a_directory_can_be_the_root_beneath_what_the_task_has_of_its_own() {
     let node = NodeOptions::new().start();
     for command in COMMANDS {
-        let dir = tempfile::tempdir().unwrap();
-        let proj = dir.path().join("proj");
-        project(&proj);
+        let (dir, proj) = new_project("proj");
         fs::create_dir(proj.join("out")).unwrap();
         fs::write(proj.join("out/mine"), "mine").unwrap();
         let before = state(&proj.join("out"));
@@ -590,10 +799,8 @@ fn a_directory_can_be_the_root_beneath_what_the_task_has_of_its_own() {
             "/tmp/scratch",
             "for nobody",
         ];
-        let mut given = arguments(command, &["proj::/"], &node, &steps);
-        let at = given.iter().position(|part| part == "--dir").unwrap();
-        given.splice(at..at, ["--out".to_owned(), "left".to_owned()]);
-        let done = mc_in(dir.path(), given).expect_code(0);
+        let typed = arguments(command, &["proj::/"], &node, &steps);
+        let done = mc_in(dir.path(), with(typed, &["--out", "left"])).expect_code(0);
         assert!(done.stderr.contains("in proj: out"), "{}", done.stderr);
         assert_eq!(
             names(&proj),
@@ -619,7 +826,7 @@ fn links_that_lead_out_are_left_out_and_named_and_all_else_is_there() {
     for command in COMMANDS {
         let (project, out) = (format!("{command}-project"), format!("{command}-out"));
         fs::create_dir(dir.path().join(&project)).unwrap();
-        let mut arguments = arguments(
+        let typed = arguments(
             command,
             &[&format!("{project}::/work")],
             &node,
@@ -632,10 +839,7 @@ fn links_that_lead_out_are_left_out_and_named_and_all_else_is_there() {
             ]
             .concat(),
         );
-        // Options come before the component.
-        let at = arguments.iter().position(|it| it == "--dir").unwrap();
-        arguments.splice(at..at, ["--out".to_owned(), out.clone()]);
-        let done = mc_in(dir.path(), &arguments).expect_code(0);
+        let done = mc_in(dir.path(), with(typed, &["--out", &out])).expect_code(0);
         for left_out in [format!("{project}/a"), format!("{out}/b")] {
             assert!(
                 done.stderr.contains(&left_out),

@@ -2,13 +2,63 @@
 
 use crate::wasm;
 use mc_conformance::{Finished, Node, NodeOptions, eventually, mc, spawn_in, way_that_breaks};
-use std::{path::Path, time::Duration};
+use std::{
+    io::{Read, Write},
+    net::{Shutdown, TcpListener, TcpStream},
+    path::Path,
+    sync::{Arc, Mutex},
+    thread,
+    time::Duration,
+};
 
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Two ways to one node, as if to two gateways on one ledger, of which the first one breaks.
 fn two_ways(node: &Node, last: &'static str, pieces: usize) -> String {
     format!("{},{}", way_that_breaks(&node.api, last, pieces), node.api)
+}
+
+/// A way to a node, and what is sent through it.
+fn way_that_is_heard(api: &str) -> (String, Arc<Mutex<Vec<u8>>>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let to = api.trim_start_matches("http://").to_owned();
+    let heard = Arc::new(Mutex::new(Vec::new()));
+    let listening = Arc::clone(&heard);
+    thread::spawn(move || {
+        for mut client in listener.incoming().flatten() {
+            let mut node = TcpStream::connect(&to).unwrap();
+            let (mut from, mut into) = (client.try_clone().unwrap(), node.try_clone().unwrap());
+            let heard = Arc::clone(&listening);
+            thread::spawn(move || {
+                let mut piece = vec![0; 64 << 10];
+                while let Ok(read @ 1..) = from.read(&mut piece) {
+                    heard.lock().unwrap().extend_from_slice(&piece[..read]);
+                    if into.write_all(&piece[..read]).is_err() {
+                        break;
+                    }
+                }
+                let _ = into.shutdown(Shutdown::Write);
+            });
+            thread::spawn(move || {
+                let _ = std::io::copy(&mut node, &mut client);
+                let _ = client.shutdown(Shutdown::Both);
+            });
+        }
+    });
+    (url, heard)
+}
+
+#[test]
+fn a_node_that_is_named_is_asked_once_whether_it_is_there() {
+    let node = NodeOptions::new().start();
+    let (way, heard) = way_that_is_heard(&node.api);
+    let echo = wasm("echo_world");
+    mc(["--node", &way, "submit", &echo, "--", "once"]).expect_code(0);
+    let heard = heard.lock().unwrap();
+    let heard = String::from_utf8_lossy(&heard);
+    assert_eq!(heard.matches("GET /api/v1/node ").count(), 1, "{heard}");
+    assert_eq!(heard.matches("POST /api/v1/jobs ").count(), 1, "{heard}");
 }
 
 fn ticks(count: usize) -> String {

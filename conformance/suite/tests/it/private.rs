@@ -168,6 +168,37 @@ fn a_private_job_goes_on_elsewhere_from_a_checkpoint_that_says_nothing() {
 }
 
 #[test]
+fn a_node_that_only_knows_what_others_say_of_a_private_job_prints_nothing_encrypted() {
+    let a = NodeOptions::new().start();
+    let b = NodeOptions::new()
+        .bootstrap(&a)
+        .flags(["--no-execute"])
+        .start();
+    let user = User::new();
+    let ticks = text(&guest("ticks"));
+    let id = user.submit(&a, [&*ticks, "--", "1", "16000"]);
+    eventually("it is known to run", Duration::from_secs(40), || {
+        let told = user.mc(&b, ["status", &id]);
+        (told.code == Some(0)).then_some(())
+    });
+    user.mc(&a, ["wait", &id]).expect_code(0);
+    eventually("it is known to have ended", Duration::from_secs(40), || {
+        let told = user.mc(&b, ["status", &id]);
+        told.text().contains("succeeded").then_some(())
+    });
+    let dir = tempfile::tempdir().unwrap();
+    let out = text(&dir.path().join("out"));
+    for command in [&["logs", &id][..], &["result", &id, "--out", &out]] {
+        let told = user.mc(&b, command.iter().copied());
+        assert_eq!(told.text(), "", "{told:#?}");
+        assert!(told.stderr.contains("MC0025"), "{}", told.stderr);
+        assert!(told.stderr.contains("encrypted"), "{}", told.stderr);
+    }
+    assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0);
+    user.mc(&a, ["logs", &id]).expect_code(0);
+}
+
+#[test]
 fn a_job_whose_key_is_lost_fails_with_the_reason() {
     let dir = tempfile::tempdir().unwrap();
     let start = || {

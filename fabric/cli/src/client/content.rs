@@ -96,7 +96,15 @@ pub(crate) async fn write_to_disk<S: BlockSource>(
         max_bytes: u64::MAX,
         outside: links.into(),
     };
-    let exported = unixfs::export_with(blocks, entity, to, options).await?;
+    let exported = unixfs::export_with(blocks, entity, to, options).await;
+    let exported = exported.map_err(|error| {
+        // Nothing else is refused on the way to a disk.
+        let is_link = matches!(error, Error::Unsupported { .. });
+        match Failure::from(error) {
+            failure if is_link => failure.with_hint(links::HINT),
+            failure => failure,
+        }
+    })?;
     links::tell(&exported.left_out, Some(to));
     Ok(())
 }

@@ -1,7 +1,7 @@
 //! Sending files and directories to a node: only the blocks that it lacks.
 
 use super::Client;
-use crate::failure::Failure;
+use crate::{failure::Failure, job};
 use bytes::Bytes;
 use futures::stream;
 use indicatif::ProgressBar;
@@ -91,10 +91,7 @@ impl Client {
         key: Option<&Key>,
         expected: Cid,
     ) -> Result<(), Failure> {
-        let options = AddOptions {
-            key: key.cloned(),
-            ..AddOptions::default()
-        };
+        let options = job::add_options(key);
         if self.add(path, &options, &ProgressBar::hidden()).await? == expected {
             return Ok(());
         }

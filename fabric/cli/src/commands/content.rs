@@ -4,9 +4,10 @@ use crate::{
     args::{Block, Dht, Global, Pin},
     client::Client,
     failure::Failure,
-    output, terminal,
+    output, progress, terminal,
 };
 use mc_gateway::api::{DhtPeers, FsckView, GcView, PeerAddresses, PinView};
+use mc_node::config::Period;
 use mc_types::{ErrorCode, cid};
 use std::process::ExitCode;
 
@@ -41,9 +42,17 @@ pub(super) async fn pin(
     command: Pin,
 ) -> Result<ExitCode, Failure> {
     match command {
-        Pin::Add { cid, name } => {
+        Pin::Add { cid, name, timeout } => {
             let name = name.unwrap_or_else(|| cid.to_string());
-            let pin = client.pin(&name, cid).await?;
+            let what = cid.to_string();
+            let pinning = progress::while_found(global, client, &what, client.pin(&name, cid));
+            let pin = match timeout {
+                None => pinning.await?,
+                Some(timeout) => {
+                    let pinned = tokio::time::timeout(timeout.0, pinning).await;
+                    pinned.unwrap_or_else(|_| Err(not_in_time(&what, timeout)))?
+                }
+            };
             output::value(global, &pin, pin_line)?;
         }
         Pin::Rm { name, now } => {
@@ -61,6 +70,11 @@ pub(super) async fn pin(
         })?,
     }
     DONE
+}
+
+fn not_in_time(what: &str, timeout: Period) -> Failure {
+    let message = format!("not all of {what} was found within {timeout}");
+    Failure::new(ErrorCode::ContentNotFound, message)
 }
 
 fn pin_line(pin: &PinView) -> String {

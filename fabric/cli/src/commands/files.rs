@@ -6,7 +6,9 @@ use crate::{
     failure::Failure,
     job, keys,
     links::Links,
-    out, output, progress, sealed, terminal,
+    out, output,
+    place::Place,
+    progress, sealed, terminal,
 };
 use futures::{StreamExt, TryStreamExt, stream};
 use mc_content::{
@@ -115,16 +117,32 @@ async fn meet(client: &Client, from: &From) -> Result<(), Failure> {
     Ok(())
 }
 
+/// Waits for what is at a place, and says after a while that it is looked for.
+async fn while_found<T>(
+    global: &Global,
+    client: &Client,
+    place: &Place,
+    work: impl Future<Output = T>,
+) -> T {
+    progress::while_found(global, client, &place.cid.to_string(), work).await
+}
+
 pub(super) async fn get(global: &Global, client: &Client, args: &Get) -> Result<ExitCode, Failure> {
     let output = args.output.clone();
     let output = output.unwrap_or_else(|| args.place.name().into());
+    if output == Path::new("-") {
+        let hint = format!("to print a file: mc-wasm cat {}", args.place);
+        return Err(Failure::usage("get prints nothing").with_hint(hint));
+    }
     out::place(&output)?;
     meet(client, &args.from).await?;
     let timeout = args.from.timeout();
     let found = client.resolve(&args.place, args.opened.key()?, timeout);
-    let found = found.await.map_err(|e| sealed::perhaps(e, &args.opened))?;
+    let found = while_found(global, client, &args.place, found).await;
+    let found = found.map_err(|e| sealed::perhaps(e, &args.opened))?;
     let progress = progress::bytes(global, "getting", None);
-    let blocks = client.dag(found.cid, timeout, progress.clone()).await?;
+    let blocks = client.dag(found.cid, timeout, progress.clone());
+    let blocks = while_found(global, client, &args.place, blocks).await?;
     let links = args.links.unwrap_or(Links::Refuse);
     let written = write_to_disk(&blocks, found, &output, links).await;
     written.map_err(|e| sealed::perhaps(e, &args.opened))?;
@@ -133,15 +151,31 @@ pub(super) async fn get(global: &Global, client: &Client, args: &Get) -> Result<
     DONE
 }
 
-pub(super) async fn cat(client: &Client, args: &Cat) -> Result<ExitCode, Failure> {
+pub(super) async fn cat(global: &Global, client: &Client, args: &Cat) -> Result<ExitCode, Failure> {
     meet(client, &args.from).await?;
     let timeout = args.from.timeout();
     let found = client.resolve(&args.place, args.opened.key()?, timeout);
-    let found = found.await?;
-    let stdout = tokio::io::stdout();
+    let found = while_found(global, client, &args.place, found).await?;
+    match print(global, client, args, found.clone()).await {
+        Err(failure) if failure.code() == ErrorCode::CorruptContent => {
+            let blocks = client.blocks(timeout);
+            Err(another_kind(&blocks, found, Kind::File, failure).await)
+        }
+        printed => printed,
+    }
+}
+
+async fn print(
+    global: &Global,
+    client: &Client,
+    args: &Cat,
+    found: Entity,
+) -> Result<ExitCode, Failure> {
+    let (timeout, stdout) = (args.from.timeout(), tokio::io::stdout());
     if args.offset == 0 && args.length.is_none() {
         let hidden = indicatif::ProgressBar::hidden();
-        let blocks = client.dag(found.cid, timeout, hidden).await?;
+        let blocks = client.dag(found.cid, timeout, hidden);
+        let blocks = while_found(global, client, &args.place, blocks).await?;
         unixfs::cat(&blocks, found, stdout, u64::MAX).await?;
         return DONE;
     }
@@ -170,32 +204,66 @@ struct Entry {
 async fn look<S: BlockSource>(blocks: &S, name: String, entity: Entity) -> Result<Entry, Failure> {
     let cid = entity.cid;
     let stat = unixfs::stat(blocks, entity).await?;
-    let kind = match stat.kind {
-        Kind::File => "file",
-        Kind::Directory => "directory",
-        Kind::Symlink => "symlink",
-    };
     Ok(Entry {
         name,
         cid: cid.to_string(),
-        kind,
+        kind: kind_name(stat.kind),
         size: stat.file_bytes,
         mode: stat.mode.map(|mode| format!("{mode:04o}")),
     })
 }
 
+/// Why something cannot be read as one kind: because it is of another one, or for the reason `failure`.
+async fn another_kind<S: BlockSource>(
+    blocks: &S,
+    entity: Entity,
+    wanted: Kind,
+    failure: Failure,
+) -> Failure {
+    let cid = entity.cid;
+    match unixfs::stat(blocks, entity).await {
+        Ok(stat) if stat.kind != wanted => {
+            let (is, wanted) = (kind_name(stat.kind), kind_name(wanted));
+            let message = format!("{cid} is no {wanted}: it is a {is}");
+            let hint = match stat.kind {
+                Kind::File => format!("to print it: mc-wasm cat {cid}"),
+                Kind::Directory => format!("to list it: mc-wasm ls {cid}"),
+                Kind::Symlink => format!("see what it is: mc-wasm stat {cid}"),
+            };
+            Failure::new(ErrorCode::Path, message).with_hint(hint)
+        }
+        _ => failure,
+    }
+}
+
+const fn kind_name(kind: Kind) -> &'static str {
+    match kind {
+        Kind::File => "file",
+        Kind::Directory => "directory",
+        Kind::Symlink => "symlink",
+    }
+}
+
 pub(super) async fn ls(global: &Global, client: &Client, args: &Look) -> Result<ExitCode, Failure> {
     meet(client, &args.from).await?;
     let blocks = client.blocks(args.from.timeout());
-    let entries: Result<Vec<_>, Failure> = async {
+    let entries = async {
         let found = client.resolve(&args.place, args.opened.key()?, args.from.timeout());
-        let entries = unixfs::entries(&blocks, found.await?).await?;
+        let found = found.await?;
+        let entries = match unixfs::entries(&blocks, found.clone()).await {
+            Ok(entries) => entries,
+            Err(error) => {
+                let wanted = Kind::Directory;
+                return Err(another_kind(&blocks, found, wanted, error.into()).await);
+            }
+        };
         let looked = entries
             .into_iter()
             .map(|(name, entity)| look(&blocks, name, entity));
-        stream::iter(looked).buffered(LOOKS).try_collect().await
-    }
-    .await;
+        let looked = stream::iter(looked).buffered(LOOKS);
+        looked.try_collect::<Vec<_>>().await
+    };
+    let entries = while_found(global, client, &args.place, entries).await;
     let entries = entries.map_err(|e| sealed::perhaps(e, &args.opened))?;
     sealed::tell(
         global,
@@ -224,7 +292,8 @@ pub(super) async fn stat(
         let found = client.resolve(&args.place, args.opened.key()?, timeout);
         look(&client.blocks(timeout), String::new(), found.await?).await
     };
-    let entry = entry.await.map_err(|e| sealed::perhaps(e, &args.opened))?;
+    let entry = while_found(global, client, &args.place, entry).await;
+    let entry = entry.map_err(|e| sealed::perhaps(e, &args.opened))?;
     output::value(global, &entry, |entry| {
         let mode = entry.mode.as_ref().map(|mode| format!(", mode {mode}"));
         let mode = mode.unwrap_or_default();
@@ -350,9 +419,7 @@ impl Exported<'_> {
     /// Writes it under a temporary name, which becomes `path` once all of it is there.
     async fn write_to(&self, path: &Path) -> Result<(), Failure> {
         let failed = |e: std::io::Error| Failure::path(path, &e);
-        let dir = path.parent().filter(|dir| !dir.as_os_str().is_empty());
-        let dir = dir.unwrap_or_else(|| Path::new("."));
-        let mut file = tempfile::NamedTempFile::new_in(dir).map_err(failed)?;
+        let mut file = out::beside(path).map_err(failed)?;
         self.write(&mut file).await?;
         let persisted = file.persist_noclobber(path).map_err(|e| e.error);
         persisted.map(drop).map_err(failed)

@@ -53,14 +53,15 @@ pub(super) fn run(global: &Global, component: &str) -> Result<ExitCode, Failure>
             );
         }
     };
-    let bytes = std::fs::read(&path).map_err(|e| Failure::path(&path, &e))?;
+    let metadata = std::fs::metadata(&path).map_err(|e| Failure::path(&path, &e))?;
+    let bytes = component::read(&path, &metadata)?;
     let inspection = inspect(&bytes).map_err(|refused| {
-        let code = if mc_engine::classify(&bytes).is_err() {
-            ErrorCode::NotWasm
-        } else {
-            ErrorCode::InvalidComponent
+        // What is no WebAssembly at all is called what `run` calls it.
+        let failure: Failure = match mc_engine::classify(&bytes) {
+            Err(error) => error.into(),
+            Ok(_) => Failure::new(ErrorCode::InvalidComponent, refused.to_string()),
         };
-        Failure::new(code, refused.to_string()).about(component)
+        failure.about(component)
     })?;
     let refused = mc_engine::check(&bytes).err();
     let view = View::of(inspection, refused.as_ref(), bytes.len());

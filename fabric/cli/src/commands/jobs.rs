@@ -6,7 +6,7 @@ use crate::{
     exit,
     failure::Failure,
     follow::{self, Ended},
-    inputs,
+    inputs::{self, Dirs},
     job::JobName,
     keys,
     leave::{self, Left},
@@ -170,7 +170,8 @@ pub(super) async fn result(
     client: &Client,
     args: &Fetch,
 ) -> Result<ExitCode, Failure> {
-    leave::check(args.out.as_deref(), &args.dir)?;
+    let dirs = inputs::dirs(&args.dir)?;
+    leave::check(args.out.as_deref(), &dirs)?;
     args.out.as_deref().map_or(Ok(()), out::place)?;
     let id = client.find(&args.id).await?;
     let job = client.job(id).await?;
@@ -179,18 +180,22 @@ pub(super) async fn result(
         let failure = Failure::new(ErrorCode::NoResult, message);
         return Err(failure.with_hint(follow::command(global, "wait", id)));
     };
-    let key = keys::of_job(global, &job)?;
+    let key = keys::of_job(global, client, &job).await?;
+    let mut written = Ok(Left::default());
     if let Some(out) = &args.out {
         let outputs = (cid, key.as_ref().map(|key| key.result("/out")));
         let links = args.links.unwrap_or(Links::Skip);
-        client.leave(outputs.into(), out, links).await?;
+        let left = client.leave(outputs.into(), out, links).await;
+        written = left.map(|()| Left::default());
     }
-    if args.dir.is_empty() {
-        return Ok(ExitCode::SUCCESS);
-    }
-    let left = leave_dirs(global, client, (&job, key.as_ref()), &args.dir).await;
+    // Each is tried, whatever becomes of the other.
+    let left = match dirs.is_empty() {
+        true => Ok(Left::default()),
+        false => leave_dirs(global, client, (&job, key.as_ref()), dirs).await,
+    };
     let json = global.format == Format::Json;
-    Ok(leave::conclude(json, ExitCode::SUCCESS, left))
+    let code = leave::conclude(json, ExitCode::SUCCESS, written);
+    Ok(leave::conclude(json, code, left))
 }
 
 /// Changes directories of the user's as a job did that was given them some time ago.
@@ -198,9 +203,8 @@ async fn leave_dirs(
     global: &Global,
     client: &Client,
     (job, key): (&JobView, Option<&TaskKey>),
-    dirs: &[String],
+    dirs: Dirs,
 ) -> Result<Left, Failure> {
-    let dirs = inputs::dirs(dirs)?;
     leave::recover(global, dirs.values())?;
     let blocks = client.blocks(None);
     let task = blocks.get(&job.task_cid).await?;

@@ -28,7 +28,7 @@ pub(super) async fn run(
     };
     let id = client.find(&args.id).await?;
     let job = client.job(id).await?;
-    let key = keys::of_job(global, &job)?;
+    let key = keys::of_job(global, client, &job).await?;
     let wanted = LogQuery {
         job: id,
         stream,

@@ -10,7 +10,9 @@ use crate::{
     component::{self, Component},
     connect, exit,
     failure::Failure,
-    follow, hidden, job,
+    follow, hidden,
+    inputs::{self, Dirs},
+    job,
     known_files::KnownFiles,
     leave, out, output, progress, unread,
 };
@@ -44,9 +46,10 @@ async fn run_from(
     if let Some((_, path)) = checkpoint::wanted(&args)? {
         out::file(path)?;
     }
-    leave::check(args.task.out.as_deref(), &args.task.dir)?;
-    job::validate(&args.task)?;
-    hidden::tell(global, &args.task.dir)?;
+    let dirs = inputs::dirs(&args.task.dir)?;
+    leave::check(args.task.out.as_deref(), &dirs)?;
+    job::validate(&args.task, &dirs)?;
+    hidden::tell(global, &dirs);
     // What is told of a run is told of a task, and nothing belongs to one that was not asked for.
     let is_recorded = global.format == Format::Json || args.checkpoint.is_some() || from.is_some();
     if is_recorded && args.task.stdin.is_none() {
@@ -64,6 +67,7 @@ async fn run_from(
     }
     let mut what = What {
         args,
+        dirs,
         component,
         known: KnownFiles::below(cache.as_ref().map(|cache| &*cache.dir)),
     };
@@ -78,7 +82,7 @@ async fn run_from(
         what.args.task.stdin = Some(file.path().display().to_string());
     }
     let job = if what.args.relaxed {
-        relaxed::run(global, program, &what.args).await
+        relaxed::run(global, program, &what).await
     } else {
         deterministic::run(global, program, Arc::new(what), from).await
     };
@@ -89,6 +93,8 @@ async fn run_from(
 /// What is to be run.
 struct What {
     args: Run,
+    /// The directories that were typed.
+    dirs: Dirs,
     component: Component,
     known: KnownFiles,
 }
@@ -103,7 +109,7 @@ fn invocation(global: &Global, args: &Run, world: World) -> Result<Invocation, F
     Ok(Invocation {
         name: world::program_name(args.task.argv0.as_deref()),
         args: args.task.args.clone(),
-        env: crate::inputs::pairs("--env", &args.task.env)?,
+        env: inputs::pairs("--env", &args.task.env)?,
         limits: job::limits(&args.task),
         world,
         stdout: log(),

@@ -8,7 +8,9 @@ use crate::{
     failure::Failure,
     follow::{self, Ended},
     hand_in::{self, HandedIn},
-    hidden, inputs, job,
+    hidden,
+    inputs::{self, Dirs},
+    job,
     known_files::KnownFiles,
     leave::{self, Left},
     links::Links,
@@ -20,13 +22,14 @@ use mc_types::{Determinism, JobId, JobSpec};
 use std::{path::Path, process::ExitCode};
 
 pub(super) async fn run(global: &Global, args: Submit) -> Result<ExitCode, Failure> {
-    leave::check(args.task.out.as_deref(), &args.task.dir)?;
-    job::validate_submit(&args)?;
-    hidden::tell(global, &args.task.dir)?;
+    let dirs = inputs::dirs(&args.task.dir)?;
+    leave::check(args.task.out.as_deref(), &dirs)?;
+    job::validate_submit(&args, &dirs)?;
+    hidden::tell(global, &dirs);
     // What takes long, or takes a node, comes after what only has to be looked at.
-    let is_built = Path::new(&args.task.component).is_dir();
-    if is_built {
-        connect::check(global).await?;
+    let mut named = None;
+    if Path::new(&args.task.component).is_dir() {
+        named = Some(connect::named(global).await?);
     }
     if args.task.stdin.is_none() {
         unread::tell(global);
@@ -35,15 +38,16 @@ pub(super) async fn run(global: &Global, args: Submit) -> Result<ExitCode, Failu
     if let Component::File(path) = &component {
         check(path)?;
     }
-    if !is_built {
-        connect::check(global).await?;
-    }
-    leave::recover(global, inputs::dirs(&args.task.dir)?.values())?;
-    let seen = look(&args)?;
+    let named = match named {
+        Some(named) => named,
+        None => connect::named(global).await?,
+    };
+    leave::recover(global, dirs.values())?;
+    let seen = look(&dirs)?;
     let known = KnownFiles::below(connect::cache(global)?.as_ref().map(|cache| &*cache.dir));
     let key = args.encrypt.then(TaskKey::generate);
     let prepared = job::prepare(
-        &args.task,
+        (&args.task, &dirs),
         &component,
         Determinism::Deterministic,
         &known,
@@ -56,14 +60,30 @@ pub(super) async fn run(global: &Global, args: Submit) -> Result<ExitCode, Failu
     } else {
         Mode::Embedded
     };
-    let connection = connect::connect_as(global, mode).await?;
-    let done = submit(global, &connection, &args, (&prepared, &seen), spec).await;
+    let connection = connect::connect_as(global, mode, named).await?;
+    let given = Given {
+        prepared: &prepared,
+        dirs: &dirs,
+        seen: &seen,
+    };
+    let done = submit(global, &connection, &args, &given, spec).await;
     connection.close().await;
     done
 }
 
+/// What a job is given.
+struct Given<'a> {
+    prepared: &'a job::Prepared,
+    /// The user's own directories.
+    dirs: &'a Dirs,
+    /// What was in them.
+    seen: &'a Seen,
+}
+
 /// Refuses what no node could run before anything is sent.
 fn check(path: &Path) -> Result<(), Failure> {
+    // It is read here, and again when it is sent.
+    inputs::check_file(path)?;
     let metadata = std::fs::metadata(path).map_err(|e| Failure::path(path, &e))?;
     let bytes = component::read(path, &metadata)?;
     let checked = mc_engine::check(&bytes);
@@ -75,12 +95,12 @@ async fn submit(
     global: &Global,
     connection: &Connection,
     args: &Submit,
-    (prepared, seen): (&job::Prepared, &Seen),
+    given: &Given<'_>,
     spec: JobSpec,
 ) -> Result<ExitCode, Failure> {
     let client = &connection.client;
-    let key = prepared.key.as_ref();
-    let (id, submitted) = match hand_in::hand_in(global, client, prepared, spec).await? {
+    let key = given.prepared.key.as_ref();
+    let (id, submitted) = match hand_in::hand_in(global, client, given.prepared, spec).await? {
         HandedIn::Job { id, job } => (id, *job),
         HandedIn::Unknown { id, failure } => {
             return Ok(follow::lost(global, id, "status", failure));
@@ -104,16 +124,21 @@ async fn submit(
     }
     match follow::to_end(client, global, submitted, Some(key)).await? {
         Ended::Job(job) => {
-            if let Some(out) = &args.task.out {
-                leave_outputs(global, connection, &job, key, out).await?;
-            }
-            let left = leave_dirs(connection, &job, prepared, (args, seen));
+            // Each is tried, whatever becomes of the other.
+            let written = match &args.task.out {
+                Some(out) => leave_outputs(global, connection, (&job, id), key, out).await,
+                None => Ok(()),
+            };
+            let left = leave_dirs(connection, &job, given);
             let left = left.map_err(|failure| match result_later(global, args, id) {
                 Some(later) => failure.with_hint(format!("then: {later}")),
                 None => failure,
             });
-            let code = follow::conclude(global, &job, &args.task.component)?;
-            Ok(leave::conclude(global.format == Format::Json, code, left))
+            let json = global.format == Format::Json;
+            let code = follow::conclude(global, &job, &args.task.component);
+            let code = code.unwrap_or_else(|failure| failure.report(json));
+            let code = leave::conclude(json, code, written.map(|()| Left::default()));
+            Ok(leave::conclude(json, code, left))
         }
         Ended::Lost(failure) => {
             tell_of_dirs(global, args, id);
@@ -156,9 +181,9 @@ fn result_later(global: &Global, args: &Submit, id: JobId) -> Option<String> {
 }
 
 /// Looks at the user's directories before they are added, so that what is edited later is known to be newer.
-fn look(args: &Submit) -> Result<Seen, Failure> {
+fn look(dirs: &Dirs) -> Result<Seen, Failure> {
     let seen = Seen::default();
-    for (number, host) in (0..).zip(inputs::dirs(&args.task.dir)?.values()) {
+    for (number, host) in (0..).zip(dirs.values()) {
         let walked = seen.walk(number, host);
         walked.map_err(|e| Failure::path(host, &e))?;
     }
@@ -166,29 +191,25 @@ fn look(args: &Submit) -> Result<Seen, Failure> {
 }
 
 /// Changes the user's directories as the task did.
-fn leave_dirs(
-    connection: &Connection,
-    job: &JobView,
-    prepared: &job::Prepared,
-    (args, seen): (&Submit, &Seen),
-) -> Result<Left, Failure> {
+fn leave_dirs(connection: &Connection, job: &JobView, given: &Given<'_>) -> Result<Left, Failure> {
+    let prepared = given.prepared;
     let key = prepared.key.as_ref();
-    let dirs = (0..).zip(inputs::dirs(&args.task.dir)?);
+    let dirs = (0..).zip(given.dirs);
     let dirs = dirs.filter_map(|(mount, (guest, host))| {
-        let given = *prepared.task.dirs.get(&guest)?;
-        let left = *job.dirs.get(&guest)?;
-        let place = (mount, host, &*guest);
+        let given = *prepared.task.dirs.get(guest)?;
+        let left = *job.dirs.get(guest)?;
+        let place = (mount, host.clone(), guest.as_str());
         Some(leave::Changed::new(place, (given, left), key))
     });
     let (dirs, blocks) = (dirs.collect(), connection.client.blocks(None));
-    tokio::task::block_in_place(|| leave::leave_job(&blocks, dirs, seen))
+    tokio::task::block_in_place(|| leave::leave_job(&blocks, dirs, given.seen))
 }
 
 /// Writes what the guest left, however it ended.
 async fn leave_outputs(
     global: &Global,
     connection: &Connection,
-    job: &JobView,
+    (job, id): (&JobView, JobId),
     key: Option<&TaskKey>,
     out: &Path,
 ) -> Result<(), Failure> {
@@ -198,13 +219,10 @@ async fn leave_outputs(
     let left = (cid, key.map(|key| key.result("/out")));
     let client = &connection.client;
     let written = client.leave(left.into(), out, Links::Skip).await;
-    written.map(drop).map_err(|failure| match job.id {
-        Some(id) => {
-            let result = follow::command(global, "result", id);
-            failure.with_hint(format!(
-                "the job has ended, and its result is kept: {result} --out DIR"
-            ))
-        }
-        None => failure,
+    written.map_err(|failure| {
+        let result = follow::command(global, "result", id);
+        failure.with_hint(format!(
+            "the job has ended, and its result is kept: {result} --out DIR"
+        ))
     })
 }

@@ -1,6 +1,12 @@
 //! What a job changed: what it was given, compared with what it left.
 
-use super::{Directory, Fault, Left, content::Content, failed, register};
+use super::{
+    Directory, Fault, Left,
+    content::Content,
+    failed,
+    files::{is_too_deep, too_deep},
+    register,
+};
 use crate::failure::Failure;
 use mc_content::{
     BlockSource,
@@ -56,6 +62,7 @@ pub(crate) fn leave_job<S: BlockSource>(
     let mut reading = Reading {
         content: Content::new(source),
         lost: Lost::default(),
+        private: Private::default(),
         faults: Vec::new(),
     };
     let mut differing = Vec::new();
@@ -75,6 +82,9 @@ pub(crate) fn leave_job<S: BlockSource>(
                 reading.note_lost(at, given)?;
             }
         }
+        let made = differing.iter().flat_map(|(_, _, found)| &found.made);
+        let made: BTreeSet<_> = made.map(|(_, left)| left.cid).collect();
+        reading.private = reading.lost.private(seen, &made);
     }
     for step in [Reading::move_directories, Reading::put, Reading::remove] {
         for (id, changed, found) in &mut differing {
@@ -114,6 +124,14 @@ struct Lost {
     renamed: BTreeMap<u32, BTreeSet<String>>,
 }
 
+/// What nobody else could read, and is gone. What was made may be the same with another name and other bytes, which
+/// nothing tells: it is not to be read by others either.
+#[derive(Default)]
+struct Private {
+    file: Option<Fingerprint>,
+    directory: Option<Fingerprint>,
+}
+
 /// By what they are, and by mount.
 type Places = BTreeMap<Cid, BTreeMap<u32, Vec<String>>>;
 
@@ -135,6 +153,22 @@ impl Lost {
         let renamed = self.renamed.entry(directory.mount).or_default();
         let places = self.files.get_mut(cid)?.get_mut(&directory.mount)?;
         take(places, directory, renamed)
+    }
+
+    /// Of what was lost and is not among what was `made`, the first that nobody else could read.
+    fn private(&self, seen: &Seen, made: &BTreeSet<Cid>) -> Private {
+        let first = |places: &Places| {
+            let gone = places.iter().filter(|(cid, _)| !made.contains(*cid));
+            let mut gone = gone.flat_map(|(_, mounts)| mounts);
+            gone.find_map(|(mount, paths)| {
+                let mut seen = paths.iter().filter_map(|path| seen.get(*mount, path));
+                seen.find(Fingerprint::is_private)
+            })
+        };
+        Private {
+            file: first(&self.files),
+            directory: first(&self.directories),
+        }
     }
 
     /// What such a thing looked like, wherever it was.
@@ -185,6 +219,7 @@ impl Moved {
 struct Reading<'a, S> {
     content: Content<'a, S>,
     lost: Lost,
+    private: Private,
     faults: Vec<Fault>,
 }
 
@@ -200,6 +235,9 @@ impl<S: BlockSource> Reading<'_, S> {
         if given == left {
             return Ok(());
         }
+        if is_too_deep(Path::new(place)) {
+            return Err(too_deep());
+        }
         let (Found::Directory(given), Found::Directory(left)) =
             (self.content.find(given)?, self.content.find(left)?)
         else {
@@ -209,11 +247,7 @@ impl<S: BlockSource> Reading<'_, S> {
         };
         let names: BTreeSet<&str> = given.names().chain(left.names()).collect();
         for name in names {
-            let here = if place.is_empty() {
-                name.to_owned()
-            } else {
-                format!("{place}/{name}")
-            };
+            let here = At::joined(place, name);
             match (given.get(name), left.get(name)) {
                 (Some(given), Some(left)) => self.compare(found, &given, &left, &here)?,
                 (Some(given), None) => found.removed.push((here, given)),
@@ -226,6 +260,9 @@ impl<S: BlockSource> Reading<'_, S> {
 
     /// Takes down what is in a place that it was removed from, and below it.
     fn note_lost(&mut self, at: At, given: &Entity) -> Result<(), Failure> {
+        if is_too_deep(Path::new(&at.path)) {
+            return Err(too_deep());
+        }
         let Found::Directory(listing) = self.content.find(given)? else {
             Lost::note(&mut self.lost.files, given.cid, at);
             return Ok(());
@@ -300,6 +337,9 @@ impl<S: BlockSource> Reading<'_, S> {
         left: &Entity,
         place: &str,
     ) -> Result<(), Failure> {
+        if is_too_deep(Path::new(place)) {
+            return Err(too_deep());
+        }
         let none = BTreeSet::new();
         if let Some(given) = given
             && self.content.are_equal(given, left)?
@@ -320,12 +360,13 @@ impl<S: BlockSource> Reading<'_, S> {
         let path = Path::new(place);
         match self.content.find(left)? {
             Found::Directory(listing) => {
+                let like = like.or_else(|| self.private.directory.clone());
                 if !is_there {
                     directory.make_directory(path, replaces.as_ref(), like.as_ref())?;
                 }
                 for name in listing.names() {
                     if let Some(left) = listing.get(name) {
-                        self.entry(directory, None, &left, &format!("{place}/{name}"))?;
+                        self.entry(directory, None, &left, &At::joined(place, name))?;
                     }
                 }
                 Ok(())
@@ -333,6 +374,8 @@ impl<S: BlockSource> Reading<'_, S> {
             _ if is_there => Ok(()),
             Found::Symlink { target } => directory.put_link(path, &target, replaces.as_ref()),
             Found::File { .. } => {
+                let private = self.private.file.as_ref().filter(|_| replaces.is_none());
+                let like = like.or_else(|| private.cloned());
                 let (id, replaces) = (directory.id, replaces.as_ref());
                 let copy = |file: &mut dyn io::Write| self.content.copy(left, file);
                 let put = directory

@@ -1,18 +1,21 @@
 //! What a run left, when it cannot be put where it belongs: nothing of the guest's work is lost.
 
-use super::files::{Broken, Leaving};
+use super::files::{Broken, Leaving, is_too_deep};
 use crate::failure::Failure;
 use mc_wasi::{Change, FileKind, NodeId, Now};
 use std::{
-    fs::{self, File, OpenOptions, Permissions},
-    io::{self, Write},
+    fs::{self, OpenOptions, Permissions},
+    io::{self, ErrorKind, Write},
     os::unix::fs::{PermissionsExt, symlink},
     path::{Path, PathBuf},
 };
+use tempfile::NamedTempFile;
 
 const PREFIX: &str = "mc-wasm-left-";
 /// What cannot be told by files: what was removed and renamed, and what could not be read any more.
 const LIST: &str = "changes.txt";
+/// Most other names that are tried for it, because the guest has files of these names.
+const MAX_LIST_NAMES: u32 = 64;
 
 /// Puts what the guest changed into a new directory, each file where the guest had it, and adds to `failure` which.
 pub(super) fn keep(leaving: &mut Leaving<'_>, out: bool, failure: Failure) -> Failure {
@@ -39,7 +42,7 @@ fn kept_in(leaving: &mut Leaving<'_>, out: bool, above: &Path) -> io::Result<Opt
         .prefix(PREFIX)
         .permissions(Permissions::from_mode(0o700))
         .tempdir_in(above)?;
-    let list = File::create_new(dir.path().join(LIST))?;
+    let list = NamedTempFile::with_prefix_in(PREFIX, dir.path())?;
     let mut keeping = Keeping {
         leaving,
         dir: dir.path(),
@@ -57,10 +60,23 @@ fn kept_in(leaving: &mut Leaving<'_>, out: bool, above: &Path) -> io::Result<Opt
             keeping.change(place, change)?;
         }
     }
-    keeping.list.sync_all()?;
-    let is_empty = keeping.is_empty;
-    drop(keeping);
+    let Keeping { list, is_empty, .. } = keeping;
+    list.as_file().sync_all()?;
+    name(list, dir.path())?;
     Ok((!is_empty).then(|| dir.keep()))
+}
+
+/// Gives the list its name, or one like it where a file of the guest's has that.
+fn name(mut list: NamedTempFile, dir: &Path) -> io::Result<()> {
+    let others = (1..MAX_LIST_NAMES).map(|number| format!("changes-{number}.txt"));
+    for name in std::iter::once(LIST.to_owned()).chain(others) {
+        match list.persist_noclobber(dir.join(name)) {
+            Ok(_) => return Ok(()),
+            Err(taken) if taken.error.kind() == ErrorKind::AlreadyExists => list = taken.file,
+            Err(failed) => return Err(failed.error),
+        }
+    }
+    list.keep().map(drop).map_err(|failed| failed.error)
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "for map_err")]
@@ -71,7 +87,7 @@ fn unreadable(failure: Failure) -> io::Error {
 struct Keeping<'k, 'l> {
     leaving: &'k mut Leaving<'l>,
     dir: &'k Path,
-    list: File,
+    list: NamedTempFile,
     is_empty: bool,
 }
 
@@ -86,8 +102,26 @@ impl Keeping<'_, '_> {
             }
             Now::File(node) => self.file(node, &place),
             Now::Symlink(target) => self.link(&target, &place),
-            Now::Directory => self.directory(&place),
+            Now::Directory => self.directory(&place).map(drop),
             Now::Foreign(node) => self.tree(node, &place),
+            Now::TooDeep => self.too_long(&place),
+        }
+    }
+
+    fn too_long(&mut self, place: &Path) -> io::Result<()> {
+        self.tell(format_args!(
+            "not kept, since its path is too long: {place:?}"
+        ))
+    }
+
+    /// Whether something was made. What has a longer path than there can be here is only told of: all else is kept.
+    fn unless_too_long(&mut self, place: &Path, made: io::Result<()>) -> io::Result<bool> {
+        match made {
+            Err(error) if error.kind() == ErrorKind::InvalidFilename => {
+                self.too_long(place)?;
+                Ok(false)
+            }
+            made => made.map(|()| true),
         }
     }
 
@@ -96,30 +130,37 @@ impl Keeping<'_, '_> {
         writeln!(self.list, "{line}")
     }
 
-    /// Where it goes. What it is in may be a directory that was not changed itself.
-    fn made(&mut self, place: &Path) -> io::Result<PathBuf> {
+    /// Where it goes, with what it is in: that may be a directory that was not changed itself.
+    fn made(
+        &mut self,
+        place: &Path,
+        make: impl FnOnce(&Path) -> io::Result<()>,
+    ) -> io::Result<bool> {
         self.is_empty = false;
         let path = self.dir.join(place);
-        if let Some(parent) = path.parent() {
-            fs::create_dir_all(parent)?;
-        }
-        Ok(path)
+        let made = path.parent().map_or(Ok(()), fs::create_dir_all);
+        self.unless_too_long(place, made.and_then(|()| make(&path)))
     }
 
-    fn directory(&mut self, place: &Path) -> io::Result<()> {
-        let path = self.made(place)?;
-        fs::create_dir_all(path)
+    fn directory(&mut self, place: &Path) -> io::Result<bool> {
+        let all = |path: &Path| fs::DirBuilder::new().recursive(true).create(path);
+        self.made(place, all)
     }
 
     fn link(&mut self, target: &str, place: &Path) -> io::Result<()> {
-        let path = self.made(place)?;
-        symlink(target, path)
+        self.made(place, |path| symlink(target, path)).map(drop)
     }
 
     fn file(&mut self, node: NodeId, place: &Path) -> io::Result<()> {
-        let path = self.made(place)?;
-        let mut options = OpenOptions::new();
-        let mut file = options.write(true).create_new(true).open(&path)?;
+        let mut file = None;
+        let made = self.made(place, |path| {
+            let mut options = OpenOptions::new();
+            file = Some(options.write(true).create_new(true).open(path)?);
+            Ok(())
+        });
+        let (true, Some(mut file)) = (made?, file) else {
+            return Ok(());
+        };
         match self.leaving.copy(node, &mut file) {
             Ok(()) => file.sync_all(),
             Err(Broken::Write(error)) => Err(error),
@@ -128,6 +169,9 @@ impl Keeping<'_, '_> {
     }
 
     fn tree(&mut self, node: NodeId, place: &Path) -> io::Result<()> {
+        if is_too_deep(place) {
+            return self.too_long(place);
+        }
         let mut after: Option<String> = None;
         loop {
             let next = self.leaving.entry_after(node, after.as_deref());
@@ -137,8 +181,9 @@ impl Keeping<'_, '_> {
             let here = place.join(&entry.name);
             match entry.kind {
                 FileKind::Directory => {
-                    self.directory(&here)?;
-                    self.tree(entry.node, &here)?;
+                    if self.directory(&here)? {
+                        self.tree(entry.node, &here)?;
+                    }
                 }
                 FileKind::File => self.file(entry.node, &here)?,
                 FileKind::Symlink => {

@@ -15,6 +15,9 @@ use std::{
 /// Bytes that are copied at a time.
 const COPY_BYTES: usize = 1 << 20;
 
+/// Deepest directory that is written. Guests make deeper ones with few steps.
+const MAX_DEPTH: usize = 512;
+
 /// A directory of the user's that the guest was given.
 #[derive(Debug, Clone)]
 pub(crate) struct Given {
@@ -177,6 +180,7 @@ impl<'a> Leaving<'a> {
                 let to = (directory.id, directory.host);
                 self.whole(directory.transaction, to, node, &place)
             }
+            Now::TooDeep => Err(too_deep()),
         }
     }
 
@@ -261,6 +265,9 @@ impl<'a> Leaving<'a> {
         node: NodeId,
         place: &Path,
     ) -> Result<(), Failure> {
+        if is_too_deep(place) {
+            return Err(too_deep());
+        }
         let mut after: Option<String> = None;
         loop {
             let next = self.entry_after(node, after.as_deref());
@@ -314,6 +321,16 @@ impl<'a> Leaving<'a> {
             offset += read as u64;
         }
     }
+}
+
+/// Whether what is in a directory lies too deep to be written.
+pub(super) fn is_too_deep(place: &Path) -> bool {
+    place.components().count() > MAX_DEPTH
+}
+
+pub(super) fn too_deep() -> Failure {
+    let message = format!("the task left directories that are more than {MAX_DEPTH} deep");
+    Failure::new(ErrorCode::Path, message)
 }
 
 fn unreadable(place: &dyn std::fmt::Display, error: &dyn std::error::Error) -> Failure {

@@ -1,7 +1,10 @@
 //! From files and directories to blocks.
 
 use super::{
-    adder::{AddOptions, Added, Adder, CHUNK_BYTES, FileInProgress, Skipped, Symlinks},
+    adder::{
+        AddOptions, Added, Adder, CHUNK_BYTES, FileInProgress, NAME_NOT_UTF8, NO_FILE, Symlinks,
+        TARGET_NOT_UTF8,
+    },
     entity::key_below,
 };
 use crate::{BlockSink, Error, Key};
@@ -132,7 +135,7 @@ impl<S: BlockSink> Walk<'_, S> {
         } else if metadata.is_file() {
             self.file(&path, key).await
         } else {
-            Err(unsupported(&path, "neither a file nor a directory"))
+            Err(unsupported(&path, NO_FILE))
         }
     }
 
@@ -174,15 +177,13 @@ impl<S: BlockSink> Walk<'_, S> {
             self.above.push(this);
             let mut entries = Vec::new();
             let depth = self.above.len();
-            let skipped = self.adder.options.skipped.clone();
-            for (name, is_symlink) in sorted_entries(&path, skipped.as_ref()).await? {
+            for (name, is_symlink) in sorted_entries(&path, &self.adder.options).await? {
                 let entry = path.join(&name);
                 let below = key_below(key, &name);
                 match self.entry(entry, is_symlink, below.as_ref()).await {
                     Ok(added) => entries.push((name, added)),
                     Err(error) => {
-                        let skipped = skipped.as_ref().and_then(|skipped| skipped.note(&error));
-                        skipped.ok_or(error)?;
+                        self.adder.options.leave_out(error)?;
                         self.above.truncate(depth);
                     }
                 }
@@ -223,17 +224,14 @@ impl<S: BlockSink> Walk<'_, S> {
         let target = target
             .into_os_string()
             .into_string()
-            .map_err(|_| unsupported(&path, "the target of the symbolic link is not UTF-8"))?;
+            .map_err(|_| unsupported(&path, TARGET_NOT_UTF8))?;
         self.adder.symlink(target, key).await
     }
 }
 
 /// The entries of a directory in the order of their bytes, as dag-pb wants them, and whether each is a
 /// symbolic link.
-async fn sorted_entries(
-    path: &Path,
-    skipped: Option<&Skipped>,
-) -> Result<Vec<(String, bool)>, Error> {
+async fn sorted_entries(path: &Path, options: &AddOptions) -> Result<Vec<(String, bool)>, Error> {
     let failed = |e| path_error(path, e);
     let mut entries = Vec::new();
     let mut listing = tokio::fs::read_dir(path).await.map_err(failed)?;
@@ -241,12 +239,9 @@ async fn sorted_entries(
         let kind = entry.file_type().await;
         let kind = kind.map_err(|e| path_error(&entry.path(), e))?;
         match entry.file_name().into_string() {
+            Ok(name) if options.for_guests && mc_directories::is_reserved(&name) => {}
             Ok(name) => entries.push((name, kind.is_symlink())),
-            Err(_) => {
-                let error = unsupported(&entry.path(), "its name is not UTF-8");
-                let skipped = skipped.and_then(|skipped| skipped.note(&error));
-                skipped.ok_or(error)?;
-            }
+            Err(_) => options.leave_out(unsupported(&entry.path(), NAME_NOT_UTF8))?,
         }
     }
     entries.sort_unstable();

@@ -78,6 +78,9 @@ pub struct AddOptions {
     pub symlinks: Symlinks,
     /// Leaves out what cannot be read, and takes note of it; without it, the whole is refused.
     pub skipped: Option<Skipped>,
+    /// Leaves out what no guest sees: what is neither file, directory nor link, names and targets of links that are not
+    /// UTF-8, and what is on its way into a directory of the user's.
+    pub for_guests: bool,
     /// Encrypts everything. Leaves are then of the usual size, whatever `chunk_bytes` says.
     pub key: Option<Key>,
 }
@@ -91,8 +94,28 @@ impl Default for AddOptions {
             modes: false,
             symlinks: Symlinks::default(),
             skipped: None,
+            for_guests: false,
             key: None,
         }
+    }
+}
+
+/// Why an entry cannot be added that guests do not see either.
+pub(super) const NO_FILE: &str = "neither a file nor a directory";
+pub(super) const NAME_NOT_UTF8: &str = "its name is not UTF-8";
+pub(super) const TARGET_NOT_UTF8: &str = "the target of the symbolic link is not UTF-8";
+
+impl AddOptions {
+    /// Goes on without an entry that cannot be added, if these say so.
+    pub(super) fn leave_out(&self, error: Error) -> Result<(), Error> {
+        if let Error::Unsupported { reason, .. } = &error
+            && self.for_guests
+            && [NO_FILE, NAME_NOT_UTF8, TARGET_NOT_UTF8].contains(reason)
+        {
+            return Ok(());
+        }
+        let noted = self.skipped.as_ref();
+        noted.and_then(|skipped| skipped.note(&error)).ok_or(error)
     }
 }
 

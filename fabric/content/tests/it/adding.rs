@@ -5,9 +5,14 @@ use mc_content::{
     unixfs::{Kind, Symlinks},
 };
 use std::{
+    ffi::OsStr,
     fs,
     io::Write,
-    os::unix::fs::{PermissionsExt, symlink},
+    os::unix::{
+        ffi::OsStrExt,
+        fs::{PermissionsExt, symlink},
+        net::UnixListener,
+    },
     path::Path,
 };
 
@@ -92,4 +97,37 @@ async fn files_that_change_while_they_are_added_are_refused() {
         .await
         .unwrap_err();
     assert!(error.to_string().contains("changed"), "{error}");
+}
+
+#[tokio::test]
+async fn what_no_guest_sees_is_left_out_for_guests_and_refused_otherwise() {
+    let dir = tempfile::tempdir().unwrap();
+    let (tree, plain) = (dir.path().join("tree"), dir.path().join("plain"));
+    for tree in [&tree, &plain] {
+        fs::create_dir_all(tree.join("sub")).unwrap();
+        fs::write(tree.join("sub/file"), "text").unwrap();
+    }
+    let bad = OsStr::from_bytes(b"bad\xff");
+    let _socket = UnixListener::bind(tree.join("sub/socket")).unwrap();
+    let blocks = MemoryBlocks::default();
+    let add = async |path: &Path, for_guests| {
+        let options = AddOptions {
+            for_guests,
+            ..AddOptions::default()
+        };
+        let added = unixfs::add_path(path, &blocks, &options).await;
+        added.map(|added| added.cid)
+    };
+    let expected = add(&plain, false).await.unwrap();
+    add(&tree, false).await.unwrap_err();
+    assert_eq!(add(&tree, true).await.unwrap(), expected);
+    fs::remove_file(tree.join("sub/socket")).unwrap();
+    fs::write(tree.join(bad), "text").unwrap();
+    add(&tree, false).await.unwrap_err();
+    assert_eq!(add(&tree, true).await.unwrap(), expected);
+    fs::remove_file(tree.join(bad)).unwrap();
+    symlink(bad, tree.join("link")).unwrap();
+    add(&tree, false).await.unwrap_err();
+    fs::create_dir(tree.join(".mc-wasm-staging-abc123")).unwrap();
+    assert_eq!(add(&tree, true).await.unwrap(), expected);
 }

@@ -233,15 +233,17 @@ impl Position {
         if let Some(log) = logs.iter().find(|log| log.attempt == attempt) {
             return Ok(self.of(log.stdout, log.stderr, key));
         }
-        let kept: Vec<_> = logs.iter().map(|log| log.attempt.to_string()).collect();
-        let kept = if kept.is_empty() {
-            "of none".to_owned()
-        } else {
-            format!("of {}", kept.join(", "))
+        let mut kept: Vec<_> = logs.iter().map(|log| log.attempt).collect();
+        kept.extend(job.completion().map(|_| job.attempts));
+        kept.sort_unstable();
+        let kept: Vec<_> = kept.iter().map(ToString::to_string).collect();
+        let kept = match kept.is_empty() {
+            true => "nor of any other".to_owned(),
+            false => format!("but of: {}", kept.join(", ")),
         };
         let id = self.id;
         let message =
-            format!("nothing is kept of what attempt {attempt} of job {id} wrote; it is {kept}");
+            format!("nothing is kept of what attempt {attempt} of job {id} wrote, {kept}");
         Err(Error::new(ErrorCode::NoResult, message))
     }
 

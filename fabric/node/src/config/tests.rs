@@ -137,6 +137,8 @@ fn bad_values_name_their_key_and_origin() {
         ("[worker]\nsilent_terms = 0", "worker.silent_terms"),
         ("[cache]\nmax = '-1'", "cache.max"),
         ("network = 'Main Net'", "network"),
+        ("data_dir = ''", "data_dir"),
+        ("[cache]\ndir = ''", "cache.dir"),
         ("[p2p]\nlisten = ['localhost:1']", "p2p.listen"),
         ("[api]\nlisten = 'nowhere'", "api.listen"),
         ("[api]\nhosts = ['gw1.example:7780']", "api.hosts"),

@@ -1,12 +1,16 @@
 //! What is promised, one promise a test.
 
-use crate::{at_step, fixture::Fixture, host::listed};
+use crate::{at_step, fixture::Fixture, host::listed, scratch};
 use mc_directories::{Error, Reason, Transaction, recover, steps::on_step};
 use std::{
+    ffi::OsStr,
     fs,
     io::Write,
-    os::unix::fs::{MetadataExt, PermissionsExt, symlink},
-    path::Path,
+    os::unix::{
+        ffi::OsStrExt,
+        fs::{MetadataExt, PermissionsExt, symlink},
+    },
+    path::{Path, PathBuf},
 };
 
 #[test]
@@ -166,6 +170,10 @@ fn an_edit_just_before_the_exchange_is_given_back_and_the_guests_version_kept() 
     };
     assert_eq!(place, "sub/file");
     assert!(kept.starts_with("mc-wasm-conflict-") && kept.ends_with("/sub/file"));
+    // It may have been in a directory that was closed to others.
+    let (beside, _) = kept.split_once('/').unwrap();
+    let mode = fs::metadata(it.root.join(beside)).unwrap().permissions();
+    assert_eq!(mode.mode() & 0o777, 0o700);
     assert_eq!(it.text(kept), "new sub/file");
 }
 
@@ -442,4 +450,48 @@ fn content_that_cannot_be_written_is_no_part_of_the_transaction() {
     it.make("c");
     assert_eq!(it.commit(), []);
     assert_eq!(it.places(), ["a", "c"]);
+}
+
+/// Makes a file in each of these directories, and is killed right after the commit; the next one finishes it.
+fn recovered_after_the_commit(roots: &[PathBuf]) {
+    let mut transaction = Transaction::new();
+    for root in roots {
+        fs::create_dir_all(root).unwrap();
+        let dir = transaction.directory(root).unwrap();
+        let made = transaction.put_file(dir, Path::new("new"), None, None, |file| {
+            file.write_all(b"new")
+        });
+        made.unwrap();
+    }
+    on_step(Some(Box::new(|step| match step {
+        "committed" => Err(std::io::ErrorKind::Interrupted.into()),
+        _ => Ok(()),
+    })));
+    let killed = transaction.commit();
+    on_step(None);
+    assert!(
+        matches!(killed, Err(Error::Unfinished { .. })),
+        "{killed:?}"
+    );
+    let reports = recover(&roots[0]).unwrap();
+    assert!(reports.iter().all(|report| report.pending.is_empty()));
+    for root in roots {
+        assert_eq!(fs::read(root.join("new")).unwrap(), b"new");
+        assert_eq!(fs::read_dir(root).unwrap().count(), 1);
+    }
+}
+
+#[test]
+fn directories_whose_paths_are_not_utf8_are_recovered_too() {
+    let base = scratch();
+    let bad = base.path().join(OsStr::from_bytes(b"no\xfftext"));
+    recovered_after_the_commit(&[bad.join("a"), bad.join("b")]);
+}
+
+#[test]
+fn many_directories_with_long_paths_are_recovered_too() {
+    let base = scratch();
+    let deep = (0..14).fold(base.path().to_owned(), |dir, _| dir.join("d".repeat(250)));
+    let roots: Vec<_> = (0..30).map(|n| deep.join(format!("root{n}"))).collect();
+    recovered_after_the_commit(&roots);
 }

@@ -10,6 +10,10 @@ use super::{
 use crate::{At, Errno, Result};
 use std::collections::BTreeSet;
 
+/// Deepest directory that is gone through: a guest makes deeper ones with few steps, and what is told is as long as its
+/// place.
+const MAX_DEPTH: usize = 512;
+
 /// One change. Places are below the directory, with `/` between names.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Change {
@@ -39,6 +43,8 @@ pub enum Now {
     Directory,
     /// A directory that was given elsewhere than below this one, and all that is in it now.
     Foreign(NodeId),
+    /// A directory that lies so deep that nothing is told of what is in it.
+    TooDeep,
 }
 
 impl FileSystem {
@@ -54,8 +60,8 @@ impl FileSystem {
             renamed: BTreeSet::new(),
             changes: Vec::new(),
         };
-        walk.find_renamed(id)?;
-        walk.directory(id, "")?;
+        walk.find_renamed(id, 0)?;
+        walk.directory(id, "", 0)?;
         Ok(walk.changes)
     }
 }
@@ -70,7 +76,7 @@ struct Walk<'a> {
 
 impl Walk<'_> {
     /// Finds what has one name, which is not the one that it was given under.
-    fn find_renamed(&mut self, id: NodeId) -> Result<(), Errno> {
+    fn find_renamed(&mut self, id: NodeId, depth: usize) -> Result<(), Errno> {
         let directory = self.files.directory(id)?;
         for (name, slot) in &directory.entries {
             let Slot::Node(child) = slot else {
@@ -84,8 +90,8 @@ impl Walk<'_> {
                 self.renamed.insert(from.path.clone());
             }
             let is_directory = self.files.kind(*child)? == FileKind::Directory;
-            if is_directory && !self.is_foreign(*child) {
-                self.find_renamed(*child)?;
+            if is_directory && depth < MAX_DEPTH && !self.is_foreign(*child) {
+                self.find_renamed(*child, depth + 1)?;
             }
         }
         Ok(())
@@ -109,21 +115,16 @@ impl Walk<'_> {
         given.is_some_and(|given| given.mount != self.root.mount)
     }
 
-    fn directory(&mut self, id: NodeId, place: &str) -> Result<(), Errno> {
+    fn directory(&mut self, id: NodeId, place: &str, depth: usize) -> Result<(), Errno> {
         let files = self.files;
         let Directory { given, entries, .. } = files.directory(id)?;
         for (name, slot) in entries {
             let base = given.as_ref().map(|given| given.child(name));
-            let here = At {
-                mount: 0,
-                path: place.to_owned(),
-            }
-            .child(name)
-            .path;
+            let here = At::joined(place, name);
             match slot {
                 Slot::Given { .. } | Slot::Mount(_) => {}
                 Slot::Removed => self.removed(here, base.as_ref()),
-                Slot::Node(child) => self.node(*child, here, base.as_ref())?,
+                Slot::Node(child) => self.node(*child, (here, depth), base.as_ref())?,
             }
         }
         Ok(())
@@ -136,13 +137,23 @@ impl Walk<'_> {
         }
     }
 
-    fn node(&mut self, id: NodeId, place: String, base: Option<&At>) -> Result<(), Errno> {
+    /// What has a name in a directory that lies so deep.
+    fn node(
+        &mut self,
+        id: NodeId,
+        (place, depth): (String, usize),
+        base: Option<&At>,
+    ) -> Result<(), Errno> {
         let node = self.files.node(id)?;
         match &node.kind {
+            Kind::Directory(_) if depth >= MAX_DEPTH => {
+                self.tell(place, base, Now::TooDeep);
+                Ok(())
+            }
             Kind::Directory(directory) => {
                 let now = match &directory.given {
                     given if given.is_some() && given.as_ref() == base => {
-                        return self.directory(id, &place);
+                        return self.directory(id, &place, depth + 1);
                     }
                     // Mounted within this one: it tells of its own changes.
                     Some(given) if given.mount != self.root.mount && given.path.is_empty() => {
@@ -158,7 +169,7 @@ impl Walk<'_> {
                     None => Now::Directory,
                 };
                 self.tell(place.clone(), base, now);
-                self.directory(id, &place)
+                self.directory(id, &place, depth + 1)
             }
             Kind::File(data) => {
                 let as_given = data.as_given();

@@ -155,7 +155,11 @@ impl From {
         let mut reader = car::Reader::new(stream::iter(pieces));
         let blocks = MemoryBlocks::default();
         let mut last = None;
-        while let Some(block) = reader.next().await? {
+        let no_car = |error: mc_content::Error| {
+            let failure: Failure = error.into();
+            failure.about(&path.display().to_string())
+        };
+        while let Some(block) = reader.next().await.map_err(no_car)? {
             last = Some(block.clone());
             blocks.put_many(vec![block]).await?;
         }
@@ -256,6 +260,20 @@ fn run_of(component: String, task: &TaskSpec, args: ResumeArgs) -> Run {
         checkpoint_at: args.checkpoint_at,
         checkpoint: args.checkpoint,
     }
+}
+
+/// The command that goes on with a run: it has to be given what the run had of this machine's.
+pub(super) fn resumption(path: &Path, task: &Task) -> String {
+    let mut command = format!("mc-wasm resume {}", output::quoted(&path.to_string_lossy()));
+    let inputs = task.input.iter().map(|input| ("--input", input));
+    let dirs = task.dir.iter().map(|dir| ("--dir", dir));
+    for (flag, given) in inputs.chain(dirs) {
+        command.push_str(&format!(" {flag} {}", output::quoted(given)));
+    }
+    if task.stdin.is_some() {
+        command.push_str(" --stdin FILE");
+    }
+    command
 }
 
 /// Both are needed, or none.

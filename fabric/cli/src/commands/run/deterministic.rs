@@ -10,7 +10,7 @@ use crate::{
     inputs::{self, Input},
     job::{self, Prepared},
     leave::{self, Left},
-    output,
+    output, progress,
 };
 use mc_content::{CountingSink, unixfs};
 use mc_engine::{Execution, Program, RunError, World};
@@ -18,8 +18,11 @@ use mc_gateway::api::JobView;
 use mc_node::world::{self, Given, Root, Seed, Seen, Stdin};
 use mc_types::{Determinism, ErrorCode, Outcome, canonical, cid};
 use mc_wasi::{Mount, Stop};
-use std::{path::PathBuf, process::ExitCode, sync::Arc};
+use std::{path::PathBuf, process::ExitCode, sync::Arc, time::Duration};
 use tokio::runtime::Handle;
+
+/// How long a node may look whether it has all of the inputs.
+const LACKING_WITHIN: Duration = Duration::from_secs(2);
 
 pub(super) async fn run(
     global: &Global,
@@ -30,14 +33,24 @@ pub(super) async fn run(
     let args = &what.args;
     let name = args.task.component.clone();
     let wanted = checkpoint::wanted(args)?;
-    leave::recover(global, inputs::dirs(&args.task.dir)?.values())?;
+    leave::recover(global, what.dirs.values())?;
+    let (mounts, roots) = directories(&what)?;
+    let dirs = dirs(&what, &mounts);
+    let seen = Seen::default();
+    if from.is_some() {
+        // Some of it the guest has seen before it was stopped, and will not look at again. What is edited after this look
+        // is known to be newer.
+        for dir in &dirs {
+            let walked = seen.walk(dir.mount, &dir.host);
+            walked.map_err(|e| Failure::path(&dir.host, &e))?;
+        }
+    }
     // Only then is the task's CID needed; a seed alone may not be needed at all.
     let prepared = if global.format == Format::Json || wanted.is_some() || from.is_some() {
         Some(prepare(&what).await?)
     } else {
         None
     };
-    let (mounts, roots) = directories(args)?;
     let remote = roots
         .iter()
         .flatten()
@@ -46,14 +59,8 @@ pub(super) async fn run(
         true => Some(connect::connect(global).await?),
         false => None,
     };
-    let dirs = dirs(args, &mounts)?;
-    let seen = Seen::default();
-    if from.is_some() {
-        // Some of it the guest has seen before it was stopped, and will not look at again.
-        for dir in &dirs {
-            let walked = seen.walk(dir.mount, &dir.host);
-            walked.map_err(|e| Failure::path(&dir.host, &e))?;
-        }
+    if let Some(connection) = &connection {
+        tell_of_lacking(global, args, connection).await;
     }
     let world = given(
         &what,
@@ -83,8 +90,8 @@ pub(super) async fn run(
     {
         let position = slot.save(path, &what, prepared, from.as_ref()).await?;
         let next = format!(
-            "stopped at position {position}; go on with: mc-wasm resume {}",
-            path.display()
+            "stopped at position {position}; go on with: {}",
+            checkpoint::resumption(path, &args.task)
         );
         output::note(global, &next);
         return Ok(ExitCode::SUCCESS);
@@ -106,7 +113,7 @@ pub(super) async fn run(
     }
     let ended = finish(executed, &what, (dirs, seen), prepared).await;
     let lacking = match (&ended, &connection) {
-        (Ok(Some(Err(RunError::Host(_)))), Some(connection)) => lacking(args, connection).await,
+        (Ok(Some(Err(RunError::Host(_)))), Some(connection)) => what_lacks(args, connection).await,
         _ => None,
     };
     if let Some(connection) = connection {
@@ -117,16 +124,18 @@ pub(super) async fn run(
     }
     match ended? {
         Some(Ok((job, left))) => {
-            let code = follow::conclude(global, &job, &name)?;
-            Ok(leave::conclude(global.format == Format::Json, code, left))
+            let json = global.format == Format::Json;
+            let code = job.and_then(|job| follow::conclude(global, &job, &name));
+            let code = code.unwrap_or_else(|failure| failure.report(json));
+            Ok(leave::conclude(json, code, left))
         }
         Some(Err(error)) => conclude_failed(global, &name, &error),
         None => Ok(ExitCode::from(exit::CANCELLED)),
     }
 }
 
-/// What was in the way of a run that failed, if it is that the node has not all of an input and finds it nowhere.
-async fn lacking(args: &Run, connection: &Connection) -> Option<Failure> {
+/// Inputs of which the node has not all; `None` if it does not say.
+async fn lacking(args: &Run, connection: &Connection) -> Option<Vec<String>> {
     let inputs = inputs::inputs(&args.task.input).ok()?.into_iter();
     let inputs = inputs.filter_map(|(name, input)| match input {
         Input::Cid(cid) => Some((name, cid)),
@@ -135,13 +144,40 @@ async fn lacking(args: &Run, connection: &Connection) -> Option<Failure> {
     let inputs: Vec<_> = inputs.collect();
     let roots = inputs.iter().map(|(_, cid)| *cid).collect();
     let missing = connection.client.missing(roots).await.ok()?;
-    let lacking = inputs.iter().filter(|(_, cid)| missing.contains(cid));
-    let (names, flags): (Vec<_>, Vec<_>) = lacking
-        .map(|(name, _)| (name.as_str(), format!("--input {name}=PATH")))
-        .unzip();
+    let lacking = inputs
+        .into_iter()
+        .filter(|(_, cid)| missing.contains(cid))
+        .map(|(name, _)| name);
+    Some(lacking.collect())
+}
+
+/// Says at once which inputs a guest may wait for in vain.
+async fn tell_of_lacking(global: &Global, args: &Run, connection: &Connection) {
+    if progress::peers(&connection.client).await != Some(0) {
+        return;
+    }
+    let lacking = tokio::time::timeout(LACKING_WITHIN, lacking(args, connection)).await;
+    if let Ok(Some(names)) = lacking
+        && !names.is_empty()
+    {
+        let names = names.join(", ");
+        let note = format!(
+            "no other node is connected yet that could have what is missing here of: {names}"
+        );
+        output::note(global, &note);
+    }
+}
+
+/// What was in the way of a run that failed, if it is that the node has not all of an input and finds it nowhere.
+async fn what_lacks(args: &Run, connection: &Connection) -> Option<Failure> {
+    let names = lacking(args, connection).await?;
     if names.is_empty() {
         return None;
     }
+    let flags: Vec<_> = names
+        .iter()
+        .map(|name| format!("--input {name}=PATH"))
+        .collect();
     let names = names.join(", ");
     let message = format!("nobody who can be reached has all of what it reads as input: {names}");
     let failure = Failure::new(ErrorCode::ContentNotFound, message);
@@ -153,7 +189,7 @@ async fn lacking(args: &Run, connection: &Connection) -> Option<Failure> {
 
 async fn prepare(what: &What) -> Result<Prepared, Failure> {
     job::prepare(
-        &what.args.task,
+        (&what.args.task, &what.dirs),
         &what.component,
         Determinism::Deterministic,
         &what.known,
@@ -163,14 +199,14 @@ async fn prepare(what: &What) -> Result<Prepared, Failure> {
 }
 
 /// The guest's directories and what they are made from.
-fn directories(args: &Run) -> Result<(Vec<Mount>, Vec<Option<Root>>), Failure> {
-    let inputs = inputs::inputs(&args.task.input)?.into_iter();
+fn directories(what: &What) -> Result<(Vec<Mount>, Vec<Option<Root>>), Failure> {
+    let inputs = inputs::inputs(&what.args.task.input)?.into_iter();
     let inputs = inputs.map(|(name, input)| match input {
         Input::Cid(cid) => (name, Root::Content(cid.into())),
         Input::Path(path) => (name, Root::Path(path)),
     });
-    let dirs = inputs::dirs(&args.task.dir)?.into_iter();
-    let dirs = dirs.map(|(guest, host)| (guest, Root::Path(host)));
+    let dirs = what.dirs.iter();
+    let dirs = dirs.map(|(guest, host)| (guest.clone(), Root::Path(host.clone())));
     Ok(world::mounts(inputs, dirs))
 }
 
@@ -229,7 +265,9 @@ fn internal(error: canonical::Error) -> Failure {
     Failure::internal(error.to_string())
 }
 
-type Ended = Option<Result<(JobView, Result<Left, Failure>), mc_engine::RunError>>;
+/// How a run ended, if that can be told, and what became of what it left.
+type Told = (Result<JobView, Failure>, Result<Left, Failure>);
+type Ended = Option<Result<Told, RunError>>;
 
 /// Runs the program, writes what it left to disk, and tells how it ended.
 async fn finish(
@@ -245,31 +283,32 @@ async fn finish(
     };
     let (what, runtime) = (Arc::clone(what), Handle::current());
     let work = move || {
+        // What is too much for an outcome can be written to disk all the same.
         let view = match &prepared {
-            Some(prepared) => view_of(&mut execution, prepared, &runtime)?,
-            None => view::brief(&execution),
+            Some(prepared) => view_of(&mut execution, prepared, &runtime),
+            None => Ok(view::brief(&execution)),
         };
         let out = what.args.task.out.as_deref();
         let left = match &mut execution.world {
             Some(world) => leave::leave_run(world, out, &dirs, &seen),
             None => Ok(Left::default()),
         };
-        Ok((view, left))
+        (view, left)
     };
     let done = tokio::task::spawn_blocking(work).await;
-    let done: Result<_, Failure> = done.map_err(|e| Failure::internal(e.to_string()))?;
-    Ok(Some(Ok(done?)))
+    let told = done.map_err(|e| Failure::internal(e.to_string()))?;
+    Ok(Some(Ok(told)))
 }
 
 /// The user's own directories, with their numbers among the mounts.
-fn dirs(args: &Run, mounts: &[Mount]) -> Result<Vec<leave::Given>, Failure> {
-    let dirs = inputs::dirs(&args.task.dir)?.into_iter();
-    let given = dirs.filter_map(|(guest, host)| {
+fn dirs(what: &What, mounts: &[Mount]) -> Vec<leave::Given> {
+    let given = what.dirs.iter().filter_map(|(guest, host)| {
         let mut mounts = (0..).zip(mounts);
-        let (mount, _) = mounts.find(|(_, mount)| mount.path == guest)?;
+        let (mount, _) = mounts.find(|(_, mount)| mount.path == *guest)?;
+        let (guest, host) = (guest.clone(), host.clone());
         Some(leave::Given { mount, guest, host })
     });
-    Ok(given.collect())
+    given.collect()
 }
 
 /// How it ended, with every CID that a node would give.

@@ -1,8 +1,8 @@
 //! A run that sees this machine as it is.
 
-use super::{conclude_failed, execute, invocation, view};
+use super::{What, conclude_failed, execute, invocation, view};
 use crate::{
-    args::{Format, Global, Run},
+    args::{Format, Global},
     exit,
     failure::Failure,
     follow,
@@ -17,11 +17,12 @@ use std::{
 pub(super) async fn run(
     global: &Global,
     program: Program,
-    args: &Run,
+    what: &What,
 ) -> Result<ExitCode, Failure> {
+    let args = &what.args;
     let scratch = tempfile::tempdir().map_err(|e| Failure::path(&std::env::temp_dir(), &e))?;
     let world = World::Relaxed {
-        mounts: mounts(args, scratch.path())?,
+        mounts: mounts(what, scratch.path())?,
         stdin: match args.task.stdin.as_deref() {
             Some(path) => Stdin::File(PathBuf::from(path)),
             None if global.format == Format::Json => Stdin::Empty,
@@ -38,7 +39,8 @@ pub(super) async fn run(
 }
 
 /// Directories are mounted as they are; files are linked or copied, since only directories can be.
-fn mounts(args: &Run, scratch: &Path) -> Result<Vec<Mount>, Failure> {
+fn mounts(what: &What, scratch: &Path) -> Result<Vec<Mount>, Failure> {
+    let args = &what.args;
     let inputs_dir = scratch.join("in");
     let out = args.task.out.clone().unwrap_or_else(|| scratch.join("out"));
     for dir in [&inputs_dir, &out] {
@@ -60,7 +62,7 @@ fn mounts(args: &Run, scratch: &Path) -> Result<Vec<Mount>, Failure> {
                 return Err(Failure::usage(format!(
                     "--input {name}={cid}: a relaxed run reads files and directories only"
                 ))
-                .with_hint(format!("get it first: mc-wasm get {cid} --out {name}")));
+                .with_hint(format!("get it first: mc-wasm get {cid} --output {name}")));
             }
             Input::Path(path) if path.is_dir() => {
                 // An empty directory stands for it where `/in` is listed.
@@ -75,8 +77,8 @@ fn mounts(args: &Run, scratch: &Path) -> Result<Vec<Mount>, Failure> {
             }
         }
     }
-    for (guest, host) in inputs::dirs(&args.task.dir)? {
-        mounts.push(mount(&host, guest, true));
+    for (guest, host) in &what.dirs {
+        mounts.push(mount(host, guest.clone(), true));
     }
     Ok(mounts)
 }

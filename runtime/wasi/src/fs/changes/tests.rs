@@ -194,7 +194,7 @@ fn apply(given: &Flat, changes: &[Change], files: &FileSystem, inputs: &mut InMe
             Now::Directory => {
                 tree.insert(place.clone(), Entry::Directory);
             }
-            Now::Foreign(_) => panic!("there is one directory"),
+            Now::Foreign(_) | Now::TooDeep => panic!("there is one directory, and not deep"),
         }
     }
     tree
@@ -257,4 +257,43 @@ fn what_was_only_looked_at_is_not_changed() {
     listed(&mut files, root, "", &mut inputs, &mut flat);
     assert_eq!(flat.len(), 2);
     assert_eq!(files.changes(root, &At::mount(0)).unwrap(), []);
+}
+
+#[test]
+fn what_lies_too_deep_is_told_of_once_however_deep_it_is() {
+    let mut inputs = InMemory {
+        mounts: vec![Tree::directory([])],
+        ..InMemory::default()
+    };
+    let quota = Quota {
+        bytes: 10,
+        files: 100_000,
+    };
+    let mut files = FileSystem::new(quota, 0);
+    files.mount("/w", Some(At::mount(0)), true);
+    let root = FileSystem::ROOT;
+    let make = |files: &mut FileSystem, inputs: &mut InMemory, path: &str| {
+        files.create_directory(root, path, 1, inputs).unwrap();
+    };
+    make(&mut files, &mut inputs, "w/c");
+    // Each turn puts one more directory around all of them.
+    for _ in 0..50_000 {
+        make(&mut files, &mut inputs, "w/n");
+        for (from, to) in [("w/c", "w/n/c"), ("w/n", "w/c")] {
+            files
+                .rename((root, from), (root, to), 1, &mut inputs)
+                .unwrap();
+        }
+    }
+    make(&mut files, &mut inputs, "w/other");
+    let w = files.stat_at(root, "w", true, &mut inputs).unwrap().node;
+    let changes = files.changes(w, &At::mount(0)).unwrap();
+    let made = changes.iter().filter(|change| change.now == Now::Directory);
+    assert_eq!(made.count(), MAX_DEPTH + 1);
+    let too_deep = changes.iter().filter(|change| change.now == Now::TooDeep);
+    let places: Vec<_> = too_deep
+        .map(|change| change.place.split('/').count())
+        .collect();
+    assert_eq!(places, [MAX_DEPTH + 1]);
+    assert_eq!(changes.last().unwrap().place, "other");
 }
