@@ -7,7 +7,7 @@ use crate::{
     component::Component,
     failure::Failure,
     job::Prepared,
-    out,
+    out, output,
 };
 use futures::stream;
 use mc_checkpoint::snapshot::Checkpoint;
