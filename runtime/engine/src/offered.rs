@@ -48,7 +48,7 @@ fn component(outline: Outline) -> Result<(), Error> {
 fn module(outline: &Outline) -> Result<(), Error> {
     let is_wasi = |import: &String| {
         let module = import.split_once('.').map(|(module, _)| module);
-        module == Some(preview1::MODULE)
+        module.is_some_and(preview1::is_module)
     };
     let foreign = outline.imports.iter().filter(|import| !is_wasi(import));
     refuse(foreign.cloned().collect())?;

@@ -9,6 +9,7 @@ mod process;
 mod rights;
 mod stat;
 mod transfer;
+mod unstable;
 
 use crate::guest::{Call, Guest};
 use guest_memory::GuestMemory;
@@ -17,6 +18,11 @@ use wasmtime::{Caller, Linker};
 
 /// The module by which programs import it.
 pub(crate) const MODULE: &str = "wasi_snapshot_preview1";
+
+/// Whether programs import it by this module: by its own, or by that of the snapshot before it.
+pub(crate) fn is_module(name: &str) -> bool {
+    name == MODULE || name == unstable::MODULE
+}
 
 /// A module that calls.
 type C<'a> = Caller<'a, Guest>;
@@ -29,6 +35,7 @@ pub(crate) fn linker(engine: &wasmtime::Engine) -> wasmtime::Result<Linker<Guest
     transfer::add(&mut linker)?;
     paths::add(&mut linker)?;
     poll::add(&mut linker)?;
+    unstable::add(&mut linker)?;
     Ok(linker)
 }
 

@@ -195,7 +195,7 @@ impl Backend {
     fn module(&self, module: &Module) -> Result<Code, Error> {
         let foreign = module
             .imports()
-            .filter(|import| import.module() != preview1::MODULE)
+            .filter(|import| !preview1::is_module(import.module()))
             .map(|import| format!("{}.{}", import.module(), import.name()));
         let mut names: Vec<_> = foreign.collect();
         if !names.is_empty() {

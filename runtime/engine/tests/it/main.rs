@@ -19,4 +19,5 @@ mod opening;
 mod preview1;
 mod relaxed;
 mod support;
+mod unstable;
 mod world;
