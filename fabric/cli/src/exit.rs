@@ -61,6 +61,8 @@ pub(crate) const fn of_error(code: ErrorCode) -> u8 {
         | ErrorCode::CoreModule
         | ErrorCode::UnsupportedImport
         | ErrorCode::InvalidComponent
+        | ErrorCode::InvalidCheckpoint
+        | ErrorCode::CannotStop
         | ErrorCode::Build
         | ErrorCode::CorruptContent
         | ErrorCode::InvalidTask => DATA,

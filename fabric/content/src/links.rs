@@ -131,7 +131,8 @@ mod tests {
 
     #[test]
     fn what_is_no_dag_cbor_is_refused_in_words() {
-        for (bytes, reason) in [(&b"\x62\xff\xfe"[..], "not UTF-8"), (b"\x62a", "cut off")] {
+        let cases: [(&[u8], &str); 2] = [(b"\x62\xff\xfe", "not UTF-8"), (b"\x62a", "cut off")];
+        for (bytes, reason) in cases {
             let cid = cid::of(cid::DAG_CBOR, bytes);
             let refused = of(&cid, bytes).unwrap_err().to_string();
             assert!(refused.contains(reason), "{refused}");

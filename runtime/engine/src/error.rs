@@ -20,7 +20,7 @@ pub enum Error {
         reason: String,
     },
     /// It needs what the sandbox does not offer.
-    #[error("the component imports what is not offered here: {}", names.join(", "))]
+    #[error("the component imports what is not offered here: {}", some(names))]
     UnsupportedImports {
         /// The interfaces.
         names: Vec<String>,
@@ -68,6 +68,19 @@ pub enum Error {
     /// wasmtime could not be started.
     #[error("the WebAssembly engine failed: {0}")]
     Engine(String),
+}
+
+/// Most names of imports that are said. `inspect` lists them all.
+const MOST_NAMES: usize = 8;
+
+/// The first of many names, and how many more there are.
+fn some(names: &[String]) -> String {
+    let said: Vec<_> = names.iter().take(MOST_NAMES).map(String::as_str).collect();
+    let said = said.join(", ");
+    match names.len().saturating_sub(MOST_NAMES) {
+        0 => said,
+        more => format!("{said} and {more} more"),
+    }
 }
 
 fn list(names: &[String]) -> String {
