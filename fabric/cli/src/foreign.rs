@@ -48,6 +48,10 @@ const KINDS: &[(&[&str], &str)] = &[
         ],
         "it is a part of a component: wasm-tools component new makes a component of it",
     ),
+    (
+        &["@0.3."],
+        "it was built for WASI 0.3: build it for 0.2, as --target wasm32-wasip2 does",
+    ),
 ];
 const EMSCRIPTEN: &str = "it was built by Emscripten for JavaScript: build it for WASI, with wasi-sdk or for --target wasm32-wasip2";
 
@@ -102,6 +106,10 @@ mod tests {
         (
             &["wasi:keyvalue/store@0.2.0-draft", "wasi:logging/logging"],
             None,
+        ),
+        (
+            &["wasi:cli/environment@0.3.0", "wasi:cli/types@0.3.0"],
+            Some("0.3"),
         ),
         (&["env.call_host_function"], None),
         (&["bench.start", "bench.end"], None),
