@@ -89,7 +89,9 @@ pub(crate) fn value(cid: &Cid, bytes: &[u8]) -> Result<Ipld, Error> {
             let reason = match e {
                 // Others write such, which dag-cbor does not allow.
                 DecodeError::RequireUtf8 { .. } => "a string in it is not UTF-8".to_owned(),
-                DecodeError::Eof { .. } => "it is cut off".to_owned(),
+                DecodeError::Eof { .. } | DecodeError::RequireLength { .. } => {
+                    "it is cut off".to_owned()
+                }
                 other => other.to_string(),
             };
             malformed(format!("not dag-cbor: {reason}"))
