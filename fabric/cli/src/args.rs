@@ -715,7 +715,7 @@ pub(crate) enum Car {
         #[command(flatten)]
         from: From,
     },
-    /// Store the blocks of a CAR file, and pin its roots
+    /// Store the blocks of a CAR file, of version 1 or 2, and pin its roots
     Import {
         path: PathBuf,
         /// Let nothing keep them

@@ -62,6 +62,8 @@ pub(crate) const fn of_error(code: ErrorCode) -> u8 {
         | ErrorCode::UnsupportedImport
         | ErrorCode::UnsupportedProposal
         | ErrorCode::InvalidComponent
+        | ErrorCode::InvalidCheckpoint
+        | ErrorCode::CannotStop
         | ErrorCode::Build
         | ErrorCode::CorruptContent
         | ErrorCode::InvalidTask

@@ -1,6 +1,6 @@
 //! Errors as the user sees them: a code, what was wrong, and what to type instead.
 
-use crate::{exit, terminal};
+use crate::{exit, foreign, terminal};
 use clap::error::ErrorKind;
 use mc_gateway::{api::ErrorBody, backend};
 use mc_types::ErrorCode;
@@ -189,6 +189,10 @@ impl From<mc_engine::Error> for Failure {
             mc_engine::Error::CoreModule { .. } => {
                 failure.with_hint("build it as a command for WASI: for --target wasm32-wasip2")
             }
+            mc_engine::Error::UnsupportedImports { names } => match foreign::hint(&names) {
+                Some(hint) => failure.with_hint(hint),
+                None => failure,
+            },
             mc_engine::Error::NotWasm { .. } => {
                 failure.with_hint("give a .wasm component, or a directory with a Cargo.toml")
             }

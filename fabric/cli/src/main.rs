@@ -8,6 +8,7 @@ mod connect;
 mod exit;
 mod failure;
 mod follow;
+mod foreign;
 mod hand_in;
 mod hidden;
 mod inputs;

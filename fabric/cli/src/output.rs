@@ -54,7 +54,11 @@ pub(crate) fn value<T: Serialize>(
         }
         Format::Text => {
             let text = human(value);
-            line(&terminal::escaped_lines(text.trim_end_matches('\n')))
+            // Of nothing there is no line: scripts count them.
+            match text.trim_end_matches('\n') {
+                "" => Ok(()),
+                text => line(&terminal::escaped_lines(text)),
+            }
         }
     }
 }

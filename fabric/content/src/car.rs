@@ -1,7 +1,9 @@
 //! CAR version 1: a header and then blocks, each with its CID.
 //!
 //! Format: <https://ipld.io/specs/transport/car/carv1/>. The list of roots may be empty here, since
-//! whoever streams a DAG bottom-up learns its root last.
+//! whoever streams a DAG bottom-up learns its root last. Version 2, which other software writes into files, is read too:
+//! version 1 with something around it, an index above all, which is passed over
+//! (<https://ipld.io/specs/transport/car/carv2/>).
 
 use crate::{Block, Error, MAX_BLOCK_BYTES};
 use bytes::{Buf, Bytes, BytesMut};
@@ -16,6 +18,10 @@ const MAX_HEADER_BYTES: usize = 64 << 10;
 const MAX_CID_BYTES: usize = 128;
 /// Most bytes of a section's length.
 const MAX_VARINT_BYTES: usize = 10;
+/// What says in version 2 where the blocks are: 16 bytes of traits, and where they begin, how many bytes they have and
+/// where the index begins, of 8 bytes each.
+const PLACES_BYTES: usize = 40;
+const TRAITS_BYTES: usize = 16;
 
 /// The header of a CAR with `roots`.
 #[must_use]
@@ -58,6 +64,24 @@ pub struct Reader<S> {
     /// Bytes that were taken from `buffer` so far.
     offset: u64,
     roots: Option<Vec<Cid>>,
+    around: Around,
+    /// Bytes of version 1 that are left, where that is known.
+    left: Option<u64>,
+    /// Whether all pieces were taken.
+    is_over: bool,
+}
+
+/// What version 2 has around version 1, as far as it was read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Around {
+    /// Nothing, so far.
+    Nothing,
+    /// It was announced; where the blocks are comes next.
+    Announced,
+    /// As many bytes that mean nothing come next.
+    Padding(u64),
+    /// Version 1 has begun.
+    Passed,
 }
 
 impl<S, E> Reader<S>
@@ -72,6 +96,9 @@ where
             buffer: BytesMut::new(),
             offset: 0,
             roots: None,
+            around: Around::Nothing,
+            left: None,
+            is_over: false,
         }
     }
 
@@ -88,6 +115,11 @@ where
     pub async fn next(&mut self) -> Result<Option<Block>, Error> {
         self.roots().await?;
         let Some(mut section) = self.frame(MAX_CID_BYTES + MAX_BLOCK_BYTES).await? else {
+            // Whoever sends an index after the blocks is not cut off.
+            self.buffer.clear();
+            while self.fill().await? {
+                self.buffer.clear();
+            }
             return Ok(None);
         };
         let mut rest: &[u8] = &section;
@@ -107,21 +139,68 @@ where
     ///
     /// As [`Self::next`].
     pub async fn roots(&mut self) -> Result<&[Cid], Error> {
-        if self.roots.is_none() {
-            let Some(header) = self.frame(MAX_HEADER_BYTES).await? else {
-                return Err(self.broken("it is empty"));
-            };
-            self.roots = Some(self.header(&header)?);
+        while self.roots.is_none() {
+            self.begin().await?;
         }
         Ok(self.roots.as_deref().unwrap_or_default())
     }
 
-    fn header(&self, header: &[u8]) -> Result<Vec<Cid>, Error> {
+    /// Reads one part of what comes before the blocks.
+    async fn begin(&mut self) -> Result<(), Error> {
+        match self.around {
+            Around::Announced => {
+                while self.buffer.len() < PLACES_BYTES {
+                    self.must_fill().await?;
+                }
+                self.places()
+            }
+            Around::Padding(0) => {
+                self.around = Around::Passed;
+                Ok(())
+            }
+            Around::Padding(bytes) => {
+                if self.buffer.is_empty() {
+                    self.must_fill().await?;
+                }
+                let here = u64::try_from(self.buffer.len()).unwrap_or(u64::MAX);
+                let passed = here.min(bytes);
+                self.skip(usize::try_from(passed).unwrap_or(usize::MAX));
+                self.around = Around::Padding(bytes - passed);
+                Ok(())
+            }
+            Around::Nothing | Around::Passed => {
+                let Some(header) = self.frame(MAX_HEADER_BYTES).await? else {
+                    return Err(self.broken("it is empty"));
+                };
+                self.header(&header)
+            }
+        }
+    }
+
+    /// Takes from the buffer where the blocks are.
+    fn places(&mut self) -> Result<(), Error> {
+        let mut places = self.take(PLACES_BYTES);
+        places.advance(TRAITS_BYTES);
+        let (begins, bytes) = (places.get_u64_le(), places.get_u64_le());
+        let padding = begins.checked_sub(self.offset).ok_or_else(|| {
+            self.broken("bad header of version 2: the blocks begin before its end")
+        })?;
+        self.left = Some(bytes);
+        self.around = Around::Padding(padding);
+        Ok(())
+    }
+
+    fn header(&mut self, header: &[u8]) -> Result<(), Error> {
         let header: Ipld = serde_ipld_dagcbor::from_slice(header)
             .map_err(|e| self.broken(format!("bad header: {e}")))?;
-        let Ok(Some(Ipld::Integer(1))) = header.get("version") else {
-            return Err(self.broken("only CAR version 1 is accepted"));
-        };
+        match header.get("version") {
+            Ok(Some(Ipld::Integer(1))) => {}
+            Ok(Some(Ipld::Integer(2))) if self.around == Around::Nothing => {
+                self.around = Around::Announced;
+                return Ok(());
+            }
+            _ => return Err(self.broken("only CAR versions 1 and 2 are accepted")),
+        }
         let Ok(Some(Ipld::List(roots))) = header.get("roots") else {
             return Err(self.broken("bad header: it names no roots"));
         };
@@ -129,11 +208,16 @@ where
             Ipld::Link(cid) => Ok(*cid),
             _ => Err(self.broken("bad header: a root is not a CID")),
         };
-        roots.iter().map(root).collect()
+        let roots = roots.iter().map(root).collect::<Result<_, _>>()?;
+        self.roots = Some(roots);
+        Ok(())
     }
 
-    /// The next length-prefixed frame; `None` when the stream ends before it begins.
+    /// The next length-prefixed frame; `None` when the stream, or version 1 in it, ends before it begins.
     async fn frame(&mut self, max: usize) -> Result<Option<Bytes>, Error> {
+        if self.left == Some(0) {
+            return Ok(None);
+        }
         let length = loop {
             match unsigned_varint::decode::usize(&self.buffer) {
                 Ok((length, rest)) => {
@@ -141,9 +225,9 @@ where
                     break (prefix, length);
                 }
                 Err(unsigned_varint::decode::Error::Insufficient) => {
-                    let empty = self.buffer.is_empty();
+                    let ends = self.buffer.is_empty() && self.left.is_none();
                     if !self.fill().await? {
-                        return if empty {
+                        return if ends {
                             Ok(None)
                         } else {
                             Err(self.broken("it is cut off"))
@@ -159,28 +243,56 @@ where
                 "a section of {length} bytes; at most {max} are accepted"
             )));
         }
+        let taken = u64::try_from(prefix + length).unwrap_or(u64::MAX);
+        if self.left.is_some_and(|left| left < taken) {
+            return Err(self.broken("a section ends after the blocks do"));
+        }
         // At once, so that it is not moved as it grows.
         let rest = (prefix + length).saturating_sub(self.buffer.len());
         self.buffer.reserve(rest);
         while self.buffer.len() < prefix + length {
-            if !self.fill().await? {
-                return Err(self.broken("it is cut off"));
-            }
+            self.must_fill().await?;
         }
-        self.buffer.advance(prefix);
-        self.offset += u64::try_from(prefix + length).unwrap_or(u64::MAX);
-        Ok(Some(self.buffer.split_to(length).freeze()))
+        self.left = self.left.map(|left| left - taken);
+        self.skip(prefix);
+        Ok(Some(self.take(length)))
+    }
+
+    /// Passes over bytes that are in the buffer.
+    fn skip(&mut self, bytes: usize) {
+        self.offset += u64::try_from(bytes).unwrap_or(u64::MAX);
+        self.buffer.advance(bytes);
+    }
+
+    /// Takes bytes that are in the buffer.
+    fn take(&mut self, bytes: usize) -> Bytes {
+        self.offset += u64::try_from(bytes).unwrap_or(u64::MAX);
+        self.buffer.split_to(bytes).freeze()
+    }
+
+    /// Takes one more piece, which must be there.
+    async fn must_fill(&mut self) -> Result<(), Error> {
+        if self.fill().await? {
+            return Ok(());
+        }
+        Err(self.broken("it is cut off"))
     }
 
     /// Takes one more piece; false at the end.
     async fn fill(&mut self) -> Result<bool, Error> {
+        if self.is_over {
+            return Ok(false);
+        }
         match self.pieces.next().await {
             Some(Ok(piece)) => {
                 self.buffer.extend_from_slice(&piece);
                 Ok(true)
             }
             Some(Err(e)) => Err(self.broken(e.to_string())),
-            None => Ok(false),
+            None => {
+                self.is_over = true;
+                Ok(false)
+            }
         }
     }
 
@@ -270,6 +382,51 @@ mod tests {
                 assert!(read.iter().all(|b| cid::verify(b.cid(), b.bytes()).is_ok()));
             }
         }
+    }
+
+    /// Version 2 around version 1: where that begins, how long it is said to be, and what follows it.
+    fn wrapped(begins: u64, bytes: u64, index: &[u8]) -> Vec<u8> {
+        let mut wrapped = b"\x0a\xa1\x67version\x02".to_vec();
+        wrapped.extend([0; TRAITS_BYTES]);
+        for place in [begins, bytes, begins + bytes] {
+            wrapped.extend(place.to_le_bytes());
+        }
+        wrapped.resize(usize::try_from(begins).unwrap().max(51), 0);
+        wrapped.extend(car());
+        wrapped.extend(index);
+        wrapped
+    }
+
+    #[test]
+    fn version_2_has_the_blocks_that_version_1_in_it_has() {
+        let length = u64::try_from(car().len()).unwrap();
+        for begins in [51, 52, 2000] {
+            let index = [0x81_u8, 8, 0, 0xff].repeat(50);
+            let wrapped = wrapped(begins, length, &index);
+            for piece in [1, 7, 1000, 1 << 20] {
+                assert_eq!(read(&wrapped, piece).unwrap(), blocks(), "{begins} {piece}");
+            }
+        }
+    }
+
+    #[test]
+    fn version_2_that_contradicts_itself_is_refused() {
+        let length = u64::try_from(car().len()).unwrap();
+        let whole = wrapped(60, length, b"");
+        for end in [11, 30, 51, 55, 60, 62, whole.len() - 1] {
+            assert!(read(&whole[..end], 4096).is_err(), "{end} bytes");
+        }
+        let reason = |car: &[u8]| read(car, 4096).unwrap_err().to_string();
+        assert!(reason(&wrapped(50, length, b"")).contains("begin before its end"));
+        assert!(reason(&wrapped(0, 0, b"")).contains("begin before its end"));
+        assert!(reason(&wrapped(51, 0, b"")).contains("it is empty"));
+        assert!(reason(&wrapped(51, length - 1, b"")).contains("after the blocks"));
+        assert!(reason(&wrapped(51, length + 1, b"")).contains("cut off"));
+        // One version 2 in another.
+        let mut twice = wrapped(51, 1 << 40, b"");
+        twice.truncate(51);
+        twice.extend(wrapped(51, length, b""));
+        assert!(reason(&twice).contains("only CAR versions 1 and 2"));
     }
 
     #[test]

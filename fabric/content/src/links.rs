@@ -3,6 +3,7 @@
 use crate::{Error, dagpb::Node};
 use ipld_core::ipld::Ipld;
 use mc_types::{Cid, cid};
+use serde_ipld_dagcbor::DecodeError;
 
 /// Multicodecs of other software, beside those that are written here: data without links, and dag-json.
 const CBOR: u64 = 0x51;
@@ -84,9 +85,17 @@ fn linked(cid: &Cid, bytes: &[u8]) -> Result<Vec<Cid>, Error> {
 pub(crate) fn value(cid: &Cid, bytes: &[u8]) -> Result<Ipld, Error> {
     let malformed = |reason: String| Error::Malformed { cid: *cid, reason };
     match cid.codec() {
-        cid::DAG_CBOR => serde_ipld_dagcbor::from_slice(bytes).map_err(
-            |e: serde_ipld_dagcbor::DecodeError<_>| malformed(format!("not dag-cbor: {e}")),
-        ),
+        cid::DAG_CBOR => serde_ipld_dagcbor::from_slice(bytes).map_err(|e| {
+            let reason = match e {
+                // Others write such, which dag-cbor does not allow.
+                DecodeError::RequireUtf8 { .. } => "a string in it is not UTF-8".to_owned(),
+                DecodeError::Eof { .. } | DecodeError::RequireLength { .. } => {
+                    "it is cut off".to_owned()
+                }
+                other => other.to_string(),
+            };
+            malformed(format!("not dag-cbor: {reason}"))
+        }),
         DAG_JSON => {
             let value = serde_json::from_slice(bytes);
             let value = value.map_err(|e| malformed(format!("not dag-json: {e}")))?;
@@ -121,6 +130,16 @@ fn from_json(value: serde_json::Value) -> Result<Ipld, mc_types::cid::ParseError
 mod tests {
     use super::*;
     use mc_types::{TaskSpec, canonical};
+
+    #[test]
+    fn what_is_no_dag_cbor_is_refused_in_words() {
+        let cases: [(&[u8], &str); 2] = [(b"\x62\xff\xfe", "not UTF-8"), (b"\x62a", "cut off")];
+        for (bytes, reason) in cases {
+            let cid = cid::of(cid::DAG_CBOR, bytes);
+            let refused = of(&cid, bytes).unwrap_err().to_string();
+            assert!(refused.contains(reason), "{refused}");
+        }
+    }
 
     #[test]
     fn links_of_a_task_are_its_roots() {

@@ -67,6 +67,13 @@ use wasm_encoder::{
 };
 use wasmparser::ValType;
 
+/// Most bytes that validators take of a function's body, and most locals, parameters included.
+const MAX_BODY_BYTES: usize = 7_654_321;
+const MAX_LOCALS: usize = 50_000;
+/// How far below that a function in one form has to be for nobody to ask whether it is so in the other. Where it goes on
+/// it has more code for each site and for each local that is needed there, but not this many times as much.
+const ROOM: usize = 100;
+
 /// What is made of a function.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kind {
@@ -97,6 +104,20 @@ pub(crate) struct Context<'a> {
 pub(crate) struct Rewritten {
     pub(crate) function: wasm_encoder::Function,
     pub(crate) hints: Vec<BranchHint>,
+    /// How many locals it has, parameters included.
+    locals: usize,
+}
+
+impl Rewritten {
+    /// Whether no validator takes it.
+    pub(crate) fn is_too_large(&self) -> bool {
+        self.function.byte_len() > MAX_BODY_BYTES || self.locals > MAX_LOCALS
+    }
+
+    /// Whether it could be too large in another form.
+    pub(crate) fn is_large(&self) -> bool {
+        self.function.byte_len() > MAX_BODY_BYTES / ROOM || self.locals > MAX_LOCALS / ROOM
+    }
 }
 
 /// Rewrites a function.
@@ -246,6 +267,7 @@ impl<R: Reencode<Error = Refused>> Emitter<'_, '_, R> {
         let mut locals = own
             .map(|ty| Ok((1, self.reencode.val_type(*ty)?)))
             .collect::<Result<Vec<_>, Refused>>()?;
+        let added = self.added.len();
         locals.extend(self.added.into_iter().map(|ty| (1, ty)));
         let mut function = wasm_encoder::Function::new(locals);
         let start = function.byte_len();
@@ -259,6 +281,7 @@ impl<R: Reencode<Error = Refused>> Emitter<'_, '_, R> {
         Ok(Rewritten {
             hints: hints.collect(),
             function,
+            locals: self.body.locals.len() + added,
         })
     }
 

@@ -49,4 +49,4 @@ pub const PASS_VERSION: u32 = 2;
 
 /// Changes whenever the code does that comes out for the same program, so that what was compiled from
 /// other code is not taken for it.
-pub const CODE_VERSION: u32 = 13;
+pub const CODE_VERSION: u32 = 14;

@@ -172,7 +172,7 @@ impl Reencode for Renumber {
 }
 
 /// The types of a module, to which those of blocks and added functions are appended.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Types {
     first: usize,
     added: Vec<FuncType>,
@@ -281,14 +281,36 @@ impl<'a> Pass<'a> {
             first_word,
         };
         let rewritten = function::rewrite(renumber, &mut self.types, context, &body)?;
+        let (mut fits, is_large) = (!rewritten.is_too_large(), rewritten.is_large());
         self.hints.function_hints(number, rewritten.hints);
+        let resumed = Context {
+            kind: Kind::Resume,
+            ..context
+        };
         if again.is_some() {
-            let kind = Kind::Resume;
-            let context = Context { kind, ..context };
-            let rewritten = function::rewrite(renumber, &mut self.types, context, &body)?;
-            self.resuming.push((ty.results().to_vec(), rewritten));
+            let resumed = function::rewrite(renumber, &mut self.types, resumed, &body)?;
+            fits &= !resumed.is_too_large();
+            self.resuming.push((ty.results().to_vec(), resumed));
+        } else if stops && is_large {
+            // Nothing may be stopped that cannot go on.
+            let mut types = self.types.clone();
+            let resumed = function::rewrite(renumber, &mut types, resumed, &body)?;
+            fits &= !resumed.is_too_large();
+        }
+        match (fits, stops) {
+            (false, true) => self.obstruct(number, "what becomes too large to be resumed"),
+            (false, false) if self.obstacle.is_none() => {
+                return Err(Refused::Shape("a function that is too large to be counted"));
+            }
+            _ => {}
         }
         Ok(rewritten.function)
+    }
+
+    /// Takes note of why the module cannot be stopped.
+    fn obstruct(&mut self, function: u32, reason: &str) {
+        let obstacle = Obstacle::new(Some(function), reason);
+        self.obstacle = Some(obstacle.of_module(self.plan.number));
     }
 
     /// The number of the next function that goes on from a frame.
@@ -319,8 +341,7 @@ impl<'a> Pass<'a> {
             obstacle = Some("more calls and loops than can be numbered");
         }
         if let Some(reason) = obstacle {
-            let obstacle = Obstacle::new(Some(number), reason);
-            self.obstacle = Some(obstacle.of_module(self.plan.number));
+            self.obstruct(number, reason);
         }
     }
 }

@@ -74,3 +74,57 @@ fn with_stack<T: Send>(f: impl FnOnce() -> Result<T, Refused> + Send) -> Result<
         thread.join().map_err(|_| failed())?
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A small module with a function that has so many calls, each of which keeps two hundred locals in its frame.
+    fn crowded(calls: usize) -> Vec<u8> {
+        let locals = "i32 ".repeat(200);
+        let gets: String = (0..200)
+            .map(|local| format!("(drop (local.get {local}))"))
+            .collect();
+        let text = format!(
+            "(module (func $f (loop (br_if 0 (i32.const 0))))
+               (func (export \"_start\") (local {locals}) {} {gets}))",
+            "(call $f)".repeat(calls)
+        );
+        wat::parse_str(text).unwrap()
+    }
+
+    #[test]
+    fn what_can_be_stopped_can_go_on_however_large_its_functions_become() {
+        let mut stopped = Vec::new();
+        for calls in [1000, 2000, 3000, 5000] {
+            let module = crowded(calls);
+            let [stop, resume] = [Ability::Stop, Ability::Resume]
+                .map(|ability| instrument_module(&module, ability).unwrap());
+            for program in [&stop, &resume] {
+                let validated = wasmparser::Validator::new().validate_all(&program.wasm);
+                assert_eq!(
+                    validated.err().map(|e| e.to_string()),
+                    None,
+                    "{calls} calls"
+                );
+            }
+            assert_eq!(stop.sites.is_ok(), resume.sites.is_ok(), "{calls} calls");
+            if let Err(obstacle) = &stop.sites {
+                let obstacle = obstacle.to_string();
+                assert!(obstacle.contains("too large"), "{obstacle}");
+            }
+            stopped.push(stop.sites.is_ok());
+        }
+        assert_eq!(stopped, [true, false, false, false]);
+    }
+
+    #[test]
+    fn a_function_that_validators_would_take_no_more_is_not_counted_either() {
+        let locals = "i32 ".repeat(49_999);
+        let text = format!("(module (func (local {locals})))");
+        let module = wat::parse_str(text).unwrap();
+        wasmparser::Validator::new().validate_all(&module).unwrap();
+        let refused = instrument_module(&module, Ability::Stop).unwrap_err();
+        assert!(refused.to_string().contains("too large"), "{refused}");
+    }
+}

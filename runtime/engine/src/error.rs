@@ -20,7 +20,7 @@ pub enum Error {
         reason: String,
     },
     /// It needs what the sandbox does not offer.
-    #[error("the component imports what is not offered here: {}", names.join(", "))]
+    #[error("the component imports what is not offered here: {}", some(names))]
     UnsupportedImports {
         /// The interfaces.
         names: Vec<String>,
@@ -38,10 +38,7 @@ pub enum Error {
         names: Vec<&'static str>,
     },
     /// It is a library or a server, not a command.
-    #[error(
-        "the component is not a command: it does not export wasi:cli/run but {}",
-        list(exports)
-    )]
+    #[error("the component is not a command: {}", exported(exports))]
     NotACommand {
         /// What it exports.
         exports: Vec<String>,
@@ -82,12 +79,29 @@ pub enum Error {
     Engine(String),
 }
 
-fn list(names: &[String]) -> String {
-    if names.is_empty() {
-        "nothing".to_owned()
-    } else {
-        names.join(", ")
+/// Most names of imports that are said. `inspect` lists them all.
+const MOST_NAMES: usize = 8;
+
+/// The first of many names, and how many more there are.
+fn some(names: &[String]) -> String {
+    let said: Vec<_> = names.iter().take(MOST_NAMES).map(String::as_str).collect();
+    let said = said.join(", ");
+    match names.len().saturating_sub(MOST_NAMES) {
+        0 => said,
+        more => format!("{said} and {more} more"),
     }
+}
+
+/// What a component exports that is no command of WASI 0.2.
+fn exported(names: &[String]) -> String {
+    if let Some(run) = names.iter().find(|name| name.starts_with("wasi:cli/run@")) {
+        return format!("it exports {run}, and WASI 0.2 is what is offered here");
+    }
+    let names = match names {
+        [] => "nothing".to_owned(),
+        names => some(names),
+    };
+    format!("it does not export wasi:cli/run but {names}")
 }
 
 impl Error {
@@ -145,4 +159,23 @@ pub enum RunError {
     /// The machine failed.
     #[error("{0}")]
     Host(String),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_no_command_says_in_few_words_what_it_is() {
+        let said = |exports: &[&str]| {
+            let exports = exports.iter().map(ToString::to_string).collect();
+            Error::NotACommand { exports }.to_string()
+        };
+        assert!(said(&["wasi:cli/run@0.3.0"]).contains("WASI 0.2 is what is offered"));
+        assert!(said(&[]).contains("but nothing"));
+        let many: Vec<_> = (0..30).map(|n| format!("a:b/c{n}")).collect();
+        let names: Vec<_> = many.iter().map(String::as_str).collect();
+        let said = said(&names);
+        assert!(said.ends_with("a:b/c7 and 22 more"), "{said}");
+    }
 }

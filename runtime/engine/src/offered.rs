@@ -72,8 +72,14 @@ fn module(outline: &Outline) -> Result<(), Error> {
     if outline.exports.iter().any(|export| export == "_start") {
         return Ok(());
     }
+    let is_library = outline.exports.iter().any(|export| export == "_initialize");
+    let reason = if is_library {
+        "it is a library that other programs call, and exports _initialize instead of _start"
+    } else {
+        "it does not export the function _start"
+    };
     Err(Error::CoreModule {
-        reason: "it does not export the function _start".to_owned(),
+        reason: reason.to_owned(),
     })
 }
 

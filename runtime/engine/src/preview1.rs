@@ -9,6 +9,7 @@ mod process;
 mod rights;
 mod stat;
 mod transfer;
+mod unstable;
 
 use crate::guest::{Call, Guest};
 use guest_memory::GuestMemory;
@@ -16,7 +17,9 @@ use mc_wasi::{Errno, Error, Host, Stop};
 use wasmtime::{Caller, Linker};
 
 /// The module by which programs import it.
-pub(crate) const MODULE: &str = "wasi_snapshot_preview1";
+const MODULE: &str = "wasi_snapshot_preview1";
+/// Those by which programs import it, or the snapshot before it.
+pub(crate) const MODULES: [&str; 2] = [MODULE, unstable::MODULE];
 
 /// Its functions.
 const FUNCTIONS: &[&str] = &[
@@ -68,11 +71,16 @@ const FUNCTIONS: &[&str] = &[
     "sock_shutdown",
 ];
 
-/// Whether an import, as module and name with a dot between them, is one of its functions.
+/// Whether an import, as module and name with a dot between them, is one of its functions, by its own module or by that
+/// of the snapshot before it.
 pub(crate) fn is_offered(import: &str) -> bool {
-    let function = import.strip_prefix(MODULE);
-    let function = function.and_then(|rest| rest.strip_prefix('.'));
-    function.is_some_and(|function| FUNCTIONS.contains(&function))
+    let parts = import.split_once('.');
+    parts.is_some_and(|(module, function)| is_module(module) && FUNCTIONS.contains(&function))
+}
+
+/// Whether programs import it by this module: by its own, or by that of the snapshot before it.
+pub(crate) fn is_module(name: &str) -> bool {
+    MODULES.contains(&name)
 }
 
 /// A module that calls.
@@ -86,6 +94,7 @@ pub(crate) fn linker(engine: &wasmtime::Engine) -> wasmtime::Result<Linker<Guest
     transfer::add(&mut linker)?;
     paths::add(&mut linker)?;
     poll::add(&mut linker)?;
+    unstable::add(&mut linker)?;
     Ok(linker)
 }
 

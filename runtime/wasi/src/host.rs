@@ -194,6 +194,12 @@ impl Host {
         self.state.clock.monotonic(self.fuel())
     }
 
+    /// Nanoseconds that the guest has computed: what it slept does not count.
+    #[must_use]
+    pub const fn computed_now(&self) -> u64 {
+        self.fuel()
+    }
+
     /// Nanoseconds since 1970.
     #[must_use]
     pub const fn wall_now(&self) -> u64 {

@@ -71,6 +71,59 @@ fn imports_that_are_not_offered_are_named() {
     refused(&done, 65, "MC0005", &["wasi:keyvalue/store"]);
 }
 
+/// A core module that imports the functions `names` of `module`, and exports `export`.
+fn importing(module: &str, names: &[String], export: &str) -> Vec<u8> {
+    let text = |text: &str| {
+        let mut bytes = vec![u8::try_from(text.len()).unwrap()];
+        bytes.extend(text.as_bytes());
+        bytes
+    };
+    let section = |number: u8, content: Vec<u8>| {
+        let mut bytes = vec![number];
+        // Always in two bytes.
+        let length = u16::try_from(content.len()).unwrap();
+        bytes.push(u8::try_from(length & 0x7f).unwrap() | 0x80);
+        bytes.push(u8::try_from(length >> 7).unwrap());
+        bytes.extend(content);
+        bytes
+    };
+    let count = u8::try_from(names.len()).unwrap();
+    let mut imports = vec![count];
+    for name in names {
+        imports.extend([text(module), text(name), vec![0, 0]].concat());
+    }
+    let sections = [
+        section(1, vec![1, 0x60, 0, 0]),
+        section(2, imports),
+        section(3, vec![1, 0]),
+        section(7, [vec![1], text(export), vec![0, count]].concat()),
+        section(10, vec![1, 2, 0, 0x0b]),
+    ];
+    [b"\0asm\x01\0\0\0".to_vec(), sections.concat()].concat()
+}
+
+#[test]
+fn programs_for_other_hosts_are_refused_in_few_words() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = |name: &str, bytes: Vec<u8>| {
+        let path = dir.path().join(name);
+        std::fs::write(&path, bytes).unwrap();
+        path.display().to_string()
+    };
+    let calls: Vec<_> = (0..60).map(|n| format!("__syscall_{n}")).collect();
+    let module = path("emscripten.wasm", importing("env", &calls, "_start"));
+    let done = mc(["run", &module]);
+    refused(
+        &done,
+        65,
+        "MC0005",
+        &["__syscall_7 and 52 more", "Emscripten"],
+    );
+    assert!(!done.stderr.contains("__syscall_8"), "{}", done.stderr);
+    let library = path("library.wasm", importing("env", &[], "_initialize"));
+    refused(&mc(["run", &library]), 65, "MC0004", &["library"]);
+}
+
 #[test]
 fn an_input_that_does_not_exist_is_named() {
     let node = NodeOptions::new().start();

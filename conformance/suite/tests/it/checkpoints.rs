@@ -188,7 +188,7 @@ fn inputs_are_read_on_and_must_be_those_of_the_task() {
         whole["outcome_cid"]
     );
     let wrong = format!("text={}", text(&other));
-    let refused = mc(resume.iter().chain(&[wrong.as_str()]).copied());
+    let refused = mc(resume.iter().chain(&[wrong.as_str()]).copied()).expect_code(65);
     assert!(refused.stderr.contains("MC0023"), "{}", refused.stderr);
 }
 
@@ -504,7 +504,7 @@ fn a_job_that_cannot_be_stopped_says_so_at_once_and_goes_on() {
     let id = a.submit([text(&module).as_str()]);
     let _ = a.running(&id);
     let begun = Instant::now();
-    let refused = a.mc(["checkpoint", &id]);
+    let refused = a.mc(["checkpoint", &id]).expect_code(65);
     assert!(refused.stderr.contains("MC0024"), "{}", refused.stderr);
     assert!(refused.stderr.contains("inspect"), "{}", refused.stderr);
     assert!(begun.elapsed() < Duration::from_secs(5));

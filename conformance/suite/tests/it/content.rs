@@ -455,6 +455,53 @@ fn what_stands_in_a_cid_is_read_without_looking_for_it() {
     );
 }
 
+/// A CAR of version 2 around one of version 1, with an index of which nobody here knows anything.
+fn version_2(car: &[u8]) -> Vec<u8> {
+    let mut around = b"\x0a\xa1\x67version\x02".to_vec();
+    around.extend([0; 16]);
+    let (begins, bytes) = (60, u64::try_from(car.len()).unwrap());
+    for place in [begins, bytes, begins + bytes] {
+        around.extend(place.to_le_bytes());
+    }
+    around.resize(60, 0);
+    around.extend(car);
+    around.extend([0xff; 1000]);
+    around
+}
+
+#[test]
+fn car_files_are_imported_as_other_software_writes_them() {
+    let node = NodeOptions::new().start();
+    let dir = tempfile::tempdir().unwrap();
+    let given = dir.path().join("given");
+    std::fs::write(&given, vec![7; 3 << 20]).unwrap();
+    let cid = added(&node, &given);
+    let car = dir.path().join("a.car");
+    let car_path = car.to_str().unwrap();
+    node.mc(["car", "export", &cid, "-o", car_path])
+        .expect_code(0);
+    let one = std::fs::read(&car).unwrap();
+    std::fs::write(&car, version_2(&one)).unwrap();
+    let other = NodeOptions::new().start();
+    let imported = other.mc(["car", "import", car_path]).expect_code(0);
+    assert_eq!(imported.text().trim_end(), cid);
+    other.mc(["gc", "--now"]).expect_code(0);
+    let copy = dir.path().join("copy");
+    other
+        .mc(["get", &cid, "-o", copy.to_str().unwrap()])
+        .expect_code(0);
+    assert_eq!(std::fs::read(copy).unwrap(), vec![7; 3 << 20]);
+    // One that names no roots: nothing on standard output, not even an empty line.
+    std::fs::write(&car, b"\x11\xa2eroots\x80gversion\x01").unwrap();
+    let imported = other.mc(["car", "import", car_path]).expect_code(0);
+    assert_eq!(imported.stdout, b"");
+    assert!(imported.stderr.contains("names no roots"), "{imported:?}");
+    let empty = dir.path().join("empty");
+    std::fs::create_dir(&empty).unwrap();
+    let cid = added(&node, &empty);
+    assert_eq!(node.mc(["ls", &cid]).expect_code(0).stdout, b"");
+}
+
 #[test]
 fn other_hash_functions_are_verified_or_refused_at_once() {
     let node = NodeOptions::new().start();

@@ -330,6 +330,12 @@ pub(super) async fn car(
         Car::Import { path, no_pin } => {
             let roots = import(client, path, *no_pin).await?;
             let roots: Vec<_> = roots.iter().map(ToString::to_string).collect();
+            if roots.is_empty() {
+                let path = path.display();
+                let note =
+                    format!("{path} names no roots: its blocks are stored, but nothing keeps them");
+                output::note(global, &note);
+            }
             output::value(global, &roots, |roots| roots.join("\n"))?;
         }
     }

@@ -69,6 +69,15 @@ pub(super) fn run(global: &Global, component: &str) -> Result<ExitCode, Failure>
     Ok(ExitCode::SUCCESS)
 }
 
+/// What a module is a command of.
+fn command_of(imports: &[String]) -> &'static str {
+    let is_older = |name: &String| name.starts_with("wasi_unstable.");
+    match imports.iter().any(is_older) {
+        true => "wasi_unstable command",
+        false => "wasi_snapshot_preview1 command",
+    }
+}
+
 impl View {
     fn of(inspection: Inspection, refused: Option<&mc_engine::Error>, bytes: usize) -> Self {
         let is_command = |name: &String| name.starts_with("wasi:cli/run@") || name == "_start";
@@ -88,7 +97,7 @@ impl View {
             },
             world: match inspection.exports.iter().any(is_command) {
                 true if inspection.is_component => Some("wasi:cli/command"),
-                true => Some("wasi_snapshot_preview1 command"),
+                true => Some(command_of(&inspection.imports)),
                 false => None,
             },
             bytes,

@@ -219,7 +219,7 @@ impl Backend {
 fn check_command(module: &Module) -> Result<(), Error> {
     let foreign = module
         .imports()
-        .filter(|import| import.module() != preview1::MODULE)
+        .filter(|import| !preview1::is_module(import.module()))
         .map(|import| format!("{}.{}", import.module(), import.name()));
     let mut names: Vec<_> = foreign.collect();
     if !names.is_empty() {

@@ -13,7 +13,7 @@ const OPEN_DIRECTORY: u16 = 2;
 const OPEN_EXCLUSIVE: u16 = 4;
 const OPEN_TRUNCATE: u16 = 8;
 const OPEN_ALL: u16 = 15;
-const FOLLOW: u32 = 1;
+pub(super) const FOLLOW: u32 = 1;
 
 pub(super) fn add(linker: &mut Linker<Guest>) -> wasmtime::Result<()> {
     opening(linker)?;

@@ -5,7 +5,20 @@ use crate::guest::Guest;
 use mc_wasi::{Errno, Handle, Host, Result};
 use wasmtime::{Caller, Linker};
 
-const SUBSCRIPTION_BYTES: u32 = 48;
+/// Where a subscription has what: its length, and within it the clock, how long to wait, and how that is meant.
+pub(super) struct Layout {
+    pub(super) bytes: u32,
+    pub(super) clock: u32,
+    pub(super) timeout: u32,
+    pub(super) flags: u32,
+}
+
+const LAYOUT: Layout = Layout {
+    bytes: 48,
+    clock: 16,
+    timeout: 24,
+    flags: 40,
+};
 const EVENT_BYTES: u32 = 32;
 /// Most things to wait for at a time.
 const MAX_SUBSCRIPTIONS: u32 = 4096;
@@ -30,7 +43,7 @@ pub(super) fn add(linker: &mut Linker<Guest>) -> wasmtime::Result<()> {
         "poll_oneoff",
         |caller: Caller<'_, Guest>, subscriptions: u32, events: u32, count: u32, ready: u32| {
             call(caller, |host, memory| {
-                let number = poll(host, memory, subscriptions, events, count)?;
+                let number = poll(host, memory, &LAYOUT, (subscriptions, events), count)?;
                 Ok(memory.write_u32(ready, number)?)
             })
         },
@@ -38,11 +51,12 @@ pub(super) fn add(linker: &mut Linker<Guest>) -> wasmtime::Result<()> {
     Ok(())
 }
 
-fn poll(
+/// Waits for the first of `count` subscriptions at one address, and writes what is ready to another; gives how many are.
+pub(super) fn poll(
     host: &mut Host,
     memory: &mut GuestMemory<'_>,
-    subscriptions: u32,
-    events: u32,
+    layout: &Layout,
+    (subscriptions, events): (u32, u32),
     count: u32,
 ) -> Result<u32> {
     if count == 0 || count > MAX_SUBSCRIPTIONS {
@@ -50,8 +64,8 @@ fn poll(
     }
     let mut waiting = Vec::new();
     for index in 0..count {
-        let at = subscriptions.checked_add(index * SUBSCRIPTION_BYTES);
-        waiting.push(read(host, memory, at.ok_or(Errno::Invalid)?)?);
+        let at = subscriptions.checked_add(index * layout.bytes);
+        waiting.push(read(host, memory, layout, at.ok_or(Errno::Invalid)?)?);
     }
     let first = waiting.iter().map(|subscription| subscription.ready).min();
     host.sleep_until(first.unwrap_or_default());
@@ -75,8 +89,13 @@ fn poll(
     Ok(number)
 }
 
-fn read(host: &Host, memory: &mut GuestMemory<'_>, at: u32) -> Result<Subscription> {
-    memory.bytes(at, SUBSCRIPTION_BYTES)?;
+fn read(
+    host: &Host,
+    memory: &mut GuestMemory<'_>,
+    layout: &Layout,
+    at: u32,
+) -> Result<Subscription> {
+    memory.bytes(at, layout.bytes)?;
     let kind = memory.u8(at + 8)?;
     let mut subscription = Subscription {
         userdata: memory.u64(at)?,
@@ -86,14 +105,14 @@ fn read(host: &Host, memory: &mut GuestMemory<'_>, at: u32) -> Result<Subscripti
     };
     match kind {
         CLOCK => {
-            let clock = memory.u32(at + 16)?;
-            let timeout = memory.u64(at + 24)?;
+            let clock = memory.u32(at + layout.clock)?;
+            let timeout = memory.u64(at + layout.timeout)?;
             let now = if clock == MONOTONIC {
                 host.monotonic_now()
             } else {
                 host.wall_now()
             };
-            let rest = if memory.u16(at + 40)? & ABSOLUTE == 0 {
+            let rest = if memory.u16(at + layout.flags)? & ABSOLUTE == 0 {
                 timeout
             } else {
                 timeout.saturating_sub(now)

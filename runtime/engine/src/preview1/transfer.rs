@@ -50,17 +50,7 @@ fn reading(linker: &mut Linker<Guest>) -> wasmtime::Result<()> {
         "fd_seek",
         |caller: C<'_>, fd: u32, by: i64, whence: u32, at: u32| {
             call(caller, |host, memory| {
-                check_seekable(host, fd)?;
-                let from = match whence {
-                    0 => 0,
-                    1 => host.descriptor(fd)?.offset,
-                    2 => host.stat(fd)?.size,
-                    _ => return Err(Errno::Invalid.into()),
-                };
-                let offset = from.checked_add_signed(by);
-                let offset = offset.filter(|offset| i64::try_from(*offset).is_ok());
-                let offset = offset.ok_or(Errno::Invalid)?;
-                host.descriptor_mut(fd)?.offset = offset;
+                let offset = seek(host, fd, by, whence)?;
                 Ok(memory.write_u64(at, offset)?)
             })
         },
@@ -72,6 +62,22 @@ fn reading(linker: &mut Linker<Guest>) -> wasmtime::Result<()> {
         })
     })?;
     Ok(())
+}
+
+/// Moves the offset of a descriptor; gives the new one.
+pub(super) fn seek(host: &mut Host, fd: u32, by: i64, whence: u32) -> Result<u64> {
+    check_seekable(host, fd)?;
+    let from = match whence {
+        0 => 0,
+        1 => host.descriptor(fd)?.offset,
+        2 => host.stat(fd)?.size,
+        _ => return Err(Errno::Invalid.into()),
+    };
+    let offset = from.checked_add_signed(by);
+    let offset = offset.filter(|offset| i64::try_from(*offset).is_ok());
+    let offset = offset.ok_or(Errno::Invalid)?;
+    host.descriptor_mut(fd)?.offset = offset;
+    Ok(offset)
 }
 
 fn read_stdin(

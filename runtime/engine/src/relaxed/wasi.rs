@@ -10,7 +10,7 @@ use crate::{
 use std::sync::Arc;
 use wasmtime::component::{Linker, ResourceTable};
 use wasmtime_wasi::{
-    FsPerms, I32Exit, WasiCtx, WasiCtxBuilder, WasiCtxView, WasiView,
+    FsPerms, I32Exit, WasiCtx, WasiCtxBuilder, WasiCtxView, WasiView, p0,
     p1::{self, WasiP1Ctx},
     p2::pipe::MemoryInputPipe,
 };
@@ -83,13 +83,14 @@ pub(crate) fn module_linker(
 ) -> wasmtime::Result<wasmtime::Linker<ModuleState>> {
     let mut linker = wasmtime::Linker::new(engine);
     p1::add_to_linker_async(&mut linker, |state: &mut ModuleState| &mut state.context)?;
-    // That one refuses codes above 125. Here they are told as they are anywhere else: by their low eight bits.
+    p0::add_to_linker_async(&mut linker, |state: &mut ModuleState| &mut state.context)?;
+    // Those refuse codes above 125. Here they are told as they are anywhere else: by their low eight bits.
     linker.allow_shadowing(true);
-    linker.func_wrap(
-        preview1::MODULE,
-        "proc_exit",
-        |code: i32| -> wasmtime::Result<()> { Err(I32Exit(code).into()) },
-    )?;
+    for module in preview1::MODULES {
+        linker.func_wrap(module, "proc_exit", |code: i32| -> wasmtime::Result<()> {
+            Err(I32Exit(code).into())
+        })?;
+    }
     Ok(linker)
 }
 

@@ -20,4 +20,5 @@ mod preview1;
 mod proposals;
 mod relaxed;
 mod support;
+mod unstable;
 mod world;

@@ -108,7 +108,7 @@ pub(super) async fn run(
     if let (Some(Ok(execution)), Some((at, path))) = (&executed, wanted) {
         let (position, path) = (execution.usage.fuel, path.display());
         output::error(&format!(
-            "it ended at position {position}, before {at}: there was nothing to stop, and {path} was not written"
+            "it came to no site beyond {at} before it ended at position {position}: there was nothing to stop, and {path} was not written"
         ));
     }
     let ended = finish(executed, &what, (dirs, seen), prepared).await;
