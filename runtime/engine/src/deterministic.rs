@@ -165,12 +165,17 @@ fn guest(program: &Program, invocation: Invocation, watch: Arc<Watch>) -> std::i
         Counting::Instrumented => (PAGE_BYTES, Counter::Absent),
         Counting::Wasmtime => (0, Counter::Wasmtime),
     };
+    let limiter = Limiter::new(&limits, overhead);
+    let limiter = match program.code {
+        Code::Module(_) => limiter,
+        Code::Component(..) | Code::Relaxed(_) => limiter.of_component(),
+    };
     let fuel = limits
         .fuel
         .map(|fuel| i64::try_from(fuel).unwrap_or(i64::MAX));
     Ok(Guest::new(guest::Setup {
         host: Host::new(setup, preview, inputs),
-        limiter: Limiter::new(&limits, overhead),
+        limiter,
         counter,
         allowance: Allowance {
             fuel: fuel.map_or(UNLIMITED_FUEL, |fuel| fuel.min(UNLIMITED_FUEL)),

@@ -6,11 +6,15 @@ use wasmtime::ResourceLimiter;
 
 /// Most core instances, memories and tables of one component.
 const MAX_INSTANCES: usize = 64;
+/// Most bytes of one memory of a component: what stands for all of a memory has its length in 32 bits.
+const MAX_COMPONENT_MEMORY: u64 = (1 << 32) - (1 << 16);
 
 /// Counts the linear memory of all instances of one guest, and what its exceptions take.
 #[derive(Debug)]
 pub(crate) struct Limiter {
     max_bytes: u64,
+    /// Most bytes of one memory.
+    max_memory: u64,
     bytes: u64,
     peak_bytes: u64,
     /// Bytes that are not the guest's.
@@ -27,6 +31,7 @@ impl Limiter {
     pub(crate) const fn new(limits: &Limits, overhead_bytes: u64) -> Self {
         Self {
             max_bytes: limits.memory_bytes.saturating_add(overhead_bytes),
+            max_memory: u64::MAX,
             bytes: 0,
             peak_bytes: 0,
             overhead_bytes,
@@ -34,6 +39,14 @@ impl Limiter {
             table_entries: 0,
             refused: false,
             failed: None,
+        }
+    }
+
+    /// One for a component, whose memories are a page smaller at most.
+    pub(crate) const fn of_component(self) -> Self {
+        Self {
+            max_memory: MAX_COMPONENT_MEMORY,
+            ..self
         }
     }
 
@@ -75,7 +88,8 @@ impl ResourceLimiter for Limiter {
     ) -> wasmtime::Result<bool> {
         let growth = u64::try_from(desired.saturating_sub(current)).unwrap_or(u64::MAX);
         let total = self.bytes.saturating_add(growth);
-        if total > self.max_bytes {
+        let is_too_large = u64::try_from(desired).map_or(true, |bytes| bytes > self.max_memory);
+        if total > self.max_bytes || is_too_large {
             self.refused = true;
             return Ok(false);
         }
@@ -145,6 +159,20 @@ mod tests {
         assert!(!limiter.memory_growing(40, 41, None).unwrap());
         assert!(limiter.refused());
         assert_eq!(limiter.peak_bytes(), 100);
+    }
+
+    #[test]
+    fn no_memory_of_a_component_has_all_addresses() {
+        let most = 65_535 << 16;
+        assert!(
+            limiter(1 << 33)
+                .memory_growing(0, most + 65_536, None)
+                .unwrap()
+        );
+        let mut limiter = limiter(1 << 33).of_component();
+        assert!(limiter.memory_growing(0, most, None).unwrap());
+        assert!(!limiter.memory_growing(most, most + 65_536, None).unwrap());
+        assert!(limiter.refused());
     }
 
     #[test]
