@@ -43,7 +43,7 @@ impl Limiter {
     }
 
     /// One for a component, whose memories are a page smaller at most.
-    pub(crate) const fn of_component(self) -> Self {
+    pub(crate) fn of_component(self) -> Self {
         Self {
             max_memory: MAX_COMPONENT_MEMORY,
             ..self
