@@ -16,8 +16,9 @@ use zeroize::Zeroizing;
 
 /// Longest key file that is read, in bytes. A key has 43, and a line break.
 const MAX_FILE_BYTES: u64 = 1024;
-/// How long a task is looked for of which others tell.
-const TASK_WITHIN: Duration = Duration::from_secs(5);
+/// How long a task is looked for of which others tell. Whoever has its results has the task, too, in most cases; where
+/// nobody does, whoever asks need not wait for that.
+const TASK_WITHIN: Duration = Duration::from_secs(1);
 
 /// The key in the file `path`.
 pub(crate) fn read(path: &Path) -> Result<Key, Failure> {

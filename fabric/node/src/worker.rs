@@ -243,7 +243,7 @@ impl Worker {
             task,
             coordinator: coordinators.granting(),
             attempt: lease.attempt,
-            is_private: key.is_some(),
+            key: spec.task.private.as_ref().map(|private| private.key),
             stage: Stage::Held,
         };
         let mut checkpoints = checkpoints;

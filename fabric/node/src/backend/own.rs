@@ -30,13 +30,14 @@ impl NodeBackend {
         Some(JobView {
             node: Some(local.clone()),
             attempts: known.attempt,
+            key: known.key,
             ..told(id, &known)
         })
     }
 
     /// What a job that runs here writes, to its end.
     pub(super) fn own_log(&self, at: Position, follow: bool) -> Result<LogBytes, Error> {
-        if let Some(known) = self.worker.known(at.id).filter(|known| known.is_private) {
+        if let Some(known) = self.worker.known(at.id).filter(|known| known.key.is_some()) {
             let (id, coordinator) = (at.id, known.coordinator);
             let message =
                 format!("job {id} is private: what it writes can be read at {coordinator} only");

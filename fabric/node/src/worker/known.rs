@@ -1,6 +1,6 @@
 //! What this node knows by itself of the jobs that it runs, or ran of late.
 
-use mc_types::{Cid, Ending, FailureReason, FencingToken, JobId, NodeId};
+use mc_types::{Cid, Ending, FailureReason, FencingToken, JobId, KeyId, NodeId};
 use std::{
     collections::{HashMap, VecDeque},
     sync::{Mutex, MutexGuard, PoisonError},
@@ -18,8 +18,8 @@ pub(crate) struct Known {
     pub coordinator: NodeId,
     /// Which attempt it is, from 1 on.
     pub attempt: u32,
-    /// Whether only its submitter can read what it writes.
-    pub is_private: bool,
+    /// Of a private task: by what its key is known.
+    pub key: Option<KeyId>,
     pub stage: Stage,
 }
 
@@ -112,7 +112,7 @@ mod tests {
             task: Cid::default(),
             coordinator: "12D3KooWAny".parse().unwrap(),
             attempt: 1,
-            is_private: false,
+            key: None,
             stage: Stage::Ended {
                 ending,
                 is_recorded: false,

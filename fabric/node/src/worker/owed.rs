@@ -126,7 +126,7 @@ impl Owed {
             task: completion.outcome.task,
             coordinator: self.coordinators.first()?.clone(),
             attempt: 1,
-            is_private: false,
+            key: None,
             stage: Stage::Ended {
                 ending: Ending::Completed(completion.clone()),
                 is_recorded: false,
