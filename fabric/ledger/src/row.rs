@@ -170,14 +170,7 @@ fn at(millis: i64) -> Result<Timestamp, String> {
 }
 
 fn state(text: &str) -> Result<JobState, String> {
-    let states = [
-        JobState::Queued,
-        JobState::Assigned,
-        JobState::Running,
-        JobState::Succeeded,
-        JobState::Failed,
-        JobState::Cancelled,
-    ];
-    let found = states.into_iter().find(|state| state.as_str() == text);
+    let mut states = JobState::ALL.into_iter();
+    let found = states.find(|state| state.as_str() == text);
     found.ok_or_else(|| format!("unknown state {text:?}"))
 }

@@ -4,6 +4,7 @@ use crate::worker::Counts;
 use mc_gateway::metrics::{Kind, Metric};
 use mc_net::dht::{Refusal, Refused};
 use mc_scheduler::Stats;
+use mc_types::JobState;
 use std::{collections::BTreeMap, sync::atomic::Ordering};
 
 const fn counter(name: &'static str, help: &'static str, value: u64) -> Metric {
@@ -64,8 +65,11 @@ pub(crate) fn of_dht(refused: &Refused) -> Vec<Metric> {
     Refusal::ALL.iter().map(refusal).collect()
 }
 
-/// The jobs of the ledger.
-pub(crate) fn of_ledger(counts: BTreeMap<String, u64>) -> Vec<Metric> {
+/// The jobs of the ledger. States without any count 0, since what asks for a rate takes what is absent for unknown.
+pub(crate) fn of_ledger(mut counts: BTreeMap<String, u64>) -> Vec<Metric> {
+    for state in JobState::ALL {
+        counts.entry(state.to_string()).or_default();
+    }
     let jobs = |(state, value)| Metric {
         name: "mc_jobs",
         help: "Jobs in the ledger, by state.",
@@ -104,4 +108,22 @@ pub(crate) fn of_worker(total: u32, free: u32, owed: u64, counts: &Counts) -> Ve
             counts.refused.load(Ordering::Relaxed),
         ),
     ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_state_of_jobs_is_counted() {
+        let metrics = of_ledger(BTreeMap::from([("running".to_owned(), 2)]));
+        let value = |state: &str| {
+            let label = Some(("state", state.to_owned()));
+            let metric = metrics.iter().find(|metric| metric.label == label);
+            metric.map(|metric| metric.value)
+        };
+        assert_eq!(value("running"), Some(2));
+        assert_eq!(value("succeeded"), Some(0));
+        assert_eq!(metrics.len(), JobState::ALL.len());
+    }
 }
