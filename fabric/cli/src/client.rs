@@ -114,7 +114,7 @@ impl Client {
     /// one, that is asked from now on.
     pub(crate) async fn asks_again(&self, failure: &Failure, tries: &mut Tries) -> bool {
         tries.left = tries.left.saturating_sub(1);
-        if failure.code() != ErrorCode::NodeUnreachable || tries.left == 0 {
+        if !failure.is_away() || tries.left == 0 {
             return false;
         }
         self.turns.send_if_modified(|turn| {

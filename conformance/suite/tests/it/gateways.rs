@@ -171,6 +171,36 @@ fn a_database_that_goes_away_loses_nothing_and_is_used_again_when_it_is_back() {
 }
 
 #[test]
+fn whoever_waits_while_the_database_is_away_is_told_how_to_go_on() {
+    let mut server = Server::start().unwrap();
+    let url = server.database().unwrap();
+    let a = NodeOptions::new().flags(["--ledger", &url]).start();
+    let component = guest("ticks").display().to_string();
+    let here = std::path::Path::new(".");
+    let submit = ["--node", &a.api, "submit", &component, "--", "900", "50"];
+    let submitting = spawn_in(here, submit);
+    let id = eventually("it runs", PATIENCE, || {
+        let running = ["ps", "--state", "running", "--format", "json"];
+        let jobs = a.mc(running).expect_code(0).json();
+        Some(jobs["jobs"].get(0)?["id"].as_str()?.to_owned())
+    });
+    let following = spawn_in(here, ["--node", &a.api, "logs", "-f", &id]);
+    eventually("it prints", PATIENCE, || {
+        let printed = a.mc(["logs", &id]).expect_code(0).text();
+        printed.lines().nth(10).map(drop)
+    });
+    server.crash().unwrap();
+    // The job goes on, so that this is no failure after which it may be handed in again.
+    for (child, again) in [(submitting, "wait"), (following, "logs -f")] {
+        let done = Finished::of(child).expect_code(75);
+        let again = format!("mc-wasm --node {} {again} {id}", a.api);
+        assert!(done.stderr.contains(&again), "{again} in {done:#?}");
+    }
+    server.resume().unwrap();
+    a.mc(["cancel", &id]).expect_code(0);
+}
+
+#[test]
 fn a_ledger_that_cannot_be_reached_is_named_before_the_node_starts() {
     let dir = tempfile::tempdir().unwrap();
     let url = "postgres://me:secret@127.0.0.1:1/jobs";
