@@ -97,6 +97,24 @@ fn commands_as_people_type_them_go_on_when_their_gateway_is_killed() {
 }
 
 #[test]
+fn what_a_job_waits_for_is_listed_at_any_gateway() {
+    let url = mc_postgres::shared().unwrap().database().unwrap();
+    let a = gateway(&url).start();
+    let b = gateway(&url).bootstrap(&a).start();
+    let id = a.submit([guest("exit_zero").to_str().unwrap()]);
+    let line = |node: &Node| {
+        eventually("it is said", PATIENCE, || {
+            let jobs = node.mc(["ps", "--format", "json"]).expect_code(0).json();
+            let job = jobs["jobs"].get(0)?;
+            assert_eq!(job["id"], id.as_str());
+            Some(job["waiting_for"].as_str()?.to_owned())
+        })
+    };
+    let waits = "no node that is known lends slots";
+    assert_eq!((line(&a), line(&b)), (waits.into(), waits.into()));
+}
+
+#[test]
 fn a_job_can_be_watched_and_called_off_at_any_gateway() {
     let url = mc_postgres::shared().unwrap().database().unwrap();
     let (a, b, worker) = two_gateways(&url);
