@@ -339,7 +339,7 @@ impl Worker {
                 }
                 Response::Ok
             }
-            _ => refused("no such attempt runs here"),
+            _ => refused("the job is just coming to its node, or leaving it; try again"),
         }
     }
 
