@@ -233,6 +233,16 @@ fn a_ledger_that_cannot_be_reached_is_named_before_the_node_starts() {
     let stderr = refused.stderr.clone();
     assert!(stderr.contains("MC0017"), "{stderr}");
     assert!(!stderr.contains("secret"), "{stderr}");
+    let doctor = mc_conformance::mc_with(["doctor"], |command| {
+        command.env("MC_WASM_LEDGER_URL", url);
+        command.env("MC_WASM_DATA_DIR", dir.path());
+        command.env("MC_WASM_NODE", "http://127.0.0.1:1,http://127.0.0.1:2");
+    });
+    let found = doctor.expect_code(1).text();
+    assert!(found.contains("FAIL  database"), "{found}");
+    assert!(!found.contains("secret"), "{found}");
+    // Every node that is named, too.
+    assert_eq!(found.matches("FAIL  named node").count(), 2, "{found}");
     let wrong = [
         "node",
         "--ledger",
