@@ -2,6 +2,7 @@
 
 mod content;
 mod logs;
+mod there;
 mod upload;
 
 pub(crate) use content::write_to_disk;
@@ -113,7 +114,7 @@ impl Client {
     /// one, that is asked from now on.
     pub(crate) async fn asks_again(&self, failure: &Failure, tries: &mut Tries) -> bool {
         tries.left = tries.left.saturating_sub(1);
-        if failure.code() != ErrorCode::NodeUnreachable || tries.left == 0 {
+        if !failure.is_away() || tries.left == 0 {
             return false;
         }
         self.turns.send_if_modified(|turn| {
@@ -130,7 +131,9 @@ impl Client {
 
     /// Sends a request once; gives the response if it is a success, and the node's error otherwise.
     async fn send_once(&self, request: RequestBuilder) -> Result<Response, Failure> {
-        let response = request.send().await.map_err(|e| self.unreachable(&e))?;
+        let base = self.base().to_owned();
+        let sent = self.while_there(&base, request.send()).await;
+        let response = sent.map_err(|e| self.unreachable(&e))?;
         let status = response.status();
         if status.is_success() {
             return Ok(response);
@@ -153,9 +156,11 @@ impl Client {
     /// The same, and reads the whole answer.
     async fn bytes(&self, request: impl Fn() -> RequestBuilder) -> Result<Bytes, Failure> {
         self.in_turn(|| {
+            let base = self.base().to_owned();
             let sent = self.send_once(request());
             async move {
-                let read = sent.await?.bytes().await;
+                let body = sent.await?.bytes();
+                let read = self.while_there(&base, body).await;
                 read.map_err(|e| self.unreachable(&e))
             }
         })

@@ -74,6 +74,12 @@ impl Failure {
         self.body.code
     }
 
+    /// Whether another node may do what this one cannot, or the same one later: it does not answer, or does not reach
+    /// the database that it shares with others.
+    pub(crate) const fn is_away(&self) -> bool {
+        matches!(self.code(), ErrorCode::NodeUnreachable | ErrorCode::Ledger)
+    }
+
     /// Whether content was found that does not have the form that it should have, as encrypted content has not.
     pub(crate) const fn is_malformed(&self) -> bool {
         self.is_malformed

@@ -14,7 +14,7 @@ use mc_gateway::{
     backend::{LogQuery, LogStream},
 };
 use mc_node::private::TaskKey;
-use mc_types::{ErrorCode, JobId, JobState};
+use mc_types::{JobId, JobState};
 use std::{io::Write, process::ExitCode};
 
 /// How waiting ended.
@@ -23,7 +23,7 @@ pub(crate) enum Ended {
     Job(Box<JobView>),
     /// The user does not want to wait any longer.
     Detached,
-    /// No node answers any more.
+    /// No node answers any more, or reaches its database.
     Lost(Failure),
 }
 
@@ -53,7 +53,7 @@ pub(crate) async fn to_end(
     };
     let ended = tokio::select! {
         ended = following => match ended {
-            Err(lost) if lost.code() == ErrorCode::NodeUnreachable => Ok(Ended::Lost(lost)),
+            Err(lost) if lost.is_away() => Ok(Ended::Lost(lost)),
             ended => ended,
         },
         interrupted = tokio::signal::ctrl_c() => match interrupted {

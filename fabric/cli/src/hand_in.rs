@@ -42,8 +42,8 @@ pub(crate) async fn hand_in(
         if client.asks_again(&failure, &mut tries).await {
             continue;
         }
-        // One that refuses has looked whether another one has recorded it.
-        if may_be_recorded && failure.code() == ErrorCode::NodeUnreachable {
+        // One that refuses has looked whether another one has recorded it, if it could.
+        if may_be_recorded && failure.is_away() {
             return Ok(HandedIn::Unknown { id, failure });
         }
         return Err(failure);

@@ -85,7 +85,22 @@ pub(crate) fn dirs(texts: &[String]) -> Result<Dirs, Failure> {
     Ok(dirs)
 }
 
-/// Names and values by name.
+/// Names and values by name, of which none may have two: one of them would be left out without a word.
+pub(crate) fn labels(option: &str, texts: &[String]) -> Result<BTreeMap<String, String>, Failure> {
+    let mut labels = BTreeMap::new();
+    for text in texts {
+        let (name, value) = pair(option, text, "K=V")?;
+        if labels.get(&name).is_some_and(|before| *before != value) {
+            return Err(Failure::usage(format!(
+                "{option}: {name:?} is given two values"
+            )));
+        }
+        labels.insert(name, value);
+    }
+    Ok(labels)
+}
+
+/// The same; of two values for a name, the last.
 pub(crate) fn pairs(option: &str, texts: &[String]) -> Result<BTreeMap<String, String>, Failure> {
     texts.iter().map(|text| pair(option, text, "K=V")).collect()
 }
@@ -100,6 +115,19 @@ fn pair(option: &str, text: &str, form: &str) -> Result<(String, String), Failur
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn no_label_has_two_values() {
+        let texts = ["a=1", "b=2", "a=1"].map(str::to_owned);
+        assert_eq!(labels("--require", &texts).unwrap().len(), 2);
+        let texts = ["a=1", "a=2"].map(str::to_owned);
+        let refused = labels("--require", &texts).unwrap_err();
+        assert!(refused.message().contains("two values"), "{refused:?}");
+        assert_eq!(
+            pairs("--env", &texts).unwrap().get("a"),
+            Some(&"2".to_owned())
+        );
+    }
 
     #[test]
     fn inputs_are_paths_or_cids() {

@@ -284,7 +284,7 @@ fn usual_name(component: &Path) -> Option<String> {
 
 /// The job that was typed.
 pub(crate) fn spec(args: &Submit, task: TaskSpec) -> Result<JobSpec, Failure> {
-    let mut labels = inputs::pairs("--label", &args.label)?;
+    let mut labels = inputs::labels("--label", &args.label)?;
     if let Some(name) = &args.name {
         labels.insert(NAME.to_owned(), name.clone());
     } else if !args.encrypt
@@ -299,7 +299,7 @@ pub(crate) fn spec(args: &Submit, task: TaskSpec) -> Result<JobSpec, Failure> {
         queue_timeout_ms: millis(args.queue_timeout),
         priority: args.priority,
         submitter: args.submitter.clone(),
-        require: inputs::pairs("--require", &args.require)?,
+        require: inputs::labels("--require", &args.require)?,
         policy: args.policy,
         checkpoint_every: args.checkpoint_every,
         labels,

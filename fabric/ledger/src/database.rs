@@ -64,8 +64,7 @@ pub(crate) struct Database {
 impl Database {
     /// Connects, and brings the schema up to date.
     pub(crate) async fn open(location: &Location) -> Result<Self, Error> {
-        static DRIVERS: Once = Once::new();
-        DRIVERS.call_once(sqlx::any::install_default_drivers);
+        install_drivers();
         let (kind, urls) = match location {
             Location::Directory(dir) => {
                 std::fs::create_dir_all(dir).map_err(|source| Error::Directory {
@@ -93,10 +92,25 @@ impl Database {
         })
     }
 
+    /// Connects to a database that is not a file of one node's own, and changes nothing there.
+    pub(crate) async fn try_out(location: &Location) -> Result<(), Error> {
+        let Location::Postgres(url) = location else {
+            return Ok(());
+        };
+        install_drivers();
+        let tried = try_out(Kind::Postgres, url).await;
+        tried.map_err(|e| opening(e, location))
+    }
+
     pub(crate) async fn close(&self) {
         self.readers.close().await;
         self.writer.close().await;
     }
+}
+
+fn install_drivers() {
+    static DRIVERS: Once = Once::new();
+    DRIVERS.call_once(sqlx::any::install_default_drivers);
 }
 
 /// A pool tries again until its time is over, and then has forgotten why; one connection knows.

@@ -34,6 +34,15 @@ impl Ledger {
         })
     }
 
+    /// Connects to the database at `location` if that is a server's, and changes nothing there.
+    ///
+    /// # Errors
+    ///
+    /// Why it cannot be reached.
+    pub fn try_out<'a>(location: &'a Location) -> BoxFuture<'a, Result<(), Error>> {
+        Box::pin(Database::try_out(location))
+    }
+
     /// Jobs that were written before jobs had owners belong to the only node there was.
     async fn adopt_unowned(&self) -> Result<(), Error> {
         sqlx::query("UPDATE jobs SET owner = $1 WHERE owner = ''")

@@ -181,10 +181,10 @@ impl Backend for NodeBackend {
     }
 
     async fn cancel(&self, id: JobId) -> Result<JobView, Error> {
-        let job = self.coordinator.cancel(id).await?;
-        job.as_ref()
-            .map(JobView::from)
-            .ok_or_else(|| jobs::unknown(id))
+        match self.coordinator.cancel(id).await? {
+            Some(job) => Ok(JobView::from(&job)),
+            None => Err(self.not_here(id).await),
+        }
     }
 
     async fn checkpoints(&self, id: JobId) -> Result<Vec<CheckpointRecord>, Error> {

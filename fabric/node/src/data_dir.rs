@@ -26,6 +26,7 @@ const MAX_NODE_FILE_BYTES: u64 = 4096;
 /// | `peers` | addresses of peers of earlier |
 /// | `owed/` | endings of attempts that no coordinator has heard yet |
 /// | `scratch/` | files of running attempts; emptied at start |
+/// | `before/` | those of an earlier process that was killed |
 /// | `node.json` | where the running node's API answers |
 #[derive(Debug)]
 pub(crate) struct DataDir {
@@ -80,6 +81,9 @@ impl DataDir {
             _lock: lock,
         };
         dir.remove_node_file();
+        create_private_dir(&dir.before())?;
+        create_private_dir(&dir.scratch())?;
+        dir.set_scratch_aside();
         remove_dir_if_present(&dir.scratch())?;
         create_private_dir(&dir.scratch())?;
         create_private_dir(&dir.owed())?;
@@ -122,6 +126,23 @@ impl DataDir {
         self.root.join("scratch")
     }
 
+    /// Files of attempts that an earlier process was killed with.
+    #[must_use]
+    pub(crate) fn before(&self) -> PathBuf {
+        self.root.join("before")
+    }
+
+    /// What a process was killed with is looked at before it is removed.
+    fn set_scratch_aside(&self) {
+        let Ok(entries) = fs::read_dir(self.scratch()) else {
+            return;
+        };
+        for entry in entries.flatten() {
+            // What cannot be moved is removed with all the rest: nothing but logs is lost.
+            let _ = fs::rename(entry.path(), self.before().join(entry.file_name()));
+        }
+    }
+
     /// Says where the API answers. Written to a temporary name first, so readers see all or nothing.
     ///
     /// # Errors
@@ -157,6 +178,11 @@ impl Scratch {
     #[must_use]
     pub(crate) fn new(scratch: &Path, job: JobId, token: impl std::fmt::Display) -> Self {
         Self(scratch.join(format!("{job}-{token}")))
+    }
+
+    /// Where it is.
+    pub(crate) fn path(&self) -> &Path {
+        &self.0
     }
 
     /// Creates it.

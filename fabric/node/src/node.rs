@@ -164,6 +164,7 @@ impl Node {
             identity: identity.clone(),
             announcement: announcement(&config, slots),
             scratch: data_dir.scratch(),
+            before: data_dir.before(),
             owed: data_dir.owed(),
             silent_terms: config.worker.silent_terms,
         };

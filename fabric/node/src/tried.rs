@@ -1,6 +1,8 @@
-//! Trying out the peers that a node would connect to, without one.
+//! Trying out the peers that a node would connect to, and its database, without one.
 
+use crate::{Config, Error};
 use futures::future::BoxFuture;
+use mc_ledger::{Ledger, Location};
 use mc_net::{ConnectError, DhtMode, Identity, Multiaddr, NoBlocks, Options};
 use std::{sync::Arc, time::Duration};
 
@@ -23,6 +25,20 @@ impl From<ConnectError> for Trouble {
             hint: error.hint(),
         }
     }
+}
+
+/// Connects to the database that a node of this configuration would keep its jobs in, if that is a server's.
+///
+/// # Errors
+///
+/// Why it cannot be reached.
+#[must_use]
+pub fn ledger<'a>(config: &'a Config) -> BoxFuture<'a, Result<(), Error>> {
+    Box::pin(async move {
+        // A file of the node's own is not looked at: it may be in use.
+        let location = Location::of(config.ledger.url.as_deref(), &config.data_dir);
+        Ok(Ledger::try_out(&location).await?)
+    })
 }
 
 /// Connects to the node at `address` as one of `network` would, whose key is made up for that.

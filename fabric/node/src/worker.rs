@@ -1,6 +1,7 @@
 //! The worker: runs the attempts that coordinators offer, as many at a time as it has slots.
 
 mod attempt;
+mod before;
 mod checkpoints;
 mod coordinators;
 mod debts;
@@ -60,6 +61,8 @@ pub(crate) struct Options {
     pub announcement: Announcement,
     /// Where attempts keep their files.
     pub scratch: PathBuf,
+    /// Where those are of attempts that an earlier process was killed with.
+    pub before: PathBuf,
     /// Where endings are kept that no coordinator has heard yet.
     pub owed: PathBuf,
     /// For so many terms the coordinators of an attempt may be silent before it is ended.
@@ -146,6 +149,7 @@ impl Worker {
     /// Goes on telling coordinators how attempts of an earlier process ended.
     pub(crate) fn resume(&self) {
         owed::resume(&self.inner);
+        before::resume(&self.inner);
     }
 
     /// What this worker lends at the moment.
@@ -335,7 +339,7 @@ impl Worker {
                 }
                 Response::Ok
             }
-            _ => refused("no such attempt runs here"),
+            _ => refused("the job is just coming to its node, or leaving it; try again"),
         }
     }
 

@@ -84,6 +84,12 @@ fn the_result_of_a_job_can_be_had_by_its_id_while_its_gateway_is_away() {
         status["message"].as_str().unwrap().contains(&gateway_id),
         "{status}"
     );
+    for command in ["why", "cancel"] {
+        // What only its coordinator can tell or do.
+        let refused = anybody.mc([command, &id]).expect_code(66);
+        let said = refused.stderr.contains("is succeeded") && refused.stderr.contains(&gateway_id);
+        assert!(said, "{}", refused.stderr);
+    }
     let expected: String = (0..20).map(|n| format!("tick {n}\n")).collect();
     assert_eq!(anybody.mc(["logs", &id]).expect_code(0).text(), expected);
     let dir = tempfile::tempdir().unwrap();

@@ -2,13 +2,14 @@
 
 use crate::wasm;
 use mc_conformance::{Finished, Node, NodeOptions, eventually, mc, spawn_in, way_that_breaks};
+use rustix::process::{Pid, Signal, kill_process};
 use std::{
     io::{Read, Write},
     net::{Shutdown, TcpListener, TcpStream},
     path::Path,
     sync::{Arc, Mutex},
     thread,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -146,6 +147,35 @@ fn content_comes_whole_though_its_gateway_goes_away() {
     let other = NodeOptions::new().start();
     let imported = other.mc(["car", "import", car.to_str().unwrap()]);
     assert_eq!(imported.expect_code(0).text().trim(), cid);
+}
+
+#[test]
+fn a_gateway_that_is_frozen_is_left_for_the_next_one() {
+    let node = NodeOptions::new().start();
+    let frozen = NodeOptions::new().start();
+    let pid = i32::try_from(frozen.pid()).ok().and_then(Pid::from_raw);
+    kill_process(pid.unwrap(), Signal::STOP).unwrap();
+    let echo = wasm("echo_world");
+    let id = node.submit([&*echo, "--", "thawed"]);
+    node.succeeded(&id);
+    // It takes connections, as its kernel does, and says nothing.
+    let both = format!("{},{}", frozen.api, node.api);
+    let begun = Instant::now();
+    let command = |args: &[&str]| spawn_in(Path::new("."), [&["--node", &both], args].concat());
+    let all = [
+        command(&["status", &id]),
+        command(&["ps"]),
+        command(&["logs", &id]),
+        command(&["logs", "-f", &id]),
+        command(&["wait", &id]),
+        command(&["submit", &echo, "--", "thawed"]),
+    ];
+    for child in all {
+        Finished::of(child).expect_code(0);
+    }
+    println!("all went on after {:?}", begun.elapsed());
+    let alone = mc(["--node", &frozen.api, "status", &id]).expect_code(69);
+    assert!(alone.stderr.contains("does not answer"), "{alone:#?}");
 }
 
 #[test]

@@ -97,6 +97,24 @@ fn commands_as_people_type_them_go_on_when_their_gateway_is_killed() {
 }
 
 #[test]
+fn what_a_job_waits_for_is_listed_at_any_gateway() {
+    let url = mc_postgres::shared().unwrap().database().unwrap();
+    let a = gateway(&url).start();
+    let b = gateway(&url).bootstrap(&a).start();
+    let id = a.submit([guest("exit_zero").to_str().unwrap()]);
+    let line = |node: &Node| {
+        eventually("it is said", PATIENCE, || {
+            let jobs = node.mc(["ps", "--format", "json"]).expect_code(0).json();
+            let job = jobs["jobs"].get(0)?;
+            assert_eq!(job["id"], id.as_str());
+            Some(job["waiting_for"].as_str()?.to_owned())
+        })
+    };
+    let waits = "no node that is known lends slots";
+    assert_eq!((line(&a), line(&b)), (waits.into(), waits.into()));
+}
+
+#[test]
 fn a_job_can_be_watched_and_called_off_at_any_gateway() {
     let url = mc_postgres::shared().unwrap().database().unwrap();
     let (a, b, worker) = two_gateways(&url);
@@ -171,6 +189,36 @@ fn a_database_that_goes_away_loses_nothing_and_is_used_again_when_it_is_back() {
 }
 
 #[test]
+fn whoever_waits_while_the_database_is_away_is_told_how_to_go_on() {
+    let mut server = Server::start().unwrap();
+    let url = server.database().unwrap();
+    let a = NodeOptions::new().flags(["--ledger", &url]).start();
+    let component = guest("ticks").display().to_string();
+    let here = std::path::Path::new(".");
+    let submit = ["--node", &a.api, "submit", &component, "--", "900", "50"];
+    let submitting = spawn_in(here, submit);
+    let id = eventually("it runs", PATIENCE, || {
+        let running = ["ps", "--state", "running", "--format", "json"];
+        let jobs = a.mc(running).expect_code(0).json();
+        Some(jobs["jobs"].get(0)?["id"].as_str()?.to_owned())
+    });
+    let following = spawn_in(here, ["--node", &a.api, "logs", "-f", &id]);
+    eventually("it prints", PATIENCE, || {
+        let printed = a.mc(["logs", &id]).expect_code(0).text();
+        printed.lines().nth(10).map(drop)
+    });
+    server.crash().unwrap();
+    // The job goes on, so that this is no failure after which it may be handed in again.
+    for (child, again) in [(submitting, "wait"), (following, "logs -f")] {
+        let done = Finished::of(child).expect_code(75);
+        let again = format!("mc-wasm --node {} {again} {id}", a.api);
+        assert!(done.stderr.contains(&again), "{again} in {done:#?}");
+    }
+    server.resume().unwrap();
+    a.mc(["cancel", &id]).expect_code(0);
+}
+
+#[test]
 fn a_ledger_that_cannot_be_reached_is_named_before_the_node_starts() {
     let dir = tempfile::tempdir().unwrap();
     let url = "postgres://me:secret@127.0.0.1:1/jobs";
@@ -185,6 +233,16 @@ fn a_ledger_that_cannot_be_reached_is_named_before_the_node_starts() {
     let stderr = refused.stderr.clone();
     assert!(stderr.contains("MC0017"), "{stderr}");
     assert!(!stderr.contains("secret"), "{stderr}");
+    let doctor = mc_conformance::mc_with(["doctor"], |command| {
+        command.env("MC_WASM_LEDGER_URL", url);
+        command.env("MC_WASM_DATA_DIR", dir.path());
+        command.env("MC_WASM_NODE", "http://127.0.0.1:1,http://127.0.0.1:2");
+    });
+    let found = doctor.expect_code(1).text();
+    assert!(found.contains("FAIL  database"), "{found}");
+    assert!(!found.contains("secret"), "{found}");
+    // Every node that is named, too.
+    assert_eq!(found.matches("FAIL  named node").count(), 2, "{found}");
     let wrong = [
         "node",
         "--ledger",

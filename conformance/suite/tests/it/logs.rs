@@ -70,6 +70,35 @@ fn what_each_attempt_printed_can_be_had_afterwards() {
 }
 
 #[test]
+fn what_an_attempt_printed_is_had_again_once_its_killed_process_is_back() {
+    let gateway = NodeOptions::new()
+        .flags(["--no-execute", "--lease-ttl", "2s"])
+        .start();
+    let dir = tempfile::tempdir().unwrap();
+    let worker = || {
+        let node = NodeOptions::new().data_dir(dir.path());
+        node.bootstrap(&gateway).start()
+    };
+    let killed = worker();
+    let component = guest("ticks").display().to_string();
+    let id = gateway.submit(["--retries", "0", &component, "--", "1000", "50"]);
+    assert_eq!(gateway.running(&id), killed.id);
+    printed(&gateway, &id, 5);
+    killed.kill();
+    gateway.mc(["wait", &id]).expect_code(70);
+    let _back = worker();
+    eventually("its log is there", PATIENCE, || {
+        (gateway.mc(["logs", &id]).code == Some(0)).then_some(())
+    });
+    assert!(kept(&gateway, &[&id]) >= 5);
+    assert!(kept(&gateway, &["--attempt", "1", &id]) >= 5);
+    eventually("nothing stays", PATIENCE, || {
+        let before = std::fs::read_dir(dir.path().join("before")).unwrap();
+        (before.count() == 0).then_some(())
+    });
+}
+
+#[test]
 fn that_a_log_was_lost_with_its_node_is_said() {
     let gateway = NodeOptions::new()
         .flags(["--no-execute", "--lease-ttl", "2s"])

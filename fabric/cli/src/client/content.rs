@@ -7,7 +7,7 @@ use crate::{
     place::Place,
 };
 use bytes::Bytes;
-use futures::{StreamExt, stream::BoxStream};
+use futures::stream::BoxStream;
 use indicatif::ProgressBar;
 use mc_content::{
     Block, BlockSource, Error, Key, car,
@@ -152,8 +152,13 @@ impl Client {
         timeout: Option<Duration>,
     ) -> Result<Pieces, Failure> {
         let path = format!("/ipfs/{cid}?format=car&{query}{}", timeout_query(timeout));
-        let response = self.send(|| self.request(Method::GET, &path)).await?;
-        Ok(response.bytes_stream().boxed())
+        let given = self.in_turn(|| {
+            let base = self.base().to_owned();
+            let sent = self.send_once(self.request(Method::GET, &path));
+            async move { Ok::<_, Failure>((base, sent.await?)) }
+        });
+        let (base, response) = given.await?;
+        Ok(self.pieces(base, response))
     }
 
     /// What a place is: only the directories on the way are looked at.

@@ -111,10 +111,11 @@ impl Reading {
             "/api/v1/jobs/{job}/logs?stream={stream}&offset={offset}&follow={follow}{attempt}"
         );
         self.client.begin(&mut self.tries);
+        let base = self.client.base().to_owned();
         let request = self.client.request(Method::GET, &path);
         let response = self.client.send_once(request).await?;
         self.begun = Instant::now();
-        Ok(response.bytes_stream().boxed())
+        Ok(self.client.pieces(base, response))
     }
 
     /// The next piece, if all of it is there.

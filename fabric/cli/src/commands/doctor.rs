@@ -1,7 +1,7 @@
 //! `doctor`
 
 use crate::{args::Global, client::Client, connect, failure::Failure, output, terminal};
-use mc_node::{Config, NodeFile, tried};
+use mc_node::{Config, NodeFile, config::without_password, tried};
 use mc_system::{inventory, probe};
 use mc_types::Reachability;
 use serde::Serialize;
@@ -11,10 +11,13 @@ use std::{
     net::{Ipv4Addr, TcpListener},
     path::Path,
     process::ExitCode,
+    time::Duration,
 };
 
 /// Less free disk than this is worth a warning, in bytes.
 const LOW_DISK_BYTES: u64 = 1 << 30;
+/// How long a database may take to answer.
+const DATABASE_WITHIN: Duration = Duration::from_secs(10);
 /// The port that nodes usually listen on for peers.
 const P2P_PORT: u16 = 7781;
 
@@ -71,7 +74,9 @@ pub(super) async fn run(global: &Global) -> Result<ExitCode, Failure> {
     checks.extend(hints.map(|hint| warn("environment", hint, "unset it, or name the setting")));
     checks.extend([data_dir(&config.data_dir), disk(&config)]);
     checks.extend(node(&config).await);
-    checks.extend([wasm_target(), containers(), gpu(), database()]);
+    checks.extend(named(&config).await);
+    checks.extend([wasm_target(), containers(), gpu()]);
+    checks.push(database(&config).await);
     output::value(global, &checks, |checks| checks.iter().map(line).collect())?;
     let failed = checks.iter().any(|check| check.verdict == Verdict::Fail);
     Ok(if failed {
@@ -161,6 +166,26 @@ async fn node(config: &Config) -> Vec<Check> {
     checks
 }
 
+/// Each of the nodes that commands are to talk to.
+async fn named(config: &Config) -> Vec<Check> {
+    let mut checks = Vec::new();
+    for url in config.node.iter().flat_map(|urls| urls.split(',')) {
+        let url = url.trim();
+        let asked = match Client::new(url) {
+            Ok(client) => client.node().await,
+            Err(failure) => Err(failure),
+        };
+        checks.push(match asked {
+            Ok(node) => ok("named node", format!("{url} is {}", node.id)),
+            Err(failure) => {
+                let fix = "check the URL, or start a node there";
+                fail("named node", failure.message(), fix)
+            }
+        });
+    }
+    checks
+}
+
 /// Each address once, in the order in which they were given.
 fn unique(addresses: Vec<String>) -> Vec<String> {
     let mut seen = HashSet::new();
@@ -245,7 +270,17 @@ fn gpu() -> Check {
     }
 }
 
-fn database() -> Check {
+async fn database(config: &Config) -> Check {
+    if let Some(url) = &config.ledger.url {
+        let what = "database";
+        let url = without_password(url);
+        let fix = "see what to do with: mc-wasm explain MC0017";
+        return match tokio::time::timeout(DATABASE_WITHIN, tried::ledger(config)).await {
+            Ok(Ok(())) => ok(what, format!("{url} is there")),
+            Ok(Err(error)) => fail(what, format!("{url}: {error}"), fix),
+            Err(_) => fail(what, format!("{url} does not answer"), fix),
+        };
+    }
     match probe::first_line("psql", &["--version"]) {
         Some(version) => ok(
             "database",

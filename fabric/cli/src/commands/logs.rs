@@ -9,7 +9,6 @@ use crate::{
 };
 use futures::StreamExt;
 use mc_gateway::backend::{LogQuery, LogStream};
-use mc_types::ErrorCode;
 use std::{io::IsTerminal, process::ExitCode};
 
 /// Most bytes of the last lines that are kept, however long these are.
@@ -72,9 +71,7 @@ pub(super) async fn run(
     // A node that falls silent is noticed by whoever waits for an answer.
     match tokio::try_join!(printing, follow::wait(client, global, (id, job), None)) {
         Ok(_) => printer.end(),
-        Err(failure) if failure.code() == ErrorCode::NodeUnreachable => {
-            Ok(follow::lost(global, id, "logs -f", failure))
-        }
+        Err(failure) if failure.is_away() => Ok(follow::lost(global, id, "logs -f", failure)),
         Err(failure) => Err(failure),
     }
 }

@@ -71,7 +71,7 @@ fn flags(args: &Args) -> Result<Vec<(&'static str, toml::Value)>, Failure> {
         flags.push(("ledger.url", url.clone().into()));
     }
     if !args.label.is_empty() {
-        let labels = inputs::pairs("--label", &args.label)?;
+        let labels = inputs::labels("--label", &args.label)?;
         let labels = labels.into_iter().map(|(name, value)| (name, value.into()));
         flags.push(("worker.labels", toml::Value::Table(labels.collect())));
     }
@@ -100,7 +100,7 @@ pub(super) async fn nodes(
     client: &Client,
     args: &Nodes,
 ) -> Result<ExitCode, Failure> {
-    let labels = inputs::pairs("--label", &args.label)?;
+    let labels = inputs::labels("--label", &args.label)?;
     let labels = labels.iter().map(|(name, value)| format!("{name}={value}"));
     let memory_bytes = args.memory.map_or(0, |memory| memory.0);
     let mut query = NodeQuery {

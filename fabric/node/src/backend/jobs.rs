@@ -5,7 +5,10 @@ use crate::private::{self, TaskKey};
 use bytes::Bytes;
 use futures::{StreamExt, stream};
 use mc_content::unixfs::{self, Entity};
-use mc_gateway::backend::{Error, LogBytes, LogQuery, LogStream};
+use mc_gateway::{
+    api::JobView,
+    backend::{Error, LogBytes, LogQuery, LogStream},
+};
 use mc_net::message::{self, Request, Response};
 use mc_types::{Cid, Clock, ErrorCode, JobId, JobRecord, SystemClock};
 use std::time::{Duration, Instant};
@@ -18,6 +21,14 @@ const LATE: Duration = Duration::from_secs(5);
 pub(super) fn unknown(id: JobId) -> Error {
     let error = Error::new(ErrorCode::NotFound, format!("this node knows no job {id}"));
     error.with_hint("list its jobs with: mc-wasm ps")
+}
+
+/// Says of a job of another ledger where it is.
+fn elsewhere(id: JobId, job: &JobView) -> Error {
+    let said = job.message.as_deref().unwrap_or_default();
+    let message = format!("job {id} is {}, {said}: no more is known here", job.state);
+    let error = Error::new(ErrorCode::NotFound, message);
+    error.with_hint("ask its coordinator, with --node URL")
 }
 
 /// A log as it is being read.
@@ -42,10 +53,20 @@ pub(super) struct Position {
 }
 
 impl NodeBackend {
-    /// A job that this node knows.
+    /// A job of the ledger.
     pub(super) async fn record(&self, id: JobId) -> Result<JobRecord, Error> {
-        let job = self.coordinator.job(id).await?;
-        job.ok_or_else(|| unknown(id))
+        match self.coordinator.job(id).await? {
+            Some(job) => Ok(job),
+            None => Err(self.not_here(id).await),
+        }
+    }
+
+    /// Why what only the coordinator of a job can do or tell cannot be had here.
+    pub(super) async fn not_here(&self, id: JobId) -> Error {
+        match self.mirrored(id, None, None).await {
+            Ok(job) => elsewhere(id, &job),
+            Err(unknown) => unknown,
+        }
     }
 
     pub(super) async fn follow(&self, wanted: LogQuery) -> Result<LogBytes, Error> {
@@ -105,7 +126,7 @@ impl NodeBackend {
             LogStream::Stdout => job.stdout_cid,
             LogStream::Stderr => job.stderr_cid,
         };
-        Ok(at.read(cid.ok_or_else(|| unknown(at.id))?.into()))
+        Ok(at.read(cid.ok_or_else(|| elsewhere(at.id, &job))?.into()))
     }
 }
 
@@ -136,7 +157,13 @@ impl Follower {
                 return Ok(Some((bytes, self)));
             }
             if !self.follow && self.looked {
-                return Ok(None);
+                // Its process may have been killed, and not be missed yet.
+                let logs = self.at.coordinator.attempt_logs(id).await?;
+                let kept = logs.first().filter(|log| log.token == job.last_token);
+                let Some(log) = kept else { return Ok(None) };
+                let kept = self.at.of(log.stdout, log.stderr, self.key.as_ref());
+                self.rest = Some(kept);
+                continue;
             }
             self.looked = true;
             if self.follow {

@@ -48,8 +48,10 @@ impl Coordinator {
 
     async fn keep_written(&self, worker: NodeId, written: Written) -> Result<Response, Error> {
         let (job, token) = (written.job, written.token);
-        // The attempt has not said yet how it ended: if the lease is its own, that lasts for as long as this takes.
-        let _ = self.check_finish(&worker, job, token).await;
+        if worker != *self.peers.local() {
+            // The attempt has not said yet how it ended: if the lease is its own, that lasts for as long as this takes.
+            let _ = self.check_finish(&worker, job, token).await;
+        }
         let Some(_mark) = self.logging.begin((job, token)) else {
             return Ok(Response::Pending);
         };

@@ -23,6 +23,9 @@ const LOOK_AGAIN_AFTER: Duration = Duration::from_secs(60);
 /// How long a sister may take to make a job's inputs its own before the job is accepted without.
 const KEEP_WITHIN: Duration = Duration::from_secs(5);
 
+/// How often the ledger is asked at most whether whoever says so is a coordinator: anybody may.
+const LOOK_AT_MOST_EVERY: Duration = Duration::from_millis(200);
+
 /// Jobs of others whose inputs are kept here, of which is known that they may have ended.
 const MAX_KEPT: usize = 1_000_000;
 
@@ -32,6 +35,8 @@ pub(super) struct Sisters {
     there: RwLock<Arc<[NodeId]>>,
     /// Jobs of theirs whose inputs are kept here.
     kept: Mutex<VecDeque<(Instant, JobId)>>,
+    /// When the ledger was asked for a stranger.
+    looked: Mutex<Option<Instant>>,
 }
 
 impl Sisters {
@@ -45,6 +50,16 @@ impl Sisters {
         if **known != *sisters {
             *known = sisters.into();
         }
+    }
+
+    /// Whether the ledger may be asked for a stranger now.
+    fn may_look(&self) -> bool {
+        let mut looked = self.looked.lock().unwrap_or_else(PoisonError::into_inner);
+        let may = looked.is_none_or(|at| at.elapsed() >= LOOK_AT_MOST_EVERY);
+        if may {
+            *looked = Some(Instant::now());
+        }
+        may
     }
 
     fn note_kept(&self, job: JobId) {
@@ -150,6 +165,9 @@ impl Coordinator {
     async fn is_sister(&self, node: &NodeId) -> bool {
         if self.sisters.now().contains(node) {
             return true;
+        }
+        if !self.sisters.may_look() {
+            return false;
         }
         match self.ledger.sisters().await {
             Ok(sisters) => {

@@ -1,6 +1,6 @@
 //! Running one task, from fetching its inputs to storing its outputs.
 
-use super::{Inner, attempt::Attempt, checkpoints::Shelf};
+use super::{Inner, attempt::Attempt, before, checkpoints::Shelf, log::LogFiles};
 use crate::{
     budget,
     checkpoint::{self, Loaded},
@@ -126,6 +126,7 @@ pub(super) async fn execute(inner: &Inner, attempt: &Attempt) -> Executed {
     let (job, token) = (attempt.lease.job, attempt.lease.token);
     // Its files are there until all that is wanted of them is stored.
     let scratch = Scratch::new(&inner.options.scratch, job, token);
+    before::note(attempt, &scratch).await;
     let ending = ending(inner, attempt, &scratch).await;
     let wrote = match &ending {
         Some(Ending::Completed(_)) => None,
@@ -144,6 +145,18 @@ pub(super) async fn execute(inner: &Inner, attempt: &Attempt) -> Executed {
 async fn wrote(inner: &Inner, attempt: &Attempt) -> Result<Wrote, mc_content::Error> {
     let made = Deferred::new(inner.content.clone());
     let (stdout, stderr) = streams(attempt, &made).await?;
+    made.flush().await?;
+    Ok(Wrote { stdout, stderr })
+}
+
+/// Stores what an attempt wrote that was not private.
+pub(super) async fn wrote_before(
+    inner: &Inner,
+    logs: &LogFiles,
+) -> Result<Wrote, mc_content::Error> {
+    let made = Deferred::new(inner.content.clone());
+    let stdout = log(&logs.stdout, None, &made).await?;
+    let stderr = log(&logs.stderr, None, &made).await?;
     made.flush().await?;
     Ok(Wrote { stdout, stderr })
 }

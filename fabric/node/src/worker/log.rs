@@ -19,7 +19,11 @@ pub(super) struct LogFiles {
 impl LogFiles {
     /// The files of the attempt that `lease` grants, inside its scratch directory.
     pub(super) fn new(scratch: &Path, lease: &Lease) -> Self {
-        let dir = scratch.join(format!("{}-{}", lease.job, lease.token));
+        Self::within(&scratch.join(format!("{}-{}", lease.job, lease.token)))
+    }
+
+    /// The files of the attempt whose directory this is.
+    pub(super) fn within(dir: &Path) -> Self {
         Self {
             stdout: dir.join("stdout"),
             stderr: dir.join("stderr"),

@@ -56,6 +56,10 @@ pub(super) struct Owed {
     /// What the attempt wrote, if it came to no outcome, and which one it was.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     wrote: Option<(u32, Wrote)>,
+    /// Whether it ended because its process was killed. Then nothing is said but what it wrote: its lease has been
+    /// missed, or is about to be, and counts as lost.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    killed: bool,
 }
 
 /// What is left of an attempt.
@@ -110,7 +114,22 @@ impl Owed {
             ending: what.ending,
             left: what.left,
             wrote: what.wrote.map(|wrote| (lease.attempt, wrote)),
+            killed: false,
         }
+    }
+
+    /// The same of an attempt whose process was killed, with what it had written by then.
+    pub(super) fn killed(self, attempt: u32, wrote: Wrote) -> Self {
+        Self {
+            wrote: Some((attempt, wrote)),
+            killed: true,
+            ..self
+        }
+    }
+
+    /// Whom it is to be said to.
+    pub(super) fn coordinators(&self) -> Option<Coordinators> {
+        Coordinators::restored(&self.coordinators)
     }
 
     fn name(&self) -> String {
@@ -247,7 +266,7 @@ impl Owed {
                 Response::Recorded | Response::Stale | Response::Cancelled | Response::Error { .. },
             ) if unsaid.wrote.is_some() => {
                 unsaid.wrote = None;
-                Next::Now
+                if self.killed { Next::Over } else { Next::Now }
             }
             Ok(Response::Recorded) if self.ending.is_none() && unsaid.offers > 0 => {
                 // It has the checkpoint: now the lease is given back.
@@ -303,7 +322,7 @@ impl Owed {
     }
 
     /// Keeps the ending and its content over a restart.
-    async fn keep(&self, inner: &Inner) {
+    pub(super) async fn keep(&self, inner: &Inner) {
         let kept = async {
             for (pin, root) in self.pins() {
                 inner.content.store().pin(&pin, root).await?;
@@ -388,7 +407,7 @@ async fn wait(inner: &Inner, coordinators: &Coordinators, pause: Duration) -> Pa
 /// Goes on saying what an earlier process could not.
 pub(super) fn resume(inner: &Arc<Inner>) {
     for owed in read_all(&inner.options.owed) {
-        let Some(coordinators) = Coordinators::restored(&owed.coordinators) else {
+        let Some(coordinators) = owed.coordinators() else {
             continue;
         };
         info!(job = %owed.job, token = %owed.token, "an ending of an earlier process is said again");
@@ -446,7 +465,7 @@ mod tests {
         let (_, bytes) = canonical::encode(&earlier).unwrap();
         let owed: Owed = canonical::decode(&bytes).unwrap();
         assert_eq!(owed.ending, Some(Ending::Cancelled));
-        assert!(owed.left.is_none());
+        assert!(owed.left.is_none() && !owed.killed);
     }
 
     #[test]
@@ -460,6 +479,7 @@ mod tests {
             ending: Some(Ending::Cancelled),
             left: None,
             wrote: None,
+            killed: false,
         };
         let pause = |after| owed.longest_pause(Duration::from_secs(after));
         assert_eq!(pause(1), Duration::from_secs(1));
