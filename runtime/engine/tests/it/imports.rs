@@ -7,7 +7,7 @@
     reason = "a failed expectation is how a test fails"
 )]
 
-use crate::support::{engine, engines, invocation, load};
+use crate::support::{engines, invocation, load};
 use mc_artifacts::guest;
 use mc_engine::Engine;
 use mc_types::End;

@@ -119,8 +119,8 @@ fn module(rest: &str) -> Vec<u8> {
     // `block`, without a type, of a `nop` becomes `try` with `catch_all`.
     let block = [0x02, 0x40, 0x01, 0x0b];
     let place = bytes.windows(4).position(|code| code == block);
-    if let Some(place) = place {
-        bytes[place..place + 4].copy_from_slice(&[0x06, 0x40, 0x19, 0x0b]);
+    if let Some(code) = place.and_then(|place| bytes.get_mut(place..place + 4)) {
+        code.copy_from_slice(&[0x06, 0x40, 0x19, 0x0b]);
     }
     bytes
 }
