@@ -153,6 +153,12 @@ pub enum RunError {
         /// What does not fit.
         reason: String,
     },
+    /// It has more from the beginning than it may have, on whatever machine.
+    #[error("the component has too much to begin with: {reason}")]
+    TooMuch {
+        /// What it has too much of.
+        reason: String,
+    },
     /// Whoever read what it wrote has gone.
     #[error("nobody reads the output any more")]
     OutputClosed,
