@@ -162,6 +162,9 @@ pub enum RunError {
     /// Whoever read what it wrote has gone.
     #[error("nobody reads the output any more")]
     OutputClosed,
+    /// A file or directory of the user's cannot be read (any more).
+    #[error("{0}")]
+    Unreadable(String),
     /// The machine failed.
     #[error("{0}")]
     Host(String),

@@ -74,6 +74,7 @@ fn stopped(stop: &Stop) -> Result<End, RunError> {
         Stop::Trap(_) => Ok(End::Trapped {
             kind: TrapKind::Other,
         }),
+        Stop::Unreadable(reason) => Err(RunError::Unreadable(reason.clone())),
         Stop::Host(reason) => Err(RunError::Host(reason.clone())),
     }
 }

@@ -851,6 +851,30 @@ fn a_link_of_the_users_that_leads_out_goes_where_the_task_moved_it() {
     }
 }
 
+/// It was said to be a failure of the machine, after which scripts try again.
+#[test]
+fn what_the_user_removed_before_the_task_read_it_is_named_as_a_file_that_cannot_be_read() {
+    let (node, (dir, proj)) = (NodeOptions::new().start(), new_project("proj"));
+    let steps = [
+        "write",
+        "/w/sub/new",
+        "new",
+        "say",
+        "ready",
+        "spin",
+        "2000",
+        "rmtree",
+        "/w/sub",
+    ];
+    let mut child = spawn_in(dir.path(), arguments("run", &["proj::/w"], &node, &steps));
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    assert_eq!(lines.next().unwrap().unwrap(), "ready");
+    fs::remove_dir_all(proj.join("sub")).unwrap();
+    let done = Finished::of(child);
+    assert_eq!(done.code, Some(66), "{done:#?}");
+    assert!(done.stderr.contains("cannot read proj/sub"), "{done:#?}");
+}
+
 /// A link that the task only followed is the user's to change.
 #[test]
 fn a_link_that_the_task_did_not_change_may_be_changed_meanwhile() {
