@@ -115,7 +115,7 @@ fn tell(left: &Left, json: bool) {
     for conflict in &report.conflicts {
         let (place, reason) = (name(&conflict.place), &conflict.reason);
         let kept = match &conflict.kept {
-            Some(place) => format!("what the task left there is in {}", name(place)),
+            Some(place) => format!("what was to be there is {}", name(place)),
             None => "it was left as it is".to_owned(),
         };
         say(format!("conflict: {place}: {reason}; {kept}"));

@@ -139,17 +139,21 @@ impl Applier<'_> {
             return Ok(());
         };
         let slot = op.slot_name();
+        let is_removal = matches!(op.action, Action::Remove { .. });
+        // At its new place there is nothing to be found.
+        let kept = (!is_removal).then(|| from.to_owned());
         if self.staging.slots.stat(&slot)?.is_some() {
             self.conflicts
-                .note(&slot, op.place(), None, reason.clone())?;
+                .note(&slot, op.place(), kept, reason.clone())?;
             return self.put_back(&slot, from, op.place(), &reason);
         }
-        let is_removal = matches!(op.action, Action::Remove { .. });
-        if is_removal && matches!(reason, Reason::Gone | Reason::NoDirectory) {
+        let is_gone = matches!(reason, Reason::Gone | Reason::NoDirectory);
+        if is_removal && is_gone {
             // As the guest wanted it.
             return Ok(());
         }
-        self.conflicts.note(&slot, op.place(), None, reason)
+        let kept = kept.filter(|_| !is_gone);
+        self.conflicts.note(&slot, op.place(), kept, reason)
     }
 
     fn put_all(&mut self) -> io::Result<()> {

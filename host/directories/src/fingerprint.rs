@@ -8,6 +8,7 @@ use std::{fs::Metadata, io, os::unix::fs::MetadataExt, path::Path};
 const KIND_BITS: u32 = 0o170_000;
 const DIRECTORY: u32 = 0o040_000;
 const FILE: u32 = 0o100_000;
+const LINK: u32 = 0o120_000;
 const PERMISSION_BITS: u32 = 0o777;
 const OTHERS_BITS: u32 = 0o077;
 
@@ -48,6 +49,10 @@ impl Fingerprint {
 
     pub(crate) fn is_file(&self) -> bool {
         self.mode & KIND_BITS == FILE
+    }
+
+    pub(crate) fn is_link(&self) -> bool {
+        self.mode & KIND_BITS == LINK
     }
 
     /// Whether nobody but its owner may do anything with it.

@@ -37,7 +37,8 @@
 //!   it is removed at the end.
 //! * Each step finds out from the disk whether it has been done, so that [`recover`] can do all of
 //!   them again after a kill at any point, and be killed itself.
-//! * A symbolic link that leads out of the host directory, by itself or through others, is left out and named.
+//! * A symbolic link that leads out of the host directory, by itself or through others, is left out and named, unless it
+//!   is one of the user's own that has another name now.
 //! * Every path is resolved below the descriptor of the host directory and through no link.
 //!
 //! # Limits

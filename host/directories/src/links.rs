@@ -4,6 +4,7 @@
 //! to one that is higher up.
 
 use crate::{
+    Fingerprint,
     journal::{Action, Op},
     place,
     sys::{Dir, is_no_directory},
@@ -80,10 +81,74 @@ fn put(target: &Path, mut ahead: Ahead) -> Option<Ahead> {
     Some(ahead)
 }
 
-/// The links among `ops` that lead out of `dir` once all of them are made; their indices.
-pub(crate) fn leading_out(dir: &Dir, slots: &Dir, ops: &[Op]) -> io::Result<Vec<usize>> {
+/// Where the user's own links point that are taken away, with how many of them there are. A guest that gave such a link
+/// another name made one of the same text and removed the old one: it goes on leading wherever the user wanted.
+#[derive(Debug, Default)]
+pub(crate) struct Gone(HashMap<PathBuf, usize>);
+
+impl Gone {
+    /// Adds the links that `ops` remove from `dir`, or replace there.
+    pub(crate) fn add(&mut self, dir: &Dir, ops: &[Op]) {
+        let put = put_in(ops);
+        for op in ops {
+            let place = match &op.action {
+                Action::Remove { place, was } if was.is_link() => Some(place.clone()),
+                Action::Put { replaces, .. } | Action::Rename { replaces, .. }
+                    if replaces.as_ref().is_some_and(Fingerprint::is_link) =>
+                {
+                    before(&put, op.place())
+                }
+                _ => None,
+            };
+            // One that cannot be read cannot be taken away either.
+            let target = place.and_then(|place| on_disk(dir, Path::new(&place)).ok().flatten());
+            if let Some(target) = target {
+                *self.0.entry(target).or_default() += 1;
+            }
+        }
+    }
+
+    /// Whether one with this target is taken away that no other has been found to be.
+    fn take(&mut self, target: &Path) -> bool {
+        match self.0.get_mut(target) {
+            Some(left) if *left > 0 => {
+                *left -= 1;
+                true
+            }
+            _ => false,
+        }
+    }
+}
+
+/// What is put in, by its place.
+fn put_in(ops: &[Op]) -> HashMap<&str, &Op> {
+    let put = ops.iter().filter_map(|op| Some((op.puts()?.0, op)));
+    put.collect()
+}
+
+/// Where a place is while nothing has moved yet: what it is in may have another name then. `None` if that is new.
+fn before(put: &HashMap<&str, &Op>, place: &str) -> Option<String> {
+    let moved = above(place).find_map(|above| Some((above, put.get(above)?)));
+    match moved.map(|(above, op)| (above, &op.action)) {
+        Some((above, Action::Rename { from, .. })) => {
+            let rest = place.get(above.len()..).unwrap_or_default();
+            Some(format!("{from}{rest}"))
+        }
+        Some(_) => None,
+        None => Some(place.to_owned()),
+    }
+}
+
+/// The links among `ops` that lead out of `dir` once all of them are made, but for those of the user's that are `gone`
+/// from where they were; their indices.
+pub(crate) fn leading_out(
+    dir: &Dir,
+    slots: &Dir,
+    ops: &[Op],
+    gone: &mut Gone,
+) -> io::Result<Vec<usize>> {
     let is_link = |op: &Op| match &op.action {
-        Action::Put { made, .. } => !made.is_file() && !made.is_directory(),
+        Action::Put { made, .. } => made.is_link(),
         _ => false,
     };
     if !ops.iter().any(is_link) {
@@ -92,10 +157,7 @@ pub(crate) fn leading_out(dir: &Dir, slots: &Dir, ops: &[Op]) -> io::Result<Vec<
     let tree = Tree {
         dir,
         slots,
-        put: ops
-            .iter()
-            .filter_map(|op| Some((op.puts()?.0, op)))
-            .collect(),
+        put: put_in(ops),
         taken: ops.iter().filter_map(|op| Some(op.takes()?.0)).collect(),
     };
     let mut found = Vec::new();
@@ -104,7 +166,8 @@ pub(crate) fn leading_out(dir: &Dir, slots: &Dir, ops: &[Op]) -> io::Result<Vec<
             continue;
         };
         let (parent, _) = place::split(op.place());
-        if leads_out(Path::new(parent), &target, |at| tree.link_at(at))? {
+        let leads_out = leads_out(Path::new(parent), &target, |at| tree.link_at(at))?;
+        if leads_out && !gone.take(&target) {
             found.push(index);
         }
     }
@@ -125,42 +188,37 @@ impl Tree<'_> {
     fn link_at(&self, at: &Path) -> io::Result<Option<PathBuf>> {
         let Some(at) = at.to_str() else {
             // Guests make no such names.
-            return self.on_disk(at);
+            return on_disk(self.dir, at);
         };
         match self.put.get(at).map(|op| (op, &op.action)) {
             Some((op, Action::Put { .. })) => return self.slots.read_link(&op.slot_name()),
-            Some((_, Action::Rename { from, .. })) => return self.on_disk(Path::new(from)),
+            Some((_, Action::Rename { from, .. })) => return on_disk(self.dir, Path::new(from)),
             _ => {}
         }
         // It has moved with what it is in, or is nothing if that is new.
-        let moved = above(at).find_map(|above| Some((above, self.put.get(above)?)));
-        let was = match moved.map(|(above, op)| (above, &op.action)) {
-            Some((above, Action::Rename { from, .. })) => {
-                let rest = at.get(above.len()..).unwrap_or_default();
-                format!("{from}{rest}")
-            }
-            Some(_) => return Ok(None),
-            None => at.to_owned(),
+        let Some(was) = before(&self.put, at) else {
+            return Ok(None);
         };
         // What moved is gone from where it was, but for those that see it where it is now.
-        let until = moved.map_or("", |(_, op)| op.takes().map_or("", |(from, _)| from));
+        let moved = above(at).find_map(|above| self.put.get(above));
+        let until = moved.map_or("", |op| op.takes().map_or("", |(from, _)| from));
         let gone = std::iter::once(was.as_str()).chain(above(&was));
         let mut gone = gone.take_while(|place| *place != until);
         if gone.any(|place| self.taken.contains(place)) {
             return Ok(None);
         }
-        self.on_disk(Path::new(&was))
+        on_disk(self.dir, Path::new(&was))
     }
+}
 
-    fn on_disk(&self, at: &Path) -> io::Result<Option<PathBuf>> {
-        let parent = at.parent().and_then(Path::to_str).unwrap_or_default();
-        let Some(name) = at.file_name().and_then(|name| name.to_str()) else {
-            return Ok(None);
-        };
-        match self.dir.beneath(parent).and_then(|dir| dir.read_link(name)) {
-            Err(error) if is_no_directory(&error) => Ok(None),
-            found => found,
-        }
+fn on_disk(dir: &Dir, at: &Path) -> io::Result<Option<PathBuf>> {
+    let parent = at.parent().and_then(Path::to_str).unwrap_or_default();
+    let Some(name) = at.file_name().and_then(|name| name.to_str()) else {
+        return Ok(None);
+    };
+    match dir.beneath(parent).and_then(|dir| dir.read_link(name)) {
+        Err(error) if is_no_directory(&error) => Ok(None),
+        found => found,
     }
 }
 

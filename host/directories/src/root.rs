@@ -3,7 +3,7 @@
 use crate::{
     Error, Fingerprint,
     journal::{Journal, Member, Op},
-    links,
+    links::{self, Gone},
     staging::Staging,
     steps::step,
     sys::Dir,
@@ -66,12 +66,18 @@ impl Root {
         }
     }
 
-    /// Takes the links out of the changes that lead out of the directory; gives where they would be.
-    pub(crate) fn leave_out_links(&mut self) -> io::Result<Vec<PathBuf>> {
+    /// Adds the links of the user's that the changes take away.
+    pub(crate) fn note_gone(&self, gone: &mut Gone) {
+        gone.add(&self.dir, &self.ops);
+    }
+
+    /// Takes the links out of the changes that lead out of the directory, but for those of the user's that are `gone`
+    /// from where they were; gives where they would be.
+    pub(crate) fn leave_out_links(&mut self, gone: &mut Gone) -> io::Result<Vec<PathBuf>> {
         let Some(staging) = &self.staging else {
             return Ok(Vec::new());
         };
-        let found = links::leading_out(&self.dir, &staging.slots, &self.ops)?;
+        let found = links::leading_out(&self.dir, &staging.slots, &self.ops, gone)?;
         let (mut kept, mut left_out) = (Vec::new(), Vec::new());
         for (index, op) in std::mem::take(&mut self.ops).into_iter().enumerate() {
             if found.binary_search(&index).is_err() {

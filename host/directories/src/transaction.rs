@@ -3,6 +3,7 @@
 use crate::{
     Error, Fingerprint, Report, apply,
     journal::{Action, Journal, MAX_CHANGES, MAX_DIRECTORIES, Member, Op},
+    links::Gone,
     place, plan,
     root::{Root, fill},
     staging::{Mark, Staging},
@@ -285,10 +286,14 @@ impl Transaction {
 
     /// All changes are known, so that it can be told where links lead.
     fn leave_out_links(&mut self) -> Result<Vec<PathBuf>, Error> {
-        let mut left_out = Vec::new();
+        let mut gone = Gone::default();
         for root in self.roots.iter_mut().filter(|root| !root.ops.is_empty()) {
             root.ops = plan::settled(std::mem::take(&mut root.ops))?;
-            let links = root.leave_out_links();
+            root.note_gone(&mut gone);
+        }
+        let mut left_out = Vec::new();
+        for root in self.roots.iter_mut().filter(|root| !root.ops.is_empty()) {
+            let links = root.leave_out_links(&mut gone);
             left_out.extend(links.map_err(|source| root.prepare_failed(source))?);
         }
         Ok(left_out)

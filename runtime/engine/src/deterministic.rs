@@ -263,7 +263,10 @@ fn begin(program: &Program, store: &mut Store<Guest>) -> wasmtime::Result<Instan
     // What it was filled with is not needed any more.
     store.data_mut().restoring = None;
     made.map_err(|error| {
-        let is_machines = matches!(error.downcast_ref(), Some(Stop::Host(_)));
+        let is_machines = matches!(
+            error.downcast_ref(),
+            Some(Stop::Host(_) | Stop::Unreadable(_))
+        );
         if is_resumed && !is_machines {
             let reason = format!("its memories: {}", error.root_cause());
             RunError::Refused { reason }.into()

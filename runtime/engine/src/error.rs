@@ -153,9 +153,18 @@ pub enum RunError {
         /// What does not fit.
         reason: String,
     },
+    /// It has more from the beginning than it may have, on whatever machine.
+    #[error("the component has too much to begin with: {reason}")]
+    TooMuch {
+        /// What it has too much of.
+        reason: String,
+    },
     /// Whoever read what it wrote has gone.
     #[error("nobody reads the output any more")]
     OutputClosed,
+    /// A file or directory of the user's cannot be read (any more).
+    #[error("{0}")]
+    Unreadable(String),
     /// The machine failed.
     #[error("{0}")]
     Host(String),

@@ -22,6 +22,8 @@ pub(crate) struct Limiter {
     max_table_entries: u64,
     table_entries: u64,
     refused: bool,
+    /// Whether a table was refused that was to be made, not to grow.
+    refused_table: bool,
     /// Why the machine did not give what the guest may have, if it ever did not.
     failed: Option<String>,
 }
@@ -38,6 +40,7 @@ impl Limiter {
             max_table_entries: limits.table_entries,
             table_entries: 0,
             refused: false,
+            refused_table: false,
             failed: None,
         }
     }
@@ -63,6 +66,11 @@ impl Limiter {
     /// Whether the guest was ever refused memory.
     pub(crate) const fn refused(&self) -> bool {
         self.refused
+    }
+
+    /// Whether the guest was refused a table that it was to have from the beginning.
+    pub(crate) const fn refused_table(&self) -> bool {
+        self.refused_table
     }
 
     /// Why the machine did not give what the guest may have, if it ever did not. The guest may have gone on: wasmtime
@@ -115,6 +123,7 @@ impl ResourceLimiter for Limiter {
         let growth = u64::try_from(desired.saturating_sub(current)).unwrap_or(u64::MAX);
         let total = self.table_entries.saturating_add(growth);
         if total > self.max_table_entries || maximum.is_some_and(|maximum| desired > maximum) {
+            self.refused_table |= current == 0;
             return Ok(false);
         }
         self.table_entries = total;
@@ -182,6 +191,20 @@ mod tests {
         assert!(!limiter.table_growing(0, 50, Some(10)).unwrap());
         assert_eq!(limiter.peak_bytes(), 0);
         assert!(!limiter.refused());
+    }
+
+    #[test]
+    fn a_table_that_cannot_be_made_is_told_from_one_that_cannot_grow() {
+        let limits = Limits {
+            table_entries: 10,
+            ..Limits::default()
+        };
+        let mut limiter = Limiter::new(&limits, 0);
+        assert!(limiter.table_growing(0, 8, None).unwrap());
+        assert!(!limiter.table_growing(8, 11, None).unwrap());
+        assert!(!limiter.refused_table());
+        assert!(!limiter.table_growing(0, 3, None).unwrap());
+        assert!(limiter.refused_table() && !limiter.refused());
     }
 
     #[test]

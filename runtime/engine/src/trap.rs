@@ -52,8 +52,18 @@ pub(crate) fn end(
         None if error.is::<WasmBacktrace>() => Ok(End::Trapped {
             kind: TrapKind::Other,
         }),
+        None if limiter.refused_table() || has_too_many(&error) => Err(RunError::TooMuch {
+            reason: format!("{error:#}"),
+        }),
         None => Err(RunError::Host(format!("{error:#}"))),
     }
+}
+
+/// Whether an instance could not be made because of the number of its memories, tables or instances, which wasmtime only
+/// says.
+fn has_too_many(error: &wasmtime::Error) -> bool {
+    let said = error.root_cause().to_string();
+    said.starts_with("resource limit exceeded: ")
 }
 
 fn stopped(stop: &Stop) -> Result<End, RunError> {
@@ -64,6 +74,7 @@ fn stopped(stop: &Stop) -> Result<End, RunError> {
         Stop::Trap(_) => Ok(End::Trapped {
             kind: TrapKind::Other,
         }),
+        Stop::Unreadable(reason) => Err(RunError::Unreadable(reason.clone())),
         Stop::Host(reason) => Err(RunError::Host(reason.clone())),
     }
 }

@@ -72,6 +72,9 @@ pub enum Stop {
     /// It called what cannot be called in this way.
     #[error("{0}")]
     Trap(&'static str),
+    /// A file or directory of the user's cannot be read (any more), and the execution has no outcome.
+    #[error("{0}")]
+    Unreadable(String),
     /// The machine failed, and the execution has no outcome.
     #[error("{0}")]
     Host(String),

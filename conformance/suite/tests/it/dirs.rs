@@ -818,6 +818,95 @@ fn a_directory_can_be_the_root_beneath_what_the_task_has_of_its_own() {
     }
 }
 
+/// What the user had before is not lost because it leads out: within a directory, and from one to another.
+#[test]
+fn a_link_of_the_users_that_leads_out_goes_where_the_task_moved_it() {
+    let node = NodeOptions::new().start();
+    for command in COMMANDS {
+        let dir = tempfile::tempdir().unwrap();
+        for name in ["a", "b"] {
+            project(&dir.path().join(name));
+        }
+        for (target, name) in [("../elsewhere", "one"), ("../../other", "two")] {
+            std::os::unix::fs::symlink(target, dir.path().join("a").join(name)).unwrap();
+        }
+        let steps = [
+            "rename",
+            "/a/one",
+            "/a/first",
+            "rename",
+            "/a/two",
+            "/b/second",
+        ];
+        let typed = arguments(command, &["a::/a", "b::/b"], &node, &steps);
+        let done = mc_in(dir.path(), typed).expect_code(0);
+        assert!(!done.stderr.contains("left out"), "{}", done.stderr);
+        for (place, target) in [("a/first", "../elsewhere"), ("b/second", "../../other")] {
+            let is = fs::read_link(dir.path().join(place)).unwrap();
+            assert_eq!(is, Path::new(target), "{command}: {place}");
+        }
+        for gone in ["a/one", "a/two"] {
+            assert!(!dir.path().join(gone).is_symlink(), "{command}: {gone}");
+        }
+    }
+}
+
+/// It was said to be a failure of the machine, after which scripts try again.
+#[test]
+fn what_the_user_removed_before_the_task_read_it_is_named_as_a_file_that_cannot_be_read() {
+    let (node, (dir, proj)) = (NodeOptions::new().start(), new_project("proj"));
+    let steps = [
+        "write",
+        "/w/sub/new",
+        "new",
+        "say",
+        "ready",
+        "spin",
+        "2000",
+        "rmtree",
+        "/w/sub",
+    ];
+    let mut child = spawn_in(dir.path(), arguments("run", &["proj::/w"], &node, &steps));
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    assert_eq!(lines.next().unwrap().unwrap(), "ready");
+    fs::remove_dir_all(proj.join("sub")).unwrap();
+    let done = Finished::of(child);
+    assert_eq!(done.code, Some(66), "{done:#?}");
+    assert!(done.stderr.contains("cannot read proj/sub"), "{done:#?}");
+}
+
+/// A link that the task only followed is the user's to change.
+#[test]
+fn a_link_that_the_task_did_not_change_may_be_changed_meanwhile() {
+    let (node, (dir, proj)) = (NodeOptions::new().start(), new_project("proj"));
+    std::os::unix::fs::symlink("text", proj.join("other")).unwrap();
+    let steps = [
+        "append",
+        "/w/link",
+        " and more",
+        "append",
+        "/w/other",
+        " and more",
+        "say",
+        "ready",
+        "spin",
+        "2000",
+    ];
+    let mut child = spawn_in(dir.path(), arguments("run", &["proj::/w"], &node, &steps));
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    assert_eq!(lines.next().unwrap().unwrap(), "ready");
+    fs::remove_file(proj.join("link")).unwrap();
+    fs::remove_file(proj.join("other")).unwrap();
+    std::os::unix::fs::symlink("sub/inner", proj.join("other")).unwrap();
+    assert_eq!(child.wait().unwrap().code(), Some(0));
+    assert_eq!(names(&proj), ["other", "script.sh", "sub", "text"]);
+    assert_eq!(
+        fs::read_link(proj.join("other")).unwrap(),
+        Path::new("sub/inner")
+    );
+    assert_eq!(text(proj.join("text")), "as it was and more and more");
+}
+
 /// The second of the links leads out through the first; by their texts, both stay inside.
 #[test]
 fn links_that_lead_out_are_left_out_and_named_and_all_else_is_there() {

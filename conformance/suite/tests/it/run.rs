@@ -168,6 +168,21 @@ fn a_module_of_preview_1_runs_relaxed() {
     assert_eq!(std::fs::read(given.join("made")).unwrap(), b"argument");
 }
 
+/// It got a second name of the link, which led nowhere from there.
+#[test]
+fn a_relaxed_run_reads_an_input_through_a_link() {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::write(dir.path().join("text"), "text").unwrap();
+    let link = dir.path().join("link");
+    std::os::unix::fs::symlink("text", &link).unwrap();
+    let (input, out) = (format!("it={}", link.display()), dir.path().join("out"));
+    let out_option = out.to_str().unwrap();
+    let component = wasm("copy_tree");
+    let args = ["run", "--relaxed", "--input", &input, "--out", out_option];
+    mc(args.into_iter().chain([component.as_str()])).expect_code(0);
+    assert_eq!(std::fs::read(out.join("it")).unwrap(), b"text");
+}
+
 fn tree(dir: &Path) -> PathBuf {
     let tree = dir.join("tree");
     std::fs::create_dir_all(tree.join("removed_dir/inner")).unwrap();

@@ -146,6 +146,11 @@ fn conclude_failed(global: &Global, name: &str, error: &RunError) -> Result<Exit
         }
         RunError::Cancelled => Ok(ExitCode::from(exit::CANCELLED)),
         RunError::OutputClosed => Ok(ExitCode::from(exit::CLOSED)),
+        RunError::TooMuch { .. } => {
+            let message = format!("{name}: {error}");
+            Err(Failure::new(ErrorCode::InvalidComponent, message))
+        }
+        RunError::Unreadable(_) => Err(Failure::new(ErrorCode::Path, error.to_string())),
         error => Err(Failure::new(ErrorCode::Infrastructure, error.to_string())),
     }
 }

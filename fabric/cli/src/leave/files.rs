@@ -130,7 +130,18 @@ impl<'a> Leaving<'a> {
     pub(super) fn changes(&mut self, given: &Given) -> Result<Vec<Change>, Failure> {
         let root = self.node(&given.guest)?;
         let changes = self.files.changes(root, &At::mount(given.mount));
-        changes.map_err(|e| unreadable(&given.guest, &e))
+        let mut changes = changes.map_err(|e| unreadable(&given.guest, &e))?;
+        changes.retain(|change| !self.is_as_given(given, change));
+        Ok(changes)
+    }
+
+    /// Whether it is a link that points where it did when the guest saw it. What the user has done to it since is no
+    /// matter then: the guest's files only tell that it was looked at.
+    fn is_as_given(&self, given: &Given, change: &Change) -> bool {
+        let (Now::Symlink(target), Some(base)) = (&change.now, &change.base) else {
+            return false;
+        };
+        self.seen.target(given.mount, base).as_ref() == Some(target)
     }
 
     pub(super) fn node(&mut self, guest: &str) -> Result<NodeId, Failure> {

@@ -15,8 +15,8 @@ use mc_engine::{
 };
 use mc_net::message::Request;
 use mc_types::{
-    Cid, Completion, Determinism, Ending, FailureReason, FencingToken, JobId, Outcome, TaskSpec,
-    canonical, cid,
+    Cid, Completion, Determinism, Ending, ErrorCode, FailureReason, FencingToken, JobId, Outcome,
+    TaskSpec, canonical, cid,
 };
 use serde::{Deserialize, Serialize};
 use std::{
@@ -80,6 +80,9 @@ impl From<RunError> for Failure {
             RunError::Cancelled => Self::Stopped,
             RunError::Left => Self::Left,
             RunError::Refused { reason } => Self::Refused(reason),
+            error @ RunError::TooMuch { .. } => {
+                Self::Rejected(format!("{}: {error}", ErrorCode::InvalidComponent))
+            }
             error => Self::Infrastructure(error.to_string()),
         }
     }

@@ -227,11 +227,15 @@ impl<S: BlockSource> Inputs for Given<S> {
         let root = match self.root(at) {
             None => return Ok(None),
             Some(Root::Path(path)) => {
-                return host_files::look_up(&path, &at.path, |metadata| {
+                let found = host_files::look_up(&path, &at.path, |metadata| {
                     if let Some(seen) = &self.seen {
                         seen.note(at, metadata);
                     }
-                });
+                })?;
+                if let (Some(seen), Some(Kind::Symlink { target })) = (&self.seen, &found) {
+                    seen.note_target(at, target);
+                }
+                return Ok(found);
             }
             Some(Root::Content(root)) => root,
         };

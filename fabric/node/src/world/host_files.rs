@@ -16,7 +16,7 @@ use std::{
 const MAX_OPEN: usize = 16;
 
 fn failed(path: &Path, reason: impl std::fmt::Display) -> Stop {
-    Stop::Host(format!("cannot read {}: {reason}", path.display()))
+    Stop::Unreadable(format!("cannot read {}: {reason}", path.display()))
 }
 
 /// A path below a root, which is followed itself.

@@ -12,18 +12,32 @@ use std::{
 
 /// Entries by mount and path below it. Clones share them.
 #[derive(Debug, Clone, Default)]
-pub struct Seen(Arc<Mutex<BTreeMap<(u32, String), Fingerprint>>>);
+pub struct Seen(Arc<Mutex<Entries>>);
+
+#[derive(Debug, Default)]
+struct Entries {
+    all: BTreeMap<(u32, String), Fingerprint>,
+    /// Where those of them pointed that are links.
+    targets: BTreeMap<(u32, String), String>,
+}
 
 impl Seen {
-    fn entries(&self) -> MutexGuard<'_, BTreeMap<(u32, String), Fingerprint>> {
+    fn entries(&self) -> MutexGuard<'_, Entries> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Takes down what an entry looks like now. Only the first look counts: what the guest did follows from it.
     pub fn note(&self, at: &At, metadata: &Metadata) {
         let mut entries = self.entries();
-        let entry = entries.entry((at.mount, at.path.clone()));
+        let entry = entries.all.entry((at.mount, at.path.clone()));
         entry.or_insert_with(|| Fingerprint::from(metadata));
+    }
+
+    /// Takes down where a link points now. Only the first look counts.
+    pub fn note_target(&self, at: &At, target: &str) {
+        let mut entries = self.entries();
+        let entry = entries.targets.entry((at.mount, at.path.clone()));
+        entry.or_insert_with(|| target.to_owned());
     }
 
     /// Looks at everything below `root` at once: for a guest that is given a copy, or that has looked before.
@@ -49,6 +63,12 @@ impl Seen {
                 }
                 let at = at.child(&name);
                 self.note(&at, &metadata);
+                if metadata.is_symlink()
+                    && let Ok(target) = std::fs::read_link(entry.path())
+                    && let Some(target) = target.to_str()
+                {
+                    self.note_target(&at, target);
+                }
                 if metadata.is_dir() {
                     directories.push((entry.path(), at));
                 }
@@ -60,7 +80,14 @@ impl Seen {
     /// What was at a path, if something was.
     #[must_use]
     pub fn get(&self, mount: u32, path: &str) -> Option<Fingerprint> {
-        self.entries().get(&(mount, path.to_owned())).cloned()
+        self.entries().all.get(&(mount, path.to_owned())).cloned()
+    }
+
+    /// Where the link at a path pointed, if one was there.
+    #[must_use]
+    pub fn target(&self, mount: u32, path: &str) -> Option<String> {
+        let entries = self.entries();
+        entries.targets.get(&(mount, path.to_owned())).cloned()
     }
 
     /// All that was seen below a directory.
@@ -68,7 +95,7 @@ impl Seen {
     pub fn below(&self, mount: u32, directory: &str) -> Vec<(String, Fingerprint)> {
         let start = format!("{directory}/");
         let entries = self.entries();
-        let below = entries.range((mount, start.clone())..);
+        let below = entries.all.range((mount, start.clone())..);
         below
             .take_while(|((number, path), _)| *number == mount && path.starts_with(&start))
             .map(|((_, path), seen)| (path.clone(), seen.clone()))

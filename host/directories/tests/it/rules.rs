@@ -117,6 +117,61 @@ fn links_that_lead_out_are_left_out_whatever_they_lead_through() {
     );
 }
 
+/// A link that was the user's before is not lost because it leads out: each goes on with one other name.
+#[test]
+fn a_link_of_the_users_that_leads_out_may_have_another_name() {
+    let mut it = Fixture::new(&["dir/in", "file", "old/in"]);
+    for (place, target) in [
+        ("out", "../elsewhere"),
+        ("dir/deep", "/etc"),
+        ("replaced", "../other"),
+        ("old/replaced", "../../third"),
+    ] {
+        symlink(target, it.root.join(place)).unwrap();
+    }
+    let (file, replaced) = (it.print("file"), it.print("replaced"));
+    let below = it.print("old/replaced");
+    it.remove("out");
+    it.remove("dir/deep");
+    it.put("replaced", Some(&replaced));
+    it.rename("old", "new");
+    it.put("new/replaced", Some(&below));
+    for (place, target, replaces) in [
+        ("renamed", "../elsewhere", None),
+        ("second", "../elsewhere", None),
+        ("file", "/etc", Some(&file)),
+        ("swapped", "../other", None),
+        ("third", "../../third", None),
+        ("made", "../made", None),
+    ] {
+        let (place, target) = (Path::new(place), Path::new(target));
+        it.transaction
+            .put_link(it.dir, place, target, replaces)
+            .unwrap();
+    }
+    let report = std::mem::take(&mut it.transaction).commit().unwrap();
+    let mut left_out: Vec<_> = (report.left_out.iter())
+        .map(|path| path.file_name().unwrap().to_str().unwrap())
+        .collect();
+    left_out.sort_unstable();
+    assert_eq!(left_out, ["made", "second"]);
+    assert_eq!(report.conflicts, []);
+    for (place, target) in [
+        ("renamed", "../elsewhere"),
+        ("file", "/etc"),
+        ("swapped", "../other"),
+        ("third", "../../third"),
+    ] {
+        let is = fs::read_link(it.root.join(place)).unwrap();
+        assert_eq!(is, Path::new(target), "{place}");
+    }
+    for gone in ["out", "dir/deep"] {
+        assert!(!it.root.join(gone).is_symlink(), "{gone}");
+    }
+    assert_eq!(it.text("replaced"), "new replaced");
+    assert_eq!(it.text("new/replaced"), "new new/replaced");
+}
+
 #[test]
 fn a_transaction_of_nothing_but_links_that_lead_out_leaves_nothing() {
     let mut it = Fixture::new(&["a"]);
@@ -196,7 +251,9 @@ fn an_edit_just_before_the_taking_out_stays_where_it_is() {
             Ok(())
         })));
         let place = if rename { "moved" } else { "file" };
-        assert_eq!(it.commit(), [(place.to_owned(), None, Reason::Edited)]);
+        // Where it is to be found, since it is not where the guest moved it.
+        let kept = rename.then(|| "file".to_owned());
+        assert_eq!(it.commit(), [(place.to_owned(), kept, Reason::Edited)]);
         assert_eq!(it.places(), ["file"]);
         assert_eq!(it.text("file"), "edited just now");
     }

@@ -197,6 +197,34 @@ fn imports_are_looked_at_before_anything_is_compiled() {
     assert!(mc_engine::check(&zero).is_ok());
 }
 
+/// It was taken for a failure of the machine, after which jobs are tried again elsewhere.
+#[test]
+fn what_has_too_much_to_begin_with_is_no_failure_of_the_machine() {
+    let many = "(memory 1)".repeat(70);
+    let tables = "(table 1 funcref)".repeat(70);
+    for (has, limit) in [
+        ("(table 6 funcref)", 5),
+        ("(table 3 funcref) (table 3 funcref)", 5),
+        (many.as_str(), 1000),
+        (tables.as_str(), 1000),
+    ] {
+        let text = format!(r#"(module {has} (func (export "_start")))"#);
+        let bytes = wat::parse_str(text).unwrap();
+        for engine in engines() {
+            let invocation = Invocation {
+                limits: Limits {
+                    table_entries: limit,
+                    ..Limits::default()
+                },
+                ..invocation(&[])
+            };
+            let ended = load(&engine, &bytes).run(invocation);
+            let is_refused = matches!(ended, Err(RunError::TooMuch { .. }));
+            assert!(is_refused, "{has}: {:?}", ended.err());
+        }
+    }
+}
+
 /// It once was taken for a machine without memory.
 #[test]
 fn memories_and_tables_that_are_full_say_so_to_the_guest() {

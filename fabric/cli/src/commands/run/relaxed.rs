@@ -70,9 +70,12 @@ fn mounts(what: &What, scratch: &Path) -> Result<Vec<Mount>, Failure> {
                 mounts.push(mount(&path, format!("/in/{name}"), false));
             }
             Input::Path(path) => {
-                let linked = std::fs::hard_link(&path, &target);
+                // A second name of a symbolic link would be one that leads nowhere from there.
+                let real = path.canonicalize();
+                let real = real.map_err(|e| Failure::path(&path, &e))?;
+                let linked = std::fs::hard_link(&real, &target);
                 linked
-                    .or_else(|_| std::fs::copy(&path, &target).map(drop))
+                    .or_else(|_| std::fs::copy(&real, &target).map(drop))
                     .map_err(|e| Failure::path(&path, &e))?;
             }
         }
