@@ -50,7 +50,8 @@ pub(crate) async fn run(cli: Cli) -> Result<ExitCode, Failure> {
         Command::Add(args) if args.only_hash => files::only_hash(&args).await,
         command => {
             let connection = connect::connect(&global).await?;
-            let done = with_node(&global, &connection.client, command).await;
+            // Boxed, since it holds what any of the commands does.
+            let done = Box::pin(with_node(&global, &connection.client, command)).await;
             connection.close().await;
             done
         }

@@ -157,7 +157,7 @@ fn a_gateway_that_is_frozen_is_left_for_the_next_one() {
     kill_process(pid.unwrap(), Signal::STOP).unwrap();
     let echo = wasm("echo_world");
     let id = node.submit([&*echo, "--", "thawed"]);
-    node.succeeded(&id);
+    assert_eq!(node.succeeded(&id)["exit_code"], 0);
     // It takes connections, as its kernel does, and says nothing.
     let both = format!("{},{}", frozen.api, node.api);
     let begun = Instant::now();
