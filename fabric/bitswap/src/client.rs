@@ -68,6 +68,18 @@ struct Want {
     failed: HashSet<PeerId>,
     /// Whether the callers were told that nobody is left.
     exhausted: bool,
+    /// Whether it is among those that may have to be asked from somebody: once, however often peers say what they have.
+    is_queued: bool,
+}
+
+impl Want {
+    /// Puts it among those that may have to be asked from somebody, unless somebody is asked or it is there already.
+    fn queue(&mut self, cid: Cid, unasked: &mut VecDeque<Cid>) {
+        if self.asked.is_empty() && !self.is_queued {
+            self.is_queued = true;
+            unasked.push_back(cid);
+        }
+    }
 }
 
 /// The wants of all sessions.
@@ -243,9 +255,7 @@ impl Client {
         for (cid, want) in &mut self.wants {
             want.probed.remove(id);
             want.has.remove(id);
-            if want.asked.is_empty() {
-                self.unasked.push_back(*cid);
-            }
+            want.queue(*cid, &mut self.unasked);
         }
     }
 
@@ -313,9 +323,7 @@ impl Client {
         };
         want.has.insert(*from);
         want.failed.remove(from);
-        if want.asked.is_empty() {
-            self.unasked.push_back(cid);
-        }
+        want.queue(cid, &mut self.unasked);
         for id in &want.sessions {
             let session = self.sessions.get_mut(id);
             if let Some(tally) = session.and_then(|session| session.others.get_mut(from)) {
@@ -355,19 +363,36 @@ impl Client {
         }
         let mut waiting = Vec::new();
         while waiting.len() < MAX_WAITS
-            && let Some(cid) = self.fresh.pop_front().or_else(|| self.unasked.pop_front())
+            && let Some(cid) = self.fresh.pop_front().or_else(|| self.next_queued())
         {
-            if self.ask(cid, now, &mut exhausted) && !waiting.contains(&cid) {
+            if self.ask(cid, now, &mut exhausted) {
                 waiting.push(cid);
             }
         }
-        self.unasked.extend(waiting);
+        for cid in waiting {
+            if let Some(want) = self.wants.get_mut(&cid) {
+                want.queue(cid, &mut self.unasked);
+            }
+        }
         // What was asked just now is told with this round.
         self.has_news = false;
         Round {
             asks: std::mem::take(&mut self.outbox),
             exhausted,
         }
+    }
+
+    /// The next want that may have to be asked from somebody.
+    fn next_queued(&mut self) -> Option<Cid> {
+        while let Some(cid) = self.unasked.pop_front() {
+            // One that was wanted no more, and then again, may be there twice.
+            if let Some(want) = self.wants.get_mut(&cid)
+                && std::mem::take(&mut want.is_queued)
+            {
+                return Some(cid);
+            }
+        }
+        None
     }
 
     fn tell(&mut self, peer: PeerId, ask: Ask) {
@@ -512,9 +537,7 @@ impl Client {
             want.probed.remove(peer);
             want.has.remove(peer);
             want.failed.insert(*peer);
-            if want.asked.is_empty() {
-                self.unasked.push_back(cid);
-            }
+            want.queue(cid, &mut self.unasked);
         }
     }
 
@@ -527,7 +550,7 @@ impl Client {
                 && want.asked.is_empty()
             {
                 want.failed.remove(&peer);
-                self.unasked.push_back(cid);
+                want.queue(cid, &mut self.unasked);
             }
         }
     }
@@ -727,6 +750,30 @@ mod tests {
         }
         client.want(session, cid::of(cid::RAW, b"more"));
         assert_eq!(wants(&client.round(now, false), &good), 1);
+    }
+
+    /// Whatever peers say about them, and however many come and go, wants take the memory of wants.
+    #[test]
+    fn what_peers_say_again_and_again_is_not_remembered_twice() {
+        let mut client = Client::new(Config {
+            window: 1,
+            ..Config::default()
+        });
+        let (peer, session) = (PeerId::random(), client.open_session());
+        client.connected(peer);
+        client.add_other(session, peer);
+        let all = cids(200);
+        all.iter().for_each(|cid| client.want(session, *cid));
+        let now = Instant::now();
+        for _ in 0..100 {
+            for cid in &all {
+                client.offered(&peer, *cid);
+            }
+            client.disconnected(&PeerId::random());
+            client.round(now, false);
+        }
+        let queued = client.fresh.len() + client.unasked.len();
+        assert!(queued <= 2 * all.len(), "{queued}");
     }
 
     #[test]

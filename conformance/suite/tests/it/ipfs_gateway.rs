@@ -251,6 +251,28 @@ fn codecs_that_cannot_be_read_are_refused_before_anything_is_sent() {
     assert_eq!(below.status, 400);
 }
 
+/// Once, one was answered as if it were empty, and the other was broken off.
+#[test]
+fn files_that_do_not_tell_where_their_bytes_are_are_refused_before_anything_is_sent() {
+    let node = NodeOptions::new().start();
+    let leaf = store(&node, cid::RAW, b"ten bytes.").to_bytes();
+    // A file with one part; the second one says of itself how long it is, but not of its part.
+    for unixfs in [&[8, 2][..], &[8, 2, 0x18, 10]] {
+        let length = |bytes: &[u8]| u8::try_from(bytes.len()).unwrap();
+        let link = [&[0x0a, length(&leaf)][..], &leaf].concat();
+        let mut file = [&[0x12, length(&link)][..], &link].concat();
+        file.extend([0x0a, length(unixfs)]);
+        file.extend(unixfs);
+        let root = store(&node, cid::DAG_PB, &file);
+        let path = format!("/ipfs/{root}");
+        assert_eq!(get(&node, &path, &[]).status, 400, "{unixfs:?}");
+        // As a whole it can be had all the same.
+        assert_eq!(car_of(&node, &format!("{path}?format=car")), 2);
+        let printed = node.mc(["cat", root.to_string().as_str()]).expect_code(0);
+        assert_eq!(printed.text(), "ten bytes.");
+    }
+}
+
 /// The empty block, by which clients find out whether there is a gateway, is one of them.
 #[test]
 fn blocks_in_cids_are_served_and_sent_in_no_car() {

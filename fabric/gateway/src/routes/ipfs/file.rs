@@ -96,6 +96,8 @@ pub(super) async fn respond(
     if stat.kind != Kind::File {
         return Err(no_file());
     }
+    // A file that does not tell where its bytes are is refused: it would be cut off, or seem to be empty.
+    unixfs::cat_range(&content.blocks, head.cid, 0..0, tokio::io::sink()).await?;
     let total = stat.file_bytes;
     let part = part(headers, &head.etag, total);
     let mut response = ranged(head, part, total, |range| {
