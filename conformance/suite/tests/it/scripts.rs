@@ -75,7 +75,11 @@ fn errors_are_json_where_that_was_asked_for() {
         (&["--format", "json", "nosuch"], 2, "MC0001"),
         (&["--format", "json", "wait", "no id"], 2, "MC0001"),
         (&["--format", "json"], 2, "MC0001"),
-        (&["--format", "json", "run", "/nonexistent/program"], 66, "MC0002"),
+        (
+            &["--format", "json", "run", "/nonexistent/program"],
+            66,
+            "MC0002",
+        ),
         (
             &["--format", "json", "--node", "http://127.0.0.1:1", "ps"],
             69,
