@@ -53,13 +53,23 @@ pub(crate) fn file(path: &Path) -> Result<(), Failure> {
 
 /// A file beside `path`, which it is to become. As with others, the user's own mask says who may read it.
 pub(crate) fn beside(path: &Path) -> io::Result<NamedTempFile> {
+    staged(path, Permissions::from_mode(0o666))
+}
+
+/// A file beside `path` with these permissions, but for what the umask takes away.
+fn staged(path: &Path, permissions: Permissions) -> io::Result<NamedTempFile> {
     Builder::new()
-        .permissions(Permissions::from_mode(0o666))
-        .tempfile_in(path.parent().map_or_else(|| Path::new("/"), or_here))
+        .permissions(permissions)
+        .tempfile_in(directory(path))
+}
+
+/// Where `path` is to be made.
+fn directory(path: &Path) -> &Path {
+    path.parent().map_or_else(|| Path::new("/"), or_here)
 }
 
 fn can_be_made(path: &Path) -> Result<(), Failure> {
-    writable(path.parent().map_or_else(|| Path::new("/"), or_here), path)
+    writable(directory(path), path)
 }
 
 /// Writes a file; one that is there already stays as it is until all of the new one is on disk. What is no file (a pipe,
@@ -83,14 +93,15 @@ pub(crate) fn replace(
             return file.flush();
         }
     };
-    let dir = place.parent().map_or_else(|| Path::new("/"), or_here);
-    let permissions = existing.clone();
-    let permissions = permissions.unwrap_or_else(|| Permissions::from_mode(0o666));
-    let staged = Builder::new().permissions(permissions).tempfile_in(dir)?;
-    if let Some(existing) = existing {
-        // Whatever the umask is.
-        staged.as_file().set_permissions(existing)?;
-    }
+    let staged = match existing {
+        None => beside(&place)?,
+        Some(existing) => {
+            let staged = staged(&place, existing.clone())?;
+            // Whatever the umask is.
+            staged.as_file().set_permissions(existing)?;
+            staged
+        }
+    };
     let mut file = BufWriter::new(staged.as_file());
     write(&mut file)?;
     file.flush()?;

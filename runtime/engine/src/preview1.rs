@@ -14,6 +14,7 @@ mod unstable;
 use crate::guest::{Call, Guest};
 use guest_memory::GuestMemory;
 use mc_wasi::{Errno, Error, Host, Stop};
+use stat::Links;
 use wasmtime::{Caller, Linker};
 
 /// The module by which programs import it.
@@ -79,7 +80,7 @@ pub(crate) fn is_offered(import: &str) -> bool {
 }
 
 /// Whether programs import it by this module: by its own, or by that of the snapshot before it.
-pub(crate) fn is_module(name: &str) -> bool {
+fn is_module(name: &str) -> bool {
     MODULES.contains(&name)
 }
 
@@ -94,6 +95,7 @@ pub(crate) fn linker(engine: &wasmtime::Engine) -> wasmtime::Result<Linker<Guest
     transfer::add(&mut linker)?;
     paths::add(&mut linker)?;
     poll::add(&mut linker)?;
+    stat::add(&mut linker, MODULE, Links::Wide)?;
     unstable::add(&mut linker)?;
     Ok(linker)
 }

@@ -1,7 +1,7 @@
 //! kill -9 of either node, at any moment.
 
 use mc_artifacts::guest;
-use mc_conformance::{NodeOptions, eventually, free_port, within};
+use mc_conformance::{Node, NodeOptions, eventually, free_port, within};
 use rustix::process::{Pid, Signal, kill_process};
 use std::time::{Duration, Instant};
 
@@ -18,12 +18,7 @@ fn a_job_whose_node_is_killed_runs_again_elsewhere_within_a_term_and_two_seconds
     let component = guest("ticks").display().to_string();
     let id = a.submit([&component, "--", "100", "100"]);
     let holder = a.running(&id);
-    let [first, second] = nodes;
-    let (victim, heir) = if first.id == holder {
-        (first, second)
-    } else {
-        (second, first)
-    };
+    let (victim, heir) = parted(nodes, &holder);
     victim.kill();
     let killed = Instant::now();
     eventually("running elsewhere", ttl + Duration::from_secs(2), || {
@@ -38,6 +33,15 @@ fn a_job_whose_node_is_killed_runs_again_elsewhere_within_a_term_and_two_seconds
     assert_eq!(done["attempts"], 2);
     let expected: String = (0..100).map(|n| format!("tick {n}\n")).collect();
     assert_eq!(a.mc(["logs", &id]).expect_code(0).text(), expected);
+}
+
+/// The one of two nodes that has this id, and the other one.
+fn parted([first, second]: [Node; 2], id: &str) -> (Node, Node) {
+    if first.id == id {
+        (first, second)
+    } else {
+        (second, first)
+    }
 }
 
 /// The priority that the kernel gives a thread, of those of a process that are called `name`.
@@ -89,12 +93,7 @@ fn a_job_whose_process_is_killed_runs_elsewhere_long_before_its_term_ends() {
     let ticks = guest("ticks").display().to_string();
     let id = a.submit([&ticks, "--", "100", "100"]);
     let holder = a.running(&id);
-    let [first, second] = nodes;
-    let (victim, heir) = if first.id == holder {
-        (first, second)
-    } else {
-        (second, first)
-    };
+    let (victim, heir) = parted(nodes, &holder);
     let killed = Instant::now();
     victim.kill();
     let granted = eventually("granted again", Duration::from_secs(10), || {

@@ -215,17 +215,8 @@ impl Backend {
     }
 }
 
-/// Refuses a module that imports what is not there, or is no command.
+/// Refuses a module that is no command. What it imports was looked at before it was compiled.
 fn check_command(module: &Module) -> Result<(), Error> {
-    let foreign = module
-        .imports()
-        .filter(|import| !preview1::is_module(import.module()))
-        .map(|import| format!("{}.{}", import.module(), import.name()));
-    let mut names: Vec<_> = foreign.collect();
-    if !names.is_empty() {
-        names.dedup();
-        return Err(Error::UnsupportedImports { names });
-    }
     let lacking = |reason: &str| Error::CoreModule {
         reason: reason.to_owned(),
     };

@@ -4,7 +4,7 @@ use super::{
     C, MODULE, call,
     listing::read_directory,
     rights,
-    stat::{CHARACTER_DEVICE, file_type, new_times, write_stat},
+    stat::{CHARACTER_DEVICE, file_type, new_times},
 };
 use crate::guest::Guest;
 use mc_wasi::{Errno, FileKind, Handle, Host, Result, Status};
@@ -164,19 +164,6 @@ fn metadata(linker: &mut Linker<Guest>) -> wasmtime::Result<()> {
             call(caller, |host, _| {
                 host.handle(fd)?;
                 Err(Errno::Unsupported.into())
-            })
-        },
-    )?;
-    linker.func_wrap(
-        MODULE,
-        "fd_filestat_get",
-        |caller: C<'_>, fd: u32, at: u32| {
-            call(caller, |host, memory| match host.handle(fd)? {
-                Handle::Stdin | Handle::Standard(_) => {
-                    memory.bytes(at, 64)?.fill(0);
-                    Ok(memory.write_u8(at + 16, CHARACTER_DEVICE)?)
-                }
-                _ => write_stat(memory, at, host.stat(fd)?),
             })
         },
     )?;

@@ -1,9 +1,6 @@
 //! Paths.
 
-use super::{
-    C, MODULE, call, rights,
-    stat::{new_times, write_stat},
-};
+use super::{C, MODULE, call, rights, stat::new_times};
 use crate::guest::Guest;
 use mc_wasi::{Errno, Host, OpenFlags, Opening, Result, Status};
 use wasmtime::Linker;
@@ -87,17 +84,6 @@ fn one_path(linker: &mut Linker<Guest>) -> wasmtime::Result<()> {
             },
         )?;
     }
-    linker.func_wrap(
-        MODULE,
-        "path_filestat_get",
-        |caller: C<'_>, fd: u32, lookup: u32, path: u32, length: u32, at: u32| {
-            call(caller, |host, memory| {
-                let path = memory.text(path, length)?;
-                let stat = host.stat_at(fd, &path, lookup & FOLLOW != 0)?;
-                write_stat(memory, at, stat)
-            })
-        },
-    )?;
     linker.func_wrap(
         MODULE,
         "path_filestat_set_times",

@@ -1,7 +1,9 @@
 //! What is known of files, as it lies in a guest's memory.
 
-use super::guest_memory::GuestMemory;
-use mc_wasi::{Errno, FileKind, NewTime, Result, Stat};
+use super::{C, call, guest_memory::GuestMemory, paths::FOLLOW};
+use crate::guest::Guest;
+use mc_wasi::{Errno, FileKind, Handle, NewTime, Result, Stat};
+use wasmtime::Linker;
 
 const SET_ACCESSED: u16 = 1;
 const SET_ACCESSED_NOW: u16 = 2;
@@ -21,16 +23,69 @@ pub(super) const fn file_type(kind: FileKind) -> u8 {
     }
 }
 
-pub(super) fn write_stat(memory: &mut GuestMemory<'_>, at: u32, stat: Stat) -> Result<()> {
-    memory.bytes(at, 64)?.fill(0);
+/// Where the number of links to a file lies.
+#[derive(Clone, Copy)]
+pub(super) enum Links {
+    /// As preview 1 has it: 64 bits, before the size.
+    Wide,
+    /// As the snapshot before it has it: 32 bits, in what is a gap otherwise.
+    Narrow,
+}
+
+/// Adds the calls to `module` that tell what is known of a file.
+pub(super) fn add(linker: &mut Linker<Guest>, module: &str, links: Links) -> wasmtime::Result<()> {
+    linker.func_wrap(
+        module,
+        "fd_filestat_get",
+        move |caller: C<'_>, fd: u32, at: u32| {
+            call(caller, |host, memory| match host.handle(fd)? {
+                Handle::Stdin | Handle::Standard(_) => {
+                    memory.bytes(at, size_at(links) + 32)?.fill(0);
+                    Ok(memory.write_u8(at + 16, CHARACTER_DEVICE)?)
+                }
+                _ => write_stat(memory, links, at, host.stat(fd)?),
+            })
+        },
+    )?;
+    linker.func_wrap(
+        module,
+        "path_filestat_get",
+        move |caller: C<'_>, fd: u32, lookup: u32, path: u32, length: u32, at: u32| {
+            call(caller, |host, memory| {
+                let path = memory.text(path, length)?;
+                let stat = host.stat_at(fd, &path, lookup & FOLLOW != 0)?;
+                write_stat(memory, links, at, stat)
+            })
+        },
+    )?;
+    Ok(())
+}
+
+/// Where the size lies, after which three times follow, of 64 bits each.
+const fn size_at(links: Links) -> u32 {
+    match links {
+        Links::Wide => 32,
+        Links::Narrow => 24,
+    }
+}
+
+fn write_stat(memory: &mut GuestMemory<'_>, links: Links, at: u32, stat: Stat) -> Result<()> {
+    let size = size_at(links);
+    memory.bytes(at, size + 32)?.fill(0);
     memory.write_u64(at, 1)?;
     memory.write_u64(at + 8, stat.node.0)?;
     memory.write_u8(at + 16, file_type(stat.kind))?;
-    memory.write_u64(at + 24, stat.links)?;
-    memory.write_u64(at + 32, stat.size)?;
-    memory.write_u64(at + 40, stat.accessed)?;
-    memory.write_u64(at + 48, stat.modified)?;
-    Ok(memory.write_u64(at + 56, stat.changed)?)
+    match links {
+        Links::Wide => memory.write_u64(at + 24, stat.links)?,
+        Links::Narrow => {
+            memory.write_u32(at + 20, u32::try_from(stat.links).unwrap_or(u32::MAX))?;
+        }
+    }
+    let size = at + size;
+    memory.write_u64(size, stat.size)?;
+    memory.write_u64(size + 8, stat.accessed)?;
+    memory.write_u64(size + 16, stat.modified)?;
+    Ok(memory.write_u64(size + 24, stat.changed)?)
 }
 
 pub(super) fn new_times(

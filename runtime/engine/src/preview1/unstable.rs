@@ -3,20 +3,16 @@
 
 use super::{
     C, call,
-    guest_memory::GuestMemory,
-    paths::FOLLOW,
     poll::{Layout, poll},
-    stat::{CHARACTER_DEVICE, file_type},
+    stat::{self, Links},
     transfer::seek,
 };
 use crate::guest::Guest;
-use mc_wasi::{Handle, Result, Stat};
 use wasmtime::Linker;
 
 /// The module by which programs import it.
 pub(super) const MODULE: &str = "wasi_unstable";
 
-const STAT_BYTES: u32 = 56;
 const SUBSCRIPTION: Layout = Layout {
     bytes: 56,
     clock: 24,
@@ -29,7 +25,7 @@ pub(super) fn add(linker: &mut Linker<Guest>) -> wasmtime::Result<()> {
     linker.alias_module(super::MODULE, MODULE)?;
     linker.allow_shadowing(true);
     positions(linker)?;
-    metadata(linker)?;
+    stat::add(linker, MODULE, Links::Narrow)?;
     linker.allow_shadowing(false);
     Ok(())
 }
@@ -64,45 +60,4 @@ fn positions(linker: &mut Linker<Guest>) -> wasmtime::Result<()> {
         },
     )?;
     Ok(())
-}
-
-fn metadata(linker: &mut Linker<Guest>) -> wasmtime::Result<()> {
-    linker.func_wrap(
-        MODULE,
-        "fd_filestat_get",
-        |caller: C<'_>, fd: u32, at: u32| {
-            call(caller, |host, memory| match host.handle(fd)? {
-                Handle::Stdin | Handle::Standard(_) => {
-                    memory.bytes(at, STAT_BYTES)?.fill(0);
-                    Ok(memory.write_u8(at + 16, CHARACTER_DEVICE)?)
-                }
-                _ => write_stat(memory, at, host.stat(fd)?),
-            })
-        },
-    )?;
-    linker.func_wrap(
-        MODULE,
-        "path_filestat_get",
-        |caller: C<'_>, fd: u32, lookup: u32, path: u32, length: u32, at: u32| {
-            call(caller, |host, memory| {
-                let path = memory.text(path, length)?;
-                let stat = host.stat_at(fd, &path, lookup & FOLLOW != 0)?;
-                write_stat(memory, at, stat)
-            })
-        },
-    )?;
-    Ok(())
-}
-
-/// As preview 1 has it, but for the number of links, which has 32 bits and lies before the size.
-fn write_stat(memory: &mut GuestMemory<'_>, at: u32, stat: Stat) -> Result<()> {
-    memory.bytes(at, STAT_BYTES)?.fill(0);
-    memory.write_u64(at, 1)?;
-    memory.write_u64(at + 8, stat.node.0)?;
-    memory.write_u8(at + 16, file_type(stat.kind))?;
-    memory.write_u32(at + 20, u32::try_from(stat.links).unwrap_or(u32::MAX))?;
-    memory.write_u64(at + 24, stat.size)?;
-    memory.write_u64(at + 32, stat.accessed)?;
-    memory.write_u64(at + 40, stat.modified)?;
-    Ok(memory.write_u64(at + 48, stat.changed)?)
 }
