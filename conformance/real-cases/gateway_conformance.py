@@ -12,12 +12,12 @@ known why (KNOWN), or if one of those passes.
 import collections
 import json
 import os
-import shutil
 import subprocess
 import sys
 import tempfile
 import threading
-from pathlib import Path
+
+import suites
 
 SPECS = os.environ.get("SPECS", "trustless-gateway,path-raw-gateway")
 # Tests that make no sense here, with the reason.
@@ -61,11 +61,7 @@ def endings(checkout, api):
 
 
 def main():
-    if len(sys.argv) not in (2, 3):
-        sys.exit(__doc__)
-    checkout = Path(sys.argv[1]).resolve()
-    binary = sys.argv[2] if len(sys.argv) == 3 else os.environ.get("CONFORMANCE_BINARY", "mc-wasm")
-    binary = shutil.which(binary) or sys.exit(f"{binary} is not there")
+    checkout, binary = suites.arguments(__doc__)
     with tempfile.TemporaryDirectory() as home:
         node, api = start(binary, home)
         try:

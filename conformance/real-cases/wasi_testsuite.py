@@ -16,7 +16,8 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from pathlib import Path
+
+import suites
 
 OPTIONS = os.environ.get("CONFORMANCE_RUN_ARGS", "").split()
 LANGUAGES = ["assemblyscript", "c", "rust"]
@@ -64,12 +65,7 @@ def wrong(binary, program, said):
 
 
 def main():
-    if len(sys.argv) not in (2, 3):
-        sys.exit(__doc__)
-    checkout = Path(sys.argv[1]).resolve()
-    binary = sys.argv[2] if len(sys.argv) == 3 else os.environ.get("CONFORMANCE_BINARY", "mc-wasm")
-    binary = shutil.which(binary) or sys.exit(f"{binary} is not there")
-    binary = str(Path(binary).resolve())
+    checkout, binary = suites.arguments(__doc__)
     counts = dict.fromkeys(LANGUAGES, 0)
     passed, surprises = dict(counts), 0
     for name, program, said in programs(checkout):
