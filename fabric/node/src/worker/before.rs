@@ -14,9 +14,12 @@ use std::{
     fs,
     path::{Path, PathBuf},
     sync::Arc,
+    time::Duration,
 };
 use tracing::{debug, info, warn};
 
+/// Of attempts that take less than this nothing is noted: a file for each would cost more than what is lost with it.
+const NOTED_AFTER: Duration = Duration::from_millis(100);
 /// The file beside what an attempt writes.
 const NOTE: &str = "attempt";
 
@@ -28,7 +31,16 @@ struct Note {
     owed: Owed,
 }
 
-/// Leaves a note in the directory of an attempt that begins. It goes with the directory.
+/// Ends once the guest has run for so long that a note is worth it.
+pub(super) async fn is_worth_a_note(attempt: &Attempt) {
+    let mut begun = attempt.controls.begun.subscribe();
+    if begun.wait_for(Option::is_some).await.is_err() {
+        std::future::pending::<()>().await;
+    }
+    tokio::time::sleep(NOTED_AFTER).await;
+}
+
+/// Leaves a note in the directory of an attempt. It goes with the directory.
 pub(super) async fn note(attempt: &Attempt, scratch: &Scratch) {
     if attempt.key.is_some() {
         // Its key is in memory alone, so that nobody could encrypt what it wrote.

@@ -23,6 +23,7 @@ use std::{
     collections::VecDeque,
     fs::File,
     path::Path,
+    pin::pin,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -129,8 +130,14 @@ pub(super) async fn execute(inner: &Inner, attempt: &Attempt) -> Executed {
     let (job, token) = (attempt.lease.job, attempt.lease.token);
     // Its files are there until all that is wanted of them is stored.
     let scratch = Scratch::new(&inner.options.scratch, job, token);
-    before::note(attempt, &scratch).await;
-    let ending = ending(inner, attempt, &scratch).await;
+    let mut work = pin!(ending(inner, attempt, &scratch));
+    let ending = tokio::select! {
+        biased;
+        ending = &mut work => ending,
+        () = before::is_worth_a_note(attempt) => {
+            tokio::join!(work, before::note(attempt, &scratch)).0
+        }
+    };
     let wrote = match &ending {
         Some(Ending::Completed(_)) => None,
         _ => match wrote(inner, attempt).await {
