@@ -112,13 +112,19 @@ impl Actor {
                 () = tokio::time::sleep(sleep) => None,
             };
             begun = self.notice_lateness(begun, sleep);
+            let waiting = self.inputs.len();
             self.catch_up().await;
             match input {
                 Some(input) => self.take(input, &mut group),
                 None => self.tick(&mut group),
             }
+            // What came while the ledger could not be read is not refused for that: it may be back by now.
+            let more = match self.is_ahead {
+                true => waiting.min(GROUP_INPUTS - 1),
+                false => GROUP_INPUTS - 1,
+            };
             // Questions count as well: those who have commands wait for the end of the group.
-            for _ in 1..GROUP_INPUTS {
+            for _ in 0..more {
                 let Ok(input) = self.inputs.try_recv() else {
                     break;
                 };
