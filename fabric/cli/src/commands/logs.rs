@@ -71,7 +71,14 @@ pub(super) async fn run(
     // A node that falls silent is noticed by whoever waits for an answer.
     match tokio::try_join!(printing, follow::wait(client, global, (id, job), None)) {
         Ok(_) => printer.end(),
-        Err(failure) if failure.is_away() => Ok(follow::lost(global, id, "logs -f", failure)),
+        Err(failure) if failure.is_away() => {
+            let again = match stream {
+                LogStream::Stdout => "logs -f",
+                LogStream::Stderr => "logs -f --stderr",
+            };
+            let again = follow::command(global, again, id);
+            Ok(follow::lost(global, id, &again, failure))
+        }
         Err(failure) => Err(failure),
     }
 }
