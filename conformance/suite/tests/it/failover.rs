@@ -178,6 +178,43 @@ fn a_gateway_that_is_frozen_is_left_for_the_next_one() {
     assert!(alone.stderr.contains("does not answer"), "{alone:#?}");
 }
 
+/// A server that is no node: it gives the answer `begin`, and then `more` for as long as it is read.
+fn no_node(begin: &'static str, more: &'static [u8]) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    thread::spawn(move || {
+        for mut client in listener.incoming().flatten() {
+            thread::spawn(move || {
+                let _ = client.read(&mut [0; 8192]);
+                let mut is_read = client.write_all(begin.as_bytes()).is_ok();
+                while is_read && !more.is_empty() {
+                    is_read = client.write_all(more).is_ok();
+                }
+            });
+        }
+    });
+    url
+}
+
+#[test]
+fn a_server_that_is_no_node_is_left_for_the_next_one() {
+    let node = NodeOptions::new().start();
+    let page = "HTTP/1.1 200 OK\r\nContent-Length: 9\r\nConnection: close\r\n\r\n<html/>\r\n";
+    let endless = "HTTP/1.1 200 OK\r\nContent-Length: 99999999999\r\n\r\n";
+    for (server, word) in [
+        (no_node(page, b""), "another answer"),
+        (no_node(endless, &[b' '; 1 << 16]), "longer answer"),
+    ] {
+        let alone = mc(["--node", &server, "ps"]).expect_code(69);
+        assert!(alone.stderr.contains(word), "{word} in {alone:#?}");
+        let both = format!("{server},{}", node.api);
+        mc(["--node", &both, "ps"]).expect_code(0);
+        let echo = wasm("echo_world");
+        let done = mc(["--node", &both, "submit", &echo, "--", "served"]).expect_code(0);
+        assert!(done.text().contains("served"), "{done:#?}");
+    }
+}
+
 #[test]
 fn when_nobody_answers_any_more_a_command_says_how_to_go_on() {
     let node = NodeOptions::new().start();
