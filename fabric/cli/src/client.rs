@@ -41,6 +41,8 @@ pub(crate) struct Client {
     /// How often another one was turned to: which that is follows from it.
     turns: watch::Sender<usize>,
     http: reqwest::Client,
+    /// Whether nobody runs the jobs that the node keeps for as long as it is there.
+    is_idle: bool,
 }
 
 /// How often nodes that do not answer are still asked.
@@ -75,7 +77,16 @@ impl Client {
             bases: bases.into(),
             turns: watch::Sender::new(0),
             http,
+            is_idle: false,
         })
+    }
+
+    /// The same, of a node that keeps jobs alone and runs none.
+    pub(crate) fn of_idle_node(self) -> Self {
+        Self {
+            is_idle: true,
+            ..self
+        }
     }
 
     fn base(&self) -> &str {
@@ -256,6 +267,16 @@ impl Client {
 
     pub(crate) async fn job(&self, id: JobId) -> Result<JobView, Failure> {
         self.get(&format!("/api/v1/jobs/{id}")).await
+    }
+
+    /// Whether nothing becomes of a job for as long as this node is there.
+    pub(crate) async fn is_stuck(&self, job: &JobView) -> Result<bool, Failure> {
+        let Some(id) = job.id.filter(|_| self.is_idle && !job.state.is_terminal()) else {
+            return Ok(false);
+        };
+        // Jobs that others keep are not found by a beginning of their ids; they go on.
+        let kept: JobIds = self.get(&format!("/api/v1/jobs/beginning/{id}")).await?;
+        Ok(!kept.ids.is_empty())
     }
 
     /// The job once its state is another than `seen`, or after a while: a short one for a job that is queued, of

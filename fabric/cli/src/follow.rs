@@ -134,6 +134,16 @@ pub(crate) fn tell_why(global: &Global, job: &JobView) {
     }
 }
 
+/// Says that nothing becomes of a job until a node runs that keeps it, and gives the exit code. Waiting would keep that
+/// node from starting.
+pub(crate) fn stuck(global: &Global, job: &JobView) -> ExitCode {
+    let id = job.id.map(|id| id.to_string()).unwrap_or_default();
+    let state = job.state;
+    let note = format!("job {id} is {state}; it goes on when a node runs here: mc-wasm node");
+    output::note(global, &note);
+    ExitCode::from(exit::DETACHED)
+}
+
 /// Prints what the guest writes, as it writes it, until the job ends.
 async fn print_log(
     client: &Client,

@@ -97,6 +97,9 @@ pub(super) async fn wait(
             asked => asked?,
         };
         has_begun.set(true);
+        if client.is_stuck(&job).await? {
+            return Ok(follow::stuck(global, &job));
+        }
         match follow::to_end(client, global, job, None).await? {
             Ended::Job(job) => follow::conclude(global, &job, "wait"),
             Ended::Detached => {
