@@ -9,7 +9,7 @@ pub(crate) use content::write_to_disk;
 pub(crate) use upload::file_pieces;
 
 use crate::{failure::Failure, job::JobName};
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use mc_gateway::api::{
     CheckpointList, DhtPeers, DhtRecord, ErrorBody, FsckView, GcView, JobIds, JobList, JobView,
     MigrateRequest, NodeList, NodeQuery, NodeView, PinList, PinView, SubmitRequest,
@@ -30,6 +30,9 @@ const BETWEEN_NODES: Duration = Duration::from_millis(200);
 const WAIT_MS: u64 = 20_000;
 const WAIT_QUEUED_MS: u64 = 2_000;
 const ANSWER_WITHIN: Duration = Duration::from_secs(15);
+/// Longest answer that is read as a whole: more than the longest list of jobs takes, and less than a machine has memory,
+/// whoever answers.
+const MAX_ANSWER_BYTES: usize = 256 << 20;
 
 /// The API of a node, or of several that share a ledger: when one is gone, another is asked.
 #[derive(Debug, Clone)]
@@ -38,6 +41,8 @@ pub(crate) struct Client {
     /// How often another one was turned to: which that is follows from it.
     turns: watch::Sender<usize>,
     http: reqwest::Client,
+    /// Whether nobody runs the jobs that the node keeps for as long as it is there.
+    is_idle: bool,
 }
 
 /// How often nodes that do not answer are still asked.
@@ -72,7 +77,16 @@ impl Client {
             bases: bases.into(),
             turns: watch::Sender::new(0),
             http,
+            is_idle: false,
         })
+    }
+
+    /// The same, of a node that keeps jobs alone and runs none.
+    pub(crate) fn of_idle_node(self) -> Self {
+        Self {
+            is_idle: true,
+            ..self
+        }
     }
 
     fn base(&self) -> &str {
@@ -138,7 +152,8 @@ impl Client {
         if status.is_success() {
             return Ok(response);
         }
-        match response.json::<ErrorBody>().await {
+        let body = self.whole(&base, response).await.unwrap_or_default();
+        match serde_json::from_slice::<ErrorBody>(&body) {
             Ok(body) => Err(body.into()),
             Err(_) => {
                 let message = format!("{} answered {status}: is it a node?", self.base());
@@ -155,16 +170,23 @@ impl Client {
 
     /// The same, and reads the whole answer.
     async fn bytes(&self, request: impl Fn() -> RequestBuilder) -> Result<Bytes, Failure> {
-        self.in_turn(|| {
-            let base = self.base().to_owned();
-            let sent = self.send_once(request());
-            async move {
-                let body = sent.await?.bytes();
-                let read = self.while_there(&base, body).await;
-                read.map_err(|e| self.unreachable(&e))
-            }
+        self.in_turn(|| self.bytes_once(request())).await
+    }
+
+    async fn bytes_once(&self, request: RequestBuilder) -> Result<Bytes, Failure> {
+        let base = self.base().to_owned();
+        let response = self.send_once(request).await?;
+        self.whole(&base, response).await
+    }
+
+    /// The whole answer of the node at `base`, for as long as that is there.
+    async fn whole(&self, base: &str, response: Response) -> Result<Bytes, Failure> {
+        let read = self.while_there(base, read(response)).await;
+        let read = read.map_err(|e| self.unreachable(&e))?;
+        read.ok_or_else(|| {
+            let message = format!("{base} gave a longer answer than a node does");
+            Failure::new(ErrorCode::NodeUnreachable, message)
         })
-        .await
     }
 
     /// Asks one node after the other until one answers.
@@ -189,8 +211,16 @@ impl Client {
         &self,
         request: impl Fn() -> RequestBuilder,
     ) -> Result<T, Failure> {
-        let bytes = self.bytes(request).await?;
-        serde_json::from_slice(&bytes).map_err(|e| {
+        // Who answers something else is no node: another one is asked then, too.
+        self.in_turn(|| {
+            let answer = self.bytes_once(request());
+            async move { self.parsed(&answer.await?) }
+        })
+        .await
+    }
+
+    fn parsed<T: DeserializeOwned>(&self, answer: &[u8]) -> Result<T, Failure> {
+        serde_json::from_slice(answer).map_err(|e| {
             let message = format!("{} gave another answer than a node does: {e}", self.base());
             Failure::new(ErrorCode::NodeUnreachable, message)
         })
@@ -232,12 +262,21 @@ impl Client {
     pub(crate) async fn submit(&self, id: JobId, job: JobSpec) -> Result<JobView, Failure> {
         let request = SubmitRequest { id: Some(id), job };
         let request = self.request(Method::POST, "/api/v1/jobs").json(&request);
-        let response = self.send_once(request).await?;
-        response.json().await.map_err(|e| self.unreachable(&e))
+        self.parsed(&self.bytes_once(request).await?)
     }
 
     pub(crate) async fn job(&self, id: JobId) -> Result<JobView, Failure> {
         self.get(&format!("/api/v1/jobs/{id}")).await
+    }
+
+    /// Whether nothing becomes of a job for as long as this node is there.
+    pub(crate) async fn is_stuck(&self, job: &JobView) -> Result<bool, Failure> {
+        let Some(id) = job.id.filter(|_| self.is_idle && !job.state.is_terminal()) else {
+            return Ok(false);
+        };
+        // Jobs that others keep are not found by a beginning of their ids; they go on.
+        let kept: JobIds = self.get(&format!("/api/v1/jobs/beginning/{id}")).await?;
+        Ok(!kept.ids.is_empty())
     }
 
     /// The job once its state is another than `seen`, or after a while: a short one for a job that is queued, of
@@ -355,6 +394,18 @@ impl Client {
         self.get(&format!("/api/v1/dht/records/{}", in_path(key)))
             .await
     }
+}
+
+/// All of an answer, unless it is too long.
+async fn read(mut response: Response) -> Result<Option<Bytes>, reqwest::Error> {
+    let mut all = BytesMut::new();
+    while let Some(piece) = response.chunk().await? {
+        if piece.len() > MAX_ANSWER_BYTES - all.len() {
+            return Ok(None);
+        }
+        all.extend_from_slice(&piece);
+    }
+    Ok(Some(all.freeze()))
 }
 
 /// A text as one segment of a path.

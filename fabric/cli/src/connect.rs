@@ -131,9 +131,16 @@ pub(crate) async fn connect_as(
     let note =
         format!("no node is running on {dir}; using one of this command's own{takes_no_work}");
     output::note(global, &note);
+    // A database may be that of others, too, who go on with its jobs.
+    let is_idle = mode == Mode::Look && config.ledger.url.is_none();
     let node = Node::start(config, mode, crate::commands::compiler()).await?;
+    let client = Client::new(node.api_url())?;
     Ok(Connection {
-        client: Client::new(node.api_url())?,
+        client: if is_idle {
+            client.of_idle_node()
+        } else {
+            client
+        },
         embedded: Some(node),
     })
 }

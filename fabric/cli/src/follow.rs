@@ -15,7 +15,7 @@ use mc_gateway::{
 };
 use mc_node::private::TaskKey;
 use mc_types::{JobId, JobState};
-use std::{io::Write, process::ExitCode};
+use std::{fmt::Display, io::Write, process::ExitCode};
 
 /// How waiting ended.
 pub(crate) enum Ended {
@@ -67,9 +67,13 @@ pub(crate) async fn to_end(
     ended
 }
 
-/// The command that goes on with a job, as it has to be typed after this one.
-pub(crate) fn command(global: &Global, command: &str, id: JobId) -> String {
+/// The command that goes on with a job, or with several, as it has to be typed after this one.
+pub(crate) fn command(global: &Global, command: &str, jobs: impl Display) -> String {
     let mut words = vec!["mc-wasm".to_owned()];
+    if let Some(file) = &global.config {
+        let file = output::quoted(&file.to_string_lossy());
+        words.push(format!("--config {file}"));
+    }
     if let Some(node) = &global.node {
         words.push(format!("--node {}", output::quoted(node)));
     }
@@ -77,14 +81,14 @@ pub(crate) fn command(global: &Global, command: &str, id: JobId) -> String {
         let dir = output::quoted(&dir.to_string_lossy());
         words.push(format!("--data-dir {dir}"));
     }
-    words.push(format!("{command} {id}"));
+    words.push(format!("{command} {jobs}"));
     words.join(" ")
 }
 
-/// Says that no node tells any more what becomes of a job, and how to go on with it; gives the exit code.
-pub(crate) fn lost(global: &Global, id: JobId, again: &str, failure: Failure) -> ExitCode {
-    let failure = failure.about(&format!("job {id}"));
-    let failure = failure.with_hint(format!("go on with: {}", command(global, again, id)));
+/// Says that no node tells any more what becomes of a job, and with which command to go on; gives the exit code.
+pub(crate) fn lost(global: &Global, job: impl Display, again: &str, failure: Failure) -> ExitCode {
+    let failure = failure.about(&format!("job {job}"));
+    let failure = failure.with_hint(format!("go on with: {again}"));
     failure.report(global.format == Format::Json);
     ExitCode::from(exit::DETACHED)
 }
@@ -128,6 +132,16 @@ pub(crate) fn tell_why(global: &Global, job: &JobView) {
         let more = command(global, "why", id);
         output::note(global, &format!("job {id} waits: {why}; more: {more}"));
     }
+}
+
+/// Says that nothing becomes of a job until a node runs that keeps it, and gives the exit code. Waiting would keep that
+/// node from starting.
+pub(crate) fn stuck(global: &Global, job: &JobView) -> ExitCode {
+    let id = job.id.map(|id| id.to_string()).unwrap_or_default();
+    let state = job.state;
+    let note = format!("job {id} is {state}; it goes on when a node runs here: mc-wasm node");
+    output::note(global, &note);
+    ExitCode::from(exit::DETACHED)
 }
 
 /// Prints what the guest writes, as it writes it, until the job ends.

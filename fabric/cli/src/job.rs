@@ -18,6 +18,7 @@ use mc_types::{
 };
 use std::{
     collections::{BTreeMap, BTreeSet},
+    fmt,
     io::Write,
     path::{Path, PathBuf},
     str::FromStr,
@@ -31,6 +32,15 @@ const MAX_NAME_BYTES: usize = 64;
 pub(crate) enum JobName {
     Id(JobId),
     Beginning(String),
+}
+
+impl fmt::Display for JobName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Id(id) => fmt::Display::fmt(id, f),
+            Self::Beginning(text) => f.write_str(text),
+        }
+    }
 }
 
 impl FromStr for JobName {

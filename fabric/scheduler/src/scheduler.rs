@@ -93,6 +93,8 @@ pub(crate) struct Job {
     pub(crate) place: Place,
     /// Where its next attempt is to run, if somebody said so.
     pub(crate) wish: Option<Wish>,
+    /// The wish that its newest grant fulfils, if its worker takes it.
+    granted_wish: Option<Wish>,
     /// Attempts that a machine failed. A lease that was given back is none.
     failures: u32,
     /// The node that failed it last.
@@ -112,6 +114,7 @@ impl Job {
             record,
             place,
             wish: None,
+            granted_wish: None,
             failures: 0,
             avoid: None,
             granted: now,
@@ -416,7 +419,10 @@ impl Scheduler {
             lease,
             spec,
         });
-        self.end_wish(id);
+        let wish = self.end_wish(id).filter(|wish| wish.node == *worker);
+        if let Some(job) = self.jobs.get_mut(&id) {
+            job.granted_wish = wish;
+        }
     }
 
     fn obey(&mut self, now: Timestamp, command: Command, effects: &mut Vec<Effect>) -> Answer {

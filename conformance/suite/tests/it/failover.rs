@@ -178,19 +178,61 @@ fn a_gateway_that_is_frozen_is_left_for_the_next_one() {
     assert!(alone.stderr.contains("does not answer"), "{alone:#?}");
 }
 
+/// A server that is no node: it gives the answer `begin`, and then `more` for as long as it is read.
+fn no_node(begin: &'static str, more: &'static [u8]) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    thread::spawn(move || {
+        for mut client in listener.incoming().flatten() {
+            thread::spawn(move || {
+                let _ = client.read(&mut [0; 8192]);
+                let mut is_read = client.write_all(begin.as_bytes()).is_ok();
+                while is_read && !more.is_empty() {
+                    is_read = client.write_all(more).is_ok();
+                }
+            });
+        }
+    });
+    url
+}
+
+#[test]
+fn a_server_that_is_no_node_is_left_for_the_next_one() {
+    let node = NodeOptions::new().start();
+    let page = "HTTP/1.1 200 OK\r\nContent-Length: 9\r\nConnection: close\r\n\r\n<html/>\r\n";
+    let endless = "HTTP/1.1 200 OK\r\nContent-Length: 99999999999\r\n\r\n";
+    for (server, word) in [
+        (no_node(page, b""), "another answer"),
+        (no_node(endless, &[b' '; 1 << 16]), "longer answer"),
+    ] {
+        let alone = mc(["--node", &server, "ps"]).expect_code(69);
+        assert!(alone.stderr.contains(word), "{word} in {alone:#?}");
+        let both = format!("{server},{}", node.api);
+        mc(["--node", &both, "ps"]).expect_code(0);
+        let echo = wasm("echo_world");
+        let done = mc(["--node", &both, "submit", &echo, "--", "served"]).expect_code(0);
+        assert!(done.text().contains("served"), "{done:#?}");
+    }
+}
+
 #[test]
 fn when_nobody_answers_any_more_a_command_says_how_to_go_on() {
     let node = NodeOptions::new().start();
     let (api, here) = (node.api.clone(), Path::new("."));
-    let guest = wasm("ticks");
+    let (dir, guest) = (tempfile::tempdir().unwrap(), wasm("ticks"));
+    let (ended, out) = (node.submit([&*wasm("exit_zero")]), dir.path().join("out"));
+    assert_eq!(node.succeeded(&ended)["exit_code"], 0);
     let id = node.submit([&*guest, "--", "1000", "50"]);
     assert_eq!(node.running(&id), node.id);
-    let submitting = spawn_in(here, ["--node", &api, "submit", &guest, "--", "999", "50"]);
-    let waiting = spawn_in(here, ["--node", &api, "wait", &id]);
-    let following = spawn_in(here, ["--node", &api, "logs", "-f", &id]);
+    let start = |args: &[&str]| spawn_in(here, [&["--node", &api], args].concat());
+    let out = out.to_str().unwrap();
+    let submitting = start(&["submit", "--out", out, &guest, "--", "999", "50"]);
+    let waiting = start(&["wait", &ended, &id, &ended]);
+    let following = start(&["logs", "-f", &id]);
+    let listening = start(&["logs", "-f", "--stderr", &id]);
     eventually("another job was handed in", PATIENCE, || {
         let jobs = node.mc(["ps", "--format", "json"]).expect_code(0).json();
-        (jobs["jobs"].as_array()?.len() == 2).then_some(())
+        (jobs["jobs"].as_array()?.len() == 3).then_some(())
     });
     eventually("it prints", PATIENCE, || {
         let printed = node.mc(["logs", &id]).expect_code(0).text();
@@ -199,12 +241,17 @@ fn when_nobody_answers_any_more_a_command_says_how_to_go_on() {
     node.kill();
     let submitted = Finished::of(submitting).expect_code(75);
     let new = id_of(&submitted);
-    for (done, command, id) in [
-        (submitted, "wait", &new),
-        (Finished::of(waiting).expect_code(75), "wait", &id),
-        (Finished::of(following).expect_code(75), "logs -f", &id),
+    let result = format!("mc-wasm --node {api} result {new} --out {out}");
+    assert!(submitted.stderr.contains(&result), "{submitted:#?}");
+    for (done, command) in [
+        (submitted, format!("wait {new}")),
+        // Those for which it waits still.
+        (Finished::of(waiting), format!("wait {id} {ended}")),
+        (Finished::of(following), format!("logs -f {id}")),
+        (Finished::of(listening), format!("logs -f --stderr {id}")),
     ] {
-        let again = format!("mc-wasm --node {api} {command} {id}");
+        let done = done.expect_code(75);
+        let again = format!("mc-wasm --node {api} {command}\n");
         assert!(done.stderr.contains(&again), "{again} in {done:#?}");
         assert!(done.stderr.contains("MC0008"), "{done:#?}");
     }

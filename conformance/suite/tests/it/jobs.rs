@@ -228,19 +228,36 @@ fn commands_that_only_look_run_nothing_and_take_no_lease() {
     }
     untouched();
     // One that stays for longer than a worker needs to take a job.
-    let args = ["--data-dir", &*data, "--no-mdns", "wait", &id];
-    let mut waiting = mc_conformance::spawn_in(dir.path(), args);
-    let file = dir.path().join("node.json");
-    eventually("it answers", Duration::from_secs(20), || {
-        file.exists().then_some(())
-    });
+    let nowhere = "bafkreihdwdcefgh4dqkjv67uzcmw7ojee6xedzdetojuzjevtenxquvyka";
     let begun = std::time::Instant::now();
-    eventually("some time passes", Duration::from_secs(20), || {
-        (begun.elapsed() > Duration::from_secs(3)).then_some(())
-    });
-    waiting.kill().unwrap();
-    waiting.wait().unwrap();
+    alone(&["cat", "--timeout", "3s", nowhere]).expect_code(66);
+    assert!(begun.elapsed() >= Duration::from_secs(3), "it gave up");
     untouched();
     let node = NodeOptions::new().data_dir(dir.path()).start();
     assert_eq!(node.succeeded(&id)["attempts"], 1);
+}
+
+#[test]
+fn nobody_waits_for_a_job_that_only_a_node_in_the_place_of_the_command_could_run() {
+    let dir = tempfile::tempdir().unwrap();
+    let data = dir.path().display().to_string();
+    let alone = |args: &[&str]| {
+        let global = ["--data-dir", &*data, "--no-mdns"];
+        mc(global.into_iter().chain(args.iter().copied()))
+    };
+    let submitted = alone(&["submit", "--detach", &wasm("exit_zero")]).expect_code(0);
+    let id = submitted.text().trim().to_owned();
+    for args in [
+        &["wait", &id][..],
+        &["logs", "-f", &id],
+        &["logs", "-f", "--tail", "1", &id],
+    ] {
+        let done = alone(args).expect_code(75);
+        assert!(done.stderr.contains("mc-wasm node"), "{done:#?}");
+    }
+    let node = NodeOptions::new().data_dir(dir.path()).start();
+    assert_eq!(node.succeeded(&id)["exit_code"], 0);
+    node.mc(["wait", &id]).expect_code(0);
+    drop(node);
+    alone(&["wait", &id]).expect_code(0);
 }

@@ -76,20 +76,37 @@ pub(super) async fn wait(
     client: &Client,
     args: &Wait,
 ) -> Result<ExitCode, Failure> {
-    let is_interrupted = Cell::new(false);
+    let (is_over, has_begun) = (Cell::new(false), Cell::new(false));
+    let names = Cell::new(args.jobs.ids.as_slice());
     let wait = async |name: &JobName| {
-        if is_interrupted.get() {
+        let left = names.get();
+        names.set(left.get(1..).unwrap_or_default());
+        if is_over.get() {
             return Ok(ExitCode::from(exit::DETACHED));
         }
-        let id = client.find(name).await?;
-        let job = client.job(id).await?;
+        // Nobody answers any more: not for the jobs after this one, either.
+        let lost = |failure| {
+            is_over.set(true);
+            let left: Vec<_> = left.iter().map(ToString::to_string).collect();
+            let again = follow::command(global, "wait", left.join(" "));
+            Ok(follow::lost(global, name, &again, failure))
+        };
+        let asked = async { client.job(client.find(name).await?).await };
+        let job = match asked.await {
+            Err(failure) if has_begun.get() && failure.is_away() => return lost(failure),
+            asked => asked?,
+        };
+        has_begun.set(true);
+        if client.is_stuck(&job).await? {
+            return Ok(follow::stuck(global, &job));
+        }
         match follow::to_end(client, global, job, None).await? {
             Ended::Job(job) => follow::conclude(global, &job, "wait"),
             Ended::Detached => {
-                is_interrupted.set(true);
+                is_over.set(true);
                 Ok(ExitCode::from(exit::DETACHED))
             }
-            Ended::Lost(failure) => Ok(follow::lost(global, id, "wait", failure)),
+            Ended::Lost(failure) => lost(failure),
         }
     };
     let all = each(global, &args.jobs.ids, wait);

@@ -28,6 +28,15 @@ pub(super) async fn run(
     let id = client.find(&args.id).await?;
     let job = client.job(id).await?;
     let key = keys::of_job(global, client, &job).await?;
+    let is_stuck = args.follow && client.is_stuck(&job).await?;
+    let follows = args.follow && !is_stuck;
+    let end = |printer: Printer| {
+        let ended = printer.end()?;
+        Ok(match is_stuck {
+            true => follow::stuck(global, &job),
+            false => ended,
+        })
+    };
     let wanted = LogQuery {
         job: id,
         stream,
@@ -46,12 +55,12 @@ pub(super) async fn run(
         }
         before = tail.seen;
         printer.print(tail.lines())?;
-        if !args.follow {
-            return printer.end();
+        if !follows {
+            return end(printer);
         }
     }
     let wanted = LogQuery {
-        follow: args.follow,
+        follow: follows,
         ..wanted
     };
     let mut pieces = Box::pin(client.logs(wanted, key.as_ref()));
@@ -64,14 +73,21 @@ pub(super) async fn run(
         }
         Ok::<_, Failure>(())
     };
-    if !args.follow {
+    if !follows {
         printing.await?;
-        return printer.end();
+        return end(printer);
     }
     // A node that falls silent is noticed by whoever waits for an answer.
     match tokio::try_join!(printing, follow::wait(client, global, (id, job), None)) {
         Ok(_) => printer.end(),
-        Err(failure) if failure.is_away() => Ok(follow::lost(global, id, "logs -f", failure)),
+        Err(failure) if failure.is_away() => {
+            let again = match stream {
+                LogStream::Stdout => "logs -f",
+                LogStream::Stderr => "logs -f --stderr",
+            };
+            let again = follow::command(global, again, id);
+            Ok(follow::lost(global, id, &again, failure))
+        }
         Err(failure) => Err(failure),
     }
 }

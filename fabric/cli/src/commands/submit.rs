@@ -103,7 +103,8 @@ async fn submit(
     let (id, submitted) = match hand_in::hand_in(global, client, given.prepared, spec).await? {
         HandedIn::Job { id, job } => (id, *job),
         HandedIn::Unknown { id, failure } => {
-            return Ok(follow::lost(global, id, "status", failure));
+            let again = follow::command(global, "status", id);
+            return Ok(follow::lost(global, id, &again, failure));
         }
     };
     output::note(global, &format!("job {id}"));
@@ -130,7 +131,9 @@ async fn submit(
                 None => Ok(()),
             };
             let left = leave_dirs(connection, &job, given);
-            let left = left.map_err(|failure| match result_later(global, args, id) {
+            // What is in /out has been written.
+            let later = result_later(global, args, id, None);
+            let left = left.map_err(|failure| match later {
                 Some(later) => failure.with_hint(format!("then: {later}")),
                 None => failure,
             });
@@ -142,7 +145,8 @@ async fn submit(
         }
         Ended::Lost(failure) => {
             tell_of_dirs(global, args, id);
-            Ok(follow::lost(global, id, "wait", failure))
+            let again = follow::command(global, "wait", id);
+            Ok(follow::lost(global, id, &again, failure))
         }
         Ended::Detached => {
             let goes_on = if connection.is_embedded() {
@@ -159,20 +163,28 @@ async fn submit(
     }
 }
 
-/// Says how the directories get what a job makes of them that nobody waits for.
+/// Says how people get what a job leaves that nobody waits for.
 fn tell_of_dirs(global: &Global, args: &Submit, id: JobId) {
-    if let Some(later) = result_later(global, args, id) {
-        let note = format!("when it has ended, change the directories as it did with: {later}");
-        output::note(global, &note);
+    let out = args.task.out.as_deref();
+    if let Some(later) = result_later(global, args, id, out) {
+        let what = match args.task.dir.is_empty() {
+            true => "fetch what it left",
+            false => "change the directories as it did",
+        };
+        output::note(global, &format!("when it has ended, {what} with: {later}"));
     }
 }
 
-/// The command that changes the directories as the job did.
-fn result_later(global: &Global, args: &Submit, id: JobId) -> Option<String> {
-    if args.task.dir.is_empty() {
+/// The command that fetches what the job left, and changes the directories as the job did.
+fn result_later(global: &Global, args: &Submit, id: JobId, out: Option<&Path>) -> Option<String> {
+    if args.task.dir.is_empty() && out.is_none() {
         return None;
     }
     let mut command = follow::command(global, "result", id);
+    if let Some(out) = out {
+        command.push_str(" --out ");
+        command.push_str(&output::quoted(&out.to_string_lossy()));
+    }
     for dir in &args.task.dir {
         command.push_str(" --dir ");
         command.push_str(&output::quoted(dir));

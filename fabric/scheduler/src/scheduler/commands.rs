@@ -90,6 +90,11 @@ impl Scheduler {
         };
         if refused && let Some(job) = self.jobs.get_mut(&id) {
             job.record.attempts = job.record.attempts.saturating_sub(1);
+            // A slot is believed to be free a little before it is. The job still moves there, unless somebody has
+            // thought of another node since.
+            if job.wish.is_none() {
+                job.wish = job.granted_wish.take();
+            }
         }
         self.requeue(now, id, Some(Duration::ZERO), effects);
         self.workers.exhausted(&holder);

@@ -85,7 +85,9 @@ impl Scheduler {
             job.wish = None;
             return;
         }
-        let until = from.plus(self.config.lease_ttl * PATIENCE_TERMS);
+        // Of one that was refused in between, the time goes on: nobody has a job wait for ever by refusing it.
+        let patience = self.config.lease_ttl * PATIENCE_TERMS;
+        let until = wish.until.unwrap_or_else(|| from.plus(patience));
         wish.until = Some(until);
         let node = wish.node.clone();
         self.wishes.insert((until, id));
@@ -122,23 +124,20 @@ impl Scheduler {
 
     /// A job that waits for the node that it was to move to waits for any again.
     fn give_up_wish(&mut self, now: Timestamp, id: JobId) {
-        if self.end_wish(id) {
+        if self.end_wish(id).is_some() {
             let job = self.jobs.get(&id);
             let own = job.and_then(|job| placement::target(&job.record.spec));
             self.aim(now, id, own);
         }
     }
 
-    /// The wish was fulfilled, or is of no interest any more. Says whether there was one.
-    pub(super) fn end_wish(&mut self, id: JobId) -> bool {
-        let job = self.jobs.get_mut(&id);
-        let Some(wish) = job.and_then(|job| job.wish.take()) else {
-            return false;
-        };
+    /// The wish was fulfilled, or is of no interest any more. Gives it, if there was one.
+    pub(super) fn end_wish(&mut self, id: JobId) -> Option<Wish> {
+        let wish = self.jobs.get_mut(&id)?.wish.take()?;
         if let Some(until) = wish.until {
             self.wishes.remove(&(until, id));
         }
-        true
+        Some(wish)
     }
 
     /// Has a job wait for another node than before.

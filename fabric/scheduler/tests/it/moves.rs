@@ -84,6 +84,37 @@ fn a_job_waits_for_two_terms_for_the_node_that_it_is_to_move_to() {
 }
 
 #[test]
+fn a_node_that_refuses_for_want_of_a_slot_is_still_the_one_to_move_to() {
+    let (mut scheduler, token) = running(spec());
+    scheduler.step(at(0), announce(node(2), 1));
+    migrate(&mut scheduler, 1);
+    let refuse = |scheduler: &mut Scheduler, step: &Step, now| {
+        let (worker, lease) = offer(step).unwrap();
+        assert_eq!(worker, node(1));
+        let refused = Command::OfferFailed {
+            job: job(1),
+            token: lease.token,
+            reason: "no slot is free".to_owned(),
+            refused: true,
+        };
+        scheduler.step(now, refused)
+    };
+    let mut step = release(&mut scheduler, token);
+    for now in 3..6 {
+        let refused = refuse(&mut scheduler, &step, at(now));
+        assert_eq!(offer(&refused), None, "node 2 is free, but not meant");
+        let moving = Answer::Moving { to: node(1) };
+        assert_eq!(migrate(&mut scheduler, 2), moving);
+        step = scheduler.step(at(now), announce(node(1), 1));
+    }
+    // Refusing does not make the time any longer.
+    refuse(&mut scheduler, &step, at(6));
+    let patience = u64::try_from(TTL.as_millis() * 2).unwrap();
+    let step = scheduler.step(at(patience + 2), Command::Tick);
+    assert_eq!(offer(&step).unwrap().0, node(2));
+}
+
+#[test]
 fn a_job_does_not_wait_for_a_node_that_goes_away() {
     let (mut scheduler, token) = running(spec());
     migrate(&mut scheduler, 1);
