@@ -8,7 +8,7 @@ use std::{
     io::{BufRead, BufReader},
     os::unix::{
         ffi::OsStrExt,
-        fs::{MetadataExt, PermissionsExt},
+        fs::{FileTypeExt, MetadataExt, PermissionsExt},
         net::UnixListener,
     },
     path::{Path, PathBuf},
@@ -463,6 +463,32 @@ fn what_a_guest_has_no_words_for_stays_and_is_in_nobodys_way() {
         assert_eq!(text(proj.join("text")), "as it was and more", "{command}");
         assert_eq!(text(proj.join("sub").join(bad)), "of the user", "{command}");
         assert!(proj.join("pointer").is_symlink() && proj.join("socket").exists());
+    }
+}
+
+#[test]
+fn what_a_guest_has_no_words_for_outlives_its_directory_and_what_gets_its_name() {
+    let node = NodeOptions::new().start();
+    for command in COMMANDS {
+        let (dir, proj) = new_project("proj");
+        let bad = OsStr::from_bytes(b"bad\xff");
+        let _socket = UnixListener::bind(proj.join("socket")).unwrap();
+        let _inner = UnixListener::bind(proj.join("sub/socket")).unwrap();
+        std::os::unix::fs::symlink(bad, proj.join("sub/pointer")).unwrap();
+        let steps = ["write", "/w/socket", "of the task", "rmtree", "/w/sub"];
+        let done = mc_in(dir.path(), arguments(command, &["proj::/w"], &node, &steps));
+        assert_eq!(done.code, Some(73), "{command}: {}", done.stderr);
+        assert_eq!(names(&proj.join("sub")), ["pointer", "socket"], "{command}");
+        let is_socket = |name: &str| {
+            let metadata = fs::symlink_metadata(proj.join(name)).unwrap();
+            metadata.file_type().is_socket()
+        };
+        assert!(is_socket("socket") && is_socket("sub/socket"), "{command}");
+        let beside = names(&proj)
+            .into_iter()
+            .find(|name| name.starts_with("mc-wasm-conflict-"));
+        let beside = proj.join(beside.expect("the version of the task"));
+        assert_eq!(text(beside.join("socket")), "of the task", "{command}");
     }
 }
 
