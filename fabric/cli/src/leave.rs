@@ -220,7 +220,9 @@ impl Directory<'_> {
 
     fn remove_below(&mut self, base: &str, renamed: &BTreeSet<String>) -> Result<(), Failure> {
         for (path, was) in self.seen.below(self.mount, base) {
-            let mut above = Path::new(&path).ancestors().filter_map(Path::to_str);
+            // What `base` is in may have another name now, too, but that did not take along what was removed.
+            let above = Path::new(&path).ancestors().filter_map(Path::to_str);
+            let mut above = above.take_while(|path| *path != base);
             if above.any(|path| renamed.contains(path)) {
                 continue;
             }

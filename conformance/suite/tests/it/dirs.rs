@@ -719,6 +719,22 @@ fn a_directory_is_replaced_by_a_file_and_a_file_by_a_directory() {
 }
 
 #[test]
+fn what_is_removed_from_a_directory_that_gets_another_name_is_gone() {
+    let node = NodeOptions::new().start();
+    let before = ["rmtree", "/w/outer/sub", "rename", "/w/outer", "/w/moved"];
+    let after = ["rename", "/w/outer", "/w/moved", "rmtree", "/w/moved/sub"];
+    for (command, steps) in COMMANDS.iter().flat_map(|it| [(it, before), (it, after)]) {
+        let dir = tempfile::tempdir().unwrap();
+        let proj = dir.path().join("proj");
+        project(&proj.join("outer"));
+        mc_in(dir.path(), arguments(command, &["proj::/w"], &node, &steps)).expect_code(0);
+        assert_eq!(names(&proj), ["moved"], "{command} {steps:?}");
+        let left = ["link", "script.sh", "text"];
+        assert_eq!(names(&proj.join("moved")), left, "{command} {steps:?}");
+    }
+}
+
+#[test]
 fn what_only_has_another_name_keeps_its_mode_and_its_time() {
     let node = NodeOptions::new().start();
     for command in COMMANDS {
