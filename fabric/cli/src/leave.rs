@@ -97,14 +97,14 @@ impl From<Report> for Left {
 /// Tells of what could not be put in its place, which even those have to know who asked for quiet.
 fn tell(left: &Left, json: bool) {
     let report = &left.report;
-    let name = |path: &Path| {
-        let name = path.display().to_string();
+    let shown = |text: String| {
         // JSON has escapes of its own.
         if json {
-            return name;
+            return text;
         }
-        terminal::escaped(&name).into_owned()
+        terminal::escaped(&text).into_owned()
     };
+    let name = |path: &Path| shown(path.display().to_string());
     let say = |text: String| {
         if json {
             Failure::new(ErrorCode::Conflict, text).report(json);
@@ -121,6 +121,8 @@ fn tell(left: &Left, json: bool) {
         say(format!("conflict: {place}: {reason}; {kept}"));
     }
     for Fault { place, reason } in &left.faults {
+        // It may name another file.
+        let reason = shown(reason.clone());
         say(format!("conflict: {}: {reason}", name(place)));
     }
     links::tell(&report.left_out, None);
