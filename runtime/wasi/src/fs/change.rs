@@ -32,13 +32,18 @@ impl FileSystem {
 
     fn bind(&mut self, parent: NodeId, name: &str, node: NodeId, now: u64) -> Result<(), Errno> {
         let directory = self.directory_mut(parent)?;
-        directory.entries.insert(name.to_owned(), Slot::Node(node));
+        // The name was looked up before, so that what was given under it has a slot, if only an empty one.
+        let is_given = directory.given.is_none() || directory.entries.contains_key(name);
+        let slot: fn(NodeId) -> Slot = if is_given { Slot::Node } else { Slot::Made };
+        directory.entries.insert(name.to_owned(), slot(node));
         self.touch(parent, now)
     }
 
     fn unbind(&mut self, parent: NodeId, name: &str, now: u64) -> Result<(), Errno> {
         let directory = self.directory_mut(parent)?;
-        if directory.given.is_some() {
+        let is_made = matches!(directory.entries.get(name), Some(Slot::Made(_)));
+        // Otherwise names that come and go would fill the memory.
+        if directory.given.is_some() && !is_made {
             directory.entries.insert(name.to_owned(), Slot::Removed);
         } else {
             directory.entries.remove(name);

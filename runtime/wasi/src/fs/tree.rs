@@ -296,7 +296,9 @@ impl FileSystem {
         let directory = self.directory(parent)?;
         let (at, writable, slot): (_, _, fn(NodeId) -> Slot) =
             match (directory.entries.get(name), &directory.given) {
-                (Some(Slot::Node(node) | Slot::Mount(node)), _) => return Ok(Some(*node)),
+                (Some(Slot::Node(node) | Slot::Made(node) | Slot::Mount(node)), _) => {
+                    return Ok(Some(*node));
+                }
                 (Some(Slot::Removed), _) | (None, None) => return Ok(None),
                 (Some(Slot::Given { at, writable }), _) => (at.clone(), *writable, Slot::Mount),
                 (None, Some(at)) => (at.child(name), writable, Slot::Node),

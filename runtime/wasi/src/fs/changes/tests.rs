@@ -233,6 +233,38 @@ fn changes_lead_from_what_was_given_to_what_the_guest_has() {
 }
 
 #[test]
+fn names_that_come_and_go_leave_nothing_behind() {
+    let mut inputs = InMemory {
+        mounts: vec![Tree::directory([("given", Tree::file("x"))])],
+        ..InMemory::default()
+    };
+    let quota = Quota {
+        bytes: 1 << 20,
+        files: 1000,
+    };
+    let mut files = FileSystem::new(quota, 0);
+    files.mount("/w", Some(At::mount(0)), true);
+    let root = FileSystem::ROOT;
+    files.remove_file(root, "w/given", 1, &mut inputs).unwrap();
+    let names = (0..100).map(|number| format!("w/{number}"));
+    for name in names.chain(["w/given".to_owned()]) {
+        let other = format!("{name}.new");
+        files.create_directory(root, &name, 1, &mut inputs).unwrap();
+        files
+            .rename((root, &name), (root, &other), 1, &mut inputs)
+            .unwrap();
+        files
+            .remove_directory(root, &other, 1, &mut inputs)
+            .unwrap();
+    }
+    let given = files.stat_at(root, "w", true, &mut inputs).unwrap().node;
+    assert_eq!(files.directory(given).unwrap().entries.len(), 1);
+    let changes = files.changes(given, &At::mount(0)).unwrap();
+    let places: Vec<_> = changes.iter().map(|change| change.place.as_str()).collect();
+    assert_eq!(places, ["given"], "{changes:#?}");
+}
+
+#[test]
 fn what_was_only_looked_at_is_not_changed() {
     let mut inputs = InMemory {
         mounts: vec![Tree::directory([
