@@ -62,6 +62,9 @@ impl FileSystem {
         let node = self.node_mut(id)?;
         node.links = node.links.saturating_sub(1);
         node.changed = now;
+        if node.links > 0 {
+            self.release_file();
+        }
         self.collect(id);
         Ok(())
     }
@@ -208,6 +211,8 @@ impl FileSystem {
             return Err(Errno::ReadOnly.into());
         }
         self.check_parent(place.parent)?;
+        // Names take memory as files do, and what is left below `/out` is written once for each.
+        self.charge_file()?;
         let linked = self.node_mut(node)?;
         linked.links = linked.links.saturating_add(1);
         linked.changed = now;
