@@ -276,6 +276,28 @@ fn a_run_that_was_stopped_says_how_it_goes_on_with_its_directories() {
 }
 
 #[test]
+fn a_checkpoint_is_put_nowhere_into_what_the_task_is_given() {
+    let (node, (dir, proj)) = (NodeOptions::new().start(), new_project("proj"));
+    let typed = arguments("run", &["proj::/w"], &node, &["spin", "3"]);
+    for place in ["proj/half.car", "proj/sub/half.car", "text"] {
+        fs::write(dir.path().join("text"), "an input").unwrap();
+        let stop = [
+            "--checkpoint-at",
+            "1000000",
+            "-o",
+            place,
+            "--input",
+            "given=text",
+        ];
+        let typed = with(typed.clone(), &stop);
+        let refused = mc_in(dir.path(), typed);
+        assert_eq!(refused.code, Some(2), "{place}: {}", refused.stderr);
+    }
+    assert_eq!(names(&proj), ["link", "script.sh", "sub", "text"]);
+    assert_eq!(text(dir.path().join("text")), "an input");
+}
+
+#[test]
 fn a_directory_is_changed_whose_own_path_no_guest_could_write() {
     let node = NodeOptions::new().start();
     for command in COMMANDS {
