@@ -97,14 +97,14 @@ impl From<Report> for Left {
 /// Tells of what could not be put in its place, which even those have to know who asked for quiet.
 fn tell(left: &Left, json: bool) {
     let report = &left.report;
-    let name = |path: &Path| {
-        let name = path.display().to_string();
+    let shown = |text: String| {
         // JSON has escapes of its own.
         if json {
-            return name;
+            return text;
         }
-        terminal::escaped(&name).into_owned()
+        terminal::escaped(&text).into_owned()
     };
+    let name = |path: &Path| shown(path.display().to_string());
     let say = |text: String| {
         if json {
             Failure::new(ErrorCode::Conflict, text).report(json);
@@ -121,6 +121,8 @@ fn tell(left: &Left, json: bool) {
         say(format!("conflict: {place}: {reason}; {kept}"));
     }
     for Fault { place, reason } in &left.faults {
+        // It may name another file.
+        let reason = shown(reason.clone());
         say(format!("conflict: {}: {reason}", name(place)));
     }
     links::tell(&report.left_out, None);
@@ -220,7 +222,9 @@ impl Directory<'_> {
 
     fn remove_below(&mut self, base: &str, renamed: &BTreeSet<String>) -> Result<(), Failure> {
         for (path, was) in self.seen.below(self.mount, base) {
-            let mut above = Path::new(&path).ancestors().filter_map(Path::to_str);
+            // What `base` is in may have another name now, too, but that did not take along what was removed.
+            let above = Path::new(&path).ancestors().filter_map(Path::to_str);
+            let mut above = above.take_while(|path| *path != base);
             if above.any(|path| renamed.contains(path)) {
                 continue;
             }

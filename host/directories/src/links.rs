@@ -7,8 +7,9 @@ use crate::{
     Fingerprint,
     journal::{Action, Op},
     place,
-    sys::{Dir, is_no_directory},
+    sys::{Dir, is, is_no_directory},
 };
+use rustix::io::Errno;
 use std::{
     collections::{HashMap, HashSet},
     ffi::OsString,
@@ -217,7 +218,8 @@ fn on_disk(dir: &Dir, at: &Path) -> io::Result<Option<PathBuf>> {
         return Ok(None);
     };
     match dir.beneath(parent).and_then(|dir| dir.read_link(name)) {
-        Err(error) if is_no_directory(&error) => Ok(None),
+        // Links may have names in them that nothing can have.
+        Err(error) if is_no_directory(&error) || is(&error, &[Errno::NAMETOOLONG]) => Ok(None),
         found => found,
     }
 }

@@ -1,7 +1,7 @@
 //! What a program is, for humans.
 
 use crate::{Ability, Obstacle, Refused, check_proposals, instrument_component, instrument_module};
-use wasmparser::{Encoding, Parser, Payload};
+use wasmparser::{CompositeInnerType, Encoding, Export, ExternalKind, Parser, Payload, TypeRef};
 
 /// A program.
 #[derive(Debug)]
@@ -54,6 +54,19 @@ pub struct Outline {
     pub imports: Vec<String>,
     /// What it exports.
     pub exports: Vec<String>,
+    /// What a core module exports as `_start`, if it does.
+    pub start: Option<Start>,
+}
+
+/// What is called `_start`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Start {
+    /// A function that takes and returns nothing.
+    Command,
+    /// A function that takes or returns something.
+    Typed,
+    /// No function.
+    Other,
 }
 
 /// Looks at a component or core module, but not at its code: that takes a moment, however large it is.
@@ -63,9 +76,75 @@ pub struct Outline {
 /// [`Refused`] when it is neither, or malformed as far as it is looked at.
 pub fn outline(program: &[u8]) -> Result<Outline, Refused> {
     let Inspection {
-        imports, exports, ..
+        is_component,
+        imports,
+        exports,
+        ..
     } = sections(program)?;
-    Ok(Outline { imports, exports })
+    Ok(Outline {
+        imports,
+        exports,
+        start: if is_component { None } else { start(program)? },
+    })
+}
+
+/// What a core module exports as `_start`. Its types and functions come before its exports.
+fn start(module: &[u8]) -> Result<Option<Start>, Refused> {
+    let (mut is_typed, mut functions) = (Vec::new(), Vec::new());
+    for payload in Parser::new(0).parse_all(module) {
+        match payload? {
+            Payload::TypeSection(types) => {
+                for group in types {
+                    let types = group?.into_types();
+                    is_typed.extend(types.map(|ty| match ty.composite_type.inner {
+                        CompositeInnerType::Func(ty) => {
+                            !ty.params().is_empty() || !ty.results().is_empty()
+                        }
+                        // No function has such a type.
+                        _ => false,
+                    }));
+                }
+            }
+            Payload::ImportSection(imports) => {
+                for import in imports.into_imports() {
+                    if let TypeRef::Func(ty) | TypeRef::FuncExact(ty) = import?.ty {
+                        functions.push(ty);
+                    }
+                }
+            }
+            Payload::FunctionSection(types) => {
+                for ty in types {
+                    functions.push(ty?);
+                }
+            }
+            Payload::ExportSection(exports) => {
+                for export in exports {
+                    let export = export?;
+                    if export.name == "_start" {
+                        return Ok(Some(kind_of_start(&export, &functions, &is_typed)));
+                    }
+                }
+                return Ok(None);
+            }
+            _ => {}
+        }
+    }
+    Ok(None)
+}
+
+/// What an export is, of a module whose `functions` have these types, some of which take or return something.
+fn kind_of_start(export: &Export<'_>, functions: &[u32], is_typed: &[bool]) -> Start {
+    if export.kind != ExternalKind::Func {
+        return Start::Other;
+    }
+    let function = usize::try_from(export.index).ok();
+    let ty = function.and_then(|function| functions.get(function));
+    let ty = ty.and_then(|ty| usize::try_from(*ty).ok());
+    // What is not there is malformed, which is found when the code is looked at.
+    match ty.and_then(|ty| is_typed.get(ty)) {
+        Some(true) => Start::Typed,
+        _ => Start::Command,
+    }
 }
 
 /// Looks at a component or core module, and all that is in it.

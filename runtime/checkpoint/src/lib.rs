@@ -37,7 +37,7 @@ mod tree;
 
 pub use component::plain_name;
 pub use error::{Obstacle, Refused};
-pub use inspect::{Admission, Inspection, ModuleInfo, Outline, inspect, outline};
+pub use inspect::{Admission, Inspection, ModuleInfo, Outline, Start, inspect, outline};
 pub use module::{Ability, LOAD_EXPORT, SAVE_EXPORT, START_EXPORT, memory_export};
 pub use program::{Program, instrument_component, instrument_module};
 pub use proposals::check_proposals;

@@ -2,7 +2,7 @@
 //! a minute.
 
 use crate::{Error, Form, classify::classify, preview1, preview2, relaxed};
-use mc_checkpoint::{Outline, Refused, meter, outline};
+use mc_checkpoint::{Outline, Refused, Start, meter, outline};
 
 /// The export by which a component is run, up to the minor version.
 const RUN: &str = "wasi:cli/run@0.2.";
@@ -69,14 +69,14 @@ fn module(outline: &Outline) -> Result<(), Error> {
     let imports = outline.imports.iter();
     let foreign = imports.filter(|import| !preview1::is_offered(import));
     refuse(foreign.cloned().collect())?;
-    if outline.exports.iter().any(|export| export == "_start") {
-        return Ok(());
-    }
     let is_library = outline.exports.iter().any(|export| export == "_initialize");
-    let reason = if is_library {
-        "it is a library that other programs call, and exports _initialize instead of _start"
-    } else {
-        "it does not export the function _start"
+    let reason = match outline.start {
+        Some(Start::Command) => return Ok(()),
+        Some(Start::Typed) => "its _start takes parameters or returns something",
+        None if is_library => {
+            "it is a library that other programs call, and exports _initialize instead of _start"
+        }
+        Some(Start::Other) | None => "it does not export the function _start",
     };
     Err(Error::CoreModule {
         reason: reason.to_owned(),

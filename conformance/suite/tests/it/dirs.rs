@@ -8,7 +8,7 @@ use std::{
     io::{BufRead, BufReader},
     os::unix::{
         ffi::OsStrExt,
-        fs::{MetadataExt, PermissionsExt},
+        fs::{FileTypeExt, MetadataExt, PermissionsExt},
         net::UnixListener,
     },
     path::{Path, PathBuf},
@@ -276,6 +276,28 @@ fn a_run_that_was_stopped_says_how_it_goes_on_with_its_directories() {
 }
 
 #[test]
+fn a_checkpoint_is_put_nowhere_into_what_the_task_is_given() {
+    let (node, (dir, proj)) = (NodeOptions::new().start(), new_project("proj"));
+    let typed = arguments("run", &["proj::/w"], &node, &["spin", "3"]);
+    for place in ["proj/half.car", "proj/sub/half.car", "text"] {
+        fs::write(dir.path().join("text"), "an input").unwrap();
+        let stop = [
+            "--checkpoint-at",
+            "1000000",
+            "-o",
+            place,
+            "--input",
+            "given=text",
+        ];
+        let typed = with(typed.clone(), &stop);
+        let refused = mc_in(dir.path(), typed);
+        assert_eq!(refused.code, Some(2), "{place}: {}", refused.stderr);
+    }
+    assert_eq!(names(&proj), ["link", "script.sh", "sub", "text"]);
+    assert_eq!(text(dir.path().join("text")), "an input");
+}
+
+#[test]
 fn a_directory_is_changed_whose_own_path_no_guest_could_write() {
     let node = NodeOptions::new().start();
     for command in COMMANDS {
@@ -463,6 +485,32 @@ fn what_a_guest_has_no_words_for_stays_and_is_in_nobodys_way() {
         assert_eq!(text(proj.join("text")), "as it was and more", "{command}");
         assert_eq!(text(proj.join("sub").join(bad)), "of the user", "{command}");
         assert!(proj.join("pointer").is_symlink() && proj.join("socket").exists());
+    }
+}
+
+#[test]
+fn what_a_guest_has_no_words_for_outlives_its_directory_and_what_gets_its_name() {
+    let node = NodeOptions::new().start();
+    for command in COMMANDS {
+        let (dir, proj) = new_project("proj");
+        let bad = OsStr::from_bytes(b"bad\xff");
+        let _socket = UnixListener::bind(proj.join("socket")).unwrap();
+        let _inner = UnixListener::bind(proj.join("sub/socket")).unwrap();
+        std::os::unix::fs::symlink(bad, proj.join("sub/pointer")).unwrap();
+        let steps = ["write", "/w/socket", "of the task", "rmtree", "/w/sub"];
+        let done = mc_in(dir.path(), arguments(command, &["proj::/w"], &node, &steps));
+        assert_eq!(done.code, Some(73), "{command}: {}", done.stderr);
+        assert_eq!(names(&proj.join("sub")), ["pointer", "socket"], "{command}");
+        let is_socket = |name: &str| {
+            let metadata = fs::symlink_metadata(proj.join(name)).unwrap();
+            metadata.file_type().is_socket()
+        };
+        assert!(is_socket("socket") && is_socket("sub/socket"), "{command}");
+        let beside = names(&proj)
+            .into_iter()
+            .find(|name| name.starts_with("mc-wasm-conflict-"));
+        let beside = proj.join(beside.expect("the version of the task"));
+        assert_eq!(text(beside.join("socket")), "of the task", "{command}");
     }
 }
 
@@ -689,6 +737,22 @@ fn a_directory_is_replaced_by_a_file_and_a_file_by_a_directory() {
             ["link", "script.sh", "sub", "text"],
             "{command}"
         );
+    }
+}
+
+#[test]
+fn what_is_removed_from_a_directory_that_gets_another_name_is_gone() {
+    let node = NodeOptions::new().start();
+    let before = ["rmtree", "/w/outer/sub", "rename", "/w/outer", "/w/moved"];
+    let after = ["rename", "/w/outer", "/w/moved", "rmtree", "/w/moved/sub"];
+    for (command, steps) in COMMANDS.iter().flat_map(|it| [(it, before), (it, after)]) {
+        let dir = tempfile::tempdir().unwrap();
+        let proj = dir.path().join("proj");
+        project(&proj.join("outer"));
+        mc_in(dir.path(), arguments(command, &["proj::/w"], &node, &steps)).expect_code(0);
+        assert_eq!(names(&proj), ["moved"], "{command} {steps:?}");
+        let left = ["link", "script.sh", "text"];
+        assert_eq!(names(&proj.join("moved")), left, "{command} {steps:?}");
     }
 }
 

@@ -49,6 +49,7 @@ async fn run_from(
     let dirs = inputs::dirs(&args.task.dir)?;
     leave::check(args.task.out.as_deref(), &dirs)?;
     job::validate(&args.task, &dirs)?;
+    checkpoint::check_place(&args, &dirs)?;
     hidden::tell(global, &dirs);
     // What is told of a run is told of a task, and nothing belongs to one that was not asked for.
     let is_recorded = global.format == Format::Json || args.checkpoint.is_some() || from.is_some();

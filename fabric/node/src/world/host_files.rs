@@ -28,7 +28,8 @@ fn below(root: &Path, path: &str) -> PathBuf {
     }
 }
 
-/// What is there; `note` is told what it looks like in all.
+/// What is there; `note` is told what it looks like in all. It is not told of what the guest does not see: that stays as
+/// it is, whatever the guest does with its name or the directory that it is in.
 pub(super) fn look_up(
     root: &Path,
     path: &str,
@@ -55,7 +56,17 @@ pub(super) fn look_up(
         }
         Err(e) => return Err(failed(&full, e)),
     };
-    note(&metadata);
+    let found = kind(&full, &metadata)?;
+    if found.is_some() {
+        note(&metadata);
+    } else if path.is_empty() {
+        return Err(failed(&full, "neither a file nor a directory"));
+    }
+    Ok(found)
+}
+
+/// What a guest has a word for.
+fn kind(full: &Path, metadata: &fs::Metadata) -> Result<Option<Kind>, Stop> {
     if metadata.is_dir() {
         return Ok(Some(Kind::Directory));
     }
@@ -64,12 +75,9 @@ pub(super) fn look_up(
         return Ok(Some(Kind::File { size }));
     }
     if metadata.is_symlink() {
-        let target = fs::read_link(&full).map_err(|e| failed(&full, e))?;
+        let target = fs::read_link(full).map_err(|e| failed(full, e))?;
         let target = target.into_os_string().into_string().ok();
         return Ok(target.map(|target| Kind::Symlink { target }));
-    }
-    if path.is_empty() {
-        return Err(failed(&full, "neither a file nor a directory"));
     }
     Ok(None)
 }
@@ -145,8 +153,10 @@ mod tests {
         let mut names = list(dir.path(), "").unwrap();
         names.sort();
         assert_eq!(names, ["file", "link", "socket"]);
-        let look_up = |name| look_up(dir.path(), name, |_| {}).unwrap();
+        let mut noted = 0;
+        let mut look_up = |name| look_up(dir.path(), name, |_| noted += 1).unwrap();
         assert_eq!(look_up("file"), Some(Kind::File { size: 4 }));
         assert_eq!((look_up("link"), look_up("socket")), (None, None));
+        assert_eq!(noted, 1, "what is not there may not be replaced");
     }
 }

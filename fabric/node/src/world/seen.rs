@@ -40,7 +40,8 @@ impl Seen {
         entry.or_insert_with(|| target.to_owned());
     }
 
-    /// Looks at everything below `root` at once: for a guest that is given a copy, or that has looked before.
+    /// Looks at everything below `root` at once that a guest can see: for one that is given a copy, or that has looked
+    /// before.
     ///
     /// # Errors
     ///
@@ -62,16 +63,18 @@ impl Seen {
                     continue;
                 }
                 let at = at.child(&name);
-                self.note(&at, &metadata);
-                if metadata.is_symlink()
-                    && let Ok(target) = std::fs::read_link(entry.path())
-                    && let Some(target) = target.to_str()
-                {
+                if metadata.is_symlink() {
+                    let target = std::fs::read_link(entry.path()).ok();
+                    let Some(target) = target.as_deref().and_then(Path::to_str) else {
+                        continue;
+                    };
                     self.note_target(&at, target);
+                } else if metadata.is_dir() {
+                    directories.push((entry.path(), at.clone()));
+                } else if !metadata.is_file() {
+                    continue;
                 }
-                if metadata.is_dir() {
-                    directories.push((entry.path(), at));
-                }
+                self.note(&at, &metadata);
             }
         }
         Ok(())
@@ -106,6 +109,10 @@ impl Seen {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::{
+        ffi::OsStr,
+        os::unix::{ffi::OsStrExt, fs::symlink, net::UnixListener},
+    };
 
     #[test]
     fn the_first_look_counts_and_neighbours_are_not_below() {
@@ -122,5 +129,20 @@ mod tests {
         assert_eq!(seen.get(3, "a/file"), Some(first.clone()));
         assert_eq!(seen.below(3, "a"), [("a/file".to_owned(), first)]);
         assert_eq!(seen.get(2, "a/file"), None);
+    }
+
+    #[test]
+    fn what_guests_have_no_words_for_is_not_seen() {
+        let dir = tempfile::tempdir().unwrap();
+        let _socket = UnixListener::bind(dir.path().join("socket")).unwrap();
+        symlink(OsStr::from_bytes(b"\xff"), dir.path().join("no-text")).unwrap();
+        symlink("file", dir.path().join("link")).unwrap();
+        let seen = Seen::default();
+        seen.walk(0, dir.path()).unwrap();
+        assert!(seen.get(0, "link").is_some());
+        assert_eq!(
+            (seen.get(0, "socket"), seen.get(0, "no-text")),
+            (None, None)
+        );
     }
 }

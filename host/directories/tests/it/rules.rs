@@ -173,6 +173,18 @@ fn a_link_of_the_users_that_leads_out_may_have_another_name() {
 }
 
 #[test]
+fn a_link_with_a_name_in_it_that_nothing_can_have_is_one_that_leads_nowhere() {
+    let mut it = Fixture::new(&["a"]);
+    let target = "b".repeat(300);
+    it.transaction
+        .put_link(it.dir, Path::new("link"), Path::new(&target), None)
+        .unwrap();
+    assert_eq!(it.commit(), []);
+    let made = fs::read_link(it.root.join("link")).unwrap();
+    assert_eq!(made, Path::new(&target));
+}
+
+#[test]
 fn a_transaction_of_nothing_but_links_that_lead_out_leaves_nothing() {
     let mut it = Fixture::new(&["a"]);
     it.transaction

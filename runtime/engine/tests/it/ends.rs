@@ -136,6 +136,17 @@ fn programs_that_cannot_run_here_say_why() {
     ));
     let library = wat::parse_str("(module)").unwrap();
     assert!(matches!(load(&library), Error::CoreModule { .. }));
+    for start in [
+        "(func (export \"_start\") (param i32))",
+        "(func (export \"_start\") (result i32) (i32.const 0))",
+        "(memory (export \"_start\") 1)",
+    ] {
+        let module = wat::parse_str(format!("(module {start})")).unwrap();
+        let checked = mc_engine::check(&module);
+        let is_refused = matches!(checked, Err(Error::CoreModule { .. }));
+        assert!(is_refused, "before it is compiled or sent: {start}");
+        assert!(matches!(load(&module), Error::CoreModule { .. }), "{start}");
+    }
     let foreign = wat::parse_str("(module (import \"env\" \"f\" (func)))").unwrap();
     assert!(matches!(load(&foreign), Error::UnsupportedImports { .. }));
 }

@@ -2,7 +2,7 @@
 
 use super::{
     node::{Directory, FileKind, Kind, Node, NodeId, Slot},
-    path::Place,
+    path::{MAX_PATH_BYTES, Place},
     tree::FileSystem,
 };
 use crate::{Errno, Inputs, Result, Stat};
@@ -32,13 +32,18 @@ impl FileSystem {
 
     fn bind(&mut self, parent: NodeId, name: &str, node: NodeId, now: u64) -> Result<(), Errno> {
         let directory = self.directory_mut(parent)?;
-        directory.entries.insert(name.to_owned(), Slot::Node(node));
+        // The name was looked up before, so that what was given under it has a slot, if only an empty one.
+        let is_given = directory.given.is_none() || directory.entries.contains_key(name);
+        let slot: fn(NodeId) -> Slot = if is_given { Slot::Node } else { Slot::Made };
+        directory.entries.insert(name.to_owned(), slot(node));
         self.touch(parent, now)
     }
 
     fn unbind(&mut self, parent: NodeId, name: &str, now: u64) -> Result<(), Errno> {
         let directory = self.directory_mut(parent)?;
-        if directory.given.is_some() {
+        let is_made = matches!(directory.entries.get(name), Some(Slot::Made(_)));
+        // Otherwise names that come and go would fill the memory.
+        if directory.given.is_some() && !is_made {
             directory.entries.insert(name.to_owned(), Slot::Removed);
         } else {
             directory.entries.remove(name);
@@ -57,6 +62,9 @@ impl FileSystem {
         let node = self.node_mut(id)?;
         node.links = node.links.saturating_sub(1);
         node.changed = now;
+        if node.links > 0 {
+            self.release_file();
+        }
         self.collect(id);
         Ok(())
     }
@@ -140,6 +148,10 @@ impl FileSystem {
         if target.contains('\0') {
             return Err(Errno::Invalid.into());
         }
+        // As Linux has it, where it has to be made when it is below `/out`; and no limit but this counts its bytes.
+        if target.len() >= MAX_PATH_BYTES {
+            return Err(Errno::NameTooLong.into());
+        }
         let place = self.resolve_free_name(base, path, inputs)?;
         self.make(&place, Kind::Symlink(target.to_owned()), now)?;
         Ok(())
@@ -203,6 +215,8 @@ impl FileSystem {
             return Err(Errno::ReadOnly.into());
         }
         self.check_parent(place.parent)?;
+        // Names take memory as files do, and what is left below `/out` is written once for each.
+        self.charge_file()?;
         let linked = self.node_mut(node)?;
         linked.links = linked.links.saturating_add(1);
         linked.changed = now;

@@ -79,7 +79,7 @@ impl Walk<'_> {
     fn find_renamed(&mut self, id: NodeId, depth: usize) -> Result<(), Errno> {
         let directory = self.files.directory(id)?;
         for (name, slot) in &directory.entries {
-            let Slot::Node(child) = slot else {
+            let (Slot::Node(child) | Slot::Made(child)) = slot else {
                 continue;
             };
             let base = directory.given.as_ref().map(|given| given.child(name));
@@ -124,7 +124,9 @@ impl Walk<'_> {
             match slot {
                 Slot::Given { .. } | Slot::Mount(_) => {}
                 Slot::Removed => self.removed(here, base.as_ref()),
-                Slot::Node(child) => self.node(*child, (here, depth), base.as_ref())?,
+                Slot::Node(child) | Slot::Made(child) => {
+                    self.node(*child, (here, depth), base.as_ref())?;
+                }
             }
         }
         Ok(())

@@ -85,12 +85,15 @@ pub(super) enum Slot {
     Removed,
     /// What is mounted there, and so no part of what the directory was given as.
     Mount(NodeId),
+    /// A node under a name that nothing was given under, in a directory that was given: nothing is left of the name once
+    /// it is free again.
+    Made(NodeId),
 }
 
 impl Slot {
     pub(super) const fn node(&self) -> Option<NodeId> {
         match self {
-            Self::Node(node) | Self::Mount(node) => Some(*node),
+            Self::Node(node) | Self::Mount(node) | Self::Made(node) => Some(*node),
             Self::Given { .. } | Self::Removed => None,
         }
     }

@@ -9,7 +9,7 @@ use crate::{Errno, Inputs, Result};
 /// Longest name of a file, in bytes.
 pub const MAX_NAME_BYTES: usize = 255;
 /// Longest path, in bytes.
-const MAX_PATH_BYTES: usize = 4096;
+pub(super) const MAX_PATH_BYTES: usize = 4096;
 /// Most links that one path may lead through.
 const MAX_LINKS: usize = 40;
 

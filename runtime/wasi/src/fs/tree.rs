@@ -296,7 +296,9 @@ impl FileSystem {
         let directory = self.directory(parent)?;
         let (at, writable, slot): (_, _, fn(NodeId) -> Slot) =
             match (directory.entries.get(name), &directory.given) {
-                (Some(Slot::Node(node) | Slot::Mount(node)), _) => return Ok(Some(*node)),
+                (Some(Slot::Node(node) | Slot::Made(node) | Slot::Mount(node)), _) => {
+                    return Ok(Some(*node));
+                }
                 (Some(Slot::Removed), _) | (None, None) => return Ok(None),
                 (Some(Slot::Given { at, writable }), _) => (at.clone(), *writable, Slot::Mount),
                 (None, Some(at)) => (at.child(name), writable, Slot::Node),
@@ -388,16 +390,22 @@ impl FileSystem {
         if node.links > 0 || node.opens > 0 {
             return;
         }
-        if node.made {
-            self.used.files = self.used.files.saturating_sub(1);
-        }
+        let is_made = node.made;
         if let Kind::File(data) = &node.kind {
             self.used.bytes = self.used.bytes.saturating_sub(data.charged());
+        }
+        if is_made {
+            self.release_file();
         }
         self.nodes.remove(&id);
     }
 
-    /// Counts one more file that the guest made.
+    /// Counts one file, or one more name of a file, less.
+    pub(super) fn release_file(&mut self) {
+        self.used.files = self.used.files.saturating_sub(1);
+    }
+
+    /// Counts one more file that the guest made, or one more name that it gave to a file.
     pub(super) fn charge_file(&mut self) -> Result<(), Errno> {
         if self.used.files >= self.quota.files {
             return Err(Errno::InsufficientSpace);

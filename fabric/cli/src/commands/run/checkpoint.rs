@@ -6,6 +6,7 @@ use crate::{
     args::{Resume as ResumeArgs, Run, Task},
     component::Component,
     failure::Failure,
+    inputs::{self, Dirs, Input},
     job::Prepared,
     out, output,
 };
@@ -20,7 +21,7 @@ use mc_node::{
 use mc_types::{Cid, ErrorCode, TaskSpec, canonical, cid};
 use std::{
     io::{Cursor, Read, Write},
-    path::Path,
+    path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError},
 };
 use tokio::runtime::Handle;
@@ -274,6 +275,42 @@ pub(super) fn resumption(path: &Path, task: &Task) -> String {
         command.push_str(" --stdin FILE");
     }
     command
+}
+
+/// Refuses a checkpoint that would replace or change what the task is given: it would be of a task that is no more.
+pub(super) fn check_place(run: &Run, dirs: &Dirs) -> Result<(), Failure> {
+    let Some((_, path)) = wanted(run)? else {
+        return Ok(());
+    };
+    let above = path.parent().filter(|above| !above.as_os_str().is_empty());
+    let Ok(above) = above.unwrap_or_else(|| Path::new(".")).canonicalize() else {
+        return Ok(());
+    };
+    let Some(name) = path.file_name() else {
+        return Ok(());
+    };
+    // A link to a file is followed when it is read, and replaced when it is written.
+    let (place, there) = (above.join(name), path.canonicalize().ok());
+    let inputs = inputs::inputs(&run.task.input)?;
+    let inputs = inputs.values().filter_map(|input| match input {
+        Input::Path(path) => Some(path.as_path()),
+        Input::Cid(_) => None,
+    });
+    let stdin = run.task.stdin.as_deref().map(Path::new);
+    // One that is built is no part of what it is built from.
+    let component = Some(Path::new(&run.task.component)).filter(|path| path.is_file());
+    let dirs = dirs.values().map(PathBuf::as_path);
+    let mut given = dirs.chain(inputs).chain(stdin).chain(component);
+    let within = given.find(|given| {
+        let real = given.canonicalize().ok();
+        real.is_some_and(|real| place.starts_with(&real) || there.as_ref() == Some(&real))
+    });
+    let Some(within) = within else {
+        return Ok(());
+    };
+    let (path, within) = (path.display(), within.display());
+    let message = format!("-o: {path} is, or lies in, {within}, which the task is given");
+    Err(Failure::usage(message).with_hint("name a file elsewhere"))
 }
 
 /// Both are needed, or none.

@@ -1,7 +1,7 @@
 //! Random edits of a random tree: who applies the changes to what was given has what the guest has.
 
 use super::*;
-use crate::{InMemory, Inputs, OpenFlags, Quota, Tree};
+use crate::{Error, InMemory, Inputs, Nothing, OpenFlags, Quota, Tree};
 use std::collections::BTreeMap;
 
 const SEEDS: u64 = 3_000;
@@ -230,6 +230,85 @@ fn changes_lead_from_what_was_given_to_what_the_guest_has() {
         listed(&mut files, root, "", &mut inputs, &mut wanted);
         assert_eq!(applied, wanted, "seed {seed}: {changes:#?}\n{given:#?}");
     }
+}
+
+#[test]
+fn names_that_come_and_go_leave_nothing_behind() {
+    let mut inputs = InMemory {
+        mounts: vec![Tree::directory([("given", Tree::file("x"))])],
+        ..InMemory::default()
+    };
+    let quota = Quota {
+        bytes: 1 << 20,
+        files: 1000,
+    };
+    let mut files = FileSystem::new(quota, 0);
+    files.mount("/w", Some(At::mount(0)), true);
+    let root = FileSystem::ROOT;
+    files.remove_file(root, "w/given", 1, &mut inputs).unwrap();
+    let names = (0..100).map(|number| format!("w/{number}"));
+    for name in names.chain(["w/given".to_owned()]) {
+        let other = format!("{name}.new");
+        files.create_directory(root, &name, 1, &mut inputs).unwrap();
+        files
+            .rename((root, &name), (root, &other), 1, &mut inputs)
+            .unwrap();
+        files
+            .remove_directory(root, &other, 1, &mut inputs)
+            .unwrap();
+    }
+    let given = files.stat_at(root, "w", true, &mut inputs).unwrap().node;
+    assert_eq!(files.directory(given).unwrap().entries.len(), 1);
+    let changes = files.changes(given, &At::mount(0)).unwrap();
+    let places: Vec<_> = changes.iter().map(|change| change.place.as_str()).collect();
+    assert_eq!(places, ["given"], "{changes:#?}");
+}
+
+#[test]
+fn further_names_of_a_file_count_as_files() {
+    let mut inputs = InMemory {
+        mounts: vec![Tree::directory([("given", Tree::file("x"))])],
+        ..InMemory::default()
+    };
+    let quota = Quota {
+        bytes: 1 << 20,
+        files: 2,
+    };
+    let mut files = FileSystem::new(quota, 0);
+    files.mount("/w", Some(At::mount(0)), true);
+    let root = FileSystem::ROOT;
+    let mut link = |files: &mut FileSystem, to: &str| {
+        files.link((root, "w/given"), (root, to), 1, &mut inputs)
+    };
+    link(&mut files, "w/a").unwrap();
+    link(&mut files, "w/b").unwrap();
+    let full = link(&mut files, "w/c").unwrap_err();
+    assert_eq!(full, Error::Guest(Errno::InsufficientSpace));
+    files
+        .rename((root, "w/a"), (root, "w/d"), 1, &mut Nothing)
+        .unwrap();
+    assert_eq!(files.used().files, 2);
+    for (path, left) in [("w/given", 1), ("w/b", 0), ("w/d", 0)] {
+        files.remove_file(root, path, 1, &mut Nothing).unwrap();
+        assert_eq!(files.used().files, left, "{path}");
+    }
+}
+
+#[test]
+fn links_point_no_further_than_a_path_is_long() {
+    let quota = Quota {
+        bytes: 0,
+        files: 10,
+    };
+    let mut files = FileSystem::new(quota, 0);
+    files.mount("/w", None, true);
+    let mut link = |length: usize, path: &str| {
+        let target = "a/".repeat(length / 2) + &"b".repeat(length % 2);
+        files.symlink(FileSystem::ROOT, &target, path, 1, &mut Nothing)
+    };
+    link(4095, "w/longest").unwrap();
+    let refused = link(4096, "w/longer").unwrap_err();
+    assert_eq!(refused, Error::Guest(Errno::NameTooLong));
 }
 
 #[test]
