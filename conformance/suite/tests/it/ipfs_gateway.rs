@@ -244,9 +244,15 @@ fn codecs_that_cannot_be_read_are_refused_before_anything_is_sent() {
             200
         );
     }
-    // Below others it is a block like any.
+    // Below others it is a block like any, and so is one that does not have the form of its codec: once, the CAR was
+    // broken off there, and often before it had begun.
     let outer = store(&node, cid::DAG_CBOR, &document("git", &git));
     assert_eq!(car_of(&node, &format!("/ipfs/{outer}?format=car")), 2);
+    for codec in [cid::DAG_PB, cid::DAG_CBOR, 0x0129] {
+        let junk = store(&node, codec, &[0xff; 9]);
+        let above = store(&node, cid::DAG_CBOR, &document("junk", &junk));
+        assert_eq!(car_of(&node, &format!("/ipfs/{above}?format=car")), 2);
+    }
     let below = get(&node, &format!("/ipfs/{outer}/git/0/x?format=car"), &[]);
     assert_eq!(below.status, 400);
 }
