@@ -2,7 +2,7 @@
 
 use super::{
     node::{Directory, FileKind, Kind, Node, NodeId, Slot},
-    path::Place,
+    path::{MAX_TARGET_BYTES, Place},
     tree::FileSystem,
 };
 use crate::{Errno, Inputs, Result, Stat};
@@ -139,6 +139,10 @@ impl FileSystem {
         }
         if target.contains('\0') {
             return Err(Errno::Invalid.into());
+        }
+        // No machine could put it back to where its user wants it.
+        if target.len() > MAX_TARGET_BYTES {
+            return Err(Errno::NameTooLong.into());
         }
         let place = self.resolve_free_name(base, path, inputs)?;
         self.make(&place, Kind::Symlink(target.to_owned()), now)?;
