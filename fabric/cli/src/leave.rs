@@ -123,7 +123,7 @@ fn tell(left: &Left, json: bool) {
     for Fault { place, reason } in &left.faults {
         say(format!("conflict: {}: {reason}", name(place)));
     }
-    links::tell(&report.left_out, None);
+    links::tell(&report.left_out, links::LEADS_OUT, None);
     for pending in &report.pending {
         let pending = name(pending);
         say(format!("{pending}: cannot be reached; it is changed later"));

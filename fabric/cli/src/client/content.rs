@@ -105,7 +105,8 @@ pub(crate) async fn write_to_disk<S: BlockSource>(
             failure => failure,
         }
     })?;
-    links::tell(&exported.left_out, Some(to));
+    links::tell(&exported.left_out, links::LEADS_OUT, Some(to));
+    links::tell(&exported.impossible, links::IMPOSSIBLE, Some(to));
     Ok(())
 }
 
