@@ -38,6 +38,8 @@ impl BlockSource for RemoteBlocks {
                 peers: None,
             },
             ErrorCode::Storage => Error::DiskFull,
+            // What the node has and cannot read; what it is given of others, it has verified.
+            ErrorCode::CorruptContent => Error::Corrupt { cid: *cid },
             _ => Error::Source(failure.message().to_owned()),
         })?;
         Block::new(*cid, bytes).map(|block| block.into_parts().1)
