@@ -257,6 +257,19 @@ fn codecs_that_cannot_be_read_are_refused_before_anything_is_sent() {
     assert_eq!(below.status, 400);
 }
 
+/// A client that asks first how much there is would ask no more.
+#[test]
+fn the_head_of_a_car_does_not_say_that_it_is_empty() {
+    let node = NodeOptions::new().start();
+    let root = store(&node, cid::RAW, b"a file");
+    let head = |form: &str| ask(&node.api, "HEAD", &format!("/ipfs/{root}{form}"), &[]);
+    assert_eq!(head("").headers["content-length"], "6");
+    assert_eq!(head("?format=raw").headers["content-length"], "6");
+    let car = head("?format=car");
+    assert_eq!(car.status, 200);
+    assert!(!car.headers.contains_key("content-length"));
+}
+
 /// Once, one was answered as if it were empty, and the other was broken off.
 #[test]
 fn files_that_do_not_tell_where_their_bytes_are_are_refused_before_anything_is_sent() {

@@ -36,7 +36,8 @@ pub(super) async fn respond(
         duplicates: form.duplicates,
     };
     let body = if content.is_head {
-        Body::empty()
+        // Not one that is known to be empty: how long the CAR is nobody knows before it is sent.
+        Body::from_stream(stream::empty::<Result<Bytes, mc_content::Error>>())
     } else {
         let below = below(content.blocks.clone(), (head.cid, end), selected, order);
         let header = stream::iter([Ok(car::header(&[head.cid]))]);
