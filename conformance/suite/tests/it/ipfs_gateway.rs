@@ -505,6 +505,17 @@ fn content_travels_as_car_files() {
     assert!(read.stdout == large);
     let pins = other.mc(["pin", "ls"]).expect_code(0).text();
     assert!(pins.contains(&cid), "{pins}");
+    // As export prints one, import reads one from a pipe.
+    let pipe = "cat \"$1\" | \"$0\" --node \"$2\" car import -";
+    let binary = mc_conformance::binary();
+    let piped = std::process::Command::new("sh")
+        .args(["-c", pipe])
+        .arg(binary)
+        .args([path, &other.api])
+        .output()
+        .unwrap();
+    assert!(piped.status.success(), "{piped:?}");
+    assert_eq!(String::from_utf8_lossy(&piped.stdout).trim(), cid);
     // A file that breaks off is refused, and one that lacks blocks is not kept.
     let bytes = fs::read(&file).unwrap();
     let broken = dir.path().join("broken.car");
