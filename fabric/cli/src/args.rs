@@ -717,6 +717,7 @@ pub(crate) enum Car {
     },
     /// Store the blocks of a CAR file, of version 1 or 2, and pin its roots
     Import {
+        /// A file, or - for standard input
         path: PathBuf,
         /// Let nothing keep them
         #[arg(long)]

@@ -125,7 +125,7 @@ fn tell(left: &Left, json: bool) {
         let reason = shown(reason.clone());
         say(format!("conflict: {}: {reason}", name(place)));
     }
-    links::tell(&report.left_out, None);
+    links::tell(&report.left_out, links::LEADS_OUT, None);
     for pending in &report.pending {
         let pending = name(pending);
         say(format!("{pending}: cannot be reached; it is changed later"));

@@ -33,14 +33,16 @@ impl From<Links> for Outside {
     }
 }
 
-/// Says which links were left out, which even those have to know who asked for quiet.
-pub(crate) fn tell(left_out: &[PathBuf], below: Option<&Path>) {
+/// Why links are left out.
+pub(crate) const LEADS_OUT: &str = "a symbolic link that leads out of the directory";
+pub(crate) const IMPOSSIBLE: &str = "a symbolic link that no disk takes";
+
+/// Says which links were left out, and why, which even those have to know who asked for quiet.
+pub(crate) fn tell(left_out: &[PathBuf], why: &str, below: Option<&Path>) {
     for link in left_out.iter().take(MAX_NAMED) {
         let link = below.map_or_else(|| link.clone(), |below| below.join(link));
         let link = link.display();
-        output::error(&format!(
-            "left out {link}: a symbolic link that leads out of the directory"
-        ));
+        output::error(&format!("left out {link}: {why}"));
     }
     if let Some(more) = left_out
         .len()

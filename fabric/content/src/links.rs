@@ -24,17 +24,26 @@ pub fn of(cid: &Cid, bytes: &[u8]) -> Result<Vec<Cid>, Error> {
     beyond_inline(linked(cid, bytes)?, linked)
 }
 
-/// As [`of`], except that a block of an unknown codec has no links.
+/// As [`of`], except that a block has no links whose codec is unknown, or which does not have the form of its codec.
 ///
 /// # Errors
 ///
-/// [`Error::Malformed`].
+/// None, so far.
 pub fn as_known(cid: &Cid, bytes: &[u8]) -> Result<Vec<Cid>, Error> {
-    let known = |cid: &Cid, bytes: &[u8]| match linked(cid, bytes) {
-        Err(Error::UnknownCodec { .. }) => Ok(Vec::new()),
-        links => links,
-    };
+    let known = |cid: &Cid, bytes: &[u8]| unless_unreadable(linked(cid, bytes));
     beyond_inline(known(cid, bytes)?, known)
+}
+
+/// No links where they cannot be read: there is nothing more to be sent then, and whoever has the block sees it, too.
+///
+/// # Errors
+///
+/// Those that are not about the block.
+pub fn unless_unreadable(links: Result<Vec<Cid>, Error>) -> Result<Vec<Cid>, Error> {
+    match links {
+        Err(Error::UnknownCodec { .. } | Error::Malformed { .. }) => Ok(Vec::new()),
+        links => links,
+    }
 }
 
 /// Of `cids`, those that have to be fetched, with what the others link to in their place.
@@ -173,6 +182,10 @@ mod tests {
             "{unknown}"
         );
         assert_eq!(as_known(&cid::of(0x78, b"blob"), b"blob").unwrap(), []);
+        for codec in [cid::DAG_PB, cid::DAG_CBOR, DAG_JSON] {
+            let junk = cid::of(codec, &[0xff; 8]);
+            assert_eq!(as_known(&junk, &[0xff; 8]).unwrap(), [], "{codec:#x}");
+        }
     }
 
     #[test]

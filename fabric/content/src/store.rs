@@ -298,6 +298,15 @@ impl Store {
             .await
     }
 
+    /// Refuses what cannot be the name of a pin.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::PinName`].
+    pub fn check_pin_name(name: &str) -> Result<(), Error> {
+        pin_name(name).map(drop)
+    }
+
     /// Removes a pin; says whether there was one.
     ///
     /// # Errors

@@ -265,7 +265,7 @@ fn begin(program: &Program, store: &mut Store<Guest>) -> wasmtime::Result<Instan
     made.map_err(|error| {
         let is_machines = matches!(
             error.downcast_ref(),
-            Some(Stop::Host(_) | Stop::Unreadable(_))
+            Some(Stop::Host(_) | Stop::Unreadable(_) | Stop::Unusable(_))
         );
         if is_resumed && !is_machines {
             let reason = format!("its memories: {}", error.root_cause());

@@ -165,6 +165,9 @@ pub enum RunError {
     /// A file or directory of the user's cannot be read (any more).
     #[error("{0}")]
     Unreadable(String),
+    /// An input is not what it should be, on whatever machine.
+    #[error("{0}")]
+    Unusable(String),
     /// The machine failed.
     #[error("{0}")]
     Host(String),

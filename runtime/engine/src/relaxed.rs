@@ -8,7 +8,7 @@ use crate::{
     ticker::Watch, trap,
 };
 use mc_types::{End, Usage};
-use output::{Budget, OutputLimitReached};
+use output::{Budget, OutputClosed, OutputLimitReached};
 use std::{path::Path, sync::Arc, time::Duration, time::Instant};
 use wasi::{Limited, Streams};
 pub(crate) use wasi::{ModuleState, State, is_offered, linker, module_linker};
@@ -149,6 +149,9 @@ fn end_of(error: wasmtime::Error, limiter: &Limiter) -> Result<End, RunError> {
     }
     if error.is::<OutputLimitReached>() {
         return Ok(End::OutputLimit);
+    }
+    if error.is::<OutputClosed>() {
+        return Err(RunError::OutputClosed);
     }
     if let Some(Trap::StackOverflow) = error.downcast_ref::<Trap>() {
         return Ok(End::Trapped {

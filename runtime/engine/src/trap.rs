@@ -75,6 +75,7 @@ fn stopped(stop: &Stop) -> Result<End, RunError> {
             kind: TrapKind::Other,
         }),
         Stop::Unreadable(reason) => Err(RunError::Unreadable(reason.clone())),
+        Stop::Unusable(reason) => Err(RunError::Unusable(reason.clone())),
         Stop::Host(reason) => Err(RunError::Host(reason.clone())),
     }
 }

@@ -75,6 +75,9 @@ pub enum Stop {
     /// A file or directory of the user's cannot be read (any more), and the execution has no outcome.
     #[error("{0}")]
     Unreadable(String),
+    /// An input is not what it should be, on whatever machine, and the execution has no outcome.
+    #[error("{0}")]
+    Unusable(String),
     /// The machine failed, and the execution has no outcome.
     #[error("{0}")]
     Host(String),

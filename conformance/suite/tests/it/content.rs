@@ -276,6 +276,11 @@ fn a_pin_that_cannot_be_moved_stays_where_it_was() {
     node.mc(["pin", "add", &cid, "--name", "mine"])
         .expect_code(0);
     let nowhere = "bafkreibm6jg3ux5qumhcn2b3flc3tyu6dmlb4xa7u5bf44yegnrjhc4yeq";
+    // Who gives up sooner, or is interrupted, tells nobody to undo anything.
+    let hasty = ["pin", "add", nowhere, "--name", "mine", "--timeout", "1s"];
+    node.mc(hasty).expect_code(66);
+    let pins = node.mc(["pin", "ls"]).expect_code(0).text();
+    assert!(pins.contains(&format!("{cid} mine")), "{pins}");
     let moved = node.mc(["pin", "add", nowhere, "--name", "mine"]);
     assert_ne!(moved.code, Some(0), "{moved:#?}");
     let pins = node.mc(["pin", "ls"]).expect_code(0).text();

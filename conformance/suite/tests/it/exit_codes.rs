@@ -1,7 +1,8 @@
 //! Exit codes: the same for `run` and `submit`, and each for its own cause only.
 
 use crate::wasm;
-use mc_conformance::{Finished, Node, NodeOptions, mc, mc_in, spawn_in};
+use mc_conformance::{Finished, Node, NodeOptions, mc, mc_in, put, spawn_in};
+use mc_types::cid;
 use std::{
     fs,
     io::{BufRead, BufReader},
@@ -150,4 +151,39 @@ fn whoever_stops_waiting_is_told_that_the_job_goes_on() {
     let id = id.split_whitespace().next().unwrap().to_owned();
     node.mc(["cancel", &id]).expect_code(0);
     node.mc(["wait", &id]).expect_code(130);
+}
+
+/// Once, `run` said that the machine had failed (70), and a job was tried again until it had no tries left.
+#[test]
+fn inputs_that_are_not_what_they_should_be_are_unusable_wherever_they_are_read() {
+    let node = NodeOptions::new().start();
+    // UnixFS of a kind that nobody knows, and a file whose only block is said to be longer than it is.
+    let unknown = [0x0a_u8, 2, 8, 3];
+    let leaf = cid::of(cid::RAW, b"leaf");
+    let link = leaf.to_bytes();
+    let mut lying = vec![0x12, 38, 0x0a, 36];
+    lying.extend(link);
+    lying.extend([0x0a, 6, 8, 2, 0x18, 99, 0x20, 99]);
+    let store = |codec, bytes: &[u8]| {
+        let cid = cid::of(codec, bytes);
+        let stored = put(&node.api, &format!("/api/v1/blocks/{cid}"), bytes);
+        assert_eq!(stored.status, 201);
+        cid.to_string()
+    };
+    store(cid::RAW, b"leaf");
+    let other_hash = "bafkrcfar62wy5rjkfgckxkx5pq5vczidpboca4q".to_owned();
+    for input in [
+        store(cid::DAG_PB, &unknown),
+        store(cid::DAG_PB, &lying),
+        other_hash,
+    ] {
+        for command in COMMANDS {
+            let given = format!("a={input}");
+            let component = wasm("copy_tree");
+            let done = node.mc([command, "--input", &given, &component]);
+            assert_eq!(done.code, Some(65), "{command} {input}: {done:#?}");
+            assert!(done.stderr.contains("MC0012"), "{command}: {done:#?}");
+            assert!(!done.stderr.contains("tried again"), "{command}: {done:#?}");
+        }
+    }
 }

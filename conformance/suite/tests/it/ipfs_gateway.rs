@@ -244,11 +244,30 @@ fn codecs_that_cannot_be_read_are_refused_before_anything_is_sent() {
             200
         );
     }
-    // Below others it is a block like any.
+    // Below others it is a block like any, and so is one that does not have the form of its codec: once, the CAR was
+    // broken off there, and often before it had begun.
     let outer = store(&node, cid::DAG_CBOR, &document("git", &git));
     assert_eq!(car_of(&node, &format!("/ipfs/{outer}?format=car")), 2);
+    for codec in [cid::DAG_PB, cid::DAG_CBOR, 0x0129] {
+        let junk = store(&node, codec, &[0xff; 9]);
+        let above = store(&node, cid::DAG_CBOR, &document("junk", &junk));
+        assert_eq!(car_of(&node, &format!("/ipfs/{above}?format=car")), 2);
+    }
     let below = get(&node, &format!("/ipfs/{outer}/git/0/x?format=car"), &[]);
     assert_eq!(below.status, 400);
+}
+
+/// A client that asks first how much there is would ask no more.
+#[test]
+fn the_head_of_a_car_does_not_say_that_it_is_empty() {
+    let node = NodeOptions::new().start();
+    let root = store(&node, cid::RAW, b"a file");
+    let head = |form: &str| ask(&node.api, "HEAD", &format!("/ipfs/{root}{form}"), &[]);
+    assert_eq!(head("").headers["content-length"], "6");
+    assert_eq!(head("?format=raw").headers["content-length"], "6");
+    let car = head("?format=car");
+    assert_eq!(car.status, 200);
+    assert!(!car.headers.contains_key("content-length"));
 }
 
 /// Once, one was answered as if it were empty, and the other was broken off.
@@ -486,6 +505,17 @@ fn content_travels_as_car_files() {
     assert!(read.stdout == large);
     let pins = other.mc(["pin", "ls"]).expect_code(0).text();
     assert!(pins.contains(&cid), "{pins}");
+    // As export prints one, import reads one from a pipe.
+    let pipe = "cat \"$1\" | \"$0\" --node \"$2\" car import -";
+    let binary = mc_conformance::binary();
+    let piped = std::process::Command::new("sh")
+        .args(["-c", pipe])
+        .arg(binary)
+        .args([path, &other.api])
+        .output()
+        .unwrap();
+    assert!(piped.status.success(), "{piped:?}");
+    assert_eq!(String::from_utf8_lossy(&piped.stdout).trim(), cid);
     // A file that breaks off is refused, and one that lacks blocks is not kept.
     let bytes = fs::read(&file).unwrap();
     let broken = dir.path().join("broken.car");

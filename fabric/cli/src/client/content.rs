@@ -38,6 +38,8 @@ impl BlockSource for RemoteBlocks {
                 peers: None,
             },
             ErrorCode::Storage => Error::DiskFull,
+            // What the node has and cannot read; what it is given of others, it has verified.
+            ErrorCode::CorruptContent => Error::Corrupt { cid: *cid },
             _ => Error::Source(failure.message().to_owned()),
         })?;
         Block::new(*cid, bytes).map(|block| block.into_parts().1)
@@ -105,7 +107,8 @@ pub(crate) async fn write_to_disk<S: BlockSource>(
             failure => failure,
         }
     })?;
-    links::tell(&exported.left_out, Some(to));
+    links::tell(&exported.left_out, links::LEADS_OUT, Some(to));
+    links::tell(&exported.impossible, links::IMPOSSIBLE, Some(to));
     Ok(())
 }
 

@@ -328,7 +328,9 @@ pub(super) async fn car(
             }
         }
         Car::Import { path, no_pin } => {
-            let roots = import(client, path, *no_pin).await?;
+            // It is read twice.
+            let given = Given::of(path)?;
+            let roots = import(client, (path.as_path(), given.path()), *no_pin).await?;
             let roots: Vec<_> = roots.iter().map(ToString::to_string).collect();
             if roots.is_empty() {
                 let path = path.display();
@@ -473,12 +475,17 @@ impl Exported<'_> {
 }
 
 /// Stores the blocks of a CAR file, and pins the roots that it names.
-async fn import(client: &Client, path: &Path, no_pin: bool) -> Result<Vec<Cid>, Failure> {
-    let file = tokio::fs::File::open(path).await;
+/// Stores what is in the file at `place`, which is called `path`.
+async fn import(
+    client: &Client,
+    (path, place): (&Path, &Path),
+    no_pin: bool,
+) -> Result<Vec<Cid>, Failure> {
+    let file = tokio::fs::File::open(place).await;
     let file = file.map_err(|e| Failure::path(path, &e))?;
     let mut reader = car::Reader::new(file_pieces(file));
     let roots = reader.roots().await?.to_vec();
-    client.import_file(path).await?;
+    client.import_file(place).await?;
     if no_pin {
         return Ok(roots);
     }

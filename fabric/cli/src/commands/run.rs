@@ -152,6 +152,7 @@ fn conclude_failed(global: &Global, name: &str, error: &RunError) -> Result<Exit
             Err(Failure::new(ErrorCode::InvalidComponent, message))
         }
         RunError::Unreadable(_) => Err(Failure::new(ErrorCode::Path, error.to_string())),
+        RunError::Unusable(_) => Err(Failure::new(ErrorCode::CorruptContent, error.to_string())),
         error => Err(Failure::new(ErrorCode::Infrastructure, error.to_string())),
     }
 }

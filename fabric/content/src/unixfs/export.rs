@@ -28,6 +28,8 @@ const MAX_ENTRIES: u64 = 10_000_000;
 const MAX_CLOSED: usize = 1 << 16;
 /// Permissions that content may ask for. What it does not say, and what is above this, the user's own mask says.
 const ALLOWED: u32 = 0o755;
+/// Longest target of a symbolic link, in bytes.
+const MAX_TARGET_BYTES: usize = 4095;
 /// What is needed to write into a directory.
 const OPEN: u32 = 0o700;
 
@@ -59,6 +61,8 @@ pub struct Exported {
     pub bytes: u64,
     /// Symbolic links that were left out, by their paths below what was written.
     pub left_out: Vec<PathBuf>,
+    /// Those that were left out because no disk takes them.
+    pub impossible: Vec<PathBuf>,
 }
 
 /// Writes a file or directory to `target`, which must not exist, or be an empty directory.
@@ -99,6 +103,8 @@ pub async fn export_with<S: BlockSource>(
     let tree = place.tree();
     let mut export = Export {
         source,
+        tree: tree.clone(),
+        outside: options.outside,
         root: entity.cid,
         bytes_left: options.max_bytes,
         entries: 0,
@@ -153,6 +159,8 @@ fn close(
 
 struct Export<'s, S> {
     source: &'s S,
+    tree: PathBuf,
+    outside: Outside,
     root: Cid,
     bytes_left: u64,
     entries: u64,
@@ -234,9 +242,25 @@ impl<S: BlockSource> Export<'_, S> {
     }
 
     async fn symlink(&mut self, target: &str, path: &Path) -> Result<(), Error> {
+        if is_impossible(target) {
+            return self.leave_out(path);
+        }
         self.has_links = true;
         let made = tokio::fs::symlink(target, path).await;
         made.map_err(|e| path_error(path, e))
+    }
+
+    /// Goes on without a link that cannot be made, unless it is all that there is to be written.
+    fn leave_out(&mut self, path: &Path) -> Result<(), Error> {
+        let link = path.strip_prefix(&self.tree).unwrap_or(path);
+        if self.outside == Outside::Refuse || link.as_os_str().is_empty() {
+            return Err(Error::Unsupported {
+                path: Path::new(".").join(link),
+                reason: "a symbolic link that no disk takes",
+            });
+        }
+        self.written.impossible.push(link.to_owned());
+        Ok(())
     }
 
     /// A directory is complete. Its permissions are what they are to be, unless nothing could be written then.
@@ -282,6 +306,11 @@ fn leaves<T>(link: &Path) -> Result<T, Error> {
         path: link.to_owned(),
         reason: "a symbolic link that leads out of the directory",
     })
+}
+
+/// Whether no disk takes a link to `target`.
+fn is_impossible(target: &str) -> bool {
+    target.is_empty() || target.contains('\0') || target.len() > MAX_TARGET_BYTES
 }
 
 /// Room for a file, or for a block of it.

@@ -141,6 +141,36 @@ async fn links_that_lead_out_are_left_out_or_kept_when_that_is_wanted() {
     }
 }
 
+#[tokio::test]
+async fn links_that_no_disk_takes_keep_nothing_else_from_being_written() {
+    let blocks = MemoryBlocks::default();
+    let file = unixfs::add_bytes(b"file", &blocks).await.unwrap().cid;
+    let empty = symlink(&blocks, "").await;
+    let zero = symlink(&blocks, "a\0b").await;
+    let inner = directory(&blocks, &[("zero", zero)]).await;
+    let entries = [("empty", empty), ("file", file), ("inner", inner)];
+    let root = directory(&blocks, &entries).await;
+    let error = export(&blocks, root).await.unwrap_err().to_string();
+    assert!(error.contains("empty: a symbolic link"), "{error}");
+    for outside in [Outside::LeaveOut, Outside::Keep] {
+        let dir = tempfile::tempdir().unwrap();
+        let options = ExportOptions {
+            max_bytes: 100,
+            outside,
+        };
+        let exported = unixfs::export_with(&blocks, root, dir.path(), options)
+            .await
+            .unwrap();
+        let expected = ["empty", "inner/zero"].map(std::path::PathBuf::from);
+        assert_eq!(exported.impossible, expected);
+        assert_eq!(exported.left_out, Vec::<std::path::PathBuf>::new());
+        assert_eq!(std::fs::read(dir.path().join("file")).unwrap(), b"file");
+        assert!(dir.path().join("inner").is_dir());
+    }
+    // Nothing is left of a link alone.
+    assert!(export(&blocks, empty).await.is_err());
+}
+
 /// A file or directory node of this kind and mode.
 async fn with_mode(blocks: &MemoryBlocks, kind: u8, mode: u32, entries: &[(&str, Cid)]) -> Cid {
     let mut data = vec![0x08, kind, 0x38];

@@ -3,7 +3,7 @@
 use super::{NodeBackend, refuse};
 use crate::pins;
 use futures::{Stream, StreamExt, TryStreamExt, stream};
-use mc_content::Block;
+use mc_content::{Block, Store};
 use mc_gateway::{
     api::{Imported, PinView},
     backend::{BlockStream, Error},
@@ -41,23 +41,63 @@ impl NodeBackend {
             .await
     }
 
-    /// Pins first, so that what is fetched or found is not collected in the meantime; an incomplete
-    /// DAG is not left pinned, and what had the name before has it again.
+    /// Keeps a DAG under a name, once all of it is here: until then, what had the name before has it, also if whoever asks
+    /// goes away meanwhile. What is fetched or found is kept from the beginning on.
     pub(super) async fn pin_dag(&self, name: String, cid: Cid) -> Result<PinView, Error> {
         pins::check(&name)?;
+        Store::check_pin_name(&name).map_err(refuse)?;
         let store = self.content.store();
-        let before = store.pinned(&name).await.map_err(refuse)?;
-        store.pin(&name, cid).await.map_err(refuse)?;
-        if let Err(error) = self.content.fetch(cid, Vec::new(), None).await {
-            // The first error is the one that matters.
-            let _ = match before {
-                Some(before) => store.pin(&name, before).await,
-                None => store.unpin(&name).await.map(drop),
-            };
-            return Err(refuse(error));
-        }
+        let arriving = Arriving::new(store, cid).await.map_err(refuse)?;
+        let pinned = match self.content.fetch(cid, Vec::new(), None).await {
+            Ok(()) => store.pin(&name, cid).await,
+            Err(error) => Err(error),
+        };
+        let ended = arriving.end().await;
+        // The first error is the one that matters.
+        pinned.and(ended).map_err(refuse)?;
         self.net.announce(cid).await;
         Ok(PinView { name, cid })
+    }
+}
+
+/// A pin for as long as something is waited for. It goes away with whoever waits.
+struct Arriving {
+    store: Store,
+    /// Empty once it is gone.
+    name: String,
+}
+
+impl Arriving {
+    async fn new(store: &Store, root: Cid) -> Result<Self, mc_content::Error> {
+        let number = rand::random::<u64>();
+        let arriving = Self {
+            store: store.clone(),
+            name: format!("{}pin/{number:016x}", pins::ARRIVING),
+        };
+        store.pin(&arriving.name, root).await?;
+        Ok(arriving)
+    }
+
+    async fn end(mut self) -> Result<(), mc_content::Error> {
+        self.store.unpin(&self.name).await?;
+        self.name.clear();
+        Ok(())
+    }
+}
+
+impl Drop for Arriving {
+    fn drop(&mut self) {
+        let name = std::mem::take(&mut self.name);
+        let runtime = tokio::runtime::Handle::try_current();
+        // What is left all the same goes when the node starts again.
+        if let (false, Ok(runtime)) = (name.is_empty(), runtime) {
+            let store = self.store.clone();
+            runtime.spawn(async move {
+                if let Err(error) = store.unpin(&name).await {
+                    tracing::warn!(%name, %error, "a pin stays that nobody waits for");
+                }
+            });
+        }
     }
 }
 

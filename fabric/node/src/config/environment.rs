@@ -7,7 +7,7 @@ use super::{
     ConfigError, Origin,
     settings::{Kind, SETTINGS, Setting, nearest},
 };
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, ffi::OsString};
 use toml::{Table, Value};
 
 /// What our variables begin with.
@@ -28,6 +28,26 @@ pub(super) struct Variables {
     pub(super) hints: Vec<String>,
 }
 
+/// A variable as text, if it is. Of one that may be ours, what is not UTF-8 is marked: whoever reads it refuses it, since
+/// a command that passes over its data directory takes another one.
+pub(super) fn readable(name: OsString, value: OsString) -> Option<(String, String)> {
+    let name = name.into_string().ok()?;
+    let value = if name.starts_with(OLD_PREFIX) {
+        value.to_string_lossy().into_owned()
+    } else {
+        value.into_string().ok()?
+    };
+    Some((name, value))
+}
+
+/// Refuses what was not UTF-8 before it was made text.
+pub(super) fn check_utf8(text: &str) -> Result<(), String> {
+    match text.contains(char::REPLACEMENT_CHARACTER) {
+        true => Err("it is not UTF-8".to_owned()),
+        false => Ok(()),
+    }
+}
+
 /// The configuration file that is named.
 pub(super) fn file(environment: &BTreeMap<String, String>) -> Option<&String> {
     let named = |prefix| environment.get(&format!("{prefix}{FILE}"));
@@ -44,7 +64,8 @@ impl Variables {
         let mut variables = Self::default();
         for setting in SETTINGS {
             if let Some((name, text)) = variables.find(environment, &part(setting.key)) {
-                let value = parse(setting, text).map_err(|message| ConfigError::Value {
+                let value = check_utf8(text).and_then(|()| parse(setting, text));
+                let value = value.map_err(|message| ConfigError::Value {
                     key: setting.key.to_owned(),
                     origin: Origin::Variable(name.clone()).to_string(),
                     message,

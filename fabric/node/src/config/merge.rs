@@ -72,9 +72,8 @@ impl Sources {
     /// The sources of a command: the process's environment and the given flags.
     #[must_use]
     pub fn of_process(file: Option<PathBuf>, flags: Vec<(&'static str, Value)>) -> Self {
-        let text = |s: std::ffi::OsString| s.into_string().ok();
-        let pair = |(k, v)| Some((text(k)?, text(v)?));
-        let environment: BTreeMap<_, _> = std::env::vars_os().filter_map(pair).collect();
+        let readable = |(name, value)| environment::readable(name, value);
+        let environment: BTreeMap<_, _> = std::env::vars_os().filter_map(readable).collect();
         let file = file.or_else(|| environment::file(&environment).map(PathBuf::from));
         Self {
             file,
@@ -103,6 +102,12 @@ impl Sources {
             layers.set(key, value, Origin::Variable(name))?;
         }
         for (key, value) in self.flags {
+            let text = value.as_str().unwrap_or_default();
+            environment::check_utf8(text).map_err(|message| ConfigError::Value {
+                key: key.to_owned(),
+                origin: Origin::Flag.to_string(),
+                message,
+            })?;
             layers.set(key, value, Origin::Flag)?;
         }
         layers.finish(warnings, hints)

@@ -34,6 +34,26 @@ fn defaults_follow_the_xdg_directories() {
     assert_eq!(config.data_dir, Path::new("/data/mc-wasm"));
 }
 
+/// Once, they were passed over without a word: another data directory was used than the one that was named.
+#[test]
+fn variables_and_flags_that_are_not_utf8_are_refused() {
+    use std::{ffi::OsString, os::unix::ffi::OsStringExt};
+    let variable = |name: &str| {
+        let value = OsString::from_vec(b"/data/\xff".to_vec());
+        super::environment::readable(name.into(), value)
+    };
+    let (name, value) = variable("MC_WASM_DATA_DIR").unwrap();
+    let refused = Config::load(sources(None, &[(name.as_str(), value.as_str())]));
+    let refused = refused.unwrap_err().to_string();
+    assert!(refused.contains("MC_WASM_DATA_DIR"), "{refused}");
+    assert!(refused.contains("not UTF-8"), "{refused}");
+    assert_eq!(variable("HOME"), None);
+    let mut flags = sources(None, &[]);
+    flags.flags = vec![("data_dir", value.into())];
+    let refused = Config::load(flags).unwrap_err().to_string();
+    assert!(refused.contains("not UTF-8"), "{refused}");
+}
+
 #[test]
 fn flags_beat_variables_which_beat_the_file() {
     let file = file("network = 'file'\n[worker]\nslots = 3\n[p2p]\nmdns = false\n");

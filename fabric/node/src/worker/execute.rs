@@ -49,9 +49,11 @@ impl From<mc_content::Error> for Failure {
     fn from(error: mc_content::Error) -> Self {
         use mc_content::Error as E;
         match error {
-            E::Malformed { .. } | E::TooLarge { .. } | E::Unsupported { .. } | E::Verify(_) => {
-                Self::Rejected(format!("{}: {error}", error.code()))
-            }
+            E::Malformed { .. }
+            | E::TooLarge { .. }
+            | E::UnknownCodec { .. }
+            | E::Unsupported { .. }
+            | E::Verify(_) => Self::Rejected(format!("{}: {error}", error.code())),
             error => Self::Infrastructure(format!("{}: {error}", error.code())),
         }
     }
@@ -83,6 +85,9 @@ impl From<RunError> for Failure {
             RunError::Refused { reason } => Self::Refused(reason),
             error @ RunError::TooMuch { .. } => {
                 Self::Rejected(format!("{}: {error}", ErrorCode::InvalidComponent))
+            }
+            RunError::Unusable(reason) => {
+                Self::Rejected(format!("{}: {reason}", ErrorCode::CorruptContent))
             }
             error => Self::Infrastructure(error.to_string()),
         }

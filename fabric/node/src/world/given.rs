@@ -215,7 +215,14 @@ impl Patience {
 }
 
 fn failed(error: &Error) -> Stop {
-    Stop::Host(format!("{}: {error}", error.code()))
+    match error {
+        // It is so wherever it is read.
+        Error::Malformed { .. }
+        | Error::TooLarge { .. }
+        | Error::UnknownCodec { .. }
+        | Error::Verify(_) => Stop::Unusable(error.to_string()),
+        error => Stop::Host(format!("{}: {error}", error.code())),
+    }
 }
 
 fn io_failed(error: std::io::Error) -> Stop {

@@ -25,6 +25,11 @@ const WRITE_BYTES: usize = 64 << 10;
 #[error("output limit reached")]
 pub(crate) struct OutputLimitReached;
 
+/// Whoever read what the guest writes has gone.
+#[derive(Debug, thiserror::Error)]
+#[error("nobody reads the output any more")]
+pub(crate) struct OutputClosed;
+
 /// What the two streams may still write together.
 #[derive(Debug)]
 pub(crate) struct Budget(AtomicU64);
@@ -109,8 +114,8 @@ impl OutputStream for Log {
                 .downcast_ref::<std::io::Error>()
                 .map(std::io::Error::kind)
             {
-                // Whoever read along has gone: the guest sees a closed stream, as under a shell.
-                Some(std::io::ErrorKind::BrokenPipe) => StreamError::Closed,
+                // The guest ends of that, as it does under a shell. One that is told panics, or goes on for nothing.
+                Some(std::io::ErrorKind::BrokenPipe) => StreamError::Trap(OutputClosed.into()),
                 // A guest must not notice that this machine's disk is full.
                 _ => StreamError::Trap(error.context("output could not be written")),
             }

@@ -2,7 +2,7 @@
 
 use super::{
     node::{Directory, FileKind, Kind, Node, NodeId, Slot},
-    path::{MAX_PATH_BYTES, Place},
+    path::{MAX_TARGET_BYTES, Place},
     tree::FileSystem,
 };
 use crate::{Errno, Inputs, Result, Stat};
@@ -148,8 +148,8 @@ impl FileSystem {
         if target.contains('\0') {
             return Err(Errno::Invalid.into());
         }
-        // As Linux has it, where it has to be made when it is below `/out`; and no limit but this counts its bytes.
-        if target.len() >= MAX_PATH_BYTES {
+        // No machine could put it back to where its user wants it; and no limit but this counts its bytes.
+        if target.len() > MAX_TARGET_BYTES {
             return Err(Errno::NameTooLong.into());
         }
         let place = self.resolve_free_name(base, path, inputs)?;

@@ -138,3 +138,16 @@ fn what_lies_beneath_can_be_looked_at_when_the_guest_has_ended() {
         ["dev", "in", "out", "sub", "text", "tmp", "w"]
     );
 }
+
+/// Once, such a link was made, and nothing of what the task left could be written to a disk.
+#[test]
+fn links_are_as_long_as_a_disk_takes_them() {
+    let (mut host, root) = host();
+    host.symlink(root, &"x".repeat(4095), "out/long").unwrap();
+    let refused = host.symlink(root, &"x".repeat(4096), "out/longer");
+    assert_eq!(refused, Err(Error::Guest(Errno::NameTooLong)));
+    for (target, why) in [("", Errno::NoEntry), ("a\0b", Errno::Invalid)] {
+        let refused = host.symlink(root, target, "out/other");
+        assert_eq!(refused, Err(Error::Guest(why)), "{target:?}");
+    }
+}
