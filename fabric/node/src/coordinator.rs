@@ -16,7 +16,7 @@ mod retention;
 mod sisters;
 mod watchers;
 
-use crate::{content::Content, error::Error, peers::Peers, private::TaskKey};
+use crate::{content::Content, error::Error, peers::Peers, private::TaskKey, tasks};
 use actor::{Actor, Input};
 pub(crate) use logs::Written;
 use marks::Marks;
@@ -175,11 +175,11 @@ impl Coordinator {
         }
         coordinator.restore_checkpoints().await?;
         let actor = Actor::restore(coordinator.clone(), config, queue).await?;
-        tasks.spawn(actor.run(stopping.clone()));
-        tasks.spawn(coordinator.clone().advertise(stopping.clone()));
+        tasks::spawn_in(tasks, actor.run(stopping.clone()));
+        tasks::spawn_in(tasks, coordinator.clone().advertise(stopping.clone()));
         if joins {
             coordinator.be_there(lease_ttl).await?;
-            tasks.spawn(coordinator.clone().stay(lease_ttl, stopping));
+            tasks::spawn_in(tasks, coordinator.clone().stay(lease_ttl, stopping));
         }
         Ok(coordinator)
     }

@@ -30,6 +30,7 @@ mod peers;
 mod pins;
 pub mod private;
 mod task_advert;
+mod tasks;
 pub mod tried;
 mod worker;
 pub mod world;

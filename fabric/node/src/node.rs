@@ -9,6 +9,7 @@ use crate::{
     data_dir::{DataDir, NodeFile},
     layers,
     peers::{Peers, Roles},
+    tasks,
     worker::{self, Worker},
 };
 use futures::future::BoxFuture;
@@ -158,7 +159,10 @@ impl Node {
                 keep: keep.0,
                 archive: config.ledger.archive.clone(),
             };
-            tasks.spawn(coordinator.clone().retain(retention, stopping.clone()));
+            tasks::spawn_in(
+                &tasks,
+                coordinator.clone().retain(retention, stopping.clone()),
+            );
         }
         let options = worker::Options {
             identity: identity.clone(),
@@ -175,25 +179,22 @@ impl Node {
             content: content.clone(),
         });
         worker.resume();
-        tasks.spawn(provide_pins(content.clone(), stopping.clone()));
-        tasks.spawn(answer(peers.clone(), requests, stopping.clone()));
-        tasks.spawn(announce::run(
-            peers,
-            worker.clone(),
-            connected,
-            stopping.clone(),
-        ));
+        tasks::spawn_in(&tasks, provide_pins(content.clone(), stopping.clone()));
+        tasks::spawn_in(&tasks, answer(peers.clone(), requests, stopping.clone()));
+        tasks::spawn_in(
+            &tasks,
+            announce::run(peers, worker.clone(), connected, stopping.clone()),
+        );
 
-        tasks.spawn(advert::run(
-            content.clone(),
-            worker.clone(),
-            stopping.clone(),
-        ));
+        tasks::spawn_in(
+            &tasks,
+            advert::run(content.clone(), worker.clone(), stopping.clone()),
+        );
 
         let api_url = format!("http://{}", server.address());
         let id = net.local_id().clone();
         let backend = NodeBackend::new(&config, content, coordinator, worker.clone(), net.clone());
-        let server = tokio::spawn(server.serve(Arc::new(backend), closing.clone()));
+        let server = tasks::spawn(server.serve(Arc::new(backend), closing.clone()));
         let addresses = net
             .addresses()
             .await?
@@ -426,7 +427,7 @@ async fn answer(
     let tasks = TaskTracker::new();
     while let Some(Some(request)) = stopping.run_until_cancelled(requests.recv()).await {
         let peers = peers.clone();
-        tasks.spawn(async move {
+        tasks::spawn_in(&tasks, async move {
             let InboundRequest {
                 from,
                 request,

@@ -3,6 +3,7 @@
 use crate::{
     content::Content,
     coordinator::{Coordinator, Written},
+    tasks,
     worker::{Coordinators, Offered, Worker},
 };
 use mc_net::message::{Announcement, Request, Response};
@@ -90,7 +91,7 @@ impl Peers {
         wanted: &mpsc::Sender<(NodeId, bool)>,
     ) {
         let (peers, node, wanted) = (self.clone(), node.clone(), wanted.clone());
-        tokio::spawn(async move {
+        tasks::spawn(async move {
             let mut heard = peers
                 .request(&node, Request::Announce(announcement.clone()))
                 .await;

@@ -13,7 +13,7 @@ mod known;
 mod log;
 mod owed;
 
-use crate::{content::Content, peers::Peers, private::TaskKey};
+use crate::{content::Content, peers::Peers, private::TaskKey, tasks};
 use attempt::{Attempt, Controls};
 use bytes::Bytes;
 pub(crate) use coordinators::Coordinators;
@@ -293,9 +293,8 @@ impl Worker {
             controls,
             logs,
         };
-        self.inner
-            .attempts
-            .spawn(attempt.run(Arc::clone(&self.inner)));
+        let running = attempt.run(Arc::clone(&self.inner));
+        tasks::spawn_in(&self.inner.attempts, running);
         Response::Accepted
     }
 

@@ -1,7 +1,7 @@
 //! The one task that steps the scheduler.
 
 use super::{Coordinator, Duty};
-use crate::{error::Error, private::TaskKey};
+use crate::{error::Error, private::TaskKey, tasks};
 use mc_net::{
     dht::Grant,
     message::{Request, Response},
@@ -264,7 +264,7 @@ impl Actor {
                 self.coordinator.watchers.ring(job);
                 if state.is_terminal() && self.coordinator.checkpointed.has(job) {
                     let coordinator = self.coordinator.clone();
-                    tokio::spawn(async move { coordinator.forget_checkpoints(job).await });
+                    tasks::spawn(async move { coordinator.forget_checkpoints(job).await });
                 }
             }
             Effect::Offer {
@@ -272,14 +272,14 @@ impl Actor {
                 lease,
                 spec,
             } => {
-                tokio::spawn(offer(self.coordinator.clone(), worker, lease, spec));
+                tasks::spawn(offer(self.coordinator.clone(), worker, lease, spec));
             }
             Effect::Probe { worker, newest } => {
-                tokio::spawn(probe(self.coordinator.clone(), worker, newest));
+                tasks::spawn(probe(self.coordinator.clone(), worker, newest));
             }
             Effect::CancelAttempt { worker, job, token } => {
                 let peers = self.coordinator.peers.clone();
-                tokio::spawn(async move {
+                tasks::spawn(async move {
                     // If this is lost, the next heartbeat is told.
                     let _ = peers.request(&worker, Request::Cancel { job, token }).await;
                 });

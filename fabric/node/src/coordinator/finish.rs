@@ -1,7 +1,7 @@
 //! Taking results: their blocks are in this node's store before the ledger says that they exist.
 
 use super::{Coordinator, arriving, pin, respond};
-use crate::{budget, error::Error};
+use crate::{budget, error::Error, tasks};
 use mc_content::Block;
 use mc_net::message::Response;
 use mc_scheduler::{Answer, Command};
@@ -24,7 +24,7 @@ impl Coordinator {
         let coordinator = self.clone();
         // Of its own accord: a fetch that takes longer than one request goes on.
         let finishing =
-            tokio::spawn(async move { coordinator.take(worker, job, token, ending).await });
+            tasks::spawn(async move { coordinator.take(worker, job, token, ending).await });
         match tokio::time::timeout(ANSWER_WITHIN, finishing).await {
             Ok(Ok(response)) => response,
             Ok(Err(error)) => Response::Error {

@@ -1,6 +1,7 @@
 //! Finding workers when jobs wait.
 
 use super::{Coordinator, Duty};
+use crate::tasks;
 use mc_net::{dht::Class, message::Request};
 use mc_scheduler::Scheduler;
 use mc_types::{NodeId, Timestamp};
@@ -101,13 +102,13 @@ impl Coordinator {
             .cloned()
             .collect();
         let coordinator = self.clone();
-        tokio::spawn(async move { coordinator.solicit(silent).await });
+        tasks::spawn(async move { coordinator.solicit(silent).await });
     }
 
     async fn solicit(&self, silent: Vec<NodeId>) {
         for node in silent {
             let peers = self.peers.clone();
-            tokio::spawn(async move {
+            tasks::spawn(async move {
                 // Who does not answer is asked again in the next round.
                 let _ = peers.request(&node, Request::Solicit).await;
             });

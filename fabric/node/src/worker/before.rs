@@ -7,7 +7,7 @@ use super::{
     log::LogFiles,
     owed::{Owed, What},
 };
-use crate::data_dir::Scratch;
+use crate::{data_dir::Scratch, tasks};
 use mc_types::canonical;
 use serde::{Deserialize, Serialize};
 use std::{
@@ -75,7 +75,7 @@ pub(super) fn resume(inner: &Arc<Inner>) {
     };
     for entry in entries.flatten() {
         let inner_too = Arc::clone(inner);
-        inner.attempts.spawn(async move {
+        tasks::spawn_in(&inner.attempts, async move {
             say(&inner_too, entry.path()).await;
         });
     }

@@ -2,7 +2,7 @@
 //! does, such as the writing of a checkpoint.
 
 use super::{Inner, attempt::Attempt, coordinators::Coordinators};
-use crate::peers::Peers;
+use crate::{peers::Peers, tasks};
 use mc_net::message::{Request, Response};
 use mc_types::{FencingToken, JobId};
 use std::time::{Duration, Instant};
@@ -61,7 +61,7 @@ impl Heartbeats {
     /// Begins with them; they end when the handle is dropped.
     pub(super) fn begin(self) -> AbortOnDropHandle<Lost> {
         let beating = self.until_lost().instrument(Span::current());
-        AbortOnDropHandle::new(tokio::spawn(beating))
+        AbortOnDropHandle::new(tasks::spawn(beating))
     }
 
     /// Renews the lease until it is lost. A coordinator that does not answer is no reason to stop for long:

@@ -5,7 +5,7 @@
 use super::{
     Inner, Known, Stage, coordinators::Coordinators, debts::Entry, execute::Wrote, kept::Left,
 };
-use crate::{completion, error::Error};
+use crate::{completion, error::Error, tasks};
 use mc_net::{
     RequestError,
     message::{Request, Response},
@@ -415,7 +415,7 @@ pub(super) fn resume(inner: &Arc<Inner>) {
             inner.recent.ended(owed.job, owed.token, known);
         }
         let inner_too = Arc::clone(inner);
-        inner.attempts.spawn(async move {
+        tasks::spawn_in(&inner.attempts, async move {
             owed.say(&inner_too, coordinators, true).await;
         });
     }
