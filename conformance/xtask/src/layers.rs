@@ -35,6 +35,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "mc-gateway",
         ],
     ),
+    ("mc-options", &["mc-types", "mc-node"]),
     (
         "mc-cli",
         &[
@@ -47,6 +48,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "mc-content",
             "mc-gateway",
             "mc-node",
+            "mc-options",
         ],
     ),
     ("mc-artifacts", &[]),
@@ -97,7 +99,7 @@ const HOMES: &[(&str, &[&str])] = &[
     ("libp2p", &["mc-net", "mc-bitswap", "mc-quic", "mc-bench"]),
     ("quinn", &["mc-quic"]),
     ("quinn-proto", &["mc-quic"]),
-    ("clap", &["mc-cli"]),
+    ("clap", &["mc-options", "mc-cli"]),
 ];
 
 /// The only crates that others may use in their tests.

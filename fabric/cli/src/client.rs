@@ -8,12 +8,13 @@ mod upload;
 pub(crate) use content::write_to_disk;
 pub(crate) use upload::file_pieces;
 
-use crate::{failure::Failure, job::JobName};
+use crate::failure::Failure;
 use bytes::{Bytes, BytesMut};
 use mc_gateway::api::{
     CheckpointList, DhtPeers, DhtRecord, ErrorBody, FsckView, GcView, JobIds, JobList, JobView,
     MigrateRequest, NodeList, NodeQuery, NodeView, PinList, PinView, SubmitRequest,
 };
+use mc_options::JobName;
 use mc_types::{CheckpointRecord, Cid, ErrorCode, JobId, JobSpec, JobState, NodeId, Why};
 use reqwest::{Method, RequestBuilder, Response};
 use serde::{Serialize, de::DeserializeOwned};

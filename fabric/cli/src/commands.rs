@@ -13,13 +13,9 @@ mod run;
 mod submit;
 mod why;
 
-use crate::{
-    args::{Cli, Command},
-    client::Client,
-    connect,
-    failure::Failure,
-};
+use crate::{client::Client, connect, failure::Failure};
 use mc_engine::Job;
+use mc_options::{Cli, Command, Global};
 use std::{ffi::OsString, path::PathBuf, process::ExitCode};
 
 /// This program as a compiler, if it knows where it is.
@@ -59,7 +55,7 @@ pub(crate) async fn run(cli: Cli) -> Result<ExitCode, Failure> {
 }
 
 async fn with_node(
-    global: &crate::args::Global,
+    global: &Global,
     client: &Client,
     command: Command,
 ) -> Result<ExitCode, Failure> {

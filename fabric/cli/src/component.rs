@@ -1,7 +1,8 @@
 //! COMPONENT: a file, a directory to build, or a CID.
 
-use crate::{args::Global, failure::Failure, output};
+use crate::{failure::Failure, output};
 use mc_engine::MAX_COMPONENT_BYTES;
+use mc_options::Global;
 use mc_types::{Cid, ErrorCode};
 use std::{
     fs::{File, Metadata},

@@ -1,10 +1,11 @@
 //! Which node to talk to: a named one, that of the data directory, or one of our own.
 
-use crate::{args::Global, client::Client, failure::Failure, output};
+use crate::{client::Client, failure::Failure, output};
 use mc_node::{
     Config, Mode, Node, NodeFile,
     config::{Cache, ConfigError, Merged, Sources},
 };
+use mc_options::Global;
 use std::sync::Once;
 
 /// A node to talk to.

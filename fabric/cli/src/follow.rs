@@ -1,12 +1,6 @@
 //! Following a job to its end.
 
-use crate::{
-    args::{Format, Global},
-    client::Client,
-    exit,
-    failure::Failure,
-    output, progress, terminal,
-};
+use crate::{client::Client, exit, failure::Failure, output, progress, terminal};
 use futures::StreamExt;
 use indicatif::ProgressBar;
 use mc_gateway::{
@@ -14,6 +8,7 @@ use mc_gateway::{
     backend::{LogQuery, LogStream},
 };
 use mc_node::private::TaskKey;
+use mc_options::{Format, Global};
 use mc_types::{JobId, JobState};
 use std::{fmt::Display, io::Write, process::ExitCode};
 

@@ -1,7 +1,8 @@
 //! What of a directory that is given as `/` a task does not see.
 
-use crate::{args::Global, inputs::Dirs, output};
+use crate::{inputs::Dirs, output};
 use mc_node::world;
+use mc_options::Global;
 use mc_types::TaskSpec;
 
 /// Says which entries of the user's directory lie beneath what the task has of its own.

@@ -1,7 +1,6 @@
 //! From what was typed to a task and a job.
 
 use crate::{
-    args::{Submit, Task},
     client::Client,
     component::Component,
     failure::Failure,
@@ -13,47 +12,16 @@ use crate::{
 };
 use mc_content::{AddOptions, CountingSink, Key, unixfs};
 use mc_node::{config::Period, private::TaskKey};
-use mc_types::{
-    Cid, Determinism, IdError, JobId, JobSpec, Limits, Private, TARGET_NODE, TaskKind, TaskSpec,
-};
+use mc_options::{Submit, Task};
+use mc_types::{Cid, Determinism, JobSpec, Limits, Private, TARGET_NODE, TaskKind, TaskSpec};
 use std::{
     collections::{BTreeMap, BTreeSet},
-    fmt,
     io::Write,
     path::{Path, PathBuf},
-    str::FromStr,
 };
 
 /// Longest name that a job is given unasked, in bytes.
 const MAX_NAME_BYTES: usize = 64;
-
-/// A job as users name it: by its id, or by a beginning of it that no other has.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum JobName {
-    Id(JobId),
-    Beginning(String),
-}
-
-impl fmt::Display for JobName {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Id(id) => fmt::Display::fmt(id, f),
-            Self::Beginning(text) => f.write_str(text),
-        }
-    }
-}
-
-impl FromStr for JobName {
-    type Err = IdError;
-
-    fn from_str(text: &str) -> Result<Self, IdError> {
-        match text.parse() {
-            Ok(id) => Ok(Self::Id(id)),
-            Err(_) if JobId::beginning_with(text).is_some() => Ok(Self::Beginning(text.to_owned())),
-            Err(error) => Err(error),
-        }
-    }
-}
 
 /// What a task is made of, with the files that its CIDs were made from.
 #[derive(Debug)]

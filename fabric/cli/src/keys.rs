@@ -1,9 +1,10 @@
 //! Keys of encrypted content: in files of the user's, and of private jobs.
 
-use crate::{args::Global, client::Client, connect, failure::Failure};
+use crate::{client::Client, connect, failure::Failure};
 use mc_content::{BlockSource, Key};
 use mc_gateway::api::JobView;
 use mc_node::private::{Submitter, TaskKey};
+use mc_options::{Global, Opened};
 use mc_types::{ErrorCode, TaskSpec, base64url, canonical};
 use std::{
     fs,
@@ -42,6 +43,11 @@ pub(crate) fn read(path: &Path) -> Result<Key, Failure> {
     let bytes = base64url::decode(text.trim()).map(Zeroizing::new);
     let key = bytes.and_then(|bytes| Key::from_bytes(&bytes));
     key.map_or_else(|| refuse("does not hold a key"), Ok)
+}
+
+/// The key that content opens with, if one is given.
+pub(crate) fn opened(opened: &Opened) -> Result<Option<Key>, Failure> {
+    opened.key_file.as_deref().map(read).transpose()
 }
 
 /// The key in the file `path`; a new one, written there, if there is no such file.

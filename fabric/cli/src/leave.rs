@@ -13,15 +13,10 @@ pub(crate) use dag::{Changed, leave_job};
 pub(crate) use files::{Given, leave_run};
 pub(crate) use recall::recall;
 
-use crate::{
-    args::{Format, Global},
-    exit,
-    failure::Failure,
-    inputs::Dirs,
-    links, output, terminal,
-};
+use crate::{exit, failure::Failure, inputs::Dirs, links, output, terminal};
 use mc_directories::{DirectoryId, Fingerprint, Report, Transaction};
 use mc_node::world::Seen;
+use mc_options::{Format, Global};
 use mc_types::ErrorCode;
 use std::{
     collections::BTreeSet,

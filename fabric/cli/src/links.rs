@@ -1,8 +1,8 @@
 //! Symbolic links of strangers that lead out of what is written to disk.
 
 use crate::output;
-use clap::ValueEnum;
 use mc_content::unixfs::Outside;
+use mc_options::Links;
 use std::path::{Path, PathBuf};
 
 /// Links that are named; of more, their number is told.
@@ -12,24 +12,12 @@ const MAX_NAMED: usize = 20;
 pub(crate) const HINT: &str =
     "to write all else: --links skip; to write the links as they are, too: --links keep";
 
-/// `--links`
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Links {
-    /// Nothing is written.
-    Refuse,
-    /// They are left out.
-    Skip,
-    /// They are written as they are.
-    Keep,
-}
-
-impl From<Links> for Outside {
-    fn from(links: Links) -> Self {
-        match links {
-            Links::Refuse => Self::Refuse,
-            Links::Skip => Self::LeaveOut,
-            Links::Keep => Self::Keep,
-        }
+/// What `--links` asks for.
+pub(crate) const fn outside(links: Links) -> Outside {
+    match links {
+        Links::Refuse => Outside::Refuse,
+        Links::Skip => Outside::LeaveOut,
+        Links::Keep => Outside::Keep,
     }
 }
 

@@ -1,6 +1,5 @@
 //! `mc-wasm`: the command line of Mutual Cloud.
 
-mod args;
 mod client;
 mod commands;
 mod component;
@@ -19,26 +18,24 @@ mod leave;
 mod links;
 mod out;
 mod output;
-mod place;
 mod progress;
 mod sealed;
 mod show;
 mod terminal;
 mod unread;
 
-use args::{Cli, Command};
-use clap::Parser;
 use failure::Failure;
+use mc_options::{Command, Format};
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
     mc_system::memory::keep_freed();
-    let cli = match Cli::try_parse() {
+    let cli = match mc_options::parse() {
         Ok(cli) => cli,
         Err(error) => return failure::usage(&error),
     };
     output::init_logging(&cli.global);
-    let json = cli.global.format == args::Format::Json;
+    let json = cli.global.format == Format::Json;
     match runtime(&cli.command).and_then(|runtime| runtime.block_on(commands::run(cli))) {
         Ok(code) => code,
         Err(failure) => failure.report(json),

@@ -1,10 +1,10 @@
 //! Results on standard output, everything for humans on standard error.
 
 use crate::{
-    args::{Format, Global},
     failure::Failure,
     terminal::{self, LogLines},
 };
+use mc_options::{Format, Global};
 use serde::Serialize;
 use std::{
     io::{IsTerminal, Write},

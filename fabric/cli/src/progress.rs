@@ -1,12 +1,8 @@
 //! How far something is, on standard error, if a human looks.
 
-use crate::{
-    args::{Format, Global},
-    client::Client,
-    failure::Failure,
-    output, terminal,
-};
+use crate::{client::Client, failure::Failure, output, terminal};
 use indicatif::{ProgressBar, ProgressStyle};
+use mc_options::{Format, Global};
 use std::{io::IsTerminal, pin::pin, time::Duration};
 
 /// After what time something takes long.

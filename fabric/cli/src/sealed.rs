@@ -1,11 +1,8 @@
 //! Content for which no key was given, though it may be encrypted.
 
-use crate::{
-    args::{Global, Opened},
-    failure::Failure,
-    output,
-};
+use crate::{failure::Failure, output};
 use mc_content::seal;
+use mc_options::{Global, Opened};
 use mc_types::{ErrorCode, base64url};
 use std::path::Path;
 

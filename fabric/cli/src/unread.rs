@@ -1,6 +1,7 @@
 //! Standard input that somebody gave and nobody asked for.
 
-use crate::{args::Global, output};
+use crate::output;
+use mc_options::Global;
 use std::{fs::Metadata, os::unix::fs::FileTypeExt};
 
 /// Says that it is not read, unless it is a terminal or nothing.

@@ -1,11 +1,7 @@
 //! Blocks from a node, or from whomever it finds them with.
 
 use super::Client;
-use crate::{
-    failure::Failure,
-    links::{self, Links},
-    place::Place,
-};
+use crate::{failure::Failure, links};
 use bytes::Bytes;
 use futures::stream::BoxStream;
 use indicatif::ProgressBar;
@@ -14,6 +10,7 @@ use mc_content::{
     unixfs::{self, Entity, ExportOptions},
 };
 use mc_gateway::api::{AddLayer, BlockStat, CidList, ConnectRequest, LayerView};
+use mc_options::{Links, Place};
 use mc_types::{Cid, Digest, ErrorCode, cid};
 use reqwest::Method;
 use std::{path::Path, time::Duration};
@@ -96,7 +93,7 @@ pub(crate) async fn write_to_disk<S: BlockSource>(
 ) -> Result<(), Failure> {
     let options = ExportOptions {
         max_bytes: u64::MAX,
-        outside: links.into(),
+        outside: links::outside(links),
     };
     let exported = unixfs::export_with(blocks, entity, to, options).await;
     let exported = exported.map_err(|error| {

@@ -1,13 +1,9 @@
 //! `block`, `pin`, `gc`, `fsck`, `dht`
 
-use crate::{
-    args::{Block, Dht, Global, Pin},
-    client::Client,
-    failure::Failure,
-    output, progress, terminal,
-};
+use crate::{client::Client, failure::Failure, output, progress, terminal};
 use mc_gateway::api::{DhtPeers, FsckView, GcView, PeerAddresses, PinView};
 use mc_node::config::Period;
+use mc_options::{Block, Dht, Global, Pin};
 use mc_types::{ErrorCode, cid};
 use std::process::ExitCode;
 

@@ -1,7 +1,8 @@
 //! `doctor`
 
-use crate::{args::Global, client::Client, connect, failure::Failure, output, terminal};
+use crate::{client::Client, connect, failure::Failure, output, terminal};
 use mc_node::{Config, NodeFile, config::without_password, tried};
+use mc_options::Global;
 use mc_system::{inventory, probe};
 use mc_types::Reachability;
 use serde::Serialize;

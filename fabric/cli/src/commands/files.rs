@@ -1,21 +1,17 @@
 //! `add`, `get`, `cat`, `ls`, `stat`, `car`
 
 use crate::{
-    args::{Add, Car, Cat, From, Get, Global, Layer, Look},
     client::{Client, file_pieces, write_to_disk},
     failure::Failure,
-    job, keys,
-    links::Links,
-    out, output,
-    place::Place,
-    progress, sealed, terminal,
+    job, keys, out, output, progress, sealed, terminal,
 };
 use futures::{StreamExt, TryStreamExt, stream};
 use mc_content::{
-    AddOptions, BlockSource, CountingSink, car, links,
-    unixfs::{self, Entity, Kind, Skipped},
+    AddOptions, BlockSource, CountingSink, Key, car, links,
+    unixfs::{self, Entity, Kind, Skipped, Symlinks},
 };
-use mc_types::{Cid, Digest, ErrorCode};
+use mc_options::{Add, Car, Cat, From, Get, Global, Layer, Links, Look, Place, SymlinksName};
+use mc_types::{Cid, Digest, ErrorCode, cid};
 use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 use std::{
@@ -34,8 +30,29 @@ const LOOKS: usize = 16;
 /// Bytes of a layer that are read at a time.
 const PIECE_BYTES: usize = 1 << 20;
 
+/// How files become blocks.
+fn add_options(args: &Add, key: Option<Key>) -> AddOptions {
+    AddOptions {
+        key,
+        chunk_bytes: usize::try_from(args.chunk_size.0).unwrap_or(usize::MAX),
+        cid_version: match args.cid_version {
+            0 => cid::Version::V0,
+            _ => cid::Version::V1,
+        },
+        raw_leaves: args.raw_leaves,
+        modes: args.preserve_mode,
+        skipped: args.skip_unreadable.then(Skipped::default),
+        for_guests: false,
+        symlinks: match args.symlinks {
+            SymlinksName::Keep => Symlinks::Keep,
+            SymlinksName::Follow => Symlinks::Follow,
+            SymlinksName::Refuse => Symlinks::Refuse,
+        },
+    }
+}
+
 pub(super) async fn only_hash(args: &Add) -> Result<ExitCode, Failure> {
-    let (options, given) = (args.options(None), Given::of(&args.path)?);
+    let (options, given) = (add_options(args, None), Given::of(&args.path)?);
     let added = unixfs::add_path(given.path(), &CountingSink::default(), &options).await;
     let added = added.map_err(|error| unreadable(error.into(), &options))?;
     tell_skipped(&options);
@@ -48,7 +65,7 @@ pub(super) async fn add(global: &Global, client: &Client, args: &Add) -> Result<
     let given = Given::of(&args.path)?;
     let progress = progress::bytes(global, "adding", bytes_in(given.path()));
     let key = args.key_file.as_deref().map(keys::read_or_create);
-    let options = args.options(key.transpose()?);
+    let options = add_options(args, key.transpose()?);
     let added = client.add(given.path(), &options, &progress).await;
     let cid = added.map_err(|failure| unreadable(failure, &options))?;
     progress.finish_and_clear();
@@ -137,7 +154,7 @@ pub(super) async fn get(global: &Global, client: &Client, args: &Get) -> Result<
     out::place(&output)?;
     meet(client, &args.from).await?;
     let timeout = args.from.timeout();
-    let found = client.resolve(&args.place, args.opened.key()?, timeout);
+    let found = client.resolve(&args.place, keys::opened(&args.opened)?, timeout);
     let found = while_found(global, client, &args.place, found).await;
     let found = found.map_err(|e| sealed::perhaps(e, &args.opened))?;
     let progress = progress::bytes(global, "getting", None);
@@ -154,7 +171,7 @@ pub(super) async fn get(global: &Global, client: &Client, args: &Get) -> Result<
 pub(super) async fn cat(global: &Global, client: &Client, args: &Cat) -> Result<ExitCode, Failure> {
     meet(client, &args.from).await?;
     let timeout = args.from.timeout();
-    let found = client.resolve(&args.place, args.opened.key()?, timeout);
+    let found = client.resolve(&args.place, keys::opened(&args.opened)?, timeout);
     let found = while_found(global, client, &args.place, found).await?;
     match print(global, client, args, found.clone()).await {
         Err(failure) if failure.code() == ErrorCode::CorruptContent => {
@@ -248,7 +265,11 @@ pub(super) async fn ls(global: &Global, client: &Client, args: &Look) -> Result<
     meet(client, &args.from).await?;
     let blocks = client.blocks(args.from.timeout());
     let entries = async {
-        let found = client.resolve(&args.place, args.opened.key()?, args.from.timeout());
+        let found = client.resolve(
+            &args.place,
+            keys::opened(&args.opened)?,
+            args.from.timeout(),
+        );
         let found = found.await?;
         let entries = match unixfs::entries(&blocks, found.clone()).await {
             Ok(entries) => entries,
@@ -289,7 +310,7 @@ pub(super) async fn stat(
     meet(client, &args.from).await?;
     let timeout = args.from.timeout();
     let entry = async {
-        let found = client.resolve(&args.place, args.opened.key()?, timeout);
+        let found = client.resolve(&args.place, keys::opened(&args.opened)?, timeout);
         look(&client.blocks(timeout), String::new(), found.await?).await
     };
     let entry = while_found(global, client, &args.place, entry).await;

@@ -1,12 +1,12 @@
 //! `inspect`
 
 use crate::{
-    args::Global,
     component::{self, Component},
     failure::Failure,
     output, terminal,
 };
 use mc_checkpoint::{Admission, Inspection, inspect};
+use mc_options::Global;
 use mc_types::ErrorCode;
 use serde::Serialize;
 use std::process::ExitCode;

@@ -1,21 +1,19 @@
 //! `ps`, `status`, `wait`, `cancel`, `result`
 
 use crate::{
-    args::{Fetch, Format, Global, Jobs, Ps, Wait},
     client::Client,
     exit,
     failure::Failure,
     follow::{self, Ended},
     inputs::{self, Dirs},
-    job::JobName,
     keys,
     leave::{self, Left},
-    links::Links,
     out, output, show,
 };
 use mc_content::BlockSource;
 use mc_gateway::api::JobView;
 use mc_node::private::TaskKey;
+use mc_options::{Fetch, Format, Global, JobName, Jobs, Links, Ps, Wait};
 use mc_types::{CheckpointRecord, ErrorCode, NodeId, TaskSpec, canonical};
 use std::{cell::Cell, process::ExitCode};
 

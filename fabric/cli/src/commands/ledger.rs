@@ -1,12 +1,8 @@
 //! `ledger export`, `ledger verify`, `ledger migrate`
 
-use crate::{
-    args::{Global, Ledger},
-    connect,
-    failure::Failure,
-    output, terminal,
-};
+use crate::{connect, failure::Failure, output, terminal};
 use mc_node::{Archive, config::without_password};
+use mc_options::{Global, Ledger};
 use mc_types::ErrorCode;
 use serde::Serialize;
 use std::process::ExitCode;

@@ -1,14 +1,9 @@
 //! `logs`
 
-use crate::{
-    args::{Global, Logs},
-    client::Client,
-    failure::Failure,
-    follow, keys, output,
-    terminal::Filter,
-};
+use crate::{client::Client, failure::Failure, follow, keys, output, terminal::Filter};
 use futures::StreamExt;
 use mc_gateway::backend::{LogQuery, LogStream};
+use mc_options::{Global, Logs};
 use std::{io::IsTerminal, process::ExitCode};
 
 /// Most bytes of the last lines that are kept, however long these are.

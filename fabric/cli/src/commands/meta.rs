@@ -1,13 +1,8 @@
 //! `config`, `explain`, `completions`, `version`
 
-use crate::{
-    args::{Cli, Format, Global},
-    connect, exit,
-    failure::Failure,
-    output, terminal,
-};
-use clap::CommandFactory;
+use crate::{connect, exit, failure::Failure, output, terminal};
 use mc_node::{Config, config::SETTINGS};
+use mc_options::{Format, Global, Shell};
 use mc_types::ErrorCode;
 use serde::Serialize;
 use std::process::ExitCode;
@@ -129,10 +124,8 @@ fn in_force(mut config: Config) -> serde_json::Value {
     value
 }
 
-pub(super) fn completions(shell: clap_complete::Shell) -> Result<ExitCode, Failure> {
-    let mut script = Vec::new();
-    clap_complete::generate(shell, &mut Cli::command(), "mc-wasm", &mut script);
-    output::write(&script)?;
+pub(super) fn completions(shell: Shell) -> Result<ExitCode, Failure> {
+    output::write(&mc_options::completions(shell))?;
     DONE
 }
 

@@ -1,14 +1,9 @@
 //! `node`, `nodes`
 
-use crate::{
-    args::{Format, Global, Node as Args, Nodes},
-    client::Client,
-    connect,
-    failure::Failure,
-    inputs, output,
-};
+use crate::{client::Client, connect, failure::Failure, inputs, output};
 use mc_gateway::api::{NodeQuery, PeerView};
 use mc_node::{Mode, Node};
+use mc_options::{Format, Global, Node as Args, Nodes};
 use serde::Serialize;
 use std::process::ExitCode;
 use tokio::signal::unix::{SignalKind, signal};

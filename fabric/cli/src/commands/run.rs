@@ -6,7 +6,6 @@ mod relaxed;
 mod view;
 
 use crate::{
-    args::{EngineName, Format, Global, Run},
     component::{self, Component},
     connect, exit,
     failure::Failure,
@@ -23,6 +22,7 @@ use mc_engine::{
 };
 use mc_gateway::api::{self, JobView};
 use mc_node::{config::Cache, world};
+use mc_options::{EngineName, Format, Global, Resume, Run};
 use mc_types::{Cid, Determinism, ErrorCode, JobState};
 use std::{process::ExitCode, sync::Arc};
 
@@ -30,10 +30,7 @@ pub(super) async fn run(global: &Global, args: Run) -> Result<ExitCode, Failure>
     run_from(global, args, None).await
 }
 
-pub(super) async fn resume(
-    global: &Global,
-    args: crate::args::Resume,
-) -> Result<ExitCode, Failure> {
+pub(super) async fn resume(global: &Global, args: Resume) -> Result<ExitCode, Failure> {
     let (from, args) = checkpoint::From::read(args).await?;
     run_from(global, args, Some(from)).await
 }

@@ -1,7 +1,6 @@
 //! `submit`
 
 use crate::{
-    args::{Format, Global, Submit},
     component::{self, Component},
     connect::{self, Connection},
     exit,
@@ -13,11 +12,11 @@ use crate::{
     job,
     known_files::KnownFiles,
     leave::{self, Left},
-    links::Links,
     output, unread,
 };
 use mc_gateway::api::JobView;
 use mc_node::{Mode, private::TaskKey, world::Seen};
+use mc_options::{Format, Global, Links, Submit};
 use mc_types::{Determinism, JobId, JobSpec};
 use std::{path::Path, process::ExitCode};
 

@@ -1,6 +1,7 @@
 //! `why`
 
-use crate::{args::Global, client::Client, failure::Failure, job::JobName, output};
+use crate::{client::Client, failure::Failure, output};
+use mc_options::{Global, JobName};
 use mc_types::{JobState, Lack, Turn, Why};
 use std::process::ExitCode;
 

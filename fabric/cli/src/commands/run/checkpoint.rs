@@ -3,7 +3,6 @@
 
 use super::What;
 use crate::{
-    args::{Resume as ResumeArgs, Run, Task},
     component::Component,
     failure::Failure,
     inputs::{self, Dirs, Input},
@@ -18,6 +17,7 @@ use mc_node::{
     checkpoint::{self, Output, Writer},
     config::ByteSize,
 };
+use mc_options::{Resume as ResumeArgs, Run, Task};
 use mc_types::{Cid, ErrorCode, TaskSpec, canonical, cid};
 use std::{
     io::{Cursor, Read, Write},

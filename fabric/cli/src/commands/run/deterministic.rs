@@ -2,7 +2,6 @@
 
 use super::{What, checkpoint, conclude_failed, execute, invocation, view};
 use crate::{
-    args::{Format, Global, Run},
     connect::{self, Connection},
     exit,
     failure::Failure,
@@ -16,6 +15,7 @@ use mc_content::{CountingSink, unixfs};
 use mc_engine::{Execution, Program, RunError, World};
 use mc_gateway::api::JobView;
 use mc_node::world::{self, Given, Root, Seed, Seen, Stdin};
+use mc_options::{Format, Global, Run};
 use mc_types::{Determinism, ErrorCode, Outcome, canonical, cid};
 use mc_wasi::{Mount, Stop};
 use std::{path::PathBuf, process::ExitCode, sync::Arc, time::Duration};

@@ -2,13 +2,13 @@
 
 use super::{What, conclude_failed, execute, invocation, view};
 use crate::{
-    args::{Format, Global},
     exit,
     failure::Failure,
     follow,
     inputs::{self, Input},
 };
 use mc_engine::{Mount, Program, Stdin, World};
+use mc_options::{Format, Global};
 use std::{
     path::{Path, PathBuf},
     process::ExitCode,

@@ -5,10 +5,11 @@ use std::{fmt, str::FromStr};
 
 /// A CID and a path below it, as users write them: `CID`, `CID/a/b`, `/ipfs/CID/a/b` or `ipfs://CID/a/b`.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Place {
-    pub(crate) cid: Cid,
+pub struct Place {
+    /// The CID.
+    pub cid: Cid,
     /// Names with `/` between them, or nothing.
-    pub(crate) path: String,
+    pub path: String,
 }
 
 impl FromStr for Place {
@@ -39,7 +40,8 @@ impl fmt::Display for Place {
 
 impl Place {
     /// What it would be called on disk.
-    pub(crate) fn name(&self) -> String {
+    #[must_use]
+    pub fn name(&self) -> String {
         let last = self.path.rsplit('/').next().filter(|name| !name.is_empty());
         last.map_or_else(|| self.cid.to_string(), str::to_owned)
     }

@@ -1,0 +1,101 @@
+//! The commands.
+
+use crate::{
+    Add, Block, Car, Cat, Config, Dht, Fetch, Get, JobName, Jobs, Layer, Ledger, Logs, Look, Node,
+    Nodes, Pin, Ps, Resume, Run, Submit, Wait,
+};
+use clap::Subcommand;
+use clap_complete::Shell;
+use mc_types::NodeId;
+use std::ffi::OsString;
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run a component here and now, without a node
+    Run(Run),
+    /// Go on with a run from a checkpoint that it left
+    Resume(Resume),
+    /// Show what a component is: imports, modules, and whether it can be stopped and resumed
+    Inspect { component: String },
+    /// Run a component on whichever peer is idle, and wait for its result
+    Submit(Submit),
+    /// List jobs, newest first; with --quiet only their ids
+    Ps(Ps),
+    /// Show jobs
+    Status(Jobs),
+    /// Wait for jobs to end, and exit as the first of them that did not succeed
+    Wait(Wait),
+    /// Say why a job does not run yet: what the nodes lack that are known, and who goes first
+    Why { id: JobName },
+    /// Print what a job has written
+    Logs(Logs),
+    /// Call jobs off
+    Cancel(Jobs),
+    /// Take a checkpoint of a running job now
+    Checkpoint { id: JobName },
+    /// List the checkpoints of a job, newest first
+    Checkpoints { id: JobName },
+    /// Move a job to another node, with what it has done so far
+    Migrate {
+        id: JobName,
+        /// The node
+        #[arg(long, value_name = "NODE")]
+        to: NodeId,
+    },
+    /// Fetch what a job left in /out
+    Result(Fetch),
+    /// Start a node
+    Node(Node),
+    /// List the nodes that the node knows
+    Nodes(Nodes),
+    /// Add a file or directory to the node's store, pinned; print its CID
+    Add(Add),
+    /// Fetch a file or directory by its CID
+    Get(Get),
+    /// Print a file, or a part of it, by its CID
+    Cat(Cat),
+    /// List a directory by its CID
+    Ls(Look),
+    /// Say what a CID is
+    Stat(Look),
+    /// Content as CAR files, as other IPFS software reads and writes them
+    #[command(subcommand)]
+    Car(Car),
+    /// Layers of container images, by the digests that registries give them
+    #[command(subcommand)]
+    Layer(Layer),
+    /// Single blocks
+    #[command(subcommand)]
+    Block(Block),
+    /// Names that keep content from collection
+    #[command(subcommand)]
+    Pin(Pin),
+    /// Remove the blocks that no pin needs
+    Gc {
+        /// Those too that were stored or asked for in the last minutes
+        #[arg(long)]
+        now: bool,
+    },
+    /// Look whether all stored blocks are what they should be, and set aside those that are not
+    Fsck,
+    /// Look into the DHT
+    #[command(subcommand)]
+    Dht(Dht),
+    /// Export, examine or move the jobs of a node that does not run
+    #[command(subcommand)]
+    Ledger(Ledger),
+    /// The configuration
+    #[command(subcommand)]
+    Config(Config),
+    /// Check this installation, and say how to mend it
+    Doctor,
+    /// Explain an error code, or list all of them
+    Explain { code: Option<String> },
+    /// Print completions for a shell
+    Completions { shell: Shell },
+    /// Print the version
+    Version,
+    /// Compile a component for a node
+    #[command(hide = true)]
+    Compile { args: Vec<OsString> },
+}

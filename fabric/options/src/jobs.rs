@@ -1,0 +1,70 @@
+//! `ps`, `status`, `wait`, `logs`, `cancel`, `result`
+
+use crate::{JobName, Links};
+use clap::Args;
+use mc_node::config::Period;
+use mc_types::JobState;
+use std::path::PathBuf;
+
+// A doc comment here would be the help of each command that has this.
+#[derive(Debug, Args)]
+pub struct Jobs {
+    /// The jobs: ids, or beginnings of ids that no other job has
+    #[arg(required = true, value_name = "ID")]
+    pub ids: Vec<JobName>,
+}
+
+#[derive(Debug, Args)]
+pub struct Wait {
+    #[command(flatten)]
+    pub jobs: Jobs,
+    /// Stop waiting after this time, such as 10m; the jobs go on
+    #[arg(long, value_name = "TIME")]
+    pub timeout: Option<Period>,
+}
+
+#[derive(Debug, Args)]
+pub struct Ps {
+    /// Only jobs in this state
+    #[arg(long, value_parser = state)]
+    pub state: Option<JobState>,
+    /// Most jobs
+    #[arg(long, default_value_t = 100)]
+    pub limit: u32,
+}
+
+fn state(text: &str) -> Result<JobState, String> {
+    serde_json::from_value(text.into())
+        .map_err(|_| "one of queued, assigned, running, succeeded, failed, cancelled".to_owned())
+}
+
+#[derive(Debug, Args)]
+pub struct Logs {
+    pub id: JobName,
+    /// Go on until the job ends
+    #[arg(short, long)]
+    pub follow: bool,
+    /// Standard error instead of standard output
+    #[arg(long)]
+    pub stderr: bool,
+    /// What this attempt wrote, from 1 on; default: the newest
+    #[arg(long, value_name = "N", conflicts_with = "follow")]
+    pub attempt: Option<u32>,
+    /// Begin with the last N lines that were written so far
+    #[arg(long, value_name = "N")]
+    pub tail: Option<usize>,
+}
+
+#[derive(Debug, Args)]
+pub struct Fetch {
+    pub id: JobName,
+    /// Where to leave what it wrote below /out
+    #[arg(long, value_name = "DIR", required_unless_present = "dir")]
+    pub out: Option<PathBuf>,
+    /// Change a directory that it was given as it did, where it is still as it was given; repeatable
+    #[arg(long, value_name = "HOST::GUEST")]
+    pub dir: Vec<String>,
+    /// What becomes of symbolic links that lead out of it; default: skip
+    #[arg(long, value_enum, value_name = "WHAT")]
+    pub links: Option<Links>,
+}

@@ -1,0 +1,112 @@
+//! `node`, `nodes`, `dht`, `ledger`, `config`
+
+use clap::{Args, Subcommand, ValueEnum};
+use mc_node::config::{ByteSize, Period};
+use mc_types::Cid;
+use std::path::PathBuf;
+
+#[derive(Debug, Args)]
+pub struct Node {
+    /// Multiaddr to listen on, such as /ip4/0.0.0.0/tcp/7781; repeatable
+    #[arg(long, value_name = "ADDR", help_heading = "Network")]
+    pub listen: Vec<String>,
+    /// Address of the HTTP API
+    #[arg(long, value_name = "IP:PORT", help_heading = "Network")]
+    pub api: Option<String>,
+    /// Grant leases and keep content, but run nothing
+    #[arg(long, help_heading = "What it lends")]
+    pub no_execute: bool,
+    /// Tasks at a time; default: one per core
+    #[arg(long, value_name = "N", help_heading = "What it lends")]
+    pub slots: Option<u32>,
+    /// Silence after which a task is given to another node
+    #[arg(long, value_name = "TIME", help_heading = "Jobs")]
+    pub lease_ttl: Option<Period>,
+    /// Whether to keep records of the DHT for others; default: when others can connect to this node
+    #[arg(long, value_name = "MODE", help_heading = "Network")]
+    pub dht: Option<DhtName>,
+    /// PostgreSQL database in which jobs are kept, together with other nodes; default: a file of its own
+    #[arg(long, value_name = "URL", help_heading = "Jobs")]
+    pub ledger: Option<String>,
+    /// How long jobs and their results are kept after their end, such as 30d; default: for ever
+    #[arg(long, value_name = "TIME", help_heading = "Jobs")]
+    pub keep: Option<Period>,
+    /// File to which jobs are appended as JSON before they are removed
+    #[arg(long, value_name = "PATH", help_heading = "Jobs")]
+    pub archive: Option<PathBuf>,
+    /// A name and value that describe this node; repeatable
+    #[arg(long, value_name = "K=V", help_heading = "What it lends")]
+    pub label: Vec<String>,
+}
+
+/// `node --dht`
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum DhtName {
+    /// Once others have connected to this node.
+    Auto,
+    /// Always.
+    Server,
+    /// Never.
+    Client,
+}
+
+impl DhtName {
+    /// The value of the setting `p2p.dht`.
+    #[must_use]
+    pub fn setting(self) -> &'static str {
+        match self {
+            Self::Auto => "auto",
+            Self::Server => "server",
+            Self::Client => "client",
+        }
+    }
+}
+
+#[derive(Debug, Args)]
+pub struct Nodes {
+    /// Look in the DHT, beyond the nodes that are connected; any of the following does so too
+    #[arg(long)]
+    pub find: bool,
+    /// Only nodes with a free slot
+    #[arg(long)]
+    pub idle: bool,
+    /// Only nodes with a GPU
+    #[arg(long)]
+    pub gpu: bool,
+    /// Only nodes with so much memory
+    #[arg(long, value_name = "SIZE")]
+    pub memory: Option<ByteSize>,
+    /// Only nodes with this label; repeatable
+    #[arg(long, value_name = "K=V")]
+    pub label: Vec<String>,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Dht {
+    /// Print a record
+    Get { key: String },
+    /// List the nodes that provide a CID
+    Providers { cid: Cid },
+    /// List the nodes of the routing table
+    Peers,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Ledger {
+    /// Print every job as a line of JSON, oldest first
+    Export,
+    /// Look for jobs that cannot be as they are written
+    Verify,
+    /// Copy all jobs to a PostgreSQL database; then start the node with --ledger
+    Migrate {
+        /// postgres://user:password@host/database
+        #[arg(long, value_name = "URL")]
+        to: String,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Config {
+    /// Print the configuration in force, and where each value comes from
+    Print,
+}

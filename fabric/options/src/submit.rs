@@ -1,0 +1,75 @@
+//! `submit`
+
+use crate::Task;
+use clap::Args;
+use mc_node::config::Period;
+use mc_types::{CheckpointEvery, Policy};
+
+#[derive(Debug, Args)]
+pub struct Submit {
+    #[command(flatten)]
+    pub task: Task,
+    /// A free name and value; target_node=ID names the node that must run it; repeatable
+    #[arg(long, value_name = "K=V", help_heading = "Where and when")]
+    pub label: Vec<String>,
+    /// How often to try again when a machine fails
+    #[arg(
+        long,
+        value_name = "N",
+        default_value_t = 3,
+        help_heading = "When a machine fails"
+    )]
+    pub retries: u32,
+    /// From 0 to 9: it is placed before all jobs that wait with a lower one
+    #[arg(
+        long,
+        value_name = "0-9",
+        default_value_t = 5,
+        help_heading = "Where and when"
+    )]
+    pub priority: u8,
+    /// Give up when no node was free for so long
+    #[arg(long, value_name = "TIME", help_heading = "Where and when")]
+    pub queue_timeout: Option<Period>,
+    /// Which of several nodes gets it: first-answer, random, best-fit, local-first or data-locality; default: as
+    /// the node that grants the lease is configured
+    #[arg(long, value_name = "NAME", help_heading = "Where and when")]
+    pub policy: Option<Policy>,
+    /// Only a node with this label; repeatable
+    #[arg(long, value_name = "K=V", help_heading = "Where and when")]
+    pub require: Vec<String>,
+    /// What the job is called in lists, as the label `name`; default: the name of the component's file, unless the
+    /// job is private
+    #[arg(long, value_name = "NAME", help_heading = "Where and when")]
+    pub name: Option<String>,
+    /// Whose job it is: submitters share the machines evenly
+    #[arg(
+        long,
+        value_name = "NAME",
+        default_value = "",
+        help_heading = "Where and when"
+    )]
+    pub submitter: String,
+    /// Take a checkpoint after every such time, as 5s, or number of operators; a job that loses its machine
+    /// goes on from the newest
+    #[arg(long, value_name = "TIME|N", value_parser = interval, help_heading = "When a machine fails")]
+    pub checkpoint_every: Option<CheckpointEvery>,
+    /// Encrypt the inputs that are read from here, and the results: only the node that runs the job, the
+    /// one that it is submitted to, and you can read them. Arguments and variables stay readable
+    #[arg(long)]
+    pub encrypt: bool,
+    /// Do not wait: print the job's id
+    #[arg(long)]
+    pub detach: bool,
+}
+
+fn interval(text: &str) -> Result<CheckpointEvery, String> {
+    if let Ok(operators) = text.parse() {
+        return Ok(CheckpointEvery::Operators(operators));
+    }
+    let Ok(Period(time)) = text.parse() else {
+        return Err("give a time such as 5s, or a number of operators".to_owned());
+    };
+    let millis = u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+    Ok(CheckpointEvery::Millis(millis))
+}
