@@ -495,8 +495,7 @@ impl Exported<'_> {
     }
 }
 
-/// Stores the blocks of a CAR file, and pins the roots that it names.
-/// Stores what is in the file at `place`, which is called `path`.
+/// Stores the blocks of the CAR file at `place`, which is called `path`, and pins the roots that it names.
 async fn import(
     client: &Client,
     (path, place): (&Path, &Path),

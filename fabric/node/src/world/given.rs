@@ -319,7 +319,7 @@ mod tests {
     use super::*;
     use bytes::Bytes;
     use mc_content::{AddOptions, Block, BlockSink, unixfs::Adder};
-    use mc_types::Cid;
+    use mc_types::{Cid, cid};
     use std::sync::{
         Mutex,
         atomic::{AtomicU64, Ordering},
@@ -428,7 +428,7 @@ mod tests {
         let cancel = CancellationToken::new();
         let never = Never;
         let mut given = Given::new(
-            vec![Some(Root::Content(Cid::default().into()))],
+            vec![Some(Root::Content(cid::of(cid::RAW, b"").into()))],
             Stdin::Empty,
             Box::new(|| Ok([0; 32])),
             never,
