@@ -25,22 +25,26 @@ pub mod cost;
 mod error;
 mod frame;
 mod function;
+mod imports;
 mod inspect;
 mod liveness;
 pub mod meter;
 mod module;
 mod program;
 mod proposals;
+mod run;
 mod sites;
 pub mod snapshot;
 mod tree;
 
 pub use component::plain_name;
 pub use error::{Obstacle, Refused};
+pub use imports::imports_only;
 pub use inspect::{Admission, Inspection, ModuleInfo, Outline, Start, inspect, outline};
 pub use module::{Ability, LOAD_EXPORT, SAVE_EXPORT, START_EXPORT, memory_export};
 pub use program::{Program, instrument_component, instrument_module};
 pub use proposals::check_proposals;
+pub use run::wrong_run;
 pub use sites::{BadFrames, Sites};
 
 /// Changes whenever the same program and input could come to another position, or the same position to

@@ -7,10 +7,10 @@ use crate::{
     cache::Cache,
     config::Counting,
     isolated::{Compiler, Job},
-    offered::{check, check_proposals},
+    offered::{check_names, check_proposals},
     sites,
 };
-use backend::{Backend, Lazy, invalid};
+use backend::{Backend, Lazy, in_another_form, invalid};
 use mc_checkpoint::{Ability, CODE_VERSION, PASS_VERSION, Refused};
 use mc_types::{Cid, Determinism};
 use std::{
@@ -222,7 +222,7 @@ impl Engine {
                 max: MAX_COMPONENT_BYTES,
             });
         }
-        let form = check(bytes)?;
+        let form = check_names(bytes)?;
         if let (Some(compiler), Some(cache_dir)) =
             (&self.inner.options.compiler, &self.inner.options.cache_dir)
         {
@@ -237,6 +237,9 @@ impl Engine {
             let lost = || Error::Engine("compiled code was not found in the cache".to_owned());
             return self.cached(cid, need).ok_or_else(lost);
         }
+        // Not before: looking at types compiles a little of what may come from a stranger.
+        self.backend(Counting::Instrumented)?
+            .check_types(form, bytes, need == Need::Relaxed)?;
         let (way, instrumented) = prepare(cid, form, bytes, need);
         let backend = self.backend(way.counting())?;
         let (wasm, sites) = match instrumented {
@@ -293,13 +296,17 @@ impl Engine {
     }
 }
 
-/// What was compiled is valid, and the names of its imports are known: so what cannot be linked imports something else
-/// by such a name.
-fn in_another_form(error: Error) -> Error {
-    match error {
-        Error::Invalid { reason } => Error::ImportForm { reason },
-        error => error,
-    }
+/// Refuses a program that could not be run however it was compiled: what is no WebAssembly, no command, or imports what
+/// is not there, by its name or in its type. It does not look at code, so it takes a moment however large the program is.
+///
+/// # Errors
+///
+/// [`Error`] says why.
+pub fn check(bytes: &[u8]) -> Result<Form, Error> {
+    let form = check_names(bytes)?;
+    let backend = Backend::new(&Options::default(), Counting::Instrumented)?;
+    backend.check_types(form, bytes, false)?;
+    Ok(form)
 }
 
 /// Decides in which way a program runs, and instruments it for that.

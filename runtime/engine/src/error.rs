@@ -43,6 +43,14 @@ pub enum Error {
         /// What it exports.
         exports: Vec<String>,
     },
+    /// What it exports to be run by is of another type.
+    #[error("the component is not a command: its {export} {reason}")]
+    RunForm {
+        /// The interface.
+        export: String,
+        /// How it differs.
+        reason: String,
+    },
     /// It cannot be compiled.
     #[error("the component is malformed: {reason}")]
     Invalid {
@@ -115,9 +123,10 @@ impl Error {
                 ErrorCode::UnsupportedImport
             }
             Self::Proposals { .. } => ErrorCode::UnsupportedProposal,
-            Self::NotACommand { .. } | Self::Invalid { .. } | Self::TooLarge { .. } => {
-                ErrorCode::InvalidComponent
-            }
+            Self::NotACommand { .. }
+            | Self::RunForm { .. }
+            | Self::Invalid { .. }
+            | Self::TooLarge { .. } => ErrorCode::InvalidComponent,
             Self::Refused { code, .. } => *code,
             Self::Cache { .. } => ErrorCode::Storage,
             Self::Engine(_) => ErrorCode::Internal,

@@ -2,7 +2,7 @@
 //! a minute.
 
 use crate::{Error, Form, classify::classify, preview1, preview2, relaxed};
-use mc_checkpoint::{Outline, Refused, Start, meter, outline};
+use mc_checkpoint::{Outline, Refused, Start, meter, outline, wrong_run};
 
 /// The export by which a component is run, up to the minor version.
 const RUN: &str = "wasi:cli/run@0.2.";
@@ -20,16 +20,12 @@ pub(crate) fn is_run(export: &str) -> bool {
 }
 
 /// Refuses a program that could not be run however it was compiled: what is no WebAssembly, no command, or imports
-/// what is not there. It does not look at code.
-///
-/// # Errors
-///
-/// [`Error`] says why.
-pub fn check(bytes: &[u8]) -> Result<Form, Error> {
+/// by names that are not there. It looks neither at code nor at the types of imports.
+pub(crate) fn check_names(bytes: &[u8]) -> Result<Form, Error> {
     let form = classify(bytes)?;
     let outline = outline(bytes).map_err(refused)?;
     match form {
-        Form::Component => component(outline)?,
+        Form::Component => component(bytes, outline)?,
         Form::Module => module(&outline)?,
     }
     Ok(form)
@@ -54,15 +50,21 @@ fn refused(refused: Refused) -> Error {
     }
 }
 
-fn component(outline: Outline) -> Result<(), Error> {
+fn component(bytes: &[u8], outline: Outline) -> Result<(), Error> {
     let foreign = outline.imports.into_iter().filter(|name| !is_offered(name));
     refuse(foreign.collect())?;
-    if outline.exports.iter().any(|export| is_run(export)) {
-        return Ok(());
+    let Some(export) = outline.exports.iter().find(|export| is_run(export)) else {
+        return Err(Error::NotACommand {
+            exports: outline.exports,
+        });
+    };
+    match wrong_run(bytes, export) {
+        Some(reason) => Err(Error::RunForm {
+            export: export.clone(),
+            reason,
+        }),
+        None => Ok(()),
     }
-    Err(Error::NotACommand {
-        exports: outline.exports,
-    })
 }
 
 fn module(outline: &Outline) -> Result<(), Error> {

@@ -46,6 +46,12 @@ fn what_is_not_offered_is_named_by_every_command_before_anything_else() {
             "wasi_snapshot_preview1.sock_open",
             "(import \"wasi_snapshot_preview1\" \"sock_open\" (func (param i32 i32) (result i32)))",
         ),
+        (
+            "types",
+            "MC0005",
+            "fd_close",
+            "(import \"wasi_snapshot_preview1\" \"fd_close\" (func (param i64)))",
+        ),
     ] {
         let fields = format!("{fields} (func (export \"_start\"))");
         let path = module(dir.path(), name, &fields);

@@ -11,13 +11,14 @@ use crate::{
     relaxed, sites,
     ticker::Ticker,
 };
+use mc_checkpoint::{Ability, imports_only, instrument_component};
 use sha2::{Digest, Sha256};
 use std::{
     hash::{Hash, Hasher},
     path::Path,
     sync::{Arc, OnceLock},
 };
-use wasmtime::{Module, Precompiled, component::Component};
+use wasmtime::{InstancePre, Module, Precompiled, component, component::Component};
 use wasmtime_wasi::p2::bindings::CommandPre;
 
 /// What is made when it is first needed, which may fail.
@@ -74,6 +75,15 @@ fn engine_error(error: wasmtime::Error) -> Error {
 pub(super) fn invalid(error: wasmtime::Error) -> Error {
     Error::Invalid {
         reason: format!("{error:#}"),
+    }
+}
+
+/// What was compiled is valid, and the names of its imports are known: so what cannot be linked imports something else
+/// by such a name.
+pub(super) fn in_another_form(error: Error) -> Error {
+    match error {
+        Error::Invalid { reason } => Error::ImportForm { reason },
+        error => error,
     }
 }
 
@@ -150,6 +160,50 @@ impl Backend {
         })
     }
 
+    /// Refuses a program that imports by names that are there something of another type. What is left of it without its
+    /// code is linked as all of it would be.
+    pub(super) fn check_types(
+        &self,
+        form: Form,
+        program: &[u8],
+        is_relaxed: bool,
+    ) -> Result<(), Error> {
+        let Some(imports) = imports_only(program) else {
+            return Ok(());
+        };
+        // What is malformed, or needs what is not offered, is called by its name when its code is looked at.
+        let linked = match self.compile(form, &imports) {
+            Err(_) => return Ok(()),
+            Ok(Compiled::Component(component)) if is_relaxed => {
+                self.relaxed_imports(&component).map(drop)
+            }
+            Ok(Compiled::Component(component)) => self
+                .imports(&component, false)
+                .and_then(|_| self.check_numbers(&imports)),
+            Ok(Compiled::Module(module)) if is_relaxed => {
+                self.relaxed_module_imports(&module).map(drop)
+            }
+            Ok(Compiled::Module(module)) => self.module_imports(&module).map(drop),
+        };
+        linked.map_err(in_another_form)
+    }
+
+    /// Refuses a component that has handles given away which should be lent, or the other way round: as numbers, which
+    /// they are in one that can be stopped, those differ.
+    fn check_numbers(&self, imports: &[u8]) -> Result<(), Error> {
+        let numbers = match instrument_component(imports, Ability::Stop) {
+            Ok(program) if program.sites.is_ok() => imports_only(&program.wasm),
+            _ => None,
+        };
+        let Some(numbers) = numbers else {
+            return Ok(());
+        };
+        match self.compile(Form::Component, &numbers) {
+            Ok(Compiled::Component(component)) => self.imports(&component, true).map(drop),
+            _ => Ok(()),
+        }
+    }
+
     /// The name of the interface by which a component is run, if it imports nothing that is not there.
     fn command(&self, component: &Component) -> Result<String, Error> {
         let kind = component.component_type();
@@ -165,8 +219,12 @@ impl Backend {
         })
     }
 
-    fn component(&self, component: &Component, stops: bool) -> Result<Code, Error> {
-        let interface = self.command(component)?;
+    /// Links what a component imports.
+    fn imports(
+        &self,
+        component: &Component,
+        stops: bool,
+    ) -> Result<component::InstancePre<Guest>, Error> {
         let all = if stops {
             self.stoppable.get(|| preview2::stoppable(&self.raw))
         } else {
@@ -181,7 +239,12 @@ impl Backend {
             preview2::deny(linker, component, &self.raw).map_err(invalid)?;
         }
         let linker = linker.as_ref().unwrap_or(all);
-        let pre = linker.instantiate_pre(component).map_err(invalid)?;
+        linker.instantiate_pre(component).map_err(invalid)
+    }
+
+    fn component(&self, component: &Component, stops: bool) -> Result<Code, Error> {
+        let interface = self.command(component)?;
+        let pre = self.imports(component, stops)?;
         let run = component
             .get_export_index(None, &interface)
             .and_then(|interface| component.get_export_index(Some(&interface), "run"));
@@ -191,26 +254,46 @@ impl Backend {
         Ok(Code::Component(pre, run))
     }
 
-    fn module(&self, module: &Module) -> Result<Code, Error> {
-        check_command(module)?;
+    /// Links what a module imports.
+    fn module_imports(&self, module: &Module) -> Result<InstancePre<Guest>, Error> {
         let linker = self.modules.get(|| preview1::linker(&self.raw));
         let linker = linker.map_err(engine_error)?;
-        let pre = linker.instantiate_pre(module).map_err(invalid)?;
-        Ok(Code::Module(pre))
+        linker.instantiate_pre(module).map_err(invalid)
+    }
+
+    fn module(&self, module: &Module) -> Result<Code, Error> {
+        check_command(module)?;
+        Ok(Code::Module(self.module_imports(module)?))
+    }
+
+    /// Links what a component imports to the machine's world.
+    fn relaxed_imports(
+        &self,
+        component: &Component,
+    ) -> Result<component::InstancePre<relaxed::State>, Error> {
+        let linker = relaxed::linker(&self.raw).map_err(engine_error)?;
+        linker.instantiate_pre(component).map_err(invalid)
     }
 
     fn relaxed(&self, component: &Component) -> Result<Code, Error> {
         self.command(component)?;
-        let linker = relaxed::linker(&self.raw).map_err(engine_error)?;
-        let command = linker.instantiate_pre(component).and_then(CommandPre::new);
+        let command = CommandPre::new(self.relaxed_imports(component)?);
         let command = relaxed::Command::Component(Arc::new(command.map_err(invalid)?));
         Ok(Code::Relaxed(command))
     }
 
+    /// Links what a module imports to the machine's world.
+    fn relaxed_module_imports(
+        &self,
+        module: &Module,
+    ) -> Result<InstancePre<relaxed::ModuleState>, Error> {
+        let linker = relaxed::module_linker(&self.raw).map_err(engine_error)?;
+        linker.instantiate_pre(module).map_err(invalid)
+    }
+
     fn relaxed_module(&self, module: &Module) -> Result<Code, Error> {
         check_command(module)?;
-        let linker = relaxed::module_linker(&self.raw).map_err(engine_error)?;
-        let pre = linker.instantiate_pre(module).map_err(invalid)?;
+        let pre = self.relaxed_module_imports(module)?;
         Ok(Code::Relaxed(relaxed::Command::Module(pre)))
     }
 }

@@ -20,5 +20,6 @@ mod preview1;
 mod proposals;
 mod relaxed;
 mod support;
+mod types;
 mod unstable;
 mod world;

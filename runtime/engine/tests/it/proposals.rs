@@ -201,18 +201,6 @@ fn what_is_not_there_is_refused_before_anything_is_compiled() {
             "{refused}"
         );
     }
-    // The right name, and another type.
-    let other = r#"(module (import "wasi_snapshot_preview1" "fd_close" (func (param i64)))
-        (memory (export "memory") 1) (func (export "_start")))"#;
-    let bytes = wat::parse_str(other).unwrap();
-    let [engine, _] = engines();
-    let refused = engine.load(
-        &cid::of(cid::RAW, &bytes),
-        &bytes,
-        Determinism::Deterministic,
-    );
-    let refused = refused.unwrap_err();
-    assert_eq!(refused.code(), ErrorCode::UnsupportedImport, "{refused}");
     for interface in [
         "wasi:cli/nothing@0.2.0",
         "wasi:cli/exit@0.3.0",
