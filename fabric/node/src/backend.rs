@@ -383,7 +383,7 @@ impl Backend for NodeBackend {
     }
 
     async fn unpin(&self, name: String) -> Result<(), Error> {
-        pins::check(&name)?;
+        pins::check_is_free(&name)?;
         if self.content.store().unpin(&name).await.map_err(refuse)? {
             return Ok(());
         }

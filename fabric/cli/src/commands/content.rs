@@ -1,7 +1,7 @@
 //! `block`, `pin`, `gc`, `fsck`, `dht`
 
 use crate::{
-    args::{Block, Dht, Global, Pin},
+    args::{Add, Block, Command, Dht, Global, Pin},
     client::Client,
     failure::Failure,
     output, progress, terminal,
@@ -12,6 +12,17 @@ use mc_types::{ErrorCode, cid};
 use std::process::ExitCode;
 
 const DONE: Result<ExitCode, Failure> = Ok(ExitCode::SUCCESS);
+
+/// Refuses names that a node would refuse when everything has been sent to it.
+pub(super) fn check_names(command: &Command) -> Result<(), Failure> {
+    let (Command::Add(Add { name, .. }) | Command::Pin(Pin::Add { name, .. })) = command else {
+        return Ok(());
+    };
+    match name.as_deref().map(mc_node::pins::check) {
+        Some(Err(error)) => Err(error.0.into()),
+        _ => Ok(()),
+    }
+}
 
 pub(super) async fn block(
     global: &Global,
