@@ -11,7 +11,7 @@ mod value;
 
 pub use merge::{Merged, Origin, Sources};
 pub use settings::{Kind, SETTINGS, Setting};
-pub use shown::without_password;
+pub use shown::{urls, without_password};
 pub use value::{ByteSize, Period};
 
 pub use mc_net::DhtMode;

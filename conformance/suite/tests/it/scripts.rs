@@ -38,6 +38,36 @@ fn variables_of_other_programs_are_no_errors() {
 }
 
 #[test]
+fn errors_and_hints_do_not_show_the_passwords_of_nodes() {
+    let (one, two) = (
+        "http://ada:s3cret@127.0.0.1:1",
+        "http://ada:s3cret@127.0.0.1:2",
+    );
+    let several = format!("{one},{two}");
+    let job = "01j00000000000000000000000";
+    for node in [
+        one,
+        &several,
+        "http://127.0.0.1:1,https://ada:s3,cret@127.0.0.1:2",
+    ] {
+        for command in [
+            &["ps"][..],
+            &["wait", job],
+            &["logs", "-f", job],
+            &["doctor"],
+            &["config", "print"],
+        ] {
+            let typed = [&["--node", node][..], command].concat();
+            let done = mc(typed);
+            let said = format!("{}{}", done.stderr, done.text());
+            let hidden = ["s3cret", "s3,cret", "\"cret"];
+            assert!(hidden.iter().all(|secret| !said.contains(secret)), "{said}");
+            assert!(said.contains("127.0.0.1"), "{said}");
+        }
+    }
+}
+
+#[test]
 fn configuration_is_printed_as_it_is_in_force_and_without_passwords() {
     let set = |command: &mut Command| {
         let url = "postgres://mc:s3cret@db.example/mc?password=s3cret";

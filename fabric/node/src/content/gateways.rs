@@ -3,6 +3,7 @@
 //! Specification: <https://specs.ipfs.tech/http-gateways/trustless-gateway/>. What they send is verified, so
 //! that they need not be trusted; but they learn what is looked for.
 
+use crate::config::without_password;
 use bytes::{Bytes, BytesMut};
 use futures::StreamExt;
 use mc_content::{Block, MAX_BLOCK_BYTES};
@@ -54,7 +55,10 @@ impl Gateways {
         for base in &*self.bases {
             match self.ask(base, cid).await {
                 Ok(bytes) => return Some(bytes),
-                Err(reason) => tracing::debug!(gateway = base, %cid, %reason, "not there"),
+                Err(reason) => {
+                    let gateway = without_password(base);
+                    tracing::debug!(%gateway, %cid, %reason, "not there");
+                }
             }
         }
         None
