@@ -213,6 +213,15 @@ pub enum ConfigError {
         #[source]
         source: std::io::Error,
     },
+    /// The user's own file, which was not asked for, is there and cannot be read.
+    #[error("cannot read the configuration file {path}")]
+    ReadUsual {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
     /// The file is not TOML.
     #[error("{path} is not valid TOML: {message}")]
     Syntax {
