@@ -232,8 +232,8 @@ impl Client {
             .map_err(|_| Error::Closed)
     }
 
-    /// Connects to the peer that `address` ends in: one of this network, or an IPFS node, with which blocks
-    /// are exchanged from then on.
+    /// Connects to the peer that `address` ends in, or else to whoever is there: one of this network, or an IPFS node,
+    /// with which blocks are exchanged from then on.
     ///
     /// # Errors
     ///

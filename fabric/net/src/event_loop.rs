@@ -203,6 +203,7 @@ impl EventLoop {
             } => {
                 self.links.opened(peer_id, connection_id, &endpoint);
                 self.bootstrap.answered(connection_id, peer_id);
+                self.whoever_answered(connection_id, peer_id);
                 let detours = self.links.detours(&peer_id);
                 self.close(detours);
             }
@@ -226,6 +227,7 @@ impl EventLoop {
             } => {
                 tracing::debug!(?peer_id, %error, "connection failed");
                 self.bootstrap_failed(connection_id, &error);
+                self.nobody_answered(connection_id, &error);
                 self.discovery.dial_failed(peer_id);
                 if let Some(peer) = peer_id {
                     self.connect_failed(peer, &error);

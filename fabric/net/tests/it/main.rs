@@ -9,8 +9,8 @@ use bytes::Bytes;
 use futures::{StreamExt, future::BoxFuture};
 use libp2p::{Swarm, SwarmBuilder, identity::Keypair, ping, swarm::SwarmEvent};
 use mc_net::{
-    BlockStore, DhtMode, Error, FetchError, Identity, Multiaddr, Options, RequestError, Started,
-    StoreError,
+    BlockStore, ConnectError, DhtMode, Error, FetchError, Identity, Multiaddr, Options,
+    RequestError, Started, StoreError,
     dht::{Class, Kind, Refusal},
     message::{Announcement, Request, Response},
 };
@@ -380,4 +380,25 @@ async fn what_a_node_says_in_the_dht_is_found_by_others_and_outlives_its_connect
     speaker.client.shutdown().await;
     let entry = reader.client.lookup(Kind::Node, id.as_str()).await.unwrap();
     assert_eq!(entry.unwrap().body, b"idle");
+}
+
+/// A bootstrap address need not say who is there either.
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_is_at_an_address_is_connected_to() {
+    let there = start(options(&[])).await;
+    let mut here = start(options(&[])).await;
+    let bare = |peer: &Peer| -> Multiaddr {
+        let address = peer.address.to_string();
+        address.split("/p2p/").next().unwrap().parse().unwrap()
+    };
+    let client = here.started.client.clone();
+    client.connect(bare(&there)).await.unwrap();
+    connected(&mut here, 1).await;
+    // Once more, and this node itself, named and not.
+    client.connect(bare(&there)).await.unwrap();
+    client.connect(bare(&here)).await.unwrap();
+    client.connect(here.address.clone()).await.unwrap();
+    let nobody = "/ip4/127.0.0.1/tcp/1".parse().unwrap();
+    let refused = client.connect(nobody).await.unwrap_err();
+    assert!(matches!(refused, ConnectError::Nobody { .. }), "{refused}");
 }
