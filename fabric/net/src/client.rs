@@ -93,6 +93,9 @@ pub(crate) enum Command {
     Peers {
         reply: oneshot::Sender<Vec<PeerInfo>>,
     },
+    Guests {
+        reply: oneshot::Sender<usize>,
+    },
     Places {
         node: NodeId,
         reply: oneshot::Sender<Vec<SocketAddr>>,
@@ -218,6 +221,15 @@ impl Client {
     /// [`Error::Closed`].
     pub async fn peers(&self) -> Result<Vec<PeerInfo>, Error> {
         self.ask(|reply| Command::Peers { reply }).await
+    }
+
+    /// How many IPFS nodes are connected, with which only blocks are exchanged.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Closed`].
+    pub async fn guests(&self) -> Result<usize, Error> {
+        self.ask(|reply| Command::Guests { reply }).await
     }
 
     /// Begins to connect to an address.

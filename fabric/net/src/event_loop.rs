@@ -181,6 +181,7 @@ impl EventLoop {
             // Whoever asked may have lost interest; that holds for all answers below.
             Command::RoutingTable { reply } => drop(reply.send(self.routing_table())),
             Command::Peers { reply } => drop(reply.send(self.peer_infos())),
+            Command::Guests { reply } => drop(reply.send(self.guests.iter().count())),
             Command::Places { node, reply } => drop(reply.send(self.places_of(&node))),
             Command::Addresses { reply } => drop(reply.send(self.addresses())),
             Command::Reachability { reply } => drop(reply.send(self.reachability())),
