@@ -304,7 +304,8 @@ impl Client {
     }
 
     /// Opens a session that fetches blocks from `providers` first, then from connected peers, then
-    /// from whom the DHT names. `timeout` replaces the usual patience.
+    /// from whom the DHT names. `timeout` replaces the usual patience, and is kept to while no block comes, whatever
+    /// peers promise.
     ///
     /// # Errors
     ///

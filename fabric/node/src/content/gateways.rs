@@ -49,9 +49,17 @@ impl Gateways {
         })
     }
 
-    /// A block, from the first of them that has it.
-    pub(super) async fn get(&self, cid: &Cid) -> Option<Bytes> {
+    /// A block, from the first of them that has it, if that takes no longer than it may once it is asked for.
+    pub(super) async fn get(&self, cid: &Cid, within: Option<Duration>) -> Option<Bytes> {
         let _place = self.places.acquire().await.ok()?;
+        let asking = self.ask_each(cid);
+        match within {
+            None => asking.await,
+            Some(within) => tokio::time::timeout(within, asking).await.ok().flatten(),
+        }
+    }
+
+    async fn ask_each(&self, cid: &Cid) -> Option<Bytes> {
         for base in &*self.bases {
             match self.ask(base, cid).await {
                 Ok(bytes) => return Some(bytes),
