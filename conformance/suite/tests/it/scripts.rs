@@ -61,7 +61,10 @@ fn errors_and_hints_do_not_show_the_passwords_of_nodes() {
             let done = mc(typed);
             let said = format!("{}{}", done.stderr, done.text());
             let hidden = ["s3cret", "s3,cret", "\"cret"];
-            assert!(hidden.iter().all(|secret| !said.contains(secret)), "{said}");
+            assert!(
+                hidden.iter().all(|secret| !said.contains(*secret)),
+                "{said}"
+            );
             assert!(said.contains("127.0.0.1"), "{said}");
         }
     }
