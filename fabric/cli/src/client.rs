@@ -14,6 +14,7 @@ use mc_gateway::api::{
     CheckpointList, DhtPeers, DhtRecord, ErrorBody, FsckView, GcView, JobIds, JobList, JobView,
     MigrateRequest, NodeList, NodeQuery, NodeView, PinList, PinView, SubmitRequest,
 };
+use mc_node::config::{self, without_password};
 use mc_options::JobName;
 use mc_types::{CheckpointRecord, Cid, ErrorCode, JobId, JobSpec, JobState, NodeId, Why};
 use reqwest::{Method, RequestBuilder, Response};
@@ -57,13 +58,15 @@ pub(crate) struct Tries {
 impl Client {
     /// `urls` is one URL, or several with commas between them.
     pub(crate) fn new(urls: &str) -> Result<Self, Failure> {
-        let bases: Vec<_> = urls
-            .split(',')
-            .map(|url| url.trim().trim_end_matches('/').to_owned())
-            .collect();
-        if let Some(url) = bases.iter().find(|url| !url.starts_with("http://")) {
-            return Err(Failure::usage(format!("{url:?} is not the URL of a node"))
-                .with_hint("give one such as http://127.0.0.1:7780"));
+        let each = config::urls(urls);
+        let each = each.iter().map(|url| url.trim().trim_end_matches('/'));
+        let bases: Vec<_> = each.map(str::to_owned).collect();
+        if let Some(url) = bases.iter().find(|url| !is_url(url)) {
+            let shown = without_password(url);
+            return Err(
+                Failure::usage(format!("{shown:?} is not the URL of a node"))
+                    .with_hint("give one such as http://127.0.0.1:7780"),
+            );
         }
         // The HTTP client wants one, though it is not used. Another part may have chosen before.
         let _ = rustls::crypto::ring::default_provider().install_default();
@@ -94,6 +97,11 @@ impl Client {
         let turn = *self.turns.borrow();
         let base = self.bases.get(turn % self.bases.len().max(1));
         base.map_or("", String::as_str)
+    }
+
+    /// The node that is asked, as messages name it.
+    fn shown(&self) -> String {
+        without_password(self.base())
     }
 
     fn request(&self, method: Method, path: &str) -> RequestBuilder {
@@ -157,7 +165,7 @@ impl Client {
         match serde_json::from_slice::<ErrorBody>(&body) {
             Ok(body) => Err(body.into()),
             Err(_) => {
-                let message = format!("{} answered {status}: is it a node?", self.base());
+                let message = format!("{} answered {status}: is it a node?", self.shown());
                 Err(Failure::new(ErrorCode::NodeUnreachable, message))
             }
         }
@@ -185,6 +193,7 @@ impl Client {
         let read = self.while_there(base, read(response)).await;
         let read = read.map_err(|e| self.unreachable(&e))?;
         read.ok_or_else(|| {
+            let base = without_password(base);
             let message = format!("{base} gave a longer answer than a node does");
             Failure::new(ErrorCode::NodeUnreachable, message)
         })
@@ -222,7 +231,7 @@ impl Client {
 
     fn parsed<T: DeserializeOwned>(&self, answer: &[u8]) -> Result<T, Failure> {
         serde_json::from_slice(answer).map_err(|e| {
-            let message = format!("{} gave another answer than a node does: {e}", self.base());
+            let message = format!("{} gave another answer than a node does: {e}", self.shown());
             Failure::new(ErrorCode::NodeUnreachable, message)
         })
     }
@@ -245,7 +254,7 @@ impl Client {
         while let Some(source) = cause.source() {
             cause = source;
         }
-        let message = format!("the node {} does not answer: {cause}", self.base());
+        let message = format!("the node {} does not answer: {cause}", self.shown());
         Failure::new(ErrorCode::NodeUnreachable, message)
             .with_hint("check the URL, or start a node with: mc-wasm node")
     }
@@ -395,6 +404,12 @@ impl Client {
         self.get(&format!("/api/v1/dht/records/{}", in_path(key)))
             .await
     }
+}
+
+/// Whether that is the URL of one node: a comma can only be in a password.
+fn is_url(url: &str) -> bool {
+    let place = url.rsplit_once('@').map_or(url, |(_, place)| place);
+    url.starts_with("http://") && !place.contains(',')
 }
 
 /// All of an answer, unless it is too long.

@@ -45,6 +45,7 @@ pub(crate) async fn run(cli: Cli) -> Result<ExitCode, Failure> {
         Command::Version => meta::version(&global),
         Command::Add(args) if args.only_hash => files::only_hash(&args).await,
         command => {
+            content::check_names(&command)?;
             let connection = connect::connect(&global).await?;
             // Boxed, since it holds what any of the commands does.
             let done = Box::pin(with_node(&global, &connection.client, command)).await;

@@ -6,7 +6,7 @@ use mc_node::{
     config::{Cache, ConfigError, Merged, Sources},
 };
 use mc_options::Global;
-use std::sync::Once;
+use std::{path::PathBuf, sync::Once};
 
 /// A node to talk to.
 #[derive(Debug)]
@@ -26,18 +26,17 @@ pub(crate) fn configuration_with(
     global: &Global,
     flags: Vec<(&'static str, toml::Value)>,
 ) -> Result<Merged, Failure> {
-    Ok(merged(global, flags)?)
+    Ok(merged(global, global.config.clone(), flags)?)
 }
 
 /// The cache alone, for what needs no data directory; `None` without a home or another place for it.
 pub(crate) fn cache(global: &Global) -> Result<Option<Cache>, Failure> {
-    let merged = match merged(global, Vec::new()) {
-        // The cache may have a place of its own.
-        Err(ConfigError::NoHome) => merged(global, vec![("data_dir", "/".into())]),
-        merged => merged,
-    };
-    match merged {
-        Ok(merged) => Ok(Some(merged.config.cache)),
+    // The cache may have a place of its own.
+    match without_node(global, &["data_dir"]) {
+        Ok((config, unread)) => {
+            tell_unread(global, unread);
+            Ok(Some(config.cache))
+        }
         Err(ConfigError::NoHome) => Ok(None),
         Err(error) => Err(error.into()),
     }
@@ -45,18 +44,52 @@ pub(crate) fn cache(global: &Global) -> Result<Option<Cache>, Failure> {
 
 /// The URL that is named: whoever talks to a node needs no data directory.
 fn url(global: &Global) -> Result<Option<String>, Failure> {
-    let merged = match merged(global, Vec::new()) {
-        Err(ConfigError::NoHome) => {
-            let places = ["data_dir", "cache.dir"].map(|place| (place, "/".into()));
-            merged(global, places.to_vec())
+    let (config, unread) = without_node(global, &["data_dir", "cache.dir"])?;
+    match (config.node, unread) {
+        // What cannot be read may name one.
+        (None, Some(error)) => Err(error.into()),
+        (node, unread) => {
+            tell_unread(global, unread);
+            Ok(node)
         }
-        merged => merged,
-    };
-    Ok(merged?.config.node)
+    }
+}
+
+/// The configuration for what starts no node. Without a home, the `places` are those of nobody; without the user's
+/// configuration file, if that cannot be read, and why not.
+fn without_node(
+    global: &Global,
+    places: &[&'static str],
+) -> Result<(Config, Option<ConfigError>), ConfigError> {
+    let (mut file, mut flags, mut unread) = (global.config.clone(), Vec::new(), None);
+    loop {
+        match merged(global, file.clone(), flags.clone()) {
+            Err(ConfigError::NoHome) if flags.is_empty() => {
+                flags = places.iter().map(|place| (*place, "/".into())).collect();
+            }
+            Err(error @ ConfigError::ReadUsual { .. }) if unread.is_none() => {
+                // One that is named is read in its place: an empty one.
+                file = Some("/dev/null".into());
+                unread = Some(error);
+            }
+            merged => return Ok((merged?.config, unread)),
+        }
+    }
+}
+
+/// Says, once, why the user's configuration file is not read.
+fn tell_unread(global: &Global, unread: Option<ConfigError>) {
+    static SAID: Once = Once::new();
+    if let Some(error) = unread {
+        let reason = Failure::from(error);
+        let note = format!("{}; going on with the defaults", reason.message());
+        SAID.call_once(|| output::note(global, &note));
+    }
 }
 
 fn merged(
     global: &Global,
+    file: Option<PathBuf>,
     mut flags: Vec<(&'static str, toml::Value)>,
 ) -> Result<Merged, ConfigError> {
     if let Some(dir) = &global.data_dir {
@@ -74,7 +107,7 @@ fn merged(
     if global.no_mdns {
         flags.push(("p2p.mdns", false.into()));
     }
-    let merged = Sources::of_process(global.config.clone(), flags).merge()?;
+    let merged = Sources::of_process(file, flags).merge()?;
     warn(global, &merged.warnings);
     Ok(merged)
 }

@@ -7,7 +7,7 @@ use mc_gateway::{
     api::{self, JobView},
     backend::{LogQuery, LogStream},
 };
-use mc_node::private::TaskKey;
+use mc_node::{config::without_password, private::TaskKey};
 use mc_options::{Format, Global};
 use mc_types::{JobId, JobState};
 use std::{fmt::Display, io::Write, process::ExitCode};
@@ -70,7 +70,10 @@ pub(crate) fn command(global: &Global, command: &str, jobs: impl Display) -> Str
         words.push(format!("--config {file}"));
     }
     if let Some(node) = &global.node {
-        words.push(format!("--node {}", output::quoted(node)));
+        words.push(format!(
+            "--node {}",
+            output::quoted(&without_password(node))
+        ));
     }
     if let Some(dir) = &global.data_dir {
         let dir = output::quoted(&dir.to_string_lossy());

@@ -20,7 +20,9 @@ pub(crate) fn init_logging(global: &Global) {
         (_, 2) => "debug,sqlx=warn",
         _ => "trace",
     };
-    let has_colours = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
+    // An empty variable counts as unset.
+    let no_colour = std::env::var_os("NO_COLOR").is_some_and(|set| !set.is_empty());
+    let has_colours = std::io::stderr().is_terminal() && !no_colour;
     tracing_subscriber::fmt()
         .with_env_filter(tracing_subscriber::EnvFilter::new(level))
         .with_ansi(has_colours)

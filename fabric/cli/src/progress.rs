@@ -69,13 +69,10 @@ pub(crate) async fn while_found<T>(
         () = tokio::time::sleep(PATIENCE) => {}
     }
     let note = async {
-        let whom = match peers(client).await {
-            None => return,
-            Some(0) => "no other node is connected".to_owned(),
-            Some(1) => "one other node is connected".to_owned(),
-            Some(peers) => format!("{peers} other nodes are connected"),
-        };
-        output::note(global, &format!("looking for {what}: {whom}"));
+        if let Ok(node) = client.node().await {
+            let whom = connected(node.peers, node.ipfs_peers);
+            output::note(global, &format!("looking for {what}: {whom} connected"));
+        }
     };
     let (done, ()) = tokio::join!(work, note);
     done
@@ -83,7 +80,27 @@ pub(crate) async fn while_found<T>(
 
 /// How many others a node can ask, if it answers.
 pub(crate) async fn peers(client: &Client) -> Option<u32> {
-    Some(client.node().await.ok()?.peers)
+    let node = client.node().await.ok()?;
+    Some(node.peers.saturating_add(node.ipfs_peers))
+}
+
+/// Who can be asked for content, as the beginning of a sentence.
+fn connected(nodes: u32, ipfs_peers: u32) -> String {
+    let counted = |number: u32, what: &str| match number {
+        1 => format!("one {what}"),
+        number => format!("{number} {what}s"),
+    };
+    let are = |number: u32| if number == 1 { "is" } else { "are" };
+    let (others, guests) = (
+        counted(nodes, "other node"),
+        counted(ipfs_peers, "IPFS peer"),
+    );
+    match (nodes, ipfs_peers) {
+        (0, 0) => "no other node is".to_owned(),
+        (nodes, 0) => format!("{others} {}", are(nodes)),
+        (0, ipfs_peers) => format!("{guests} {}", are(ipfs_peers)),
+        _ => format!("{others} and {guests} are"),
+    }
 }
 
 /// A line that moves, if a human looks on.
@@ -98,4 +115,23 @@ pub(crate) fn line(global: &Global) -> Option<ProgressBar> {
     line.set_style(style.unwrap_or_else(|_| ProgressStyle::default_spinner()));
     line.enable_steady_tick(FRAME);
     Some(line)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn everybody_who_can_be_asked_is_counted() {
+        for (nodes, ipfs_peers, said) in [
+            (0, 0, "no other node is"),
+            (1, 0, "one other node is"),
+            (2, 0, "2 other nodes are"),
+            (0, 1, "one IPFS peer is"),
+            (0, 7, "7 IPFS peers are"),
+            (1, 2, "one other node and 2 IPFS peers are"),
+        ] {
+            assert_eq!(connected(nodes, ipfs_peers), said);
+        }
+    }
 }

@@ -283,6 +283,9 @@ pub struct NodeView {
     pub memory_bytes: u64,
     /// Connected peers.
     pub peers: u32,
+    /// Connected IPFS nodes, with which only blocks are exchanged.
+    #[serde(default)]
+    pub ipfs_peers: u32,
     /// Whether others can connect to it.
     #[serde(default)]
     pub reachability: Reachability,

@@ -93,6 +93,9 @@ pub(crate) enum Command {
     Peers {
         reply: oneshot::Sender<Vec<PeerInfo>>,
     },
+    Guests {
+        reply: oneshot::Sender<usize>,
+    },
     Places {
         node: NodeId,
         reply: oneshot::Sender<Vec<SocketAddr>>,
@@ -220,6 +223,15 @@ impl Client {
         self.ask(|reply| Command::Peers { reply }).await
     }
 
+    /// How many IPFS nodes are connected, with which only blocks are exchanged.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Closed`].
+    pub async fn guests(&self) -> Result<usize, Error> {
+        self.ask(|reply| Command::Guests { reply }).await
+    }
+
     /// Begins to connect to an address.
     ///
     /// # Errors
@@ -232,8 +244,8 @@ impl Client {
             .map_err(|_| Error::Closed)
     }
 
-    /// Connects to the peer that `address` ends in: one of this network, or an IPFS node, with which blocks
-    /// are exchanged from then on.
+    /// Connects to the peer that `address` ends in, or else to whoever is there: one of this network, or an IPFS node,
+    /// with which blocks are exchanged from then on.
     ///
     /// # Errors
     ///
@@ -292,7 +304,8 @@ impl Client {
     }
 
     /// Opens a session that fetches blocks from `providers` first, then from connected peers, then
-    /// from whom the DHT names. `timeout` replaces the usual patience.
+    /// from whom the DHT names. `timeout` replaces the usual patience, and is kept to while no block comes, whatever
+    /// peers promise.
     ///
     /// # Errors
     ///

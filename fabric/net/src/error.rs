@@ -109,9 +109,14 @@ impl RequestError {
 #[derive(Debug, Clone, thiserror::Error)]
 #[non_exhaustive]
 pub enum ConnectError {
-    /// The address does not say which peer it leads to.
-    #[error("the address does not end in /p2p/ and the id of a peer")]
-    NoPeer,
+    /// Nobody answers at an address that does not say whom it leads to.
+    #[error("cannot connect to {address}: {reason}")]
+    Nobody {
+        /// The address.
+        address: String,
+        /// Why.
+        reason: String,
+    },
     /// Nobody answers, or it is not the peer that was asked for.
     #[error("cannot connect to {node}: {reason}")]
     Failed {
@@ -154,8 +159,8 @@ impl ConnectError {
     #[must_use]
     pub const fn code(&self) -> ErrorCode {
         match self {
-            Self::NoPeer => ErrorCode::Usage,
-            Self::Failed { .. }
+            Self::Nobody { .. }
+            | Self::Failed { .. }
             | Self::OtherPeer { .. }
             | Self::OtherNetwork { .. }
             | Self::Foreign { .. } => ErrorCode::PeerUnreachable,
@@ -167,10 +172,7 @@ impl ConnectError {
     #[must_use]
     pub const fn hint(&self) -> Option<&'static str> {
         match self {
-            Self::NoPeer => Some(
-                "give an address such as /ip4/192.0.2.1/tcp/4001/p2p/12D3KooW…, with the peer's id at its end",
-            ),
-            Self::Failed { .. } => {
+            Self::Nobody { .. } | Self::Failed { .. } => {
                 Some("start a node there, check the address, or open the port in the firewall")
             }
             Self::OtherPeer { .. } => {

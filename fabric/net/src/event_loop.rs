@@ -181,6 +181,7 @@ impl EventLoop {
             // Whoever asked may have lost interest; that holds for all answers below.
             Command::RoutingTable { reply } => drop(reply.send(self.routing_table())),
             Command::Peers { reply } => drop(reply.send(self.peer_infos())),
+            Command::Guests { reply } => drop(reply.send(self.guests.iter().count())),
             Command::Places { node, reply } => drop(reply.send(self.places_of(&node))),
             Command::Addresses { reply } => drop(reply.send(self.addresses())),
             Command::Reachability { reply } => drop(reply.send(self.reachability())),
@@ -203,6 +204,7 @@ impl EventLoop {
             } => {
                 self.links.opened(peer_id, connection_id, &endpoint);
                 self.bootstrap.answered(connection_id, peer_id);
+                self.whoever_answered(connection_id, peer_id);
                 let detours = self.links.detours(&peer_id);
                 self.close(detours);
             }
@@ -226,6 +228,7 @@ impl EventLoop {
             } => {
                 tracing::debug!(?peer_id, %error, "connection failed");
                 self.bootstrap_failed(connection_id, &error);
+                self.nobody_answered(connection_id, &error);
                 self.discovery.dial_failed(peer_id);
                 if let Some(peer) = peer_id {
                     self.connect_failed(peer, &error);

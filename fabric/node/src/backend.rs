@@ -226,6 +226,7 @@ impl Backend for NodeBackend {
     async fn node(&self) -> Result<NodeView, Error> {
         let lent = self.worker.announcement();
         let peers = self.net.peers().await.map_err(refuse)?.len();
+        let guests = self.net.guests().await.map_err(refuse)?;
         let addresses = self.net.addresses().await.map_err(refuse)?;
         Ok(NodeView {
             id: self.net.local_id().clone(),
@@ -238,6 +239,7 @@ impl Backend for NodeBackend {
             cpus: lent.cpus,
             memory_bytes: lent.memory_bytes,
             peers: u32::try_from(peers).unwrap_or(u32::MAX),
+            ipfs_peers: u32::try_from(guests).unwrap_or(u32::MAX),
             reachability: self.net.reachability().await.map_err(refuse)?,
         })
     }
@@ -383,7 +385,7 @@ impl Backend for NodeBackend {
     }
 
     async fn unpin(&self, name: String) -> Result<(), Error> {
-        pins::check(&name)?;
+        pins::check_is_free(&name)?;
         if self.content.store().unpin(&name).await.map_err(refuse)? {
             return Ok(());
         }

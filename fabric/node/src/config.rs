@@ -11,7 +11,7 @@ mod value;
 
 pub use merge::{Merged, Origin, Sources};
 pub use settings::{Kind, SETTINGS, Setting};
-pub use shown::without_password;
+pub use shown::{urls, without_password};
 pub use value::{ByteSize, Period};
 
 pub use mc_net::DhtMode;
@@ -207,6 +207,15 @@ pub enum ConfigError {
     /// The file was asked for, but cannot be read.
     #[error("cannot read the configuration file {path}")]
     Read {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+    /// The user's own file, which was not asked for, is there and cannot be read.
+    #[error("cannot read the configuration file {path}")]
+    ReadUsual {
         /// The file.
         path: PathBuf,
         /// Why.

@@ -312,11 +312,16 @@ impl Source {
         let Some(gateways) = &self.content.gateways else {
             return self.fetch_from_peers(cid).await;
         };
+        let before = match self.timeout {
+            None => BEFORE_GATEWAYS,
+            Some(timeout) => BEFORE_GATEWAYS.min(timeout / 2),
+        };
+        let left = self.timeout.map(|timeout| timeout.saturating_sub(before));
         let by_gateway = async {
             if !self.by_gateway.load(Ordering::Relaxed) {
-                tokio::time::sleep(BEFORE_GATEWAYS).await;
+                tokio::time::sleep(before).await;
             }
-            gateways.get(&cid).await
+            gateways.get(&cid, left).await
         };
         let by_peers = self.fetch_from_peers(cid);
         match futures::future::select(pin!(by_peers), pin!(by_gateway)).await {

@@ -1,5 +1,6 @@
-//! Names of pins that a node keeps for itself.
+//! Names of pins, and those that a node keeps for itself.
 
+use mc_content::Store;
 use mc_gateway::backend::Error;
 use mc_types::ErrorCode;
 
@@ -16,8 +17,18 @@ pub(crate) const OWED: &str = "owed/";
 /// Layers of container images, by their digests.
 pub(crate) const LAYER: &str = "layer/";
 
-/// Refuses those names to users: a job could lose its inputs, and a layer be something else than its digest says.
-pub(crate) fn check(name: &str) -> Result<(), Error> {
+/// Refuses what a user's pin cannot be called: that is known before there is anything for it to keep.
+///
+/// # Errors
+///
+/// What is wrong with the name.
+pub fn check(name: &str) -> Result<(), Error> {
+    check_is_free(name)?;
+    Store::check_pin_name(name).map_err(|error| crate::Error::from(error).into())
+}
+
+/// Refuses the node's names to users: a job could lose its inputs, and a layer be something else than its digest says.
+pub(crate) fn check_is_free(name: &str) -> Result<(), Error> {
     let reserved = [JOB, CHECKPOINT, ARRIVING, LOG, OWED, LAYER];
     let Some(prefix) = reserved.into_iter().find(|prefix| name.starts_with(prefix)) else {
         return Ok(());

@@ -51,7 +51,7 @@ pub fn connects<'a>(network: &'a str, address: &'a str) -> BoxFuture<'a, Result<
     Box::pin(async move {
         let address: Multiaddr = address.parse().map_err(|e| Trouble {
             reason: format!("{address:?} is no multiaddr: {e}"),
-            hint: ConnectError::NoPeer.hint(),
+            hint: Some("give an address such as /ip4/192.0.2.1/tcp/7781/p2p/12D3KooW…"),
         })?;
         let options = Options {
             network: network.to_owned(),

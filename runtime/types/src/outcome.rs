@@ -51,7 +51,8 @@ pub enum TrapKind {
     BadConversionToInteger,
     /// Calls were nested too deeply.
     StackOverflow,
-    /// Anything else, such as a violation of the canonical ABI.
+    /// Anything else: an exception that nobody caught, or a violation of the canonical ABI. Outcomes tell these no
+    /// further apart, since those of before do not.
     Other,
 }
 
@@ -67,7 +68,7 @@ impl std::fmt::Display for TrapKind {
             Self::IntegerOverflow => "integer overflow",
             Self::BadConversionToInteger => "bad conversion to integer",
             Self::StackOverflow => "stack overflow",
-            Self::Other => "other",
+            Self::Other => "uncaught exception, or something else that no guest may do",
         })
     }
 }

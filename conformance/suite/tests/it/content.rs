@@ -1,7 +1,7 @@
 //! Adding, fetching, pinning and collecting content.
 
 use mc_artifacts::guest;
-use mc_conformance::{Node, NodeOptions, binary, eventually, put};
+use mc_conformance::{Node, NodeOptions, binary, eventually, mc, put};
 use mc_types::{Cid, cid};
 use std::{
     ffi::OsStr,
@@ -264,6 +264,21 @@ fn whoever_waits_for_what_nobody_has_is_told_so_and_may_give_up_sooner() {
         assert!(done.stderr.contains("MC0011"), "{done:#?}");
     }
     assert!(begun.elapsed() < Duration::from_secs(60));
+}
+
+/// Once, all of it was sent before the name was looked at.
+#[test]
+fn names_that_a_pin_cannot_have_are_refused_before_anything_is_read_or_sent() {
+    let cid = cid::of(cid::RAW, b"anything").to_string();
+    let long = "n".repeat(100_000);
+    for name in ["job/x", "layer/x", "", &long] {
+        for command in [&["add", "/nonexistent"][..], &["pin", "add", &cid]] {
+            let nobody = ["--node", "http://127.0.0.1:1"];
+            let typed = [&nobody[..], command, &["--name", name]].concat();
+            let refused = mc(typed);
+            assert_eq!(refused.code, Some(2), "{command:?} {name:.9}: {refused:#?}");
+        }
+    }
 }
 
 #[test]

@@ -220,5 +220,9 @@ fn a_node_says_why_it_cannot_use_a_peer_and_doctor_tests_each() {
         }
         assert!(line(&good.addresses[0]).starts_with("ok"), "{checked}");
         assert!(checked.contains("--network"), "{checked}");
+        // A bootstrap address need not say who is there.
+        let whoever = mc(["doctor", "--data-dir", &dir, "--bootstrap", place]);
+        let found = format!("{place} is there");
+        assert!(whoever.text().contains(&found), "{whoever:#?}");
     }
 }

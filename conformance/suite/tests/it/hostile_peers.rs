@@ -36,6 +36,25 @@ impl BlockStore for NoBlocks {
     }
 }
 
+/// It says that it has everything, and sends nothing.
+#[derive(Debug)]
+struct Promises;
+
+impl BlockStore for Promises {
+    fn get(
+        &self,
+        _: Cid,
+    ) -> futures::future::BoxFuture<'static, Result<Option<bytes::Bytes>, StoreError>> {
+        Box::pin(std::future::pending::<
+            Result<Option<bytes::Bytes>, StoreError>,
+        >())
+    }
+
+    fn has(&self, _: Cid) -> futures::future::BoxFuture<'static, Result<bool, StoreError>> {
+        Box::pin(async { Ok(true) })
+    }
+}
+
 /// A peer that is connected to a gateway, and leaves its questions to the test.
 struct Peer {
     client: Client,
@@ -479,4 +498,19 @@ async fn a_result_that_is_larger_than_its_task_may_make_is_not_fetched() {
     let attempts = job["attempts"].as_u64().unwrap();
     assert!(kept < attempts * 72, "{kept} MiB, {job:#}");
     assert!(kept < u64::from(MEBIBYTES), "{kept} MiB");
+}
+
+/// Once, two seconds took five, and six took ten.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_peer_that_promises_and_sends_nothing_keeps_nobody_longer_than_he_would_wait() {
+    let gateway = gateway();
+    let _peer = Peer::with(&gateway, Arc::new(Promises)).await;
+    let cid = cid::of(cid::RAW, b"what is promised").to_string();
+    for (timeout, most) in [("2s", 4), ("6s", 9)] {
+        let begun = Instant::now();
+        let done = gateway.mc(["cat", "--timeout", timeout, &cid]);
+        let waited = begun.elapsed();
+        assert_eq!(done.code, Some(66), "{done:#?}");
+        assert!(waited < Duration::from_secs(most), "{timeout}: {waited:?}");
+    }
 }

@@ -1,6 +1,7 @@
 //! With Helia 7, the IPFS implementation for Node.js: files, directories and blocks in both directions.
 
 use mc_conformance::{Helia, Node, NodeOptions, eventually, helia, within};
+use mc_types::cid;
 use std::{
     collections::BTreeMap,
     fs,
@@ -182,6 +183,12 @@ fn guests_are_turned_away_where_they_are_not_wanted() {
     let open = NodeOptions::new().start();
     let fetched = open.mc(["cat", &served.cid, "--from", &served.address]);
     assert_eq!(fetched.expect_code(0).text(), "a block");
+    // But they are asked for blocks, and whoever waits for one is told so.
+    let nowhere = cid::of(cid::RAW, b"what nobody has").to_string();
+    let from = ["--from", &served.address, "--timeout", "4s"];
+    let waited = open.mc([&["cat", &*nowhere][..], &from].concat());
+    let said = "one IPFS peer is connected\n";
+    assert!(waited.stderr.contains(said), "{waited:#?}");
     let nodes = open.mc(["nodes", "--format", "json"]).expect_code(0).json();
     let listed = nodes.get("nodes").and_then(|nodes| nodes.as_array());
     assert_eq!(listed.map(Vec::len), Some(1), "{nodes}");

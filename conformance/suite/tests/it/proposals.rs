@@ -76,6 +76,21 @@ const EXCEPTION: &str = r#"
         (try_table (catch $t $h) (throw $t (i32.const 9)))
         (i32.const 1))))"#;
 
+/// Once, that was called "other".
+#[test]
+fn an_exception_that_nobody_catches_is_named() {
+    let dir = tempfile::tempdir().unwrap();
+    let thrown = r#"(memory (export "memory") 1) (tag $t)
+        (func (export "_start") (throw $t))"#;
+    let path = module(dir.path(), "thrown", thrown);
+    let path = path.to_str().unwrap();
+    for how in [&["run"][..], &["run", "--relaxed"]] {
+        let trapped = mc(how.iter().copied().chain([path])).expect_code(134);
+        let said = "trap: uncaught exception";
+        assert!(trapped.stderr.contains(said), "{trapped:#?}");
+    }
+}
+
 #[test]
 fn exceptions_run_but_cannot_be_stopped() {
     let dir = tempfile::tempdir().unwrap();

@@ -38,6 +38,75 @@ fn variables_of_other_programs_are_no_errors() {
 }
 
 #[test]
+fn errors_and_hints_do_not_show_the_passwords_of_nodes() {
+    let (one, two) = (
+        "http://ada:s3cret@127.0.0.1:1",
+        "http://ada:s3cret@127.0.0.1:2",
+    );
+    let several = format!("{one},{two}");
+    let job = "01j00000000000000000000000";
+    for node in [
+        one,
+        &several,
+        "http://127.0.0.1:1,https://ada:s3,cret@127.0.0.1:2",
+    ] {
+        for command in [
+            &["ps"][..],
+            &["wait", job],
+            &["logs", "-f", job],
+            &["doctor"],
+            &["config", "print"],
+        ] {
+            let typed = [&["--node", node][..], command].concat();
+            let done = mc(typed);
+            let said = format!("{}{}", done.stderr, done.text());
+            let hidden = ["s3cret", "s3,cret", "\"cret"];
+            assert!(
+                hidden.iter().all(|secret| !said.contains(*secret)),
+                "{said}"
+            );
+            assert!(said.contains("127.0.0.1"), "{said}");
+        }
+    }
+}
+
+/// Once, `run` was refused with 2, though it needs nothing of it.
+#[test]
+fn a_configuration_file_that_cannot_be_read_is_in_the_way_of_nodes_alone() {
+    let home = tempfile::tempdir().unwrap();
+    // A superuser can read all files, but no directory.
+    let file = home.path().join("mc-wasm/config.toml");
+    fs::create_dir_all(&file).unwrap();
+    let set = |command: &mut Command| {
+        command.env("XDG_CONFIG_HOME", home.path());
+    };
+    let zero = wasm("exit_zero");
+    let done = mc_with(["run", &zero], set).expect_code(0);
+    assert!(done.stderr.contains("cannot read"), "{done:#?}");
+    assert_eq!(done.stderr.lines().count(), 1, "{done:#?}");
+    mc_with(["--node", "http://127.0.0.1:1", "ps"], set).expect_code(69);
+    for command in [&["node"][..], &["ps"], &["config", "print"]] {
+        mc_with(command, set).expect_code(2);
+    }
+    let named = file.to_str().unwrap();
+    mc(["--config", named, "run", &zero]).expect_code(2);
+    let named = mc_with(["run", &zero], |command| {
+        command.env("MC_WASM_CONFIG", named);
+    });
+    named.expect_code(2);
+}
+
+#[test]
+fn empty_variables_are_no_mistake() {
+    let done = mc_with(["run", &wasm("exit_zero")], |command| {
+        for name in ["CONFIG", "NODE", "DATA_DIR", "CACHE_DIR", "WORKER_SLOTS"] {
+            command.env(format!("MC_WASM_{name}"), "");
+        }
+    });
+    assert_eq!(done.expect_code(0).stderr, "");
+}
+
+#[test]
 fn configuration_is_printed_as_it_is_in_force_and_without_passwords() {
     let set = |command: &mut Command| {
         let url = "postgres://mc:s3cret@db.example/mc?password=s3cret";

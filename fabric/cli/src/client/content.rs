@@ -13,7 +13,10 @@ use mc_gateway::api::{AddLayer, BlockStat, CidList, ConnectRequest, LayerView};
 use mc_options::{Links, Place};
 use mc_types::{Cid, Digest, ErrorCode, cid};
 use reqwest::Method;
-use std::{path::Path, time::Duration};
+use std::{
+    path::Path,
+    time::{Duration, Instant},
+};
 use tokio::sync::Mutex;
 
 /// Blocks of a node, or of whomever it finds them with, one by one. Each is verified here once more.
@@ -21,6 +24,16 @@ use tokio::sync::Mutex;
 pub(crate) struct RemoteBlocks {
     client: Client,
     timeout: Option<Duration>,
+}
+
+impl RemoteBlocks {
+    /// The same for somebody who has waited so long already.
+    fn after(&self, waited: Duration) -> Self {
+        Self {
+            client: self.client.clone(),
+            timeout: self.timeout.map(|timeout| timeout.saturating_sub(waited)),
+        }
+    }
 }
 
 impl BlockSource for RemoteBlocks {
@@ -66,6 +79,7 @@ impl BlockSource for StreamedBlocks {
 
     async fn load(&self, cid: &Cid) -> Result<Bytes, Error> {
         let mut stream = self.stream.lock().await;
+        let begun = Instant::now();
         let next = match stream.as_mut() {
             Some(reader) => reader.next().await,
             None => Ok(None),
@@ -75,7 +89,7 @@ impl BlockSource for StreamedBlocks {
             _ => {
                 *stream = None;
                 drop(stream);
-                self.others.load(cid).await?
+                self.others.after(begun.elapsed()).load(cid).await?
             }
         };
         self.progress

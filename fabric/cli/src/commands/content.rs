@@ -3,11 +3,22 @@
 use crate::{client::Client, failure::Failure, output, progress, terminal};
 use mc_gateway::api::{DhtPeers, FsckView, GcView, PeerAddresses, PinView};
 use mc_node::config::Period;
-use mc_options::{Block, Dht, Global, Pin};
+use mc_options::{Add, Block, Command, Dht, Global, Pin};
 use mc_types::{ErrorCode, cid};
 use std::process::ExitCode;
 
 const DONE: Result<ExitCode, Failure> = Ok(ExitCode::SUCCESS);
+
+/// Refuses names that a node would refuse when everything has been sent to it.
+pub(super) fn check_names(command: &Command) -> Result<(), Failure> {
+    let (Command::Add(Add { name, .. }) | Command::Pin(Pin::Add { name, .. })) = command else {
+        return Ok(());
+    };
+    match name.as_deref().map(mc_node::pins::check) {
+        Some(Err(error)) => Err(error.0.into()),
+        _ => Ok(()),
+    }
+}
 
 pub(super) async fn block(
     global: &Global,

@@ -1,7 +1,11 @@
 //! `doctor`
 
 use crate::{client::Client, connect, failure::Failure, output, terminal};
-use mc_node::{Config, NodeFile, config::without_password, tried};
+use mc_node::{
+    Config, NodeFile,
+    config::{urls, without_password},
+    tried,
+};
 use mc_options::Global;
 use mc_system::{inventory, probe};
 use mc_types::Reachability;
@@ -170,14 +174,17 @@ async fn node(config: &Config) -> Vec<Check> {
 /// Each of the nodes that commands are to talk to.
 async fn named(config: &Config) -> Vec<Check> {
     let mut checks = Vec::new();
-    for url in config.node.iter().flat_map(|urls| urls.split(',')) {
+    for url in config.node.iter().flat_map(|list| urls(list)) {
         let url = url.trim();
         let asked = match Client::new(url) {
             Ok(client) => client.node().await,
             Err(failure) => Err(failure),
         };
         checks.push(match asked {
-            Ok(node) => ok("named node", format!("{url} is {}", node.id)),
+            Ok(node) => ok(
+                "named node",
+                format!("{} is {}", without_password(url), node.id),
+            ),
             Err(failure) => {
                 let fix = "check the URL, or start a node there";
                 fail("named node", failure.message(), fix)

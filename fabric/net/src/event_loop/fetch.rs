@@ -38,6 +38,9 @@ struct Fetch {
     last_search: Option<Instant>,
     searching: bool,
     timeout: Duration,
+    /// Whether whoever asks has set it. Then it is kept to also while peers that say that they have a block are waited
+    /// for, who may never send it.
+    is_bound: bool,
 }
 
 #[derive(Debug, Default)]
@@ -61,6 +64,7 @@ impl EventLoop {
             last_search: None,
             searching: false,
             timeout: timeout.unwrap_or(self.options.fetch_timeout),
+            is_bound: timeout.is_some(),
         };
         self.fetches.0.insert(session, fetch);
         for peer in providers.iter().filter_map(peer_id) {
@@ -208,11 +212,13 @@ impl EventLoop {
             let Some(fetch) = self.fetches.0.get_mut(&session) else {
                 continue;
             };
-            if fetch.exhausted.is_empty() {
+            let may_end =
+                !fetch.exhausted.is_empty() || (fetch.is_bound && !fetch.waiting.is_empty());
+            if may_end && now.saturating_duration_since(fetch.last_progress) >= fetch.timeout {
+                self.give_up(session);
                 continue;
             }
-            if now.saturating_duration_since(fetch.last_progress) >= fetch.timeout {
-                self.give_up(session);
+            if fetch.exhausted.is_empty() {
                 continue;
             }
             let rested = |last: Instant| now.saturating_duration_since(last) >= RETRY_EVERY;
@@ -248,7 +254,11 @@ impl EventLoop {
             return;
         };
         let peers = fetch.providers.union(&fetch.others).count();
-        for cid in fetch.exhausted.drain().collect::<Vec<_>>() {
+        let mut given_up: HashSet<_> = fetch.exhausted.drain().collect();
+        if fetch.is_bound {
+            given_up.extend(fetch.waiting.keys());
+        }
+        for cid in given_up {
             self.swarm.behaviour_mut().bitswap.cancel(session, cid);
             for reply in fetch.waiting.remove(&cid).unwrap_or_default() {
                 let _ = reply.send(Err(FetchError::NotFound { cid, peers }));

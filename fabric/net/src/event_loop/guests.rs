@@ -4,7 +4,12 @@
 
 use super::{EventLoop, IPFS_KAD, bootstrap::reason};
 use crate::{ConnectError, identity::node_id};
-use libp2p::{Multiaddr, PeerId, identify, multiaddr::Protocol, relay, swarm::DialError};
+use libp2p::{
+    Multiaddr, PeerId, identify,
+    multiaddr::Protocol,
+    relay,
+    swarm::{ConnectionId, DialError, dial_opts::DialOpts},
+};
 use mc_bitswap::PROTOCOL;
 use std::{
     collections::{HashMap, HashSet},
@@ -21,6 +26,14 @@ const CONNECT_WITHIN: Duration = Duration::from_secs(15);
 
 pub(super) type Connected = oneshot::Sender<Result<(), ConnectError>>;
 
+/// Somebody waits for whoever is at an address.
+#[derive(Debug)]
+struct Nameless {
+    address: Multiaddr,
+    until: Instant,
+    reply: Connected,
+}
+
 /// Somebody waits for a peer.
 #[derive(Debug)]
 struct Awaited {
@@ -32,6 +45,8 @@ struct Awaited {
 pub(super) struct Guests {
     here: HashSet<PeerId>,
     awaited: HashMap<PeerId, Awaited>,
+    /// Addresses that do not say whom they lead to, while nobody has answered there.
+    nameless: HashMap<ConnectionId, Nameless>,
 }
 
 impl Guests {
@@ -60,6 +75,18 @@ impl Guests {
     }
 }
 
+/// What a failed dial of an address comes to that does not say whom it leads to.
+fn nobody(address: &Multiaddr, error: &DialError) -> Result<(), ConnectError> {
+    match error {
+        // One list of peers may serve all of them: this node itself is no trouble.
+        DialError::LocalPeerId { .. } => Ok(()),
+        error => Err(ConnectError::Nobody {
+            address: address.to_string(),
+            reason: reason(error),
+        }),
+    }
+}
+
 /// The peer that an address ends in.
 pub(super) fn peer_of(address: &Multiaddr) -> Option<PeerId> {
     match address.iter().last()? {
@@ -72,12 +99,23 @@ impl EventLoop {
     /// Connects to a peer that a user named, of this network or of IPFS.
     pub(super) fn connect_to(&mut self, address: Multiaddr, reply: Connected) {
         let Some(peer) = peer_of(&address) else {
-            let _ = reply.send(Err(ConnectError::NoPeer));
+            self.connect_to_whoever(address, reply);
             return;
         };
-        if self.peers.contains_key(&peer) || self.guests.contains(&peer) {
-            let _ = reply.send(Ok(()));
+        if !self.await_peer(peer, reply) {
             return;
+        }
+        if let Err(error) = self.try_connect(peer, vec![address]) {
+            self.connect_failed(peer, &error);
+        }
+    }
+
+    /// Waits for a peer, unless that is there already, as this node itself is.
+    fn await_peer(&mut self, peer: PeerId, reply: Connected) -> bool {
+        let is_here = self.peers.contains_key(&peer) || self.guests.contains(&peer);
+        if is_here || peer == *self.swarm.local_peer_id() {
+            let _ = reply.send(Ok(()));
+            return false;
         }
         self.discovery.forgive(&peer);
         let awaited = self.guests.awaited.entry(peer).or_insert(Awaited {
@@ -85,8 +123,46 @@ impl EventLoop {
             replies: Vec::new(),
         });
         awaited.replies.push(reply);
-        if let Err(error) = self.try_connect(peer, vec![address]) {
-            self.connect_failed(peer, &error);
+        true
+    }
+
+    /// Connects to whoever is at an address, as is done with bootstrap peers.
+    fn connect_to_whoever(&mut self, address: Multiaddr, reply: Connected) {
+        let external = self.swarm.external_addresses();
+        if self
+            .swarm
+            .listeners()
+            .chain(external)
+            .any(|own| *own == address)
+        {
+            let _ = reply.send(Ok(()));
+            return;
+        }
+        let options = DialOpts::from(address.clone());
+        let connection = options.connection_id();
+        if let Err(error) = self.swarm.dial(options) {
+            let _ = reply.send(nobody(&address, &error));
+            return;
+        }
+        let nameless = Nameless {
+            address,
+            until: Instant::now() + CONNECT_WITHIN,
+            reply,
+        };
+        self.guests.nameless.insert(connection, nameless);
+    }
+
+    /// Somebody answers at an address that did not say who that would be.
+    pub(super) fn whoever_answered(&mut self, connection: ConnectionId, peer: PeerId) {
+        if let Some(nameless) = self.guests.nameless.remove(&connection) {
+            self.await_peer(peer, nameless.reply);
+        }
+    }
+
+    /// Nobody does.
+    pub(super) fn nobody_answered(&mut self, connection: ConnectionId, error: &DialError) {
+        if let Some(nameless) = self.guests.nameless.remove(&connection) {
+            let _ = nameless.reply.send(nobody(&nameless.address, error));
         }
     }
 
@@ -133,6 +209,13 @@ impl EventLoop {
 
     /// Gives up waiting for peers that say nothing.
     pub(super) fn expire_awaited(&mut self, now: Instant) {
+        let nameless = &mut self.guests.nameless;
+        for (_, late) in nameless.extract_if(|_, nameless| nameless.until <= now) {
+            let _ = late.reply.send(Err(ConnectError::Nobody {
+                address: late.address.to_string(),
+                reason: "no answer in time".to_owned(),
+            }));
+        }
         let late: Vec<_> = (self.guests.awaited.iter())
             .filter(|(_, awaited)| awaited.until <= now)
             .map(|(peer, _)| *peer)

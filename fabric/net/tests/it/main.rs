@@ -9,8 +9,8 @@ use bytes::Bytes;
 use futures::{StreamExt, future::BoxFuture};
 use libp2p::{Swarm, SwarmBuilder, identity::Keypair, ping, swarm::SwarmEvent};
 use mc_net::{
-    BlockStore, DhtMode, Error, FetchError, Identity, Multiaddr, Options, RequestError, Started,
-    StoreError,
+    BlockStore, ConnectError, DhtMode, Error, FetchError, Identity, Multiaddr, Options,
+    RequestError, Started, StoreError,
     dht::{Class, Kind, Refusal},
     message::{Announcement, Request, Response},
 };
@@ -380,4 +380,65 @@ async fn what_a_node_says_in_the_dht_is_found_by_others_and_outlives_its_connect
     speaker.client.shutdown().await;
     let entry = reader.client.lookup(Kind::Node, id.as_str()).await.unwrap();
     assert_eq!(entry.unwrap().body, b"idle");
+}
+
+/// A bootstrap address need not say who is there either.
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_is_at_an_address_is_connected_to() {
+    let there = start(options(&[])).await;
+    let mut here = start(options(&[])).await;
+    let bare = |peer: &Peer| -> Multiaddr {
+        let address = peer.address.to_string();
+        address.split("/p2p/").next().unwrap().parse().unwrap()
+    };
+    let client = here.started.client.clone();
+    client.connect(bare(&there)).await.unwrap();
+    connected(&mut here, 1).await;
+    // Once more, and this node itself, named and not.
+    client.connect(bare(&there)).await.unwrap();
+    client.connect(bare(&here)).await.unwrap();
+    client.connect(here.address.clone()).await.unwrap();
+    let nobody = "/ip4/127.0.0.1/tcp/1".parse().unwrap();
+    let refused = client.connect(nobody).await.unwrap_err();
+    assert!(matches!(refused, ConnectError::Nobody { .. }), "{refused}");
+}
+
+/// It says that it has everything, and sends nothing.
+#[derive(Debug)]
+struct Promises;
+
+impl BlockStore for Promises {
+    fn get(&self, _: Cid) -> BoxFuture<'static, Result<Option<Bytes>, StoreError>> {
+        Box::pin(std::future::pending::<Result<Option<Bytes>, StoreError>>())
+    }
+
+    fn has(&self, _: Cid) -> BoxFuture<'static, Result<bool, StoreError>> {
+        Box::pin(async { Ok(true) })
+    }
+}
+
+/// Once, it took as long as it is waited for such a peer, and that again and again.
+#[tokio::test(flavor = "multi_thread")]
+async fn peers_that_promise_and_send_nothing_keep_nobody_longer_than_he_would_wait() {
+    let mut here = start(options(&[])).await;
+    let bootstrap = vec![here.address.clone()];
+    let there = Options {
+        bootstrap,
+        ..options(&[])
+    };
+    let there = mc_net::start(Identity::generate(), there, Arc::new(Promises));
+    let there = there.await.unwrap();
+    connected(&mut here, 1).await;
+    let id = there.client.local_id().clone();
+    for providers in [vec![id], Vec::new()] {
+        let timeout = Some(Duration::from_secs(1));
+        let session = here.started.client.session(providers, timeout).await;
+        let begun = std::time::Instant::now();
+        let cid = cid::of(cid::RAW, b"what is promised");
+        let fetched = session.unwrap().get(cid).await;
+        let error = fetched.unwrap_err();
+        assert!(matches!(error, FetchError::NotFound { .. }), "{error}");
+        let waited = begun.elapsed();
+        assert!(waited < Duration::from_secs(4), "{waited:?}");
+    }
 }

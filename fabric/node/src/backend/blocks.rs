@@ -45,7 +45,6 @@ impl NodeBackend {
     /// goes away meanwhile. What is fetched or found is kept from the beginning on.
     pub(super) async fn pin_dag(&self, name: String, cid: Cid) -> Result<PinView, Error> {
         pins::check(&name)?;
-        Store::check_pin_name(&name).map_err(refuse)?;
         let store = self.content.store();
         let arriving = Arriving::new(store, cid).await.map_err(refuse)?;
         let pinned = match self.content.fetch(cid, Vec::new(), None).await {

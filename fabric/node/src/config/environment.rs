@@ -48,9 +48,14 @@ pub(super) fn check_utf8(text: &str) -> Result<(), String> {
     }
 }
 
+/// What a variable holds. One that is empty counts as one that is not set, as it does for shells and the XDG directories.
+fn held<'e>(environment: &'e BTreeMap<String, String>, name: &str) -> Option<&'e String> {
+    environment.get(name).filter(|text| !text.is_empty())
+}
+
 /// The configuration file that is named.
 pub(super) fn file(environment: &BTreeMap<String, String>) -> Option<&String> {
-    let named = |prefix| environment.get(&format!("{prefix}{FILE}"));
+    let named = |prefix| held(environment, &format!("{prefix}{FILE}"));
     named(PREFIX).or_else(|| named(OLD_PREFIX))
 }
 
@@ -86,8 +91,8 @@ impl Variables {
         part: &str,
     ) -> Option<(String, &'e String)> {
         let (now, before) = (format!("{PREFIX}{part}"), format!("{OLD_PREFIX}{part}"));
-        let old = environment.get(&before);
-        if let Some(text) = environment.get(&now) {
+        let old = held(environment, &before);
+        if let Some(text) = held(environment, &now) {
             if old.is_some() {
                 let warning = format!("{before} is not read, since there is {now}");
                 self.warnings.push(warning);

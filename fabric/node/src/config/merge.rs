@@ -9,6 +9,7 @@ use serde::Deserialize;
 use std::{
     collections::BTreeMap,
     fmt,
+    io::ErrorKind,
     path::{Path, PathBuf},
 };
 use toml::{Table, Value};
@@ -121,8 +122,13 @@ impl Sources {
         };
         let text = match std::fs::read_to_string(&path) {
             Ok(text) => text,
-            Err(e) if e.kind() == std::io::ErrorKind::NotFound && !required => return Ok(None),
-            Err(source) => return Err(ConfigError::Read { path, source }),
+            Err(source) if required => return Err(ConfigError::Read { path, source }),
+            Err(source) => match source.kind() {
+                ErrorKind::NotFound | ErrorKind::NotADirectory => return Ok(None),
+                // It can be read, and is none.
+                ErrorKind::InvalidData => return Err(ConfigError::Read { path, source }),
+                _ => return Err(ConfigError::ReadUsual { path, source }),
+            },
         };
         match text.parse::<Table>() {
             Ok(table) => Ok(Some((path, table))),

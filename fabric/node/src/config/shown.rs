@@ -82,9 +82,32 @@ impl Config {
     }
 }
 
-/// A URL without its password, wherever in it that is.
+/// The URLs in a list with commas between them. A comma may be in a password, too, or between the hosts of a database.
 #[must_use]
-pub fn without_password(url: &str) -> String {
+pub fn urls(list: &str) -> Vec<String> {
+    let mut urls: Vec<String> = Vec::new();
+    for part in list.split(',') {
+        let begin = part.trim_start();
+        let is_url = begin.starts_with("http://") || begin.starts_with("https://");
+        match urls.last_mut() {
+            Some(url) if !is_url => {
+                url.push(',');
+                url.push_str(part);
+            }
+            _ => urls.push(part.to_owned()),
+        }
+    }
+    urls
+}
+
+/// A URL, or several with commas between them, without their passwords, wherever in them those are.
+#[must_use]
+pub fn without_password(list: &str) -> String {
+    let shown: Vec<_> = urls(list).iter().map(|url| of_one(url)).collect();
+    shown.join(",")
+}
+
+fn of_one(url: &str) -> String {
     let (scheme, rest) = url.split_once("://").unwrap_or(("", url));
     let rest = match rest.rsplit_once('@') {
         None => rest.to_owned(),
@@ -129,6 +152,14 @@ mod tests {
                 "postgres://db.example/mc?user=mc&password=***&sslpassword=***",
             ),
             ("http://gw.example:7780", "http://gw.example:7780"),
+            (
+                "http://u:one@gw1.example,http://gw2.example, http://v:t,w,o@gw3.example",
+                "http://u:***@gw1.example,http://gw2.example, http://v:***@gw3.example",
+            ),
+            (
+                "postgres://mc:a,b@db1.example,db2.example/mc",
+                "postgres://mc:***@db1.example,db2.example/mc",
+            ),
             ("http://ada@gw.example", "http://ada@gw.example"),
         ] {
             assert_eq!(without_password(url), shown);

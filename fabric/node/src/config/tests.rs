@@ -147,6 +147,30 @@ fn old_names_of_variables_are_read_with_a_warning() {
     );
 }
 
+/// Once, they were values, which most settings refuse.
+#[test]
+fn empty_variables_count_as_unset() {
+    let names = SETTINGS
+        .iter()
+        .map(|setting| setting.key.to_uppercase().replace('.', "_"))
+        .chain(["CONFIG".to_owned()]);
+    let names: Vec<_> = names.map(|name| format!("MC_WASM_{name}")).collect();
+    let empty: Vec<_> = names.iter().map(|name| (name.as_str(), "")).collect();
+    assert_eq!(environment::file(&environment(&empty)), None);
+    let merged = sources(None, &empty).merge().unwrap();
+    assert_eq!(merged.config, Config::load(sources(None, &[])).unwrap());
+    let mut origins = merged.origins.values();
+    assert!(origins.all(|origin| *origin == Origin::Default));
+    // The old name of one that is empty is read.
+    let old = [("MC_WASM_NETWORK", ""), ("MC_NETWORK", "old")];
+    let merged = sources(None, &old).merge().unwrap();
+    assert_eq!(merged.config.network, "old");
+    let file = file("[p2p]\nbootstrap = ['/ip4/192.0.2.7/tcp/1']\n");
+    let none = [("MC_WASM_P2P_BOOTSTRAP", ",")];
+    let config = Config::load(sources(Some(file.path()), &none)).unwrap();
+    assert!(config.p2p.bootstrap.is_empty());
+}
+
 #[test]
 fn bad_values_name_their_key_and_origin() {
     for (text, key) in [

@@ -3,6 +3,7 @@
 //! Specification: <https://specs.ipfs.tech/http-gateways/trustless-gateway/>. What they send is verified, so
 //! that they need not be trusted; but they learn what is looked for.
 
+use crate::config::without_password;
 use bytes::{Bytes, BytesMut};
 use futures::StreamExt;
 use mc_content::{Block, MAX_BLOCK_BYTES};
@@ -48,13 +49,24 @@ impl Gateways {
         })
     }
 
-    /// A block, from the first of them that has it.
-    pub(super) async fn get(&self, cid: &Cid) -> Option<Bytes> {
+    /// A block, from the first of them that has it, if that takes no longer than it may once it is asked for.
+    pub(super) async fn get(&self, cid: &Cid, within: Option<Duration>) -> Option<Bytes> {
         let _place = self.places.acquire().await.ok()?;
+        let asking = self.ask_each(cid);
+        match within {
+            None => asking.await,
+            Some(within) => tokio::time::timeout(within, asking).await.ok().flatten(),
+        }
+    }
+
+    async fn ask_each(&self, cid: &Cid) -> Option<Bytes> {
         for base in &*self.bases {
             match self.ask(base, cid).await {
                 Ok(bytes) => return Some(bytes),
-                Err(reason) => tracing::debug!(gateway = base, %cid, %reason, "not there"),
+                Err(reason) => {
+                    let gateway = without_password(base);
+                    tracing::debug!(%gateway, %cid, %reason, "not there");
+                }
             }
         }
         None
