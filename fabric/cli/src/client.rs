@@ -8,7 +8,7 @@ mod upload;
 pub(crate) use content::write_to_disk;
 pub(crate) use upload::file_pieces;
 
-use crate::failure::Failure;
+use crate::{failure::Failure, home::Home};
 use bytes::{Bytes, BytesMut};
 use mc_gateway::api::{
     CheckpointList, DhtPeers, DhtRecord, ErrorBody, FsckView, GcView, JobIds, JobList, JobView,
@@ -40,11 +40,18 @@ const MAX_ANSWER_BYTES: usize = 256 << 20;
 #[derive(Debug, Clone)]
 pub(crate) struct Client {
     bases: Arc<[String]>,
-    /// How often another one was turned to: which that is follows from it.
-    turns: watch::Sender<usize>,
+    turns: watch::Sender<Turn>,
     http: reqwest::Client,
-    /// Whether nobody runs the jobs that the node keeps for as long as it is there.
-    is_idle: bool,
+    /// The data directory whose node is meant, which another one takes the place of when it ends with its command.
+    home: Option<Arc<Home>>,
+}
+
+/// Which node is asked.
+#[derive(Debug)]
+struct Turn {
+    /// How often another one was turned to.
+    number: usize,
+    base: String,
 }
 
 /// How often nodes that do not answer are still asked.
@@ -77,26 +84,32 @@ impl Client {
             .tls_certs_only([])
             .build();
         let http = http.map_err(|e| Failure::internal(e.to_string()))?;
+        let first = Turn {
+            number: 0,
+            base: bases.first().cloned().unwrap_or_default(),
+        };
         Ok(Self {
             bases: bases.into(),
-            turns: watch::Sender::new(0),
+            turns: watch::Sender::new(first),
             http,
-            is_idle: false,
+            home: None,
         })
     }
 
-    /// The same, of a node that keeps jobs alone and runs none.
-    pub(crate) fn of_idle_node(self) -> Self {
+    /// The same, of the node that a data directory has now.
+    pub(crate) fn at(self, home: Arc<Home>) -> Self {
         Self {
-            is_idle: true,
+            home: Some(home),
             ..self
         }
     }
 
-    fn base(&self) -> &str {
-        let turn = *self.turns.borrow();
-        let base = self.bases.get(turn % self.bases.len().max(1));
-        base.map_or("", String::as_str)
+    fn base(&self) -> String {
+        self.turns.borrow().base.clone()
+    }
+
+    fn turn(&self) -> usize {
+        self.turns.borrow().number
     }
 
     /// The node that is asked, as messages name it.
@@ -125,26 +138,35 @@ impl Client {
 
     /// Takes note that a request is made now.
     pub(crate) fn begin(&self, tries: &mut Tries) {
-        tries.turn = *self.turns.borrow();
+        tries.turn = self.turn();
     }
 
     /// Whether another node is asked than the one that was then.
     pub(crate) fn has_turned(&self, tries: &Tries) -> bool {
-        *self.turns.borrow() != tries.turn
+        self.turn() != tries.turn
     }
 
     /// Whether to ask once more, after a pause, because the node that was asked last is gone. If there is another
     /// one, that is asked from now on.
     pub(crate) async fn asks_again(&self, failure: &Failure, tries: &mut Tries) -> bool {
+        if failure.code() == ErrorCode::NodeUnreachable && self.comes_home(tries).await {
+            return true;
+        }
         tries.left = tries.left.saturating_sub(1);
         if !failure.is_away() || tries.left == 0 {
             return false;
         }
         self.turns.send_if_modified(|turn| {
             // Of several requests that fail together, the first one turns.
-            let turns = *turn == tries.turn;
+            let turns = turn.number == tries.turn;
             if turns {
-                *turn = turn.wrapping_add(1);
+                turn.number = turn.number.wrapping_add(1);
+                // One that is alone may not be any more where it was first.
+                if self.bases.len() > 1
+                    && let Some(base) = self.bases.get(turn.number % self.bases.len())
+                {
+                    turn.base.clone_from(base);
+                }
             }
             turns
         });
@@ -152,9 +174,29 @@ impl Client {
         true
     }
 
+    /// Whether the data directory has another node than the one that was asked.
+    async fn comes_home(&self, tries: &Tries) -> bool {
+        let Some(home) = &self.home else {
+            return false;
+        };
+        let mut keeper = home.keeper().await;
+        // Of several requests that fail together, the first one finds it.
+        if self.has_turned(tries) {
+            return true;
+        }
+        let Some(base) = home.find_next(&mut keeper).await else {
+            return false;
+        };
+        self.turns.send_modify(|turn| {
+            turn.number = turn.number.wrapping_add(1);
+            turn.base = base;
+        });
+        true
+    }
+
     /// Sends a request once; gives the response if it is a success, and the node's error otherwise.
     async fn send_once(&self, request: RequestBuilder) -> Result<Response, Failure> {
-        let base = self.base().to_owned();
+        let base = self.base();
         let sent = self.while_there(&base, request.send()).await;
         let response = sent.map_err(|e| self.unreachable(&e))?;
         let status = response.status();
@@ -183,7 +225,7 @@ impl Client {
     }
 
     async fn bytes_once(&self, request: RequestBuilder) -> Result<Bytes, Failure> {
-        let base = self.base().to_owned();
+        let base = self.base();
         let response = self.send_once(request).await?;
         self.whole(&base, response).await
     }
@@ -263,6 +305,12 @@ impl Client {
         self.get("/api/v1/node").await
     }
 
+    /// The same, asked once: nobody is to take the place of a node that is only looked for.
+    pub(crate) async fn node_once(&self) -> Result<NodeView, Failure> {
+        let request = self.request(Method::GET, "/api/v1/node");
+        self.parsed(&self.bytes_once(request).await?)
+    }
+
     pub(crate) async fn nodes(&self, query: &NodeQuery) -> Result<NodeList, Failure> {
         self.json(|| self.request(Method::GET, "/api/v1/nodes").query(query))
             .await
@@ -281,9 +329,12 @@ impl Client {
 
     /// Whether nothing becomes of a job for as long as this node is there.
     pub(crate) async fn is_stuck(&self, job: &JobView) -> Result<bool, Failure> {
-        let Some(id) = job.id.filter(|_| self.is_idle && !job.state.is_terminal()) else {
+        let (Some(id), Some(home)) = (job.id, &self.home) else {
             return Ok(false);
         };
+        if job.state.is_terminal() || !home.is_idle().await {
+            return Ok(false);
+        }
         // Jobs that others keep are not found by a beginning of their ids; they go on.
         let kept: JobIds = self.get(&format!("/api/v1/jobs/beginning/{id}")).await?;
         Ok(!kept.ids.is_empty())

@@ -1,19 +1,22 @@
 //! Which node to talk to: a named one, that of the data directory, or one of our own.
 
-use crate::{client::Client, failure::Failure, output};
+use crate::{client::Client, failure::Failure, home::Home, output};
 use mc_node::{
-    Config, Mode, Node, NodeFile,
+    Mode,
     config::{Cache, ConfigError, Merged, Sources},
 };
 use mc_options::Global;
-use std::{path::PathBuf, sync::Once};
+use std::{
+    path::PathBuf,
+    sync::{Arc, Once},
+};
 
 /// A node to talk to.
 #[derive(Debug)]
 pub(crate) struct Connection {
     pub(crate) client: Client,
-    /// The node, if it lives in this process.
-    embedded: Option<Node>,
+    /// The data directory, if its node is meant.
+    home: Option<Arc<Home>>,
 }
 
 /// The configuration with the global flags on top.
@@ -145,61 +148,31 @@ pub(crate) async fn connect_as(
     named: Option<Client>,
 ) -> Result<Connection, Failure> {
     if let Some(client) = named {
-        return Ok(Connection {
-            client,
-            embedded: None,
-        });
+        return Ok(Connection { client, home: None });
     }
-    let config = configuration(global)?.config;
-    if let Some(client) = running(&config).await? {
-        return Ok(Connection {
-            client,
-            embedded: None,
-        });
-    }
-    let takes_no_work = match mode {
-        Mode::Look => ", which runs no jobs",
-        _ => "",
-    };
-    let dir = config.data_dir.display();
-    let note =
-        format!("no node is running on {dir}; using one of this command's own{takes_no_work}");
-    output::note(global, &note);
-    // A database may be that of others, too, who go on with its jobs.
-    let is_idle = mode == Mode::Look && config.ledger.url.is_none();
-    let node = Node::start(config, mode, crate::commands::compiler()).await?;
-    let client = Client::new(node.api_url())?;
+    let home = Arc::new(Home::new(global, configuration(global)?.config, mode));
+    let mut keeper = home.keeper().await;
+    let url = home.find(&mut keeper).await?;
+    drop(keeper);
     Ok(Connection {
-        client: if is_idle {
-            client.of_idle_node()
-        } else {
-            client
-        },
-        embedded: Some(node),
+        client: Client::new(&url)?.at(Arc::clone(&home)),
+        home: Some(home),
     })
 }
 
-/// The node that runs on the data directory, if one does. The file that says so may be that of a
-/// node that was killed, so the node is asked who it is.
-async fn running(config: &Config) -> Result<Option<Client>, Failure> {
-    let Some(file) = NodeFile::read(&config.data_dir) else {
-        return Ok(None);
-    };
-    let client = Client::new(&file.api)?;
-    let same = client.node().await.is_ok_and(|node| node.id == file.id);
-    Ok(same.then_some(client))
-}
-
 impl Connection {
-    /// Whether the node ends with this command.
-    pub(crate) const fn is_embedded(&self) -> bool {
-        self.embedded.is_some()
+    /// Whether the node ends with a command, this one or another.
+    pub(crate) async fn is_embedded(&self) -> bool {
+        match &self.home {
+            Some(home) => home.is_embedded().await,
+            None => false,
+        }
     }
 
     /// Ends the node, if it is this command's own.
     pub(crate) async fn close(self) {
-        if let Some(node) = self.embedded {
-            node.shutdown().await;
+        if let Some(home) = self.home {
+            home.close().await;
         }
     }
 }

@@ -9,7 +9,7 @@ use mc_gateway::{
 };
 use mc_node::{config::without_password, private::TaskKey};
 use mc_options::{Format, Global};
-use mc_types::{JobId, JobState};
+use mc_types::{ErrorCode, JobId, JobState};
 use std::{fmt::Display, io::Write, process::ExitCode};
 
 /// How waiting ended.
@@ -111,6 +111,11 @@ pub(crate) async fn wait(
             None => {}
         }
         job = client.wait(id, job.state).await?;
+        // The node that ran it ended with its command, and that of this one only looks.
+        if client.is_stuck(&job).await? {
+            let message = "the node that kept it has ended";
+            return Err(Failure::new(ErrorCode::NodeUnreachable, message));
+        }
     }
     Ok(job)
 }

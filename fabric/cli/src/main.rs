@@ -10,6 +10,7 @@ mod follow;
 mod foreign;
 mod hand_in;
 mod hidden;
+mod home;
 mod inputs;
 mod job;
 mod keys;

@@ -43,6 +43,9 @@ pub struct NodeFile {
     pub pid: u32,
     /// Its id.
     pub id: NodeId,
+    /// Whether it ends with the command that it was started for.
+    #[serde(default)]
+    pub is_embedded: bool,
 }
 
 impl NodeFile {

@@ -205,6 +205,7 @@ impl Node {
             api: api_url.clone(),
             pid: std::process::id(),
             id,
+            is_embedded: mode != Mode::Daemon,
         };
         data_dir.write_node_file(&node_file)?;
         Ok(Self {

@@ -248,6 +248,7 @@ impl Worker {
             coordinator: coordinators.granting(),
             attempt: lease.attempt,
             key: spec.task.private.as_ref().map(|private| private.key),
+            wrote: None,
             stage: Stage::Held,
         };
         let mut checkpoints = checkpoints;

@@ -3,7 +3,10 @@
 use mc_artifacts::guest;
 use mc_conformance::{Node, NodeOptions, eventually, free_port, within};
 use rustix::process::{Pid, Signal, kill_process};
-use std::time::{Duration, Instant};
+use std::{
+    path::Path,
+    time::{Duration, Instant},
+};
 
 #[test]
 fn a_job_whose_node_is_killed_runs_again_elsewhere_within_a_term_and_two_seconds() {
@@ -205,6 +208,62 @@ fn an_attempt_whose_gateway_is_gone_frees_its_slot_and_goes_on_from_its_checkpoi
     assert_eq!(done["node"], b.id.as_str());
     let expected: String = (0..300).map(|n| format!("tick {n}\n")).collect();
     assert_eq!(a.mc(["logs", &id]).expect_code(0).text(), expected);
+}
+
+/// A worker on `dir` that has got somewhere with the job of a gateway which has been killed since, and that job.
+fn left_alone(dir: &Path, flags: &[&str]) -> (Node, String) {
+    let a = NodeOptions::new()
+        .flags(["--no-execute", "--lease-ttl", "1s"])
+        .start();
+    let b = NodeOptions::new().bootstrap(&a).data_dir(dir);
+    let b = b.flags(flags.iter().copied()).start();
+    let ticks = guest("ticks").display().to_string();
+    let id = a.submit([&*ticks, "--", "600", "100"]);
+    assert_eq!(a.running(&id), b.id);
+    eventually("it has got somewhere", Duration::from_secs(30), || {
+        let log = a.mc(["logs", &id]).expect_code(0).text();
+        log.contains("tick 10\n").then_some(())
+    });
+    a.kill();
+    (b, id)
+}
+
+/// Waits until a worker says of an attempt whose gateway is away that it ended here, and why; and has what it wrote.
+fn tells(worker: &Node, id: &str, why: &str) {
+    eventually("the worker tells of it", Duration::from_secs(30), || {
+        let status = worker.mc(["status", "--format", "json", id]);
+        let status = (status.code == Some(0)).then(|| status.json())?;
+        let message = status["message"].as_str()?;
+        let is_told = message.contains(why) && message.contains("does not know yet");
+        (is_told && status["state"] == "running").then_some(())
+    });
+    let logs = worker.mc(["logs", id]).expect_code(0).text();
+    assert!(logs.contains("tick 10\n"), "{logs}");
+}
+
+#[test]
+fn a_worker_tells_of_an_attempt_that_ended_without_its_gateway_also_after_a_restart() {
+    let dir = tempfile::tempdir().unwrap();
+    let (config, data) = (dir.path().join("worker.toml"), dir.path().join("data"));
+    std::fs::write(&config, "[worker]\nsilent_terms = 3\n").unwrap();
+    let (worker, id) = left_alone(&data, &["--config", config.to_str().unwrap()]);
+    tells(&worker, &id, "silent for too long");
+    eventually("it is on disk", Duration::from_secs(30), || {
+        let owed = std::fs::read_dir(data.join("owed")).ok()?;
+        (owed.count() > 0).then_some(())
+    });
+    worker.kill();
+    let worker = NodeOptions::new().data_dir(&data).start();
+    tells(&worker, &id, "silent for too long");
+}
+
+#[test]
+fn a_worker_tells_of_an_attempt_that_it_was_killed_with_while_its_gateway_is_away() {
+    let dir = tempfile::tempdir().unwrap();
+    let (worker, id) = left_alone(dir.path(), &[]);
+    worker.kill();
+    let worker = NodeOptions::new().data_dir(dir.path()).start();
+    tells(&worker, &id, "its process was killed");
 }
 
 /// Kills a node that executes its own jobs again and again while jobs are being submitted. Every

@@ -44,6 +44,7 @@ mod run;
 mod scripts;
 mod stored;
 mod terminal;
+mod together;
 mod vectors;
 mod why;
 

@@ -167,7 +167,7 @@ impl Client {
     ) -> Result<Pieces, Failure> {
         let path = format!("/ipfs/{cid}?format=car&{query}{}", timeout_query(timeout));
         let given = self.in_turn(|| {
-            let base = self.base().to_owned();
+            let base = self.base();
             let sent = self.send_once(self.request(Method::GET, &path));
             async move { Ok::<_, Failure>((base, sent.await?)) }
         });

@@ -74,7 +74,7 @@ impl Reading {
         let turn = self.tries.turn;
         // Somebody else finds that the node is gone. It may be frozen, and never say so here.
         let turned = async {
-            let _ = turns.wait_for(|now| *now != turn).await;
+            let _ = turns.wait_for(|now| now.number != turn).await;
         };
         tokio::select! {
             piece = pieces.next() => match piece {
@@ -111,7 +111,7 @@ impl Reading {
             "/api/v1/jobs/{job}/logs?stream={stream}&offset={offset}&follow={follow}{attempt}"
         );
         self.client.begin(&mut self.tries);
-        let base = self.client.base().to_owned();
+        let base = self.client.base();
         let request = self.client.request(Method::GET, &path);
         let response = self.client.send_once(request).await?;
         self.begun = Instant::now();

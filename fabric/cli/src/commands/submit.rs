@@ -109,7 +109,7 @@ async fn submit(
     output::note(global, &format!("job {id}"));
     if args.detach {
         tell_of_dirs(global, args, id);
-        if connection.is_embedded() {
+        if connection.is_embedded().await {
             output::note(
                 global,
                 "it stays queued until a node runs here: mc-wasm node",
@@ -148,7 +148,7 @@ async fn submit(
             Ok(follow::lost(global, id, &again, failure))
         }
         Ended::Detached => {
-            let goes_on = if connection.is_embedded() {
+            let goes_on = if connection.is_embedded().await {
                 format!("job {id} stays queued; it runs when a node runs here: mc-wasm node")
             } else {
                 let [wait, cancel] =

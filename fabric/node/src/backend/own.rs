@@ -71,7 +71,7 @@ impl Reader {
             }
             let (id, stream) = (self.at.id, log_stream(self.at.stream));
             let Some(read) = self.worker.own_log(id, stream, self.at.offset).await else {
-                match self.outcome() {
+                match self.ended() {
                     Some(log) => self.rest = Some(self.at.read(log.into())),
                     None => return Ok(None),
                 }
@@ -89,18 +89,23 @@ impl Reader {
         }
     }
 
-    /// The whole log, if the job came to an outcome here.
-    fn outcome(&self) -> Option<Cid> {
-        let Stage::Ended {
-            ending: Ending::Completed(completion),
-            ..
-        } = self.worker.known(self.at.id)?.stage
-        else {
-            return None;
+    /// The whole log of the attempt that ended here, if it is kept.
+    fn ended(&self) -> Option<Cid> {
+        let known = self.worker.known(self.at.id)?;
+        let (stdout, stderr) = match (known.stage, known.wrote) {
+            (
+                Stage::Ended {
+                    ending: Ending::Completed(completion),
+                    ..
+                },
+                _,
+            ) => (completion.outcome.stdout, completion.outcome.stderr),
+            (_, Some(wrote)) => (wrote.stdout, wrote.stderr),
+            (_, None) => return None,
         };
         Some(match self.at.stream {
-            LogStream::Stdout => completion.outcome.stdout,
-            LogStream::Stderr => completion.outcome.stderr,
+            LogStream::Stdout => stdout,
+            LogStream::Stderr => stderr,
         })
     }
 }
@@ -114,6 +119,15 @@ fn told(id: JobId, known: &Known) -> JobView {
             started_ms: Some(started(*begun)),
             ..open(JobState::Running)
         },
+        // As was last known of it: the coordinator may have granted it to another one.
+        Stage::Left { was_killed } => open_until(id, known, JobState::Running, left(*was_killed)),
+        Stage::Ended {
+            ending: Ending::Failed(FailureReason::Infrastructure { message }),
+            ..
+        } => {
+            let until = format!("failed to run it ({message})");
+            open_until(id, known, JobState::Assigned, &until)
+        }
         Stage::Ended {
             ending,
             is_recorded,
@@ -134,13 +148,34 @@ fn started(begun: Instant) -> u64 {
     SystemClock.now().as_millis().saturating_sub(since)
 }
 
+const fn left(was_killed: bool) -> &'static str {
+    if was_killed {
+        "ran it until its process was killed, and keeps what it wrote"
+    } else {
+        "ran it until its coordinator had been silent for too long, and keeps what it came to"
+    }
+}
+
+/// A job whose attempt is over, of which the coordinator has not heard.
+fn open_until(id: JobId, known: &Known, state: JobState, until: &str) -> JobView {
+    let coordinator = &known.coordinator;
+    let said = format!(
+        "as this node knows, which {until}; its coordinator {coordinator} does not know yet"
+    );
+    view(id, known.task, state, said, None)
+}
+
 fn unheard(coordinator: &NodeId) -> String {
     format!("ran it; its coordinator {coordinator} does not know yet")
 }
 
 fn ended(id: JobId, known: &Known, ending: &Ending, said: String) -> JobView {
+    // What a private job wrote can be read at its coordinator only.
+    let wrote = known.wrote.filter(|_| known.key.is_none());
     let without_outcome = |state, failure| JobView {
         failure: Some(failure),
+        stdout_cid: wrote.map(|wrote| wrote.stdout),
+        stderr_cid: wrote.map(|wrote| wrote.stderr),
         ..view(id, known.task, state, said.clone(), None)
     };
     match ending {

@@ -91,6 +91,18 @@ impl Came {
         let came = executed.ending.map_or(otherwise, Self::To);
         (came, executed.wrote)
     }
+
+    /// What is told here of the job from now on.
+    fn stage(&self) -> Option<Stage> {
+        match self {
+            Self::To(ending) => Some(Stage::Ended {
+                ending: ending.clone(),
+                is_recorded: false,
+            }),
+            Self::Back => Some(Stage::Left { was_killed: false }),
+            Self::ToNothing => None,
+        }
+    }
 }
 
 impl Attempt {
@@ -98,12 +110,9 @@ impl Attempt {
     #[tracing::instrument(name = "attempt", skip_all, fields(job = %self.lease.job, token = %self.lease.token))]
     pub(super) async fn run(self, inner: Arc<Inner>) {
         let (came, wrote) = Box::pin(self.execute(&inner)).await;
-        if let Came::To(ending) = &came {
-            let stage = Stage::Ended {
-                ending: ending.clone(),
-                is_recorded: false,
-            };
+        if let Some(stage) = came.stage() {
             let known = Known {
+                wrote,
                 stage,
                 ..self.known.clone()
             };
@@ -126,6 +135,7 @@ impl Attempt {
         };
         let lease = (&self.lease, self.grant);
         let what = What {
+            of: (&self.known).into(),
             ending,
             left,
             wrote,

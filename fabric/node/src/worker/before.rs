@@ -47,6 +47,7 @@ pub(super) async fn note(attempt: &Attempt, scratch: &Scratch) {
         return;
     }
     let what = What {
+        of: (&attempt.known).into(),
         ending: None,
         left: None,
         wrote: None,
@@ -90,6 +91,7 @@ async fn say(inner: &Inner, dir: PathBuf) {
     };
     if let Some(coordinators) = owed.coordinators() {
         info!("what an attempt wrote that was killed with its process is said");
+        owed.remember(inner);
         owed.say(inner, coordinators, true).await;
     }
 }

@@ -105,11 +105,11 @@ pub(super) struct Executed {
 /// The two streams of an attempt, as content of this node.
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Wrote {
+pub(crate) struct Wrote {
     #[serde(with = "cid::portable")]
-    pub(super) stdout: Cid,
+    pub(crate) stdout: Cid,
     #[serde(with = "cid::portable")]
-    pub(super) stderr: Cid,
+    pub(crate) stderr: Cid,
 }
 
 impl Wrote {

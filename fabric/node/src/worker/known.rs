@@ -1,5 +1,6 @@
 //! What this node knows by itself of the jobs that it runs, or ran of late.
 
+use super::execute::Wrote;
 use mc_types::{Cid, Ending, FailureReason, FencingToken, JobId, KeyId, NodeId};
 use std::{
     collections::{HashMap, VecDeque},
@@ -20,6 +21,8 @@ pub(crate) struct Known {
     pub attempt: u32,
     /// Of a private task: by what its key is known.
     pub key: Option<KeyId>,
+    /// What it wrote, if it ended without an outcome.
+    pub wrote: Option<Wrote>,
     pub stage: Stage,
 }
 
@@ -30,15 +33,29 @@ pub(crate) enum Stage {
     Held,
     /// The guest runs.
     Running { begun: Instant },
-    /// It ended, and so did the job.
+    /// It ended, and so did the job, unless a machine failed it.
     Ended {
         ending: Ending,
         /// Whether the coordinator knows.
         is_recorded: bool,
     },
+    /// It came to no end: its coordinators were silent for too long, or its process was killed.
+    Left { was_killed: bool },
 }
 
-/// The newest of the jobs that ended here.
+impl Known {
+    /// Whether the job has ended. What another machine may do better is no end of it.
+    fn is_over(&self) -> bool {
+        match &self.stage {
+            Stage::Ended { ending, .. } => {
+                !matches!(ending, Ending::Failed(FailureReason::Infrastructure { .. }))
+            }
+            Stage::Held | Stage::Running { .. } | Stage::Left { .. } => false,
+        }
+    }
+}
+
+/// The newest of the jobs whose attempts ended here.
 #[derive(Debug, Default)]
 pub(super) struct Recent(Mutex<Jobs>);
 
@@ -59,15 +76,13 @@ impl Recent {
         self.jobs().by_id.get(&job).map(|(_, known)| known.clone())
     }
 
-    /// An attempt ended, and with it the job, unless another machine may do better.
+    /// An attempt ended.
     pub(super) fn ended(&self, job: JobId, token: FencingToken, known: Known) {
-        let Stage::Ended { ending, .. } = &known.stage else {
-            return;
-        };
-        if let Ending::Failed(FailureReason::Infrastructure { .. }) = ending {
+        let mut jobs = self.jobs();
+        // What an earlier process left may be of several attempts.
+        if jobs.by_id.get(&job).is_some_and(|(last, _)| *last > token) {
             return;
         }
-        let mut jobs = self.jobs();
         if jobs.by_id.insert(job, (token, known)).is_none() {
             jobs.order.push_back(job);
         }
@@ -88,10 +103,20 @@ impl Recent {
         }
     }
 
+    /// The coordinator has heard of the attempt: if the job is not over, it knows better from now on what becomes of it.
+    pub(super) fn heard(&self, job: JobId, token: FencingToken) {
+        self.forget(job, |last, known| last == token && !known.is_over());
+    }
+
     /// The attempt was another's: how it ended says nothing of the job.
     pub(super) fn refused(&self, job: JobId, token: FencingToken) {
+        self.forget(job, |last, _| last == token);
+    }
+
+    fn forget(&self, job: JobId, which: impl FnOnce(FencingToken, &Known) -> bool) {
         let mut jobs = self.jobs();
-        if jobs.by_id.get(&job).is_some_and(|(last, _)| *last == token) {
+        let known = jobs.by_id.get(&job);
+        if known.is_some_and(|(last, known)| which(*last, known)) {
             jobs.by_id.remove(&job);
             jobs.order.retain(|other| *other != job);
         }
@@ -113,6 +138,7 @@ mod tests {
             coordinator: "12D3KooWAny".parse().unwrap(),
             attempt: 1,
             key: None,
+            wrote: None,
             stage: Stage::Ended {
                 ending,
                 is_recorded: false,
@@ -146,11 +172,36 @@ mod tests {
     }
 
     #[test]
-    fn what_another_machine_may_do_better_is_no_end_of_the_job() {
+    fn of_an_attempt_that_is_no_end_of_its_job_is_told_until_the_coordinator_has_heard() {
         let recent = Recent::default();
         let message = "no disk".to_owned();
         let failed = known(Ending::Failed(FailureReason::Infrastructure { message }));
-        recent.ended(job(1), FencingToken(1), failed);
-        assert!(recent.get(job(1)).is_none());
+        let left = Known {
+            stage: Stage::Left { was_killed: false },
+            ..failed.clone()
+        };
+        for known in [failed, left] {
+            recent.ended(job(1), FencingToken(2), known);
+            recent.heard(job(1), FencingToken(1));
+            assert!(recent.get(job(1)).is_some());
+            recent.heard(job(1), FencingToken(2));
+            assert!(recent.get(job(1)).is_none());
+        }
+        recent.ended(job(2), FencingToken(2), known(Ending::Cancelled));
+        recent.heard(job(2), FencingToken(2));
+        assert!(recent.get(job(2)).is_some());
+    }
+
+    #[test]
+    fn an_earlier_attempt_does_not_hide_a_later_one() {
+        let recent = Recent::default();
+        recent.ended(job(1), FencingToken(2), known(Ending::Cancelled));
+        let left = Known {
+            stage: Stage::Left { was_killed: true },
+            ..known(Ending::Cancelled)
+        };
+        recent.ended(job(1), FencingToken(1), left);
+        let stage = recent.get(job(1)).unwrap().stage;
+        assert!(matches!(stage, Stage::Ended { .. }), "{stage:?}");
     }
 }

@@ -10,7 +10,7 @@ use mc_net::{
     RequestError,
     message::{Request, Response},
 };
-use mc_types::{Cid, Ending, FencingToken, JobId, Lease, NodeId, canonical};
+use mc_types::{Cid, Ending, FencingToken, JobId, KeyId, Lease, NodeId, canonical};
 use serde::{Deserialize, Serialize};
 use std::{
     fs,
@@ -47,6 +47,9 @@ pub(super) struct Owed {
     /// The lease, as the coordinator signed it.
     #[serde(with = "serde_bytes")]
     grant: Vec<u8>,
+    /// Absent in what an earlier version kept.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    of: Option<Of>,
     /// Absent if the attempt came to none, and its lease is given back.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     ending: Option<Ending>,
@@ -62,8 +65,31 @@ pub(super) struct Owed {
     killed: bool,
 }
 
+/// Of which task the attempt is, to be told here for as long as no coordinator tells more of it.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Of {
+    #[serde(with = "mc_types::cid::portable")]
+    task: Cid,
+    attempt: u32,
+    /// Of a private task: by what its key is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    key: Option<KeyId>,
+}
+
+impl From<&Known> for Of {
+    fn from(known: &Known) -> Self {
+        Self {
+            task: known.task,
+            attempt: known.attempt,
+            key: known.key,
+        }
+    }
+}
+
 /// What is left of an attempt.
 pub(super) struct What {
+    pub(super) of: Of,
     pub(super) ending: Option<Ending>,
     pub(super) left: Option<Left>,
     pub(super) wrote: Option<Wrote>,
@@ -111,6 +137,7 @@ impl Owed {
             token: lease.token,
             ttl_ms: lease.ttl_ms,
             grant,
+            of: Some(what.of),
             ending: what.ending,
             left: what.left,
             wrote: what.wrote.map(|wrote| (lease.attempt, wrote)),
@@ -138,19 +165,35 @@ impl Owed {
 
     /// What an ending of an earlier process says of the job.
     fn known(&self) -> Option<Known> {
-        let Some(Ending::Completed(completion)) = &self.ending else {
-            return None;
+        let (task, attempt, key) = match (&self.of, &self.ending) {
+            (Some(of), _) => (of.task, of.attempt, of.key),
+            (None, Some(Ending::Completed(completion))) => (completion.outcome.task, 1, None),
+            (None, _) => return None,
         };
-        Some(Known {
-            task: completion.outcome.task,
-            coordinator: self.coordinators.first()?.clone(),
-            attempt: 1,
-            key: None,
-            stage: Stage::Ended {
-                ending: Ending::Completed(completion.clone()),
+        let stage = match &self.ending {
+            Some(ending) => Stage::Ended {
+                ending: ending.clone(),
                 is_recorded: false,
             },
+            None => Stage::Left {
+                was_killed: self.killed,
+            },
+        };
+        Some(Known {
+            task,
+            coordinator: self.coordinators.first()?.clone(),
+            attempt,
+            key,
+            wrote: self.wrote.map(|(_, wrote)| wrote),
+            stage,
         })
+    }
+
+    /// Tells here of the attempt of an earlier process.
+    pub(super) fn remember(&self, inner: &Inner) {
+        if let Some(known) = self.known() {
+            inner.recent.ended(self.job, self.token, known);
+        }
     }
 
     /// The root of what it came to.
@@ -179,6 +222,7 @@ impl Owed {
             inner.kept.remove(self.job);
         }
         if is_known {
+            inner.recent.heard(self.job, self.token);
             self.forget(inner).await;
         }
     }
@@ -411,9 +455,7 @@ pub(super) fn resume(inner: &Arc<Inner>) {
             continue;
         };
         info!(job = %owed.job, token = %owed.token, "an ending of an earlier process is said again");
-        if let Some(known) = owed.known() {
-            inner.recent.ended(owed.job, owed.token, known);
-        }
+        owed.remember(inner);
         let inner_too = Arc::clone(inner);
         tasks::spawn_in(&inner.attempts, async move {
             owed.say(&inner_too, coordinators, true).await;
@@ -476,6 +518,7 @@ mod tests {
             token: FencingToken(3),
             ttl_ms: 3_000,
             grant: Vec::new(),
+            of: None,
             ending: Some(Ending::Cancelled),
             left: None,
             wrote: None,
