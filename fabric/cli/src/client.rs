@@ -114,7 +114,7 @@ impl Client {
 
     /// The node that is asked, as messages name it.
     fn shown(&self) -> String {
-        without_password(self.base())
+        without_password(&self.base())
     }
 
     fn request(&self, method: Method, path: &str) -> RequestBuilder {

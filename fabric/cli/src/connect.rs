@@ -2,7 +2,7 @@
 
 use crate::{client::Client, failure::Failure, home::Home, output};
 use mc_node::{
-    Mode,
+    Config, Mode,
     config::{Cache, ConfigError, Merged, Sources},
 };
 use mc_options::Global;
