@@ -130,16 +130,13 @@ fn what_a_node_pinned_is_found_again_after_a_restart() {
     let b = start();
     let cid = cid.trim();
     let digest = added.split(' ').next().unwrap();
-    let layer = a.mc([
-        "--format",
-        "json",
-        "layer",
-        "get",
-        digest,
-        "-o",
-        &text(&files.path().join("out")),
-    ]);
-    assert_eq!(layer.expect_code(0).json()["cid"], cid);
+    let out = text(&files.path().join("out"));
+    // It has to be back in the DHT first.
+    let layer = eventually("the layer", Duration::from_secs(30), || {
+        let got = a.mc(["--format", "json", "layer", "get", digest, "-o", &out]);
+        (got.code == Some(0)).then_some(got)
+    });
+    assert_eq!(layer.json()["cid"], cid);
     eventually("a provider", Duration::from_secs(30), || {
         let list = a.mc(["dht", "providers", cid]).text();
         list.contains(&b.id).then_some(())
