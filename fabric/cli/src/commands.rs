@@ -31,7 +31,7 @@ pub(crate) async fn run(cli: Cli) -> Result<ExitCode, Failure> {
         Command::Resume(args) => run::resume(&global, args).await,
         Command::Inspect { component } => inspect::run(&global, &component),
         Command::Node(args) => node::run(&global, args).await,
-        Command::Submit(args) => submit::run(&global, args).await,
+        Command::Submit(args) => Box::pin(submit::run(&global, args)).await,
         Command::Doctor => doctor::run(&global).await,
         Command::Ledger(command) => ledger::run(&global, &command).await,
         Command::Config(_) => meta::config(&global),
