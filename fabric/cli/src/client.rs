@@ -460,7 +460,7 @@ impl Client {
 /// Whether that is the URL of one node: a comma can only be in a password.
 fn is_url(url: &str) -> bool {
     let place = url.rsplit_once('@').map_or(url, |(_, place)| place);
-    url.starts_with("http://") && !place.contains(',')
+    url.starts_with("http://") && config::is_http_url(url) && !place.contains(',')
 }
 
 /// All of an answer, unless it is too long.

@@ -4,11 +4,13 @@
 //! the key in capitals with `MC_WASM_` before it and `_` for the dots (`p2p.listen`, `MC_WASM_P2P_LISTEN`).
 
 mod environment;
+mod locator;
 mod merge;
 mod settings;
 mod shown;
 mod value;
 
+pub use locator::{is_database_url, is_http_url};
 pub use merge::{Merged, Origin, Sources};
 pub use settings::{Kind, SETTINGS, Setting};
 pub use shown::{urls, without_password};
@@ -302,9 +304,7 @@ impl Config {
         if !(MIN_TTL..=MAX_TTL).contains(&self.lease.ttl.0) {
             return refuse("lease.ttl", "1s to 1h are accepted");
         }
-        let postgres =
-            |url: &String| url.starts_with("postgres://") || url.starts_with("postgresql://");
-        if !self.ledger.url.as_ref().is_none_or(postgres) {
+        if !self.ledger.url.as_deref().is_none_or(is_database_url) {
             return refuse(
                 "ledger.url",
                 "a URL such as postgres://user:password@host:5432/database is accepted",
@@ -320,8 +320,7 @@ impl Config {
         {
             return refuse("content.max", "64MiB or more is accepted");
         }
-        let is_url = |url: &String| url.starts_with("http://") || url.starts_with("https://");
-        if !self.content.gateways.iter().all(is_url) {
+        if !self.content.gateways.iter().all(|url| is_http_url(url)) {
             return refuse(
                 "content.gateways",
                 "URLs such as https://gateway.example are accepted",

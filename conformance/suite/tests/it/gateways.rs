@@ -243,17 +243,21 @@ fn a_ledger_that_cannot_be_reached_is_named_before_the_node_starts() {
     assert!(!found.contains("secret"), "{found}");
     // Every node that is named, too.
     assert_eq!(found.matches("FAIL  named node").count(), 2, "{found}");
-    let wrong = [
-        "node",
-        "--ledger",
-        "mysql://x",
-        "--data-dir",
-        dir.path().to_str().unwrap(),
-    ];
-    let refused = mc_conformance::mc(wrong).expect_code(2);
-    let stderr = refused.stderr.clone();
-    assert!(
-        stderr.contains("MC0001") && stderr.contains("postgres://"),
-        "{stderr}"
-    );
+    // Whoever tries again after 70 would do so for ever.
+    for wrong in ["mysql://x", "postgres//x/jobs", "postgres://x:99999/jobs"] {
+        let data_dir = dir.path().to_str().unwrap();
+        for args in [
+            ["node", "--ledger", wrong].as_slice(),
+            &["ledger", "migrate", "--to", wrong],
+        ] {
+            let args = args.iter().copied().chain(["--data-dir", data_dir]);
+            let stderr = mc_conformance::mc(args).expect_code(2).stderr;
+            let is_named = stderr.contains("MC0001") && stderr.contains("postgres://");
+            assert!(is_named, "{wrong}: {stderr}");
+        }
+    }
+    for wrong in ["http://127.0.0.1:99999", "http://a b:1"] {
+        let refused = mc_conformance::mc(["--node", wrong, "ps"]).expect_code(2);
+        assert!(refused.stderr.contains("MC0001"), "{}", refused.stderr);
+    }
 }

@@ -1,7 +1,10 @@
 //! `ledger export`, `ledger verify`, `ledger migrate`
 
 use crate::{connect, failure::Failure, output, terminal};
-use mc_node::{Archive, config::without_password};
+use mc_node::{
+    Archive,
+    config::{is_database_url, without_password},
+};
 use mc_options::{Global, Ledger};
 use mc_types::ErrorCode;
 use serde::Serialize;
@@ -15,6 +18,15 @@ struct Done {
 }
 
 pub(super) async fn run(global: &Global, command: &Ledger) -> Result<ExitCode, Failure> {
+    if let Ledger::Migrate { to } = command
+        && !is_database_url(to)
+    {
+        let to = without_password(to);
+        return Err(
+            Failure::usage(format!("--to: {to:?} is not the URL of a database"))
+                .with_hint("give one such as postgres://user:password@host:5432/database"),
+        );
+    }
     let config = connect::configuration(global)?.config;
     let archive = Archive::open(&config).await?;
     let done = with(global, &archive, command).await;
