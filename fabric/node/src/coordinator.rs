@@ -95,6 +95,8 @@ pub(crate) struct Coordinator {
     sisters: Arc<sisters::Sisters>,
     clock: Arc<dyn Clock>,
     duty: Duty,
+    /// Leases of which it is not known yet whether their workers take them.
+    offers: TaskTracker,
 }
 
 /// What a coordinator does besides remembering jobs.
@@ -162,6 +164,7 @@ impl Coordinator {
             sisters: Arc::default(),
             clock: parts.clock,
             duty: parts.duty,
+            offers: TaskTracker::new(),
         };
         coordinator.remove_orphaned_pins().await?;
         let is_shared = coordinator.ledger.is_shared();
@@ -222,6 +225,34 @@ impl Coordinator {
             .await
             .map_err(|_| Error::ShuttingDown)?;
         answer.await.map_err(|_| Error::ShuttingDown)?
+    }
+
+    /// This process is another than the one that had this node's leases until now, since nobody else can have the data
+    /// directory: what that ran goes on at once, but for attempts of which the worker still says the end. To be called
+    /// before the worker tells what it lends, so that no lease is a new one.
+    ///
+    /// # Errors
+    ///
+    /// The ledger's. The leases expire then.
+    pub(crate) async fn began_anew(
+        &self,
+        but: BTreeSet<(JobId, FencingToken)>,
+    ) -> Result<(), Error> {
+        if self.duty == Duty::Records {
+            return Ok(());
+        }
+        let ended = Command::WorkerEnded {
+            worker: self.peers.local().clone(),
+            newest: FencingToken(u64::MAX),
+            but,
+        };
+        self.ask(ended).await.map(drop)
+    }
+
+    /// Waits until the leases that were offered last are taken or refused, so that none that nobody has is left behind.
+    pub(crate) async fn settle(&self, within: Duration) {
+        self.offers.close();
+        let _ = tokio::time::timeout(within, self.offers.wait()).await;
     }
 
     /// Records a job durably, with everything that it needs in this node's store. If there is a job of this id

@@ -37,6 +37,8 @@ const P2P_PORT: u16 = 7781;
 const BEFORE_PROVIDING: Duration = Duration::from_secs(3);
 /// How long running attempts may take to end when the node stops.
 const ATTEMPT_GRACE: Duration = Duration::from_millis(1_800);
+/// How long offers that are under way may take to be answered then.
+const OFFER_GRACE: Duration = Duration::from_millis(500);
 /// After this time without a block a search for blocks is given up.
 const FETCH_TIMEOUT: Duration = Duration::from_secs(30);
 
@@ -81,6 +83,7 @@ pub struct Node {
     ledger: Ledger,
     net: Client,
     net_task: JoinHandle<()>,
+    coordinator: Coordinator,
     worker: Worker,
     server: JoinHandle<()>,
     /// Stops the HTTP API.
@@ -178,7 +181,10 @@ impl Node {
             worker: worker.clone(),
             content: content.clone(),
         });
-        worker.resume();
+        let unsaid = worker.resume();
+        if let Err(error) = coordinator.began_anew(unsaid).await {
+            tracing::warn!(%error, "what ran here before goes on only when its leases expire");
+        }
         tasks::spawn_in(&tasks, provide_pins(content.clone(), stopping.clone()));
         tasks::spawn_in(&tasks, answer(peers.clone(), requests, stopping.clone()));
         tasks::spawn_in(
@@ -193,7 +199,13 @@ impl Node {
 
         let api_url = format!("http://{}", server.address());
         let id = net.local_id().clone();
-        let backend = NodeBackend::new(&config, content, coordinator, worker.clone(), net.clone());
+        let backend = NodeBackend::new(
+            &config,
+            content,
+            coordinator.clone(),
+            worker.clone(),
+            net.clone(),
+        );
         let server = tasks::spawn(server.serve(Arc::new(backend), closing.clone()));
         let addresses = net
             .addresses()
@@ -217,6 +229,7 @@ impl Node {
             ledger,
             net,
             net_task,
+            coordinator,
             worker,
             server,
             closing,
@@ -262,6 +275,7 @@ impl Node {
         self.worker.shutdown(ATTEMPT_GRACE).await;
         // The task has ended by itself if it panicked; there is nothing more to stop then.
         let _ = self.server.await;
+        self.coordinator.settle(OFFER_GRACE).await;
         self.stopping.cancel();
         self.tasks.close();
         self.tasks.wait().await;

@@ -29,7 +29,7 @@ use mc_net::{
 };
 use mc_types::{Cid, Envelope, FencingToken, JobId, JobSpec, Lease, NodeId, canonical};
 use std::{
-    collections::HashMap,
+    collections::{BTreeSet, HashMap},
     path::PathBuf,
     sync::{Arc, Mutex, MutexGuard, PoisonError, atomic::AtomicU64},
     time::Duration,
@@ -146,10 +146,12 @@ impl Worker {
         }
     }
 
-    /// Goes on telling coordinators how attempts of an earlier process ended.
-    pub(crate) fn resume(&self) {
-        owed::resume(&self.inner);
+    /// Goes on telling coordinators how attempts of an earlier process ended. Gives those of which it does so: they did
+    /// not end with the process.
+    pub(crate) fn resume(&self) -> BTreeSet<(JobId, FencingToken)> {
+        let unsaid = owed::resume(&self.inner);
         before::resume(&self.inner);
+        unsaid
     }
 
     /// What this worker lends at the moment.

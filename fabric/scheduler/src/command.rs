@@ -1,7 +1,11 @@
 //! What a scheduler is told, and what it wants done.
 
 use mc_types::{Cid, Ending, FencingToken, JobId, JobRecord, JobSpec, JobState, Lease, NodeId};
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Duration,
+};
 
 /// Something that happened.
 #[derive(Debug, Clone)]
@@ -35,6 +39,8 @@ pub enum Command {
         worker: NodeId,
         /// The newest token when that was noticed. What it was granted later is another process's.
         newest: FencingToken,
+        /// Attempts of it that another process goes on with, or says the end of.
+        but: BTreeSet<(JobId, FencingToken)>,
     },
     /// A worker accepted an offer.
     OfferAccepted {

@@ -445,8 +445,12 @@ impl Scheduler {
                 self.gone(now, worker, effects);
                 Answer::Done
             }
-            Command::WorkerEnded { worker, newest } => {
-                self.worker_ended(now, &worker, newest, effects);
+            Command::WorkerEnded {
+                worker,
+                newest,
+                but,
+            } => {
+                self.worker_ended(now, &worker, (newest, &but), effects);
                 Answer::Done
             }
             Command::OfferAccepted { .. } | Command::Tick => Answer::Done,

@@ -1,7 +1,10 @@
 //! A program of which nothing is left but what it imports. It is compiled in a moment, however large the program is, and
 //! links where the program does.
 
-use std::{collections::HashMap, ops::Range};
+use std::{
+    collections::{HashMap, HashSet},
+    ops::Range,
+};
 use wasm_encoder::{
     Component, ComponentAliasSection, ComponentSectionId, EntityType, GlobalType, ImportSection,
     MemoryType, Module, RawSection, RefType, TableType, TagKind, TagType, TypeSection, ValType,
@@ -14,7 +17,8 @@ use wasmparser::{
 
 /// Most bytes of what is left, since it is compiled. Of a component that imports all of WASI some 20 thousand are.
 const MAX_BYTES: usize = 1 << 20;
-/// Most imports of a core module that are left: WASI preview 1 has some 50.
+/// Most different imports of a core module that are left: WASI preview 1 has some 50, so that of more than this one has
+/// another type.
 const MAX_IMPORTS: u32 = 1000;
 
 /// What a component or core module imports, as a program that has nothing else. None if it is malformed, or imports
@@ -152,16 +156,20 @@ fn module(module: &[u8]) -> Option<Vec<u8>> {
 
 /// What a core module imports.
 #[derive(Default)]
-struct Imports {
-    /// Of the types those that are used.
+struct Imports<'a> {
+    /// Of the types those that are used, each once.
     types: TypeSection,
     imports: ImportSection,
-    /// Their new numbers.
+    /// Their new numbers, by the old ones and by what they are.
     numbers: HashMap<u32, u32>,
+    known: HashMap<FuncType, u32>,
+    /// The imports by their names, and the types of those that are functions: each is left once, however often it is
+    /// there.
+    seen: HashSet<(&'a str, &'a str, Option<u32>)>,
 }
 
-impl Imports {
-    fn add(&mut self, import: &Import<'_>, functions: &[Option<FuncType>]) -> Option<()> {
+impl<'a> Imports<'a> {
+    fn add(&mut self, import: &Import<'a>, functions: &[Option<FuncType>]) -> Option<()> {
         if self.imports.len() >= MAX_IMPORTS {
             return Some(());
         }
@@ -194,7 +202,13 @@ impl Imports {
                 shared: false,
             }),
         };
-        self.imports.import(import.module, import.name, ty);
+        let function = match ty {
+            EntityType::Function(number) => Some(number),
+            _ => None,
+        };
+        if self.seen.insert((import.module, import.name, function)) {
+            self.imports.import(import.module, import.name, ty);
+        }
         Some(())
     }
 
@@ -205,6 +219,10 @@ impl Imports {
         }
         let index = usize::try_from(number).ok()?;
         let ty = functions.get(index)?.as_ref()?;
+        if let Some(known) = self.known.get(ty) {
+            self.numbers.insert(number, *known);
+            return Some(*known);
+        }
         let new = self.types.len();
         let values = |types: &[wasmparser::ValType]| -> Vec<_> {
             types.iter().copied().map(value).collect()
@@ -213,6 +231,7 @@ impl Imports {
             .ty()
             .function(values(ty.params()), values(ty.results()));
         self.numbers.insert(number, new);
+        self.known.insert(ty.clone(), new);
         Some(new)
     }
 }
@@ -269,6 +288,18 @@ mod tests {
         let outline = outline(&of_module).unwrap();
         assert_eq!(outline.imports, ["w.f", "w.m", "w.g", "w.t", "w.e"]);
         assert_eq!(outline.exports, [""; 0]);
+    }
+
+    #[test]
+    fn one_of_another_type_is_left_however_many_come_before_it() {
+        let same = r#"(import "w" "f" (func (type $a))) (import "w" "f" (func (type $b)))"#;
+        let of_module = left(&format!(
+            r#"(module (type $a (func (result i32))) (type $b (func (result i32))) (type $c (func))
+               {} (import "w" "f" (func (type $c))))"#,
+            same.repeat(1_001)
+        ));
+        let outline = outline(&of_module).unwrap();
+        assert_eq!(outline.imports, ["w.f", "w.f"]);
     }
 
     #[test]

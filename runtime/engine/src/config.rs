@@ -27,6 +27,11 @@ pub enum Allocation {
     },
 }
 
+/// What wasmtime may need for itself of a program in a pool: some bytes for each of its globals, imports, and functions
+/// in tables. Nothing is set aside for it. Otherwise large programs, of 33 thousand functions in tables, would run
+/// without a pool only.
+const INSTANCE_BYTES: usize = 64 << 20;
+
 /// What executes a guest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Target {
@@ -101,6 +106,8 @@ pub(crate) fn engine(
             .max_tables_per_component(CORE_INSTANCES)
             .max_tables_per_module(CORE_INSTANCES)
             .max_memory_size(POOL_MEMORY_BYTES)
+            .max_core_instance_size(INSTANCE_BYTES)
+            .max_component_instance_size(INSTANCE_BYTES)
             .table_elements(1 << 20);
         config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool));
     }

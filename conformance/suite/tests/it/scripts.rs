@@ -96,6 +96,22 @@ fn a_configuration_file_that_cannot_be_read_is_in_the_way_of_nodes_alone() {
     named.expect_code(2);
 }
 
+/// Once, every command waited for somebody to write to it.
+#[test]
+fn a_pipe_in_place_of_the_usual_configuration_file_is_not_waited_for() {
+    let home = tempfile::tempdir().unwrap();
+    let dir = home.path().join("mc-wasm");
+    fs::create_dir(&dir).unwrap();
+    let made = Command::new("mkfifo").arg(dir.join("config.toml")).status();
+    assert!(made.unwrap().success());
+    let set = |command: &mut Command| {
+        command.env("XDG_CONFIG_HOME", home.path());
+    };
+    let done = mc_with(["run", &wasm("exit_zero")], set).expect_code(0);
+    assert!(done.stderr.contains("it is a pipe"), "{done:#?}");
+    mc_with(["ps"], set).expect_code(2);
+}
+
 #[test]
 fn empty_variables_are_no_mistake() {
     let done = mc_with(["run", &wasm("exit_zero")], |command| {

@@ -3,9 +3,15 @@
 use crate::wasm;
 use mc_conformance::{Finished, eventually, mc, spawn_in};
 use serde_json::Value;
-use std::{path::Path, process::Child, time::Duration};
+use std::{
+    path::Path,
+    process::Child,
+    time::{Duration, Instant},
+};
 
 const PATIENCE: Duration = Duration::from_secs(60);
+/// Less than the two terms for which a lease lasts that another process had.
+const SOON: Duration = Duration::from_secs(20);
 
 /// A command on a directory of its own, without ports that others could want, that is not waited for.
 fn begin(dir: &Path, args: &[&str]) -> Child {
@@ -48,9 +54,14 @@ fn succeeded(child: Child, word: &str) {
 fn commands_that_start_at_once_share_a_data_directory() {
     let (dir, echo) = (place(), wasm("echo_world"));
     let words = ["one", "two", "three", "four", "five", "six"];
-    let begun = words.map(|word| begin(dir.path(), &["submit", &echo, "--", word]));
-    for (child, word) in begun.into_iter().zip(words) {
-        succeeded(child, word);
+    // More than once: a lease that is granted while a node stops must not be left to expire.
+    for _ in 0..4 {
+        let since = Instant::now();
+        let begun = words.map(|word| begin(dir.path(), &["submit", &echo, "--", word]));
+        for (child, word) in begun.into_iter().zip(words) {
+            succeeded(child, word);
+        }
+        assert!(since.elapsed() < SOON, "{:?}", since.elapsed());
     }
     // Those that do not wait, whose nodes are there for a moment, and those that only look.
     let detached = words.map(|word| begin(dir.path(), &["submit", "--detach", &echo, "--", word]));
@@ -60,7 +71,7 @@ fn commands_that_start_at_once_share_a_data_directory() {
     let looking = words.map(|_| begin(dir.path(), &["--format", "json", "ps"]));
     for child in looking {
         let listed = Finished::of(child).expect_code(0).json();
-        assert_eq!(listed["jobs"].as_array().unwrap().len(), 12, "{listed}");
+        assert_eq!(listed["jobs"].as_array().unwrap().len(), 30, "{listed}");
     }
 }
 
@@ -95,6 +106,26 @@ fn a_job_goes_on_when_the_command_is_killed_whose_node_it_was_handed_to() {
     first.kill().unwrap();
     first.wait().unwrap();
     succeeded(second, "second");
+}
+
+#[test]
+fn a_job_that_a_killed_command_was_running_for_another_runs_again_at_once() {
+    let (dir, endless) = (place(), wasm("cpu_forever"));
+    std::fs::write(dir.path().join("config.toml"), "[worker]\nslots = 2\n").unwrap();
+    let mut first = begin(dir.path(), &["submit", &endless]);
+    let api = api(dir.path());
+    handed_in(&api, 1);
+    let second = begin(dir.path(), &["submit", "--timeout", "3s", &endless]);
+    let id = handed_in(&api, 2);
+    eventually("it runs", PATIENCE, || {
+        let job = mc(["--node", &api, "--format", "json", "status", &id]);
+        (job.expect_code(0).json()["state"] == "running").then_some(())
+    });
+    let since = Instant::now();
+    first.kill().unwrap();
+    first.wait().unwrap();
+    Finished::of(second).expect_code(124);
+    assert!(since.elapsed() < SOON, "{:?}", since.elapsed());
 }
 
 #[test]

@@ -10,6 +10,7 @@ use std::{
     collections::BTreeMap,
     fmt,
     io::ErrorKind,
+    os::unix::fs::FileTypeExt,
     path::{Path, PathBuf},
 };
 use toml::{Table, Value};
@@ -120,7 +121,12 @@ impl Sources {
             (None, Some(dir)) => (dir.join("config.toml"), false),
             (None, None) => return Ok(None),
         };
-        let text = match std::fs::read_to_string(&path) {
+        let read = match is_pipe(&path) && !required {
+            // Nobody may ever write to it.
+            true => Err(std::io::Error::other("it is a pipe")),
+            false => std::fs::read_to_string(&path),
+        };
+        let text = match read {
             Ok(text) => text,
             Err(source) if required => return Err(ConfigError::Read { path, source }),
             Err(source) => match source.kind() {
@@ -138,6 +144,10 @@ impl Sources {
             }),
         }
     }
+}
+
+fn is_pipe(path: &Path) -> bool {
+    std::fs::metadata(path).is_ok_and(|metadata| metadata.file_type().is_fifo())
 }
 
 /// `$XDG_<kind>_HOME/mc-wasm`, or that place's default below the home directory.

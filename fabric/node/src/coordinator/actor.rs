@@ -11,7 +11,11 @@ use mc_types::{
     Ending, Envelope, ErrorCode, FailureReason, FencingToken, JobId, JobRecord, JobSpec, Lease,
     NodeId, Timestamp, Why,
 };
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeSet, HashMap},
+    sync::Arc,
+    time::Duration,
+};
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
@@ -272,7 +276,8 @@ impl Actor {
                 lease,
                 spec,
             } => {
-                tasks::spawn(offer(self.coordinator.clone(), worker, lease, spec));
+                let offer = offer(self.coordinator.clone(), worker, lease, spec);
+                tasks::spawn_in(&self.coordinator.offers, offer);
             }
             Effect::Probe { worker, newest } => {
                 tasks::spawn(probe(self.coordinator.clone(), worker, newest));
@@ -337,7 +342,11 @@ async fn probe(coordinator: Coordinator, worker: NodeId, newest: FencingToken) {
         tracing::info!(%worker, "its process has ended: what it had goes on elsewhere");
         // While shutting down nothing more is granted.
         let _ = coordinator
-            .ask(Command::WorkerEnded { worker, newest })
+            .ask(Command::WorkerEnded {
+                worker,
+                newest,
+                but: BTreeSet::new(),
+            })
             .await;
     }
 }

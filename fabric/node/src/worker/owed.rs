@@ -13,6 +13,7 @@ use mc_net::{
 use mc_types::{Cid, Ending, FencingToken, JobId, KeyId, Lease, NodeId, canonical};
 use serde::{Deserialize, Serialize};
 use std::{
+    collections::BTreeSet,
     fs,
     io::Write,
     path::PathBuf,
@@ -448,19 +449,24 @@ async fn wait(inner: &Inner, coordinators: &Coordinators, pause: Duration) -> Pa
     }
 }
 
-/// Goes on saying what an earlier process could not.
-pub(super) fn resume(inner: &Arc<Inner>) {
+/// Goes on saying what an earlier process could not. Gives the attempts that came to an end of their own.
+pub(super) fn resume(inner: &Arc<Inner>) -> BTreeSet<(JobId, FencingToken)> {
+    let mut unsaid = BTreeSet::new();
     for owed in read_all(&inner.options.owed) {
         let Some(coordinators) = owed.coordinators() else {
             continue;
         };
         info!(job = %owed.job, token = %owed.token, "an ending of an earlier process is said again");
         owed.remember(inner);
+        if !owed.killed {
+            unsaid.insert((owed.job, owed.token));
+        }
         let inner_too = Arc::clone(inner);
         tasks::spawn_in(&inner.attempts, async move {
             owed.say(&inner_too, coordinators, true).await;
         });
     }
+    unsaid
 }
 
 fn read_all(dir: &PathBuf) -> Vec<Owed> {

@@ -8,7 +8,7 @@ use crate::{
 use mc_types::{
     End, Ending, FailureReason, FencingToken, JobId, JobRecord, JobState, NodeId, Timestamp,
 };
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 
 impl Scheduler {
     pub(super) fn submit(
@@ -61,7 +61,7 @@ impl Scheduler {
         &mut self,
         now: Timestamp,
         worker: &NodeId,
-        newest: FencingToken,
+        (newest, but): (FencingToken, &BTreeSet<(JobId, FencingToken)>),
         effects: &mut Vec<Effect>,
     ) {
         for id in self.workers.held_by(worker) {
@@ -69,7 +69,10 @@ impl Scheduler {
                 .jobs
                 .get(&id)
                 .and_then(|job| job.record.holder.as_ref());
-            if holder.is_some_and(|held| held.node == *worker && held.token <= newest) {
+            let has_ended = holder.is_some_and(|held| {
+                held.node == *worker && held.token <= newest && !but.contains(&(id, held.token))
+            });
+            if has_ended {
                 self.stats.ended += 1;
                 self.fail(now, id, "ended without a word", effects);
             }

@@ -3,8 +3,8 @@
 
 use crate::support::{TTL, announce, at, config, exited, job, node, offer, record, spec, submit};
 use mc_scheduler::{Answer, Command, Effect, Scheduler};
-use mc_types::FencingToken;
-use std::time::Duration;
+use mc_types::{FencingToken, JobState};
+use std::{collections::BTreeSet, time::Duration};
 
 /// A scheduler with a worker that runs a job, and another one with nothing to do.
 fn running() -> (Scheduler, FencingToken) {
@@ -49,6 +49,7 @@ fn jobs_of_a_process_that_has_ended_are_granted_again_at_once() {
     let ended = |newest| Command::WorkerEnded {
         worker: node(0),
         newest,
+        but: BTreeSet::new(),
     };
     scheduler.step(at(50), ended(token));
     let again = scheduler.step(at(200), Command::Tick);
@@ -76,6 +77,7 @@ fn what_a_process_was_granted_that_came_after_one_that_ended_is_its_own() {
     let ended = Command::WorkerEnded {
         worker: node(0),
         newest: token,
+        but: BTreeSet::new(),
     };
     scheduler.step(at(3), ended);
     assert_eq!(scheduler.stats().ended, 1, "not the second");
@@ -99,7 +101,37 @@ fn a_grant_that_was_never_written_is_no_lease_of_a_process_that_has_ended() {
     let ended = Command::WorkerEnded {
         worker: node(0),
         newest: token,
+        but: BTreeSet::new(),
     };
     scheduler.step(at(3), ended);
     assert_eq!(scheduler.stats().ended, 0);
+}
+
+#[test]
+fn what_is_left_of_a_process_that_has_ended_is_not_granted_again() {
+    let (mut scheduler, token) = running();
+    let ended = Command::WorkerEnded {
+        worker: node(0),
+        newest: token,
+        but: BTreeSet::from([(job(1), token)]),
+    };
+    scheduler.step(at(1), ended);
+    assert_eq!(scheduler.stats().ended, 0);
+    let finish = Command::Finish {
+        worker: node(0),
+        job: job(1),
+        token,
+        ending: exited(0),
+    };
+    let finished = scheduler.step(at(2), finish);
+    assert_eq!(record(&finished).state, JobState::Succeeded);
+    // An ending of an earlier attempt spares none.
+    let (mut scheduler, token) = running();
+    let ended = Command::WorkerEnded {
+        worker: node(0),
+        newest: token,
+        but: BTreeSet::from([(job(1), FencingToken(token.0 - 1))]),
+    };
+    scheduler.step(at(1), ended);
+    assert_eq!(scheduler.stats().ended, 1);
 }

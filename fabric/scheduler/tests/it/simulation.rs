@@ -264,6 +264,7 @@ impl World {
                         command: Command::WorkerEnded {
                             worker: worker.clone(),
                             newest,
+                            but: BTreeSet::new(),
                         },
                     });
                 }

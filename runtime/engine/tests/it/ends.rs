@@ -187,6 +187,26 @@ fn pooled_engine_runs_guests_side_by_side() {
     });
 }
 
+/// What wasmtime needs for it is more than the mebibyte that it would let one have in a pool.
+#[test]
+fn a_program_with_many_functions_runs_in_a_pool_too() {
+    let import = r#"(import "wasi_snapshot_preview1" "sched_yield" (func (result i32)))"#;
+    let text = format!(
+        r#"(module {} (memory (export "memory") 1) (func (export "_start")))"#,
+        import.repeat(70_000)
+    );
+    let bytes = wat::parse_str(text).unwrap();
+    for allocation in [Allocation::OnDemand, Allocation::Pooling { slots: 2 }] {
+        let engine = Engine::new(&Options {
+            allocation,
+            ..Options::default()
+        })
+        .unwrap();
+        let ended = load(&engine, &bytes).run(invocation(&[])).unwrap();
+        assert_eq!(ended.end, End::Exited { code: 0 });
+    }
+}
+
 /// A large program takes a minute to compile; what it imports is told at once.
 #[test]
 fn imports_are_looked_at_before_anything_is_compiled() {
