@@ -77,7 +77,6 @@ fn called_off(gateway: &Node, worker: &Node) -> Duration {
         (gateway.status(&next)["state"] != "queued").then_some(())
     });
     let took = cancelled.elapsed();
-    println!("the slot was free {took:?} after the cancellation");
     gateway.mc(["wait", &next]).expect_code(0);
     took
 }
