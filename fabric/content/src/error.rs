@@ -152,6 +152,19 @@ fn asked(peers: Option<usize>) -> String {
 }
 
 impl Error {
+    /// Whether the content is at fault, so that it is the same wherever and however often it is read.
+    #[must_use]
+    pub const fn is_contents_fault(&self) -> bool {
+        matches!(
+            self,
+            Self::Malformed { .. }
+                | Self::TooLarge { .. }
+                | Self::UnknownCodec { .. }
+                | Self::Unsupported { .. }
+                | Self::Verify(_)
+        )
+    }
+
     /// The stable code that users see.
     #[must_use]
     pub const fn code(&self) -> ErrorCode {

@@ -6,6 +6,9 @@ use serde::{Deserialize, Serialize};
 pub const MAX_MEMORY_BYTES: u64 = 1 << 32;
 /// The most stack that a task may ask for, in bytes: a machine's own is several times as large.
 pub const MAX_STACK_BYTES: u64 = 16 << 20;
+/// Longest target of a symbolic link, in bytes: with the zero that ends it, as long as the longest that Linux takes. What is
+/// longer could not be put on a disk.
+pub const MAX_LINK_TARGET_BYTES: usize = 4095;
 
 /// Bounds on one execution. Exceeding one is an outcome, the same on every honest peer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

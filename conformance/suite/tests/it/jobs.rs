@@ -1,16 +1,20 @@
 //! Jobs on one node: submit, look, wait, fetch, cancel.
 
 use crate::wasm;
-use mc_conformance::{NodeOptions, eventually, mc};
+use mc_conformance::{Finished, NodeOptions, eventually, mc};
 use serde_json::Value;
 use std::{path::Path, time::Duration};
 
-/// An embedded node on a directory of its own, without ports that others could want.
-fn submit(dir: &Path, args: &[&str]) -> mc_conformance::Finished {
+/// A command in a data directory on which no node runs.
+fn alone(dir: &Path, args: &[&str]) -> Finished {
     let dir = dir.display().to_string();
-    mc(["--data-dir", dir.as_str(), "submit", "--no-mdns"]
-        .into_iter()
-        .chain(args.iter().copied()))
+    let global = ["--data-dir", &*dir, "--no-mdns"];
+    mc(global.into_iter().chain(args.iter().copied()))
+}
+
+/// An embedded node on a directory of its own, without ports that others could want.
+fn submit(dir: &Path, args: &[&str]) -> Finished {
+    alone(dir, &[&["submit"][..], args].concat())
 }
 
 #[test]
@@ -202,11 +206,7 @@ fn arguments_environment_and_input_reach_the_guest() {
 #[test]
 fn commands_that_only_look_run_nothing_and_take_no_lease() {
     let dir = tempfile::tempdir().unwrap();
-    let data = dir.path().display().to_string();
-    let alone = |args: &[&str]| {
-        let global = ["--data-dir", &*data, "--no-mdns"];
-        mc(global.into_iter().chain(args.iter().copied()))
-    };
+    let alone = |args: &[&str]| alone(dir.path(), args);
     // Whoever hands a job in and does not wait takes no lease either.
     let submitted = alone(&["submit", "--detach", &wasm("exit_zero")]).expect_code(0);
     let id = submitted.text().trim().to_owned();
@@ -240,11 +240,7 @@ fn commands_that_only_look_run_nothing_and_take_no_lease() {
 #[test]
 fn nobody_waits_for_a_job_that_only_a_node_in_the_place_of_the_command_could_run() {
     let dir = tempfile::tempdir().unwrap();
-    let data = dir.path().display().to_string();
-    let alone = |args: &[&str]| {
-        let global = ["--data-dir", &*data, "--no-mdns"];
-        mc(global.into_iter().chain(args.iter().copied()))
-    };
+    let alone = |args: &[&str]| alone(dir.path(), args);
     let submitted = alone(&["submit", "--detach", &wasm("exit_zero")]).expect_code(0);
     let id = submitted.text().trim().to_owned();
     for args in [

@@ -11,7 +11,7 @@ use super::{
     read::write_file,
 };
 use crate::{BlockSource, Error};
-use mc_types::Cid;
+use mc_types::{Cid, MAX_LINK_TARGET_BYTES};
 use place::Place;
 use std::{
     future::Future,
@@ -28,8 +28,6 @@ const MAX_ENTRIES: u64 = 10_000_000;
 const MAX_CLOSED: usize = 1 << 16;
 /// Permissions that content may ask for. What it does not say, and what is above this, the user's own mask says.
 const ALLOWED: u32 = 0o755;
-/// Longest target of a symbolic link, in bytes.
-const MAX_TARGET_BYTES: usize = 4095;
 /// What is needed to write into a directory.
 const OPEN: u32 = 0o700;
 
@@ -310,7 +308,7 @@ fn leaves<T>(link: &Path) -> Result<T, Error> {
 
 /// Whether no disk takes a link to `target`.
 fn is_impossible(target: &str) -> bool {
-    target.is_empty() || target.contains('\0') || target.len() > MAX_TARGET_BYTES
+    target.is_empty() || target.contains('\0') || target.len() > MAX_LINK_TARGET_BYTES
 }
 
 /// Room for a file, or for a block of it.

@@ -47,14 +47,11 @@ enum Failure {
 
 impl From<mc_content::Error> for Failure {
     fn from(error: mc_content::Error) -> Self {
-        use mc_content::Error as E;
-        match error {
-            E::Malformed { .. }
-            | E::TooLarge { .. }
-            | E::UnknownCodec { .. }
-            | E::Unsupported { .. }
-            | E::Verify(_) => Self::Rejected(format!("{}: {error}", error.code())),
-            error => Self::Infrastructure(format!("{}: {error}", error.code())),
+        let message = format!("{}: {error}", error.code());
+        if error.is_contents_fault() {
+            Self::Rejected(message)
+        } else {
+            Self::Infrastructure(message)
         }
     }
 }

@@ -215,13 +215,10 @@ impl Patience {
 }
 
 fn failed(error: &Error) -> Stop {
-    match error {
-        // It is so wherever it is read.
-        Error::Malformed { .. }
-        | Error::TooLarge { .. }
-        | Error::UnknownCodec { .. }
-        | Error::Verify(_) => Stop::Unusable(error.to_string()),
-        error => Stop::Host(format!("{}: {error}", error.code())),
+    if error.is_contents_fault() {
+        Stop::Unusable(error.to_string())
+    } else {
+        Stop::Host(format!("{}: {error}", error.code()))
     }
 }
 

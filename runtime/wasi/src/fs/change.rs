@@ -2,10 +2,11 @@
 
 use super::{
     node::{Directory, FileKind, Kind, Node, NodeId, Slot},
-    path::{MAX_TARGET_BYTES, Place},
+    path::Place,
     tree::FileSystem,
 };
 use crate::{Errno, Inputs, Result, Stat};
+use mc_types::MAX_LINK_TARGET_BYTES;
 
 impl FileSystem {
     /// Makes what a path leads to, where nothing is.
@@ -149,7 +150,7 @@ impl FileSystem {
             return Err(Errno::Invalid.into());
         }
         // No machine could put it back to where its user wants it; and no limit but this counts its bytes.
-        if target.len() > MAX_TARGET_BYTES {
+        if target.len() > MAX_LINK_TARGET_BYTES {
             return Err(Errno::NameTooLong.into());
         }
         let place = self.resolve_free_name(base, path, inputs)?;

@@ -10,8 +10,6 @@ use crate::{Errno, Inputs, Result};
 pub const MAX_NAME_BYTES: usize = 255;
 /// Longest path, in bytes.
 const MAX_PATH_BYTES: usize = 4096;
-/// Longest target of a link, in bytes: with the zero that ends it, as long as the longest that Linux takes.
-pub(super) const MAX_TARGET_BYTES: usize = 4095;
 /// Most links that one path may lead through.
 const MAX_LINKS: usize = 40;
 

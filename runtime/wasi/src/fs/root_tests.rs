@@ -143,9 +143,15 @@ fn what_lies_beneath_can_be_looked_at_when_the_guest_has_ended() {
 #[test]
 fn links_are_as_long_as_a_disk_takes_them() {
     let (mut host, root) = host();
-    host.symlink(root, &"x".repeat(4095), "out/long").unwrap();
-    let refused = host.symlink(root, &"x".repeat(4096), "out/longer");
-    assert_eq!(refused, Err(Error::Guest(Errno::NameTooLong)));
+    let target = |length: usize| "a/".repeat(length / 2) + &"b".repeat(length % 2);
+    for (longest, longer, name) in [
+        ("x".repeat(4095), "x".repeat(4096), "out/name"),
+        (target(4095), target(4096), "out/path"),
+    ] {
+        host.symlink(root, &longest, name).unwrap();
+        let refused = host.symlink(root, &longer, "out/longer");
+        assert_eq!(refused, Err(Error::Guest(Errno::NameTooLong)));
+    }
     for (target, why) in [("", Errno::NoEntry), ("a\0b", Errno::Invalid)] {
         let refused = host.symlink(root, target, "out/other");
         assert_eq!(refused, Err(Error::Guest(why)), "{target:?}");

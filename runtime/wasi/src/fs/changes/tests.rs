@@ -295,23 +295,6 @@ fn further_names_of_a_file_count_as_files() {
 }
 
 #[test]
-fn links_point_no_further_than_a_path_is_long() {
-    let quota = Quota {
-        bytes: 0,
-        files: 10,
-    };
-    let mut files = FileSystem::new(quota, 0);
-    files.mount("/w", None, true);
-    let mut link = |length: usize, path: &str| {
-        let target = "a/".repeat(length / 2) + &"b".repeat(length % 2);
-        files.symlink(FileSystem::ROOT, &target, path, 1, &mut Nothing)
-    };
-    link(4095, "w/longest").unwrap();
-    let refused = link(4096, "w/longer").unwrap_err();
-    assert_eq!(refused, Error::Guest(Errno::NameTooLong));
-}
-
-#[test]
 fn what_was_only_looked_at_is_not_changed() {
     let mut inputs = InMemory {
         mounts: vec![Tree::directory([
