@@ -1,6 +1,7 @@
 //! From bytes to programs.
 
 mod backend;
+mod compiling;
 
 use crate::{
     Allocation, Error, Form, Program, Target,

@@ -51,10 +51,16 @@ pub enum Error {
         /// How it differs.
         reason: String,
     },
-    /// It cannot be compiled.
+    /// It is malformed.
     #[error("the component is malformed: {reason}")]
     Invalid {
         /// Where and why.
+        reason: String,
+    },
+    /// It is valid, and the compiler cannot take it.
+    #[error("the component cannot be compiled here: {reason}")]
+    Uncompilable {
+        /// Why.
         reason: String,
     },
     /// It is larger than anything that is compiled.
@@ -126,6 +132,7 @@ impl Error {
             Self::NotACommand { .. }
             | Self::RunForm { .. }
             | Self::Invalid { .. }
+            | Self::Uncompilable { .. }
             | Self::TooLarge { .. } => ErrorCode::InvalidComponent,
             Self::Refused { code, .. } => *code,
             Self::Cache { .. } => ErrorCode::Storage,

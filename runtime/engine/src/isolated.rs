@@ -158,7 +158,7 @@ impl Compiler {
     ///
     /// # Errors
     ///
-    /// [`Error::Invalid`] says why it was refused or given up.
+    /// [`Error::Refused`] says why it was refused, [`Error::Uncompilable`] that it was given up.
     pub(crate) fn compile(&self, job: &Job, bytes: &[u8]) -> Result<(), Error> {
         let length = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
         if length > self.limits.program_bytes {
@@ -205,8 +205,8 @@ impl Compiler {
             Some(status) if status.success() => Ok(()),
             Some(status) if status.code() == Some(REFUSED.into()) => Err(refused(&message)),
             Some(status) if status.code().is_some() => Err(Error::Engine(message)),
-            Some(_) | None => Err(Error::Invalid {
-                reason: "compiling it takes more time or memory than a node gives".to_owned(),
+            Some(_) | None => Err(Error::Uncompilable {
+                reason: "that takes more time or memory than a node gives".to_owned(),
             }),
         }
     }

@@ -60,7 +60,9 @@ pub use job::{
     FailureReason, JobSpec, JobSpecError, JobState, MAX_COORDINATORS, MAX_PRIORITY, TARGET_NODE,
 };
 pub use lease::{FencingToken, Lease};
-pub use limits::{Limits, MAX_LINK_TARGET_BYTES, MAX_MEMORY_BYTES, MAX_STACK_BYTES};
+pub use limits::{
+    Limits, MAX_DIRECTORY_DEPTH, MAX_LINK_TARGET_BYTES, MAX_MEMORY_BYTES, MAX_STACK_BYTES,
+};
 pub use outcome::{End, Meter, Outcome, TrapKind};
 pub use policy::{Policy, UnknownPolicy};
 pub use private::{Envelope, KeyId, NoKeyId, Private, SealedKey};

@@ -9,6 +9,9 @@ pub const MAX_STACK_BYTES: u64 = 16 << 20;
 /// Longest target of a symbolic link, in bytes: with the zero that ends it, as long as the longest that Linux takes. What is
 /// longer could not be put on a disk.
 pub const MAX_LINK_TARGET_BYTES: usize = 4095;
+/// Deepest directory below one that is added, fetched, or left by a task. Guests make deeper ones with few steps; whoever
+/// goes through a tree step by step must not run out of stack.
+pub const MAX_DIRECTORY_DEPTH: usize = 512;
 
 /// Bounds on one execution. Exceeding one is an outcome, the same on every honest peer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

@@ -57,6 +57,31 @@ fn files_that_are_no_components_are_refused_by_kind() {
     }
 }
 
+/// Valid, and more globals than the compiler can tell apart: it panics.
+#[test]
+fn what_the_compiler_gives_up_on_is_refused_and_not_tried_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("globals.wasm");
+    let globals = "(global (mut i32) (i32.const 0))".repeat(70_000);
+    let text = format!(
+        "(module (memory (export \"memory\") 1) {globals} (func (export \"_start\") {}))",
+        (0..70_000).fold(String::new(), |text, n| {
+            text + &format!("(global.set {n} (i32.const 1))")
+        })
+    );
+    std::fs::write(&file, wat::parse_str(text).unwrap()).unwrap();
+    let (file, data) = (file.display().to_string(), dir.path().display().to_string());
+    let node = NodeOptions::new().start();
+    for done in [
+        mc(["--data-dir", &data, "run", &file]),
+        mc(["--data-dir", &data, "run", "--relaxed", &file]),
+        node.mc(["submit", &file]),
+    ] {
+        refused(&done, 65, "MC0006", &["cannot be compiled here"]);
+        assert!(!done.stderr.contains("backtrace"), "{done:#?}");
+    }
+}
+
 #[test]
 fn imports_that_are_not_offered_are_named() {
     let component = guest("imports_keyvalue").display().to_string();

@@ -423,26 +423,24 @@ fn nothing_that_a_task_calls_its_files_keeps_them_from_lying_elsewhere() {
     );
 }
 
-/// A guest makes directories of any depth with few steps.
+/// Steps that make directories of a depth in a place: each turn puts one more around all of them.
+fn nested(place: &str, levels: usize) -> Vec<String> {
+    let mut steps = vec!["mkdir".to_owned(), format!("{place}/c")];
+    for _ in 1..levels {
+        let step =
+            format!("mkdir {place}/n rename {place}/c {place}/n/c rename {place}/n {place}/c");
+        steps.extend(step.split(' ').map(str::to_owned));
+    }
+    let last = ["write", &format!("{place}/zz"), "precious"];
+    steps.extend(last.map(str::to_owned));
+    steps
+}
+
 #[test]
 fn directories_of_any_depth_harm_nobody() {
     let (node, (dir, proj)) = (NodeOptions::new().start(), new_project("proj"));
-    let deep = |place: &str| {
-        let mut steps = vec!["mkdir".to_owned(), format!("{place}/c")];
-        for _ in 0..8000 {
-            let step =
-                format!("mkdir {place}/n rename {place}/c {place}/n/c rename {place}/n {place}/c");
-            steps.extend(step.split(' ').map(str::to_owned));
-        }
-        steps.extend([
-            "write".to_owned(),
-            format!("{place}/zz"),
-            "precious".to_owned(),
-        ]);
-        steps
-    };
     for (place, kept_at) in [("/w", "w/zz"), ("/out", "out/zz")] {
-        let steps = deep(place);
+        let steps = nested(place, 8000);
         let steps: Vec<_> = steps.iter().map(String::as_str).collect();
         let typed = arguments("run", &["proj::/w"], &node, &steps);
         let done = mc_in(dir.path(), with(typed, &["--out", "out"]));
@@ -456,19 +454,23 @@ fn directories_of_any_depth_harm_nobody() {
             "{place}"
         );
     }
-    // What is too deep for an outcome is written to disk all the same.
-    let mut steps = vec!["mkdir".to_owned(), "/out/c".to_owned()];
-    steps.extend(
-        (2..300).flat_map(|levels| ["mkdir".to_owned(), format!("/out{}", "/c".repeat(levels))]),
-    );
-    let steps: Vec<_> = steps.iter().map(String::as_str).collect();
-    let typed = arguments("run", &["proj::/w"], &node, &steps);
-    let done = mc_in(
-        dir.path(),
-        with(typed, &["--out", "left", "--format", "json"]),
-    );
-    assert_eq!(done.code, Some(66), "{}", done.stderr);
-    assert!(dir.path().join("left").join("c/".repeat(299)).is_dir());
+}
+
+#[test]
+fn directories_come_back_from_run_and_from_a_job_to_the_same_depth() {
+    let (node, (dir, _)) = (NodeOptions::new().start(), new_project("proj"));
+    for command in COMMANDS {
+        for (levels, code) in [(512, 0), (513, 66)] {
+            let steps = nested("/out", levels);
+            let steps: Vec<_> = steps.iter().map(String::as_str).collect();
+            let left = format!("{command}-{levels}");
+            let typed = arguments(command, &["proj::/w"], &node, &steps);
+            let done = mc_in(dir.path(), with(typed, &["--out", &left]));
+            assert_eq!(done.code, Some(code), "{left}: {}", done.stderr);
+            let deepest = dir.path().join(&left).join("c/".repeat(levels));
+            assert_eq!(deepest.is_dir(), code == 0, "{left}");
+        }
+    }
 }
 
 #[test]

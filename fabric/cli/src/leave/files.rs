@@ -4,7 +4,7 @@ use super::{Directory, Fault, Left, elsewhere, failed, register};
 use crate::failure::Failure;
 use mc_directories::{DirectoryId, Fingerprint, Report, Transaction};
 use mc_node::world::{Seen, from_root};
-use mc_types::ErrorCode;
+use mc_types::{ErrorCode, MAX_DIRECTORY_DEPTH};
 use mc_wasi::{At, Change, Entry, FileKind, FileSystem, Host, Inputs, NodeId, Now};
 use std::{
     collections::BTreeSet,
@@ -14,9 +14,6 @@ use std::{
 
 /// Bytes that are copied at a time.
 const COPY_BYTES: usize = 1 << 20;
-
-/// Deepest directory that is written. Guests make deeper ones with few steps.
-const MAX_DEPTH: usize = 512;
 
 /// A directory of the user's that the guest was given.
 #[derive(Debug, Clone)]
@@ -336,11 +333,12 @@ impl<'a> Leaving<'a> {
 
 /// Whether what is in a directory lies too deep to be written.
 pub(super) fn is_too_deep(place: &Path) -> bool {
-    place.components().count() > MAX_DEPTH
+    place.components().count() > MAX_DIRECTORY_DEPTH
 }
 
 pub(super) fn too_deep() -> Failure {
-    let message = format!("the task left directories that are more than {MAX_DEPTH} deep");
+    let message =
+        format!("the task left directories that are more than {MAX_DIRECTORY_DEPTH} deep");
     Failure::new(ErrorCode::Path, message)
 }
 

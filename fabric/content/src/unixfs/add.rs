@@ -8,6 +8,7 @@ use super::{
     entity::key_below,
 };
 use crate::{BlockSink, Error, Key};
+use mc_types::MAX_DIRECTORY_DEPTH;
 use std::{
     fs::Metadata,
     future::Future,
@@ -19,9 +20,6 @@ use tokio::{
     fs::File,
     io::{AsyncRead, AsyncReadExt},
 };
-
-/// Deepest directory.
-const MAX_DEPTH: usize = 256;
 
 /// Adds a file, or a directory with everything in it. A symbolic link that `path` itself may be is
 /// followed. Times are not kept, and permissions only if the options say so.
@@ -171,7 +169,7 @@ impl<S: BlockSink> Walk<'_, S> {
             if self.above.contains(&this) {
                 return Err(unsupported(&path, "a symbolic link leads in a circle"));
             }
-            if self.above.len() > MAX_DEPTH {
+            if self.above.len() > MAX_DIRECTORY_DEPTH {
                 return Err(unsupported(&path, "directories are nested too deeply"));
             }
             self.above.push(this);

@@ -11,7 +11,7 @@ use super::{
     read::write_file,
 };
 use crate::{BlockSource, Error};
-use mc_types::{Cid, MAX_LINK_TARGET_BYTES};
+use mc_types::{Cid, MAX_DIRECTORY_DEPTH, MAX_LINK_TARGET_BYTES};
 use place::Place;
 use std::{
     future::Future,
@@ -20,8 +20,9 @@ use std::{
     pin::Pin,
 };
 
-/// Deepest directory.
-const MAX_DEPTH: usize = 256;
+/// Most directories and shards around one entry: each is a call within a call, and a directory of a stranger has eight
+/// shards around an entry where it needs one.
+const MAX_CALLS: usize = 2 * MAX_DIRECTORY_DEPTH;
 /// Most files, directories and links of one export.
 const MAX_ENTRIES: u64 = 10_000_000;
 /// Most directories that their owner may not write to, or not enter: they are closed when all is written.
@@ -106,6 +107,7 @@ pub async fn export_with<S: BlockSource>(
         root: entity.cid,
         bytes_left: options.max_bytes,
         entries: 0,
+        calls: 0,
         written: Exported::default(),
         has_links: false,
         closed: Vec::new(),
@@ -162,6 +164,8 @@ struct Export<'s, S> {
     root: Cid,
     bytes_left: u64,
     entries: u64,
+    /// Directories and shards around the present entry.
+    calls: usize,
     written: Exported,
     has_links: bool,
     /// Directories that are to be closed in the end, and what is allowed in them.
@@ -175,21 +179,21 @@ impl<S: BlockSource> Export<'_, S> {
         Box::pin(async move {
             let cid = entity.cid;
             self.entries += 1;
-            if depth > MAX_DEPTH || self.entries > MAX_ENTRIES {
-                let limit = format!("more than {MAX_DEPTH} levels or {MAX_ENTRIES} entries");
-                let cid = self.root;
-                return Err(Error::TooLarge { cid, limit });
+            if depth > MAX_DIRECTORY_DEPTH || self.entries > MAX_ENTRIES {
+                return Err(self.too_large());
             }
             match fetch(self.source, &entity.into()).await? {
                 Fetched::File(file) => self.file(cid, file, &path).await,
                 Fetched::Symlink(target) => self.symlink(&target, &path).await,
                 Fetched::Directory { entries, mode, key } => {
                     make_directory(&path, mode).await?;
+                    self.enter()?;
                     for (name, cid) in entries {
                         let key = key_below(key.as_ref(), &name);
                         let entry = Entity { cid, key };
                         self.node(entry, path.join(name), depth + 1).await?;
                     }
+                    self.calls -= 1;
                     self.done(path, mode)
                 }
                 Fetched::Shard { shard, mode } => {
@@ -201,9 +205,26 @@ impl<S: BlockSource> Export<'_, S> {
         })
     }
 
+    /// Counts a directory or shard within the others; what leaves it counts it back.
+    fn enter(&mut self) -> Result<(), Error> {
+        self.calls += 1;
+        if self.calls > MAX_CALLS {
+            return Err(self.too_large());
+        }
+        Ok(())
+    }
+
+    fn too_large(&self) -> Error {
+        Error::TooLarge {
+            cid: self.root,
+            limit: format!("more than {MAX_DIRECTORY_DEPTH} levels or {MAX_ENTRIES} entries"),
+        }
+    }
+
     /// Writes the entries below a shard in the order in which a walk over the blocks meets them.
     fn shard<'f>(&'f mut self, shard: Shard, path: &'f Path, depth: usize) -> BoxedExport<'f> {
         Box::pin(async move {
+            self.enter()?;
             for child in &shard.children {
                 match child {
                     Child::Entry(name, cid) => {
@@ -217,6 +238,7 @@ impl<S: BlockSource> Export<'_, S> {
                     }
                 }
             }
+            self.calls -= 1;
             Ok(())
         })
     }

@@ -357,6 +357,32 @@ async fn shards_that_cannot_be_are_refused() {
     assert!(unixfs::entries(&blocks, deep).await.is_err());
 }
 
+/// Each directory and each shard is a call within a call.
+#[tokio::test]
+async fn directories_of_shards_in_shards_end_before_the_stack_does() {
+    let blocks = MemoryBlocks::default();
+    let hash = murmur3::murmur3_x64_128(&mut &b"d"[..], 0).unwrap();
+    let hash = u64::try_from(hash & u128::from(u64::MAX)).unwrap();
+    let [first @ .., last] = hash.to_be_bytes();
+    for (levels, is_fine) in [(120, true), (500, false)] {
+        let mut root = directory(&blocks, &[]).await;
+        for _ in 0..levels {
+            root = shard(&blocks, 256, &[(&format!("{last:02X}d"), root)]).await;
+            for number in first.iter().rev() {
+                root = shard(&blocks, 256, &[(&format!("{number:02X}"), root)]).await;
+            }
+        }
+        assert_eq!(export(&blocks, root).await.is_ok(), is_fine, "{levels}");
+    }
+    for (levels, is_fine) in [(512, true), (513, false)] {
+        let mut root = directory(&blocks, &[]).await;
+        for _ in 0..levels {
+            root = directory(&blocks, &[("d", root)]).await;
+        }
+        assert_eq!(export(&blocks, root).await.is_ok(), is_fine, "{levels}");
+    }
+}
+
 /// Two links to the same block in each of many levels: more of them than could ever be looked at.
 #[tokio::test]
 async fn paths_and_directories_end_somewhere() {

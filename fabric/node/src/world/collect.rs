@@ -6,15 +6,13 @@ use mc_content::{
     AddOptions, BlockSink, Error, Key,
     unixfs::{Added, Adder},
 };
-use mc_types::Cid;
+use mc_types::{Cid, MAX_DIRECTORY_DEPTH};
 use mc_wasi::{FileKind, FileSystem, Host, Inputs, NodeId};
 use std::{collections::BTreeMap, path::Path, path::PathBuf};
 use tokio::runtime::Handle;
 
 /// Bytes that are read at a time.
 const READ_BYTES: usize = 1 << 20;
-/// Deepest directory: as deep as those that can be added from disk.
-const MAX_DEPTH: usize = 256;
 
 /// What a task left.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -93,7 +91,7 @@ impl<S: BlockSink> Collector<'_, S> {
         key: Option<&Key>,
         depth: usize,
     ) -> Result<Added, Error> {
-        if depth > MAX_DEPTH {
+        if depth > MAX_DIRECTORY_DEPTH {
             return Err(Error::Unsupported {
                 path,
                 reason: "directories are nested too deeply",

@@ -1,6 +1,6 @@
 //! A wasmtime engine, and what guests may import from it.
 
-use super::{Options, Way};
+use super::{Options, Way, compiling::contained};
 use crate::{
     Error, Form, Program,
     config::{self, Counting},
@@ -104,11 +104,9 @@ impl Backend {
     pub(super) fn compile(&self, form: Form, bytes: &[u8]) -> Result<Compiled, Error> {
         Ok(match form {
             Form::Component => {
-                Compiled::Component(Component::from_binary(&self.raw, bytes).map_err(invalid)?)
+                Compiled::Component(contained(|| Component::from_binary(&self.raw, bytes))?)
             }
-            Form::Module => {
-                Compiled::Module(Module::from_binary(&self.raw, bytes).map_err(invalid)?)
-            }
+            Form::Module => Compiled::Module(contained(|| Module::from_binary(&self.raw, bytes))?),
         })
     }
 

@@ -8,11 +8,8 @@ use super::{
     tree::FileSystem,
 };
 use crate::{At, Errno, Result};
+use mc_types::MAX_DIRECTORY_DEPTH;
 use std::collections::BTreeSet;
-
-/// Deepest directory that is gone through: a guest makes deeper ones with few steps, and what is told is as long as its
-/// place.
-const MAX_DEPTH: usize = 512;
 
 /// One change. Places are below the directory, with `/` between names.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -90,7 +87,7 @@ impl Walk<'_> {
                 self.renamed.insert(from.path.clone());
             }
             let is_directory = self.files.kind(*child)? == FileKind::Directory;
-            if is_directory && depth < MAX_DEPTH && !self.is_foreign(*child) {
+            if is_directory && depth < MAX_DIRECTORY_DEPTH && !self.is_foreign(*child) {
                 self.find_renamed(*child, depth + 1)?;
             }
         }
@@ -148,7 +145,7 @@ impl Walk<'_> {
     ) -> Result<(), Errno> {
         let node = self.files.node(id)?;
         match &node.kind {
-            Kind::Directory(_) if depth >= MAX_DEPTH => {
+            Kind::Directory(_) if depth >= MAX_DIRECTORY_DEPTH => {
                 self.tell(place, base, Now::TooDeep);
                 Ok(())
             }

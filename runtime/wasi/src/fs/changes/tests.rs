@@ -351,11 +351,11 @@ fn what_lies_too_deep_is_told_of_once_however_deep_it_is() {
     let w = files.stat_at(root, "w", true, &mut inputs).unwrap().node;
     let changes = files.changes(w, &At::mount(0)).unwrap();
     let made = changes.iter().filter(|change| change.now == Now::Directory);
-    assert_eq!(made.count(), MAX_DEPTH + 1);
+    assert_eq!(made.count(), MAX_DIRECTORY_DEPTH + 1);
     let too_deep = changes.iter().filter(|change| change.now == Now::TooDeep);
     let places: Vec<_> = too_deep
         .map(|change| change.place.split('/').count())
         .collect();
-    assert_eq!(places, [MAX_DEPTH + 1]);
+    assert_eq!(places, [MAX_DIRECTORY_DEPTH + 1]);
     assert_eq!(changes.last().unwrap().place, "other");
 }

@@ -1,0 +1,71 @@
+//! The compiler, kept from ending whoever calls it.
+//!
+//! Some programs are valid, and make it panic: such as those with more globals than it can tell apart in one function.
+
+use super::backend::invalid;
+use crate::Error;
+use std::{
+    any::Any,
+    panic::{AssertUnwindSafe, catch_unwind, set_hook, take_hook},
+    sync::Once,
+};
+
+/// Crates whose panics are told as errors.
+const COMPILER: [&str; 3] = ["/cranelift-", "/wasmtime-internal-", "/regalloc2-"];
+/// Longest part of a panic's message that is told, in characters.
+const MAX_CHARS: usize = 200;
+
+/// Calls the compiler.
+///
+/// # Errors
+///
+/// [`Error::Invalid`] for what is malformed, [`Error::Uncompilable`] for what it panics on.
+pub(super) fn contained<T>(compile: impl FnOnce() -> wasmtime::Result<T>) -> Result<T, Error> {
+    keep_quiet();
+    // What a panic leaves half made is dropped with it: nothing is shared before a program is compiled.
+    match catch_unwind(AssertUnwindSafe(compile)) {
+        Ok(compiled) => compiled.map_err(invalid),
+        Err(panic) => Err(Error::Uncompilable {
+            reason: format!("the compiler gave up with {:?}", message(&*panic)),
+        }),
+    }
+}
+
+/// Keeps the compiler's panics, on whichever of its threads, off the standard error: users are told the error.
+fn keep_quiet() {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        let others = take_hook();
+        set_hook(Box::new(move |panic| {
+            let file = panic.location().map_or("", |location| location.file());
+            if !COMPILER.iter().any(|part| file.contains(part)) {
+                others(panic);
+            }
+        }));
+    });
+}
+
+fn message(panic: &(dyn Any + Send)) -> String {
+    let text = match (panic.downcast_ref::<&str>(), panic.downcast_ref::<String>()) {
+        (Some(text), _) => text,
+        (_, Some(text)) => text.as_str(),
+        (None, None) => "no message",
+    };
+    text.chars().take(MAX_CHARS).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_panic_of_the_compiler_is_an_error() {
+        let refused = contained(|| -> wasmtime::Result<()> { panic!("{}", "x".repeat(1000)) });
+        let Err(error @ Error::Uncompilable { .. }) = refused else {
+            panic!("{refused:?}");
+        };
+        assert!(error.is_components_fault());
+        assert!(error.to_string().len() < 300, "{error}");
+        assert_eq!(contained(|| Ok(1)).unwrap(), 1);
+    }
+}
