@@ -3,12 +3,12 @@
 use crate::wasm;
 use mc_conformance::{Finished, Node, NodeOptions, mc, mc_in, put, spawn_in};
 use mc_types::cid;
+use rustix::process::{Pid, Signal, kill_process};
 use std::{
     fs,
     io::{BufRead, BufReader},
     os::unix::fs::PermissionsExt,
     path::Path,
-    process::Command,
 };
 
 const COMMANDS: [&str; 2] = ["run", "submit"];
@@ -141,10 +141,8 @@ fn whoever_stops_waiting_is_told_that_the_job_goes_on() {
     let mut child = spawn_in(dir.path(), typed.map(str::to_owned).to_vec());
     let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
     assert_eq!(lines.next().unwrap().unwrap(), "ready");
-    let interrupted = Command::new("kill")
-        .args(["-INT", &child.id().to_string()])
-        .status();
-    assert!(interrupted.unwrap().success());
+    let pid = i32::try_from(child.id()).ok().and_then(Pid::from_raw);
+    kill_process(pid.unwrap(), Signal::INT).unwrap();
     let done = Finished::of(child);
     assert_eq!(done.code, Some(75), "{done:#?}");
     let id = done.stderr.split(" cancel ").nth(1).unwrap();
