@@ -11,10 +11,9 @@ use crate::{BlockSink, Error, Key};
 use mc_types::MAX_DIRECTORY_DEPTH;
 use std::{
     fs::Metadata,
-    future::Future,
     os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
-    pin::Pin,
+    vec,
 };
 use tokio::{
     fs::File,
@@ -36,12 +35,12 @@ pub async fn add_path<S: BlockSink>(
 ) -> Result<Added, Error> {
     let mut walk = Walk {
         adder: Adder::new(sink, options),
-        above: Vec::new(),
+        open: Vec::new(),
     };
     let metadata = tokio::fs::metadata(path)
         .await
         .map_err(|e| path_error(path, e))?;
-    let added = walk.add(path.to_owned(), &metadata, options.key.as_ref());
+    let added = walk.all(path.to_owned(), &metadata, options.key.as_ref());
     let added = added.await?;
     walk.adder.flush().await?;
     Ok(added)
@@ -111,27 +110,84 @@ async fn fill(reader: &mut (impl AsyncRead + Unpin), buffer: &mut [u8]) -> std::
     Ok(filled)
 }
 
-type BoxedAdd<'f> = Pin<Box<dyn Future<Output = Result<Added, Error>> + Send + 'f>>;
-
 /// A way through directories on disk.
 struct Walk<'a, S> {
     adder: Adder<'a, S>,
-    /// Device and inode of the directories that are being added.
-    above: Vec<(u64, u64)>,
+    /// The directories that are being added, the innermost last. They are in a list and not on the stack, which many would
+    /// not fit on.
+    open: Vec<OpenDirectory>,
+}
+
+/// A directory that is being added.
+struct OpenDirectory {
+    path: PathBuf,
+    /// Its device and inode.
+    id: (u64, u64),
+    mode: Option<u32>,
+    key: Option<Key>,
+    /// Names that are not added yet, and whether they are symbolic links.
+    left: vec::IntoIter<(String, bool)>,
+    /// The one that is being added.
+    name: String,
+    added: Vec<(String, Added)>,
+}
+
+impl OpenDirectory {
+    /// The next entry: where it is, whether it is a symbolic link, and its key.
+    fn next(&mut self) -> Option<(PathBuf, bool, Option<Key>)> {
+        let (name, is_symlink) = self.left.next()?;
+        let path = self.path.join(&name);
+        let key = key_below(self.key.as_ref(), &name);
+        self.name = name;
+        Some((path, is_symlink, key))
+    }
+
+    /// What the entry came to.
+    fn take(&mut self, added: Added) {
+        self.added.push((std::mem::take(&mut self.name), added));
+    }
 }
 
 impl<S: BlockSink> Walk<'_, S> {
-    /// Adds a file or directory of which `metadata` is known.
-    async fn add(
+    /// Adds a file, or a directory with everything in it, of which `metadata` is known.
+    async fn all(
         &mut self,
         path: PathBuf,
         metadata: &Metadata,
         key: Option<&Key>,
     ) -> Result<Added, Error> {
+        let mut done = self.add(path, metadata, key).await;
+        loop {
+            let Some(inner) = self.open.last_mut() else {
+                // Only a directory comes to nothing yet, and then it is in the list.
+                return done.and_then(|added| added.ok_or(Error::Closed));
+            };
+            match done {
+                Ok(Some(added)) => inner.take(added),
+                Ok(None) => {}
+                Err(error) => self.adder.options.leave_out(error)?,
+            }
+            done = match inner.next() {
+                Some((entry, is_symlink, below)) => {
+                    self.entry(entry, is_symlink, below.as_ref()).await
+                }
+                None => self.close().await,
+            };
+        }
+    }
+
+    /// Adds a file, or begins with a directory.
+    async fn add(
+        &mut self,
+        path: PathBuf,
+        metadata: &Metadata,
+        key: Option<&Key>,
+    ) -> Result<Option<Added>, Error> {
         if metadata.is_dir() {
-            self.directory(path, metadata, key).await
+            self.begin(path, metadata, key).await?;
+            Ok(None)
         } else if metadata.is_file() {
-            self.file(&path, key).await
+            self.file(&path, key).await.map(Some)
         } else {
             Err(unsupported(&path, NO_FILE))
         }
@@ -158,38 +214,40 @@ impl<S: BlockSink> Walk<'_, S> {
         Ok(added)
     }
 
-    fn directory<'f>(
-        &'f mut self,
+    async fn begin(
+        &mut self,
         path: PathBuf,
-        metadata: &'f Metadata,
-        key: Option<&'f Key>,
-    ) -> BoxedAdd<'f> {
-        Box::pin(async move {
-            let this = (metadata.dev(), metadata.ino());
-            if self.above.contains(&this) {
-                return Err(unsupported(&path, "a symbolic link leads in a circle"));
-            }
-            if self.above.len() > MAX_DIRECTORY_DEPTH {
-                return Err(unsupported(&path, "directories are nested too deeply"));
-            }
-            self.above.push(this);
-            let mut entries = Vec::new();
-            let depth = self.above.len();
-            for (name, is_symlink) in sorted_entries(&path, &self.adder.options).await? {
-                let entry = path.join(&name);
-                let below = key_below(key, &name);
-                match self.entry(entry, is_symlink, below.as_ref()).await {
-                    Ok(added) => entries.push((name, added)),
-                    Err(error) => {
-                        self.adder.options.leave_out(error)?;
-                        self.above.truncate(depth);
-                    }
-                }
-            }
-            self.above.pop();
-            let mode = self.mode(metadata);
-            self.adder.directory_with(entries, (mode, key), &path).await
-        })
+        metadata: &Metadata,
+        key: Option<&Key>,
+    ) -> Result<(), Error> {
+        let id = (metadata.dev(), metadata.ino());
+        if self.open.iter().any(|directory| directory.id == id) {
+            return Err(unsupported(&path, "a symbolic link leads in a circle"));
+        }
+        if self.open.len() > MAX_DIRECTORY_DEPTH {
+            return Err(unsupported(&path, "directories are nested too deeply"));
+        }
+        let left = sorted_entries(&path, &self.adder.options).await?;
+        self.open.push(OpenDirectory {
+            path,
+            id,
+            mode: self.mode(metadata),
+            key: key.cloned(),
+            added: Vec::with_capacity(left.len()),
+            left: left.into_iter(),
+            name: String::new(),
+        });
+        Ok(())
+    }
+
+    /// Adds the innermost directory, whose entries are added.
+    async fn close(&mut self) -> Result<Option<Added>, Error> {
+        let Some(done) = self.open.pop() else {
+            return Ok(None);
+        };
+        let how = (done.mode, done.key.as_ref());
+        let added = self.adder.directory_with(done.added, how, &done.path);
+        added.await.map(Some)
     }
 
     async fn entry(
@@ -197,7 +255,7 @@ impl<S: BlockSink> Walk<'_, S> {
         path: PathBuf,
         is_symlink: bool,
         key: Option<&Key>,
-    ) -> Result<Added, Error> {
+    ) -> Result<Option<Added>, Error> {
         if is_symlink {
             return self.symlink(path, key).await;
         }
@@ -206,7 +264,7 @@ impl<S: BlockSink> Walk<'_, S> {
         self.add(path, &metadata, key).await
     }
 
-    async fn symlink(&mut self, path: PathBuf, key: Option<&Key>) -> Result<Added, Error> {
+    async fn symlink(&mut self, path: PathBuf, key: Option<&Key>) -> Result<Option<Added>, Error> {
         match self.adder.options.symlinks {
             Symlinks::Keep => {}
             Symlinks::Follow => {
@@ -223,7 +281,7 @@ impl<S: BlockSink> Walk<'_, S> {
             .into_os_string()
             .into_string()
             .map_err(|_| unsupported(&path, TARGET_NOT_UTF8))?;
-        self.adder.symlink(target, key).await
+        self.adder.symlink(target, key).await.map(Some)
     }
 }
 

@@ -1,28 +1,24 @@
 //! From blocks to files and directories on disk.
 
 mod links;
+mod open;
 mod place;
 
 use super::{
     add::path_error,
-    entity::{Entity, key_below},
-    hamt::{Child, Shard},
-    node::{Fetched, File, fetch, fetch_shard},
+    entity::Entity,
+    node::{Fetched, File, fetch},
     read::write_file,
 };
 use crate::{BlockSource, Error};
 use mc_types::{Cid, MAX_DIRECTORY_DEPTH, MAX_LINK_TARGET_BYTES};
+use open::{Children, Next, OpenDirectories, OpenDirectory};
 use place::Place;
 use std::{
-    future::Future,
     os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
-    pin::Pin,
 };
 
-/// Most directories and shards around one entry: each is a call within a call, and a directory of a stranger has eight
-/// shards around an entry where it needs one.
-const MAX_CALLS: usize = 2 * MAX_DIRECTORY_DEPTH;
 /// Most files, directories and links of one export.
 const MAX_ENTRIES: u64 = 10_000_000;
 /// Most directories that their owner may not write to, or not enter: they are closed when all is written.
@@ -107,12 +103,11 @@ pub async fn export_with<S: BlockSource>(
         root: entity.cid,
         bytes_left: options.max_bytes,
         entries: 0,
-        calls: 0,
         written: Exported::default(),
         has_links: false,
         closed: Vec::new(),
     };
-    export.node(entity, tree.clone(), 0).await?;
+    export.all(entity, tree.clone()).await?;
     if export.has_links && options.outside != Outside::Keep {
         export.check_links(&tree, options.outside).await?;
     }
@@ -164,54 +159,72 @@ struct Export<'s, S> {
     root: Cid,
     bytes_left: u64,
     entries: u64,
-    /// Directories and shards around the present entry.
-    calls: usize,
     written: Exported,
     has_links: bool,
     /// Directories that are to be closed in the end, and what is allowed in them.
     closed: Vec<(PathBuf, u32)>,
 }
 
-type BoxedExport<'f> = Pin<Box<dyn Future<Output = Result<(), Error>> + Send + 'f>>;
-
 impl<S: BlockSource> Export<'_, S> {
-    fn node(&mut self, entity: Entity, path: PathBuf, depth: usize) -> BoxedExport<'_> {
-        Box::pin(async move {
-            let cid = entity.cid;
-            self.entries += 1;
-            if depth > MAX_DIRECTORY_DEPTH || self.entries > MAX_ENTRIES {
-                return Err(self.too_large());
-            }
-            match fetch(self.source, &entity.into()).await? {
-                Fetched::File(file) => self.file(cid, file, &path).await,
-                Fetched::Symlink(target) => self.symlink(&target, &path).await,
-                Fetched::Directory { entries, mode, key } => {
-                    make_directory(&path, mode).await?;
-                    self.enter()?;
-                    for (name, cid) in entries {
-                        let key = key_below(key.as_ref(), &name);
-                        let entry = Entity { cid, key };
-                        self.node(entry, path.join(name), depth + 1).await?;
+    /// Writes an entity with all that is below it. What is not done yet stands in a list and not on the stack: a stranger's
+    /// directories are as many within one another as may be, each with shards around its only entry.
+    async fn all(&mut self, root: Entity, target: PathBuf) -> Result<(), Error> {
+        let mut open = OpenDirectories::default();
+        let first = self.entry(root, (target, 0)).await?;
+        self.open(&mut open, first)?;
+        while let Some(last) = open.last() {
+            let below = match last.next() {
+                Some(Next::Entry(entity, at)) => self.entry(entity, at).await?,
+                Some(Next::Shard(number, cid)) => {
+                    self.entries += 1;
+                    let shard = last.shard(self.source, number, cid).await?;
+                    Some(shard)
+                }
+                None => {
+                    if let Some((path, mode)) = open.close() {
+                        self.done(path, mode)?;
                     }
-                    self.calls -= 1;
-                    self.done(path, mode)
+                    None
                 }
-                Fetched::Shard { shard, mode } => {
-                    make_directory(&path, mode).await?;
-                    self.shard(shard, &path, depth).await?;
-                    self.done(path, mode)
-                }
-            }
-        })
-    }
-
-    /// Counts a directory or shard within the others; what leaves it counts it back.
-    fn enter(&mut self) -> Result<(), Error> {
-        self.calls += 1;
-        if self.calls > MAX_CALLS {
-            return Err(self.too_large());
+            };
+            self.open(&mut open, below)?;
         }
         Ok(())
+    }
+
+    fn open(&self, open: &mut OpenDirectories, below: Option<OpenDirectory>) -> Result<(), Error> {
+        if below.is_none_or(|below| open.take(below)) {
+            return Ok(());
+        }
+        Err(self.too_large())
+    }
+
+    /// Writes a file or link, or makes a directory, which is to be filled.
+    async fn entry(
+        &mut self,
+        entity: Entity,
+        (path, depth): (PathBuf, usize),
+    ) -> Result<Option<OpenDirectory>, Error> {
+        let cid = entity.cid;
+        self.entries += 1;
+        if depth > MAX_DIRECTORY_DEPTH || self.entries > MAX_ENTRIES {
+            return Err(self.too_large());
+        }
+        match fetch(self.source, &entity.into()).await? {
+            Fetched::File(file) => self.file(cid, file, &path).await?,
+            Fetched::Symlink(target) => self.symlink(&target, &path).await?,
+            Fetched::Directory { entries, mode, key } => {
+                make_directory(&path, mode).await?;
+                let children = Children::plain(entries, key);
+                return Ok(Some(OpenDirectory::new(path, (depth, mode), children)));
+            }
+            Fetched::Shard { shard, mode } => {
+                make_directory(&path, mode).await?;
+                let children = Children::sharded(shard);
+                return Ok(Some(OpenDirectory::new(path, (depth, mode), children)));
+            }
+        }
+        Ok(None)
     }
 
     fn too_large(&self) -> Error {
@@ -219,28 +232,6 @@ impl<S: BlockSource> Export<'_, S> {
             cid: self.root,
             limit: format!("more than {MAX_DIRECTORY_DEPTH} levels or {MAX_ENTRIES} entries"),
         }
-    }
-
-    /// Writes the entries below a shard in the order in which a walk over the blocks meets them.
-    fn shard<'f>(&'f mut self, shard: Shard, path: &'f Path, depth: usize) -> BoxedExport<'f> {
-        Box::pin(async move {
-            self.enter()?;
-            for child in &shard.children {
-                match child {
-                    Child::Entry(name, cid) => {
-                        let entry = shard.entry(name, *cid);
-                        self.node(entry, path.join(name), depth + 1).await?;
-                    }
-                    Child::Shard(number, cid) => {
-                        self.entries += 1;
-                        let below = fetch_shard(self.source, *cid, (&shard, *number)).await?;
-                        self.shard(below, path, depth).await?;
-                    }
-                }
-            }
-            self.calls -= 1;
-            Ok(())
-        })
     }
 
     async fn file(&mut self, cid: Cid, content: File, path: &Path) -> Result<(), Error> {
