@@ -183,6 +183,28 @@ fn a_relaxed_run_reads_an_input_through_a_link() {
     assert_eq!(std::fs::read(out.join("it")).unwrap(), b"text");
 }
 
+/// It was said to have a `/tmp` of its own, though it sees that of the directory.
+#[test]
+fn a_relaxed_run_hides_no_more_of_a_directory_than_it_says() {
+    let dir = tempfile::tempdir().unwrap();
+    for name in ["in", "tmp", "dev"] {
+        std::fs::create_dir(dir.path().join(name)).unwrap();
+    }
+    let mount = format!("{}::/", dir.path().display());
+    let component = wasm("exit_zero");
+    let hidden = |options: &[&str]| {
+        let args = ["run", "--dir", &*mount, &*component];
+        let done = mc(args.into_iter().chain(options.iter().copied())).expect_code(0);
+        let said = done
+            .stderr
+            .lines()
+            .find(|line| line.contains("in the place of"));
+        said.unwrap().rsplit(": ").next().unwrap().to_owned()
+    };
+    assert_eq!(hidden(&[]), "dev, in, tmp");
+    assert_eq!(hidden(&["--relaxed"]), "in");
+}
+
 fn tree(dir: &Path) -> PathBuf {
     let tree = dir.join("tree");
     std::fs::create_dir_all(tree.join("removed_dir/inner")).unwrap();

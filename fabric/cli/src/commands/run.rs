@@ -47,18 +47,18 @@ async fn run_from(
     leave::check(args.task.out.as_deref(), &dirs)?;
     job::validate(&args.task, &dirs)?;
     checkpoint::check_place(&args, &dirs)?;
-    hidden::tell(global, &dirs);
+    let determinism = if args.relaxed {
+        Determinism::Relaxed
+    } else {
+        Determinism::Deterministic
+    };
+    hidden::tell(global, &dirs, determinism);
     // What is told of a run is told of a task, and nothing belongs to one that was not asked for.
     let is_recorded = global.format == Format::Json || args.checkpoint.is_some() || from.is_some();
     if is_recorded && args.task.stdin.is_none() {
         unread::tell(global);
     }
     let component = component::resolve(&args.task.component, args.task.bin.as_deref(), global)?;
-    let determinism = if args.relaxed {
-        Determinism::Relaxed
-    } else {
-        Determinism::Deterministic
-    };
     let cache = connect::cache(global)?;
     if cache.is_none() {
         output::note(global, &no_cache("there is no home directory"));
