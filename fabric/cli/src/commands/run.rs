@@ -2,6 +2,7 @@
 
 mod checkpoint;
 mod deterministic;
+mod differences;
 mod relaxed;
 mod view;
 
@@ -64,6 +65,10 @@ async fn run_from(
         output::note(global, &no_cache("there is no home directory"));
     }
     let mut what = What {
+        name: match &from {
+            Some(from) => from.name.clone(),
+            None => args.task.component.clone(),
+        },
         args,
         dirs,
         component,
@@ -90,6 +95,8 @@ async fn run_from(
 
 /// What is to be run.
 struct What {
+    /// What it is called in messages: as what was typed.
+    name: String,
     args: Run,
     /// The directories that were typed.
     dirs: Dirs,
@@ -185,7 +192,7 @@ async fn program(
     let megabytes = bytes.len().div_ceil(1 << 20);
     let compiling = format!(
         "compiling {}, {megabytes} MiB; the next run finds it compiled",
-        what.args.task.component
+        what.name
     );
     let load = move || engine.load(&cid, &bytes, need);
     let loaded = progress::patiently(global, compiling, load).await?;
