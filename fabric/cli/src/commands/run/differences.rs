@@ -71,10 +71,7 @@ impl Differences {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use mc_types::{
-        Determinism, Limits, TaskKind,
-        cid::{RAW, of},
-    };
+    use mc_types::cid::{RAW, of};
 
     fn task(inputs: &[(&str, &[u8])], stdin: Option<&[u8]>, dirs: &[(&str, &[u8])]) -> TaskSpec {
         let named = |all: &[(&str, &[u8])]| {
@@ -83,18 +80,10 @@ mod tests {
                 .collect()
         };
         TaskSpec {
-            kind: TaskKind::Wasm,
-            component: Cid::default(),
-            argv0: None,
-            args: Vec::new(),
-            env: BTreeMap::new(),
             inputs: named(inputs),
             stdin: stdin.map(|bytes| of(RAW, bytes)),
             dirs: named(dirs),
-            clock: None,
-            limits: Limits::default(),
-            determinism: Determinism::Deterministic,
-            private: None,
+            ..TaskSpec::wasm(Cid::default())
         }
     }
 
