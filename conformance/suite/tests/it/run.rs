@@ -253,6 +253,32 @@ fn a_directory_is_changed_as_the_guest_changes_it() {
     assert!(outcomes[0].is_string());
 }
 
+/// It read ahead, so that a loop over the lines of a file ended after the first one.
+#[test]
+fn a_run_takes_no_more_of_standard_input_than_its_guest_reads() {
+    let dir = tempfile::tempdir().unwrap();
+    let (module, list) = (dir.path().join("two.wasm"), dir.path().join("list"));
+    let text = r#"(module
+        (import "wasi_snapshot_preview1" "fd_read" (func $read (param i32 i32 i32 i32) (result i32)))
+        (memory (export "memory") 1)
+        (data (i32.const 0) "\10\00\00\00\02\00\00\00")
+        (func (export "_start")
+            (drop (call $read (i32.const 0) (i32.const 0) (i32.const 1) (i32.const 8)))))"#;
+    std::fs::write(&module, wat::parse_str(text).unwrap()).unwrap();
+    std::fs::write(&list, "a\nb\nc\n").unwrap();
+    let mut list = std::fs::File::open(&list).unwrap();
+    for left in [4, 2] {
+        let run = std::process::Command::new(mc_conformance::binary())
+            .arg("run")
+            .arg(&module)
+            .stdin(list.try_clone().unwrap())
+            .status();
+        assert!(run.unwrap().success());
+        let position = std::io::Seek::stream_position(&mut list).unwrap();
+        assert_eq!(position, 6 - left);
+    }
+}
+
 #[test]
 fn a_reader_that_leaves_ends_the_run_without_a_word() {
     for options in [&["run"][..], &["run", "--relaxed"]] {
