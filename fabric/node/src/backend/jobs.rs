@@ -123,12 +123,16 @@ impl NodeBackend {
         attempt: Option<u32>,
     ) -> Result<LogBytes, Error> {
         let (id, own) = (at.id, self.own(at.id));
+        let is_own = own.is_some();
         let runs_here = own.as_ref().is_some_and(|job| !job.state.is_terminal());
         let job = match own {
             Some(job) => job,
             None => self.mirrored(id, None, None).await?,
         };
-        if let Some(attempt) = attempt.filter(|attempt| *attempt != job.attempts) {
+        // Another worker says in the DHT what the job came to, but not in which attempt; coordinators know when it began.
+        let is_counted = is_own || job.submitted_ms.is_some();
+        let another = attempt.filter(|attempt| is_counted && *attempt != job.attempts);
+        if let Some(attempt) = another {
             let known = job.attempts;
             let message = format!(
                 "what attempt {attempt} of job {id} wrote is not known here, but that of attempt {known}"

@@ -41,7 +41,7 @@ impl Differences {
     fn one(&mut self, (had, given): (Option<&Cid>, Option<&Cid>), what: &str, flag: String) {
         let how = match (had, given) {
             (Some(_), None) => "is missing",
-            (None, Some(_)) => "was not given",
+            (None, Some(_)) => "is new",
             (had, given) if had != given => "is not as it was",
             _ => return,
         };
@@ -99,7 +99,7 @@ mod tests {
         let differences = Differences::between(&had, &given);
         assert_eq!(
             differences.in_words(),
-            ": the input b is not as it was, the input c was not given, the directory /w is missing, \
+            ": the input b is not as it was, the input c is new, the directory /w is missing, \
              standard input is missing"
         );
         assert_eq!(
