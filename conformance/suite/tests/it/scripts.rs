@@ -526,6 +526,17 @@ fn an_input_that_is_added_to_those_that_are_found_is_enough() {
     assert!(another.stderr.contains(said), "{another:#?}");
 }
 
+/// Whoever splits lines at blanks took the state for the name.
+#[test]
+fn a_name_without_letters_is_a_dash_in_lists() {
+    let node = NodeOptions::new().flags(["--no-execute"]).start();
+    let component = wasm("exit_zero");
+    node.submit(["--name", "", &*component]);
+    let listed = node.mc(["ps"]).expect_code(0).text();
+    let row: Vec<_> = listed.lines().nth(1).unwrap().split_whitespace().collect();
+    assert_eq!(row[1..3], ["-", "queued"], "{listed}");
+}
+
 /// Messages named a file that nobody knows, and that is gone.
 #[test]
 fn a_resumed_run_is_called_as_its_checkpoint() {
