@@ -3,15 +3,21 @@
 use crate::{inputs::Dirs, output};
 use mc_node::world;
 use mc_options::Global;
-use mc_types::TaskSpec;
+use mc_types::{Determinism, TaskSpec};
 
 /// Says which entries of the user's directory lie beneath what the task has of its own.
-pub(crate) fn tell(global: &Global, dirs: &Dirs) {
+pub(crate) fn tell(global: &Global, dirs: &Dirs, determinism: Determinism) {
     let Some(root) = dirs.get(TaskSpec::ROOT) else {
         return;
     };
     let own = world::above_root(dirs.keys());
-    let is_hidden = |name: &String| root.join(name).symlink_metadata().is_ok();
+    let is_of_this_machine = |name: &str| {
+        // A relaxed run has them from here, unless they are given it.
+        let is_given = dirs.keys().any(|dir| world::from_root(dir) == name);
+        determinism == Determinism::Relaxed && matches!(name, "dev" | "tmp") && !is_given
+    };
+    let is_hidden =
+        |name: &String| !is_of_this_machine(name) && root.join(name).symlink_metadata().is_ok();
     let hidden: Vec<_> = own.into_iter().filter(is_hidden).collect();
     if !hidden.is_empty() {
         let (root, hidden) = (root.display(), hidden.join(", "));

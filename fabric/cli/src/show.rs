@@ -24,8 +24,11 @@ pub(crate) fn table(jobs: &[JobView]) -> String {
         "WAITING FOR",
     ];
     let row = |job: &JobView| {
-        let or_dash = |text: Option<String>| text.unwrap_or_else(|| "-".to_owned());
-        let submitter = Some(job.submitter.clone()).filter(|name| !name.is_empty());
+        let or_dash = |text: Option<String>| {
+            // A column without anything in it moves the others for whoever splits lines at blanks.
+            let text = text.filter(|text| !text.is_empty());
+            text.unwrap_or_else(|| "-".to_owned())
+        };
         vec![
             or_dash(job.id.map(|id| id.to_string())),
             or_dash(job.labels.get(NAME).cloned()),
@@ -33,7 +36,7 @@ pub(crate) fn table(jobs: &[JobView]) -> String {
             or_dash(job.exit_code.map(|code| code.to_string())),
             or_dash(job.submitted_ms.map(|then| age(now, then))),
             job.attempts.to_string(),
-            or_dash(submitter),
+            or_dash(Some(job.submitter.clone())),
             or_dash(job.node.as_ref().map(ToString::to_string)),
             job.waiting_for.clone().unwrap_or_default(),
         ]

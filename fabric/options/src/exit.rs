@@ -34,11 +34,11 @@ pub const HELP: &str = "\
 Exit codes: the guest's own, or
     2  the command line or the configuration cannot be used as given
    65  the component, an input or a key cannot be used
-   66  a file, a job or content is not there
+   66  a file cannot be read or written, or a job or content is not there
    69  no node answers
    70  the machine, the network or the node failed
    73  what the task changed was changed here too; both are kept
-   75  detached: the job goes on
+   75  nobody waits any longer, or no node answers any more: the job goes on
   124  the timeout passed
   130  cancelled
   134  the guest trapped
@@ -46,8 +46,9 @@ Exit codes: the guest's own, or
   141  nobody reads the output any more
   152  out of fuel
   153  output limit
-A component of WASI 0.2 can say of its exit only that all is well, or that it is not: 0 or 1, whatever the program
-passes to exit. Those that import exit-with-code, and core modules for preview 1, keep their codes.";
+A component of WASI 0.2 can say of its exit only that all is well, or that it is not: 0 or 1,
+whatever the program passes to exit. Those that import exit-with-code, and core modules for
+preview 1, keep their codes.";
 
 #[cfg(test)]
 mod tests {

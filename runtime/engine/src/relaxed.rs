@@ -19,6 +19,8 @@ use wasmtime_wasi::{I32Exit, p2::bindings::CommandPre};
 const UNLIMITED_FUEL: u64 = 1 << 62;
 /// Deepest directory that is looked at when what was written is measured.
 const MAX_DEPTH: usize = 256;
+/// Where a guest leaves its results.
+const RESULTS: &str = "/out";
 
 /// A linked program.
 #[derive(Clone)]
@@ -168,13 +170,14 @@ async fn expire(timeout: Option<Duration>) {
     }
 }
 
-/// Bytes of the files that the guest could write.
+/// Bytes of the results. What the user gave it to change is the user's own, however much was in it before.
 fn written(invocation: &Invocation) -> u64 {
     let World::Relaxed { mounts, .. } = &invocation.world else {
         return 0;
     };
-    let writable = mounts.iter().filter(|mount| mount.writable);
-    writable.map(|mount| size_below(&mount.host, 0)).sum()
+    // One of the user's may have the same name; it comes later.
+    let results = mounts.iter().find(|mount| mount.guest == RESULTS);
+    results.map_or(0, |mount| size_below(&mount.host, 0))
 }
 
 /// Bytes of the files below a directory. What cannot be read counts as nothing: it cannot be

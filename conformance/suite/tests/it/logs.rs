@@ -70,6 +70,21 @@ fn what_each_attempt_printed_can_be_had_afterwards() {
     assert!(none.stderr.contains("attempt 3"), "{}", none.stderr);
 }
 
+/// What the only attempt wrote was given for whichever one was asked for.
+#[test]
+fn a_worker_whose_gateway_is_gone_has_the_log_of_its_own_attempt_only() {
+    let gateway = NodeOptions::new().flags(["--no-execute"]).start();
+    let worker = NodeOptions::new().bootstrap(&gateway).start();
+    let component = guest("ticks").display().to_string();
+    let id = gateway.submit([&*component, "--", "1000", "50"]);
+    assert_eq!(gateway.running(&id), worker.id);
+    gateway.kill();
+    printed(&worker, &id, 1);
+    assert!(kept(&worker, &["--attempt", "1", &id]) >= 1);
+    let another = worker.mc(["logs", "--attempt", "2", &id]).expect_code(66);
+    assert!(another.stderr.contains("attempt 2"), "{another:#?}");
+}
+
 #[test]
 fn what_an_attempt_printed_is_had_again_once_its_killed_process_is_back() {
     let gateway = NodeOptions::new()

@@ -183,6 +183,28 @@ fn a_relaxed_run_reads_an_input_through_a_link() {
     assert_eq!(std::fs::read(out.join("it")).unwrap(), b"text");
 }
 
+/// It was said to have a `/tmp` of its own, though it sees that of the directory.
+#[test]
+fn a_relaxed_run_hides_no_more_of_a_directory_than_it_says() {
+    let dir = tempfile::tempdir().unwrap();
+    for name in ["in", "tmp", "dev"] {
+        std::fs::create_dir(dir.path().join(name)).unwrap();
+    }
+    let mount = format!("{}::/", dir.path().display());
+    let component = wasm("exit_zero");
+    let hidden = |options: &[&str]| {
+        let args = ["run", "--dir", &*mount, &*component];
+        let done = mc(args.into_iter().chain(options.iter().copied())).expect_code(0);
+        let said = done
+            .stderr
+            .lines()
+            .find(|line| line.contains("in the place of"));
+        said.unwrap().rsplit(": ").next().unwrap().to_owned()
+    };
+    assert_eq!(hidden(&[]), "dev, in, tmp");
+    assert_eq!(hidden(&["--relaxed"]), "in");
+}
+
 fn tree(dir: &Path) -> PathBuf {
     let tree = dir.join("tree");
     std::fs::create_dir_all(tree.join("removed_dir/inner")).unwrap();
@@ -229,6 +251,32 @@ fn a_directory_is_changed_as_the_guest_changes_it() {
     }
     assert_eq!(outcomes[0], outcomes[1]);
     assert!(outcomes[0].is_string());
+}
+
+/// It read ahead, so that a loop over the lines of a file ended after the first one.
+#[test]
+fn a_run_takes_no_more_of_standard_input_than_its_guest_reads() {
+    let dir = tempfile::tempdir().unwrap();
+    let (module, list) = (dir.path().join("two.wasm"), dir.path().join("list"));
+    let text = r#"(module
+        (import "wasi_snapshot_preview1" "fd_read" (func $read (param i32 i32 i32 i32) (result i32)))
+        (memory (export "memory") 1)
+        (data (i32.const 0) "\10\00\00\00\02\00\00\00")
+        (func (export "_start")
+            (drop (call $read (i32.const 0) (i32.const 0) (i32.const 1) (i32.const 8)))))"#;
+    std::fs::write(&module, wat::parse_str(text).unwrap()).unwrap();
+    std::fs::write(&list, "a\nb\nc\n").unwrap();
+    let mut list = std::fs::File::open(&list).unwrap();
+    for left in [4, 2] {
+        let run = std::process::Command::new(mc_conformance::binary())
+            .arg("run")
+            .arg(&module)
+            .stdin(list.try_clone().unwrap())
+            .status();
+        assert!(run.unwrap().success());
+        let position = std::io::Seek::stream_position(&mut list).unwrap();
+        assert_eq!(position, 6 - left);
+    }
 }
 
 #[test]

@@ -470,3 +470,83 @@ fn an_input_that_a_resumed_run_lacks_is_named() {
     mc(alone.into_iter().chain(again)).expect_code(0);
     assert!(out.join("data").exists());
 }
+
+/// It went on as if the run had had no other, so that what was said to be missing did not help.
+#[test]
+fn an_input_that_is_added_to_those_that_are_found_is_enough() {
+    let dir = tempfile::tempdir().unwrap();
+    let (stopped, data) = (dir.path().join("stopped.car"), dir.path().join("data"));
+    let (stopped, data) = (stopped.to_str().unwrap(), data.to_str().unwrap());
+    let node = ["--data-dir", data, "--no-mdns"];
+    let run = |args: &[&str]| mc(node.into_iter().chain(args.iter().copied()));
+    let file = |name: &str, text: &str| {
+        let path = dir.path().join(name);
+        fs::write(&path, text).unwrap();
+        path.display().to_string()
+    };
+    let (known, typed) = (file("known", "it has this"), file("typed", "and not this"));
+    let known = run(&["-q", "add", &known]).expect_code(0).text();
+    let known = format!("known={}", known.trim());
+    let given = format!("typed={typed}");
+    let copy = wasm("copy_tree");
+    let stop = [
+        "run",
+        "--checkpoint-at",
+        "1",
+        "-o",
+        stopped,
+        "--input",
+        &known,
+        "--input",
+        &given,
+        &copy,
+    ];
+    run(&stop).expect_code(0);
+    let lacking = run(&["resume", stopped]).expect_code(66);
+    assert!(
+        lacking.stderr.contains("--input typed=PATH"),
+        "{lacking:#?}"
+    );
+    let out = dir.path().join("out");
+    let again = [
+        "resume",
+        stopped,
+        "--input",
+        &given,
+        "--out",
+        out.to_str().unwrap(),
+    ];
+    run(&again).expect_code(0);
+    for name in ["known", "typed"] {
+        assert!(out.join(name).exists(), "{name}");
+    }
+    let another = format!("typed={}", file("another", "or that"));
+    let another = run(&["resume", stopped, "--input", &another]).expect_code(65);
+    let said = "the input typed is not as it was";
+    assert!(another.stderr.contains(said), "{another:#?}");
+}
+
+/// Whoever splits lines at blanks took the state for the name.
+#[test]
+fn a_name_without_letters_is_a_dash_in_lists() {
+    let node = NodeOptions::new().flags(["--no-execute"]).start();
+    let component = wasm("exit_zero");
+    node.submit(["--name", "", &*component]);
+    let listed = node.mc(["ps"]).expect_code(0).text();
+    let row: Vec<_> = listed.lines().nth(1).unwrap().split_whitespace().collect();
+    assert_eq!(row[1..3], ["-", "queued"], "{listed}");
+}
+
+/// Messages named a file that nobody knows, and that is gone.
+#[test]
+fn a_resumed_run_is_called_as_its_checkpoint() {
+    let dir = tempfile::tempdir().unwrap();
+    let stopped = dir.path().join("stopped.car");
+    let stopped = stopped.to_str().unwrap();
+    let stop = ["run", "--checkpoint-at", "1", "-o", stopped];
+    let component = wasm("trap_unreachable");
+    mc(stop.into_iter().chain([&*component])).expect_code(0);
+    let trapped = mc(["resume", stopped]).expect_code(134);
+    let said = format!("{stopped}: trap: ");
+    assert!(trapped.stderr.contains(&said), "{trapped:#?}");
+}

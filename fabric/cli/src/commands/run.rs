@@ -2,6 +2,7 @@
 
 mod checkpoint;
 mod deterministic;
+mod differences;
 mod relaxed;
 mod view;
 
@@ -47,23 +48,27 @@ async fn run_from(
     leave::check(args.task.out.as_deref(), &dirs)?;
     job::validate(&args.task, &dirs)?;
     checkpoint::check_place(&args, &dirs)?;
-    hidden::tell(global, &dirs);
+    let determinism = if args.relaxed {
+        Determinism::Relaxed
+    } else {
+        Determinism::Deterministic
+    };
+    hidden::tell(global, &dirs, determinism);
     // What is told of a run is told of a task, and nothing belongs to one that was not asked for.
     let is_recorded = global.format == Format::Json || args.checkpoint.is_some() || from.is_some();
     if is_recorded && args.task.stdin.is_none() {
         unread::tell(global);
     }
     let component = component::resolve(&args.task.component, args.task.bin.as_deref(), global)?;
-    let determinism = if args.relaxed {
-        Determinism::Relaxed
-    } else {
-        Determinism::Deterministic
-    };
     let cache = connect::cache(global)?;
     if cache.is_none() {
         output::note(global, &no_cache("there is no home directory"));
     }
     let mut what = What {
+        name: match &from {
+            Some(from) => from.name.clone(),
+            None => args.task.component.clone(),
+        },
         args,
         dirs,
         component,
@@ -90,6 +95,8 @@ async fn run_from(
 
 /// What is to be run.
 struct What {
+    /// What it is called in messages: as what was typed.
+    name: String,
     args: Run,
     /// The directories that were typed.
     dirs: Dirs,
@@ -185,7 +192,7 @@ async fn program(
     let megabytes = bytes.len().div_ceil(1 << 20);
     let compiling = format!(
         "compiling {}, {megabytes} MiB; the next run finds it compiled",
-        what.args.task.component
+        what.name
     );
     let load = move || engine.load(&cid, &bytes, need);
     let loaded = progress::patiently(global, compiling, load).await?;

@@ -24,7 +24,7 @@ pub(super) async fn run(global: &Global, args: Submit) -> Result<ExitCode, Failu
     let dirs = inputs::dirs(&args.task.dir)?;
     leave::check(args.task.out.as_deref(), &dirs)?;
     job::validate_submit(&args, &dirs)?;
-    hidden::tell(global, &dirs);
+    hidden::tell(global, &dirs, Determinism::Deterministic);
     // What takes long, or takes a node, comes after what only has to be looked at.
     let mut named = None;
     if Path::new(&args.task.component).is_dir() {

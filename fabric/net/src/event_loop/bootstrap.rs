@@ -15,6 +15,9 @@ use std::{
 
 /// After this time it is said again that nothing has changed.
 const SAY_AGAIN: Duration = Duration::from_secs(600);
+/// Reasons that are known to have been said. Several may take turns, as a peer with several addresses has it; whoever
+/// always has another one is heard out.
+const MAX_SAID: usize = 8;
 
 /// A bootstrap address, when it may be dialled again, and what was in the way.
 #[derive(Debug)]
@@ -24,13 +27,8 @@ struct Entry {
     peer: Option<PeerId>,
     redial: Redial,
     dial: Option<ConnectionId>,
-    trouble: Option<Trouble>,
-}
-
-#[derive(Debug)]
-struct Trouble {
-    reason: String,
-    said: Instant,
+    /// What was said to be in the way, and when; the newest last. Empty once the peer has been met.
+    troubles: Vec<(String, Instant)>,
 }
 
 #[derive(Debug)]
@@ -43,7 +41,7 @@ impl Bootstrap {
             address,
             redial: Redial::default(),
             dial: None,
-            trouble: None,
+            troubles: Vec::new(),
         };
         Self(addresses.into_iter().map(entry).collect())
     }
@@ -63,7 +61,7 @@ impl Bootstrap {
     /// A peer of this network is connected.
     pub(super) fn met(&mut self, peer: PeerId) {
         for entry in self.0.iter_mut().filter(|entry| entry.peer == Some(peer)) {
-            if entry.trouble.take().is_some() {
+            if !std::mem::take(&mut entry.troubles).is_empty() {
                 tracing::warn!(address = %entry.address, "a bootstrap peer is connected after all");
             }
         }
@@ -72,13 +70,23 @@ impl Bootstrap {
 
 impl Entry {
     fn fails(&mut self, reason: String) {
-        let known = self.trouble.as_ref();
-        if known.is_some_and(|known| known.reason == reason && known.said.elapsed() < SAY_AGAIN) {
-            return;
+        if self.is_news(&reason, Instant::now()) {
+            tracing::warn!(address = %self.address, %reason, "a bootstrap peer cannot be used; it is tried again");
         }
-        tracing::warn!(address = %self.address, %reason, "a bootstrap peer cannot be used; it is tried again");
-        let said = Instant::now();
-        self.trouble = Some(Trouble { reason, said });
+    }
+
+    /// Whether something in the way has not been said of late. It counts as said then.
+    fn is_news(&mut self, reason: &str, now: Instant) -> bool {
+        self.troubles
+            .retain(|(_, said)| now.saturating_duration_since(*said) < SAY_AGAIN);
+        if self.troubles.iter().any(|(known, _)| known == reason) {
+            return false;
+        }
+        if self.troubles.len() >= MAX_SAID {
+            self.troubles.remove(0);
+        }
+        self.troubles.push((reason.to_owned(), now));
+        true
     }
 }
 
@@ -164,6 +172,25 @@ impl EventLoop {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// One of two addresses of a peer of another network could not be reached: both reasons were said at each try.
+    #[test]
+    fn troubles_that_take_turns_are_said_once_in_a_while() {
+        let address = "/ip4/127.0.0.1/tcp/1".parse().unwrap();
+        let mut bootstrap = Bootstrap::new(vec![address]);
+        let entry = bootstrap.0.first_mut().unwrap();
+        let start = Instant::now();
+        let mut said = |reason: &str, after: Duration| entry.is_news(reason, start + after);
+        let soon = Duration::from_secs(1);
+        assert!(said("refused", Duration::ZERO));
+        assert!(said("another network", Duration::ZERO));
+        assert!(!said("refused", soon) && !said("another network", soon));
+        assert!(said("refused", SAY_AGAIN));
+        for n in 0..MAX_SAID {
+            assert!(said(&n.to_string(), SAY_AGAIN));
+        }
+        assert_eq!(entry.troubles.len(), MAX_SAID);
+    }
 
     #[test]
     fn trouble_is_told_in_few_words() {

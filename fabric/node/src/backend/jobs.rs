@@ -87,7 +87,7 @@ impl NodeBackend {
             offset,
         };
         let Some(job) = known else {
-            return self.follow_elsewhere(at, follow).await;
+            return self.follow_elsewhere(at, follow, attempt).await;
         };
         let key = self.coordinator.key_of(&job)?;
         let rest = match attempt.filter(|attempt| !is_under_way(&job, *attempt)) {
@@ -115,13 +115,34 @@ impl NodeBackend {
 }
 
 impl NodeBackend {
-    /// The log of a job that this node's ledger does not have.
-    async fn follow_elsewhere(&self, at: Position, follow: bool) -> Result<LogBytes, Error> {
-        let job = match self.own(at.id) {
-            Some(job) if !job.state.is_terminal() => return self.own_log(at, follow),
+    /// The log of a job that this node's ledger does not have: of one attempt, which is the newest that is known here.
+    async fn follow_elsewhere(
+        &self,
+        at: Position,
+        follow: bool,
+        attempt: Option<u32>,
+    ) -> Result<LogBytes, Error> {
+        let (id, own) = (at.id, self.own(at.id));
+        let is_own = own.is_some();
+        let runs_here = own.as_ref().is_some_and(|job| !job.state.is_terminal());
+        let job = match own {
             Some(job) => job,
-            None => self.mirrored(at.id, None, None).await?,
+            None => self.mirrored(id, None, None).await?,
         };
+        // Another worker says in the DHT what the job came to, but not in which attempt; coordinators know when it began.
+        let is_counted = is_own || job.submitted_ms.is_some();
+        let another = attempt.filter(|attempt| is_counted && *attempt != job.attempts);
+        if let Some(attempt) = another {
+            let known = job.attempts;
+            let message = format!(
+                "what attempt {attempt} of job {id} wrote is not known here, but that of attempt {known}"
+            );
+            let error = Error::new(ErrorCode::NoResult, message);
+            return Err(error.with_hint("ask its coordinator, with --node URL"));
+        }
+        if runs_here {
+            return self.own_log(at, follow);
+        }
         let cid = match at.stream {
             LogStream::Stdout => job.stdout_cid,
             LogStream::Stderr => job.stderr_cid,

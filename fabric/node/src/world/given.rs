@@ -10,6 +10,7 @@ use std::{
     collections::HashMap,
     future::Future,
     io::{Read, Seek, SeekFrom, Write},
+    os::fd::AsFd,
     path::PathBuf,
     sync::Arc,
     time::Instant,
@@ -296,7 +297,7 @@ impl<S: BlockSource> Inputs for Given<S> {
                     spool.seek(SeekFrom::Start(offset)).map_err(io_failed)?;
                     return spool.read(into).map_err(io_failed);
                 }
-                let read = std::io::stdin().lock().read(into).map_err(io_failed)?;
+                let read = read_own(into).map_err(io_failed)?;
                 spool.seek(SeekFrom::End(0)).map_err(io_failed)?;
                 let new = into.get(..read).unwrap_or_default();
                 spool.write_all(new).map_err(io_failed)?;
@@ -309,6 +310,12 @@ impl<S: BlockSource> Inputs for Given<S> {
     fn seed(&mut self) -> Result<[u8; 32], Stop> {
         (self.seed)()
     }
+}
+
+/// Reads this process's own standard input, and not ahead: the next command of a script may go on with what is left.
+fn read_own(into: &mut [u8]) -> std::io::Result<usize> {
+    let own = std::io::stdin().as_fd().try_clone_to_owned()?;
+    std::fs::File::from(own).read(into)
 }
 
 #[cfg(test)]

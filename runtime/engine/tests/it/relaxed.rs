@@ -32,6 +32,31 @@ fn relaxed_task_writes_to_this_machines_directories() {
     assert_eq!(dir.path().join("flood").metadata().unwrap().len(), 3 << 20);
 }
 
+/// What was in it counted as output, so that no run with a large directory ever succeeded.
+#[test]
+fn what_was_in_a_directory_before_is_no_output_of_a_relaxed_task() {
+    let [given, out] = [(); 2].map(|()| tempfile::tempdir().unwrap());
+    std::fs::write(given.path().join("large"), vec![0; 3 << 20]).unwrap();
+    let bytes = std::fs::read(guest("file_flood")).unwrap();
+    let cid = cid::of(cid::RAW, &bytes);
+    let program = engine().load(&cid, &bytes, Determinism::Relaxed).unwrap();
+    let mount = |host: &tempfile::TempDir, guest: &str| Mount {
+        host: host.path().to_owned(),
+        guest: guest.to_owned(),
+        writable: true,
+    };
+    let mut flood = Invocation {
+        world: World::Relaxed {
+            mounts: vec![mount(&out, "/out"), mount(&given, "/work")],
+            stdin: Stdin::Empty,
+        },
+        ..invocation(&["1"])
+    };
+    flood.limits.output_bytes = 2 << 20;
+    let ended = program.run(flood).unwrap();
+    assert_eq!(ended.end, End::Exited { code: 0 });
+}
+
 /// A module of preview 1 that writes a file, reads the clock, and exits with 200.
 #[test]
 fn relaxed_tasks_may_be_modules_of_preview_1() {

@@ -1,7 +1,7 @@
 //! Checkpoints of runs as files: CAR v1, of which the root and the last block is the checkpoint, with the
 //! task and the component if that is a file.
 
-use super::What;
+use super::{What, differences::Differences};
 use crate::{
     component::Component,
     failure::Failure,
@@ -124,9 +124,13 @@ fn failed(error: checkpoint::CheckpointError) -> Failure {
 /// What a run goes on from.
 #[derive(Debug)]
 pub(super) struct From {
+    /// The file, as it was typed.
+    pub(super) name: String,
     blocks: Arc<MemoryBlocks>,
     root: Cid,
     task: Cid,
+    /// The same task, with what it was given.
+    had: TaskSpec,
     pub(super) stdout: Vec<u8>,
     pub(super) stderr: Vec<u8>,
     /// The component, if it was in the file.
@@ -182,15 +186,18 @@ impl From {
             Some(file) => file.path().display().to_string(),
             None => task.component.to_string(),
         };
+        let run = run_of(name, &task, args);
         let from = Self {
+            name: path.display().to_string(),
             blocks: Arc::new(blocks),
             root: *root.cid(),
             task: checkpoint.task,
+            had: task,
             stdout: Vec::new(),
             stderr: Vec::new(),
             _component: component,
         };
-        Ok((from, run_of(name, &task, args)))
+        Ok((from, run))
     }
 
     /// Checks that the checkpoint is of the task that was prepared, and gives the state.
@@ -202,12 +209,14 @@ impl From {
         let (task, _) =
             canonical::encode(&prepared.task).map_err(|e| Failure::internal(e.to_string()))?;
         if task != self.task {
+            let differences = Differences::between(&self.had, &prepared.task);
             let message = format!(
-                "the checkpoint is of the task {}, this is {task}",
-                self.task
+                "the checkpoint is of the task {}, this is {task}{}",
+                self.task,
+                differences.in_words()
             );
-            return Err(Failure::new(ErrorCode::InvalidCheckpoint, message)
-                .with_hint("give the inputs as the run had them: --input, --dir, --stdin"));
+            let failure = Failure::new(ErrorCode::InvalidCheckpoint, message);
+            return Err(failure.with_hint(differences.hint()));
         }
         let loaded = {
             let of = (&task, &prepared.task);
@@ -223,13 +232,14 @@ impl From {
 /// The run of a task, with what was typed now.
 fn run_of(component: String, task: &TaskSpec, args: ResumeArgs) -> Run {
     let limits = &task.limits;
-    // Inputs that are not files of this machine are looked for where the node finds them.
-    let input = if args.input.is_empty() {
-        let inputs = task.inputs.iter();
-        inputs.map(|(name, cid)| format!("{name}={cid}")).collect()
-    } else {
-        args.input
+    // Inputs that are not given as files of this machine are looked for where the node finds them.
+    let is_typed = |name: &str| {
+        let mut names = args.input.iter().filter_map(|input| input.split_once('='));
+        names.any(|(typed, _)| typed == name)
     };
+    let others = task.inputs.iter().filter(|(name, _)| !is_typed(name));
+    let others: Vec<_> = others.map(|(name, cid)| format!("{name}={cid}")).collect();
+    let input = [args.input, others].concat();
     Run {
         task: Task {
             component,

@@ -31,7 +31,7 @@ pub(super) async fn run(
     mut from: Option<checkpoint::From>,
 ) -> Result<ExitCode, Failure> {
     let args = &what.args;
-    let name = args.task.component.clone();
+    let name = what.name.clone();
     let wanted = checkpoint::wanted(args)?;
     leave::recover(global, what.dirs.values())?;
     let (mounts, roots) = directories(&what)?;
