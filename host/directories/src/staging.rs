@@ -33,6 +33,11 @@ pub(crate) const JOURNAL: &str = "journal";
 /// The journal while it is being written.
 pub(crate) const JOURNAL_DRAFT: &str = "journal.new";
 pub(crate) const CONFLICTS: &str = "conflicts";
+/// The files that there may be in a staging directory.
+const FILES: [&str; 6] = [LOCK, JOURNAL, JOURNAL_DRAFT, CONFLICTS, "commit", "taken"];
+
+/// What the name of a slot ends with in which a replaced entry waits.
+pub(crate) const OLD: &str = ".old";
 
 /// Most names that are tried for one staging directory.
 const MAX_NAMES: u32 = 16;
@@ -160,6 +165,10 @@ impl Staging {
         if dir.print()?.owner().0 != rustix::process::geteuid().as_raw() {
             return Ok(Found::Nothing);
         }
+        // Nor is everything ours that has such a name: content of strangers may have it.
+        if !is_furnished(&dir)? {
+            return Ok(Found::Nothing);
+        }
         let lock = match dir.open_file(LOCK) {
             Ok(lock) => lock,
             Err(error) if is_no_directory(&error) => {
@@ -181,6 +190,9 @@ impl Staging {
             }
             Err(error) => return Err(error),
         };
+        if !are_numbered(&slots)? {
+            return Ok(Found::Nothing);
+        }
         Self::locked((root, path, name), (dir, slots), lock).map(Found::Ours)
     }
 
@@ -269,6 +281,52 @@ impl Drop for Lock {
     fn drop(&mut self) {
         let _ = flock(&self.0, FlockOperation::Unlock);
     }
+}
+
+/// Whether a directory holds what a staging directory may, and nothing else.
+fn is_furnished(dir: &Dir) -> io::Result<bool> {
+    let mut names = Vec::new();
+    let mut are_known = true;
+    let listed = dir.names(|name| {
+        let known = name.to_str().filter(|name| is_furniture(name));
+        names.extend(known.map(str::to_owned));
+        are_known = known.is_some();
+        are_known
+    });
+    match listed {
+        // We can read ours. One that is no longer there is done.
+        Err(error) if is_no_directory(&error) || is(&error, &[Errno::ACCESS]) => return Ok(false),
+        listed => listed?,
+    }
+    if !are_known {
+        return Ok(false);
+    }
+    for name in names {
+        let fits = dir.stat(&name)?.is_none_or(|found| match &*name {
+            SLOTS => found.print.is_directory(),
+            _ => found.print.is_file(),
+        });
+        if !fits {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
+fn is_furniture(name: &str) -> bool {
+    name == SLOTS || FILES.contains(&name)
+}
+
+/// Whether everything in `slots` is called as what we put there is.
+fn are_numbered(slots: &Dir) -> io::Result<bool> {
+    let mut are_numbered = true;
+    slots.names(|name| {
+        let name = name.to_str().unwrap_or_default();
+        let number = name.strip_suffix(OLD).unwrap_or(name);
+        are_numbered = number.parse::<u32>().is_ok();
+        are_numbered
+    })?;
+    Ok(are_numbered)
 }
 
 /// From here on there is nothing to be done but to remove the rest.
