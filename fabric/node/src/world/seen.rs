@@ -94,10 +94,13 @@ impl Seen {
         entries.targets.get(&(mount, path.to_owned())).cloned()
     }
 
-    /// All that was seen below a directory.
+    /// All that was seen below a directory; "" is the topmost one.
     #[must_use]
     pub fn below(&self, mount: u32, directory: &str) -> Vec<(String, Fingerprint)> {
-        let start = format!("{directory}/");
+        let start = match directory {
+            "" => String::new(),
+            _ => format!("{directory}/"),
+        };
         let entries = self.entries();
         let below = entries.all.range((mount, start.clone())..);
         below
@@ -134,6 +137,12 @@ mod tests {
         seen.walk(3, dir.path()).unwrap();
         assert_eq!(seen.get(3, "a/file"), Some(first.clone()));
         assert_eq!(seen.below(3, "a"), [("a/file".to_owned(), first)]);
+        let all: Vec<_> = seen
+            .below(3, "")
+            .into_iter()
+            .map(|(path, _)| path)
+            .collect();
+        assert_eq!(all, ["a", "a-b", "a-b/file", "a/file"]);
         assert_eq!(seen.get(2, "a/file"), None);
     }
 
