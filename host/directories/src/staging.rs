@@ -190,7 +190,7 @@ impl Staging {
             }
             Err(error) => return Err(error),
         };
-        if !are_numbered(&slots)? {
+        if dir.stat(JOURNAL)?.is_none() && !are_numbered(&slots)? {
             return Ok(Found::Nothing);
         }
         Self::locked((root, path, name), (dir, slots), lock).map(Found::Ours)
@@ -283,26 +283,24 @@ impl Drop for Lock {
     }
 }
 
-/// Whether a directory holds what a staging directory may, and nothing else.
+/// Whether a directory holds what a staging directory may, and nothing else, unless there is a journal: that says by
+/// itself whether it is ours, and something that keeps an index of everything may have put its own beside it.
 fn is_furnished(dir: &Dir) -> io::Result<bool> {
-    let mut names = Vec::new();
-    let mut are_known = true;
+    let (mut known, mut others) = (Vec::new(), false);
     let listed = dir.names(|name| {
-        let known = name.to_str().filter(|name| is_furniture(name));
-        names.extend(known.map(str::to_owned));
-        are_known = known.is_some();
-        are_known
+        match name.to_str().filter(|name| is_furniture(name)) {
+            Some(name) => known.push(name.to_owned()),
+            None => others = true,
+        }
+        true
     });
     match listed {
         // We can read ours. One that is no longer there is done.
         Err(error) if is_no_directory(&error) || is(&error, &[Errno::ACCESS]) => return Ok(false),
         listed => listed?,
     }
-    if !are_known {
-        return Ok(false);
-    }
-    for name in names {
-        let fits = dir.stat(&name)?.is_none_or(|found| match &*name {
+    for name in &known {
+        let fits = dir.stat(name)?.is_none_or(|found| match name.as_str() {
             SLOTS => found.print.is_directory(),
             _ => found.print.is_file(),
         });
@@ -310,7 +308,7 @@ fn is_furnished(dir: &Dir) -> io::Result<bool> {
             return Ok(false);
         }
     }
-    Ok(true)
+    Ok(!others || known.iter().any(|name| name == JOURNAL))
 }
 
 fn is_furniture(name: &str) -> bool {
