@@ -182,15 +182,20 @@ impl Staging {
         let Some(lock) = Lock::hold(&dir, lock)? else {
             return Ok(Found::Busy);
         };
+        let has_journal = dir.stat(JOURNAL)?.is_some();
         let slots = match dir.child(SLOTS) {
             Ok(slots) => slots,
             Err(error) if is_no_directory(&error) => {
-                discard(root, name, &dir)?;
+                // Ours has no journal before there are slots, nor when they are gone.
+                if !has_journal {
+                    forget_journal(&dir)?;
+                    discard(root, name, &dir)?;
+                }
                 return Ok(Found::Nothing);
             }
             Err(error) => return Err(error),
         };
-        if dir.stat(JOURNAL)?.is_none() && !are_numbered(&slots)? {
+        if !has_journal && !are_numbered(&slots)? {
             return Ok(Found::Nothing);
         }
         Self::locked((root, path, name), (dir, slots), lock).map(Found::Ours)

@@ -267,9 +267,10 @@ fn a_journal_that_names_what_no_transaction_could_is_not_obeyed() {
 
 #[test]
 fn what_only_has_the_name_of_a_staging_directory_stays_and_is_in_nobodys_way() {
-    let shapes: [&[&str]; 7] = [
+    let shapes: [&[&str]; 8] = [
         &["lock/"],
         &["lock", "notes"],
+        &["lock", "journal"],
         &["lock", "slots"],
         &["lock", "slots/", "journal/"],
         &["lock", "slots/notes"],
