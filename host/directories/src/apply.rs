@@ -14,7 +14,7 @@ use crate::{
     journal::{Action, Journal, Op},
     place, plan,
     report::{Reason, Report},
-    staging::{Mark, Staging},
+    staging::{Mark, OLD, Staging},
     sys::{self, Dir, Stat, is},
     touched::Touched,
 };
@@ -292,5 +292,5 @@ impl Applier<'_> {
 
 /// Where the replaced entry waits when the file system cannot exchange two.
 pub(crate) fn old_slot(slot: &str) -> String {
-    format!("{slot}.old")
+    format!("{slot}{OLD}")
 }

@@ -4,7 +4,8 @@
 
 use crate::{
     fingerprint::Fingerprint,
-    staging::{JOURNAL, JOURNAL_DRAFT, Staging},
+    place,
+    staging::{JOURNAL, JOURNAL_DRAFT, Staging, is_reserved},
 };
 use serde::{Deserialize, Serialize};
 use std::{
@@ -116,6 +117,13 @@ impl Op {
         }
     }
 
+    /// All that it names.
+    fn places(&self) -> impl Iterator<Item = &str> {
+        let taken = self.takes().map(|(place, _)| place);
+        let put = self.puts().map(|(place, _, _)| place);
+        taken.into_iter().chain(put)
+    }
+
     fn prints(&mut self) -> impl Iterator<Item = &mut Fingerprint> {
         let (first, second) = match &mut self.action {
             Action::Remove { was, .. } => (was, None),
@@ -191,6 +199,10 @@ impl Journal {
         };
         journal.check(own.inode())?;
         while let Some(mut op) = read_line::<Op>(&mut reader, MAX_LINE_BYTES)? {
+            // Content of strangers may have a journal in it that names places elsewhere.
+            if !op.places().all(place::is_checked) {
+                return Err(io::ErrorKind::InvalidData.into());
+            }
             for print in op.prints().filter(|it| it.dev == journal.header.device) {
                 print.dev = own.dev;
             }
@@ -208,6 +220,8 @@ impl Journal {
             && header.inode == inode
             && header.changes <= MAX_CHANGES
             && header.members.len() <= MAX_DIRECTORIES
+            // What is named here is locked, marked and removed.
+            && header.members.iter().all(|it| is_reserved(&it.staging))
             && header.member < header.members.len();
         match sound {
             true => Ok(()),

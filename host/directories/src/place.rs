@@ -30,6 +30,11 @@ pub(crate) fn checked(prefix: &str, place: &Path) -> Result<String, Error> {
     Ok(whole)
 }
 
+/// Whether `place` is as [`checked`] gives them.
+pub(crate) fn is_checked(place: &str) -> bool {
+    checked("", Path::new(place)).is_ok()
+}
+
 pub(crate) fn joined(parent: &str, name: &str) -> String {
     match parent.is_empty() {
         true => name.to_owned(),
@@ -63,6 +68,7 @@ mod tests {
             ".mc-wasm-staging-ours",
         ] {
             assert_eq!(checked("", Path::new(good)).unwrap(), good);
+            assert!(is_checked(good), "{good}");
         }
         assert_eq!(checked("sub", Path::new("a")).unwrap(), "sub/a");
         let bad = [

@@ -4,8 +4,9 @@ use crate::{
     Error, Report, apply,
     journal::{Journal, Member},
     staging::{Found, Mark, Staging, is_reserved},
-    sys::{Dir, is_no_directory},
+    sys::{Dir, is, is_no_directory},
 };
+use rustix::io::Errno;
 use std::{
     collections::HashSet,
     io,
@@ -93,7 +94,7 @@ fn recover_one(path: &Path, name: &str) -> io::Result<Option<Recovered>> {
     let pending = &mut recovered.report.pending;
     let journal = match Journal::read(&staging) {
         Ok(Some(journal)) => journal,
-        Ok(None) => return staging.discard().map(|()| None),
+        Ok(None) => return abandon(&staging),
         Err(error) if is_foreign(&error) => {
             pending.push(staging.path());
             return Ok(Some(recovered));
@@ -101,7 +102,7 @@ fn recover_one(path: &Path, name: &str) -> io::Result<Option<Recovered>> {
         Err(error) => return Err(error),
     };
     match fate(&staging, &journal)? {
-        Fate::Abandoned => return staging.discard().map(|()| None),
+        Fate::Abandoned => return abandon(&staging),
         Fate::Unknown(first) => pending.push(first),
         Fate::Committed => {
             tell_others(&journal, pending)?;
@@ -112,6 +113,15 @@ fn recover_one(path: &Path, name: &str) -> io::Result<Option<Recovered>> {
     }
     recovered.members = journal.header.members;
     Ok(Some(recovered))
+}
+
+/// Removes what was never committed to.
+fn abandon(staging: &Staging) -> io::Result<Option<Recovered>> {
+    match staging.discard() {
+        // Directories in slots are empty before the commit: this one is somebody else's, and stays.
+        Err(error) if is(&error, &[Errno::NOTEMPTY, Errno::EXIST]) => Ok(None),
+        removed => removed.map(|()| None),
+    }
 }
 
 /// Whether a journal is not one of ours, or of another version of us.

@@ -33,6 +33,11 @@ pub(crate) const JOURNAL: &str = "journal";
 /// The journal while it is being written.
 pub(crate) const JOURNAL_DRAFT: &str = "journal.new";
 pub(crate) const CONFLICTS: &str = "conflicts";
+/// The files that there may be in a staging directory.
+const FILES: [&str; 6] = [LOCK, JOURNAL, JOURNAL_DRAFT, CONFLICTS, "commit", "taken"];
+
+/// What the name of a slot ends with in which a replaced entry waits.
+pub(crate) const OLD: &str = ".old";
 
 /// Most names that are tried for one staging directory.
 const MAX_NAMES: u32 = 16;
@@ -160,6 +165,10 @@ impl Staging {
         if dir.print()?.owner().0 != rustix::process::geteuid().as_raw() {
             return Ok(Found::Nothing);
         }
+        // Nor is everything ours that has such a name: content of strangers may have it.
+        if !is_furnished(&dir)? {
+            return Ok(Found::Nothing);
+        }
         let lock = match dir.open_file(LOCK) {
             Ok(lock) => lock,
             Err(error) if is_no_directory(&error) => {
@@ -173,14 +182,22 @@ impl Staging {
         let Some(lock) = Lock::hold(&dir, lock)? else {
             return Ok(Found::Busy);
         };
+        let has_journal = dir.stat(JOURNAL)?.is_some();
         let slots = match dir.child(SLOTS) {
             Ok(slots) => slots,
             Err(error) if is_no_directory(&error) => {
-                discard(root, name, &dir)?;
+                // Ours has no journal before there are slots, nor when they are gone.
+                if !has_journal {
+                    forget_journal(&dir)?;
+                    discard(root, name, &dir)?;
+                }
                 return Ok(Found::Nothing);
             }
             Err(error) => return Err(error),
         };
+        if !has_journal && !are_numbered(&slots)? {
+            return Ok(Found::Nothing);
+        }
         Self::locked((root, path, name), (dir, slots), lock).map(Found::Ours)
     }
 
@@ -269,6 +286,50 @@ impl Drop for Lock {
     fn drop(&mut self) {
         let _ = flock(&self.0, FlockOperation::Unlock);
     }
+}
+
+/// Whether a directory holds what a staging directory may, and nothing else, unless there is a journal: that says by
+/// itself whether it is ours, and something that keeps an index of everything may have put its own beside it.
+fn is_furnished(dir: &Dir) -> io::Result<bool> {
+    let (mut known, mut others) = (Vec::new(), false);
+    let listed = dir.names(|name| {
+        match name.to_str().filter(|name| is_furniture(name)) {
+            Some(name) => known.push(name.to_owned()),
+            None => others = true,
+        }
+        true
+    });
+    match listed {
+        // We can read ours. One that is no longer there is done.
+        Err(error) if is_no_directory(&error) || is(&error, &[Errno::ACCESS]) => return Ok(false),
+        listed => listed?,
+    }
+    for name in &known {
+        let fits = dir.stat(name)?.is_none_or(|found| match name.as_str() {
+            SLOTS => found.print.is_directory(),
+            _ => found.print.is_file(),
+        });
+        if !fits {
+            return Ok(false);
+        }
+    }
+    Ok(!others || known.iter().any(|name| name == JOURNAL))
+}
+
+fn is_furniture(name: &str) -> bool {
+    name == SLOTS || FILES.contains(&name)
+}
+
+/// Whether everything in `slots` is called as what we put there is.
+fn are_numbered(slots: &Dir) -> io::Result<bool> {
+    let mut are_numbered = true;
+    slots.names(|name| {
+        let name = name.to_str().unwrap_or_default();
+        let number = name.strip_suffix(OLD).unwrap_or(name);
+        are_numbered = number.parse::<u32>().is_ok();
+        are_numbered
+    })?;
+    Ok(are_numbered)
 }
 
 /// From here on there is nothing to be done but to remove the rest.

@@ -349,6 +349,38 @@ fn what_was_private_and_has_another_name_and_other_bytes_does_not_become_public(
 }
 
 #[test]
+fn what_is_the_same_as_something_private_is_private_after_a_job() {
+    let node = NodeOptions::new().start();
+    let (dir, proj) = new_project("proj");
+    set_mode(&proj.join("sub/inner"), 0o600);
+    fs::write(proj.join("empty"), "").unwrap();
+    set_mode(&proj.join("empty"), 0o600);
+    let steps = [
+        "mkdir",
+        "/w/made",
+        "write",
+        "/w/made/twin",
+        "inner",
+        "write",
+        "/w/new",
+        "new",
+        "write",
+        "/w/none",
+        "",
+    ];
+    // What comes back does not tell a second name of a file from a file with the same in it.
+    mc_in(
+        dir.path(),
+        arguments("submit", &["proj::/w"], &node, &steps),
+    )
+    .expect_code(0);
+    assert_eq!(mode(&proj.join("made/twin")), 0o600);
+    assert_eq!(mode(&proj.join("sub/inner")), 0o600);
+    assert_eq!(mode(&proj.join("none")), mode(&proj.join("new")));
+    assert_ne!(mode(&proj.join("new")), 0o600);
+}
+
+#[test]
 fn what_cannot_be_put_in_its_place_lies_elsewhere_and_is_named() {
     let node = NodeOptions::new().start();
     let (dir, proj) = new_project("proj");

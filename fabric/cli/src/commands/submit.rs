@@ -196,7 +196,7 @@ fn look(dirs: &Dirs) -> Result<Seen, Failure> {
     let seen = Seen::default();
     for (number, host) in (0..).zip(dirs.values()) {
         let walked = seen.walk(number, host);
-        walked.map_err(|e| Failure::path(host, &e))?;
+        walked.map_err(|(path, e)| Failure::path(&path, &e))?;
     }
     Ok(seen)
 }

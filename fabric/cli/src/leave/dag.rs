@@ -63,6 +63,7 @@ pub(crate) fn leave_job<S: BlockSource>(
         content: Content::new(source),
         lost: Lost::default(),
         private: Private::default(),
+        twins: BTreeMap::new(),
         faults: Vec::new(),
     };
     let mut differing = Vec::new();
@@ -85,6 +86,9 @@ pub(crate) fn leave_job<S: BlockSource>(
         let made = differing.iter().flat_map(|(_, _, found)| &found.made);
         let made: BTreeSet<_> = made.map(|(_, left)| left.cid).collect();
         reading.private = reading.lost.private(seen, &made);
+        for (_, changed, _) in &differing {
+            reading.note_twins(changed, seen)?;
+        }
     }
     for step in [Reading::move_directories, Reading::put, Reading::remove] {
         for (id, changed, found) in &mut differing {
@@ -220,6 +224,8 @@ struct Reading<'a, S> {
     content: Content<'a, S>,
     lost: Lost,
     private: Private,
+    /// Files that nobody else may read: the task may have given them a second name.
+    twins: BTreeMap<Cid, Fingerprint>,
     faults: Vec<Fault>,
 }
 
@@ -273,6 +279,37 @@ impl<S: BlockSource> Reading<'_, S> {
             }
         }
         Lost::note(&mut self.lost.directories, given.cid, at);
+        Ok(())
+    }
+
+    /// Takes down the files that were given and that nobody else may read.
+    fn note_twins(&mut self, changed: &Changed, seen: &Seen) -> Result<(), Failure> {
+        let files = seen.below(changed.mount, "").into_iter();
+        let files = files.filter(|(_, was)| was.is_private() && !was.is_directory());
+        let files: BTreeMap<String, Fingerprint> = files.collect();
+        let above = files.keys().flat_map(|path| Path::new(path).ancestors());
+        let above: BTreeSet<&str> = above.filter_map(Path::to_str).collect();
+        // No more is read than what they are in.
+        let mut left = Vec::new();
+        if !files.is_empty() {
+            left.push((String::new(), changed.given.clone()));
+        }
+        while let Some((place, given)) = left.pop() {
+            let Found::Directory(listing) = self.content.find(&given)? else {
+                continue;
+            };
+            for name in listing.names() {
+                let (here, given) = (At::joined(&place, name), listing.get(name));
+                let Some(given) = given else {
+                    continue;
+                };
+                if let Some(was) = files.get(&here) {
+                    self.twins.entry(given.cid).or_insert_with(|| was.clone());
+                } else if above.contains(here.as_str()) {
+                    left.push((here, given));
+                }
+            }
+        }
         Ok(())
     }
 
@@ -373,8 +410,11 @@ impl<S: BlockSource> Reading<'_, S> {
             }
             _ if is_there => Ok(()),
             Found::Symlink { target } => directory.put_link(path, &target, replaces.as_ref()),
-            Found::File { .. } => {
-                let private = self.private.file.as_ref().filter(|_| replaces.is_none());
+            Found::File { file_bytes } => {
+                // In an empty file there is nothing to be read.
+                let twin = self.twins.get(&left.cid).filter(|_| file_bytes > 0);
+                let private = twin.or(self.private.file.as_ref());
+                let private = private.filter(|_| replaces.is_none());
                 let like = like.or_else(|| private.cloned());
                 let (id, replaces) = (directory.id, replaces.as_ref());
                 let copy = |file: &mut dyn io::Write| self.content.copy(left, file);

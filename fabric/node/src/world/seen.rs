@@ -6,7 +6,7 @@ use std::{
     collections::BTreeMap,
     fs::Metadata,
     io,
-    path::Path,
+    path::{Path, PathBuf},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
@@ -45,19 +45,20 @@ impl Seen {
     ///
     /// # Errors
     ///
-    /// That something below it cannot be looked at.
-    pub fn walk(&self, mount: u32, root: &Path) -> io::Result<()> {
+    /// What cannot be looked at, it or something below it, and why.
+    pub fn walk(&self, mount: u32, root: &Path) -> Result<(), (PathBuf, io::Error)> {
         let mut directories = vec![(root.to_owned(), At::mount(mount))];
         while let Some((path, at)) = directories.pop() {
-            for entry in std::fs::read_dir(&path)? {
-                let entry = entry?;
+            let failed = |e| (path.clone(), e);
+            for entry in std::fs::read_dir(&path).map_err(failed)? {
+                let entry = entry.map_err(failed)?;
                 // A name that is not UTF-8 is nothing that a guest can see.
                 let Some(name) = entry.file_name().to_str().map(str::to_owned) else {
                     continue;
                 };
                 let metadata = match entry.metadata() {
                     Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
-                    metadata => metadata?,
+                    metadata => metadata.map_err(|e| (entry.path(), e))?,
                 };
                 if mc_directories::is_reserved(&name) {
                     continue;
@@ -93,10 +94,13 @@ impl Seen {
         entries.targets.get(&(mount, path.to_owned())).cloned()
     }
 
-    /// All that was seen below a directory.
+    /// All that was seen below a directory; "" is the topmost one.
     #[must_use]
     pub fn below(&self, mount: u32, directory: &str) -> Vec<(String, Fingerprint)> {
-        let start = format!("{directory}/");
+        let start = match directory {
+            "" => String::new(),
+            _ => format!("{directory}/"),
+        };
         let entries = self.entries();
         let below = entries.all.range((mount, start.clone())..);
         below
@@ -111,7 +115,12 @@ mod tests {
     use super::*;
     use std::{
         ffi::OsStr,
-        os::unix::{ffi::OsStrExt, fs::symlink, net::UnixListener},
+        fs::Permissions,
+        os::unix::{
+            ffi::OsStrExt,
+            fs::{PermissionsExt, symlink},
+            net::UnixListener,
+        },
     };
 
     #[test]
@@ -128,6 +137,12 @@ mod tests {
         seen.walk(3, dir.path()).unwrap();
         assert_eq!(seen.get(3, "a/file"), Some(first.clone()));
         assert_eq!(seen.below(3, "a"), [("a/file".to_owned(), first)]);
+        let all: Vec<_> = seen
+            .below(3, "")
+            .into_iter()
+            .map(|(path, _)| path)
+            .collect();
+        assert_eq!(all, ["a", "a-b", "a-b/file", "a/file"]);
         assert_eq!(seen.get(2, "a/file"), None);
     }
 
@@ -144,5 +159,21 @@ mod tests {
             (seen.get(0, "socket"), seen.get(0, "no-text")),
             (None, None)
         );
+    }
+
+    #[test]
+    fn what_cannot_be_looked_at_is_named() {
+        let dir = tempfile::tempdir().unwrap();
+        let closed = dir.path().join("open/closed");
+        std::fs::create_dir_all(&closed).unwrap();
+        std::fs::set_permissions(&closed, Permissions::from_mode(0)).unwrap();
+        // To some users nothing is closed.
+        if std::fs::read_dir(&closed).is_err() {
+            let (path, error) = Seen::default().walk(0, dir.path()).unwrap_err();
+            assert_eq!(
+                (path, error.kind()),
+                (closed, io::ErrorKind::PermissionDenied)
+            );
+        }
     }
 }

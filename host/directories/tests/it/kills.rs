@@ -232,6 +232,70 @@ fn a_journal_from_elsewhere_is_not_obeyed() {
     assert_eq!(listed(&victim), before);
 }
 
+/// Where the journal in `root` is.
+fn journal_in(root: &Path) -> String {
+    let mut places = listed(root).into_keys();
+    places.find(|place| place.ends_with("/journal")).unwrap()
+}
+
+#[test]
+fn a_journal_that_names_what_no_transaction_could_is_not_obeyed() {
+    let base = scratch();
+    build(base.path());
+    stopped_at_commit(base.path());
+    let [first, second] = roots(base.path());
+    let victim = second.join("victim");
+    fs::create_dir(&victim).unwrap();
+    fs::write(victim.join("lock"), "the user's").unwrap();
+    let (journal, other) = (first.join(journal_in(&first)), journal_in(&second));
+    let (other, _) = other.split_once('/').unwrap();
+    let text = fs::read_to_string(&journal).unwrap();
+    for forged in [
+        text.replace("\"place\":\"made\"", "\"place\":\"../made\""),
+        text.replace(other, "victim"),
+    ] {
+        assert_ne!(forged, text);
+        fs::write(&journal, forged).unwrap();
+        let before = listed(base.path());
+        assert_eq!(recover(&first).unwrap()[0].pending.len(), 1);
+        assert_eq!(listed(base.path()), before);
+    }
+    fs::write(&journal, text).unwrap();
+    recover(&first).unwrap();
+    assert!(first.join("made").exists() && victim.join("lock").exists());
+}
+
+#[test]
+fn what_only_has_the_name_of_a_staging_directory_stays_and_is_in_nobodys_way() {
+    let shapes: [&[&str]; 8] = [
+        &["lock/"],
+        &["lock", "notes"],
+        &["lock", "journal"],
+        &["lock", "slots"],
+        &["lock", "slots/", "journal/"],
+        &["lock", "slots/notes"],
+        &["lock", "slots/0/file"],
+        &["notes"],
+    ];
+    for shape in shapes {
+        let base = scratch();
+        let theirs = base.path().join(".mc-wasm-staging-abc123");
+        for place in shape {
+            let path = theirs.join(place);
+            if place.ends_with('/') {
+                fs::create_dir_all(path).unwrap();
+                continue;
+            }
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, "theirs").unwrap();
+        }
+        let before = listed(base.path());
+        let reports = recover(base.path()).unwrap();
+        assert!(reports.is_empty(), "{shape:?}: {reports:?}");
+        assert_eq!(listed(base.path()), before, "{shape:?}");
+    }
+}
+
 #[test]
 fn a_process_that_is_really_killed_leaves_what_can_be_recovered() {
     let (old, new) = (outcome(false), outcome(true));

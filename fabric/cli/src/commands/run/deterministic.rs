@@ -42,7 +42,7 @@ pub(super) async fn run(
         // is known to be newer.
         for dir in &dirs {
             let walked = seen.walk(dir.mount, &dir.host);
-            walked.map_err(|e| Failure::path(&dir.host, &e))?;
+            walked.map_err(|(path, e)| Failure::path(&path, &e))?;
         }
     }
     // Only then is the task's CID needed; a seed alone may not be needed at all.
