@@ -27,7 +27,7 @@ pub(crate) fn compiler() -> Option<(PathBuf, Vec<OsString>)> {
 pub(crate) async fn run(cli: Cli) -> Result<ExitCode, Failure> {
     let global = cli.global;
     match cli.command {
-        Command::Run(args) => Box::pin(run::run(&global, args)).await,
+        Command::Run(args) => run::run(&global, args).await,
         Command::Resume(args) => run::resume(&global, args).await,
         Command::Inspect { component } => inspect::run(&global, &component),
         Command::Node(args) => node::run(&global, args).await,

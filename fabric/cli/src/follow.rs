@@ -10,7 +10,12 @@ use mc_gateway::{
 use mc_node::{config::without_password, private::TaskKey};
 use mc_options::{Format, Global};
 use mc_types::{ErrorCode, JobId, JobState};
-use std::{fmt::Display, io::Write, process::ExitCode};
+use std::{
+    fmt::Display,
+    io::{self, Write},
+    process::ExitCode,
+};
+use tokio::signal::unix::{SignalKind, signal};
 
 /// How waiting ended.
 pub(crate) enum Ended {
@@ -51,7 +56,7 @@ pub(crate) async fn to_end(
             Err(lost) if lost.is_away() => Ok(Ended::Lost(lost)),
             ended => ended,
         },
-        interrupted = tokio::signal::ctrl_c() => match interrupted {
+        interrupted = interrupted() => match interrupted {
             Ok(()) => Ok(Ended::Detached),
             Err(error) => Err(Failure::internal(error.to_string())),
         },
@@ -60,6 +65,15 @@ pub(crate) async fn to_end(
         progress.finish_and_clear();
     }
     ended
+}
+
+/// Waits until somebody calls the command off: by Ctrl-C, or as `timeout` and managers of services do.
+async fn interrupted() -> io::Result<()> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    tokio::select! {
+        interrupted = tokio::signal::ctrl_c() => interrupted,
+        _ = terminate.recv() => Ok(()),
+    }
 }
 
 /// The command that goes on with a job, or with several, as it has to be typed after this one.

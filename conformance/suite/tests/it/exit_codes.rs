@@ -127,28 +127,31 @@ fn how_a_guest_ends_is_told_alike() {
 fn whoever_stops_waiting_is_told_that_the_job_goes_on() {
     let node = NodeOptions::new().start();
     let dir = tempfile::tempdir().unwrap();
-    let typed = [
-        "--node",
-        &node.api,
-        "submit",
-        &wasm("files"),
-        "--",
-        "say",
-        "ready",
-        "spin",
-        "1000000",
-    ];
-    let mut child = spawn_in(dir.path(), typed.map(str::to_owned).to_vec());
-    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
-    assert_eq!(lines.next().unwrap().unwrap(), "ready");
-    let pid = i32::try_from(child.id()).ok().and_then(Pid::from_raw);
-    kill_process(pid.unwrap(), Signal::INT).unwrap();
-    let done = Finished::of(child);
-    assert_eq!(done.code, Some(75), "{done:#?}");
-    let id = done.stderr.split(" cancel ").nth(1).unwrap();
-    let id = id.split_whitespace().next().unwrap().to_owned();
-    node.mc(["cancel", &id]).expect_code(0);
-    node.mc(["wait", &id]).expect_code(130);
+    // By Ctrl-C, and as `timeout` does.
+    for signal in [Signal::INT, Signal::TERM] {
+        let typed = [
+            "--node",
+            &node.api,
+            "submit",
+            &wasm("files"),
+            "--",
+            "say",
+            "ready",
+            "spin",
+            "1000000",
+        ];
+        let mut child = spawn_in(dir.path(), typed.map(str::to_owned).to_vec());
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        assert_eq!(lines.next().unwrap().unwrap(), "ready");
+        let pid = i32::try_from(child.id()).ok().and_then(Pid::from_raw);
+        kill_process(pid.unwrap(), signal).unwrap();
+        let done = Finished::of(child);
+        assert_eq!(done.code, Some(75), "{done:#?}");
+        let id = done.stderr.split(" cancel ").nth(1).unwrap();
+        let id = id.split_whitespace().next().unwrap().to_owned();
+        node.mc(["cancel", &id]).expect_code(0);
+        node.mc(["wait", &id]).expect_code(130);
+    }
 }
 
 /// Once, `run` said that the machine had failed (70), and a job was tried again until it had no tries left.

@@ -531,7 +531,7 @@ fn an_input_that_is_added_to_those_that_are_found_is_enough() {
 fn a_name_without_letters_is_a_dash_in_lists() {
     let node = NodeOptions::new().flags(["--no-execute"]).start();
     let component = wasm("exit_zero");
-    node.submit(["--name", "", &*component]);
+    let _ = node.submit(["--name", "", &*component]);
     let listed = node.mc(["ps"]).expect_code(0).text();
     let row: Vec<_> = listed.lines().nth(1).unwrap().split_whitespace().collect();
     assert_eq!(row[1..3], ["-", "queued"], "{listed}");

@@ -28,12 +28,12 @@ use mc_types::{Cid, Determinism, ErrorCode, JobState};
 use std::{process::ExitCode, sync::Arc};
 
 pub(super) async fn run(global: &Global, args: Run) -> Result<ExitCode, Failure> {
-    run_from(global, args, None).await
+    Box::pin(run_from(global, args, None)).await
 }
 
 pub(super) async fn resume(global: &Global, args: Resume) -> Result<ExitCode, Failure> {
     let (from, args) = checkpoint::From::read(args).await?;
-    run_from(global, args, Some(from)).await
+    Box::pin(run_from(global, args, Some(from))).await
 }
 
 async fn run_from(

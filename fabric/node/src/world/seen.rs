@@ -166,7 +166,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let closed = dir.path().join("open/closed");
         std::fs::create_dir_all(&closed).unwrap();
-        std::fs::set_permissions(&closed, Permissions::from_mode(0)).unwrap();
+        std::fs::set_permissions(&closed, Permissions::from_mode(0o000)).unwrap();
         // To some users nothing is closed.
         if std::fs::read_dir(&closed).is_err() {
             let (path, error) = Seen::default().walk(0, dir.path()).unwrap_err();
