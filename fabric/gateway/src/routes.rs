@@ -10,7 +10,7 @@ mod metrics;
 mod nodes;
 mod pins;
 
-use crate::{backend::Error, server::Shared};
+use crate::{backend::Error, shared::Shared};
 use axum::{Json, Router, routing::get};
 use mc_types::{Cid, ErrorCode};
 use std::str::FromStr;

@@ -5,7 +5,7 @@ use crate::{
     api::{BlockStat, Imported},
     backend::Error,
     extract::Path,
-    server::Shared,
+    shared::Shared,
 };
 use axum::{
     Json, Router,

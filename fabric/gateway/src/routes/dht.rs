@@ -5,7 +5,7 @@ use crate::{
     api::{DhtPeers, DhtRecord},
     backend::Error,
     extract::Path,
-    server::Shared,
+    shared::Shared,
 };
 use axum::{Json, Router, extract::State, routing::get};
 

@@ -14,7 +14,7 @@ mod way;
 use crate::{
     backend::{Blocks, Error, Reach},
     extract::Path,
-    server::Shared,
+    shared::Shared,
 };
 use axum::{
     Router,

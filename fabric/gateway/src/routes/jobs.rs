@@ -5,7 +5,7 @@ use crate::{
     api::{CheckpointList, JobIds, JobList, JobView, MigrateRequest, SubmitRequest},
     backend::{Error, LogQuery, LogStream},
     extract::Path,
-    server::Shared,
+    shared::Shared,
 };
 use axum::{
     Json, Router,
