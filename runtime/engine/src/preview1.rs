@@ -23,7 +23,7 @@ const MODULE: &str = "wasi_snapshot_preview1";
 pub(crate) const MODULES: [&str; 2] = [MODULE, unstable::MODULE];
 
 /// Its functions.
-const FUNCTIONS: &[&str] = &[
+pub(crate) const FUNCTIONS: &[&str] = &[
     "args_get",
     "args_sizes_get",
     "clock_res_get",

@@ -19,7 +19,7 @@ use types::{ErrorCode, IoError, StreamError};
 use wasmtime::component::{Linker, WasmList};
 
 /// The interfaces that are always there, without their versions.
-const INTERFACES: &[&str] = &[
+pub(crate) const INTERFACES: &[&str] = &[
     "wasi:cli/environment",
     "wasi:cli/exit",
     "wasi:cli/stderr",
