@@ -1,6 +1,6 @@
 //! `/api/v1/blocks`
 
-use super::cid;
+use super::parse::cid;
 use crate::{
     api::{BlockStat, Imported},
     backend::Error,

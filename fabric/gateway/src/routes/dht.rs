@@ -1,6 +1,6 @@
 //! `/api/v1/dht`
 
-use super::cid;
+use super::parse::cid;
 use crate::{
     api::{DhtPeers, DhtRecord},
     backend::Error,

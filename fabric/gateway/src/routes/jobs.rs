@@ -1,6 +1,6 @@
 //! `/api/v1/jobs`
 
-use super::parsed;
+use super::parse::parsed;
 use crate::{
     api::{CheckpointList, JobIds, JobList, JobView, MigrateRequest, SubmitRequest},
     backend::{Error, LogQuery, LogStream},
