@@ -30,7 +30,7 @@ mod streams;
 
 pub use clock::{DEFAULT_START_SECONDS, MAX_START_SECONDS, NANOS_PER_SECOND};
 pub use descriptors::{NewTime, Opening};
-pub use error::{Errno, Error, Result, Stop};
+pub use error::{BadState, Errno, Error, Result, Stop};
 pub use fs::{
     Change, Covers, Device, Entry, FileKind, FileSystem, MAX_NAME_BYTES, NodeId, Now, OpenFlags,
     Quota, Stat,
@@ -40,5 +40,5 @@ pub use host::{Bounds, Host, Mount, Preview, Setup, State};
 pub use inputs::{At, Given, Inputs, Nothing};
 pub use log::Stream;
 pub use memory::{InMemory, Tree};
-pub use snapshot::{BadState, STATE_VERSION};
+pub use snapshot::STATE_VERSION;
 pub use streams::StreamError;
