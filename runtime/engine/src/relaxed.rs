@@ -4,14 +4,13 @@ mod output;
 mod wasi;
 
 use crate::{
-    Execution, Invocation, RunError, limiter::Limiter, program::Program, program::World,
-    ticker::Watch, trap,
+    Execution, Invocation, RunError, World, limiter::Limiter, program::Program, ticker::Watch, trap,
 };
 use mc_types::{End, Usage};
 use output::{Budget, OutputClosed, OutputLimitReached};
 use std::{path::Path, sync::Arc, time::Duration, time::Instant};
+pub(crate) use wasi::{Command, ModuleState, State, is_offered, linker, module_linker};
 use wasi::{Limited, Streams};
-pub(crate) use wasi::{ModuleState, State, is_offered, linker, module_linker};
 use wasmtime::{InstancePre, Store, Trap};
 use wasmtime_wasi::{I32Exit, p2::bindings::CommandPre};
 
@@ -19,15 +18,6 @@ use wasmtime_wasi::{I32Exit, p2::bindings::CommandPre};
 const UNLIMITED_FUEL: u64 = 1 << 62;
 /// Deepest directory that is looked at when what was written is measured.
 const MAX_DEPTH: usize = 256;
-
-/// A linked program.
-#[derive(Clone)]
-pub(crate) enum Command {
-    /// A component.
-    Component(Arc<CommandPre<State>>),
-    /// A core module for preview 1.
-    Module(InstancePre<ModuleState>),
-}
 
 /// Runs a program on this thread.
 pub(crate) fn run(
