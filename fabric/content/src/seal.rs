@@ -43,6 +43,19 @@ const FOR_NONCES: &str = "mc-wasm 2026-11 content, nonces";
 const FOR_IDS: &str = "mc-wasm 2026-11 content, id of a key";
 
 /// The key of a file or directory, and thereby of everything below it. It is overwritten when it is dropped.
+///
+/// ```
+/// use mc_content::seal::{DoesNotOpen, Key, Place};
+///
+/// let key = Key::generate();
+/// let poem = key.below("poem").cipher();
+/// let sealed = poem.seal(Place::Block, b"one two");
+/// assert_eq!(poem.open(Place::Block, &sealed)?, b"one two");
+/// // Nor does it open at another place, or under another name.
+/// assert_eq!(poem.open(Place::Name, &sealed), Err(DoesNotOpen));
+/// assert_eq!(key.below("song").cipher().open(Place::Block, &sealed), Err(DoesNotOpen));
+/// # Ok::<(), DoesNotOpen>(())
+/// ```
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct Key([u8; KEY_BYTES]);
 

@@ -44,6 +44,24 @@ const QUEUE_BYTES: usize = 24 << 20;
 const MAX_PIN_NAME_BYTES: usize = 256;
 
 /// A cheap handle to a block store.
+///
+/// ```
+/// use mc_content::{Block, Options, Store, missing};
+/// use mc_types::cid;
+///
+/// # tokio::runtime::Runtime::new().unwrap().block_on(async {
+/// let dir = tempfile::tempdir()?;
+/// let store = Store::open(dir.path(), Options::default()).await?;
+/// let block = Block::encode(cid::RAW, "one two")?;
+/// let root = *block.cid();
+/// assert_eq!(missing(&store, root, 1).await?, [root]);
+/// store.put_pinned(vec![block], "poem", root).await?;
+/// assert_eq!(store.get(&root).await?.as_deref(), Some(&b"one two"[..]));
+/// assert_eq!(store.pinned("poem").await?, Some(root));
+/// store.close().await;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// # }).unwrap();
+/// ```
 #[derive(Debug, Clone)]
 pub struct Store {
     inner: Arc<Inner>,

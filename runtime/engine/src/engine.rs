@@ -205,6 +205,15 @@ impl Engine {
 /// Refuses a program that could not be run however it was compiled: what is no WebAssembly, no command, or imports what
 /// is not there, by its name or in its type. It does not look at code, so it takes a moment however large the program is.
 ///
+/// ```
+/// use mc_engine::{Error, Form, check};
+///
+/// let command = wat::parse_str(r#"(module (func (export "_start")))"#).unwrap();
+/// assert_eq!(check(&command).unwrap(), Form::Module);
+/// let library = wat::parse_str(r#"(module (func (export "sum")))"#).unwrap();
+/// assert!(matches!(check(&library), Err(Error::CoreModule { .. })));
+/// ```
+///
 /// # Errors
 ///
 /// [`Error`] says why.

@@ -10,6 +10,36 @@
 //! ended and what it used. What the machine did wrong is a [`RunError`] instead, and never part of an
 //! outcome.
 //!
+//! ```
+//! use mc_engine::{CancellationToken, Engine, Invocation, Options, Output, World};
+//! use mc_types::{Determinism, End, Limits, cid};
+//! use mc_wasi::InMemory;
+//! use std::collections::BTreeMap;
+//!
+//! let program = wat::parse_str(r#"(module (memory (export "memory") 1) (func (export "_start")))"#)?;
+//! let engine = Engine::new(&Options::default())?;
+//! let program = engine.load(&cid::of(cid::RAW, &program), &program, Determinism::Deterministic)?;
+//! let execution = program.run(Invocation {
+//!     name: "guest".to_owned(),
+//!     args: vec![],
+//!     env: BTreeMap::new(),
+//!     limits: Limits::default(),
+//!     world: World::Deterministic {
+//!         mounts: vec![],
+//!         inputs: Box::new(InMemory::default()),
+//!         start_seconds: None,
+//!     },
+//!     stdout: Output::Memory,
+//!     stderr: Output::Memory,
+//!     timeout: None,
+//!     cancel: CancellationToken::new(),
+//!     checkpoints: None,
+//!     resume: None,
+//! })?;
+//! assert_eq!(execution.end, End::Exited { code: 0 });
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
 //! # Invariants
 //!
 //! * `wasmtime::Config` has one constructor, in `config`.
