@@ -196,6 +196,19 @@ mod tests {
     }
 
     #[test]
+    fn fields_are_no_paths_and_attributes_and_ends_of_ranges_may_be() {
+        let other = ("b.rs", "use crate::a::A;\npub struct B(A);");
+        let uses = |text| wrong(&[("lib.rs", "mod a;\nmod b;"), ("a.rs", text), other], &[]);
+        let is_free = Vec::<String>::new();
+        assert_eq!(uses("pub struct A;\nfn f(x: X) { x.b.B(); }"), is_free);
+        assert_eq!(
+            uses("pub struct A;\nfn f() { g(0..crate::b::B); }").len(),
+            1
+        );
+        assert_eq!(uses("#[error(max = crate::b::B)]\npub struct A;").len(), 1);
+    }
+
+    #[test]
     fn what_only_tests_have_does_not_count() {
         let tests = "#[cfg(test)]\nmod tests { use crate::b::B; fn f<T, U>(_: B) {} }
             #[cfg(test)] #[expect(dead_code)] fn g<T, U>(_: crate::b::B) {}

@@ -120,10 +120,7 @@ impl<'s> Scanner<'s> {
             Token::Sign('{') => self.open(Scope::Braces),
             Token::Sign('}') => self.close(),
             Token::Sign(';') => self.is_public = false,
-            // What follows is a field or a method.
-            Token::Sign('.') => {
-                self.take_word();
-            }
+            Token::Sign('.') => self.dot(),
             Token::Word("pub") => self.publish(),
             // Not the `use<'a>` of a type.
             Token::Word("use") if !self.next_is('<') => self.import(),
@@ -191,6 +188,15 @@ impl<'s> Scanner<'s> {
     fn close(&mut self) {
         self.scopes.pop();
         self.is_public = false;
+    }
+
+    /// After one dot comes a field or a method, and after two anything.
+    fn dot(&mut self) {
+        if self.next_is('.') {
+            self.take();
+        } else {
+            self.take_word();
+        }
     }
 
     fn publish(&mut self) {
