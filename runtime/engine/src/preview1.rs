@@ -17,7 +17,7 @@ use call::MODULE;
 use stat::Links;
 use wasmtime::Linker;
 
-/// Those by which programs import it, or the snapshot before it.
+/// The modules by which programs import it, or the snapshot before it.
 pub(crate) const MODULES: [&str; 2] = [MODULE, unstable::MODULE];
 
 /// Its functions.

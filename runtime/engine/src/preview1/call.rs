@@ -5,7 +5,7 @@ use crate::guest::{Call, Guest};
 use mc_wasi::{Errno, Error, Host, Stop};
 use wasmtime::Caller;
 
-/// The module by which programs import it.
+/// The module by which programs import preview 1.
 pub(super) const MODULE: &str = "wasi_snapshot_preview1";
 /// A module that calls.
 pub(super) type C<'a> = Caller<'a, Guest>;
