@@ -116,3 +116,32 @@ fn build(workspace: &str) -> PathBuf {
         Err(error) => panic!("cargo could not be started: {error}"),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::root;
+    use std::{fs, path::PathBuf};
+
+    /// Where the tests are that run guests.
+    const TESTS: &[&str] = &["runtime/engine/tests/it", "conformance/suite/tests/it"];
+
+    fn files(dir: &str) -> Vec<PathBuf> {
+        let entries = fs::read_dir(root().join(dir)).unwrap();
+        entries.map(|entry| entry.unwrap().path()).collect()
+    }
+
+    #[test]
+    fn every_guest_is_named_by_a_test() {
+        let sources = TESTS.iter().flat_map(|dir| files(dir));
+        let tests: String = sources
+            .map(|file| fs::read_to_string(file).unwrap())
+            .collect();
+        for guest in files("conformance/guests/src/bin") {
+            let name = guest.file_stem().and_then(|name| name.to_str()).unwrap();
+            assert!(
+                tests.contains(&format!("\"{name}\"")),
+                "no test runs the guest {name}"
+            );
+        }
+    }
+}

@@ -1,6 +1,6 @@
 //! What checkpoints cost: copying the state, storing it each second, and going on from it.
 
-use crate::{in_process::invocation, median};
+use crate::{in_process::invocation, measurements::median};
 use anyhow::{Context, Result, ensure};
 use mc_artifacts::guest;
 use mc_content::{Block, BlockSink, Store};

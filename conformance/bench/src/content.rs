@@ -1,7 +1,7 @@
 //! Files into and out of real nodes by their command line, with the disk, beside what the machine does with the
 //! same bytes at best.
 
-use crate::median;
+use crate::measurements::median;
 use anyhow::{Context, Result, ensure};
 use mc_conformance::{Node, NodeOptions};
 use mc_types::cid;

@@ -1,7 +1,7 @@
 //! Executions within one process: how long a small component takes from its instance to its outcome,
 //! how many of them two threads do in a second, and what reading a little of a large input costs.
 
-use crate::median;
+use crate::measurements::median;
 use anyhow::{Context, Result, ensure};
 use mc_artifacts::guest;
 use mc_engine::{

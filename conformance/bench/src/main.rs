@@ -7,6 +7,7 @@
 mod checkpoints;
 mod content;
 mod in_process;
+mod measurements;
 mod process;
 #[expect(
     clippy::indexing_slicing,
@@ -81,10 +82,4 @@ fn on_path(program: &str) -> Option<PathBuf> {
         .status
         .success();
     answers.then(|| PathBuf::from(program))
-}
-
-/// The middle one of some measurements.
-fn median(mut values: Vec<f64>) -> f64 {
-    values.sort_by(f64::total_cmp);
-    values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
 }

@@ -1,7 +1,7 @@
 //! Whole processes: `mc-wasm run` of a warm component beside `wasmtime run` with its cache, and beside
 //! a container that does nothing.
 
-use crate::median;
+use crate::measurements::median;
 use anyhow::{Context, Result, ensure};
 use mc_artifacts::guest;
 use mc_conformance::binary;

@@ -1,7 +1,7 @@
 //! One node with its durable ledger: how many tasks that do nothing it completes, and how long each
 //! waits for its start.
 
-use crate::median;
+use crate::measurements::median;
 use anyhow::{Context, Result, ensure};
 use mc_artifacts::guest;
 use mc_conformance::{Http, Node, NodeOptions, eventually};

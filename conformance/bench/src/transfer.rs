@@ -5,7 +5,7 @@
 mod nodes;
 mod raw;
 
-use crate::median;
+use crate::measurements::median;
 use anyhow::Result;
 use nodes::{Behaving, Peer, blocks};
 use serde_json::{Value, json};

@@ -1,5 +1,6 @@
-//! Who may depend on whom.
+//! Who may depend on whom: crates, and files within a crate.
 
+use crate::circles;
 use anyhow::{Context, Result, bail, ensure};
 use mc_artifacts::root;
 use std::collections::BTreeMap;
@@ -145,7 +146,7 @@ pub(crate) fn check() -> Result<()> {
     crates.dedup();
     let violations = violations(&crates, &dependencies);
     if violations.is_empty() {
-        return Ok(());
+        return circles::check();
     }
     bail!("the layers are broken:\n  {}", violations.join("\n  "));
 }

@@ -7,6 +7,7 @@
 )]
 
 mod ci;
+mod circles;
 mod command;
 mod cross;
 mod deny;
@@ -21,7 +22,7 @@ mod timings;
 use std::process::ExitCode;
 
 const USAGE: &str = "usage: cargo xtask COMMAND
-  layers   dependencies point downwards, and heavy libraries have one home
+  layers   dependencies point downwards, heavy libraries have one home, and no files use each other in a circle
   test     [ARGUMENTS OF cargo test]: the whole suite, after what it needs was looked for and installed
   features every command compiles libraries with the same features
   check    formatting, layers and features

@@ -16,12 +16,7 @@ mod why;
 use crate::{client::Client, connect, failure::Failure};
 use mc_engine::Job;
 use mc_options::{Cli, Command, Global};
-use std::{ffi::OsString, path::PathBuf, process::ExitCode};
-
-/// This program as a compiler, if it knows where it is.
-pub(crate) fn compiler() -> Option<(PathBuf, Vec<OsString>)> {
-    Some((std::env::current_exe().ok()?, vec!["compile".into()]))
-}
+use std::process::ExitCode;
 
 /// Does what was typed.
 pub(crate) async fn run(cli: Cli) -> Result<ExitCode, Failure> {

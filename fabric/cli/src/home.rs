@@ -6,7 +6,9 @@ use futures::future::BoxFuture;
 use mc_node::{Config, Error, Mode, Node, NodeFile};
 use mc_options::Global;
 use std::{
+    ffi::OsString,
     mem,
+    path::PathBuf,
     time::{Duration, Instant},
 };
 use tokio::sync::{Mutex, MutexGuard};
@@ -68,8 +70,7 @@ impl Home {
                     *keeper = Keeper::Other(file);
                     return Ok(url);
                 }
-                let compiler = crate::commands::compiler();
-                let locked = match Node::start(self.config.clone(), self.mode, compiler).await {
+                let locked = match Node::start(self.config.clone(), self.mode, compiler()).await {
                     Ok(node) => {
                         self.tell_of_own();
                         let url = node.api_url().to_owned();
@@ -164,6 +165,11 @@ impl Home {
             (*node).shutdown().await;
         }
     }
+}
+
+/// This program as a compiler, if it knows where it is.
+pub(crate) fn compiler() -> Option<(PathBuf, Vec<OsString>)> {
+    Some((std::env::current_exe().ok()?, vec!["compile".into()]))
 }
 
 /// What the node that runs on the data directory says of itself, if one does. The file that says so may be that of a

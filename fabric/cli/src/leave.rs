@@ -8,10 +8,12 @@ mod dag;
 mod elsewhere;
 mod files;
 mod recall;
+mod run;
 
 pub(crate) use dag::{Changed, leave_job};
-pub(crate) use files::{Given, leave_run};
+pub(crate) use files::Given;
 pub(crate) use recall::recall;
+pub(crate) use run::leave_run;
 
 use crate::{exit, failure::Failure, inputs::Dirs, links, output, terminal};
 use mc_directories::{DirectoryId, Fingerprint, Report, Transaction};

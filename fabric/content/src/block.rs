@@ -1,12 +1,9 @@
 //! Blocks, and where they come from and go to.
 
-use crate::Error;
+use crate::{Error, MAX_BLOCK_BYTES};
 use bytes::Bytes;
 use mc_types::{Cid, cid};
 use std::future::Future;
-
-/// Largest block, in bytes: what every IPFS implementation still carries.
-pub const MAX_BLOCK_BYTES: usize = 2 << 20;
 
 /// Bytes together with the CID that they hash to.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -87,7 +87,7 @@ pub enum Error {
         /// The block.
         cid: Cid,
         /// What that means.
-        source: crate::seal::DoesNotOpen,
+        source: DoesNotOpen,
     },
     /// A stream of blocks that breaks off or is malformed.
     #[error("the CAR stream is broken at byte {offset}: {reason}")]
@@ -138,6 +138,11 @@ pub enum Error {
     #[error("the block store is closed")]
     Closed,
 }
+
+/// What was sealed with another key, for another place, or was changed since.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("it was encrypted with another key, or has been changed")]
+pub struct DoesNotOpen;
 
 /// A path, of which it can be told which bytes are no text.
 fn shown(path: &Path) -> String {

@@ -16,6 +16,8 @@
 //! Sources: AES-GCM is NIST SP 800-38D; keys are derived by BLAKE3's `derive_key` with the contexts below,
 //! <https://github.com/BLAKE3-team/BLAKE3-specs>, §6.2.
 
+pub use crate::error::DoesNotOpen;
+
 use aes_gcm::{AeadInOut, Aes256Gcm, KeyInit, Nonce, Tag, aead::inout::InOutBuf};
 use mc_types::KeyId;
 use zeroize::{Zeroize, Zeroizing};
@@ -27,7 +29,7 @@ pub const OVERHEAD_BYTES: usize = NONCE_BYTES + TAG_BYTES;
 /// Bytes of a file that are sealed together: with the overhead, one leaf of the usual size.
 pub const CHUNK_BYTES: usize = SEALED_CHUNK_BYTES - OVERHEAD_BYTES;
 /// Bytes of every sealed chunk of a file but its last.
-pub const SEALED_CHUNK_BYTES: usize = crate::unixfs::CHUNK_BYTES;
+pub const SEALED_CHUNK_BYTES: usize = crate::limits::CHUNK_BYTES;
 
 const NONCE_BYTES: usize = 12;
 const TAG_BYTES: usize = 16;
@@ -41,6 +43,19 @@ const FOR_NONCES: &str = "mc-wasm 2026-11 content, nonces";
 const FOR_IDS: &str = "mc-wasm 2026-11 content, id of a key";
 
 /// The key of a file or directory, and thereby of everything below it. It is overwritten when it is dropped.
+///
+/// ```
+/// use mc_content::seal::{DoesNotOpen, Key, Place};
+///
+/// let key = Key::generate();
+/// let poem = key.below("poem").cipher();
+/// let sealed = poem.seal(Place::Block, b"one two");
+/// assert_eq!(poem.open(Place::Block, &sealed)?, b"one two");
+/// // Nor does it open at another place, or under another name.
+/// assert_eq!(poem.open(Place::Name, &sealed), Err(DoesNotOpen));
+/// assert_eq!(key.below("song").cipher().open(Place::Block, &sealed), Err(DoesNotOpen));
+/// # Ok::<(), DoesNotOpen>(())
+/// ```
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct Key([u8; KEY_BYTES]);
 
@@ -95,11 +110,6 @@ impl Place {
         [kind, a, b, c, d, e, f, g, h, more]
     }
 }
-
-/// What was sealed with another key, for another place, or was changed since.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("it was encrypted with another key, or has been changed")]
-pub struct DoesNotOpen;
 
 impl Key {
     /// A new key.

@@ -11,13 +11,14 @@ mod engine;
 mod evict;
 mod fsck;
 mod gc;
+mod options;
 mod packs;
 mod writer;
 
 use crate::{Block, BlockSink, BlockSource, Error};
 use bytes::Bytes;
-use engine::{Engine, Found, storage};
-use mc_types::{Cid, Clock, SystemClock, Timestamp, cid};
+use engine::{Engine, Found, key, storage};
+use mc_types::{Cid, Timestamp, cid};
 use std::{
     collections::HashSet,
     path::{Path, PathBuf},
@@ -33,6 +34,7 @@ use writer::{Operation, Writer};
 
 pub use fsck::FsckReport;
 pub use gc::GcReport;
+pub use options::Options;
 
 /// Operations that may wait for the writer; a caller beyond that waits itself.
 const QUEUE_OPERATIONS: usize = 1024;
@@ -41,29 +43,25 @@ const QUEUE_BYTES: usize = 24 << 20;
 /// Longest name of a pin, in bytes.
 const MAX_PIN_NAME_BYTES: usize = 256;
 
-/// How a store is to be opened.
-#[derive(Debug, Clone)]
-pub struct Options {
-    /// How long a block that was stored is spared from collection even if nothing pins it, so that
-    /// an upload in progress is not collected before its root is pinned.
-    pub gc_grace: Duration,
-    /// Most bytes of blocks. Beyond it, those that nothing pins go, the least recently used first.
-    pub max_bytes: Option<u64>,
-    /// Where the time comes from.
-    pub clock: Arc<dyn Clock>,
-}
-
-impl Default for Options {
-    fn default() -> Self {
-        Self {
-            gc_grace: Duration::from_secs(600),
-            max_bytes: None,
-            clock: Arc::new(SystemClock),
-        }
-    }
-}
-
 /// A cheap handle to a block store.
+///
+/// ```
+/// use mc_content::{Block, Options, Store, missing};
+/// use mc_types::cid;
+///
+/// # tokio::runtime::Runtime::new().unwrap().block_on(async {
+/// let dir = tempfile::tempdir()?;
+/// let store = Store::open(dir.path(), Options::default()).await?;
+/// let block = Block::encode(cid::RAW, "one two")?;
+/// let root = *block.cid();
+/// assert_eq!(missing(&store, root, 1).await?, [root]);
+/// store.put_pinned(vec![block], "poem", root).await?;
+/// assert_eq!(store.get(&root).await?.as_deref(), Some(&b"one two"[..]));
+/// assert_eq!(store.pinned("poem").await?, Some(root));
+/// store.close().await;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// # }).unwrap();
+/// ```
 #[derive(Debug, Clone)]
 pub struct Store {
     inner: Arc<Inner>,
@@ -269,23 +267,6 @@ impl Store {
         blocking(move || engine.size(&key)).await
     }
 
-    /// Removes a block that no pin needs. A block that is not there is removed already.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Pinned`] names a pin that needs it.
-    pub async fn remove(&self, cid: &Cid) -> Result<(), Error> {
-        for (pin, root) in self.pins().await? {
-            let mut marked = gc::Marked::default();
-            gc::mark(self, root, &mut marked).await?;
-            if marked.keys.contains(key(cid).as_slice()) {
-                return Err(Error::Pinned { cid: *cid, pin });
-            }
-        }
-        let keys = vec![key(cid)];
-        self.write(|reply| Operation::Remove { keys, reply }).await
-    }
-
     /// Gives the DAG below `root` a name that keeps it; durable on return. The DAG may still be
     /// incomplete. A name that was used for another root is moved to this one.
     ///
@@ -352,26 +333,6 @@ impl Store {
             root.map_err(|e| Error::Storage(format!("pin {name:?}: {e}")))
         })
         .await
-    }
-
-    /// Removes the blocks that no pin needs and that were not stored just now.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Malformed`] or [`Error::Corrupt`] for a pinned block that cannot be read: then
-    /// nothing is removed, since what it links to is not known.
-    pub async fn gc(&self) -> Result<GcReport, Error> {
-        gc::collect(self, self.gc_grace(), |_| {}).await
-    }
-
-    /// Removes the blocks that no pin needs, whenever they were stored. What is being uploaded meanwhile has to be sent
-    /// again.
-    ///
-    /// # Errors
-    ///
-    /// As [`Self::gc`].
-    pub async fn gc_now(&self) -> Result<GcReport, Error> {
-        gc::collect(self, Duration::ZERO, |_| {}).await
     }
 
     /// For how long a block that was stored is spared.
@@ -447,11 +408,6 @@ impl BlockSource for Store {
             peers: None,
         })
     }
-}
-
-/// What a block is stored under.
-fn key(cid: &Cid) -> Vec<u8> {
-    cid.hash().to_bytes()
 }
 
 async fn blocking<T: Send + 'static>(

@@ -12,8 +12,9 @@ mod random_access;
 mod read;
 mod stream;
 
+pub use crate::limits::CHUNK_BYTES;
 pub use add::{add_bytes, add_path, add_reader};
-pub use adder::{AddOptions, Added, Adder, CHUNK_BYTES, FileInProgress, Skipped, Symlinks};
+pub use adder::{AddOptions, Added, Adder, FileInProgress, Skipped, Symlinks};
 pub use directory::{entity_links, entries, resolve};
 pub use entity::Entity;
 pub use export::{ExportOptions, Exported, Outside, export, export_with};

@@ -4,13 +4,9 @@ mod ordered;
 
 pub use ordered::{Order, ordered, ordered_by};
 
-use crate::{Error, Store, links};
+use crate::{Error, MAX_DAG_BLOCKS, Store, links};
 use mc_types::{Cid, cid};
 use std::{collections::HashSet, ops::ControlFlow};
-
-/// Most blocks of one DAG: 16 TiB in blocks of 1 MiB. Bounds the memory of a walk to some 2 GiB, and
-/// that of any DAG seen in practice to a few megabytes.
-pub const MAX_DAG_BLOCKS: usize = 1 << 24;
 
 /// At most `limit` blocks of the DAG below `root` that the store lacks; none when it is complete.
 ///

@@ -25,5 +25,6 @@ mod guard;
 pub mod metrics;
 mod routes;
 mod server;
+mod shared;
 
 pub use server::{Options, Server, ServerError};

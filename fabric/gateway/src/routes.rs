@@ -8,12 +8,11 @@ mod jobs;
 mod layers;
 mod metrics;
 mod nodes;
+mod parse;
 mod pins;
 
-use crate::{backend::Error, server::Shared};
+use crate::shared::Shared;
 use axum::{Json, Router, routing::get};
-use mc_types::{Cid, ErrorCode};
-use std::str::FromStr;
 
 /// Every route.
 pub(crate) fn all() -> Router<Shared> {
@@ -28,16 +27,4 @@ pub(crate) fn all() -> Router<Shared> {
         .merge(pins::routes())
         .merge(layers::routes())
         .merge(dht::routes())
-}
-
-/// A part of the path as what it should be.
-fn parsed<T: FromStr<Err: std::fmt::Display>>(text: &str) -> Result<T, Error> {
-    text.parse()
-        .map_err(|e: T::Err| Error::new(ErrorCode::Usage, e.to_string()))
-}
-
-/// A part of the path as a CID.
-fn cid(text: &str) -> Result<Cid, Error> {
-    let parsed: Result<Cid, _> = text.parse();
-    parsed.map_err(|e| Error::new(ErrorCode::Usage, format!("{text:?} is not a CID: {e}")))
 }

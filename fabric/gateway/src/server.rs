@@ -5,6 +5,7 @@ use crate::{
     error,
     guard::{self, Hosts},
     routes,
+    shared::Shared,
 };
 use axum::{Router, extract::DefaultBodyLimit, middleware};
 use futures::future::BoxFuture;
@@ -50,14 +51,6 @@ impl ServerError {
             Self::Listen { .. } => ErrorCode::Listen,
         }
     }
-}
-
-/// What the routes share.
-#[derive(Clone)]
-pub(crate) struct Shared {
-    pub(crate) backend: Arc<dyn Backend>,
-    /// Cancelled when the server is to stop: long waits end at once.
-    pub(crate) stopping: CancellationToken,
 }
 
 /// An HTTP server that listens already. Requests with an `Origin`, or for a host by a name that is not its own, are

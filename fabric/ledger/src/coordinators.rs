@@ -3,7 +3,8 @@
 
 use crate::{
     Error, Ledger,
-    database::{Kind, failed},
+    database::failed,
+    kind::Kind,
     row::{COLUMNS, integer, record},
 };
 use futures::future::BoxFuture;

@@ -2,6 +2,7 @@
 
 use crate::{
     Error,
+    kind::Kind,
     location::{Location, SQLITE_FILE, sqlite_url},
     migrations,
 };
@@ -13,45 +14,6 @@ use std::{sync::Once, time::Duration};
 const READ_CONNECTIONS: u32 = 4;
 /// How long a connection may take to be made before the statement that needs it fails.
 const CONNECT_WITHIN: Duration = Duration::from_secs(5);
-
-/// What is set on each connection to SQLite. Only `FULL` makes a commit in WAL mode durable before it returns.
-const SQLITE_SETUP: &[&str] = &[
-    "PRAGMA journal_mode = WAL",
-    "PRAGMA synchronous = FULL",
-    "PRAGMA busy_timeout = 5000",
-    "PRAGMA foreign_keys = ON",
-];
-/// The same for PostgreSQL. A statement that waits for a lock for longer meets another node's transaction that
-/// hangs.
-const POSTGRES_SETUP: &[&str] = &[
-    "SET synchronous_commit = on",
-    "SET statement_timeout = '30s'",
-    "SET lock_timeout = '5s'",
-];
-
-/// A kind of database.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Kind {
-    Sqlite,
-    Postgres,
-}
-
-impl Kind {
-    const fn setup(self) -> &'static [&'static str] {
-        match self {
-            Self::Sqlite => SQLITE_SETUP,
-            Self::Postgres => POSTGRES_SETUP,
-        }
-    }
-
-    /// The time of the database in milliseconds since the Unix epoch.
-    pub(crate) const fn now(self) -> &'static str {
-        match self {
-            Self::Sqlite => "CAST(unixepoch('subsec') * 1000 AS INTEGER)",
-            Self::Postgres => "(extract(epoch FROM clock_timestamp()) * 1000)::bigint",
-        }
-    }
-}
 
 /// Connections to one database.
 #[derive(Debug, Clone)]

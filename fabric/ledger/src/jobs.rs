@@ -2,7 +2,8 @@
 
 use crate::{
     Error, Ledger,
-    database::{Kind, failed, is_gone},
+    database::{failed, is_gone},
+    kind::Kind,
     row::{COLUMNS, Written, count, record},
 };
 use futures::TryStreamExt;

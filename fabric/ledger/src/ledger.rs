@@ -2,7 +2,8 @@
 
 use crate::{
     Error,
-    database::{Database, Kind, failed},
+    database::{Database, failed},
+    kind::Kind,
     location::Location,
 };
 use futures::future::BoxFuture;

@@ -17,6 +17,7 @@ mod coordinators;
 mod database;
 mod error;
 mod jobs;
+mod kind;
 mod ledger;
 mod location;
 mod migrations;

@@ -3,7 +3,7 @@
 //! `sqlx::migrate!` would do the same, but its macro compiles sqlx, both drivers and SQLite a second time, for the
 //! compiler. What it writes to the table of migrations (version, description and the SHA-384 of the text) is the same.
 
-use crate::database::Kind;
+use crate::kind::Kind;
 use sqlx::{
     SqlSafeStr,
     migrate::{Migration, MigrationType, Migrator},

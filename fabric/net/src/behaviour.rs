@@ -1,6 +1,6 @@
 //! Everything that the swarm does, put together.
 
-use crate::{codec::Codec, event_loop::IPFS_KAD, swarm::Options};
+use crate::{Options, codec::Codec};
 use libp2p::{
     StreamProtocol, autonat, connection_limits, dcutr, identify,
     identity::Keypair,
@@ -39,6 +39,8 @@ const MAX_CIRCUITS: usize = 128;
 const MAX_CIRCUITS_PER_PEER: usize = 16;
 const MAX_CIRCUIT_BYTES: u64 = 256 << 20;
 const MAX_CIRCUIT_TIME: Duration = Duration::from_secs(60 * 60);
+/// What members of the DHT of IPFS speak.
+pub(crate) const IPFS_KAD: StreamProtocol = StreamProtocol::new("/ipfs/kad/1.0.0");
 /// Between two ways through the own neighbourhood of the DHT.
 const BOOTSTRAP_EVERY: Duration = Duration::from_secs(300);
 

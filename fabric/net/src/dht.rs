@@ -16,6 +16,7 @@
 mod entry;
 mod grant;
 mod guard;
+mod hash;
 mod index;
 
 pub use entry::{Entry, Kind, MAX_ENTRY_BYTES, Refusal};

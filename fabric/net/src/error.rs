@@ -200,3 +200,12 @@ pub enum FetchError {
     #[error("the network is shut down")]
     Closed,
 }
+
+/// The cause at the bottom of an error, which is the one that helps.
+pub(crate) fn innermost(error: &dyn std::error::Error) -> String {
+    let mut error = error;
+    while let Some(source) = error.source() {
+        error = source;
+    }
+    error.to_string()
+}

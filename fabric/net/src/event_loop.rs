@@ -14,10 +14,10 @@ mod records;
 mod requests;
 
 use crate::{
+    Options,
     behaviour::{Behaviour, BehaviourEvent},
     client::{Client, Command, InboundRequest, PeerInfo},
     identity::{Identity, node_id},
-    swarm::Options,
 };
 use bootstrap::Bootstrap;
 use cache::PeerCache;
@@ -27,7 +27,6 @@ use futures::StreamExt;
 use gone::Gone;
 use guests::Guests;
 use ipfs_dht::IpfsDht;
-pub(crate) use ipfs_dht::PROTOCOL as IPFS_KAD;
 use libp2p::{Multiaddr, PeerId, Swarm, identify, ping, swarm::SwarmEvent};
 use links::Links;
 use mc_types::NodeId;

@@ -9,6 +9,7 @@
 //! * The DHT gives hints. Nothing in it is believed without asking the peer it names.
 //! * Every queue and every message is bounded.
 
+mod address;
 mod behaviour;
 mod client;
 mod codec;
@@ -19,6 +20,7 @@ mod error;
 mod event_loop;
 mod identity;
 pub mod message;
+mod options;
 mod reach;
 mod swarm;
 
@@ -27,5 +29,6 @@ pub use error::{ConnectError, Error, FetchError, RequestError};
 pub use identity::{Identity, is_node};
 pub use libp2p::Multiaddr;
 pub use mc_bitswap::{BlockStore, NoBlocks, StoreError};
+pub use options::Options;
 pub use reach::DhtMode;
-pub use swarm::{Options, Started, start};
+pub use swarm::{Started, start};

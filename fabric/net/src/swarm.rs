@@ -1,24 +1,17 @@
 //! Starting the network side.
 
 use crate::{
-    Client, DhtMode, Error, Identity, behaviour::Behaviour, client::InboundRequest,
-    event_loop::EventLoop,
+    Client, Error, Identity, Options, address::tcp_socket, behaviour::Behaviour,
+    client::InboundRequest, error::innermost, event_loop::EventLoop,
 };
 use futures::StreamExt;
 use futures::future::BoxFuture;
 use libp2p::{
-    Multiaddr, Swarm, SwarmBuilder, TransportError, multiaddr::Protocol, noise, swarm::SwarmEvent,
-    tcp, yamux,
+    Multiaddr, Swarm, SwarmBuilder, TransportError, noise, swarm::SwarmEvent, tcp, yamux,
 };
 use mc_bitswap::BlockStore;
 use mc_types::NodeId;
-use std::{
-    collections::BTreeSet,
-    net::{IpAddr, SocketAddr},
-    path::PathBuf,
-    sync::Arc,
-    time::Duration,
-};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 use tokio::{
     sync::{mpsc, watch},
     task::JoinHandle,
@@ -33,34 +26,6 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 const INBOUND_REQUESTS: usize = 1024;
 /// How long a listener may take to come up.
 const LISTEN_TIMEOUT: Duration = Duration::from_secs(10);
-
-/// How a node takes part in a network.
-#[derive(Debug, Clone)]
-pub struct Options {
-    /// The network: 1 to 32 of the characters a-z, 0-9 and -.
-    pub network: String,
-    /// Where to listen.
-    pub listen: Vec<Multiaddr>,
-    /// Peers to connect to, with their ids.
-    pub bootstrap: Vec<Multiaddr>,
-    /// A file in which connected peers are remembered, to be dialled when there are no others.
-    pub peer_cache: Option<PathBuf>,
-    /// Whether to find peers on the local network.
-    pub mdns: bool,
-    /// The part that this node takes in the DHT.
-    pub dht: DhtMode,
-    /// Whether to pass on what peers send to others that they cannot reach.
-    pub relay: bool,
-    /// Whether to exchange blocks with IPFS nodes. Otherwise their connections are closed.
-    pub ipfs: bool,
-    /// Peers of the DHT of IPFS to begin with, with their ids: pinned roots are announced there. Without any, it is
-    /// not used.
-    pub ipfs_dht: Vec<Multiaddr>,
-    /// What this node calls itself.
-    pub agent: String,
-    /// After this time without a block a search for blocks is given up.
-    pub fetch_timeout: Duration,
-}
 
 /// A network side that runs.
 #[derive(Debug)]
@@ -174,27 +139,4 @@ async fn listen(swarm: &mut Swarm<Behaviour>, address: &Multiaddr) -> Result<(),
     };
     let timeout = tokio::time::timeout(LISTEN_TIMEOUT, bound).await;
     timeout.unwrap_or_else(|_| Err(failed("no answer from the operating system".to_owned())))
-}
-
-/// The socket address of a TCP multiaddr with a port of its own.
-pub(crate) fn tcp_socket(address: &Multiaddr) -> Option<SocketAddr> {
-    let mut parts = address.iter();
-    let ip: IpAddr = match parts.next()? {
-        Protocol::Ip4(ip) => ip.into(),
-        Protocol::Ip6(ip) => ip.into(),
-        _ => return None,
-    };
-    match parts.next()? {
-        Protocol::Tcp(port) if port != 0 => Some((ip, port).into()),
-        _ => None,
-    }
-}
-
-/// The cause at the bottom of an error, which is the one that helps.
-pub(crate) fn innermost(error: &dyn std::error::Error) -> String {
-    let mut error = error;
-    while let Some(source) = error.source() {
-        error = source;
-    }
-    error.to_string()
 }

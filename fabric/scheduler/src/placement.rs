@@ -2,11 +2,14 @@
 
 mod policies;
 
+pub(crate) use policies::of;
+
 use crate::{command::WorkerOffer, queue::Place};
-use mc_types::{Clause, JobSpec, NodeId, Policy};
+use mc_types::{Clause, JobSpec, NodeId};
 use std::{borrow::Cow, collections::BTreeSet, fmt::Debug};
 
-/// A policy of placement. A new one is a type that implements this, a name in [`Policy`], and a line in [`of`].
+/// A policy of placement. A new one is a type that implements this, a name in [`Policy`](mc_types::Policy), and a line
+/// in [`of`].
 pub trait Placement: Debug + Sync {
     /// The index of the worker that gets the job. All candidates fit, there is at least one, and they stand in
     /// the order in which they have been waiting.
@@ -61,17 +64,6 @@ impl Topology {
         } else {
             Nearness::Other
         }
-    }
-}
-
-/// The policy of that name.
-pub(crate) fn of(policy: Policy) -> &'static dyn Placement {
-    match policy {
-        Policy::FirstAnswer => &policies::FirstAnswer,
-        Policy::Random => &policies::Random,
-        Policy::BestFit => &policies::BestFit,
-        Policy::LocalFirst => &policies::LocalFirst,
-        Policy::DataLocality => &policies::DataLocality,
     }
 }
 

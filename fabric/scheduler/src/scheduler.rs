@@ -3,6 +3,7 @@
 mod attempts;
 mod commands;
 mod moves;
+mod wish;
 
 use crate::{
     command::{Answer, Command, Effect, Step, WorkerView},
@@ -14,11 +15,11 @@ use mc_types::{
     Ending, FailureReason, FencingToken, Holder, JobId, JobRecord, JobState, Lease, NodeId, Policy,
     Timestamp,
 };
-use moves::Wish;
 use std::{
     collections::{BTreeSet, HashMap, VecDeque},
     time::Duration,
 };
+use wish::Wish;
 
 /// Finished jobs that are remembered, so that a repeated finish gets its answer.
 const MAX_ENDED: usize = 10_000;

@@ -1,9 +1,6 @@
 //! What a module that can be stopped has besides.
 
-use crate::{
-    Refused, meter,
-    module::{Page, Pass},
-};
+use crate::{Refused, meter, pass::Pass, plan::Page};
 use wasm_encoder::{BlockType, CodeSection, Function, FunctionSection, Instruction as I, MemArg};
 use wasmparser::ValType;
 

@@ -13,10 +13,10 @@ mod prelude;
 mod scan;
 
 use crate::{
-    Obstacle, Program, Refused, Sites,
+    Obstacle, Refused, Sites,
     analysis::FEATURES,
-    meter,
-    module::{self, Ability, Page, Plan},
+    meter, module,
+    plan::{Ability, Page, Plan, Program},
 };
 use scan::{Counts, Scan};
 use wasm_encoder::{

@@ -4,13 +4,34 @@
 //! numbers, the operands from the bottom up, the table index of an indirect call, and the *word*, which
 //! names the site.
 
-use crate::tree::{Callee, Site};
 use wasmparser::ValType;
 
 /// Bits of a word that are the number of the site in its module. Those above are the module.
 pub(crate) const SITE_BITS: u32 = 24;
 /// Bytes of a word.
 pub(crate) const WORD_BYTES: u32 = 4;
+
+/// A place where a function may be while it is stopped.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Site {
+    /// The operands that are kept, from the bottom up.
+    pub(crate) operands: Vec<ValType>,
+    /// What is called there, if anything.
+    pub(crate) callee: Option<Callee>,
+    /// How many operands the call takes.
+    pub(crate) arguments: usize,
+    /// How deep in loops the site is.
+    pub(crate) depth: usize,
+    /// What is kept, once that is known. Never known if there is a reference among it.
+    pub(crate) frame: Option<Frame>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Callee {
+    Function(u32),
+    /// Whatever the table has at the index on top of the stack, which is kept too.
+    Indirect,
+}
 
 /// A stopped function's state.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -53,13 +53,14 @@ mod code;
 mod emit;
 mod frames;
 mod fuel;
+mod instructions;
 
-pub(crate) use emit::{load, store, zero};
+pub(crate) use instructions::{load, store, zero};
 
 use crate::{
     Refused, analysis,
-    module::Types,
     tree::{Body, Label},
+    types::Types,
 };
 use std::collections::HashMap;
 use wasm_encoder::{

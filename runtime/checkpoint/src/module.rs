@@ -4,115 +4,20 @@ use crate::{
     Obstacle, Refused,
     added::{self, Added},
     analysis::{Analysis, FEATURES},
-    frame,
-    function::{self, Context, Kind, Rewritten},
-    liveness, meter,
-    sites::SiteInfo,
-    tree,
+    meter,
+    pass::{Pass, Renumber},
+    plan::{
+        Instrumented, LOAD_EXPORT, PREFIX, Page, Plan, SAVE_EXPORT, START_EXPORT, memory_export,
+        page_type,
+    },
 };
-use std::collections::BTreeSet;
 use wasm_encoder::{
-    BlockType, BranchHints, CodeSection, DataCountSection, DataSection, ElementSection, EntityType,
-    ExportKind, ExportSection, FunctionSection, GlobalSection, ImportSection, MemorySection,
-    MemoryType, Module, TableSection, TagSection, TypeSection,
-    reencode::{Error, Reencode, RoundtripReencoder},
+    CodeSection, DataCountSection, DataSection, ElementSection, EntityType, ExportKind,
+    ExportSection, FunctionSection, GlobalSection, ImportSection, MemorySection, Module,
+    TableSection, TagSection, TypeSection,
+    reencode::{Reencode, RoundtripReencoder},
 };
-use wasmparser::{
-    ExternalKind, FuncType, FuncValidatorAllocations, FunctionBody, Parser, Payload, ValType,
-    ValidPayload, Validator,
-};
-
-/// What the names begin with under which a rewritten module exports what was added to it.
-pub(crate) const PREFIX: &str = "mc:";
-/// The export by which the host runs what was the start function of a module that has a meter of its
-/// own, once it has set the meter.
-pub const START_EXPORT: &str = "mc:start";
-/// The function that copies the mutable globals of a module to the meter's memory.
-pub const SAVE_EXPORT: &str = "mc:save";
-/// The function that copies them back.
-pub const LOAD_EXPORT: &str = "mc:load";
-
-/// The name under which the memory that is the `number`th of a module's own is exported.
-#[must_use]
-pub fn memory_export(number: u32) -> String {
-    format!("{PREFIX}memory/{number}")
-}
-
-/// Where the meter's memory is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Page {
-    /// Imported from [`meter::IMPORT_MODULE`].
-    Imported,
-    /// The module's own, exported as [`meter::PAGE`].
-    Own,
-}
-
-/// How a module is to be rewritten.
-#[derive(Clone, Copy)]
-pub(crate) struct Plan<'a> {
-    pub(crate) page: Page,
-    /// The module's number in its component.
-    pub(crate) number: u32,
-    /// Says of an imported function whether it is part of the guest.
-    pub(crate) is_guest: &'a dyn Fn(u32) -> bool,
-    /// Exported functions that the host calls while it is called.
-    pub(crate) held: &'a BTreeSet<String>,
-    /// Offset of the module's globals in the meter's memory.
-    pub(crate) globals: u32,
-    /// What is to be made of the guest.
-    pub(crate) ability: Ability,
-}
-
-/// What a program is made able to do.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Ability {
-    /// It counts what it executes.
-    Count,
-    /// It can be stopped too, to go on in another instance.
-    Stop,
-    /// It can also go on from where it was stopped. Its code is twice as large.
-    Resume,
-}
-
-impl Plan<'_> {
-    fn stops(&self) -> bool {
-        self.ability >= Ability::Stop
-    }
-
-    const fn counting(self) -> Self {
-        Self {
-            ability: Ability::Count,
-            ..self
-        }
-    }
-}
-
-/// A module that was rewritten.
-#[derive(Debug)]
-pub(crate) struct Instrumented {
-    pub(crate) wasm: Vec<u8>,
-    pub(crate) sites: Vec<SiteInfo>,
-    /// How many memories the module has of its own.
-    pub(crate) memories: u32,
-    /// How many functions are imported.
-    pub(crate) imported: u32,
-    /// Where the globals of the next module are.
-    pub(crate) globals_end: u32,
-    /// Why it could not be made such that it can be stopped.
-    pub(crate) obstacle: Option<Obstacle>,
-}
-
-/// The type of the meter's memory.
-pub(crate) const fn page_type() -> MemoryType {
-    let pages = (meter::MEMORY_BYTES >> 16) as u64;
-    MemoryType {
-        minimum: pages,
-        maximum: Some(pages),
-        memory64: false,
-        shared: false,
-        page_size_log2: None,
-    }
-}
+use wasmparser::{ExternalKind, Parser, Payload, ValType, ValidPayload, Validator};
 
 /// Rewrites a core module.
 pub(crate) fn instrument(module: &[u8], plan: Plan<'_>) -> Result<Instrumented, Refused> {
@@ -151,199 +56,6 @@ pub(crate) fn instrument(module: &[u8], plan: Plan<'_>) -> Result<Instrumented, 
         }
     }
     sections.assemble(pass, obstacle)
-}
-
-/// Numbers memories anew: the meter comes after those that are imported.
-pub(crate) struct Renumber {
-    imported_memories: u32,
-    shift: u32,
-}
-
-impl Reencode for Renumber {
-    type Error = Refused;
-
-    fn memory_index(&mut self, memory: u32) -> Result<u32, Error<Refused>> {
-        Ok(if memory < self.imported_memories {
-            memory
-        } else {
-            memory + self.shift
-        })
-    }
-}
-
-/// The types of a module, to which those of blocks and added functions are appended.
-#[derive(Debug, Clone)]
-pub(crate) struct Types {
-    first: usize,
-    added: Vec<FuncType>,
-}
-
-impl Types {
-    /// The number of a function type.
-    pub(crate) fn number(&mut self, params: &[ValType], results: &[ValType]) -> u32 {
-        let ty = FuncType::new(params.iter().copied(), results.iter().copied());
-        let position = self.added.iter().position(|added| *added == ty);
-        let position = position.unwrap_or_else(|| {
-            self.added.push(ty);
-            self.added.len() - 1
-        });
-        u32::try_from(self.first + position).unwrap_or(u32::MAX)
-    }
-
-    /// A block with these results.
-    pub(crate) fn block(&mut self, results: &[ValType]) -> BlockType {
-        match results {
-            [] => BlockType::Empty,
-            [result] => match RoundtripReencoder.val_type(*result) {
-                Ok(result) => BlockType::Result(result),
-                Err(_) => BlockType::FunctionType(self.number(&[], results)),
-            },
-            _ => BlockType::FunctionType(self.number(&[], results)),
-        }
-    }
-}
-
-/// What is needed to rewrite the functions one after the other.
-pub(crate) struct Pass<'a> {
-    pub(crate) analysis: &'a Analysis,
-    pub(crate) plan: Plan<'a>,
-    /// The number of the meter's memory.
-    pub(crate) meter: u32,
-    pub(crate) types: Types,
-    sites: Vec<SiteInfo>,
-    hints: BranchHints,
-    /// Functions that go on from frames, with what they return. They follow after all others.
-    resuming: Vec<(Vec<ValType>, Rewritten)>,
-    /// Which function comes next.
-    next: u32,
-    /// Which number a function has that is added.
-    pub(crate) added: u32,
-    allocations: FuncValidatorAllocations,
-    obstacle: Option<Obstacle>,
-}
-
-impl<'a> Pass<'a> {
-    fn new(analysis: &'a Analysis, plan: Plan<'a>) -> Self {
-        Self {
-            analysis,
-            plan,
-            meter: match plan.page {
-                Page::Imported => analysis.imported_memories,
-                Page::Own => analysis.memories,
-            },
-            types: Types {
-                first: analysis.types.len(),
-                added: Vec::new(),
-            },
-            sites: Vec::new(),
-            hints: BranchHints::new(),
-            resuming: Vec::new(),
-            next: analysis.imported_functions,
-            added: u32::try_from(analysis.function_types.len()).unwrap_or(u32::MAX),
-            allocations: FuncValidatorAllocations::default(),
-            obstacle: None,
-        }
-    }
-
-    fn function(
-        &mut self,
-        renumber: &mut Renumber,
-        validator: &mut wasmparser::FuncValidator<wasmparser::ValidatorResources>,
-        body: &FunctionBody<'_>,
-    ) -> Result<wasm_encoder::Function, Refused> {
-        let number = self.next;
-        self.next += 1;
-        let unknown = Refused::Shape("more bodies than functions");
-        let ty = self
-            .analysis
-            .type_of(number)
-            .ok_or_else(|| unknown.clone())?;
-        let function = self.analysis.function(number).ok_or(unknown)?;
-        let stops = self.plan.stops() && function.has_site;
-        let mut body = tree::read(self.analysis, validator, body, number, stops)?;
-        let first_word = self.first_word();
-        if stops {
-            liveness::solve(&mut body);
-            self.take_note_of_sites(number, &body);
-        }
-        let stops = stops && self.obstacle.is_none();
-        let again = (stops && self.plan.ability == Ability::Resume).then(|| self.again());
-        let context = Context {
-            kind: if stops {
-                Kind::Stop { again }
-            } else {
-                Kind::Count
-            },
-            function,
-            meter: self.meter,
-            params: ty.params().len(),
-            results: ty.results(),
-            first_word,
-        };
-        let rewritten = function::rewrite(renumber, &mut self.types, context, &body)?;
-        let (mut fits, is_large) = (!rewritten.is_too_large(), rewritten.is_large());
-        self.hints.function_hints(number, rewritten.hints);
-        let resumed = Context {
-            kind: Kind::Resume,
-            ..context
-        };
-        if again.is_some() {
-            let resumed = function::rewrite(renumber, &mut self.types, resumed, &body)?;
-            fits &= !resumed.is_too_large();
-            self.resuming.push((ty.results().to_vec(), resumed));
-        } else if stops && is_large {
-            // Nothing may be stopped that cannot go on.
-            let mut types = self.types.clone();
-            let resumed = function::rewrite(renumber, &mut types, resumed, &body)?;
-            fits &= !resumed.is_too_large();
-        }
-        match (fits, stops) {
-            (false, true) => self.obstruct(number, "what becomes too large to be resumed"),
-            (false, false) if self.obstacle.is_none() => {
-                return Err(Refused::Shape("a function that is too large to be counted"));
-            }
-            _ => {}
-        }
-        Ok(rewritten.function)
-    }
-
-    /// Takes note of why the module cannot be stopped.
-    fn obstruct(&mut self, function: u32, reason: &str) {
-        let obstacle = Obstacle::new(Some(function), reason);
-        self.obstacle = Some(obstacle.of_module(self.plan.number));
-    }
-
-    /// The number of the next function that goes on from a frame.
-    fn again(&self) -> u32 {
-        let number = self.analysis.function_types.len() + self.resuming.len();
-        u32::try_from(number).unwrap_or(u32::MAX)
-    }
-
-    /// The word of the next site.
-    fn first_word(&self) -> u32 {
-        let site = u32::try_from(self.sites.len()).unwrap_or(u32::MAX);
-        (self.plan.number << frame::SITE_BITS).saturating_add(site)
-    }
-
-    fn take_note_of_sites(&mut self, number: u32, body: &tree::Body<'_>) {
-        let mut obstacle = None;
-        for site in &body.sites {
-            match &site.frame {
-                Some(frame) => self.sites.push(SiteInfo {
-                    function: number,
-                    bytes: frame.bytes,
-                    callee: site.callee,
-                }),
-                None => obstacle = Some("a reference that is needed after a call or loop"),
-            }
-        }
-        if self.sites.len() >= 1 << frame::SITE_BITS {
-            obstacle = Some("more calls and loops than can be numbered");
-        }
-        if let Some(reason) = obstacle {
-            self.obstruct(number, reason);
-        }
-    }
 }
 
 /// The sections of the new module, in no particular order.
@@ -539,7 +251,8 @@ impl Sections {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::instrument_module;
+    use crate::{instrument_module, plan::Ability};
+    use std::collections::BTreeSet;
 
     fn validate(wasm: &[u8]) -> Result<(), wasmparser::BinaryReaderError> {
         wasmparser::Validator::new_with_features(crate::analysis::FEATURES)

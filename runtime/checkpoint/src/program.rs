@@ -1,22 +1,13 @@
 //! Rewriting a whole program, a component or a core module.
 
 use crate::{
-    Obstacle, Refused, Sites, component, meter,
-    module::{self, Ability, Instrumented, Page, Plan},
+    Refused, Sites, component, meter, module,
+    plan::{Ability, Instrumented, Page, Plan, Program},
 };
 use std::collections::BTreeSet;
 
 /// Bytes of stack of the thread that rewrites: blocks may be nested as deep as a program likes.
 const STACK_BYTES: usize = 256 << 20;
-
-/// A program that was rewritten.
-#[derive(Debug)]
-pub struct Program {
-    /// What to compile.
-    pub wasm: Vec<u8>,
-    /// Its sites if it can be stopped and resumed, and what is in the way if it cannot.
-    pub sites: Result<Sites, Obstacle>,
-}
 
 /// Rewrites a core module that is run by itself: it has a meter of its own, exported as
 /// [`meter::PAGE`], and its start function is exported as [`crate::START_EXPORT`] instead of being run.

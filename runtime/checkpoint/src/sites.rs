@@ -1,6 +1,6 @@
 //! The sites of a program, by which frames are checked before anything runs.
 
-use crate::{frame, tree::Callee};
+use crate::frame::{self, Callee};
 
 /// Numbers of no function.
 const NO_CALLEE: u32 = u32::MAX;

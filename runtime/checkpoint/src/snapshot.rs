@@ -4,31 +4,19 @@
 //! for by CID.
 
 mod blob;
+mod block;
 mod memory;
 
 pub use blob::{Blob, CHUNK_BYTES};
+pub use block::{BadCheckpoint, Block, Seal};
 pub use memory::{FAN_OUT, Memory, PAGE_BYTES, Pages, Reader};
 
 use crate::PASS_VERSION;
-use mc_types::{Cid, canonical, cid};
+use mc_types::{Cid, canonical};
 use serde::{Deserialize, Serialize};
 
 /// The version of the format.
 pub const FORMAT: u32 = 1;
-
-/// A block: its CID and its bytes.
-pub type Block = (Cid, Vec<u8>);
-
-/// Encrypts bytes before they are a block; nothing does unless the task is private. Equal bytes have to come
-/// out equal, or else blocks that have not changed are not known again.
-pub type Seal<'a> = Option<&'a dyn Fn(&[u8]) -> Vec<u8>>;
-
-/// Bytes as a raw block.
-fn leaf(bytes: &[u8], seal: Seal<'_>) -> (Cid, impl FnOnce() -> Vec<u8>) {
-    let sealed = seal.map(|seal| seal(bytes));
-    let cid = cid::of(cid::RAW, sealed.as_deref().unwrap_or(bytes));
-    (cid, move || sealed.unwrap_or_else(|| bytes.to_vec()))
-}
 
 /// Who made a checkpoint.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -91,42 +79,6 @@ mod text {
         let text = String::deserialize(deserializer)?;
         text.parse().map_err(D::Error::custom)
     }
-}
-
-/// Why a checkpoint is refused.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum BadCheckpoint {
-    /// The header is not one.
-    #[error("not a checkpoint: {0}")]
-    Malformed(String),
-    /// It was made by a version that this one does not understand.
-    #[error("made by another version: format {format}, pass {pass}")]
-    Version {
-        /// Its format.
-        format: u32,
-        /// Its pass.
-        pass: u32,
-    },
-    /// It is not of this task.
-    #[error("it is of the task {0}")]
-    OtherTask(Cid),
-    /// It is not of this component.
-    #[error("it is of the component {0}")]
-    OtherComponent(Cid),
-    /// A part is larger than the task allows.
-    #[error("{what} has {bytes} bytes, more than the limit of {max}")]
-    TooLarge {
-        /// The part.
-        what: &'static str,
-        /// Its bytes.
-        bytes: u64,
-        /// The limit.
-        max: u64,
-    },
-    /// A block is not what the one that names it promises.
-    #[error("a block is malformed: {0}")]
-    Block(&'static str),
 }
 
 impl Checkpoint {

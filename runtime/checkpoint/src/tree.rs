@@ -1,6 +1,10 @@
 //! A function's body as a tree, with what is on the operand stack where that matters.
 
-use crate::{Refused, analysis::Analysis, frame};
+use crate::{
+    Refused,
+    analysis::Analysis,
+    frame::{Callee, Site},
+};
 use std::ops::Range;
 use wasmparser::{
     BlockType, Catch, FuncValidator, FunctionBody, Operator, RefType, ValType, ValidatorResources,
@@ -26,28 +30,6 @@ pub(crate) struct Body<'a> {
     pub(crate) has_entry: bool,
     /// How many labels there are.
     pub(crate) labels: u32,
-}
-
-/// A place where a function may be while it is stopped.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(crate) struct Site {
-    /// The operands that are kept, from the bottom up.
-    pub(crate) operands: Vec<ValType>,
-    /// What is called there, if anything.
-    pub(crate) callee: Option<Callee>,
-    /// How many operands the call takes.
-    pub(crate) arguments: usize,
-    /// How deep in loops the site is.
-    pub(crate) depth: usize,
-    /// What is kept, once that is known. Never known if there is a reference among it.
-    pub(crate) frame: Option<frame::Frame>,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Callee {
-    Function(u32),
-    /// Whatever the table has at the index on top of the stack, which is kept too.
-    Indirect,
 }
 
 #[derive(Debug)]

@@ -1,21 +1,21 @@
 //! Stopping a guest, taking its state, and going on with it, here or elsewhere.
 
+mod image;
 mod restoring;
 mod saved;
 
+pub use image::MemoryImage;
 pub(crate) use restoring::Restoring;
 pub use saved::{Saved, Spare};
 
 use crate::RunError;
+use image::PAGE_BYTES;
 use mc_checkpoint::{Sites, meter};
 use mc_wasi::State;
 use std::sync::{
     Arc,
     atomic::{AtomicBool, Ordering},
 };
-
-/// Bytes of a page of linear memory.
-const PAGE_BYTES: u64 = 1 << 16;
 
 /// Asks a running guest to stop at its next site. Cheap to clone.
 #[derive(Debug, Clone, Default)]
@@ -125,19 +125,6 @@ impl std::fmt::Debug for Resume {
             .field("position", &self.position)
             .finish_non_exhaustive()
     }
-}
-
-/// The contents of a linear memory.
-pub trait MemoryImage: Send {
-    /// Its size in bytes: whole pages of 64 KiB.
-    fn bytes(&self) -> u64;
-
-    /// The next bytes that are not all zero, and their address: in ascending order, none twice.
-    ///
-    /// # Errors
-    ///
-    /// Whatever keeps them from being read.
-    fn next(&mut self) -> std::io::Result<Option<(u64, Vec<u8>)>>;
 }
 
 impl Resume {

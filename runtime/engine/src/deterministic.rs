@@ -1,13 +1,13 @@
 //! One deterministic execution.
 
 use crate::{
-    Execution, Invocation, RunError,
+    Execution, Invocation, RunError, World,
     checkpoint::{Checkpoints, Keeper, Next, Resume, Stopped},
     config::{Counting, HOST_STACK_BYTES},
     guest::{self, Allowance, Counter, Guest},
     instance::Instance,
     limiter::Limiter,
-    program::{Code, Program, World},
+    program::{Code, Program},
     sink::Sink,
     ticker::Watch,
     trap,

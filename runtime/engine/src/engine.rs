@@ -2,130 +2,35 @@
 
 mod backend;
 mod compiling;
+mod options;
+mod way;
+
+pub use options::Options;
 
 use crate::{
-    Allocation, Error, Form, Program, Target,
+    Error, Form, Need, Program,
     cache::Cache,
     config::Counting,
-    isolated::{Compiler, Job},
+    isolated::Job,
     offered::{check_names, check_proposals},
     sites,
 };
-use backend::{Backend, Lazy, in_another_form, invalid};
-use mc_checkpoint::{Ability, CODE_VERSION, PASS_VERSION, Refused};
-use mc_types::{Cid, Determinism};
+use backend::{Backend, Lazy, in_another_form};
+use compiling::invalid;
+use mc_checkpoint::{Ability, Refused};
+use mc_types::Cid;
 use std::{
     borrow::Cow,
     collections::HashMap,
     path::PathBuf,
     sync::{Arc, Mutex, PoisonError},
 };
+use way::Way;
 
 /// Largest component, in bytes. CPython with its standard library has some 40 million.
 pub const MAX_COMPONENT_BYTES: u64 = 128 << 20;
 /// Programs that are kept in memory.
 const MAX_LOADED: usize = 64;
-
-/// How an engine is to be made.
-#[derive(Debug, Clone)]
-pub struct Options {
-    /// Where compiled code is kept; nowhere if absent.
-    pub cache_dir: Option<PathBuf>,
-    /// How large that directory may grow, in bytes.
-    pub cache_max_bytes: u64,
-    /// Where instances come from.
-    pub allocation: Allocation,
-    /// What executes guests.
-    pub target: Target,
-    /// Compiles what is not in the cache, which there must be then; this process does if absent.
-    pub compiler: Option<Compiler>,
-    /// Called at the beginning of each thread that runs a guest, such as to lower its priority.
-    pub on_guest_thread: Option<fn()>,
-}
-
-impl Default for Options {
-    fn default() -> Self {
-        Self {
-            cache_dir: None,
-            cache_max_bytes: 2 << 30,
-            allocation: Allocation::default(),
-            target: Target::default(),
-            compiler: None,
-            on_guest_thread: None,
-        }
-    }
-}
-
-/// In which way a program is compiled and linked.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-enum Way {
-    /// Instrumented, in its own world.
-    Metered,
-    /// Instrumented so that it can go on from where it was stopped.
-    Resumable,
-    /// As it is, in its own world: what cannot be instrumented.
-    Fallback,
-    /// As it is, in the machine's world.
-    Relaxed,
-}
-
-impl Way {
-    /// The ways in which a program may run, in the order of preference. That it was found in a later
-    /// one in the cache means that the earlier one had refused it.
-    const fn of(need: Need) -> &'static [Self] {
-        match need {
-            Need::Run => &[Self::Metered, Self::Fallback],
-            Need::Resume => &[Self::Resumable, Self::Fallback],
-            Need::Relaxed => &[Self::Relaxed],
-        }
-    }
-
-    /// What an instrumented program is made able to do.
-    const fn ability(self) -> Option<Ability> {
-        match self {
-            Self::Metered => Some(Ability::Stop),
-            Self::Resumable => Some(Ability::Resume),
-            Self::Fallback | Self::Relaxed => None,
-        }
-    }
-
-    const fn counting(self) -> Counting {
-        match self {
-            Self::Metered | Self::Resumable => Counting::Instrumented,
-            Self::Fallback | Self::Relaxed => Counting::Wasmtime,
-        }
-    }
-
-    /// Names the way in the cache: code of another one, or of another version of it, is not found.
-    fn label(self) -> String {
-        match self {
-            Self::Metered => format!("m{PASS_VERSION}.{CODE_VERSION}"),
-            Self::Resumable => format!("c{PASS_VERSION}.{CODE_VERSION}"),
-            Self::Fallback => format!("f{PASS_VERSION}"),
-            Self::Relaxed => "r".to_owned(),
-        }
-    }
-}
-
-/// What a program is needed for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Need {
-    /// To be run, and perhaps to be stopped.
-    Run,
-    /// To go on from where it was stopped, as often as one likes. Takes twice as long to compile.
-    Resume,
-    /// To be run in the machine's world.
-    Relaxed,
-}
-
-impl From<Determinism> for Need {
-    fn from(determinism: Determinism) -> Self {
-        match determinism {
-            Determinism::Relaxed => Self::Relaxed,
-            _ => Self::Run,
-        }
-    }
-}
 
 /// A cheap handle to an engine.
 #[derive(Clone)]
@@ -299,6 +204,15 @@ impl Engine {
 
 /// Refuses a program that could not be run however it was compiled: what is no WebAssembly, no command, or imports what
 /// is not there, by its name or in its type. It does not look at code, so it takes a moment however large the program is.
+///
+/// ```
+/// use mc_engine::{Error, Form, check};
+///
+/// let command = wat::parse_str(r#"(module (func (export "_start")))"#).unwrap();
+/// assert_eq!(check(&command).unwrap(), Form::Module);
+/// let library = wat::parse_str(r#"(module (func (export "sum")))"#).unwrap();
+/// assert!(matches!(check(&library), Err(Error::CoreModule { .. })));
+/// ```
 ///
 /// # Errors
 ///

@@ -10,6 +10,36 @@
 //! ended and what it used. What the machine did wrong is a [`RunError`] instead, and never part of an
 //! outcome.
 //!
+//! ```
+//! use mc_engine::{CancellationToken, Engine, Invocation, Options, Output, World};
+//! use mc_types::{Determinism, End, Limits, cid};
+//! use mc_wasi::InMemory;
+//! use std::collections::BTreeMap;
+//!
+//! let program = wat::parse_str(r#"(module (memory (export "memory") 1) (func (export "_start")))"#)?;
+//! let engine = Engine::new(&Options::default())?;
+//! let program = engine.load(&cid::of(cid::RAW, &program), &program, Determinism::Deterministic)?;
+//! let execution = program.run(Invocation {
+//!     name: "guest".to_owned(),
+//!     args: vec![],
+//!     env: BTreeMap::new(),
+//!     limits: Limits::default(),
+//!     world: World::Deterministic {
+//!         mounts: vec![],
+//!         inputs: Box::new(InMemory::default()),
+//!         start_seconds: None,
+//!     },
+//!     stdout: Output::Memory,
+//!     stderr: Output::Memory,
+//!     timeout: None,
+//!     cancel: CancellationToken::new(),
+//!     checkpoints: None,
+//!     resume: None,
+//! })?;
+//! assert_eq!(execution.end, End::Exited { code: 0 });
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
 //! # Invariants
 //!
 //! * `wasmtime::Config` has one constructor, in `config`.
@@ -30,13 +60,16 @@ mod engine;
 mod error;
 mod guest;
 mod instance;
+mod invocation;
 mod isolated;
 mod limiter;
+mod need;
 mod offered;
 mod preview1;
 mod preview2;
 mod program;
 mod relaxed;
+mod run;
 mod sink;
 mod sites;
 mod ticker;
@@ -45,9 +78,11 @@ mod trap;
 pub use checkpoint::{Bell, Checkpoints, Keeper, MemoryImage, Next, Resume, Saved, Spare, Stopped};
 pub use classify::{Form, classify};
 pub use config::{Allocation, Target};
-pub use engine::{Engine, MAX_COMPONENT_BYTES, Need, Options, check};
+pub use engine::{Engine, MAX_COMPONENT_BYTES, Options, check};
 pub use error::{Error, RunError};
+pub use invocation::{Execution, Invocation, Mount, Output, Stdin, World};
 pub use isolated::{CompileLimits, Compiler, Job, compile_here};
+pub use need::Need;
 pub use offered::check_proposals;
-pub use program::{Execution, Invocation, Mount, Output, Program, Stdin, World};
+pub use program::Program;
 pub use tokio_util::sync::CancellationToken;

@@ -92,3 +92,34 @@ fn refuse(mut names: Vec<String>) -> Result<(), Error> {
     }
     Err(Error::UnsupportedImports { names })
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::{preview1, preview2};
+
+    /// The tests that call one import each: those of WASI 0.2 that guests import which it names, and those of preview 1
+    /// in its own table.
+    const TESTS: &str = include_str!("../tests/it/imports.rs");
+
+    #[test]
+    fn every_interface_of_wasi_is_imported_by_the_guest_whose_imports_tests_call() {
+        assert!(TESTS.contains("\"wasi_calls\""));
+        let guest = std::fs::read(mc_artifacts::guest("wasi_calls")).unwrap();
+        let imports = mc_checkpoint::outline(&guest).unwrap().imports;
+        let is_imported = |interface: &str| {
+            let mut imports = imports.iter().filter_map(|import| import.split_once('@'));
+            imports.any(|(name, _)| name == interface)
+        };
+        for interface in preview2::INTERFACES {
+            assert!(is_imported(interface), "no test calls {interface}");
+        }
+    }
+
+    #[test]
+    fn every_function_of_preview_1_is_called_by_a_test() {
+        for function in preview1::FUNCTIONS {
+            let row = format!("(\"{function}\", \"");
+            assert!(TESTS.contains(&row), "no test calls {function}");
+        }
+    }
+}

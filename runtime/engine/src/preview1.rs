@@ -1,5 +1,6 @@
 //! `wasi_snapshot_preview1`: between a core module's memory and the guest's world.
 
+mod call;
 mod descriptors;
 mod guest_memory;
 mod listing;
@@ -11,19 +12,16 @@ mod stat;
 mod transfer;
 mod unstable;
 
-use crate::guest::{Call, Guest};
-use guest_memory::GuestMemory;
-use mc_wasi::{Errno, Error, Host, Stop};
+use crate::guest::Guest;
+use call::MODULE;
 use stat::Links;
-use wasmtime::{Caller, Linker};
+use wasmtime::Linker;
 
-/// The module by which programs import it.
-const MODULE: &str = "wasi_snapshot_preview1";
-/// Those by which programs import it, or the snapshot before it.
+/// The modules by which programs import it, or the snapshot before it.
 pub(crate) const MODULES: [&str; 2] = [MODULE, unstable::MODULE];
 
 /// Its functions.
-const FUNCTIONS: &[&str] = &[
+pub(crate) const FUNCTIONS: &[&str] = &[
     "args_get",
     "args_sizes_get",
     "clock_res_get",
@@ -84,9 +82,6 @@ fn is_module(name: &str) -> bool {
     MODULES.contains(&name)
 }
 
-/// A module that calls.
-type C<'a> = Caller<'a, Guest>;
-
 /// All of its functions.
 pub(crate) fn linker(engine: &wasmtime::Engine) -> wasmtime::Result<Linker<Guest>> {
     let mut linker = Linker::new(engine);
@@ -98,62 +93,4 @@ pub(crate) fn linker(engine: &wasmtime::Engine) -> wasmtime::Result<Linker<Guest
     stat::add(&mut linker, MODULE, Links::Wide)?;
     unstable::add(&mut linker)?;
     Ok(linker)
-}
-
-/// Makes a call and gives its error number.
-fn call(
-    mut caller: Caller<'_, Guest>,
-    f: impl FnOnce(&mut Host, &mut GuestMemory<'_>) -> mc_wasi::Result<()>,
-) -> wasmtime::Result<i32> {
-    let own = Guest::own_fuel(&caller);
-    let Some(memory) = caller.data().memory else {
-        return Err(Stop::Trap("a call of a module that exports no memory").into());
-    };
-    let (bytes, guest) = memory.data_and_store_mut(&mut caller);
-    guest.host.enter(own);
-    let result = f(&mut guest.host, &mut GuestMemory::new(bytes));
-    guest.settle(own)?;
-    match result {
-        Ok(()) => Ok(0),
-        Err(Error::Guest(errno)) => Ok(number(errno)),
-        Err(Error::Stop(stop)) => Err(stop.into()),
-    }
-}
-
-/// A call that needs no memory.
-fn call_plain<T>(
-    caller: &mut Caller<'_, Guest>,
-    f: impl FnOnce(&mut Host) -> Result<T, Stop>,
-) -> wasmtime::Result<T> {
-    let cx: Call<'_> = wasmtime::AsContextMut::as_context_mut(caller);
-    Guest::call(cx, f)
-}
-
-/// The number of an error.
-const fn number(errno: Errno) -> i32 {
-    match errno {
-        Errno::Access => 2,
-        Errno::BadDescriptor => 8,
-        Errno::Busy => 10,
-        Errno::Exist => 20,
-        Errno::FileTooLarge => 22,
-        Errno::IllegalByteSequence => 25,
-        Errno::Invalid => 28,
-        Errno::Io => 29,
-        Errno::IsDirectory => 31,
-        Errno::Loop => 32,
-        Errno::TooManyHandles => 33,
-        Errno::NameTooLong => 37,
-        Errno::NoEntry => 44,
-        Errno::InsufficientSpace => 51,
-        Errno::NotDirectory => 54,
-        Errno::NotEmpty => 55,
-        Errno::NotSocket => 57,
-        Errno::Unsupported => 58,
-        Errno::Overflow => 61,
-        Errno::NotPermitted => 63,
-        Errno::Pipe => 64,
-        Errno::ReadOnly => 69,
-        Errno::InvalidSeek => 70,
-    }
 }

@@ -1,5 +1,6 @@
 //! WASI 0.2: between a component's values and the guest's world.
 
+mod call;
 mod cli;
 mod clocks;
 mod denied;
@@ -14,12 +15,10 @@ pub(crate) use form::{Form, Numbers, Resources};
 
 use crate::guest::{Call, Guest};
 use mc_checkpoint::meter;
-use mc_wasi::{Error, Host, Stop};
-use types::{ErrorCode, IoError, StreamError};
 use wasmtime::component::{Linker, WasmList};
 
 /// The interfaces that are always there, without their versions.
-const INTERFACES: &[&str] = &[
+pub(crate) const INTERFACES: &[&str] = &[
     "wasi:cli/environment",
     "wasi:cli/exit",
     "wasi:cli/stderr",
@@ -49,9 +48,6 @@ pub(crate) fn is_known(import: &str) -> bool {
     };
     INTERFACES.contains(&interface) && patch.bytes().all(|byte| byte.is_ascii_digit())
 }
-
-/// What a function of an interface returns.
-type Returned<T> = wasmtime::Result<(T,)>;
 
 /// Every interface that is always there, for components that cannot be stopped.
 pub(crate) fn linker(engine: &wasmtime::Engine) -> wasmtime::Result<Linker<Guest>> {
@@ -97,31 +93,4 @@ fn interfaces<F: Form>(engine: &wasmtime::Engine) -> wasmtime::Result<Linker<Gue
     random::add(&mut linker)?;
     filesystem::add::<F>(&mut linker)?;
     Ok(linker)
-}
-
-/// A call that cannot fail but by stopping the guest.
-fn call<T>(cx: Call<'_>, f: impl FnOnce(&mut Host) -> Result<T, Stop>) -> Returned<T> {
-    Ok((Guest::call(cx, f)?,))
-}
-
-/// A call that may fail with an error code.
-fn attempt<T>(
-    cx: Call<'_>,
-    f: impl FnOnce(&mut Host) -> mc_wasi::Result<T>,
-) -> Returned<Result<T, ErrorCode>> {
-    call(cx, |host| match f(host) {
-        Ok(value) => Ok(Ok(value)),
-        Err(Error::Guest(errno)) => Ok(Err(errno.into())),
-        Err(Error::Stop(stop)) => Err(stop),
-    })
-}
-
-/// A call on a stream.
-fn stream<F: Form, T>(
-    cx: Call<'_>,
-    f: impl FnOnce(&mut Host) -> Result<Result<T, mc_wasi::StreamError>, Stop>,
-) -> Returned<Result<T, StreamError<F::Own<IoError>>>> {
-    call(cx, |host| {
-        Ok(f(host)?.map_err(|error| StreamError::of(error, F::own::<IoError>)))
-    })
 }

@@ -4,14 +4,13 @@ mod output;
 mod wasi;
 
 use crate::{
-    Execution, Invocation, RunError, limiter::Limiter, program::Program, program::World,
-    ticker::Watch, trap,
+    Execution, Invocation, RunError, World, limiter::Limiter, program::Program, ticker::Watch, trap,
 };
 use mc_types::{End, Usage};
 use output::{Budget, OutputClosed, OutputLimitReached};
 use std::{path::Path, sync::Arc, time::Duration, time::Instant};
+pub(crate) use wasi::{Command, ModuleState, State, is_offered, linker, module_linker};
 use wasi::{Limited, Streams};
-pub(crate) use wasi::{ModuleState, State, is_offered, linker, module_linker};
 use wasmtime::{InstancePre, Store, Trap};
 use wasmtime_wasi::{I32Exit, p2::bindings::CommandPre};
 
@@ -21,15 +20,6 @@ const UNLIMITED_FUEL: u64 = 1 << 62;
 const MAX_DEPTH: usize = 256;
 /// Where a guest leaves its results.
 const RESULTS: &str = "/out";
-
-/// A linked program.
-#[derive(Clone)]
-pub(crate) enum Command {
-    /// A component.
-    Component(Arc<CommandPre<State>>),
-    /// A core module for preview 1.
-    Module(InstancePre<ModuleState>),
-}
 
 /// Runs a program on this thread.
 pub(crate) fn run(

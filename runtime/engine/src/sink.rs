@@ -1,6 +1,6 @@
 //! Where a guest's standard output and error go.
 
-use crate::program::Output;
+use crate::invocation::Output;
 use std::{fs::File, io::Write, path::PathBuf};
 
 /// Takes what a guest writes, at once, so that others can read along.

@@ -20,6 +20,21 @@ pub const TARGET_NODE: &str = "target_node";
 const MAX_SUBMITTER_BYTES: usize = 128;
 
 /// What a user submits. Nothing here but `task` can change the outcome.
+///
+/// ```
+/// use mc_types::{JobSpec, JobSpecError, TaskSpec, canonical, cid};
+///
+/// let task = TaskSpec::wasm(cid::of(cid::RAW, b"\0asm\x01\0\0\0"));
+/// let (task_cid, _) = canonical::encode(&task)?;
+/// let mut job = JobSpec::new(task);
+/// job.labels.insert("owner".to_owned(), "me".to_owned());
+/// assert_eq!(job.validate(), Ok(()));
+/// job.timeout_ms = Some(0);
+/// assert_eq!(job.validate(), Err(JobSpecError::ZeroTimeout));
+/// // How it is run is no part of the task.
+/// assert_eq!(canonical::encode(&job.task)?.0, task_cid);
+/// # Ok::<(), canonical::Error>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct JobSpec {

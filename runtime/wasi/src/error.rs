@@ -96,3 +96,8 @@ pub enum Error {
 
 /// The result of a call.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// Why a state cannot be taken up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the guest's world: {0}")]
+pub struct BadState(pub(crate) &'static str);

@@ -15,8 +15,7 @@ mod root_tests;
 mod tree;
 
 pub use changes::{Change, Now};
-pub use devices::Device;
 pub use list::Entry;
-pub use node::{FileKind, NodeId, Stat};
+pub use node::{Device, FileKind, NodeId, Stat};
 pub use path::MAX_NAME_BYTES;
 pub use tree::{Covers, FileSystem, OpenFlags, Quota};

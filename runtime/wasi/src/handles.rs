@@ -1,6 +1,6 @@
 //! What the guest holds.
 
-use crate::{Errno, NodeId, Result, Stop, Stream, snapshot::BadState};
+use crate::{Errno, NodeId, Result, Stop, Stream, error::BadState};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 

@@ -9,6 +9,36 @@
 //! [`Inputs`] that it reads from. Every call is a function of the two and of the fuel that the guest
 //! has used, which stands for time.
 //!
+//! ```
+//! use mc_wasi::{Bounds, Host, Nothing, Preview, Quota, Setup, State, Stream};
+//!
+//! let setup = Setup {
+//!     args: vec!["guest".to_owned()],
+//!     env: vec![],
+//!     mounts: vec![],
+//!     bounds: Bounds {
+//!         output_bytes: 1024,
+//!         files: Quota { bytes: 1024, files: 8 },
+//!         handles: 8,
+//!     },
+//!     start_seconds: None,
+//! };
+//! let mut host = Host::new(setup.clone(), Preview::Two, Box::new(Nothing));
+//! // The guest has executed a hundred instructions, and sleeps, which takes no time at all.
+//! host.enter(100);
+//! host.sleep_until(1_000_000_000);
+//! assert_eq!(host.monotonic_now(), 1_000_000_000);
+//! host.print(Stream::Stdout, b"hello")?;
+//! assert_eq!(host.take_output(Stream::Stdout), b"hello");
+//!
+//! // It goes on elsewhere.
+//! let bytes = host.state().to_bytes()?;
+//! let mut next = Host::new(setup, Preview::Two, Box::new(Nothing));
+//! next.restore(State::from_bytes(&bytes)?)?;
+//! assert_eq!(next.state(), host.state());
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
 //! # Invariants
 //!
 //! * No file, clock, thread or random number of the operating system is used.
@@ -30,7 +60,7 @@ mod streams;
 
 pub use clock::{DEFAULT_START_SECONDS, MAX_START_SECONDS, NANOS_PER_SECOND};
 pub use descriptors::{NewTime, Opening};
-pub use error::{Errno, Error, Result, Stop};
+pub use error::{BadState, Errno, Error, Result, Stop};
 pub use fs::{
     Change, Covers, Device, Entry, FileKind, FileSystem, MAX_NAME_BYTES, NodeId, Now, OpenFlags,
     Quota, Stat,
@@ -40,5 +70,5 @@ pub use host::{Bounds, Host, Mount, Preview, Setup, State};
 pub use inputs::{At, Given, Inputs, Nothing};
 pub use log::Stream;
 pub use memory::{InMemory, Tree};
-pub use snapshot::{BadState, STATE_VERSION};
+pub use snapshot::STATE_VERSION;
 pub use streams::StreamError;

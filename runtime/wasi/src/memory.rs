@@ -41,6 +41,19 @@ impl Tree {
 }
 
 /// Inputs that are all in memory. For tests and benchmarks.
+///
+/// ```
+/// use mc_wasi::{At, Given, InMemory, Inputs, Tree};
+///
+/// let poem = Tree::directory([("poem", Tree::file("one two"))]);
+/// let mut inputs = InMemory { mounts: vec![poem], ..InMemory::default() };
+/// let poem = At { mount: 0, path: "poem".to_owned() };
+/// assert_eq!(inputs.look_up(&poem)?, Some(Given::File { size: 7 }));
+/// let mut word = [0; 3];
+/// assert_eq!(inputs.read(&poem, 4, &mut word)?, 3);
+/// assert_eq!(&word, b"two");
+/// # Ok::<(), mc_wasi::Stop>(())
+/// ```
 #[derive(Debug, Clone, Default)]
 pub struct InMemory {
     /// What is at each mount.

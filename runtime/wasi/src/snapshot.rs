@@ -3,15 +3,10 @@
 //! The encoding is postcard's (<https://postcard.jamesmunns.com/wire-format>), of [`State`] as
 //! [`STATE_VERSION`] has it: the same world has the same bytes everywhere.
 
-use crate::{Host, Inputs, State};
+use crate::{Host, Inputs, State, error::BadState};
 
 /// Changes whenever the encoding of a state does, or what a state means.
 pub const STATE_VERSION: u32 = 1;
-
-/// Why a state cannot be taken up.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("the guest's world: {0}")]
-pub struct BadState(pub(crate) &'static str);
 
 impl State {
     /// The state as bytes.

@@ -1,6 +1,6 @@
 //! `node`, `nodes`
 
-use crate::{client::Client, connect, failure::Failure, inputs, output};
+use crate::{client::Client, connect, failure::Failure, home, inputs, output};
 use mc_gateway::api::{NodeQuery, PeerView};
 use mc_node::{Mode, Node};
 use mc_options::{Format, Global, Node as Args, Nodes};
@@ -21,7 +21,7 @@ pub(super) async fn run(global: &Global, args: Args) -> Result<ExitCode, Failure
     let internal = |e: std::io::Error| Failure::internal(e.to_string());
     let mut terminate = signal(SignalKind::terminate()).map_err(internal)?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(internal)?;
-    let node = Node::start(config, Mode::Daemon, super::compiler()).await?;
+    let node = Node::start(config, Mode::Daemon, home::compiler()).await?;
     announce(global, &node)?;
     tokio::select! {
         _ = terminate.recv() => {}

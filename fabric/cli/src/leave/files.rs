@@ -1,6 +1,6 @@
 //! What a run changed, as the guest's own files tell it.
 
-use super::{Directory, Fault, Left, elsewhere, failed, register};
+use super::{Directory, Fault, failed, register};
 use crate::failure::Failure;
 use mc_directories::{DirectoryId, Fingerprint, Report, Transaction};
 use mc_node::world::{Seen, from_root};
@@ -26,37 +26,12 @@ pub(crate) struct Given {
     pub(crate) host: PathBuf,
 }
 
-/// Writes `/out` to `out`, and changes the directories that were given as the guest did. What cannot be put there is put
-/// elsewhere, and the failure says where.
-pub(crate) fn leave_run(
-    world: &mut Host,
-    out: Option<&Path>,
-    dirs: &[Given],
-    seen: &Seen,
-) -> Result<Left, Failure> {
-    let (files, inputs) = world.files();
-    let mut leaving = Leaving {
-        files,
-        inputs,
-        seen,
-        dirs,
-        faults: Vec::new(),
-    };
-    match leaving.put(out) {
-        Ok(report) => Ok(Left {
-            report,
-            faults: leaving.faults,
-        }),
-        Err(failure) => Err(elsewhere::keep(&mut leaving, out.is_some(), failure)),
-    }
-}
-
 pub(super) struct Leaving<'a> {
     pub(super) files: &'a mut FileSystem,
     inputs: &'a mut dyn Inputs,
     seen: &'a Seen,
     pub(super) dirs: &'a [Given],
-    faults: Vec<Fault>,
+    pub(super) faults: Vec<Fault>,
 }
 
 /// Why a file could not be copied.
@@ -67,7 +42,19 @@ pub(super) enum Broken {
 }
 
 impl<'a> Leaving<'a> {
-    fn put(&mut self, out: Option<&Path>) -> Result<Report, Failure> {
+    /// What is in a guest's `world`, which was given `dirs`.
+    pub(super) fn new(world: &'a mut Host, dirs: &'a [Given], seen: &'a Seen) -> Self {
+        let (files, inputs) = world.files();
+        Self {
+            files,
+            inputs,
+            seen,
+            dirs,
+            faults: Vec::new(),
+        }
+    }
+
+    pub(super) fn put(&mut self, out: Option<&Path>) -> Result<Report, Failure> {
         let mut transaction = Transaction::new();
         if let Some(out) = out {
             std::fs::create_dir_all(out).map_err(|e| Failure::path(out, &e))?;

@@ -4,6 +4,7 @@ use super::packs::{Extent, Extents, Packs, Place};
 use crate::{Error, error::is_disk_full};
 use bytes::Bytes;
 use fjall::{Database, Keyspace, KeyspaceCreateOptions};
+use mc_types::Cid;
 use std::{
     collections::BTreeMap,
     path::Path,
@@ -23,6 +24,11 @@ const CACHE_BYTES: u64 = 16 << 20;
 pub(super) const PACK_FROM_BYTES: usize = 4 << 10;
 /// The key in `extents` under which the bytes of small blocks are counted.
 pub(super) const SMALL: &[u8] = b"small";
+
+/// What a block is stored under.
+pub(super) fn key(cid: &Cid) -> Vec<u8> {
+    cid.hash().to_bytes()
+}
 
 /// The engine and its keyspaces.
 #[derive(Clone)]

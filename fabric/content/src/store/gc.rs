@@ -4,7 +4,11 @@
 //! that harmless: a block that was stored (again) within the grace period is not removed, and a
 //! sweep is refused by the writer when a pin was added since marking began.
 
-use super::{Store, engine::storage, key, writer::Operation};
+use super::{
+    Store,
+    engine::{key, storage},
+    writer::Operation,
+};
 use crate::{Error, MAX_DAG_BLOCKS, links};
 use mc_types::{Cid, Timestamp, cid};
 use std::{collections::HashSet, time::Duration};
@@ -27,6 +31,45 @@ pub struct GcReport {
     pub recent_blocks: u64,
     /// Their bytes.
     pub recent_bytes: u64,
+}
+
+impl Store {
+    /// Removes the blocks that no pin needs and that were not stored just now.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Malformed`] or [`Error::Corrupt`] for a pinned block that cannot be read: then
+    /// nothing is removed, since what it links to is not known.
+    pub async fn gc(&self) -> Result<GcReport, Error> {
+        collect(self, self.gc_grace(), |_| {}).await
+    }
+
+    /// Removes the blocks that no pin needs, whenever they were stored. What is being uploaded meanwhile has to be sent
+    /// again.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::gc`].
+    pub async fn gc_now(&self) -> Result<GcReport, Error> {
+        collect(self, Duration::ZERO, |_| {}).await
+    }
+
+    /// Removes a block that no pin needs. A block that is not there is removed already.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Pinned`] names a pin that needs it.
+    pub async fn remove(&self, cid: &Cid) -> Result<(), Error> {
+        for (pin, root) in self.pins().await? {
+            let mut marked = Marked::default();
+            mark(self, root, &mut marked).await?;
+            if marked.keys.contains(key(cid).as_slice()) {
+                return Err(Error::Pinned { cid: *cid, pin });
+            }
+        }
+        let keys = vec![key(cid)];
+        self.write(|reply| Operation::Remove { keys, reply }).await
+    }
 }
 
 /// A block that may go.
@@ -70,14 +113,14 @@ pub(super) async fn collect(
 
 /// What pins need.
 #[derive(Debug, Default)]
-pub(super) struct Marked {
-    pub(super) keys: HashSet<Vec<u8>>,
+struct Marked {
+    keys: HashSet<Vec<u8>>,
     /// Blocks whose links were followed. The same bytes may be a leaf by one codec, and a node by another.
     followed: HashSet<Cid>,
 }
 
 /// Adds the keys of a DAG. Blocks that are not there are passed over: a pin may be incomplete.
-pub(super) async fn mark(store: &Store, root: Cid, marked: &mut Marked) -> Result<(), Error> {
+async fn mark(store: &Store, root: Cid, marked: &mut Marked) -> Result<(), Error> {
     let mut pending = vec![root];
     while let Some(cid) = pending.pop() {
         marked.keys.insert(key(&cid));

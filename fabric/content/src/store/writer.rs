@@ -1,9 +1,8 @@
 //! The one thread that writes.
 
 use super::{
-    Options,
-    engine::{Engine, PACK_FROM_BYTES, SMALL, io, storage},
-    key,
+    engine::{Engine, PACK_FROM_BYTES, SMALL, io, key, storage},
+    options::Options,
     packs::{Extents, Place},
 };
 use crate::{Block, Error};

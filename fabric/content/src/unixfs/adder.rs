@@ -4,6 +4,7 @@ use super::hamt::{self, Tree};
 use crate::{
     Block, BlockSink, Error, MAX_BLOCK_BYTES,
     dagpb::{DIRECTORY, Link, Node, SYMLINK, UnixFs},
+    limits::CHUNK_BYTES,
     seal::{self, Cipher, Key, Place},
 };
 use mc_types::{Cid, cid};
@@ -20,8 +21,6 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-/// Bytes of a leaf. Kubo takes blocks of up to 1 MiB by default, and larger leaves mean fewer of them.
-pub const CHUNK_BYTES: usize = 1 << 20;
 /// Blocks that are handed to the sink at a time, in bytes.
 const BATCH_BYTES: usize = 8 << 20;
 /// And in number.

@@ -11,7 +11,7 @@ pub(super) fn opened(cid: &Cid, name: &str, key: Option<&Key>) -> Result<String,
             let opened = key.open_name(name);
             checked(
                 cid,
-                &opened.map_err(|source| super::node::sealed(cid, source))?,
+                &opened.map_err(|source| Error::Sealed { cid: *cid, source })?,
             )
         }
     }

@@ -128,7 +128,7 @@ impl File {
     }
 }
 
-pub(super) const fn sealed(cid: &Cid, source: seal::DoesNotOpen) -> Error {
+const fn sealed(cid: &Cid, source: seal::DoesNotOpen) -> Error {
     Error::Sealed { cid: *cid, source }
 }
 

@@ -1,11 +1,11 @@
 //! `/api/v1/blocks`
 
-use super::cid;
+use super::parse::cid;
 use crate::{
     api::{BlockStat, Imported},
     backend::Error,
     extract::Path,
-    server::Shared,
+    shared::Shared,
 };
 use axum::{
     Json, Router,

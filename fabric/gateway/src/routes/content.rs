@@ -3,7 +3,7 @@
 use crate::{
     api::{CidList, Imported},
     backend::Error,
-    server::Shared,
+    shared::Shared,
 };
 use axum::{
     Json, Router,

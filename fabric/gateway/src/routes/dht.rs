@@ -1,11 +1,11 @@
 //! `/api/v1/dht`
 
-use super::cid;
+use super::parse::cid;
 use crate::{
     api::{DhtPeers, DhtRecord},
     backend::Error,
     extract::Path,
-    server::Shared,
+    shared::Shared,
 };
 use axum::{Json, Router, extract::State, routing::get};
 

@@ -6,15 +6,17 @@
 mod accept;
 mod byte_range;
 mod car;
+mod content;
 mod file;
+mod media_types;
 mod request;
 mod response;
 mod way;
 
 use crate::{
-    backend::{Blocks, Error, Reach},
+    backend::{Error, Reach},
     extract::Path,
-    server::Shared,
+    shared::Shared,
 };
 use axum::{
     Router,
@@ -23,7 +25,8 @@ use axum::{
     response::{IntoResponse, Response},
     routing::get,
 };
-use mc_types::{Cid, ErrorCode};
+use content::Content;
+use mc_types::ErrorCode;
 use request::{Form, Parameters, Wanted};
 use response::Head;
 use way::Way;
@@ -69,7 +72,7 @@ async fn serve(
     (query, method, uri, headers): Asked,
 ) -> Result<Response, Error> {
     let Query(query) = query?;
-    let root = super::cid(&cid)?;
+    let root = super::parse::cid(&cid)?;
     let wanted = match Wanted::of(query, &headers) {
         Ok(wanted) => wanted,
         Err(refused) => return Ok(refused.into_response()),
@@ -98,20 +101,6 @@ async fn serve(
 
 fn is_missing(error: &Error) -> bool {
     error.0.code == ErrorCode::ContentNotFound
-}
-
-/// Something that was asked for.
-struct Content {
-    blocks: Blocks,
-    root: Cid,
-    /// The names below the root.
-    names: String,
-    /// All of the path.
-    path: String,
-    /// Where exactly this answer is, if it was not asked for there.
-    location: Option<String>,
-    wanted: Wanted,
-    is_head: bool,
 }
 
 impl Content {

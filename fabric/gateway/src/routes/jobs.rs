@@ -1,11 +1,11 @@
 //! `/api/v1/jobs`
 
-use super::parsed;
+use super::parse::parsed;
 use crate::{
     api::{CheckpointList, JobIds, JobList, JobView, MigrateRequest, SubmitRequest},
     backend::{Error, LogQuery, LogStream},
     extract::Path,
-    server::Shared,
+    shared::Shared,
 };
 use axum::{
     Json, Router,

@@ -4,7 +4,7 @@ use crate::{
     api::{AddLayer, LayerView},
     backend::Error,
     extract::Path,
-    server::Shared,
+    shared::Shared,
 };
 use axum::{
     Json, Router,

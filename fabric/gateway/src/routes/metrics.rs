@@ -1,6 +1,6 @@
 //! `/metrics`.
 
-use crate::{backend::Error, metrics, server::Shared};
+use crate::{backend::Error, metrics, shared::Shared};
 use axum::{
     Router, extract::State, http::header::CONTENT_TYPE, response::IntoResponse, routing::get,
 };

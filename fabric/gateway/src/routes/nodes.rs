@@ -3,7 +3,7 @@
 use crate::{
     api::{ConnectRequest, NodeList, NodeQuery, NodeView},
     backend::Error,
-    server::Shared,
+    shared::Shared,
 };
 use axum::{
     Json, Router,

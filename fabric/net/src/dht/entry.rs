@@ -1,9 +1,9 @@
 //! One entry, and what makes it acceptable.
 
-use super::grant::Grant;
+use super::{grant::Grant, hash::hash};
 use crate::identity::{Identity, node_id};
 use libp2p::core::SignedEnvelope;
-use mc_types::{NodeId, Timestamp, canonical, cid};
+use mc_types::{NodeId, Timestamp, canonical};
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
@@ -50,7 +50,7 @@ impl Kind {
     /// Where the entry about `subject` is kept: a hash, so that keys are spread evenly.
     #[must_use]
     pub fn key(self, network: &str, subject: &str) -> Vec<u8> {
-        super::index::hash(&["mc1", network, self.name(), subject])
+        hash(&["mc1", network, self.name(), subject])
     }
 }
 
@@ -237,9 +237,4 @@ impl Entry {
         let may = self.kind != Kind::Task || self.publisher == known.publisher;
         self == known || (may && newer(self) > newer(known))
     }
-}
-
-/// The digest under which something is kept.
-pub(super) fn digest(bytes: &[u8]) -> Vec<u8> {
-    cid::of(cid::RAW, bytes).hash().digest().to_vec()
 }

@@ -1,6 +1,6 @@
 //! The index of idle nodes.
 
-use super::entry::digest;
+use super::hash::{digest, hash};
 use mc_types::{NodeId, Timestamp};
 use std::time::Duration;
 
@@ -79,16 +79,6 @@ impl Class {
 
 fn epoch(now: Timestamp) -> u64 {
     now.as_millis() / u64::try_from(EPOCH.as_millis()).unwrap_or(u64::MAX)
-}
-
-/// The digest of several texts. Each comes with its length, so that no two sequences give the same.
-pub(super) fn hash(parts: &[&str]) -> Vec<u8> {
-    let mut bytes = Vec::new();
-    for part in parts {
-        bytes.extend(u64::try_from(part.len()).unwrap_or(u64::MAX).to_be_bytes());
-        bytes.extend(part.as_bytes());
-    }
-    digest(&bytes)
 }
 
 #[cfg(test)]

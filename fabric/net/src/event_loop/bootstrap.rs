@@ -2,7 +2,7 @@
 //! whoever told it waits for them.
 
 use super::{EventLoop, discovery::Redial};
-use crate::{ConnectError, behaviour::network_of, identity::node_id, swarm::innermost};
+use crate::{ConnectError, behaviour::network_of, error::innermost, identity::node_id};
 use libp2p::{
     Multiaddr, PeerId, TransportError,
     multiaddr::Protocol,

@@ -1,7 +1,7 @@
 //! Where peers were that have gone: there it can be seen whether their process has ended.
 
 use super::{EventLoop, links::ip};
-use crate::{identity::peer_id, swarm::tcp_socket};
+use crate::{address::tcp_socket, identity::peer_id};
 use libp2p::{PeerId, core::ConnectedPoint};
 use mc_types::NodeId;
 use std::{collections::VecDeque, net::SocketAddr};

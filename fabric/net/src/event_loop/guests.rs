@@ -2,8 +2,8 @@
 //!
 //! They are in no list of peers, in no routing table, get no work and no place at this node as a relay.
 
-use super::{EventLoop, IPFS_KAD, bootstrap::reason};
-use crate::{ConnectError, identity::node_id};
+use super::{EventLoop, bootstrap::reason};
+use crate::{ConnectError, behaviour::IPFS_KAD, identity::node_id};
 use libp2p::{
     Multiaddr, PeerId, identify,
     multiaddr::Protocol,

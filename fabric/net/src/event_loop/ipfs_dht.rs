@@ -4,7 +4,7 @@
 use super::{EventLoop, guests::peer_of, queries::key};
 use crate::client::SessionKey;
 use libp2p::{
-    PeerId, StreamProtocol,
+    PeerId,
     kad::{
         self, GetProvidersOk, QueryId, QueryResult,
         store::{MemoryStore, RecordStore},
@@ -16,9 +16,6 @@ use std::{
     collections::HashMap,
     time::{Duration, Instant},
 };
-
-/// What its members speak.
-pub(crate) const PROTOCOL: StreamProtocol = StreamProtocol::new("/ipfs/kad/1.0.0");
 
 /// Searches at a time. Further ones are left to the own DHT.
 const MAX_SEARCHES: usize = 256;

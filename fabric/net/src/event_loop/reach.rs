@@ -9,9 +9,9 @@ use super::{
     links::{Links, ip},
 };
 use crate::{
+    Options,
     identity::node_id,
     reach::{DhtMode, is_global},
-    swarm::Options,
 };
 use libp2p::{
     Multiaddr, PeerId, autonat, core::transport::ListenerId, kad, multiaddr::Protocol, relay,

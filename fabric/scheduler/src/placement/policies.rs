@@ -1,15 +1,26 @@
 //! The policies.
 
 use super::{Candidate, Placement};
-use mc_types::JobSpec;
+use mc_types::{JobSpec, Policy};
 use std::{
     cmp::Reverse,
     hash::{DefaultHasher, Hash, Hasher},
 };
 
+/// The policy of that name.
+pub(crate) fn of(policy: Policy) -> &'static dyn Placement {
+    match policy {
+        Policy::FirstAnswer => &FirstAnswer,
+        Policy::Random => &Random,
+        Policy::BestFit => &BestFit,
+        Policy::LocalFirst => &LocalFirst,
+        Policy::DataLocality => &DataLocality,
+    }
+}
+
 /// Whoever has been waiting for longest.
 #[derive(Debug)]
-pub(super) struct FirstAnswer;
+struct FirstAnswer;
 
 impl Placement for FirstAnswer {
     fn choose(&self, _: &JobSpec, _: &[Candidate<'_>]) -> usize {
@@ -20,7 +31,7 @@ impl Placement for FirstAnswer {
 /// Any, by a number that follows from the task and the worker: a scheduler that is stepped again with the same
 /// commands does the same.
 #[derive(Debug)]
-pub(super) struct Random;
+struct Random;
 
 impl Placement for Random {
     fn choose(&self, job: &JobSpec, candidates: &[Candidate<'_>]) -> usize {
@@ -34,7 +45,7 @@ impl Placement for Random {
 
 /// The one that has the least to spare, so that large ones stay free for jobs that need them.
 #[derive(Debug)]
-pub(super) struct BestFit;
+struct BestFit;
 
 impl Placement for BestFit {
     fn choose(&self, _: &JobSpec, candidates: &[Candidate<'_>]) -> usize {
@@ -47,7 +58,7 @@ impl Placement for BestFit {
 
 /// This node, then its children, then its peers, then any other.
 #[derive(Debug)]
-pub(super) struct LocalFirst;
+struct LocalFirst;
 
 impl Placement for LocalFirst {
     fn choose(&self, _: &JobSpec, candidates: &[Candidate<'_>]) -> usize {
@@ -57,7 +68,7 @@ impl Placement for LocalFirst {
 
 /// The one that has most of what the job needs.
 #[derive(Debug)]
-pub(super) struct DataLocality;
+struct DataLocality;
 
 impl Placement for DataLocality {
     fn choose(&self, _: &JobSpec, candidates: &[Candidate<'_>]) -> usize {

@@ -1,7 +1,7 @@
 //! Moving a job to a node of somebody's choice. That is a wish for its next attempt and no more: the job is not
 //! bound to that node, and one that cannot have it goes on elsewhere.
 
-use super::{Job, Scheduler};
+use super::{Job, Scheduler, wish::Wish};
 use crate::{
     command::Answer,
     placement::{self, Seen},
@@ -10,14 +10,6 @@ use mc_types::{Clause, JobId, JobState, NodeId, Timestamp};
 
 /// Terms of a lease for which a job waits for the node that it is to move to. It has given up a slot for that.
 const PATIENCE_TERMS: u32 = 2;
-
-/// Where the next attempt of a job is to run.
-#[derive(Debug)]
-pub(crate) struct Wish {
-    pub(crate) node: NodeId,
-    /// Until when the job waits for the node; absent while it runs elsewhere.
-    until: Option<Timestamp>,
-}
 
 impl Scheduler {
     /// A job is to move to `node`.

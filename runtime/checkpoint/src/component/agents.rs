@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     meter::{self, Ask},
-    module,
+    plan,
 };
 use wasm_encoder::{
     Alias, BlockType, CanonicalFunctionSection, CanonicalOption, CodeSection, Component,
@@ -104,15 +104,15 @@ impl Agents<'_> {
 
     /// Has the globals of an instance copied.
     fn globals(&mut self, instance: u32) {
-        let save = self.function(instance, module::SAVE_EXPORT);
-        let load = self.function(instance, module::LOAD_EXPORT);
+        let save = self.function(instance, plan::SAVE_EXPORT);
+        let load = self.function(instance, plan::LOAD_EXPORT);
         self.conducted.push((When::Capture, save));
         self.conducted.push((When::Resume, load));
     }
 
     /// Adds an agent for a memory of an instance.
     fn memory(&mut self, instance: u32, memory: u32, number: u32) {
-        let name = module::memory_export(memory);
+        let name = plan::memory_export(memory);
         let mut aliases = ComponentAliasSection::new();
         aliases.alias(Alias::CoreInstanceExport {
             instance,
@@ -336,7 +336,7 @@ fn conductor(conducted: &[(When, u32)], names: &[String]) -> Module {
     let mut types = TypeSection::new();
     types.ty().function([], []);
     let mut imports = ImportSection::new();
-    let page = EntityType::Memory(module::page_type());
+    let page = EntityType::Memory(plan::page_type());
     imports.import(meter::IMPORT_MODULE, meter::PAGE, page);
     for name in names {
         imports.import("conducted", name, EntityType::Function(0));

@@ -1,10 +1,7 @@
 //! What comes before everything else in a rewritten component.
 
 use super::scan::Counts;
-use crate::{
-    meter,
-    module::{self},
-};
+use crate::{meter, plan};
 use wasm_encoder::{
     Alias, CanonicalFunctionSection, CanonicalOption, CodeSection, Component,
     ComponentAliasSection, ComponentImportSection, ComponentTypeRef, ComponentTypeSection,
@@ -121,7 +118,7 @@ fn page_module() -> Module {
     let mut functions = FunctionSection::new();
     functions.function(0);
     let mut memories = MemorySection::new();
-    memories.memory(module::page_type());
+    memories.memory(plan::page_type());
     let mut exports = ExportSection::new();
     exports.export(meter::PAGE, ExportKind::Memory, 0);
     exports.export("place", ExportKind::Func, 0);
@@ -145,7 +142,7 @@ fn attach_module() -> Module {
     types.ty().function([ValType::I32; 3], []);
     types.ty().function([], []);
     let mut imports = ImportSection::new();
-    let page = EntityType::Memory(module::page_type());
+    let page = EntityType::Memory(plan::page_type());
     imports.import(meter::IMPORT_MODULE, meter::PAGE, page);
     imports.import("host", meter::ATTACH_IMPORT, EntityType::Function(0));
     let mut functions = FunctionSection::new();

@@ -2,13 +2,13 @@
 
 use super::{
     Emitter,
-    emit::{load, store},
+    instructions::{load, store},
 };
 use crate::{
     Refused,
-    frame::{self, Frame, From, Item},
+    frame::{self, Frame, From, Item, Site},
     meter,
-    tree::{Label, Loop, Node, Site, SiteIndex},
+    tree::{Label, Loop, Node, SiteIndex},
 };
 use std::ops::Range;
 use wasm_encoder::{Instruction as I, reencode::Reencode};

@@ -1,6 +1,6 @@
 //! Bytes in chunks.
 
-use super::{BadCheckpoint, Block, Seal, leaf};
+use super::block::{BadCheckpoint, Block, Seal, leaf};
 use mc_types::{Cid, cid};
 use serde::{Deserialize, Serialize};
 use std::io::{self, Read, Seek, SeekFrom, Write};

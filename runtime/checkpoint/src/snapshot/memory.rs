@@ -1,6 +1,6 @@
 //! Linear memory as a Merkle tree of pages.
 
-use super::{BadCheckpoint, Block, Seal, leaf};
+use super::block::{BadCheckpoint, Block, Seal, leaf};
 use mc_types::{Cid, canonical, cid};
 use serde::{Deserialize, Serialize};
 

@@ -1,6 +1,6 @@
 //! Filling the memories of a guest that is about to go on.
 
-use super::{MemoryImage, PAGE_BYTES};
+use super::image::{MemoryImage, PAGE_BYTES};
 use mc_checkpoint::meter::Ask;
 use mc_wasi::Stop;
 

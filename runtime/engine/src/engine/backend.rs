@@ -1,6 +1,10 @@
 //! A wasmtime engine, and what guests may import from it.
 
-use super::{Options, Way, compiling::contained};
+use super::{
+    Options,
+    compiling::{contained, invalid},
+    way::Way,
+};
 use crate::{
     Error, Form, Program,
     config::{self, Counting},
@@ -70,12 +74,6 @@ impl Compiled {
 
 fn engine_error(error: wasmtime::Error) -> Error {
     Error::Engine(format!("{error:#}"))
-}
-
-pub(super) fn invalid(error: wasmtime::Error) -> Error {
-    Error::Invalid {
-        reason: format!("{error:#}"),
-    }
 }
 
 /// What was compiled is valid, and the names of its imports are known: so what cannot be linked imports something else

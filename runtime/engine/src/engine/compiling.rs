@@ -2,7 +2,6 @@
 //!
 //! Some programs are valid, and make it panic: such as those with more globals than it can tell apart in one function.
 
-use super::backend::invalid;
 use crate::Error;
 use std::{
     any::Any,
@@ -28,6 +27,12 @@ pub(super) fn contained<T>(compile: impl FnOnce() -> wasmtime::Result<T>) -> Res
         Err(panic) => Err(Error::Uncompilable {
             reason: format!("the compiler gave up with {:?}", message(&*panic)),
         }),
+    }
+}
+
+pub(super) fn invalid(error: wasmtime::Error) -> Error {
+    Error::Invalid {
+        reason: format!("{error:#}"),
     }
 }
 

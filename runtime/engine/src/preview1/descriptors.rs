@@ -1,7 +1,7 @@
 //! Descriptors themselves.
 
 use super::{
-    C, MODULE, call,
+    call::{C, MODULE, call},
     listing::read_directory,
     rights,
     stat::{CHARACTER_DEVICE, file_type, new_times},

@@ -1,6 +1,10 @@
 //! Paths.
 
-use super::{C, MODULE, call, rights, stat::new_times};
+use super::{
+    call::{C, MODULE, call},
+    rights,
+    stat::{FOLLOW, new_times},
+};
 use crate::guest::Guest;
 use mc_wasi::{Errno, Host, OpenFlags, Opening, Result, Status};
 use wasmtime::Linker;
@@ -10,7 +14,6 @@ const OPEN_DIRECTORY: u16 = 2;
 const OPEN_EXCLUSIVE: u16 = 4;
 const OPEN_TRUNCATE: u16 = 8;
 const OPEN_ALL: u16 = 15;
-pub(super) const FOLLOW: u32 = 1;
 
 pub(super) fn add(linker: &mut Linker<Guest>) -> wasmtime::Result<()> {
     opening(linker)?;

@@ -1,6 +1,9 @@
 //! Waiting, which takes no time.
 
-use super::{MODULE, call, guest_memory::GuestMemory};
+use super::{
+    call::{self, MODULE, call},
+    guest_memory::GuestMemory,
+};
 use crate::guest::Guest;
 use mc_wasi::{Errno, Handle, Host, Result};
 use wasmtime::{Caller, Linker};
@@ -77,7 +80,7 @@ pub(super) fn poll(
         }
         memory.bytes(at, EVENT_BYTES)?.fill(0);
         memory.write_u64(at, subscription.userdata)?;
-        let error = subscription.error.map_or(0, super::number);
+        let error = subscription.error.map_or(0, call::number);
         memory.write_u16(at + 8, u16::try_from(error).unwrap_or_default())?;
         memory.write_u8(at + 10, subscription.kind)?;
         if subscription.kind != CLOCK {

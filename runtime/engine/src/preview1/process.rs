@@ -1,6 +1,9 @@
 //! Arguments, environment, clocks, random numbers, exit.
 
-use super::{MODULE, call, call_plain, guest_memory::GuestMemory};
+use super::{
+    call::{MODULE, call, call_plain},
+    guest_memory::GuestMemory,
+};
 use crate::guest::Guest;
 use mc_wasi::{Errno, Result, Stop};
 use wasmtime::{Caller, Linker};

@@ -1,10 +1,14 @@
 //! What is known of files, as it lies in a guest's memory.
 
-use super::{C, call, guest_memory::GuestMemory, paths::FOLLOW};
+use super::{
+    call::{C, call},
+    guest_memory::GuestMemory,
+};
 use crate::guest::Guest;
 use mc_wasi::{Errno, FileKind, Handle, NewTime, Result, Stat};
 use wasmtime::Linker;
 
+pub(super) const FOLLOW: u32 = 1;
 const SET_ACCESSED: u16 = 1;
 const SET_ACCESSED_NOW: u16 = 2;
 const SET_MODIFIED: u16 = 4;

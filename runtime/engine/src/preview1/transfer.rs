@@ -1,7 +1,7 @@
 //! Reading and writing.
 
 use super::{
-    C, MODULE, call,
+    call::{C, MODULE, call},
     descriptors::{check_has_offset, check_seekable},
     guest_memory::GuestMemory,
 };

@@ -2,7 +2,7 @@
 //! preview 1, but for four whose arguments or results lie otherwise in memory.
 
 use super::{
-    C, call,
+    call::{self, C, call},
     poll::{Layout, poll},
     stat::{self, Links},
     transfer::seek,
@@ -22,7 +22,7 @@ const SUBSCRIPTION: Layout = Layout {
 
 /// Adds it to what has all of preview 1.
 pub(super) fn add(linker: &mut Linker<Guest>) -> wasmtime::Result<()> {
-    linker.alias_module(super::MODULE, MODULE)?;
+    linker.alias_module(call::MODULE, MODULE)?;
     linker.allow_shadowing(true);
     positions(linker)?;
     stat::add(linker, MODULE, Links::Narrow)?;

@@ -1,7 +1,7 @@
 //! `wasi:cli`
 
 use super::{
-    call,
+    call::call,
     form::Form,
     types::{InputStream, OutputStream, TerminalInput, TerminalOutput},
 };

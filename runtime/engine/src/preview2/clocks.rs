@@ -1,7 +1,7 @@
 //! `wasi:clocks`
 
 use super::{
-    call,
+    call::call,
     form::Form,
     types::{Datetime, Pollable},
 };

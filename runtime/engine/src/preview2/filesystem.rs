@@ -1,7 +1,7 @@
 //! `wasi:filesystem`
 
 use super::{
-    attempt, call,
+    call::{Returned, attempt, call},
     form::Form,
     types::{
         Advice, Descriptor, DescriptorFlags, DescriptorStat, DescriptorType, DirectoryEntry,
@@ -84,7 +84,7 @@ fn write_stream<F: Form>(
     cx: Call<'_>,
     this: &This<F>,
     offset: Option<u64>,
-) -> super::Returned<Result<F::Own<OutputStream>, ErrorCode>> {
+) -> Returned<Result<F::Own<OutputStream>, ErrorCode>> {
     attempt(cx, |host| {
         let stream = host.write_via_stream(F::number(this), offset)?;
         Ok(F::own::<OutputStream>(stream))

@@ -1,9 +1,8 @@
 //! `wasi:io`
 
 use super::{
-    call,
+    call::{call, stream},
     form::Form,
-    stream,
     types::{InputStream, IoError, OutputStream, Pollable},
 };
 use crate::guest::{Call, Guest};

@@ -1,6 +1,6 @@
 //! `wasi:random`
 
-use super::call;
+use super::call::call;
 use crate::guest::{Call, Guest};
 use mc_wasi::{Host, Stop};
 use wasmtime::component::Linker;

@@ -2,17 +2,20 @@
 
 use super::output::{Budget, Log};
 use crate::{
+    invocation::{Invocation, Stdin, World},
     limiter::Limiter,
     preview1,
-    program::{Invocation, Stdin, World},
     sink::Sink,
 };
 use std::sync::Arc;
-use wasmtime::component::{Linker, ResourceTable};
+use wasmtime::{
+    InstancePre,
+    component::{Linker, ResourceTable},
+};
 use wasmtime_wasi::{
     FsPerms, I32Exit, WasiCtx, WasiCtxBuilder, WasiCtxView, WasiView, p0,
     p1::{self, WasiP1Ctx},
-    p2::pipe::MemoryInputPipe,
+    p2::{bindings::CommandPre, pipe::MemoryInputPipe},
 };
 
 /// The packages that are offered, without their versions.
@@ -24,6 +27,15 @@ const OFFERED: &[&str] = &[
     "wasi:random/",
     "wasi:sockets/",
 ];
+
+/// A linked program.
+#[derive(Clone)]
+pub(crate) enum Command {
+    /// A component.
+    Component(Arc<CommandPre<State>>),
+    /// A core module for preview 1.
+    Module(InstancePre<ModuleState>),
+}
 
 /// What a component has on the host's side.
 pub(crate) struct State {

@@ -1,25 +1,13 @@
 //! `/dev`: the files that C libraries open by name. They are the same for the same task.
 
-use super::node::{Directory, Kind, NodeId};
+use super::node::{Device, Directory, Kind, NodeId};
 use crate::At;
-use serde::{Deserialize, Serialize};
 use std::{collections::BTreeMap, sync::Arc};
 
 /// The directory that they are in.
 pub(super) const DIRECTORY: &str = "dev";
 /// The number of the mount that it is. No task is given as many.
 const MOUNT: u32 = u32::MAX;
-
-/// A file that is no matter of bytes on a disk.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Device {
-    /// Takes everything and has nothing.
-    Null,
-    /// Has zeros without end.
-    Zero,
-    /// Has random bytes without end.
-    Random,
-}
 
 /// In the order of the names' bytes.
 const ALL: [(&str, Device); 4] = [

@@ -1,6 +1,6 @@
 //! What the tree consists of.
 
-use super::{data::Data, devices::Device};
+use super::data::Data;
 use crate::At;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -38,6 +38,17 @@ pub struct Stat {
     pub modified: u64,
     /// Last changed in any way, in nanoseconds since 1970.
     pub changed: u64,
+}
+
+/// A file that is no matter of bytes on a disk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Device {
+    /// Takes everything and has nothing.
+    Null,
+    /// Has zeros without end.
+    Zero,
+    /// Has random bytes without end.
+    Random,
 }
 
 /// A file, directory or link.

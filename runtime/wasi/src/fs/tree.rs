@@ -2,10 +2,10 @@
 
 use super::{
     data::{Data, MAX_FILE_BYTES},
-    devices::{self, Device},
-    node::{Directory, FileKind, Kind, Node, NodeId, Slot, Stat},
+    devices,
+    node::{Device, Directory, FileKind, Kind, Node, NodeId, Slot, Stat},
 };
-use crate::{At, Errno, Given, Inputs, Nothing, Result, Stop, snapshot::BadState};
+use crate::{At, Errno, Given, Inputs, Nothing, Result, Stop, error::BadState};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -1,6 +1,6 @@
 //! Which of the forms that are offered a client likes best, by its `Accept` (RFC 9110, §12.5.1).
 
-use super::request::{CAR, CAR_PARAMETERS, RAW};
+use super::media_types::{CAR, CAR_PARAMETERS, RAW};
 use axum::http::{HeaderMap, header};
 
 /// The weight of what has none, in thousandths.

@@ -1,9 +1,10 @@
 //! DAGs as CARs.
 
 use super::{
-    Content,
     byte_range::{ByteRange, Covered},
-    request::{CAR, CarForm, Scope},
+    content::Content,
+    media_types::CAR,
+    request::{CarForm, Scope},
     response::{Head, disposition, set},
 };
 use crate::backend::{Blocks, Error};

@@ -1,8 +1,8 @@
 //! Single blocks, and files as their bytes; both also in part.
 
 use super::{
-    Content,
-    request::RAW,
+    content::Content,
+    media_types::RAW,
     response::{Head, disposition, set},
 };
 use crate::backend::Error;

@@ -3,6 +3,7 @@
 use super::{
     accept::{self, Accepted, Offer},
     byte_range::ByteRange,
+    media_types::CAR_PARAMETERS,
 };
 use crate::backend::{Error, Reach};
 use axum::http::{HeaderMap, StatusCode, Uri, header};
@@ -12,15 +13,6 @@ use std::time::Duration;
 
 /// Longest search for a block, in milliseconds.
 const MAX_TIMEOUT_MS: u64 = 600_000;
-
-pub(super) const RAW: &str = "application/vnd.ipld.raw";
-pub(super) const CAR: &str = "application/vnd.ipld.car";
-/// The ways in which a CAR can be had: the name of each parameter in the query and in `Accept`, and its values.
-pub(super) const CAR_PARAMETERS: [(&str, &str, &[&str]); 3] = [
-    ("car-version", "version", &["1"]),
-    ("car-order", "order", &["dfs", "unk"]),
-    ("car-dups", "dups", &["y", "n"]),
-];
 
 /// Names of forms that other gateways have.
 const ELSEWHERE: [&str; 5] = ["tar", "dag-json", "dag-cbor", "json", "cbor"];
@@ -261,6 +253,7 @@ fn car_form(
 
 #[cfg(test)]
 mod tests {
+    use super::super::media_types::{CAR, RAW};
     use super::*;
 
     fn wanted(query: &str, accept: &str) -> Result<Form, String> {

@@ -1,0 +1,33 @@
+//! How a node takes part in a network.
+
+use crate::DhtMode;
+use libp2p::Multiaddr;
+use std::{path::PathBuf, time::Duration};
+
+/// How a node takes part in a network.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// The network: 1 to 32 of the characters a-z, 0-9 and -.
+    pub network: String,
+    /// Where to listen.
+    pub listen: Vec<Multiaddr>,
+    /// Peers to connect to, with their ids.
+    pub bootstrap: Vec<Multiaddr>,
+    /// A file in which connected peers are remembered, to be dialled when there are no others.
+    pub peer_cache: Option<PathBuf>,
+    /// Whether to find peers on the local network.
+    pub mdns: bool,
+    /// The part that this node takes in the DHT.
+    pub dht: DhtMode,
+    /// Whether to pass on what peers send to others that they cannot reach.
+    pub relay: bool,
+    /// Whether to exchange blocks with IPFS nodes. Otherwise their connections are closed.
+    pub ipfs: bool,
+    /// Peers of the DHT of IPFS to begin with, with their ids: pinned roots are announced there. Without any, it is
+    /// not used.
+    pub ipfs_dht: Vec<Multiaddr>,
+    /// What this node calls itself.
+    pub agent: String,
+    /// After this time without a block a search for blocks is given up.
+    pub fetch_timeout: Duration,
+}
