@@ -17,7 +17,11 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("mc-scheduler", &["mc-types"]),
     ("mc-ledger", &["mc-types"]),
     ("mc-quic", &[]),
-    ("mc-net", &["mc-types", "mc-bitswap", "mc-quic"]),
+    ("mc-protocol", &["mc-types"]),
+    (
+        "mc-net",
+        &["mc-types", "mc-protocol", "mc-bitswap", "mc-quic"],
+    ),
     ("mc-gateway", &["mc-types", "mc-content"]),
     (
         "mc-node",
@@ -31,6 +35,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "mc-content",
             "mc-scheduler",
             "mc-ledger",
+            "mc-protocol",
             "mc-net",
             "mc-gateway",
         ],
@@ -58,6 +63,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
         &[
             "mc-types",
             "mc-content",
+            "mc-protocol",
             "mc-net",
             "mc-node",
             "mc-artifacts",

@@ -18,7 +18,6 @@ pub mod envelope;
 mod error;
 mod event_loop;
 mod identity;
-pub mod message;
 mod reach;
 mod swarm;
 

@@ -3,7 +3,7 @@
 
 use super::{Inner, attempt::Attempt, coordinators::Coordinators};
 use crate::{peers::Peers, tasks};
-use mc_net::message::{Request, Response};
+use mc_protocol::{Request, Response};
 use mc_types::{FencingToken, JobId};
 use std::time::{Duration, Instant};
 use tokio::sync::watch;
