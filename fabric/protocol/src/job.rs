@@ -1,7 +1,7 @@
 //! Jobs as they are offered.
 
 use mc_types::{CheckpointEvery, JobSpec, Policy, SealedKey, TaskSpec, USUAL_PRIORITY};
-use serde::{Deserialize, Deserializer};
+use serde::{Deserialize, Deserializer, de::IgnoredAny};
 use std::collections::BTreeMap;
 
 /// [`JobSpec`] as others offer it: fields that are not known are skipped, which users of the HTTP API are told of
@@ -22,7 +22,7 @@ struct Offered {
     submitter: String,
     #[serde(default)]
     require: BTreeMap<String, String>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "if_known")]
     policy: Option<Policy>,
     #[serde(default)]
     checkpoint_every: Option<CheckpointEvery>,
@@ -34,6 +34,21 @@ struct Offered {
 
 const fn usual_priority() -> u8 {
     USUAL_PRIORITY
+}
+
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Perhaps {
+    Known(Option<Policy>),
+    Unknown(IgnoredAny),
+}
+
+/// Reads a policy, which is of no concern to whoever runs the job.
+fn if_known<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Policy>, D::Error> {
+    Ok(match Perhaps::deserialize(deserializer)? {
+        Perhaps::Known(policy) => policy,
+        Perhaps::Unknown(IgnoredAny) => None,
+    })
 }
 
 /// Reads a job that is offered.

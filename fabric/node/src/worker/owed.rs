@@ -341,6 +341,12 @@ impl Owed {
             }
             Err(error) => {
                 debug!(%error, "finish not answered");
+                let is_there = matches!(
+                    error,
+                    RequestError::Unsupported { .. } | RequestError::UnsupportedAnswer { .. }
+                );
+                // It is of another version, and may not want a checkpoint.
+                unsaid.offers = unsaid.offers.saturating_sub(is_there.into());
                 Next::Unheard
             }
         }

@@ -243,6 +243,18 @@ fn the_next_version_understands_this_one() {
 }
 
 #[test]
+fn a_policy_of_the_next_version_is_none_to_whoever_runs_the_job() {
+    let mut offer = ipld(&sample("offer"));
+    let policy = Ipld::String("coin-toss".to_owned());
+    at(&mut offer, &["offer", "job"]).insert("policy".to_owned(), policy);
+    let Ok(Request::Offer { job, .. }) = heard(&offer) else {
+        panic!("{offer:?}");
+    };
+    assert_eq!(job.policy, None);
+    assert_eq!(job.priority, 7);
+}
+
+#[test]
 fn a_reason_of_the_next_version_is_one_that_is_not_known() {
     let mut finish = ipld(&sample("finish-rejected"));
     let failed = at(&mut finish, &["finish", "ending", "failed"]);
