@@ -270,10 +270,13 @@ impl Coordinator {
         let request = Request::Stop { job, token, leave };
         match self.peers.request(&node, request).await {
             Ok(Response::Ok) => Ok(()),
-            Ok(Response::Refused {
-                code,
-                reason: message,
-            }) => Err(Error::Told { code, message }),
+            Ok(
+                Response::Refused {
+                    code,
+                    reason: message,
+                }
+                | Response::Error { code, message },
+            ) => Err(Error::Told { code, message }),
             Ok(other) => Err(Error::Unanswered(format!("{other:?}"))),
             Err(error) => Err(Error::Unanswered(error.to_string())),
         }
