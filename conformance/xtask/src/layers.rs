@@ -18,7 +18,11 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("mc-scheduler", &["mc-types"]),
     ("mc-ledger", &["mc-types"]),
     ("mc-quic", &[]),
-    ("mc-net", &["mc-types", "mc-bitswap", "mc-quic"]),
+    ("mc-protocol", &["mc-types"]),
+    (
+        "mc-net",
+        &["mc-types", "mc-protocol", "mc-bitswap", "mc-quic"],
+    ),
     ("mc-gateway", &["mc-types", "mc-content"]),
     (
         "mc-node",
@@ -32,6 +36,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "mc-content",
             "mc-scheduler",
             "mc-ledger",
+            "mc-protocol",
             "mc-net",
             "mc-gateway",
         ],
@@ -59,6 +64,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
         &[
             "mc-types",
             "mc-content",
+            "mc-protocol",
             "mc-net",
             "mc-node",
             "mc-artifacts",

@@ -5,7 +5,7 @@ use mc_types::{
     JobRecord, JobSpec, JobState, KeyId, Meter, NodeId, Reachability, Timestamp,
 };
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::{borrow::Cow, collections::BTreeMap};
 
 /// The body of every response that is not a success.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -204,18 +204,17 @@ fn failure_of(ending: Option<&Ending>) -> (Option<Failure>, Option<String>) {
         None => (None, None),
         Some(Ending::Completed(completion)) => (failure(&completion.outcome.end), None),
         Some(Ending::Cancelled) => (Some(Failure::Cancelled), None),
-        Some(Ending::Failed(FailureReason::Timeout)) => (Some(Failure::Timeout), None),
-        Some(Ending::Failed(FailureReason::QueueTimeout)) => (Some(Failure::QueueTimeout), None),
-        Some(Ending::Failed(FailureReason::Unplaced { message })) => {
-            (Some(Failure::QueueTimeout), Some(message.clone()))
+        Some(Ending::Failed(reason)) => {
+            let failure = match reason {
+                FailureReason::Timeout => Failure::Timeout,
+                FailureReason::QueueTimeout | FailureReason::Unplaced { .. } => {
+                    Failure::QueueTimeout
+                }
+                FailureReason::Rejected { .. } => Failure::Rejected,
+                _ => Failure::Infrastructure,
+            };
+            (Some(failure), reason.detail().map(Cow::into_owned))
         }
-        Some(Ending::Failed(FailureReason::Rejected { message })) => {
-            (Some(Failure::Rejected), Some(message.clone()))
-        }
-        Some(Ending::Failed(FailureReason::Infrastructure { message })) => {
-            (Some(Failure::Infrastructure), Some(message.clone()))
-        }
-        Some(Ending::Failed(_)) => (Some(Failure::Infrastructure), None),
     }
 }
 

@@ -95,7 +95,9 @@ impl Behaviour {
         let identify = identify::Config::new(protocol_version(network), key.public())
             .with_agent_version(options.agent.clone())
             .with_push_listen_addr_updates(true);
-        let work = StreamProtocol::try_from_owned(format!("/mc/{network}/work/1"))?;
+        let work = mc_protocol::protocols(network)
+            .map(|name| Ok((StreamProtocol::try_from_owned(name)?, ProtocolSupport::Full)))
+            .collect::<Result<Vec<_>, libp2p::swarm::InvalidProtocol>>()?;
         let work_config = request_response::Config::default()
             .with_request_timeout(REQUEST_TIMEOUT)
             .with_max_concurrent_streams(MAX_CONCURRENT_REQUESTS);
@@ -108,11 +110,7 @@ impl Behaviour {
             kad: kad(local, options)?,
             ipfs_kad: ipfs_kad(local, options).into(),
             mdns: mdns(options.mdns, local).into(),
-            work: request_response::Behaviour::with_codec(
-                Codec,
-                [(work, ProtocolSupport::Full)],
-                work_config,
-            ),
+            work: request_response::Behaviour::with_codec(Codec, work, work_config),
             bitswap,
             autonat: autonat::v2::client::Behaviour::new(rand::make_rng(), probes),
             dial_back: autonat::v2::server::Behaviour::default(),

@@ -4,11 +4,11 @@ use crate::{
     ConnectError, Error, FetchError, RequestError,
     dht::{Class, Entry, Kind, Refusal, Refused},
     ended,
-    message::{Request, Response},
 };
 use bytes::Bytes;
 use libp2p::Multiaddr;
-use mc_types::{Cid, Clock, NodeId, Reachability, SystemClock};
+use mc_protocol::{Request, Response};
+use mc_types::{Cid, Clock, ErrorCode, NodeId, Reachability, SystemClock};
 use std::{collections::BTreeMap, net::SocketAddr, time::Duration};
 use tokio::sync::{mpsc, oneshot};
 
@@ -163,8 +163,8 @@ impl Reply {
 impl Drop for Reply {
     fn drop(&mut self) {
         if let Some(reply) = self.0.take() {
-            let message = "the request was dropped".to_owned();
-            let _ = reply.send(Response::Error { message });
+            let dropped = Response::error(ErrorCode::Infrastructure, "the request was dropped");
+            let _ = reply.send(dropped);
         }
     }
 }
@@ -270,13 +270,25 @@ impl Client {
     ///
     /// # Errors
     ///
-    /// [`RequestError`]. The node may have acted on the request all the same.
+    /// [`RequestError`]. The node may have acted on the request all the same. What is given is one of the request's
+    /// answers, or an error that the node gave; anything else is [`RequestError::UnsupportedAnswer`].
     ///
     /// # Cancel safety
     ///
     /// Dropping the future abandons the answer, not the request.
     pub async fn request(&self, node: &NodeId, request: Request) -> Answered {
-        let (node, request) = (node.clone(), Box::new(request));
+        let answers = request.answers();
+        let answered = self.answer_of(node.clone(), Box::new(request)).await?;
+        if answered.is_among(answers) {
+            return Ok(answered);
+        }
+        Err(RequestError::UnsupportedAnswer {
+            node: node.clone(),
+            kind: answered.kind().to_owned(),
+        })
+    }
+
+    async fn answer_of(&self, node: NodeId, request: Box<Request>) -> Answered {
         let answered = self
             .ask(|reply| Command::Request {
                 node,

@@ -1,6 +1,7 @@
 //! What is kept in the DHT: signed entries that expire.
 //!
-//! An entry is canonical DAG-CBOR inside a libp2p signed envelope (RFC 0002), at most [`MAX_ENTRY_BYTES`] long.
+//! An entry is canonical DAG-CBOR inside a libp2p signed envelope (RFC 0002), at most [`MAX_ENTRY_BYTES`] long. What it
+//! says of its subject, its body, is `mc-protocol`'s to know.
 //! Its key is the SHA-256 of network, kind and subject, so that whoever stores it can check without asking
 //! anybody that it stands where it belongs:
 //!
@@ -20,7 +21,7 @@ mod hash;
 mod index;
 
 pub use entry::{Entry, Kind, MAX_ENTRY_BYTES, Refusal};
-pub use grant::Grant;
+pub use grant::{open_grant, seal_grant};
 pub(crate) use guard::Guard;
 pub use guard::Refused;
 pub use index::{Class, EPOCH};

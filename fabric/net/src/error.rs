@@ -84,7 +84,28 @@ pub enum RequestError {
     /// The node did not answer in time.
     #[error("node {0} did not answer in time")]
     Timeout(NodeId),
-    /// The connection broke, or the answer could not be understood.
+    /// The node speaks no version of the protocol that this one does.
+    #[error(
+        "node {0} speaks no version of the protocol that this one does; update the older of them"
+    )]
+    NoVersion(NodeId),
+    /// The node does not know what it was asked, and has done nothing.
+    #[error("node {node} does not know what it was asked, {kind:?}: it runs another version")]
+    Unsupported {
+        /// The node.
+        node: NodeId,
+        /// What it was asked, as it read it.
+        kind: String,
+    },
+    /// The answer is of a kind that this version does not know, or none to what was asked.
+    #[error("node {node} answered what this one does not understand, {kind:?}")]
+    UnsupportedAnswer {
+        /// The node.
+        node: NodeId,
+        /// What the node calls its answer.
+        kind: String,
+    },
+    /// The connection broke, or what came was no answer.
     #[error("the request to node {node} failed: {reason}")]
     Failed {
         /// The node.
@@ -98,10 +119,13 @@ pub enum RequestError {
 }
 
 impl RequestError {
-    /// Whether it is certain that the request did not reach the node.
+    /// Whether it is certain that the node has not acted on the request: it did not reach it, or was not understood.
     #[must_use]
     pub const fn is_unsent(&self) -> bool {
-        matches!(self, Self::NotConnected(_))
+        matches!(
+            self,
+            Self::NotConnected(_) | Self::NoVersion(_) | Self::Unsupported { .. }
+        )
     }
 }
 

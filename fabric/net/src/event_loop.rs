@@ -126,7 +126,7 @@ impl EventLoop {
                 }
                 Some((channel, response)) = self.requests.next_answer() => {
                     // The peer may have gone in the meantime.
-                    let _ = self.swarm.behaviour_mut().work.send_response(channel, response);
+                    let _ = self.swarm.behaviour_mut().work.send_response(channel, Ok(response));
                 }
                 event = self.swarm.select_next_some() => self.event(event),
                 _ = tick.tick() => self.tick(Instant::now()),

@@ -19,7 +19,6 @@ pub mod envelope;
 mod error;
 mod event_loop;
 mod identity;
-pub mod message;
 mod options;
 mod reach;
 mod swarm;

@@ -4,10 +4,9 @@ use crate::{content::Content, worker::Worker};
 use mc_net::{
     Client, PeerInfo,
     dht::{Class, EPOCH, Kind},
-    message::{Announcement, Request, Response},
 };
-use mc_types::{NodeId, canonical};
-use serde::{Deserialize, Serialize};
+use mc_protocol::{Advert, Announcement, Request, Response};
+use mc_types::NodeId;
 use std::{collections::BTreeMap, time::Duration};
 use tokio_util::sync::CancellationToken;
 
@@ -20,13 +19,6 @@ const FIRST: Duration = Duration::from_secs(3);
 const ANSWER_WITHIN: Duration = Duration::from_secs(5);
 /// Candidates that are asked.
 const MAX_CANDIDATES: usize = 64;
-
-/// What a node says of itself.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct Advert {
-    pub lends: Announcement,
-}
 
 /// What is looked for.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -86,7 +78,7 @@ async fn say(net: &Client, lends: &Announcement) {
     let advert = Advert {
         lends: lends.clone(),
     };
-    let Ok((_, body)) = canonical::encode(&advert) else {
+    let Ok(body) = mc_protocol::encode(&advert) else {
         return;
     };
     let what = (Kind::Node, net.local_id().to_string());
@@ -126,6 +118,6 @@ async fn ask(net: &Client, peer: PeerInfo) -> Option<Found> {
 
 async fn described(net: &Client, node: &NodeId) -> Option<Announcement> {
     let entry = net.lookup(Kind::Node, node.as_str()).await.ok()??;
-    let advert: Advert = canonical::decode(&entry.body).ok()?;
+    let advert: Advert = mc_protocol::decode(&entry.body).ok()?;
     Some(advert.lends)
 }

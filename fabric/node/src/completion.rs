@@ -4,16 +4,8 @@ use mc_net::{
     Client,
     dht::{Entry, Kind, Refusal},
 };
-use mc_types::{Cid, Completion, FencingToken, JobId, NodeId, canonical};
-use serde::{Deserialize, Serialize};
-
-/// What a worker says of a job. All else is in the outcome, which the CID names.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Body {
-    #[serde(with = "mc_types::cid::portable")]
-    outcome: Cid,
-}
+use mc_protocol::CompletionAdvert;
+use mc_types::{Cid, Completion, FencingToken, JobId, NodeId};
 
 /// A completion as the DHT has it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -32,10 +24,10 @@ pub(crate) async fn publish(
     (token, grant): (FencingToken, Vec<u8>),
     completion: &Completion,
 ) -> Result<(), Refusal> {
-    let body = Body {
+    let advert = CompletionAdvert {
         outcome: completion.outcome_cid,
     };
-    let (_, body) = canonical::encode(&body).map_err(|_| Refusal::Malformed)?;
+    let body = mc_protocol::encode(&advert).map_err(|_| Refusal::Malformed)?;
     let what = (Kind::Completion, job.to_string());
     let grant = Some((token.0, grant));
     net.publish(what, grant, body, Kind::Completion.longest())
@@ -52,10 +44,10 @@ pub(crate) async fn find(net: &Client, network: &str, job: JobId) -> Option<Mirr
 }
 
 fn read(entry: &Entry, network: &str) -> Option<Mirrored> {
-    let body: Body = canonical::decode(&entry.body).ok()?;
+    let advert: CompletionAdvert = mc_protocol::decode(&entry.body).ok()?;
     Some(Mirrored {
         worker: entry.publisher.clone(),
         coordinator: entry.coordinator(network)?,
-        outcome: body.outcome,
+        outcome: advert.outcome,
     })
 }

@@ -22,13 +22,11 @@ pub(crate) use logs::Written;
 use marks::Marks;
 use mc_content::Block;
 use mc_ledger::Ledger;
-use mc_net::{
-    Identity,
-    message::{Announcement, Response},
-};
+use mc_net::Identity;
+use mc_protocol::{Announcement, Response};
 use mc_scheduler::{Answer, Command, Stats, WorkerOffer, WorkerView};
 use mc_types::{
-    Clock, FencingToken, JobId, JobRecord, JobSpec, JobState, MAX_COORDINATORS, NodeId,
+    Clock, ErrorCode, FencingToken, JobId, JobRecord, JobSpec, JobState, MAX_COORDINATORS, NodeId,
     TARGET_NODE, Why, canonical, cid,
 };
 pub(crate) use retention::Retention;
@@ -534,9 +532,7 @@ impl Coordinator {
                 _ => Response::Elsewhere,
             },
             Ok(_) => Response::Stale,
-            Err(error) => Response::Error {
-                message: error.to_string(),
-            },
+            Err(error) => Error::from(error).into(),
         }
     }
 }
@@ -552,14 +548,17 @@ fn check_target(spec: &JobSpec) -> Result<(), Error> {
     }
 }
 
+/// What a worker is told when what it asked for was begun, and ended in a panic.
+fn broke(error: &tokio::task::JoinError) -> Response {
+    Response::error(ErrorCode::Internal, error.to_string())
+}
+
 fn respond(answer: Result<Answer, Error>) -> Response {
     match answer {
         Ok(Answer::Stale | Answer::NotOpen) => Response::Stale,
         Ok(Answer::Cancelled) => Response::Cancelled,
         Ok(Answer::Recorded) => Response::Recorded,
         Ok(_) => Response::Ok,
-        Err(error) => Response::Error {
-            message: error.to_string(),
-        },
+        Err(error) => error.into(),
     }
 }

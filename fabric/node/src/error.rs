@@ -1,5 +1,6 @@
 //! What can keep a node from starting or from doing what it was asked.
 
+use mc_protocol::Response;
 use mc_types::ErrorCode;
 use std::path::PathBuf;
 
@@ -75,9 +76,6 @@ pub enum Error {
     /// No checkpoint came.
     #[error("no checkpoint was taken: the component cannot be stopped, or waits for its inputs")]
     NoCheckpoint,
-    /// The worker takes no checkpoint.
-    #[error("{0}")]
-    CannotStop(String),
     /// The job cannot be run by the node that it is to move to.
     #[error("{0}")]
     CannotMove(String),
@@ -87,12 +85,27 @@ pub enum Error {
         /// The node that it is to move to.
         to: mc_types::NodeId,
     },
+    /// Another node refused, or could not do, what it was asked.
+    #[error("{message}")]
+    Told {
+        /// The code that it gave.
+        code: ErrorCode,
+        /// What it said.
+        message: String,
+    },
     /// The worker does not answer as it should.
     #[error("the node that runs the job does not answer: {0}")]
     Unanswered(String),
     /// The node is going down.
     #[error("the node is shutting down")]
     ShuttingDown,
+}
+
+/// What another node is told of it.
+impl From<Error> for Response {
+    fn from(error: Error) -> Self {
+        Self::error(error.code(), error.to_string())
+    }
 }
 
 fn by_process(pid: Option<u32>) -> String {
@@ -113,18 +126,16 @@ impl Error {
             Self::Io { .. } => ErrorCode::Path,
             Self::Content(error) => error.code(),
             Self::Ledger(error) => error.code(),
-            Self::LedgerWrite { code, .. } => *code,
+            Self::LedgerWrite { code, .. } | Self::Told { code, .. } => *code,
             Self::Net(error) => error.code(),
             Self::Engine(error) => error.code(),
             Self::Gateway(error) => error.code(),
             Self::InvalidJob(_) => ErrorCode::InvalidTask,
             Self::NoKey { .. } => ErrorCode::WrongKey,
             Self::Overloaded => ErrorCode::Overloaded,
-            Self::NotRunning
-            | Self::NoCheckpoint
-            | Self::CannotStop(_)
-            | Self::CannotMove(_)
-            | Self::Moving { .. } => ErrorCode::CannotStop,
+            Self::NotRunning | Self::NoCheckpoint | Self::CannotMove(_) | Self::Moving { .. } => {
+                ErrorCode::CannotStop
+            }
             Self::Unanswered(_) => ErrorCode::PeerUnreachable,
             Self::FalseResult(_) | Self::ShuttingDown => ErrorCode::Infrastructure,
         }

@@ -8,7 +8,7 @@
 use crate::{content::Content, error::Error};
 use futures::{StreamExt, stream::FuturesUnordered};
 use mc_content::unixfs;
-use mc_net::message::{Request, Response};
+use mc_protocol::{Request, Response};
 use mc_types::{Cid, Digest, NodeId};
 use sha2::{Digest as _, Sha256};
 use std::{collections::HashSet, time::Duration};

@@ -17,7 +17,8 @@ use mc_content::Store;
 use mc_engine::{Allocation, CompileLimits, Compiler, Engine};
 use mc_gateway::Server;
 use mc_ledger::{Ledger, Location};
-use mc_net::{Client, Identity, InboundRequest, Multiaddr, Started, message::Announcement};
+use mc_net::{Client, Identity, InboundRequest, Multiaddr, Started};
+use mc_protocol::Announcement;
 use mc_scheduler::Topology;
 use mc_types::{NodeId, SteadyClock};
 use std::{
@@ -338,6 +339,7 @@ fn announcement(config: &Config, slots: u32) -> Announcement {
         memory_bytes: mc_system::inventory::memory_bytes(),
         labels: config.worker.labels.clone(),
         yours: Vec::new(),
+        revision: mc_protocol::REVISION,
     }
 }
 

@@ -6,9 +6,9 @@ use crate::{
     tasks,
     worker::{Coordinators, Offered, Worker},
 };
-use mc_net::message::{Announcement, Request, Response};
 use mc_net::{Client, RequestError};
-use mc_types::NodeId;
+use mc_protocol::{Announcement, Request, Response};
+use mc_types::{ErrorCode, NodeId};
 use std::{
     sync::{Arc, OnceLock},
     time::Duration,
@@ -132,9 +132,7 @@ impl Peers {
             content,
         }) = self.roles.get()
         else {
-            return Response::Error {
-                message: "the node is starting".to_owned(),
-            };
+            return Response::error(ErrorCode::Infrastructure, "the node is starting");
         };
         match request {
             Request::Announce(announcement) => coordinator.announce(from, announcement).await,
@@ -172,9 +170,7 @@ impl Peers {
             }
             Request::Layer { digest } => match content.layer_root(&digest).await {
                 Ok(root) => Response::Layer { root },
-                Err(error) => Response::Error {
-                    message: error.to_string(),
-                },
+                Err(error) => error.into(),
             },
             Request::Keep { job, task } => coordinator.keep(from, job, task).await,
             Request::CancelJob { job } => coordinator.cancel_for(from, job).await,

@@ -23,11 +23,9 @@ use kept::Kept;
 pub(crate) use known::{Known, Stage};
 use log::LogFiles;
 use mc_engine::Engine;
-use mc_net::{
-    Identity,
-    message::{Announcement, LogStream, Response},
-};
-use mc_types::{Cid, Envelope, FencingToken, JobId, JobSpec, Lease, NodeId, canonical};
+use mc_net::Identity;
+use mc_protocol::{Announcement, LogStream, Response};
+use mc_types::{Cid, Envelope, ErrorCode, FencingToken, JobId, JobSpec, Lease, NodeId, canonical};
 use std::{
     collections::{BTreeSet, HashMap},
     path::PathBuf,
@@ -223,27 +221,23 @@ impl Worker {
         spec: JobSpec,
         checkpoints: Vec<Cid>,
     ) -> Response {
-        let refuse = |reason: &str| Response::Refused {
-            reason: reason.to_owned(),
-        };
+        let busy = |reason: &str| Response::refused(ErrorCode::Overloaded, reason);
         if let Err(error) = spec.validate() {
-            return Response::Refused {
-                reason: error.to_string(),
-            };
+            return Response::refused(ErrorCode::InvalidTask, error.to_string());
         }
         let identity = &self.inner.options.identity;
         let key = match TaskKey::of_lease(identity, &spec.task, &lease, key.as_ref()) {
             Ok(key) => key,
-            Err(reason) => return refuse(reason),
+            Err(reason) => return Response::refused(ErrorCode::WrongKey, reason),
         };
         let controls = Controls::new(&self.inner.leaving, &self.inner.closing);
         if controls.cancel.is_cancelled() || controls.leaving.is_cancelled() {
-            return refuse("the node is shutting down");
+            return Response::refused(ErrorCode::Infrastructure, "the node is shutting down");
         }
         let logs = LogFiles::new(&self.inner.options.scratch, &lease);
         let task = match canonical::encode(&spec.task) {
             Ok((task, _)) => task,
-            Err(error) => return refuse(&error.to_string()),
+            Err(error) => return Response::refused(ErrorCode::InvalidTask, error.to_string()),
         };
         let known = Known {
             task,
@@ -267,13 +261,13 @@ impl Worker {
                 return Response::Accepted;
             }
             if running.len() >= self.inner.slots() {
-                return refuse("no slot is free");
+                return busy("no slot is free");
             }
             if running.contains_key(&lease.job) {
-                return refuse("an earlier attempt of the job has not ended here yet");
+                return busy("an earlier attempt of the job has not ended here yet");
             }
             if let Some(reason) = self.inner.debts.refusal(&coordinators.granting()) {
-                return refuse(reason);
+                return busy(reason);
             }
             let entry = Running {
                 coordinators: coordinators.clone(),
@@ -323,9 +317,7 @@ impl Worker {
         token: FencingToken,
         leave: bool,
     ) -> Response {
-        let refused = |reason: &str| Response::Refused {
-            reason: reason.to_owned(),
-        };
+        let refused = |reason: &str| Response::refused(ErrorCode::CannotStop, reason);
         match self.inner.running().get(&job) {
             Some(running)
                 if running.coordinators.contains(coordinator) && running.token == token =>
@@ -379,16 +371,12 @@ impl Worker {
         let logs = match self.inner.running().get(&job) {
             Some(running) if running.coordinators.contains(coordinator) => running.logs.clone(),
             _ => {
-                return Response::Error {
-                    message: "no such attempt runs here".to_owned(),
-                };
+                return Response::error(ErrorCode::NotFound, "no such attempt runs here");
             }
         };
         match logs.read(stream, offset).await {
             Ok(bytes) => Response::Log { bytes },
-            Err(error) => Response::Error {
-                message: error.to_string(),
-            },
+            Err(error) => Response::error(ErrorCode::Path, error.to_string()),
         }
     }
 

@@ -92,6 +92,8 @@ impl Seen<'_> {
             Clause::Heard => self.is_heard,
             Clause::Trusted => !self.is_passed_over,
             Clause::FreeSlot => self.offer.slots_free > 0,
+            // It comes from other coordinators only, which have looked themselves.
+            Clause::Unknown => false,
         }
     }
 }

@@ -312,7 +312,7 @@ impl Scheduler {
                 // Until it says something again, it is not there.
                 self.workers.silent(&holder.node, now);
             }
-            self.fail(now, id, "fell silent and its lease expired", effects);
+            self.fail(now, id, None, "fell silent and its lease expired", effects);
         }
         for id in self.queue.take_due(now) {
             if let Some(job) = self.jobs.get(&id) {

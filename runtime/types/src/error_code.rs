@@ -11,16 +11,22 @@ macro_rules! error_codes {
         #[non_exhaustive]
         pub enum ErrorCode {
             $($(#[doc = $doc])+ #[serde(rename = $code)] $name,)+
+            /// A code that a later version gave, and that this one does not know. No error of this version's own has it.
+            #[serde(rename = "MC0000", other)]
+            Unknown,
         }
 
         impl ErrorCode {
-            /// Every code, in order.
+            /// Every code that is known, in order.
             pub const ALL: &[Self] = &[$(Self::$name),+];
 
             /// The text form, such as `MC0001`.
             #[must_use]
             pub const fn as_str(self) -> &'static str {
-                match self { $(Self::$name => $code),+ }
+                match self {
+                    $(Self::$name => $code,)+
+                    Self::Unknown => "MC0000",
+                }
             }
         }
     };
@@ -97,6 +103,19 @@ mod tests {
     fn codes_count_up_from_one() {
         for (index, code) in ErrorCode::ALL.iter().enumerate() {
             assert_eq!(code.as_str(), format!("MC{:04}", index + 1));
+        }
+    }
+
+    #[test]
+    fn codes_of_later_versions_are_read_as_unknown() {
+        for (said, code) in [
+            ("MC0001", ErrorCode::Usage),
+            ("MC9999", ErrorCode::Unknown),
+            ("MC0000", ErrorCode::Unknown),
+        ] {
+            let (_, bytes) = crate::canonical::encode(&said).unwrap();
+            let read: ErrorCode = serde_ipld_dagcbor::from_slice(&bytes).unwrap();
+            assert_eq!(read, code, "{said}");
         }
     }
 }

@@ -9,9 +9,10 @@ const MAX_LABELS: usize = 64;
 const MAX_LABEL_BYTES: usize = 256;
 /// Most retries.
 const MAX_RETRIES: u32 = 100;
-/// The highest priority, and that of jobs that name none.
+/// The highest priority.
 pub const MAX_PRIORITY: u8 = 9;
-const USUAL_PRIORITY: u8 = 5;
+/// The priority of jobs that name none.
+pub const USUAL_PRIORITY: u8 = 5;
 /// Most nodes that a private task's key is sealed for.
 pub const MAX_COORDINATORS: usize = 64;
 /// The label that names the node of a job.
@@ -244,31 +245,4 @@ impl std::fmt::Display for JobState {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.pad(self.as_str())
     }
-}
-
-/// Why a job failed without an [`Outcome`](crate::Outcome).
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case", deny_unknown_fields)]
-#[non_exhaustive]
-pub enum FailureReason {
-    /// An attempt took longer than [`JobSpec::timeout_ms`].
-    Timeout,
-    /// No node was free for longer than [`JobSpec::queue_timeout_ms`]. Nodes write
-    /// [`Self::Unplaced`] now; this is in older ledgers.
-    QueueTimeout,
-    /// No node took it for longer than [`JobSpec::queue_timeout_ms`].
-    Unplaced {
-        /// What it waited for.
-        message: String,
-    },
-    /// The component or an input cannot be used, on this machine or any other.
-    Rejected {
-        /// What is wrong with it.
-        message: String,
-    },
-    /// Machines failed until no retry was left.
-    Infrastructure {
-        /// What happened to the last attempt.
-        message: String,
-    },
 }

@@ -17,9 +17,9 @@ impl std::fmt::Display for FencingToken {
     }
 }
 
-/// One attempt, granted to one node until it expires.
+/// One attempt, granted to one node until it expires. It is part of a message, so fields that a later version adds are
+/// skipped.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct Lease {
     /// The job.
     pub job: JobId,

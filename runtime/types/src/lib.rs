@@ -34,10 +34,12 @@ pub mod cid;
 mod clock;
 mod digest;
 mod error_code;
+mod failure;
 mod hex;
 mod id;
 mod job;
 mod lease;
+mod lenient;
 mod limits;
 mod outcome;
 mod policy;
@@ -55,9 +57,10 @@ pub use checkpoint::{CheckpointEvery, CheckpointRecord};
 pub use clock::{Clock, SteadyClock, SystemClock, Timestamp};
 pub use digest::{Digest, NoDigest};
 pub use error_code::ErrorCode;
+pub use failure::FailureReason;
 pub use id::{IdError, JobId, NodeId};
 pub use job::{
-    FailureReason, JobSpec, JobSpecError, JobState, MAX_COORDINATORS, MAX_PRIORITY, TARGET_NODE,
+    JobSpec, JobSpecError, JobState, MAX_COORDINATORS, MAX_PRIORITY, TARGET_NODE, USUAL_PRIORITY,
 };
 pub use lease::{FencingToken, Lease};
 pub use limits::{

@@ -6,21 +6,22 @@ use crate::{
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
-/// What an attempt came to, as its node reports it.
+/// What an attempt came to, as its node reports it. It is part of messages: of what a later version adds, fields are
+/// skipped and reasons are read as [`FailureReason::Other`]. The [`Outcome`] in it has a CID, and is read as it is or not
+/// at all.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case", deny_unknown_fields)]
+#[serde(rename_all = "snake_case")]
 pub enum Ending {
     /// The task reached an outcome. Boxed, since it is by far the largest variant.
     Completed(Box<Completion>),
     /// The attempt failed without one.
-    Failed(FailureReason),
+    Failed(#[serde(deserialize_with = "crate::failure::read")] FailureReason),
     /// The attempt was called off.
     Cancelled,
 }
 
 /// An outcome and what it took to reach it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct Completion {
     /// The CID of `outcome`.
     #[serde(with = "crate::cid::portable")]

@@ -3,9 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 /// Measurements of one execution. Only `fuel` is the same on every peer, and only it is in the
-/// [`Outcome`](crate::Outcome) too.
+/// [`Outcome`](crate::Outcome) too. It is part of messages, so fields that a later version adds are skipped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct Usage {
     /// Units of fuel.
     pub fuel: u64,

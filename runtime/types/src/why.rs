@@ -6,7 +6,7 @@ use std::{borrow::Cow, fmt};
 
 /// Something that a node must have to be given a job. A new kind of requirement is a variant here, a line in
 /// its `Display`, and a rule in the scheduler.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Clause<'a> {
     /// It runs tasks at all.
@@ -34,6 +34,9 @@ pub enum Clause<'a> {
     Trusted,
     /// One of its slots is free.
     FreeSlot,
+    /// What a later version asks for, and this one does not know.
+    #[default]
+    Unknown,
 }
 
 impl Clause<'_> {
@@ -59,6 +62,7 @@ impl Clause<'_> {
             Self::Heard => Clause::Heard,
             Self::Trusted => Clause::Trusted,
             Self::FreeSlot => Clause::FreeSlot,
+            Self::Unknown => Clause::Unknown,
         }
     }
 }
@@ -78,6 +82,7 @@ impl fmt::Display for Clause<'_> {
             Self::Heard => f.write_str("a sign of life of late"),
             Self::Trusted => f.write_str("trust after failures"),
             Self::FreeSlot => f.write_str("a free slot"),
+            Self::Unknown => f.write_str("what only a later version of mc-wasm knows"),
         }
     }
 }
@@ -112,6 +117,7 @@ impl fmt::Display for Size {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Lack {
     /// What they lack.
+    #[serde(deserialize_with = "crate::lenient::or_default")]
     pub clause: Clause<'static>,
     /// How many of all.
     pub nodes: u32,
@@ -122,7 +128,7 @@ pub struct Lack {
 }
 
 /// What would have to be different for some nodes to be able to run a job.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Change {
     /// It asks for no more memory than this.
@@ -144,6 +150,9 @@ pub enum Change {
         /// That node.
         node: NodeId,
     },
+    /// What a later version would change, and this one does not know.
+    #[default]
+    Unknown,
 }
 
 impl fmt::Display for Change {
@@ -163,6 +172,7 @@ impl fmt::Display for Change {
                 }
             }
             Self::Target { node } => write!(f, "without target_node={node}"),
+            Self::Unknown => f.write_str("with what only a later version of mc-wasm knows"),
         }
     }
 }
@@ -173,6 +183,7 @@ pub struct NearestMiss {
     /// How many they are.
     pub nodes: u32,
     /// What would have to be different, all of it.
+    #[serde(deserialize_with = "crate::lenient::list")]
     pub changes: Vec<Change>,
 }
 

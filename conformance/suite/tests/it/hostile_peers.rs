@@ -5,11 +5,11 @@ use mc_conformance::{Http, Node, NodeOptions, eventually};
 use mc_content::{BlockSource, MemoryBlocks, unixfs};
 use mc_net::{
     BlockStore, Client, DhtMode, Identity, InboundRequest, Options, RequestError, StoreError,
-    message::{Announcement, Request, Response},
 };
+use mc_protocol::{Announcement, Request, Response};
 use mc_types::{
-    Cid, Completion, Determinism, End, Ending, FencingToken, JobId, JobSpec, Lease, Meter, NodeId,
-    Outcome, TaskSpec, Usage, canonical, cid,
+    Cid, Completion, Determinism, End, Ending, ErrorCode, FencingToken, JobId, JobSpec, Lease,
+    Meter, NodeId, Outcome, TaskSpec, Usage, canonical, cid,
 };
 use std::{
     collections::BTreeMap,
@@ -241,10 +241,10 @@ async fn offer_until_refused(peer: &Peer, most: u64) -> (u64, String) {
         loop {
             match peer.ask(lease(number)).await {
                 Response::Accepted => break,
-                Response::Refused { reason } if reason.contains("no slot") => {
+                Response::Refused { reason, .. } if reason.contains("no slot") => {
                     tokio::time::sleep(Duration::from_millis(1)).await;
                 }
-                Response::Refused { reason } => return (number - 1, reason),
+                Response::Refused { reason, .. } => return (number - 1, reason),
                 other => return (number - 1, format!("{other:?}")),
             }
         }
@@ -260,8 +260,8 @@ async fn a_coordinator_that_acknowledges_nothing_gets_no_more_work_done() {
     let mut requests = std::mem::replace(&mut peer.requests, nobody);
     tokio::spawn(async move {
         while let Some(inbound) = requests.recv().await {
-            let message = "another time".to_owned();
-            inbound.reply.send(Response::Error { message });
+            let error = Response::error(ErrorCode::Infrastructure, "another time");
+            inbound.reply.send(error);
         }
     });
     let (taken, reason) = offer_until_refused(&peer, 1_200).await;

@@ -23,6 +23,10 @@ pages! {
     "MC0021" "MC0022" "MC0023" "MC0024" "MC0025" "MC0026" "MC0027"
 }
 
+/// What there is to say of a code that has no page here.
+const UNKNOWN: &str = "MC0000 stands for a code that another node gave, and that only a later version of mc-wasm knows. \
+    The message tells what happened; update mc-wasm to have the code explained.";
+
 /// What explains the exit codes.
 const EXIT_CODES: &str = "exit-codes";
 
@@ -50,6 +54,10 @@ pub(super) fn explain(global: &Global, code: Option<&str>) -> Result<ExitCode, F
         return DONE;
     }
     let wanted = code.to_uppercase();
+    if wanted == ErrorCode::Unknown.as_str() {
+        output::line(UNKNOWN)?;
+        return DONE;
+    }
     let page = PAGES.iter().copied().find(|(code, _)| *code == wanted);
     let Some((code, page)) = page else {
         let last = ErrorCode::ALL.last().map_or("", |code| code.as_str());

@@ -11,8 +11,9 @@ mod coordinators;
 
 use mc_ledger::{Error, Ledger, Location};
 use mc_types::{
-    AttemptLog, CheckpointRecord, Completion, End, Ending, FailureReason, FencingToken, Holder,
-    JobId, JobRecord, JobSpec, JobState, Meter, NodeId, Outcome, TaskSpec, Timestamp, Usage, cid,
+    AttemptLog, CheckpointRecord, Completion, End, Ending, ErrorCode, FailureReason, FencingToken,
+    Holder, JobId, JobRecord, JobSpec, JobState, Meter, NodeId, Outcome, TaskSpec, Timestamp,
+    Usage, cid,
 };
 use std::{
     io::{BufRead, BufReader},
@@ -145,6 +146,7 @@ fn completed() -> Ending {
 
 async fn every_kind_of_record_is_read_back_as_it_was_after_reopening(place: Place) {
     let infrastructure = FailureReason::Infrastructure {
+        code: Some(ErrorCode::Storage),
         message: "the disk broke".to_owned(),
     };
     let records = [

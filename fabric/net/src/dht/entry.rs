@@ -1,9 +1,9 @@
 //! One entry, and what makes it acceptable.
 
-use super::{grant::Grant, hash::hash};
+use super::{grant::open_grant, hash::hash};
 use crate::identity::{Identity, node_id};
 use libp2p::core::SignedEnvelope;
-use mc_types::{NodeId, Timestamp, canonical};
+use mc_types::{NodeId, Timestamp};
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
@@ -54,9 +54,9 @@ impl Kind {
     }
 }
 
-/// An entry, as its publisher signed it.
+/// An entry, as its publisher signed it. Fields that a later version adds are skipped; an entry of a kind that is not
+/// known is refused, since nobody here could tell who may publish it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct Entry {
     v: u8,
     /// What it is about.
@@ -152,7 +152,7 @@ impl Entry {
 
     /// Its envelope.
     pub(crate) fn seal(&self, identity: &Identity, network: &str) -> Result<Vec<u8>, Refusal> {
-        let (_, payload) = canonical::encode(self).map_err(|_| Refusal::Malformed)?;
+        let payload = mc_protocol::encode(self).map_err(|_| Refusal::Malformed)?;
         let keypair = identity.clone().into_keypair();
         let envelope =
             SignedEnvelope::new(&keypair, domain(network), PAYLOAD_TYPE.to_vec(), payload);
@@ -180,7 +180,7 @@ impl Entry {
             .payload_and_signing_key(domain(network), PAYLOAD_TYPE)
             .map_err(|_| Refusal::Forged)?;
         let signer = node_id(&signer.to_peer_id());
-        let entry: Self = canonical::decode(payload).map_err(|_| Refusal::Malformed)?;
+        let entry: Self = mc_protocol::decode(payload).map_err(|_| Refusal::Malformed)?;
         if entry.v != VERSION {
             return Err(Refusal::Malformed);
         }
@@ -218,7 +218,7 @@ impl Entry {
     /// A completion counts only with a grant by which a coordinator gave the job to its publisher.
     fn check_grant(&self, network: &str) -> Result<(), Refusal> {
         let sealed = self.grant.as_ref().ok_or(Refusal::Forged)?;
-        let (grant, _) = Grant::open(network, sealed).ok_or(Refusal::Forged)?;
+        let (grant, _) = open_grant(network, sealed).ok_or(Refusal::Forged)?;
         let is_for_this = grant.job.to_string() == self.subject
             && grant.worker == self.publisher
             && Some(grant.token.0) == self.token;
@@ -228,7 +228,7 @@ impl Entry {
     /// The coordinator that granted the job of a completion.
     #[must_use]
     pub fn coordinator(&self, network: &str) -> Option<NodeId> {
-        Grant::open(network, self.grant.as_ref()?).map(|(_, coordinator)| coordinator)
+        open_grant(network, self.grant.as_ref()?).map(|(_, coordinator)| coordinator)
     }
 
     /// Whether this may take the place of `known`, which stands under the same key.
@@ -236,5 +236,28 @@ impl Entry {
         let newer = |entry: &Self| (entry.token, entry.seq);
         let may = self.kind != Kind::Task || self.publisher == known.publisher;
         self == known || (may && newer(self) > newer(known))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_entry_with_a_field_of_a_later_version_is_read() {
+        let who = Identity::generate();
+        let what = (Kind::Node, who.node_id().to_string());
+        let now = Timestamp::from_millis(1_800_000_000_000);
+        let time = (now, Duration::from_secs(60));
+        let entry = Entry::new(&who, what, None, b"x".to_vec(), time);
+        let mut payload = mc_protocol::encode(&entry).unwrap();
+        // One entry more in the map, with the longest key, so that it is the last.
+        payload[0] += 1;
+        payload.extend(b"\x6asurprising\x01");
+        let keypair = who.clone().into_keypair();
+        let sealed = SignedEnvelope::new(&keypair, domain("test"), PAYLOAD_TYPE.to_vec(), payload);
+        let sealed = sealed.unwrap().into_protobuf_encoding();
+        let key = entry.kind.key("test", &entry.subject);
+        assert_eq!(Entry::open("test", &key, &sealed, now), Ok(entry));
     }
 }

@@ -5,18 +5,18 @@ use crate::{
     RequestError,
     client::{Answered, InboundRequest, Reply},
     identity::{node_id, peer_id},
-    message::{Request, Response},
 };
 use futures::{FutureExt, StreamExt, future::BoxFuture, stream::FuturesUnordered};
 use libp2p::{
     PeerId,
     request_response::{Event, Message, OutboundFailure, OutboundRequestId, ResponseChannel},
 };
-use mc_types::NodeId;
+use mc_protocol::{Heard, Request, Response, Unsupported};
+use mc_types::{ErrorCode, NodeId};
 use std::collections::HashMap;
 use tokio::sync::{mpsc, oneshot};
 
-type Channel = ResponseChannel<Response>;
+type Channel = ResponseChannel<Heard<Response>>;
 
 pub(super) struct Requests {
     inbound: mpsc::Sender<InboundRequest>,
@@ -50,7 +50,17 @@ impl Requests {
         self.answering.next().await.flatten()
     }
 
-    fn accept(&mut self, peer: &PeerId, request: Request, channel: Channel) {
+    fn accept(&mut self, peer: &PeerId, request: Heard<Request>, channel: Channel) {
+        let request = match request {
+            Ok(request) => request,
+            Err(Unsupported { kind, reason }) => {
+                tracing::debug!(%peer, ?kind, ?reason, "a request is not understood");
+                let answer = Response::Unsupported { kind };
+                self.answering
+                    .push(std::future::ready(Some((channel, answer))).boxed());
+                return;
+            }
+        };
         let (reply, answer) = oneshot::channel();
         let inbound = InboundRequest {
             from: node_id(peer),
@@ -59,9 +69,7 @@ impl Requests {
         };
         let refused = self.inbound.try_send(inbound).is_err();
         let answer = async move {
-            let busy = || Response::Error {
-                message: "this node is overloaded".to_owned(),
-            };
+            let busy = || Response::error(ErrorCode::Overloaded, "this node is overloaded");
             let response = if refused { busy() } else { answer.await.ok()? };
             Some((channel, response))
         };
@@ -74,6 +82,33 @@ fn closed(peer: &PeerId) -> RequestError {
     RequestError::Failed {
         node: node_id(peer),
         reason: "the connection was closed".to_owned(),
+    }
+}
+
+/// What has come of a request that was answered.
+fn understood(peer: &PeerId, response: Heard<Response>) -> Answered {
+    let node = node_id(peer);
+    match response {
+        Ok(Response::Unsupported { kind }) => Err(RequestError::Unsupported { node, kind }),
+        Ok(response) => Ok(response),
+        Err(Unsupported { kind, reason }) => {
+            tracing::debug!(%node, ?kind, ?reason, "an answer is not understood");
+            Err(RequestError::UnsupportedAnswer { node, kind })
+        }
+    }
+}
+
+/// Why a request was not answered.
+fn failed(peer: &PeerId, error: &OutboundFailure) -> RequestError {
+    let node = node_id(peer);
+    match error {
+        OutboundFailure::Timeout => RequestError::Timeout(node),
+        OutboundFailure::DialFailure => RequestError::NotConnected(node),
+        OutboundFailure::UnsupportedProtocols => RequestError::NoVersion(node),
+        error => RequestError::Failed {
+            node,
+            reason: error.to_string(),
+        },
     }
 }
 
@@ -105,7 +140,11 @@ impl EventLoop {
         reply: oneshot::Sender<Answered>,
         again: Option<Box<Request>>,
     ) {
-        let id = self.swarm.behaviour_mut().work.send_request(&peer, request);
+        let id = self
+            .swarm
+            .behaviour_mut()
+            .work
+            .send_request(&peer, Ok(request));
         let asked = Asked {
             peer,
             reply,
@@ -128,7 +167,7 @@ impl EventLoop {
         }
     }
 
-    pub(super) fn work_event(&mut self, event: Event<Request, Response>) {
+    pub(super) fn work_event(&mut self, event: Event<Heard<Request>, Heard<Response>>) {
         match event {
             Event::Message {
                 peer,
@@ -143,6 +182,7 @@ impl EventLoop {
                 self.requests.accept(&peer, request, channel);
             }
             Event::Message {
+                peer,
                 message:
                     Message::Response {
                         request_id,
@@ -150,7 +190,7 @@ impl EventLoop {
                     },
                 ..
             } => {
-                self.answered(request_id, Ok(response));
+                self.answered(request_id, understood(&peer, response));
             }
             Event::OutboundFailure {
                 request_id,
@@ -162,20 +202,7 @@ impl EventLoop {
                 request_id,
                 error,
                 ..
-            } => {
-                let node = node_id(&peer);
-                self.answered(
-                    request_id,
-                    Err(match error {
-                        OutboundFailure::Timeout => RequestError::Timeout(node),
-                        OutboundFailure::DialFailure => RequestError::NotConnected(node),
-                        error => RequestError::Failed {
-                            node,
-                            reason: error.to_string(),
-                        },
-                    }),
-                );
-            }
+            } => self.answered(request_id, Err(failed(&peer, &error))),
             Event::InboundFailure { peer, error, .. } => {
                 tracing::debug!(%peer, %error, "request not answered");
             }

@@ -5,6 +5,8 @@
     reason = "a failed expectation is how a test fails"
 )]
 
+mod next_version;
+
 use bytes::Bytes;
 use futures::{StreamExt, future::BoxFuture};
 use libp2p::{Swarm, SwarmBuilder, identity::Keypair, ping, swarm::SwarmEvent};
@@ -12,8 +14,8 @@ use mc_net::{
     BlockStore, ConnectError, DhtMode, Error, FetchError, Identity, Multiaddr, Options,
     RequestError, Started, StoreError,
     dht::{Class, Kind, Refusal},
-    message::{Announcement, Request, Response},
 };
+use mc_protocol::{Announcement, Request, Response};
 use mc_types::{Cid, cid};
 use std::{
     collections::HashMap,
@@ -127,9 +129,9 @@ async fn requests_are_answered_in_both_directions() {
         let (answer, ()) = tokio::join!(asking.request(id, request.clone()), async {
             let inbound = answering.recv().await.unwrap();
             assert_eq!((&inbound.from, &inbound.request), (from, &request));
-            inbound.reply.send(renewed());
+            inbound.reply.send(Response::Wanted);
         });
-        assert_eq!(answer.unwrap(), renewed());
+        assert_eq!(answer.unwrap(), Response::Wanted);
     }
     let nobody = Identity::generate().node_id();
     let unknown = a
@@ -306,13 +308,6 @@ async fn peers_of_another_network_are_not_peers() {
     let ids: Vec<_> = a.started.peers.borrow().iter().cloned().collect();
     assert_eq!(ids, [same.started.client.local_id().clone()]);
     assert!(b.started.peers.borrow().is_empty());
-}
-
-fn renewed() -> Response {
-    Response::Renewed {
-        ttl_ms: 7,
-        sisters: Vec::new(),
-    }
 }
 
 #[tokio::test]

@@ -9,7 +9,7 @@ use mc_gateway::{
     api::JobView,
     backend::{Error, LogBytes, LogQuery, LogStream},
 };
-use mc_net::message::{self, Request, Response};
+use mc_protocol::{Request, Response};
 use mc_types::{Cid, Clock, ErrorCode, JobId, JobRecord, SystemClock};
 use std::time::{Duration, Instant};
 
@@ -210,10 +210,10 @@ fn lost(job: &JobRecord) -> Error {
     Error::new(ErrorCode::NoResult, message)
 }
 
-pub(super) const fn log_stream(stream: LogStream) -> message::LogStream {
+pub(super) const fn log_stream(stream: LogStream) -> mc_protocol::LogStream {
     match stream {
-        LogStream::Stdout => message::LogStream::Stdout,
-        LogStream::Stderr => message::LogStream::Stderr,
+        LogStream::Stdout => mc_protocol::LogStream::Stdout,
+        LogStream::Stderr => mc_protocol::LogStream::Stderr,
     }
 }
 

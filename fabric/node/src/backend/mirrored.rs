@@ -3,13 +3,14 @@
 use super::{NodeBackend, jobs, refuse};
 use crate::{
     completion::{self, Mirrored},
-    task_advert::{self, TaskAdvert},
+    task_advert,
 };
 use mc_content::BlockSource;
 use mc_gateway::{
     api::{self, JobView},
     backend::Error,
 };
+use mc_protocol::{Request, TaskAdvert};
 use mc_types::{Cid, JobId, JobState, NodeId, Outcome, Timestamp, canonical};
 use std::time::{Duration, Instant};
 
@@ -64,7 +65,7 @@ impl NodeBackend {
         }
         let providers = || vec![node.clone()];
         // The first word to the node begins to connect to it.
-        let describe = mc_net::message::Request::Describe;
+        let describe = Request::Describe;
         let _ = self.net.request_within(node, describe, FETCH_WITHIN).await;
         let source = self.content.source(providers(), Some(FETCH_WITHIN));
         let bytes = source.get(cid).await.map_err(refuse)?;

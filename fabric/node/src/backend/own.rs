@@ -122,9 +122,10 @@ fn told(id: JobId, known: &Known) -> JobView {
         // As was last known of it: the coordinator may have granted it to another one.
         Stage::Left { was_killed } => open_until(id, known, JobState::Running, left(*was_killed)),
         Stage::Ended {
-            ending: Ending::Failed(FailureReason::Infrastructure { message }),
+            ending: Ending::Failed(reason @ FailureReason::Infrastructure { .. }),
             ..
         } => {
+            let message = reason.detail().unwrap_or_default();
             let until = format!("failed to run it ({message})");
             open_until(id, known, JobState::Assigned, &until)
         }

@@ -2,10 +2,8 @@
 
 use super::{Coordinator, Duty};
 use crate::{error::Error, private::TaskKey, tasks};
-use mc_net::{
-    dht::Grant,
-    message::{Request, Response},
-};
+use mc_net::dht::seal_grant;
+use mc_protocol::{Grant, Request, Response};
 use mc_scheduler::{Answer, Command, Config, Effect, Scheduler, Stats, WorkerView};
 use mc_types::{
     Ending, Envelope, ErrorCode, FailureReason, FencingToken, JobId, JobRecord, JobSpec, Lease,
@@ -304,7 +302,7 @@ impl Coordinator {
             token,
             worker: worker.clone(),
         };
-        grant.seal(&self.identity, &self.network)
+        seal_grant(&grant, &self.identity, &self.network)
     }
 }
 
@@ -323,12 +321,12 @@ impl Coordinator {
 
     /// Ends a job that no node can run, in the name of the one that it was leased to.
     async fn reject(&self, worker: NodeId, lease: Lease, error: Error) {
-        let message = format!("{}: {error}", error.code());
+        let (code, message) = (Some(error.code()), error.to_string());
         let rejected = Command::Finish {
             worker,
             job: lease.job,
             token: lease.token,
-            ending: Ending::Failed(FailureReason::Rejected { message }),
+            ending: Ending::Failed(FailureReason::Rejected { code, message }),
         };
         // If it is not recorded, the lease expires and it comes to this again.
         let _ = self.ask(rejected).await;
@@ -387,7 +385,7 @@ async fn offer(coordinator: Coordinator, worker: NodeId, lease: Lease, spec: Arc
     };
     let (refused, reason) = match coordinator.peers.request(&worker, request).await {
         Ok(Response::Accepted) => return,
-        Ok(Response::Refused { reason }) => (true, reason),
+        Ok(Response::Refused { reason, .. }) => (true, reason),
         Ok(other) => (false, format!("unexpected answer {other:?}")),
         Err(error) => (error.is_unsent(), error.to_string()),
     };

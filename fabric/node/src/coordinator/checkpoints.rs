@@ -2,7 +2,7 @@
 
 use super::Coordinator;
 use crate::{budget, error::Error};
-use mc_net::message::{Request, Response};
+use mc_protocol::{Request, Response};
 use mc_scheduler::{Answer, Command};
 use mc_types::{CheckpointRecord, Cid, FencingToken, JobId, JobRecord, JobState, NodeId};
 use std::{
@@ -80,9 +80,7 @@ impl Coordinator {
         match self.record_checkpoint(job, &record).await {
             Ok(true) => Response::Recorded,
             Ok(false) => Response::Stale,
-            Err(error) => Response::Error {
-                message: error.to_string(),
-            },
+            Err(error) => error.into(),
         }
     }
 
@@ -272,7 +270,13 @@ impl Coordinator {
         let request = Request::Stop { job, token, leave };
         match self.peers.request(&node, request).await {
             Ok(Response::Ok) => Ok(()),
-            Ok(Response::Refused { reason }) => Err(Error::CannotStop(reason)),
+            Ok(
+                Response::Refused {
+                    code,
+                    reason: message,
+                }
+                | Response::Error { code, message },
+            ) => Err(Error::Told { code, message }),
             Ok(other) => Err(Error::Unanswered(format!("{other:?}"))),
             Err(error) => Err(Error::Unanswered(error.to_string())),
         }

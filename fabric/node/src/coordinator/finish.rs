@@ -1,9 +1,9 @@
 //! Taking results: their blocks are in this node's store before the ledger says that they exist.
 
-use super::{Coordinator, arriving, pin, respond};
+use super::{Coordinator, arriving, broke, pin, respond};
 use crate::{budget, error::Error, tasks};
 use mc_content::Block;
-use mc_net::message::Response;
+use mc_protocol::Response;
 use mc_scheduler::{Answer, Command};
 use mc_types::{Cid, Completion, Ending, FencingToken, JobId, NodeId, Outcome, canonical, cid};
 use std::time::Duration;
@@ -27,9 +27,7 @@ impl Coordinator {
             tasks::spawn(async move { coordinator.take(worker, job, token, ending).await });
         match tokio::time::timeout(ANSWER_WITHIN, finishing).await {
             Ok(Ok(response)) => response,
-            Ok(Err(error)) => Response::Error {
-                message: error.to_string(),
-            },
+            Ok(Err(error)) => broke(&error),
             Err(_) => Response::Pending,
         }
     }
@@ -55,14 +53,11 @@ impl Coordinator {
                 Err(Error::FalseResult(reason)) => {
                     tracing::warn!(%worker, %job, %reason, "a result that cannot be true");
                     let message = format!("reported a result that cannot be true: {reason}");
-                    let reason = mc_types::FailureReason::Infrastructure { message };
+                    let code = None;
+                    let reason = mc_types::FailureReason::Infrastructure { code, message };
                     ending = Ending::Failed(reason);
                 }
-                Err(error) => {
-                    return Response::Error {
-                        message: error.to_string(),
-                    };
-                }
+                Err(error) => return error.into(),
             }
         }
         match self

@@ -1,8 +1,9 @@
 //! What attempts wrote that came to no outcome: it is in this node's store before the ledger says that it exists.
 
-use super::Coordinator;
+use super::{Coordinator, broke};
 use crate::{budget, error::Error, tasks};
-use mc_net::{dht::Grant, message::Response};
+use mc_net::dht::open_grant;
+use mc_protocol::Response;
 use mc_types::{AttemptLog, Cid, FencingToken, JobId, JobRecord, NodeId};
 use std::time::Duration;
 
@@ -36,12 +37,8 @@ impl Coordinator {
         let keeping = tasks::spawn(async move { coordinator.keep_written(worker, written).await });
         match tokio::time::timeout(ANSWER_WITHIN, keeping).await {
             Ok(Ok(Ok(response))) => response,
-            Ok(Ok(Err(error))) => Response::Error {
-                message: error.to_string(),
-            },
-            Ok(Err(error)) => Response::Error {
-                message: error.to_string(),
-            },
+            Ok(Ok(Err(error))) => error.into(),
+            Ok(Err(error)) => broke(&error),
             Err(_) => Response::Pending,
         }
     }
@@ -111,7 +108,7 @@ impl Coordinator {
         if record.last_token == written.token && record.last_node.as_ref() == Some(worker) {
             return true;
         }
-        let Some((grant, signer)) = Grant::open(&self.network, &written.grant) else {
+        let Some((grant, signer)) = open_grant(&self.network, &written.grant) else {
             return false;
         };
         let is_ours = signer == *self.peers.local() || self.sisters.now().contains(&signer);

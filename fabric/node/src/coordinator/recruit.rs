@@ -2,7 +2,8 @@
 
 use super::{Coordinator, Duty};
 use crate::tasks;
-use mc_net::{dht::Class, message::Request};
+use mc_net::dht::Class;
+use mc_protocol::Request;
 use mc_scheduler::Scheduler;
 use mc_types::{NodeId, Timestamp};
 use std::{

@@ -3,9 +3,9 @@
 
 use super::{Coordinator, actor::Input, pin, respond};
 use crate::error::Error;
-use mc_net::message::{Request, Response};
+use mc_protocol::{Request, Response};
 use mc_scheduler::Command;
-use mc_types::{Cid, JobId, JobRecord, NodeId, Why};
+use mc_types::{Cid, ErrorCode, JobId, JobRecord, NodeId, Why};
 use std::{
     collections::VecDeque,
     sync::{Arc, Mutex, PoisonError, RwLock},
@@ -156,9 +156,10 @@ impl Coordinator {
 
     /// What a node is told that is no coordinator on the same ledger.
     async fn refusal(&self, node: &NodeId) -> Option<Response> {
-        let reason = "not a coordinator on the same ledger".to_owned();
+        let reason = "not a coordinator on the same ledger";
         let is_stranger = !self.is_sister(node).await;
-        is_stranger.then_some(Response::Refused { reason })
+        // One that came just now is known in a moment.
+        is_stranger.then(|| Response::refused(ErrorCode::Infrastructure, reason))
     }
 
     /// Whether `node` is a coordinator on the same ledger. One that came just now is only known there.
@@ -190,9 +191,7 @@ impl Coordinator {
         self.sisters.note_kept(job);
         match kept.await {
             Ok(()) => Response::Recorded,
-            Err(error) => Response::Error {
-                message: error.to_string(),
-            },
+            Err(error) => Error::from(error).into(),
         }
     }
 
@@ -212,7 +211,7 @@ impl Coordinator {
         }
         match self.at_owner(job, Request::CancelJob { job }).await? {
             None | Some(Response::Cancelled | Response::Stale) => Ok(()),
-            Some(other) => Err(Error::Unanswered(format!("{other:?}"))),
+            Some(answer) => done(answer),
         }
     }
 
@@ -321,13 +320,10 @@ fn told(result: Result<(), Error>) -> Response {
     match result {
         Ok(()) => Response::Ok,
         Err(Error::NotRunning) => Response::Stale,
-        Err(Error::CannotStop(reason) | Error::CannotMove(reason)) => Response::Refused { reason },
-        Err(error @ Error::Moving { .. }) => Response::Refused {
-            reason: error.to_string(),
-        },
-        Err(error) => Response::Error {
-            message: error.to_string(),
-        },
+        Err(error) if error.code() == ErrorCode::CannotStop => {
+            Response::refused(error.code(), error.to_string())
+        }
+        Err(error) => error.into(),
     }
 }
 
@@ -336,8 +332,11 @@ fn done(answer: Response) -> Result<(), Error> {
     match answer {
         Response::Ok => Ok(()),
         Response::Stale => Err(Error::NotRunning),
-        Response::Refused { reason } => Err(Error::CannotStop(reason)),
-        Response::Error { message } => Err(Error::Unanswered(message)),
+        Response::Refused {
+            code,
+            reason: message,
+        }
+        | Response::Error { code, message } => Err(Error::Told { code, message }),
         other => Err(Error::Unanswered(format!("{other:?}"))),
     }
 }

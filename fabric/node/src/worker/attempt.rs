@@ -10,7 +10,7 @@ use super::{
     owed::{Owed, What},
 };
 use crate::private::TaskKey;
-use mc_net::message::{Request, Response};
+use mc_protocol::{Request, Response};
 use mc_types::{Cid, Ending, JobSpec, Lease};
 use std::{
     sync::Arc,

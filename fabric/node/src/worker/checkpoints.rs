@@ -8,7 +8,7 @@ use crate::{
 };
 use mc_content::{Block, Error};
 use mc_engine::{Bell, Checkpoints, Keeper, Next, RunError, Saved, Spare, Stopped};
-use mc_net::message::{Request, Response};
+use mc_protocol::{Request, Response};
 use mc_types::{CheckpointEvery, Cid};
 use std::{path::Path, time::Duration};
 use tokio::{

@@ -1,10 +1,8 @@
 //! Whom an attempt reports to.
 
 use crate::peers::Peers;
-use mc_net::{
-    RequestError,
-    message::{Request, Response},
-};
+use mc_net::RequestError;
+use mc_protocol::{Request, Response};
 use mc_types::NodeId;
 use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},

@@ -13,7 +13,7 @@ use mc_content::{AddOptions, Block, Key, unixfs};
 use mc_engine::{
     Execution, Invocation, MAX_COMPONENT_BYTES, Need, Output, Program, Resume, RunError, World,
 };
-use mc_net::message::Request;
+use mc_protocol::Request;
 use mc_types::{
     Cid, Completion, Determinism, Ending, ErrorCode, FailureReason, FencingToken, JobId, Outcome,
     TaskSpec, canonical, cid,
@@ -34,9 +34,9 @@ const FETCH_CHECKPOINT: Duration = Duration::from_secs(10);
 /// Why an attempt has no outcome.
 enum Failure {
     /// It would be the same on every machine.
-    Rejected(String),
+    Rejected(Option<ErrorCode>, String),
     /// Another machine may do better.
-    Infrastructure(String),
+    Infrastructure(Option<ErrorCode>, String),
     Timeout,
     Stopped,
     /// It has left a checkpoint, and goes on from that.
@@ -47,29 +47,29 @@ enum Failure {
 
 impl From<mc_content::Error> for Failure {
     fn from(error: mc_content::Error) -> Self {
-        let message = format!("{}: {error}", error.code());
+        let (code, message) = (Some(error.code()), error.to_string());
         if error.is_contents_fault() {
-            Self::Rejected(message)
+            Self::Rejected(code, message)
         } else {
-            Self::Infrastructure(message)
+            Self::Infrastructure(code, message)
         }
     }
 }
 
 impl From<mc_engine::Error> for Failure {
     fn from(error: mc_engine::Error) -> Self {
-        let message = format!("{}: {error}", error.code());
+        let (code, message) = (Some(error.code()), error.to_string());
         if error.is_components_fault() {
-            Self::Rejected(message)
+            Self::Rejected(code, message)
         } else {
-            Self::Infrastructure(message)
+            Self::Infrastructure(code, message)
         }
     }
 }
 
 impl From<crate::error::Error> for Failure {
     fn from(error: crate::error::Error) -> Self {
-        Self::Infrastructure(error.to_string())
+        Self::Infrastructure(Some(error.code()), error.to_string())
     }
 }
 
@@ -81,12 +81,10 @@ impl From<RunError> for Failure {
             RunError::Left => Self::Left,
             RunError::Refused { reason } => Self::Refused(reason),
             error @ RunError::TooMuch { .. } => {
-                Self::Rejected(format!("{}: {error}", ErrorCode::InvalidComponent))
+                Self::Rejected(Some(ErrorCode::InvalidComponent), error.to_string())
             }
-            RunError::Unusable(reason) => {
-                Self::Rejected(format!("{}: {reason}", ErrorCode::CorruptContent))
-            }
-            error => Self::Infrastructure(error.to_string()),
+            RunError::Unusable(reason) => Self::Rejected(Some(ErrorCode::CorruptContent), reason),
+            error => Self::Infrastructure(None, error.to_string()),
         }
     }
 }
@@ -184,14 +182,19 @@ async fn ending(inner: &Inner, attempt: &Attempt, scratch: &Scratch) -> Option<E
     Some(match result {
         Ok(completion) => Ending::Completed(Box::new(completion)),
         Err(Failure::Timeout) => Ending::Failed(FailureReason::Timeout),
-        Err(Failure::Rejected(message)) => Ending::Failed(FailureReason::Rejected { message }),
-        Err(Failure::Infrastructure(message)) => {
-            Ending::Failed(FailureReason::Infrastructure { message })
+        Err(Failure::Rejected(code, message)) => {
+            Ending::Failed(FailureReason::Rejected { code, message })
+        }
+        Err(Failure::Infrastructure(code, message)) => {
+            Ending::Failed(FailureReason::Infrastructure { code, message })
         }
         Err(Failure::Stopped) if inner.closing.is_cancelled() => return None,
         Err(Failure::Left) => return None,
         Err(Failure::Stopped) => Ending::Cancelled,
-        Err(Failure::Refused(message)) => Ending::Failed(FailureReason::Infrastructure { message }),
+        Err(Failure::Refused(message)) => {
+            let code = Some(ErrorCode::InvalidCheckpoint);
+            Ending::Failed(FailureReason::Infrastructure { code, message })
+        }
     })
 }
 
@@ -205,7 +208,7 @@ async fn run(inner: &Inner, attempt: &Attempt, scratch: &Scratch) -> Result<Comp
     let task = &attempt.spec.task;
     if task.determinism != Determinism::Deterministic {
         let reason = "relaxed tasks run on the machine of their owner only: mc-wasm run --relaxed";
-        return Err(Failure::Rejected(reason.to_owned()));
+        return Err(Failure::Rejected(None, reason.to_owned()));
     }
     let providers = attempt.coordinators.all();
     let source = Arc::new(inner.content.source(providers, None));
@@ -242,13 +245,15 @@ async fn run(inner: &Inner, attempt: &Attempt, scratch: &Scratch) -> Result<Comp
                 return conclude(attempt, execution, left, task_cid, &made).await;
             }
             // The program was made to be stopped and no more: another one goes on.
-            Err(Failure::Left) if !attempt.controls.leaving.is_cancelled() => match shelf
-                .newest
-                .take()
-            {
-                Some(newest) => checkpoints.push_front(newest),
-                None => return Err(Failure::Infrastructure("a checkpoint was lost".to_owned())),
-            },
+            Err(Failure::Left) if !attempt.controls.leaving.is_cancelled() => {
+                match shelf.newest.take() {
+                    Some(newest) => checkpoints.push_front(newest),
+                    None => {
+                        let message = "a checkpoint was lost".to_owned();
+                        return Err(Failure::Infrastructure(None, message));
+                    }
+                }
+            }
             Err(Failure::Refused(reason)) if !checkpoints.is_empty() => {
                 tracing::warn!(%reason, "a checkpoint was refused");
                 checkpoints.pop_front();
@@ -373,7 +378,7 @@ impl Segment {
         };
         // What is taken is stored while the guest goes on, and before it is said to have ended.
         let (ended, ()) = tokio::join!(tokio::task::spawn_blocking(work), shelf.take(taking));
-        ended.map_err(|e| Failure::Infrastructure(e.to_string()))?
+        ended.map_err(|e| Failure::Infrastructure(None, e.to_string()))?
     }
 }
 
@@ -395,7 +400,7 @@ async fn outputs(
         loaded.write_output(&mut stdout, &mut stderr)?;
         Ok::<_, checkpoint::CheckpointError>(loaded.resume)
     };
-    let failed = |e: &dyn std::fmt::Display| Failure::Infrastructure(e.to_string());
+    let failed = |e: &dyn std::fmt::Display| Failure::Infrastructure(None, e.to_string());
     let written = tokio::task::spawn_blocking(write).await;
     let resume = written.map_err(|e| failed(&e))?.map_err(|e| failed(&e))?;
     Ok((Some(resume), append))
@@ -411,7 +416,8 @@ fn run_and_collect(
 ) -> Result<(Execution, Left), Failure> {
     let mut execution = program.run(invocation)?;
     let world = execution.world.as_mut();
-    let world = world.ok_or_else(|| Failure::Infrastructure("no world was left".to_owned()))?;
+    let lost = || Failure::Infrastructure(None, "no world was left".to_owned());
+    let world = world.ok_or_else(lost)?;
     let left = world::collect(world, dirs, key, made, runtime)?;
     Ok((execution, left))
 }
@@ -435,7 +441,7 @@ async fn program(
     let engine = inner.engine.clone();
     let load = move || engine.load(&cid, &bytes, need);
     let loaded = tokio::task::spawn_blocking(load).await;
-    Ok(loaded.map_err(|e| Failure::Infrastructure(e.to_string()))??)
+    Ok(loaded.map_err(|e| Failure::Infrastructure(None, e.to_string()))??)
 }
 
 /// Stores what the guest wrote, and states the outcome.
@@ -447,7 +453,7 @@ async fn conclude(
     made: &Deferred,
 ) -> Result<Completion, Failure> {
     let (stdout, stderr) = streams(attempt, made).await?;
-    let rejected = |e: canonical::Error| Failure::Rejected(e.to_string());
+    let rejected = |e: canonical::Error| Failure::Rejected(None, e.to_string());
     let outcome = Outcome {
         task,
         end: execution.end,

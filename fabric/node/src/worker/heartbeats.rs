@@ -3,7 +3,8 @@
 
 use super::{Inner, attempt::Attempt, coordinators::Coordinators};
 use crate::{peers::Peers, tasks};
-use mc_net::message::{Request, Response};
+use mc_net::RequestError;
+use mc_protocol::{Request, Response};
 use mc_types::{FencingToken, JobId};
 use std::time::{Duration, Instant};
 use tokio::sync::watch;
@@ -82,7 +83,8 @@ impl Heartbeats {
             match answer.await {
                 Ok(Response::Stale) => return Lost::Stale,
                 Ok(Response::Cancelled) => return Lost::Cancelled,
-                Ok(_) => heard = Instant::now(),
+                // Whoever answers is there, whatever it means.
+                Ok(_) | Err(RequestError::UnsupportedAnswer { .. }) => heard = Instant::now(),
                 Err(error) => {
                     debug!(%error, "heartbeat not answered");
                     if heard.elapsed() >= self.patience {

@@ -174,8 +174,10 @@ mod tests {
     #[test]
     fn of_an_attempt_that_is_no_end_of_its_job_is_told_until_the_coordinator_has_heard() {
         let recent = Recent::default();
-        let message = "no disk".to_owned();
-        let failed = known(Ending::Failed(FailureReason::Infrastructure { message }));
+        let failed = known(Ending::Failed(FailureReason::Infrastructure {
+            code: None,
+            message: "no disk".to_owned(),
+        }));
         let left = Known {
             stage: Stage::Left { was_killed: false },
             ..failed.clone()

@@ -6,10 +6,8 @@ use super::{
     Inner, Known, Stage, coordinators::Coordinators, debts::Entry, execute::Wrote, kept::Left,
 };
 use crate::{completion, error::Error, tasks};
-use mc_net::{
-    RequestError,
-    message::{Request, Response},
-};
+use mc_net::RequestError;
+use mc_protocol::{Request, Response};
 use mc_types::{Cid, Ending, FencingToken, JobId, KeyId, Lease, NodeId, canonical};
 use serde::{Deserialize, Serialize};
 use std::{
@@ -309,7 +307,10 @@ impl Owed {
             // It is kept, or cannot be.
             Ok(
                 Response::Recorded | Response::Stale | Response::Cancelled | Response::Error { .. },
-            ) if unsaid.wrote.is_some() => {
+            )
+            | Err(RequestError::Unsupported { .. })
+                if unsaid.wrote.is_some() =>
+            {
                 unsaid.wrote = None;
                 if self.killed { Next::Over } else { Next::Now }
             }
@@ -340,6 +341,12 @@ impl Owed {
             }
             Err(error) => {
                 debug!(%error, "finish not answered");
+                let is_there = matches!(
+                    error,
+                    RequestError::Unsupported { .. } | RequestError::UnsupportedAnswer { .. }
+                );
+                // It is of another version, and may not want a checkpoint.
+                unsaid.offers = unsaid.offers.saturating_sub(is_there.into());
                 Next::Unheard
             }
         }

@@ -5,7 +5,9 @@ use crate::{
     command::{Answer, Effect},
     retry,
 };
-use mc_types::{Ending, FailureReason, FencingToken, JobId, JobState, NodeId, Timestamp};
+use mc_types::{
+    Ending, ErrorCode, FailureReason, FencingToken, JobId, JobState, NodeId, Timestamp,
+};
 use std::time::Duration;
 
 impl Scheduler {
@@ -76,6 +78,7 @@ impl Scheduler {
         &mut self,
         now: Timestamp,
         id: JobId,
+        code: Option<ErrorCode>,
         what: &str,
         effects: &mut Vec<Effect>,
     ) {
@@ -97,7 +100,7 @@ impl Scheduler {
             .as_ref()
             .map_or("unknown", NodeId::as_str);
         let message = format!("node {node} {what}; no retry is left");
-        let ending = Ending::Failed(FailureReason::Infrastructure { message });
+        let ending = Ending::Failed(FailureReason::Infrastructure { code, message });
         self.end(now, id, JobState::Failed, ending, None, effects);
     }
 

@@ -74,7 +74,7 @@ impl Scheduler {
             });
             if has_ended {
                 self.stats.ended += 1;
-                self.fail(now, id, "ended without a word", effects);
+                self.fail(now, id, None, "ended without a word", effects);
             }
         }
     }
@@ -123,7 +123,7 @@ impl Scheduler {
         }
         if let Some(what) = self.overdue(now, id) {
             self.stats.overdue += 1;
-            self.fail(now, id, what, effects);
+            self.fail(now, id, None, what, effects);
             return Answer::Stale;
         }
         self.renew(now, id, effects);
@@ -178,11 +178,20 @@ impl Scheduler {
             return refusal;
         }
         match ending {
-            Ending::Failed(FailureReason::Infrastructure { message }) => {
-                self.fail(now, id, &message, effects);
+            Ending::Failed(FailureReason::Infrastructure { code, message }) => {
+                self.fail(now, id, code, &message, effects);
+            }
+            // Whatever a later version means by that, another machine may do better.
+            Ending::Failed(FailureReason::Other {
+                kind,
+                code,
+                message,
+            }) => {
+                let what = format!("failed ({}) {message}", kind.escape_debug());
+                self.fail(now, id, code, what.trim_end(), effects);
             }
             // Nobody called the job off, so the worker gave up for reasons of its own.
-            Ending::Cancelled => self.fail(now, id, "gave the attempt up", effects),
+            Ending::Cancelled => self.fail(now, id, None, "gave the attempt up", effects),
             Ending::Completed(ref completion) => {
                 let state = match completion.outcome.end {
                     End::Exited { code: 0 } => JobState::Succeeded,

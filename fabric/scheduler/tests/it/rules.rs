@@ -71,6 +71,7 @@ fn failures_of_the_task_are_not_retried() {
         exited(1),
         Ending::Failed(FailureReason::Timeout),
         Ending::Failed(FailureReason::Rejected {
+            code: None,
             message: "no component".to_owned(),
         }),
     ] {
@@ -100,7 +101,7 @@ fn failures_of_machines_are_retried_until_no_retry_is_left() {
     }
     let ended = record(&step);
     assert_eq!((ended.state, ended.attempts), (JobState::Failed, 3));
-    let Some(Ending::Failed(FailureReason::Infrastructure { message })) = ended.ending else {
+    let Some(Ending::Failed(FailureReason::Infrastructure { message, .. })) = ended.ending else {
         panic!("{:?}", ended.ending);
     };
     assert!(

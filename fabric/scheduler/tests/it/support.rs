@@ -104,6 +104,7 @@ pub(crate) fn exited(code: u8) -> Ending {
 
 pub(crate) fn broke() -> Ending {
     Ending::Failed(FailureReason::Infrastructure {
+        code: None,
         message: "the disk broke".to_owned(),
     })
 }

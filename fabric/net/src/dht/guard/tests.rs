@@ -1,8 +1,9 @@
 use super::*;
 use crate::{
-    dht::{Grant, Kind, MAX_ENTRY_BYTES},
+    dht::{Kind, MAX_ENTRY_BYTES, seal_grant},
     identity::Identity,
 };
+use mc_protocol::Grant;
 use mc_types::{FencingToken, JobId};
 
 const NETWORK: &str = "test";
@@ -35,7 +36,7 @@ fn completion(coordinator: &Identity, worker: &Identity, token: u64) -> Entry {
         token: FencingToken(token),
         worker: worker.node_id(),
     };
-    let grant = grant.seal(coordinator, NETWORK);
+    let grant = seal_grant(&grant, coordinator, NETWORK);
     let ttl = Duration::from_secs(3600);
     let what = (Kind::Completion, job.to_string());
     Entry::new(
@@ -214,7 +215,7 @@ fn neither_publisher_nor_bearer_can_fill_the_store() {
             token: FencingToken(1),
             worker: worker.node_id(),
         };
-        let grant = (1, grant.seal(&coordinator, NETWORK));
+        let grant = (1, seal_grant(&grant, &coordinator, NETWORK));
         let what = (Kind::Completion, job.to_string());
         let when = (at(0), Duration::from_secs(60));
         let entry = Entry::new(&worker, what, Some(grant), Vec::new(), when);

@@ -1,11 +1,9 @@
-//! What nodes say to each other about work: requests and responses of `/mc/<network>/work/1`.
-//!
-//! A *worker* lends slots, a *coordinator* grants leases from its ledger; one node is usually both.
+//! What one node asks of another. A *worker* lends slots, a *coordinator* grants leases from its ledger; one node is
+//! usually both.
 
-use bytes::Bytes;
-use mc_types::{Cid, Digest, Ending, Envelope, FencingToken, JobId, JobSpec, Lease, NodeId, Why};
+use crate::{Announcement, kinds::kinds};
+use mc_types::{Cid, Digest, Ending, Envelope, FencingToken, JobId, JobSpec, Lease, NodeId};
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
 
 /// A question to another node.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -21,7 +19,8 @@ pub enum Request {
     Offer {
         /// The lease, already granted.
         lease: Lease,
-        /// What to run. Boxed for the sake of the small variants.
+        /// What to run. Boxed for the sake of the small variants. Its task is read as it is or not at all.
+        #[serde(deserialize_with = "crate::job::read")]
         job: Box<JobSpec>,
         /// Checkpoints to go on from, newest first.
         #[serde(default, with = "mc_types::cid::portable::list")]
@@ -159,78 +158,63 @@ pub enum Request {
     },
 }
 
-/// The answer to a [`Request`].
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Response {
-    /// To an announcement, a release or a cancellation: noted.
-    Ok,
-    /// To an announcement: noted, and there is or was work of late. Say it again soon.
-    Wanted,
-    /// To a request to describe.
-    Described(Announcement),
-    /// To an offer: it will be run.
-    Accepted,
-    /// To an offer: it will not.
-    Refused {
-        /// Why, for humans.
-        reason: String,
-    },
-    /// To a heartbeat: the lease holds for another term.
-    Renewed {
-        /// Its length in milliseconds.
-        ttl_ms: u64,
-        /// Other coordinators on the same ledger, as of now.
-        #[serde(default, skip_serializing_if = "Vec::is_empty")]
-        sisters: Vec<NodeId>,
-    },
-    /// To a heartbeat, a finish or a release: the lease is another's by now; drop the attempt.
-    Stale,
-    /// To a heartbeat: the user called the job off; stop, and finish it as cancelled.
-    Cancelled,
-    /// To a finish or a log: it is in the ledger, durably. To a request to keep inputs: they are kept.
-    Recorded,
-    /// To a heartbeat, a finish or a release: ask another coordinator on the same ledger, or again.
-    Elsewhere,
-    /// To a finish: the result is still being fetched; ask again soon.
-    Pending,
-    /// To a question why a job waits. Boxed for the sake of the small variants.
-    Why(Box<Why>),
-    /// To a log request: the bytes from the offset on, perhaps none yet.
-    Log {
-        /// At most 64 KiB.
-        bytes: Bytes,
-    },
-    /// To a question for a layer: the root of the file, if there is one. It is to be verified.
-    Layer {
-        /// The root.
-        #[serde(with = "mc_types::cid::portable::option")]
-        root: Option<Cid>,
-    },
-    /// The other side cannot answer.
-    Error {
-        /// Why, for humans.
-        message: String,
-    },
-}
+kinds!(Request {
+    Announce = "announce",
+    Solicit = "solicit",
+    Describe = "describe",
+    Offer = "offer",
+    Heartbeat = "heartbeat",
+    Finish = "finish",
+    Release = "release",
+    Checkpoint = "checkpoint",
+    Wrote = "wrote",
+    Stop = "stop",
+    Cancel = "cancel",
+    Keep = "keep",
+    CancelJob = "cancel_job",
+    StopJob = "stop_job",
+    MigrateJob = "migrate_job",
+    WhyJob = "why_job",
+    Layer = "layer",
+    Log = "log",
+});
 
-/// What a worker lends to a coordinator.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Announcement {
-    /// Tasks it runs at a time; 0 when it executes nothing.
-    pub slots_total: u32,
-    /// How many of them are free.
-    pub slots_free: u32,
-    /// Processor cores.
-    pub cpus: u32,
-    /// Memory of the machine, in bytes.
-    pub memory_bytes: u64,
-    /// Names and values set by its owner.
-    pub labels: BTreeMap<String, String>,
-    /// The jobs of the coordinator that is told this which take slots.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub yours: Vec<JobId>,
+impl Request {
+    /// The kinds of [`Response`](crate::Response) that may answer it, besides `error` and `unsupported`, which may
+    /// answer any. What else comes is no answer, and no caller sees it.
+    #[must_use]
+    pub const fn answers(&self) -> &'static [&'static str] {
+        match self {
+            Self::Announce(_) => &["ok", "wanted"],
+            Self::Solicit | Self::Cancel { .. } => &["ok"],
+            Self::Describe => &["described"],
+            Self::Offer { .. } => &["accepted", "refused"],
+            Self::Heartbeat { .. } => &[
+                "renewed",
+                "stale",
+                "cancelled",
+                "recorded",
+                "elsewhere",
+                "ok",
+            ],
+            Self::Finish { .. } | Self::Checkpoint { .. } | Self::Wrote { .. } => &[
+                "recorded",
+                "stale",
+                "cancelled",
+                "elsewhere",
+                "pending",
+                "ok",
+            ],
+            Self::Release { .. } => &["ok", "stale", "cancelled", "recorded", "elsewhere"],
+            Self::Stop { .. } => &["ok", "refused"],
+            Self::Keep { .. } => &["recorded", "refused"],
+            Self::CancelJob { .. } => &["cancelled", "stale", "recorded", "ok", "refused"],
+            Self::StopJob { .. } | Self::MigrateJob { .. } => &["ok", "stale", "refused"],
+            Self::WhyJob { .. } => &["why", "stale", "refused"],
+            Self::Layer { .. } => &["layer"],
+            Self::Log { .. } => &["log"],
+        }
+    }
 }
 
 /// One of the two streams that a guest writes.

@@ -1,0 +1,26 @@
+//! What a worker says of itself.
+
+use mc_types::JobId;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// What a worker lends to a coordinator.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Announcement {
+    /// Tasks it runs at a time; 0 when it executes nothing.
+    pub slots_total: u32,
+    /// How many of them are free.
+    pub slots_free: u32,
+    /// Processor cores.
+    pub cpus: u32,
+    /// Memory of the machine, in bytes.
+    pub memory_bytes: u64,
+    /// Names and values set by its owner.
+    pub labels: BTreeMap<String, String>,
+    /// The jobs of the coordinator that is told this which take slots.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub yours: Vec<JobId>,
+    /// The [`REVISION`](crate::REVISION) of the protocol that it knows; 0 if it does not say.
+    #[serde(default)]
+    pub revision: u32,
+}

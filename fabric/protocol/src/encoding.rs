@@ -1,0 +1,119 @@
+//! Messages and adverts as bytes.
+//!
+//! What is written is canonical DAG-CBOR, as tasks are. What is read is DAG-CBOR of at most [`MAX_BYTES`], nested no
+//! deeper than the decoder allows (256); but unlike [`canonical::decode`] nothing here compares it with what this
+//! version would have written, so that there may be more in it than this version knows.
+
+use mc_types::canonical::{self, Error};
+use serde::{
+    Deserialize, Deserializer, Serialize,
+    de::{DeserializeOwned, Error as _, IgnoredAny, MapAccess, Visitor},
+};
+use std::{collections::BTreeMap, fmt};
+
+/// The longest message that is read, in bytes.
+pub const MAX_BYTES: usize = canonical::MAX_BYTES;
+/// So much is kept of the name of a kind that is not known: more than any of ours has.
+const MAX_KIND_CHARS: usize = 64;
+
+/// A message that this version does not understand: its kind is of a later one, or something in it is that must not be
+/// skipped.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{kind:?} is not understood: {reason}")]
+pub struct Unsupported {
+    /// What the other side calls it.
+    pub kind: String,
+    /// Why it is not understood.
+    pub reason: String,
+}
+
+/// A message as it came: understood or not.
+pub type Heard<T> = Result<T, Unsupported>;
+
+/// Encodes a message, an advert or a grant.
+///
+/// # Errors
+///
+/// [`Error::TooLarge`] when nobody would read it.
+pub fn encode<T: Serialize>(value: &T) -> Result<Vec<u8>, Error> {
+    canonical::encode(value).map(|(_, bytes)| bytes)
+}
+
+/// Decodes an advert or a grant, which comes from anywhere. Fields that are not known are skipped.
+///
+/// # Errors
+///
+/// [`Error::TooLarge`] before anything is parsed, [`Error::Decode`] when the bytes are not a `T`.
+pub fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Error> {
+    if bytes.len() > MAX_BYTES {
+        return Err(Error::TooLarge { bytes: bytes.len() });
+    }
+    serde_ipld_dagcbor::from_slice(bytes).map_err(|e| Error::Decode(e.to_string()))
+}
+
+/// Decodes a [`Request`](crate::Request) or a [`Response`](crate::Response), which comes from anywhere.
+///
+/// # Errors
+///
+/// As of [`decode`], when it is no message of any version: a name, or a name and its fields.
+pub fn decode_message<T: DeserializeOwned>(bytes: &[u8]) -> Result<Heard<T>, Error> {
+    let error = match decode(bytes) {
+        Ok(message) => return Ok(Ok(message)),
+        Err(error) => error,
+    };
+    let Kind {
+        name: kind,
+        is_bare,
+    } = decode(bytes).map_err(|_| error.clone())?;
+    // Of a kind that had no fields once, and has some now, there are two forms: each is read as the other, without any.
+    let other_form = match is_bare {
+        true => encode(&BTreeMap::from([(&kind, BTreeMap::<&str, u8>::new())]))?,
+        false => encode(&kind)?,
+    };
+    if let Ok(message) = decode(&other_form) {
+        return Ok(Ok(message));
+    }
+    let reason = error.to_string();
+    Ok(Err(Unsupported { kind, reason }))
+}
+
+/// The kind of a message of any version.
+struct Kind {
+    name: String,
+    /// Whether it has no fields at all.
+    is_bare: bool,
+}
+
+impl<'de> Deserialize<'de> for Kind {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(KindVisitor)
+    }
+}
+
+struct KindVisitor;
+
+impl<'de> Visitor<'de> for KindVisitor {
+    type Value = Kind;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a message")
+    }
+
+    fn visit_str<E: serde::de::Error>(self, kind: &str) -> Result<Kind, E> {
+        Ok(Kind {
+            name: kind.chars().take(MAX_KIND_CHARS).collect(),
+            is_bare: true,
+        })
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Kind, A::Error> {
+        let Some((kind, IgnoredAny)) = map.next_entry::<String, IgnoredAny>()? else {
+            return Err(A::Error::custom("a message without a kind"));
+        };
+        let kind: Kind = self.visit_str::<A::Error>(&kind)?;
+        Ok(Kind {
+            is_bare: false,
+            ..kind
+        })
+    }
+}

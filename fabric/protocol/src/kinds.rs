@@ -1,0 +1,22 @@
+//! The names of the kinds of messages.
+
+/// Says by what each variant of an enumeration goes on the wire. A variant that is not named does not compile, and one
+/// whose name serde does not give has no fixture.
+macro_rules! kinds {
+    ($type:ident { $($variant:ident = $name:literal,)+ }) => {
+        impl $type {
+            /// The names of all kinds, as they go on the wire.
+            pub const KINDS: &'static [&'static str] = &[$($name),+];
+
+            /// The name of its kind.
+            #[must_use]
+            pub const fn kind(&self) -> &'static str {
+                match self {
+                    $(Self::$variant { .. } => $name,)+
+                }
+            }
+        }
+    };
+}
+
+pub(crate) use kinds;

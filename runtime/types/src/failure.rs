@@ -1,0 +1,166 @@
+//! Why a job failed without an outcome.
+
+use crate::ErrorCode;
+use serde::{Deserialize, Deserializer, Serialize, de::IgnoredAny};
+use std::{borrow::Cow, collections::BTreeMap};
+
+/// Why a job failed without an [`Outcome`](crate::Outcome).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum FailureReason {
+    /// An attempt took longer than [`JobSpec::timeout_ms`](crate::JobSpec::timeout_ms).
+    Timeout,
+    /// No node was free for longer than [`JobSpec::queue_timeout_ms`](crate::JobSpec::queue_timeout_ms). Nodes write
+    /// [`Self::Unplaced`] now; this is in older ledgers.
+    QueueTimeout,
+    /// No node took it for longer than [`JobSpec::queue_timeout_ms`](crate::JobSpec::queue_timeout_ms).
+    Unplaced {
+        /// What it waited for.
+        message: String,
+    },
+    /// The component or an input cannot be used, on this machine or any other.
+    Rejected {
+        /// The code of the error. In older ledgers it is the beginning of the message.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        code: Option<ErrorCode>,
+        /// What is wrong with it.
+        message: String,
+    },
+    /// Machines failed until no retry was left.
+    Infrastructure {
+        /// The code of the error, if it had one.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        code: Option<ErrorCode>,
+        /// What happened to the last attempt.
+        message: String,
+    },
+    /// A reason that a later version gave, and that this one does not know. It counts as a failure of the machine.
+    Other {
+        /// What that version calls it.
+        kind: String,
+        /// The code of the error, if there was one where other reasons have it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        code: Option<ErrorCode>,
+        /// The message, if there was one where other reasons have it.
+        #[serde(default, skip_serializing_if = "String::is_empty")]
+        message: String,
+    },
+}
+
+impl FailureReason {
+    /// What there is to say of it beyond its kind, for humans: after the code, if it has one.
+    #[must_use]
+    pub fn detail(&self) -> Option<Cow<'_, str>> {
+        match self {
+            Self::Timeout | Self::QueueTimeout => None,
+            Self::Unplaced { message } => Some(message.into()),
+            Self::Rejected { code, message } | Self::Infrastructure { code, message } => {
+                Some(with_code(*code, message))
+            }
+            Self::Other {
+                kind,
+                code,
+                message,
+            } => {
+                let message = format!("{} {message}", kind.escape_debug());
+                Some(with_code(*code, message.trim_end()).into_owned().into())
+            }
+        }
+    }
+}
+
+fn with_code(code: Option<ErrorCode>, message: &str) -> Cow<'_, str> {
+    match code {
+        Some(code) => format!("{code}: {message}").into(),
+        None => message.into(),
+    }
+}
+
+/// A reason as any version may give it.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Given {
+    Known(FailureReason),
+    /// A kind with its fields.
+    Kind(BTreeMap<String, Fields>),
+    /// A kind without any.
+    Word(String),
+}
+
+/// The fields of a reason that is not known.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Fields {
+    /// Those of them that other reasons have, too.
+    Usual {
+        #[serde(default)]
+        code: Option<ErrorCode>,
+        #[serde(default)]
+        message: String,
+    },
+    Foreign(IgnoredAny),
+}
+
+/// Reads a reason. One that is not known becomes [`FailureReason::Other`].
+pub(crate) fn read<'de, D: Deserializer<'de>>(deserializer: D) -> Result<FailureReason, D::Error> {
+    let (kind, fields) = match Given::deserialize(deserializer)? {
+        Given::Known(reason) => return Ok(reason),
+        Given::Kind(kinds) => kinds.into_iter().next().unzip(),
+        Given::Word(kind) => (Some(kind), None),
+    };
+    let (code, message) = match fields {
+        Some(Fields::Usual { code, message }) => (code, message),
+        Some(Fields::Foreign(IgnoredAny)) | None => (None, String::new()),
+    };
+    Ok(FailureReason::Other {
+        kind: kind.unwrap_or_default(),
+        code,
+        message,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Ending, canonical};
+
+    fn read<T: Serialize>(reason: T) -> FailureReason {
+        let (_, bytes) = canonical::encode(&BTreeMap::from([("failed", reason)])).unwrap();
+        match serde_ipld_dagcbor::from_slice(&bytes).unwrap() {
+            Ending::Failed(reason) => reason,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn a_reason_of_a_later_version_keeps_its_name_and_its_message() {
+        let fields = BTreeMap::from([("message", "the lid was shut"), ("code", "MC0014")]);
+        let other = |code, message: &str| FailureReason::Other {
+            kind: "evicted".to_owned(),
+            code,
+            message: message.to_owned(),
+        };
+        let said = read(BTreeMap::from([("evicted", fields)]));
+        assert_eq!(said, other(Some(ErrorCode::Storage), "the lid was shut"));
+        let detail = said.detail().unwrap();
+        assert_eq!(detail, "MC0014: evicted the lid was shut");
+        assert_eq!(read("evicted"), other(None, ""));
+        assert_eq!(read(BTreeMap::from([("evicted", 7)])), other(None, ""));
+        // As it is written again, it is read again.
+        assert_eq!(read(said.clone()), said);
+    }
+
+    #[test]
+    fn what_older_ledgers_have_is_read() {
+        let message = BTreeMap::from([("message", "MC0006: no component")]);
+        let rejected = read(BTreeMap::from([("rejected", message)]));
+        assert_eq!(rejected.detail().unwrap(), "MC0006: no component");
+        assert!(matches!(
+            rejected,
+            FailureReason::Rejected { code: None, .. }
+        ));
+        assert_eq!(read("timeout"), FailureReason::Timeout);
+        assert_eq!(read("queue_timeout"), FailureReason::QueueTimeout);
+    }
+}
