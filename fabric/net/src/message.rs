@@ -3,7 +3,9 @@
 //! A *worker* lends slots, a *coordinator* grants leases from its ledger; one node is usually both.
 
 use bytes::Bytes;
-use mc_types::{Cid, Digest, Ending, Envelope, FencingToken, JobId, JobSpec, Lease, NodeId, Why};
+use mc_types::{
+    Cid, Digest, Ending, Envelope, FencingToken, JobId, JobSpec, Lease, Lent, NodeId, Why,
+};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -224,8 +226,11 @@ pub struct Announcement {
     pub slots_free: u32,
     /// Processor cores.
     pub cpus: u32,
-    /// Memory of the machine, in bytes.
+    /// Memory that it lends in all, in bytes, for whoever looks for a node.
     pub memory_bytes: u64,
+    /// What it lends, and what of that is free.
+    #[serde(default)]
+    pub lent: Lent,
     /// Names and values set by its owner.
     pub labels: BTreeMap<String, String>,
     /// The jobs of the coordinator that is told this which take slots.

@@ -2,9 +2,11 @@
 
 mod attempt;
 mod before;
+mod caps;
 mod checkpoints;
 mod coordinators;
 mod debts;
+mod disk;
 mod ended;
 mod execute;
 mod heartbeats;
@@ -16,6 +18,7 @@ mod owed;
 use crate::{content::Content, peers::Peers, private::TaskKey, tasks};
 use attempt::{Attempt, Controls};
 use bytes::Bytes;
+pub(crate) use caps::Caps;
 pub(crate) use coordinators::Coordinators;
 use debts::Debts;
 use ended::Ended;
@@ -27,14 +30,16 @@ use mc_net::{
     Identity,
     message::{Announcement, LogStream, Response},
 };
-use mc_types::{Cid, Envelope, FencingToken, JobId, JobSpec, Lease, NodeId, canonical};
+use mc_types::{
+    Cid, Envelope, FencingToken, JobId, JobSpec, Lease, Lent, NodeId, Resources, canonical,
+};
 use std::{
     collections::{BTreeSet, HashMap},
     path::PathBuf,
     sync::{Arc, Mutex, MutexGuard, PoisonError, atomic::AtomicU64},
     time::Duration,
 };
-use tokio::sync::{broadcast, watch};
+use tokio::sync::{Semaphore, broadcast, watch};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 /// Coordinators that may have asked what is lent before they are answered. They ask again.
@@ -57,8 +62,10 @@ pub(crate) struct Offered {
 pub(crate) struct Options {
     /// To whom the keys of private tasks are sealed.
     pub identity: Identity,
-    /// What it tells coordinators; `slots_free` is kept up to date by the worker.
+    /// What it tells coordinators while nothing runs.
     pub announcement: Announcement,
+    /// What it lends at most.
+    pub caps: Caps,
     /// Where attempts keep their files.
     pub scratch: PathBuf,
     /// Where those are of attempts that an earlier process was killed with.
@@ -87,6 +94,8 @@ struct Inner {
     debts: Arc<Debts>,
     kept: Kept,
     free: watch::Sender<u32>,
+    /// Bounds how many compilers run at a time.
+    compilers: Semaphore,
     /// Coordinators that ask what is lent.
     solicited: broadcast::Sender<NodeId>,
     /// Nodes that have connected.
@@ -114,6 +123,8 @@ struct Running {
     token: FencingToken,
     controls: Controls,
     logs: LogFiles,
+    /// What is kept for it.
+    reserved: Resources,
     /// As it was when it was accepted.
     known: Known,
 }
@@ -124,6 +135,7 @@ impl Worker {
     pub(crate) fn new(options: Options, engine: Engine, content: Content, peers: Peers) -> Self {
         let (free, _) = watch::channel(options.announcement.slots_total);
         let inner = Inner {
+            compilers: Semaphore::new(options.caps.compilers),
             options,
             engine,
             content,
@@ -157,10 +169,8 @@ impl Worker {
     /// What this worker lends at the moment.
     #[must_use]
     pub(crate) fn announcement(&self) -> Announcement {
-        Announcement {
-            slots_free: *self.inner.free.borrow(),
-            ..self.inner.options.announcement.clone()
-        }
+        let running = self.inner.running();
+        self.inner.announcement(&running)
     }
 
     /// What this worker tells a coordinator that it lends.
@@ -173,7 +183,7 @@ impl Worker {
             .filter(|(_, attempt)| attempt.coordinators.contains(coordinator));
         Announcement {
             yours: yours.map(|(job, _)| *job).collect(),
-            ..self.announcement()
+            ..self.inner.announcement(&running)
         }
     }
 
@@ -272,6 +282,10 @@ impl Worker {
             if running.contains_key(&lease.job) {
                 return refuse("an earlier attempt of the job has not ended here yet");
             }
+            // Whatever the coordinator takes to be free: others may have taken it.
+            if let Some(clause) = self.inner.lent(&running).lacks(&spec) {
+                return refuse(&format!("the node lacks {clause}"));
+            }
             if let Some(reason) = self.inner.debts.refusal(&coordinators.granting()) {
                 return refuse(reason);
             }
@@ -280,6 +294,7 @@ impl Worker {
                 token: lease.token,
                 controls: controls.clone(),
                 logs: logs.clone(),
+                reserved: spec.task.resources().reserved(),
                 known: known.clone(),
             };
             running.insert(lease.job, entry);
@@ -412,6 +427,25 @@ impl Inner {
 
     fn slots(&self) -> usize {
         usize::try_from(self.options.announcement.slots_total).unwrap_or(usize::MAX)
+    }
+
+    /// What this worker lends, and what of that is free while these run.
+    fn lent(&self, running: &HashMap<JobId, Running>) -> Lent {
+        let reserved = running.values().map(|attempt| attempt.reserved).sum();
+        let lent = self.options.caps.lent();
+        Lent {
+            free: lent.total.saturating_sub(reserved),
+            ..lent
+        }
+    }
+
+    /// What this worker lends while these run.
+    fn announcement(&self, running: &HashMap<JobId, Running>) -> Announcement {
+        Announcement {
+            slots_free: *self.free.borrow(),
+            lent: self.lent(running),
+            ..self.options.announcement.clone()
+        }
     }
 
     /// A node that is shutting down lends nothing, whatever ends on it.

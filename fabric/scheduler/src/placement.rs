@@ -3,7 +3,7 @@
 mod policies;
 
 use crate::{command::WorkerOffer, queue::Place};
-use mc_types::{Clause, JobSpec, NodeId, Policy};
+use mc_types::{Clause, JobSpec, Lent, NodeId, Policy, Resources};
 use std::{borrow::Cow, collections::BTreeSet, fmt::Debug};
 
 /// A policy of placement. A new one is a type that implements this, a name in [`Policy`], and a line in [`of`].
@@ -80,6 +80,8 @@ pub(crate) fn of(policy: Policy) -> &'static dyn Placement {
 pub(crate) struct Seen<'w> {
     pub(crate) id: &'w NodeId,
     pub(crate) offer: &'w WorkerOffer,
+    /// What it lends, and what of that is free for all that is known here.
+    pub(crate) lent: Lent,
     /// Whether it said something of late.
     pub(crate) is_heard: bool,
     /// Whether it failed what others could, and is passed over for a while.
@@ -89,10 +91,16 @@ pub(crate) struct Seen<'w> {
 impl Seen<'_> {
     /// Whether the worker has what a clause asks for.
     pub(crate) fn has(&self, clause: &Clause<'_>) -> bool {
+        self.lent
+            .has(clause)
+            .unwrap_or_else(|| self.has_besides(clause))
+    }
+
+    /// The same for what is no amount of anything.
+    fn has_besides(&self, clause: &Clause<'_>) -> bool {
         match clause {
             Clause::Lends => self.offer.slots_total > 0,
             Clause::Target { node } => **node == *self.id,
-            Clause::Memory { bytes } => *bytes <= self.offer.memory_bytes,
             Clause::Label { name, value } => {
                 let label = self.offer.labels.get(&**name);
                 label.is_some_and(|label| *label == **value)
@@ -100,6 +108,12 @@ impl Seen<'_> {
             Clause::Heard => self.is_heard,
             Clause::Trusted => !self.is_passed_over,
             Clause::FreeSlot => self.offer.slots_free > 0,
+            // What it lends says it.
+            Clause::Memory { .. }
+            | Clause::Scratch { .. }
+            | Clause::Output { .. }
+            | Clause::AttemptTime { .. }
+            | Clause::FreeMemory { .. } => false,
         }
     }
 }
@@ -112,16 +126,19 @@ pub(crate) fn clauses<'j>(
     let target = target.map(|node| Clause::Target {
         node: Cow::Borrowed(node),
     });
-    let memory = Clause::Memory {
-        bytes: job.task.limits.memory_bytes,
-    };
     let labels = job.require.iter().map(|(name, value)| Clause::Label {
         name: Cow::Borrowed(name),
         value: Cow::Borrowed(value),
     });
     let lasting = [Clause::Lends].into_iter().chain(target);
-    let lasting = lasting.chain([memory]).chain(labels);
-    lasting.chain([Clause::Heard, Clause::Trusted, Clause::FreeSlot])
+    let lasting = lasting.chain(mc_types::bounds(job)).chain(labels);
+    let passing = [Clause::Heard, Clause::Trusted, Clause::FreeSlot];
+    lasting.chain(passing).chain([mc_types::free_memory(job)])
+}
+
+/// What a worker keeps for a job for as long as it holds it.
+pub(crate) const fn reserved(job: &JobSpec) -> Resources {
+    job.task.resources().reserved()
 }
 
 /// Where a job waits: for the node that it names, or for any.

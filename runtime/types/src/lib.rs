@@ -38,12 +38,14 @@ mod hex;
 mod id;
 mod job;
 mod lease;
+mod lent;
 mod limits;
 mod outcome;
 mod policy;
 mod private;
 mod reachability;
 mod record;
+mod resources;
 mod task;
 mod usage;
 mod why;
@@ -60,6 +62,7 @@ pub use job::{
     FailureReason, JobSpec, JobSpecError, JobState, MAX_COORDINATORS, MAX_PRIORITY, TARGET_NODE,
 };
 pub use lease::{FencingToken, Lease};
+pub use lent::{Lent, bounds, free_memory};
 pub use limits::{
     Limits, MAX_DIRECTORY_DEPTH, MAX_LINK_TARGET_BYTES, MAX_MEMORY_BYTES, MAX_STACK_BYTES,
 };
@@ -68,6 +71,7 @@ pub use policy::{Policy, UnknownPolicy};
 pub use private::{Envelope, KeyId, NoKeyId, Private, SealedKey};
 pub use reachability::Reachability;
 pub use record::{Completion, Ending, Holder, JobRecord};
+pub use resources::{ONE_CORE_MILLIS, Resources};
 pub use task::{Determinism, TaskKind, TaskSpec, TaskSpecError};
 pub use usage::Usage;
 pub use why::{Change, Clause, Lack, NearestMiss, Turn, Why};

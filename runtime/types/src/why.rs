@@ -16,10 +16,25 @@ pub enum Clause<'a> {
         /// That node.
         node: Cow<'a, NodeId>,
     },
-    /// It has so much memory.
+    /// It lends so much memory.
     Memory {
         /// In bytes.
         bytes: u64,
+    },
+    /// It lends so much disk for the files that a task writes.
+    Scratch {
+        /// In bytes.
+        bytes: u64,
+    },
+    /// It lends so much disk for what a task prints.
+    Output {
+        /// In bytes.
+        bytes: u64,
+    },
+    /// It lets an attempt take so long.
+    AttemptTime {
+        /// In milliseconds.
+        millis: u64,
     },
     /// It has this label.
     Label {
@@ -34,13 +49,21 @@ pub enum Clause<'a> {
     Trusted,
     /// One of its slots is free.
     FreeSlot,
+    /// So much of the memory that it lends is free. Of a node that lends less, only [`Clause::Memory`] does not hold.
+    FreeMemory {
+        /// In bytes.
+        bytes: u64,
+    },
 }
 
 impl Clause<'_> {
     /// Whether time alone does not change it: it is so until somebody changes the node or the job.
     #[must_use]
     pub const fn is_lasting(&self) -> bool {
-        !matches!(self, Self::Heard | Self::Trusted | Self::FreeSlot)
+        !matches!(
+            self,
+            Self::Heard | Self::Trusted | Self::FreeSlot | Self::FreeMemory { .. }
+        )
     }
 
     /// The same, borrowing nothing.
@@ -52,6 +75,9 @@ impl Clause<'_> {
                 node: Cow::Owned(node.into_owned()),
             },
             Self::Memory { bytes } => Clause::Memory { bytes },
+            Self::Scratch { bytes } => Clause::Scratch { bytes },
+            Self::Output { bytes } => Clause::Output { bytes },
+            Self::AttemptTime { millis } => Clause::AttemptTime { millis },
             Self::Label { name, value } => Clause::Label {
                 name: Cow::Owned(name.into_owned()),
                 value: Cow::Owned(value.into_owned()),
@@ -59,6 +85,7 @@ impl Clause<'_> {
             Self::Heard => Clause::Heard,
             Self::Trusted => Clause::Trusted,
             Self::FreeSlot => Clause::FreeSlot,
+            Self::FreeMemory { bytes } => Clause::FreeMemory { bytes },
         }
     }
 }
@@ -70,6 +97,9 @@ impl fmt::Display for Clause<'_> {
             Self::Lends => f.write_str("slots for tasks"),
             Self::Target { node } => write!(f, "the id {node}"),
             Self::Memory { bytes } => write!(f, "{} of memory", Size(*bytes)),
+            Self::Scratch { bytes } => write!(f, "{} of scratch", Size(*bytes)),
+            Self::Output { bytes } => write!(f, "{} of output", Size(*bytes)),
+            Self::AttemptTime { millis } => write!(f, "{} for an attempt", Time(*millis)),
             Self::Label { name, value } => {
                 // Anybody may have chosen them.
                 let (name, value) = (name.escape_debug(), value.escape_debug());
@@ -78,6 +108,7 @@ impl fmt::Display for Clause<'_> {
             Self::Heard => f.write_str("a sign of life of late"),
             Self::Trusted => f.write_str("trust after failures"),
             Self::FreeSlot => f.write_str("a free slot"),
+            Self::FreeMemory { bytes } => write!(f, "{} of free memory", Size(*bytes)),
         }
     }
 }
@@ -108,6 +139,22 @@ impl fmt::Display for Size {
     }
 }
 
+/// A length of time for people, in milliseconds.
+struct Time(u64);
+
+/// Units of time by their length, the longest first.
+const TIMES: [(u64, &str); 3] = [(3_600_000, "h"), (60_000, "min"), (1_000, "s")];
+
+impl fmt::Display for Time {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let divides = |(unit, _): &(u64, &str)| self.0 >= *unit && self.0.is_multiple_of(*unit);
+        match TIMES.into_iter().find(divides) {
+            Some((unit, name)) => write!(f, "{} {name}", self.0 / unit),
+            None => write!(f, "{} ms", self.0),
+        }
+    }
+}
+
 /// How many nodes lack something.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Lack {
@@ -130,6 +177,21 @@ pub enum Change {
         /// In bytes.
         bytes: u64,
     },
+    /// It asks for no more disk for its files than this.
+    Scratch {
+        /// In bytes.
+        bytes: u64,
+    },
+    /// It asks for no more disk for what it prints than this.
+    Output {
+        /// In bytes.
+        bytes: u64,
+    },
+    /// It asks for no more time than this.
+    AttemptTime {
+        /// In milliseconds.
+        millis: u64,
+    },
     /// It does not ask for this label.
     Label {
         /// Its name.
@@ -150,6 +212,9 @@ impl fmt::Display for Change {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Memory { bytes } => write!(f, "with memory ≤ {}", Size(*bytes)),
+            Self::Scratch { bytes } => write!(f, "with scratch ≤ {}", Size(*bytes)),
+            Self::Output { bytes } => write!(f, "with output ≤ {}", Size(*bytes)),
+            Self::AttemptTime { millis } => write!(f, "with timeout ≤ {}", Time(*millis)),
             Self::Label {
                 name,
                 value,
@@ -424,6 +489,19 @@ mod tests {
         why.turn = Some(Turn::default());
         let (_, bytes) = canonical::encode(&why).unwrap();
         assert_eq!(canonical::decode::<Why>(&bytes).unwrap(), why);
+    }
+
+    #[test]
+    fn times_are_for_people() {
+        for (millis, text) in [
+            (0, "0 ms"),
+            (1_500, "1500 ms"),
+            (90_000, "90 s"),
+            (120_000, "2 min"),
+            (7_200_000, "2 h"),
+        ] {
+            assert_eq!(Time(millis).to_string(), text);
+        }
     }
 
     #[test]

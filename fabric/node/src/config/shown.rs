@@ -17,6 +17,13 @@ impl Config {
         }
     }
 
+    /// Memory that all tasks together may take: as much as is set, or four fifths of the machine's.
+    #[must_use]
+    pub fn memory_bytes(&self) -> u64 {
+        let usual = || mc_system::inventory::memory_bytes() / 5 * 4;
+        self.worker.memory.map_or_else(usual, |memory| memory.0)
+    }
+
     /// Hides the passwords in URLs.
     pub fn hide_passwords(&mut self) {
         let urls = [&mut self.node, &mut self.ledger.url].into_iter().flatten();
@@ -59,6 +66,39 @@ impl Config {
                 } else {
                     text("0, since worker.execute is false")
                 },
+            ),
+            (
+                "worker.memory",
+                self.worker.memory.is_none(),
+                format!(
+                    "{}MiB, four fifths of the machine's",
+                    self.memory_bytes() >> 20
+                ),
+            ),
+            (
+                "worker.scratch",
+                self.worker.scratch.is_none(),
+                text("as much as worker.disk"),
+            ),
+            (
+                "worker.output",
+                self.worker.output.is_none(),
+                text("as much as worker.disk"),
+            ),
+            (
+                "worker.disk",
+                self.worker.disk.is_none(),
+                text("four fifths of what the disk has free at start, and 1GiB at least"),
+            ),
+            (
+                "worker.attempt_time",
+                self.worker.attempt_time.is_none(),
+                text("as long as the job allows"),
+            ),
+            (
+                "worker.compile_memory",
+                self.worker.compile_memory.is_none(),
+                text("as much as worker.memory"),
             ),
             (
                 "ledger.url",

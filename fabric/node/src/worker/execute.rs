@@ -432,6 +432,9 @@ async fn program(
         return Ok(program);
     }
     let bytes = unixfs::read_to_vec(source, cid, MAX_COMPONENT_BYTES).await?;
+    // Together, compilers take no more memory than is lent to them.
+    let permit = inner.compilers.acquire().await;
+    let _permit = permit.map_err(|e| Failure::Infrastructure(e.to_string()))?;
     let engine = inner.engine.clone();
     let load = move || engine.load(&cid, &bytes, need);
     let loaded = tokio::task::spawn_blocking(load).await;
