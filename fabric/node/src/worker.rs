@@ -14,6 +14,7 @@ mod kept;
 mod known;
 mod log;
 mod owed;
+mod spill;
 
 use crate::{content::Content, peers::Peers, private::TaskKey, tasks};
 use attempt::{Attempt, Controls};

@@ -1,6 +1,14 @@
 //! Running one task, from fetching its inputs to storing its outputs.
 
-use super::{Inner, attempt::Attempt, before, checkpoints::Shelf, log::LogFiles};
+use super::{
+    Inner,
+    attempt::Attempt,
+    before,
+    checkpoints::Shelf,
+    disk::{Purpose, Share},
+    log::LogFiles,
+    spill::Spill,
+};
 use crate::{
     budget,
     checkpoint::{self, Loaded},
@@ -18,6 +26,7 @@ use mc_types::{
     Cid, Completion, Determinism, Ending, ErrorCode, FailureReason, FencingToken, JobId, Outcome,
     TaskSpec, canonical, cid,
 };
+use mc_wasi::Storage;
 use serde::{Deserialize, Serialize};
 use std::{
     collections::VecDeque,
@@ -233,6 +242,7 @@ async fn run(inner: &Inner, attempt: &Attempt, scratch: &Scratch) -> Result<Comp
             made: Arc::clone(&made),
             program,
             loaded,
+            storage: storage(inner),
             timeout,
         };
         let ended = segment.run(attempt, &source, task_cid, &mut shelf).await;
@@ -311,6 +321,8 @@ struct Segment {
     program: Program,
     /// What it goes on from.
     loaded: Option<Loaded>,
+    /// Where it keeps files that have no room in memory.
+    storage: Arc<dyn Storage>,
     /// How long it may take.
     timeout: Option<Duration>,
 }
@@ -328,6 +340,7 @@ impl Segment {
             made,
             program,
             loaded,
+            storage,
             timeout,
         } = self;
         let task = &attempt.spec.task;
@@ -354,7 +367,7 @@ impl Segment {
             limits: task.limits,
             world: World::Deterministic {
                 mounts,
-                inputs: Box::new(given.until(deadline)),
+                inputs: Box::new(given.until(deadline).stored(storage)),
                 start_seconds: task.clock,
             },
             stdout,
@@ -375,6 +388,13 @@ impl Segment {
         let (ended, ()) = tokio::join!(tokio::task::spawn_blocking(work), shelf.take(taking));
         ended.map_err(|e| Failure::Infrastructure(e.to_string()))?
     }
+}
+
+/// Where a guest keeps files that have no room in memory.
+fn storage(inner: &Inner) -> Arc<dyn Storage> {
+    let disk = Arc::clone(&inner.options.caps.disk);
+    let share = Share::new(disk, Purpose::Scratch);
+    Arc::new(Spill::new(inner.options.scratch.clone(), share))
 }
 
 /// Where the guest writes: to files, which have already what it wrote before.
