@@ -1,10 +1,14 @@
 //! What a task takes of a machine, and what a machine has.
 
-use crate::Limits;
+use crate::{Limits, limits::default_scratch_files};
 use serde::{Deserialize, Serialize};
 
 /// What a program with one thread takes of the processors, in thousandths of a core.
 pub const ONE_CORE_MILLIS: u64 = 1000;
+
+/// Memory that a file, directory or link takes besides its bytes, which may be on a disk. As many of them as tasks may
+/// usually make are not counted.
+const FILE_MEMORY_BYTES: u64 = 512;
 
 /// Amounts of everything that a machine has a limited amount of. A new kind of resource is a field here, with its unit in
 /// its name and absent where it is zero, and a line in [`Resources::combine`].
@@ -36,9 +40,11 @@ impl Resources {
     /// The most that a wasm task with these limits takes.
     #[must_use]
     pub const fn of_limits(limits: &Limits) -> Self {
+        let files = limits.scratch_files.saturating_sub(default_scratch_files());
+        let files = files.saturating_mul(FILE_MEMORY_BYTES);
         Self {
             cpu_millis: ONE_CORE_MILLIS,
-            memory_bytes: limits.memory_bytes,
+            memory_bytes: limits.memory_bytes.saturating_add(files),
             scratch_bytes: limits.scratch_bytes,
             output_bytes: limits.output_bytes,
             gpus: 0,
@@ -173,6 +179,17 @@ mod tests {
             (ONE_CORE_MILLIS, limits.memory_bytes)
         );
         assert_eq!((reserved.scratch_bytes, reserved.output_bytes), (0, 0));
+        let many = Limits {
+            scratch_files: 100_000 + (1 << 20),
+            ..limits
+        };
+        let takes = Resources::of_limits(&many);
+        assert_eq!(takes.memory_bytes, limits.memory_bytes + (512 << 20));
+        let all = Limits {
+            scratch_files: u64::MAX,
+            ..limits
+        };
+        assert_eq!(Resources::of_limits(&all).memory_bytes, u64::MAX);
     }
 
     #[test]
