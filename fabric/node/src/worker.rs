@@ -432,7 +432,7 @@ impl Inner {
 
     /// What this worker lends, and what of that is free while these run.
     fn lent(&self, running: &HashMap<JobId, Running>) -> Lent {
-        let reserved = running.values().map(|attempt| attempt.reserved).sum();
+        let reserved: Resources = running.values().map(|attempt| attempt.reserved).sum();
         let lent = self.options.caps.lent();
         Lent {
             free: lent.total.saturating_sub(reserved),

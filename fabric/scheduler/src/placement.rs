@@ -131,9 +131,9 @@ pub(crate) fn clauses<'j>(
         value: Cow::Borrowed(value),
     });
     let lasting = [Clause::Lends].into_iter().chain(target);
-    let lasting = lasting.chain(mc_types::bounds(job)).chain(labels);
+    let lasting = lasting.chain(Lent::bounds(job)).chain(labels);
     let passing = [Clause::Heard, Clause::Trusted, Clause::FreeSlot];
-    lasting.chain(passing).chain([mc_types::free_memory(job)])
+    lasting.chain(passing).chain([Lent::free_memory(job)])
 }
 
 /// What a worker keeps for a job for as long as it holds it.

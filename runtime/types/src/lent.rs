@@ -43,35 +43,35 @@ impl Lent {
     /// The first thing that it does not have enough of for a job, now or ever.
     #[must_use]
     pub fn lacks(&self, job: &JobSpec) -> Option<Clause<'static>> {
-        let mut all = bounds(job).chain([free_memory(job)]);
+        let mut all = Self::bounds(job).chain([Self::free_memory(job)]);
         all.find(|clause| self.has(clause) == Some(false))
     }
-}
 
-/// What a job asks of what a node lends in all. A node that has less of it never runs the job.
-pub fn bounds<'c>(job: &JobSpec) -> impl Iterator<Item = Clause<'c>> + use<'c> {
-    let takes = job.task.resources();
-    let time = job.timeout_ms.map(|millis| Clause::AttemptTime { millis });
-    [
-        Clause::Memory {
-            bytes: takes.memory_bytes,
-        },
-        Clause::Scratch {
-            bytes: takes.scratch_bytes,
-        },
-        Clause::Output {
-            bytes: takes.output_bytes,
-        },
-    ]
-    .into_iter()
-    .chain(time)
-}
+    /// What a job asks of what a node lends in all. A node that has less of it never runs the job.
+    pub fn bounds<'c>(job: &JobSpec) -> impl Iterator<Item = Clause<'c>> + use<'c> {
+        let takes = job.task.resources();
+        let time = job.timeout_ms.map(|millis| Clause::AttemptTime { millis });
+        [
+            Clause::Memory {
+                bytes: takes.memory_bytes,
+            },
+            Clause::Scratch {
+                bytes: takes.scratch_bytes,
+            },
+            Clause::Output {
+                bytes: takes.output_bytes,
+            },
+        ]
+        .into_iter()
+        .chain(time)
+    }
 
-/// The memory that a job asks for, as something that must be free.
-#[must_use]
-pub const fn free_memory<'c>(job: &JobSpec) -> Clause<'c> {
-    Clause::FreeMemory {
-        bytes: job.task.resources().memory_bytes,
+    /// The memory that a job asks for, as something that must be free.
+    #[must_use]
+    pub const fn free_memory<'c>(job: &JobSpec) -> Clause<'c> {
+        Clause::FreeMemory {
+            bytes: job.task.resources().memory_bytes,
+        }
     }
 }
 
@@ -116,13 +116,13 @@ mod tests {
         let mut lent = lent();
         lent.free.memory_bytes -= 1;
         let lacks = lent.lacks(&job());
-        assert_eq!(lacks.clone(), Some(free_memory(&job())));
+        assert_eq!(lacks.clone(), Some(Lent::free_memory(&job())));
         assert!(lacks.is_some_and(|clause| !clause.is_lasting()));
         lent.total = Resources::default();
         lent.free = Resources::default();
         let lacks = lent.lacks(&job());
         assert!(lacks.is_some_and(|clause| clause.is_lasting()));
-        assert_eq!(lent.has(&free_memory(&job())), Some(true));
+        assert_eq!(lent.has(&Lent::free_memory(&job())), Some(true));
     }
 
     #[test]

@@ -62,7 +62,7 @@ pub use job::{
     FailureReason, JobSpec, JobSpecError, JobState, MAX_COORDINATORS, MAX_PRIORITY, TARGET_NODE,
 };
 pub use lease::{FencingToken, Lease};
-pub use lent::{Lent, bounds, free_memory};
+pub use lent::Lent;
 pub use limits::{
     Limits, MAX_DIRECTORY_DEPTH, MAX_LINK_TARGET_BYTES, MAX_MEMORY_BYTES, MAX_STACK_BYTES,
 };
