@@ -1,7 +1,7 @@
 //! Disk that running tasks fill, counted as they fill it.
 //!
-//! It is not reserved, since few tasks write as much as they may. So it can come to an end while they run: then the attempt
-//! that asks for more ends as one that the machine failed, and is tried again.
+//! It is not reserved, since few tasks write as much as they may. So it can come to an end while they run: then the
+//! attempt that asks for more ends as one that the machine failed, and is tried again.
 
 use std::sync::{
     Arc,

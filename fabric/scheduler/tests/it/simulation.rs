@@ -1,8 +1,8 @@
 //! Seeded failures: messages that are lost, doubled, delayed and overtake each other; workers that
 //! crash and return, of which coordinators may learn late, or cannot be reached for a while; jobs that are moved;
 //! coordinators that crash and go on from what they had made durable, with a clock that may have been set by up to an
-//! hour; jobs of which two have no room on one worker. With odd seeds there are two of them on one ledger: one that stands still for a while is succeeded by the
-//! other, and does not know when it goes on.
+//! hour; jobs of which two have no room on one worker. With odd seeds there are two coordinators on one ledger: one that
+//! stands still for a while is succeeded by the other, and does not know when it goes on.
 //!
 //! `MC_SEEDS=FROM..TO` asks for other seeds than those of every test run.
 
