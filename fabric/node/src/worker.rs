@@ -37,10 +37,13 @@ use mc_types::{
 use std::{
     collections::{BTreeSet, HashMap},
     path::PathBuf,
-    sync::{Arc, Mutex, MutexGuard, PoisonError, atomic::AtomicU64},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
     time::Duration,
 };
-use tokio::sync::{Semaphore, broadcast, watch};
+use tokio::sync::{Notify, Semaphore, broadcast, watch};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 /// Coordinators that may have asked what is lent before they are answered. They ask again.
@@ -95,6 +98,10 @@ struct Inner {
     debts: Arc<Debts>,
     kept: Kept,
     free: watch::Sender<u32>,
+    /// Whether an offer was refused, though a slot was free, since something ended here last.
+    was_short: AtomicBool,
+    /// Told when something ends then.
+    room: Notify,
     /// Bounds how many compilers run at a time.
     compilers: Semaphore,
     /// Coordinators that ask what is lent.
@@ -147,6 +154,8 @@ impl Worker {
             debts: Arc::default(),
             kept: Kept::default(),
             free,
+            was_short: AtomicBool::new(false),
+            room: Notify::new(),
             solicited: broadcast::Sender::new(SOLICITATIONS),
             met: broadcast::Sender::new(MET),
             attempts: TaskTracker::new(),
@@ -224,6 +233,11 @@ impl Worker {
         self.inner.free.subscribe()
     }
 
+    /// Ends when there may be room for what was refused.
+    pub(crate) async fn has_room(&self) {
+        self.inner.room.notified().await;
+    }
+
     /// Takes an offer of the first of `coordinators`, or refuses it. An accepted attempt runs until it ended and its coordinator
     /// knows it, or until it lost its lease.
     #[must_use]
@@ -285,6 +299,7 @@ impl Worker {
             }
             // Whatever the coordinator takes to be free: others may have taken it.
             if let Some(clause) = self.inner.lent(&running).lacks(&spec) {
+                self.inner.was_short.store(true, Ordering::Relaxed);
                 return refuse(&format!("the node lacks {clause}"));
             }
             if let Some(reason) = self.inner.debts.refusal(&coordinators.granting()) {
@@ -467,6 +482,9 @@ impl Inner {
             running.remove(&job);
             self.ended.add(job, token);
             self.publish_free(&running);
+            if self.was_short.swap(false, Ordering::Relaxed) {
+                self.room.notify_one();
+            }
         }
     }
 }
