@@ -33,7 +33,7 @@ impl Wanted {
         let labelled = |(name, value): (&String, &String)| lends.labels.get(name) == Some(value);
         lends.slots_total > 0
             && (!self.idle || lends.slots_free > 0)
-            && lends.memory_bytes >= self.memory_bytes
+            && lends.lent.total.memory_bytes >= self.memory_bytes
             && self.labels.iter().all(labelled)
     }
 }
@@ -68,7 +68,7 @@ pub(crate) async fn run(content: Content, worker: Worker, stopping: Cancellation
         }
         let lends = worker.announcement();
         if *free.borrow_and_update() > 0 && lends.slots_total > 0 {
-            let classes = Class::satisfied_by(lends.memory_bytes).collect();
+            let classes = Class::satisfied_by(lends.lent.total.memory_bytes).collect();
             net.register(classes).await;
         }
     }

@@ -80,6 +80,8 @@ pub(crate) async fn run(
                 }
                 Due::Wanting
             }
+            // The same of memory that another one's job has given back, while slots were free all the time.
+            () = worker.has_room() => Due::Wanting,
         };
         let now = connected.borrow_and_update().clone();
         for gone in known.difference(&now) {

@@ -274,7 +274,7 @@ impl Backend for NodeBackend {
                 slots_total: offer.map(|offer| offer.slots_total),
                 slots_free: offer.map(|offer| offer.slots_free),
                 cpus: offer.map(|offer| offer.cpus),
-                memory_bytes: offer.map(|offer| offer.memory_bytes),
+                memory_bytes: offer.map(|offer| offer.lent.total.memory_bytes),
                 labels: offer.map(|offer| offer.labels.clone()).unwrap_or_default(),
                 id: peer.id,
             }

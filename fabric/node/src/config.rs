@@ -31,6 +31,8 @@ use std::{
 const MAX_SLOTS: u32 = 1024;
 /// Half a year of the usual terms.
 const MAX_SILENT_TERMS: u32 = 1_000_000;
+/// Within a shorter time hardly any attempt comes to its first checkpoint.
+const MIN_ATTEMPT_TIME: Duration = Duration::from_secs(1);
 /// A shorter term would expire between two heartbeats on a busy machine.
 const MIN_TTL: Duration = Duration::from_secs(1);
 /// Longest name of a host, in bytes, as DNS has it.
@@ -131,6 +133,24 @@ pub struct Worker {
     /// How many tasks it runs at a time; without it, one per processor core.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub slots: Option<u32>,
+    /// Most memory of all tasks together; without it, four fifths of the machine's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub memory: Option<ByteSize>,
+    /// Most disk for the files that tasks write, together; without it, as much as [`Self::disk`] says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scratch: Option<ByteSize>,
+    /// Most disk for what tasks print, together; without it, as much as [`Self::disk`] says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub output: Option<ByteSize>,
+    /// Most disk for both together; without it, four fifths of what the disk had free at start.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub disk: Option<ByteSize>,
+    /// Longest time of one attempt; without it, as long as the job allows.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub attempt_time: Option<Period>,
+    /// Most memory of all compilers together, but one may always run; without it, as much as tasks may take.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub compile_memory: Option<ByteSize>,
     /// Names and values that describe this node to others.
     pub labels: BTreeMap<String, String>,
     /// For how many terms of its lease the coordinators of a task may be silent before it is ended with a
@@ -300,6 +320,10 @@ impl Config {
         }
         if !(1..=MAX_SILENT_TERMS).contains(&self.worker.silent_terms) {
             return refuse("worker.silent_terms", "1 to 1000000 are accepted");
+        }
+        let too_short = |time: Period| time.0 < MIN_ATTEMPT_TIME;
+        if self.worker.attempt_time.is_some_and(too_short) {
+            return refuse("worker.attempt_time", "1s or more is accepted");
         }
         if !(MIN_TTL..=MAX_TTL).contains(&self.lease.ttl.0) {
             return refuse("lease.ttl", "1s to 1h are accepted");

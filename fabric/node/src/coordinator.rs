@@ -455,7 +455,7 @@ impl Coordinator {
             slots_total: announcement.slots_total,
             slots_free: announcement.slots_free.min(announcement.slots_total),
             cpus: announcement.cpus,
-            memory_bytes: announcement.memory_bytes,
+            lent: announcement.lent,
             labels: announcement.labels,
         };
         let running = announcement.yours;

@@ -10,7 +10,7 @@ use crate::{
     layers,
     peers::{Peers, Roles},
     tasks,
-    worker::{self, Worker},
+    worker::{self, Caps, Worker},
 };
 use futures::future::BoxFuture;
 use mc_content::Store;
@@ -168,9 +168,11 @@ impl Node {
                 coordinator.clone().retain(retention, stopping.clone()),
             );
         }
+        let caps = Caps::of(&config, slots, &data_dir.scratch());
         let options = worker::Options {
             identity: identity.clone(),
-            announcement: announcement(&config, slots),
+            announcement: announcement(&config, slots, &caps),
+            caps,
             scratch: data_dir.scratch(),
             before: data_dir.before(),
             owed: data_dir.owed(),
@@ -331,12 +333,13 @@ fn engine(
     Ok(Engine::new(&options)?)
 }
 
-fn announcement(config: &Config, slots: u32) -> Announcement {
+fn announcement(config: &Config, slots: u32, caps: &Caps) -> Announcement {
     Announcement {
         slots_total: slots,
         slots_free: slots,
         cpus: mc_system::inventory::cpus(),
-        memory_bytes: mc_system::inventory::memory_bytes(),
+        memory_bytes: caps.total.memory_bytes,
+        lent: caps.lent(),
         labels: config.worker.labels.clone(),
         yours: Vec::new(),
         revision: mc_protocol::REVISION,

@@ -2,9 +2,11 @@
 
 mod attempt;
 mod before;
+mod caps;
 mod checkpoints;
 mod coordinators;
 mod debts;
+mod disk;
 mod ended;
 mod execute;
 mod heartbeats;
@@ -12,10 +14,12 @@ mod kept;
 mod known;
 mod log;
 mod owed;
+mod spill;
 
 use crate::{content::Content, peers::Peers, private::TaskKey, tasks};
 use attempt::{Attempt, Controls};
 use bytes::Bytes;
+pub(crate) use caps::Caps;
 pub(crate) use coordinators::Coordinators;
 use debts::Debts;
 use ended::Ended;
@@ -25,14 +29,20 @@ use log::LogFiles;
 use mc_engine::Engine;
 use mc_net::Identity;
 use mc_protocol::{Announcement, LogStream, Response};
-use mc_types::{Cid, Envelope, ErrorCode, FencingToken, JobId, JobSpec, Lease, NodeId, canonical};
+use mc_types::{
+    Cid, Envelope, ErrorCode, FencingToken, JobId, JobSpec, Lease, Lent, NodeId, Resources,
+    canonical,
+};
 use std::{
     collections::{BTreeSet, HashMap},
     path::PathBuf,
-    sync::{Arc, Mutex, MutexGuard, PoisonError, atomic::AtomicU64},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
     time::Duration,
 };
-use tokio::sync::{broadcast, watch};
+use tokio::sync::{Notify, Semaphore, broadcast, watch};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 /// Coordinators that may have asked what is lent before they are answered. They ask again.
@@ -55,8 +65,10 @@ pub(crate) struct Offered {
 pub(crate) struct Options {
     /// To whom the keys of private tasks are sealed.
     pub identity: Identity,
-    /// What it tells coordinators; `slots_free` is kept up to date by the worker.
+    /// What it tells coordinators while nothing runs.
     pub announcement: Announcement,
+    /// What it lends at most.
+    pub caps: Caps,
     /// Where attempts keep their files.
     pub scratch: PathBuf,
     /// Where those are of attempts that an earlier process was killed with.
@@ -85,6 +97,12 @@ struct Inner {
     debts: Arc<Debts>,
     kept: Kept,
     free: watch::Sender<u32>,
+    /// Whether an offer was refused, though a slot was free, since something ended here last.
+    was_short: AtomicBool,
+    /// Told when something ends then.
+    room: Notify,
+    /// Bounds how many compilers run at a time.
+    compilers: Semaphore,
     /// Coordinators that ask what is lent.
     solicited: broadcast::Sender<NodeId>,
     /// Nodes that have connected.
@@ -112,6 +130,8 @@ struct Running {
     token: FencingToken,
     controls: Controls,
     logs: LogFiles,
+    /// What is kept for it.
+    reserved: Resources,
     /// As it was when it was accepted.
     known: Known,
 }
@@ -122,6 +142,7 @@ impl Worker {
     pub(crate) fn new(options: Options, engine: Engine, content: Content, peers: Peers) -> Self {
         let (free, _) = watch::channel(options.announcement.slots_total);
         let inner = Inner {
+            compilers: Semaphore::new(options.caps.compilers),
             options,
             engine,
             content,
@@ -132,6 +153,8 @@ impl Worker {
             debts: Arc::default(),
             kept: Kept::default(),
             free,
+            was_short: AtomicBool::new(false),
+            room: Notify::new(),
             solicited: broadcast::Sender::new(SOLICITATIONS),
             met: broadcast::Sender::new(MET),
             attempts: TaskTracker::new(),
@@ -155,10 +178,8 @@ impl Worker {
     /// What this worker lends at the moment.
     #[must_use]
     pub(crate) fn announcement(&self) -> Announcement {
-        Announcement {
-            slots_free: *self.inner.free.borrow(),
-            ..self.inner.options.announcement.clone()
-        }
+        let running = self.inner.running();
+        self.inner.announcement(&running)
     }
 
     /// What this worker tells a coordinator that it lends.
@@ -171,7 +192,7 @@ impl Worker {
             .filter(|(_, attempt)| attempt.coordinators.contains(coordinator));
         Announcement {
             yours: yours.map(|(job, _)| *job).collect(),
-            ..self.announcement()
+            ..self.inner.announcement(&running)
         }
     }
 
@@ -209,6 +230,11 @@ impl Worker {
     #[must_use]
     pub(crate) fn free_slots(&self) -> watch::Receiver<u32> {
         self.inner.free.subscribe()
+    }
+
+    /// Ends when there may be room for what was refused.
+    pub(crate) async fn has_room(&self) {
+        self.inner.room.notified().await;
     }
 
     /// Takes an offer of the first of `coordinators`, or refuses it. An accepted attempt runs until it ended and its coordinator
@@ -266,6 +292,11 @@ impl Worker {
             if running.contains_key(&lease.job) {
                 return busy("an earlier attempt of the job has not ended here yet");
             }
+            // Whatever the coordinator takes to be free: others may have taken it.
+            if let Some(clause) = self.inner.lent(&running).lacks(&spec) {
+                self.inner.was_short.store(true, Ordering::Relaxed);
+                return busy(&format!("the node lacks {clause}"));
+            }
             if let Some(reason) = self.inner.debts.refusal(&coordinators.granting()) {
                 return busy(reason);
             }
@@ -274,6 +305,7 @@ impl Worker {
                 token: lease.token,
                 controls: controls.clone(),
                 logs: logs.clone(),
+                reserved: spec.task.resources().reserved(),
                 known: known.clone(),
             };
             running.insert(lease.job, entry);
@@ -402,6 +434,25 @@ impl Inner {
         usize::try_from(self.options.announcement.slots_total).unwrap_or(usize::MAX)
     }
 
+    /// What this worker lends, and what of that is free while these run.
+    fn lent(&self, running: &HashMap<JobId, Running>) -> Lent {
+        let reserved: Resources = running.values().map(|attempt| attempt.reserved).sum();
+        let lent = self.options.caps.lent();
+        Lent {
+            free: lent.total.saturating_sub(reserved),
+            ..lent
+        }
+    }
+
+    /// What this worker lends while these run.
+    fn announcement(&self, running: &HashMap<JobId, Running>) -> Announcement {
+        Announcement {
+            slots_free: *self.free.borrow(),
+            lent: self.lent(running),
+            ..self.options.announcement.clone()
+        }
+    }
+
     /// A node that is shutting down lends nothing, whatever ends on it.
     fn publish_free(&self, running: &HashMap<JobId, Running>) {
         let busy = u32::try_from(running.len()).unwrap_or(u32::MAX);
@@ -420,6 +471,9 @@ impl Inner {
             running.remove(&job);
             self.ended.add(job, token);
             self.publish_free(&running);
+            if self.was_short.swap(false, Ordering::Relaxed) {
+                self.room.notify_one();
+            }
         }
     }
 }

@@ -19,6 +19,21 @@ pub struct Node {
     /// Tasks at a time; default: one per core
     #[arg(long, value_name = "N", help_heading = "What it lends")]
     pub slots: Option<u32>,
+    /// Most memory of all tasks together; default: four fifths of the machine's
+    #[arg(long, value_name = "SIZE", help_heading = "What it lends")]
+    pub memory: Option<ByteSize>,
+    /// Most disk for files that tasks write, together; default: that of --disk
+    #[arg(long, value_name = "SIZE", help_heading = "What it lends")]
+    pub scratch: Option<ByteSize>,
+    /// Most disk for what tasks print, together; default: that of --disk
+    #[arg(long, value_name = "SIZE", help_heading = "What it lends")]
+    pub output: Option<ByteSize>,
+    /// Most disk that tasks fill, together; default: four fifths of what is free
+    #[arg(long, value_name = "SIZE", help_heading = "What it lends")]
+    pub disk: Option<ByteSize>,
+    /// Longest time of one attempt; default: as long as the job allows
+    #[arg(long, value_name = "TIME", help_heading = "What it lends")]
+    pub attempt_time: Option<Period>,
     /// Silence after which a task is given to another node
     #[arg(long, value_name = "TIME", help_heading = "Jobs")]
     pub lease_ttl: Option<Period>,

@@ -1,6 +1,6 @@
 //! What a worker says of itself.
 
-use mc_types::JobId;
+use mc_types::{JobId, Lent};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -13,8 +13,11 @@ pub struct Announcement {
     pub slots_free: u32,
     /// Processor cores.
     pub cpus: u32,
-    /// Memory of the machine, in bytes.
+    /// Memory that it lends in all, in bytes, for whoever looks for a node.
     pub memory_bytes: u64,
+    /// What it lends, and what of that is free.
+    #[serde(default)]
+    pub lent: Lent,
     /// Names and values set by its owner.
     pub labels: BTreeMap<String, String>,
     /// The jobs of the coordinator that is told this which take slots.

@@ -1,6 +1,8 @@
 //! What a scheduler is told, and what it wants done.
 
-use mc_types::{Cid, Ending, FencingToken, JobId, JobRecord, JobSpec, JobState, Lease, NodeId};
+use mc_types::{
+    Cid, Ending, FencingToken, JobId, JobRecord, JobSpec, JobState, Lease, Lent, NodeId,
+};
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::Arc,
@@ -132,8 +134,8 @@ pub struct WorkerOffer {
     pub slots_free: u32,
     /// Processor cores.
     pub cpus: u32,
-    /// Memory in bytes.
-    pub memory_bytes: u64,
+    /// What it lends in all, and what of that is free.
+    pub lent: Lent,
     /// Names and values set by its owner.
     pub labels: BTreeMap<String, String>,
 }
@@ -143,7 +145,7 @@ pub struct WorkerOffer {
 pub struct WorkerView {
     /// The worker.
     pub id: NodeId,
-    /// What it lends; `slots_free` counts what was granted since it said so.
+    /// What it lends; what is free of it counts what was granted since it said so.
     pub offer: WorkerOffer,
 }
 

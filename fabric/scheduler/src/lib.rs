@@ -35,6 +35,7 @@
 //!
 //! * Tokens only grow, and at most one per job is valid: that of its record's holder.
 //! * A terminal record never changes again.
+//! * What is reserved on a worker for its leases from here is no more than it lends when another one is granted.
 //! * A job that was submitted ends, if there are workers that end it and the driver keeps time.
 
 mod command;

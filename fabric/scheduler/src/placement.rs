@@ -5,7 +5,7 @@ mod policies;
 pub(crate) use policies::of;
 
 use crate::{command::WorkerOffer, queue::Place};
-use mc_types::{Clause, JobSpec, NodeId};
+use mc_types::{Clause, JobSpec, Lent, NodeId, Resources};
 use std::{borrow::Cow, collections::BTreeSet, fmt::Debug};
 
 /// A policy of placement. A new one is a type that implements this, a name in [`Policy`](mc_types::Policy), and a line
@@ -72,6 +72,8 @@ impl Topology {
 pub(crate) struct Seen<'w> {
     pub(crate) id: &'w NodeId,
     pub(crate) offer: &'w WorkerOffer,
+    /// What it lends, and what of that is free for all that is known here.
+    pub(crate) lent: Lent,
     /// Whether it said something of late.
     pub(crate) is_heard: bool,
     /// Whether it failed what others could, and is passed over for a while.
@@ -81,10 +83,16 @@ pub(crate) struct Seen<'w> {
 impl Seen<'_> {
     /// Whether the worker has what a clause asks for.
     pub(crate) fn has(&self, clause: &Clause<'_>) -> bool {
+        self.lent
+            .has(clause)
+            .unwrap_or_else(|| self.has_besides(clause))
+    }
+
+    /// The same for what is no amount of anything.
+    fn has_besides(&self, clause: &Clause<'_>) -> bool {
         match clause {
             Clause::Lends => self.offer.slots_total > 0,
             Clause::Target { node } => **node == *self.id,
-            Clause::Memory { bytes } => *bytes <= self.offer.memory_bytes,
             Clause::Label { name, value } => {
                 let label = self.offer.labels.get(&**name);
                 label.is_some_and(|label| *label == **value)
@@ -92,8 +100,13 @@ impl Seen<'_> {
             Clause::Heard => self.is_heard,
             Clause::Trusted => !self.is_passed_over,
             Clause::FreeSlot => self.offer.slots_free > 0,
-            // It comes from other coordinators only, which have looked themselves.
-            Clause::Unknown => false,
+            // What it lends says it; the last comes from other coordinators only, which have looked themselves.
+            Clause::Memory { .. }
+            | Clause::Scratch { .. }
+            | Clause::Output { .. }
+            | Clause::AttemptTime { .. }
+            | Clause::FreeMemory { .. }
+            | Clause::Unknown => false,
         }
     }
 }
@@ -106,16 +119,19 @@ pub(crate) fn clauses<'j>(
     let target = target.map(|node| Clause::Target {
         node: Cow::Borrowed(node),
     });
-    let memory = Clause::Memory {
-        bytes: job.task.limits.memory_bytes,
-    };
     let labels = job.require.iter().map(|(name, value)| Clause::Label {
         name: Cow::Borrowed(name),
         value: Cow::Borrowed(value),
     });
     let lasting = [Clause::Lends].into_iter().chain(target);
-    let lasting = lasting.chain([memory]).chain(labels);
-    lasting.chain([Clause::Heard, Clause::Trusted, Clause::FreeSlot])
+    let lasting = lasting.chain(Lent::bounds(job)).chain(labels);
+    let passing = [Clause::Heard, Clause::Trusted, Clause::FreeSlot];
+    lasting.chain(passing).chain([Lent::free_memory(job)])
+}
+
+/// What a worker keeps for a job for as long as it holds it.
+pub(crate) const fn reserved(job: &JobSpec) -> Resources {
+    job.task.resources().reserved()
 }
 
 /// Where a job waits: for the node that it names, or for any.

@@ -26,6 +26,9 @@ const MAX_ENDED: usize = 10_000;
 /// Jobs of one line that are looked at when slots are free. Jobs that no free worker can take (for
 /// want of memory) are passed over up to here.
 const SCAN_JOBS: usize = 256;
+/// Kinds of jobs that are remembered, while slots are given out, as those that no worker can take now: all jobs of one
+/// kind ask for the same.
+const MAX_KINDS: usize = 16;
 
 /// How a scheduler behaves.
 #[derive(Debug, Clone)]
@@ -199,7 +202,7 @@ impl Scheduler {
             let due = self.attentive(now).plus(term);
             if let Some(holder) = &mut record.holder {
                 self.running.add(&place.submitter);
-                self.workers.hold(now, &holder.node, id);
+                self.workers.hold(now, &holder.node, id, &record.spec);
                 holder.expires = now.plus(term);
                 self.leases.insert((due, id));
                 effects.push(Effect::Persist(Box::new(record.clone())));
@@ -329,15 +332,29 @@ impl Scheduler {
         self.workers.pardon(now);
     }
 
-    /// Grants leases for as long as there are jobs and slots for them.
+    /// Grants leases for as long as there are jobs, and slots and memory for them.
     fn place(&mut self, now: Timestamp, effects: &mut Vec<Effect>) {
         if !self.workers.any_free() {
             return;
         }
+        // Nothing becomes free meanwhile: who cannot be placed once, cannot be so later.
+        let mut in_vain: Vec<JobId> = Vec::new();
         let free = self.workers.free(now).map(|seen| seen.id);
         for id in self.queue.candidates(free, SCAN_JOBS, &self.running) {
-            let job = self.jobs.get(&id);
-            let Some(worker) = job.and_then(|job| self.choose(now, job)) else {
+            let Some(job) = self.jobs.get(&id) else {
+                continue;
+            };
+            let asks_the_same = |other: &JobId| {
+                let other = self.jobs.get(other);
+                other.is_some_and(|other| other.asks_as(job))
+            };
+            if in_vain.iter().any(asks_the_same) {
+                continue;
+            }
+            let Some(worker) = self.choose(now, job) else {
+                if in_vain.len() < MAX_KINDS {
+                    in_vain.push(id);
+                }
                 continue;
             };
             self.grant(now, id, &worker, effects);

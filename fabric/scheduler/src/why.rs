@@ -5,7 +5,10 @@ use crate::{
     queue::Submitter,
     scheduler::{Job, Scheduler},
 };
-use mc_types::{Change, Clause, JobId, JobState, Lack, NearestMiss, NodeId, Timestamp, Turn, Why};
+use mc_types::{
+    Change, Clause, JobId, JobState, Lack, Lent, NearestMiss, NodeId, Resources, Timestamp, Turn,
+    Why,
+};
 use std::{
     cmp::Reverse,
     collections::{BTreeMap, HashMap, HashSet},
@@ -14,14 +17,15 @@ use std::{
 /// Jobs of a line that are looked at to tell how many go before another one.
 const MAX_AHEAD: usize = 10_000;
 
-/// A set of clauses, by their places in the job's list. A job has at most 64 labels and half a dozen more.
+/// A set of clauses, by their places in the job's list. A job has at most 64 labels and a dozen more.
 type Set = u128;
 
 /// What decides which nodes could run a job. Jobs that agree in it are told the same.
 #[derive(PartialEq, Eq, Hash)]
 struct Asks<'j> {
     target: Option<&'j NodeId>,
-    memory_bytes: u64,
+    takes: Resources,
+    timeout_ms: Option<u64>,
     require: &'j BTreeMap<String, String>,
 }
 
@@ -30,9 +34,17 @@ impl<'j> Asks<'j> {
         let spec = &*job.record.spec;
         Self {
             target: job.place.target.as_ref(),
-            memory_bytes: spec.task.limits.memory_bytes,
+            takes: spec.task.resources(),
+            timeout_ms: spec.timeout_ms,
             require: &spec.require,
         }
+    }
+}
+
+impl Job {
+    /// Whether the same nodes could run both.
+    pub(crate) fn asks_as(&self, other: &Self) -> bool {
+        Asks::of(self) == Asks::of(other)
     }
 }
 
@@ -221,33 +233,55 @@ fn nearest_miss<'w>(
     let distance = |(set, group): &(Set, Vec<Seen<'_>>)| (set.count_ones(), Reverse(group.len()));
     let (set, mut group) = groups.into_iter().min_by_key(distance)?;
     let lacked = clauses.iter().filter(|(bit, _)| set & bit != 0);
-    let lacked: Vec<_> = lacked.map(|(_, clause)| *clause).collect();
-    let mut memory_bytes = None;
-    if lacked
-        .iter()
-        .any(|clause| matches!(clause, Clause::Memory { .. }))
-    {
-        let most = group.iter().map(|seen| seen.offer.memory_bytes).max()?;
-        let enough = rounded_down(most);
-        group.retain(|seen| seen.offer.memory_bytes >= enough);
-        memory_bytes = Some(enough).filter(|bytes| *bytes > 0);
-    }
-    let change = |clause: &&Clause<'_>| match clause {
-        Clause::Memory { .. } => memory_bytes.map(|bytes| Change::Memory { bytes }),
-        Clause::Label { name, value } => Some(Change::Label {
-            name: name.to_string(),
-            value: value.to_string(),
-            instead: usual_value(name, &group),
-        }),
-        Clause::Target { node } => Some(Change::Target {
-            node: NodeId::clone(node),
-        }),
-        _ => None,
-    };
+    let changes = lacked.map(|(_, clause)| change(clause, &mut group));
+    let changes = changes.collect::<Option<_>>()?;
     Some(NearestMiss {
         nodes: number(group.len()),
-        changes: lacked.iter().map(change).collect::<Option<_>>()?,
+        changes,
     })
+}
+
+/// What would have to be different of a clause for workers to have it that lack it. Of an amount, those stay in the group
+/// that have as much as would be asked for then.
+fn change(clause: &Clause<'_>, group: &mut Vec<Seen<'_>>) -> Option<Change> {
+    Some(match clause {
+        Clause::Memory { .. } => Change::Memory {
+            bytes: most(group, |lent| lent.total.memory_bytes)?,
+        },
+        Clause::Scratch { .. } => Change::Scratch {
+            bytes: most(group, |lent| lent.total.scratch_bytes)?,
+        },
+        Clause::Output { .. } => Change::Output {
+            bytes: most(group, |lent| lent.total.output_bytes)?,
+        },
+        Clause::AttemptTime { .. } => {
+            let of = |seen: &Seen<'_>| seen.lent.attempt_millis.unwrap_or(u64::MAX);
+            let millis = group.iter().map(of).max()?;
+            group.retain(|seen| of(seen) >= millis);
+            Change::AttemptTime { millis }
+        }
+        Clause::Label { name, value } => Change::Label {
+            name: name.to_string(),
+            value: value.to_string(),
+            instead: usual_value(name, group),
+        },
+        Clause::Target { node } => Change::Target {
+            node: NodeId::clone(node),
+        },
+        Clause::Lends
+        | Clause::Heard
+        | Clause::Trusted
+        | Clause::FreeSlot
+        | Clause::FreeMemory { .. } => return None,
+    })
+}
+
+/// The largest amount that workers of a group have, rounded, with which those stay that have it.
+fn most(group: &mut Vec<Seen<'_>>, of: impl Fn(&Lent) -> u64) -> Option<u64> {
+    let most = group.iter().map(|seen| of(&seen.lent)).max()?;
+    let enough = rounded_down(most);
+    group.retain(|seen| of(&seen.lent) >= enough);
+    Some(enough).filter(|bytes| *bytes > 0)
 }
 
 /// The value that most of these workers have for a label.

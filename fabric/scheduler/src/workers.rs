@@ -1,10 +1,13 @@
-//! The workers and their free slots.
+//! The workers, their free slots, and what is reserved there.
+
+mod held;
 
 use crate::{
     command::{WorkerOffer, WorkerView},
-    placement::Seen,
+    placement::{self, Seen},
 };
-use mc_types::{Cid, JobId, JobSpec, NodeId, Timestamp};
+use held::{Held, Leases};
+use mc_types::{Cid, JobId, JobSpec, Lent, NodeId, Resources, Timestamp};
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap, VecDeque},
     time::Duration,
@@ -31,8 +34,8 @@ pub(crate) struct Workers {
     /// The number of the next one that begins to wait.
     next: u64,
     faults: BTreeMap<NodeId, Fault>,
-    /// The leases of each worker, with the time when they were granted.
-    held: HashMap<NodeId, BTreeMap<JobId, Timestamp>>,
+    /// The leases of each worker.
+    held: HashMap<NodeId, Leases>,
     /// What each worker was given of late, oldest first.
     given: HashMap<NodeId, VecDeque<Cid>>,
 }
@@ -59,8 +62,9 @@ struct Fault {
 }
 
 impl Workers {
-    /// Takes note of what a worker says: how many slots are free, and which leases take some. Leases that it
-    /// does not know yet take a slot too. Those that it knows no more do not, even before their end is heard.
+    /// Takes note of what a worker says: what is free, and which leases take some of it. Leases that it
+    /// does not know yet take a slot too. Those that it knows no more do not, even before their end is heard; what is
+    /// reserved for them is so until then (see [`Self::lent`]).
     pub(crate) fn announce(
         &mut self,
         now: Timestamp,
@@ -73,11 +77,13 @@ impl Workers {
             return;
         }
         let held = self.held.get(&worker);
-        let is_held = |job: &JobId| held.is_some_and(|held| held.contains_key(job));
+        let is_held = |job: &JobId| held.is_some_and(|held| held.contains(job));
         let mut counted: BTreeSet<_> = running.into_iter().filter(is_held).collect();
-        for (job, granted) in held.into_iter().flatten() {
-            if now.since(*granted) < ON_ITS_WAY && counted.insert(*job) {
+        offer.lent.free = offer.lent.free.min(offer.lent.total);
+        for (job, held) in held.into_iter().flat_map(Leases::iter) {
+            if now.since(held.granted) < ON_ITS_WAY && counted.insert(job) {
                 offer.slots_free = offer.slots_free.saturating_sub(1);
+                offer.lent.free = offer.lent.free.saturating_sub(held.reserved);
             }
         }
         let waits = self.workers.get(&worker).and_then(|known| known.waits);
@@ -154,8 +160,7 @@ impl Workers {
     /// The jobs that a worker holds.
     pub(crate) fn held_by(&self, worker: &NodeId) -> Vec<JobId> {
         let held = self.held.get(worker);
-        held.map(|held| held.keys().copied().collect())
-            .unwrap_or_default()
+        held.into_iter().flat_map(Leases::jobs).collect()
     }
 
     pub(crate) fn forget(&mut self, worker: &NodeId) {
@@ -170,18 +175,23 @@ impl Workers {
     }
 
     /// Takes note of a lease.
-    pub(crate) fn hold(&mut self, now: Timestamp, worker: &NodeId, job: JobId) {
-        let held = self.held.entry(worker.clone()).or_default();
-        held.insert(job, now);
+    pub(crate) fn hold(&mut self, now: Timestamp, worker: &NodeId, job: JobId, spec: &JobSpec) {
+        let held = Held {
+            granted: now,
+            reserved: placement::reserved(spec),
+        };
+        let leases = self.held.entry(worker.clone()).or_default();
+        leases.insert(job, held);
     }
 
-    /// Takes note of a lease, and counts a slot as taken.
+    /// Takes note of a lease, and counts a slot and what the job asks for as taken.
     pub(crate) fn take(&mut self, now: Timestamp, worker: &NodeId, job: JobId, spec: &JobSpec) {
-        self.hold(now, worker, job);
+        self.hold(now, worker, job, spec);
         self.note_given(worker, spec);
         if let Some(Known { offer, counted, .. }) = self.workers.get_mut(worker) {
             counted.insert(job);
             offer.slots_free = offer.slots_free.saturating_sub(1);
+            offer.lent.free = offer.lent.free.saturating_sub(placement::reserved(spec));
             let any = offer.slots_free > 0;
             // With more slots, it waits for the next job behind the others.
             self.set_free(worker, false);
@@ -211,11 +221,15 @@ impl Workers {
         spec.task.roots().filter(has).count()
     }
 
-    /// A lease has ended: its slot is free again, if it is not known to be already.
+    /// A lease has ended: its slot is free again, if it is not known to be already, and so is what was reserved.
     pub(crate) fn give_back(&mut self, worker: &NodeId, job: JobId) {
-        if let Some(held) = self.held.get_mut(worker) {
-            held.remove(&job);
-            if held.is_empty() {
+        let mut reserved = Resources::default();
+        if let Some(leases) = self.held.get_mut(worker) {
+            reserved = leases
+                .remove(&job)
+                .map(|held| held.reserved)
+                .unwrap_or_default();
+            if leases.is_empty() {
                 self.held.remove(worker);
             }
         }
@@ -223,6 +237,8 @@ impl Workers {
             && counted.remove(&job)
         {
             offer.slots_free = (offer.slots_free + 1).min(offer.slots_total);
+            let free = offer.lent.free.saturating_add(reserved);
+            offer.lent.free = free.min(offer.lent.total);
             let any = offer.slots_free > 0;
             self.set_free(worker, any);
         }
@@ -258,8 +274,22 @@ impl Workers {
         Seen {
             id,
             offer: &known.offer,
+            lent: self.lent(id, &known.offer),
             is_heard: known.until > now,
             is_passed_over: self.is_passed_over(id),
+        }
+    }
+
+    /// What a worker lends, and what of that is free: no more than it says, and no more than what it lends in all
+    /// without what is reserved for all the leases that it has from here. What it says may be from before the newest of
+    /// these, however long it was on its way.
+    fn lent(&self, worker: &NodeId, offer: &WorkerOffer) -> Lent {
+        let leases = self.held.get(worker);
+        let reserved = leases.map(Leases::reserved).unwrap_or_default();
+        let Lent { total, free, .. } = offer.lent;
+        Lent {
+            free: free.min(total.saturating_sub(reserved)),
+            ..offer.lent
         }
     }
 

@@ -40,12 +40,14 @@ mod id;
 mod job;
 mod lease;
 mod lenient;
+mod lent;
 mod limits;
 mod outcome;
 mod policy;
 mod private;
 mod reachability;
 mod record;
+mod resources;
 mod task;
 mod usage;
 mod why;
@@ -63,6 +65,7 @@ pub use job::{
     JobSpec, JobSpecError, JobState, MAX_COORDINATORS, MAX_PRIORITY, TARGET_NODE, USUAL_PRIORITY,
 };
 pub use lease::{FencingToken, Lease};
+pub use lent::Lent;
 pub use limits::{
     Limits, MAX_DIRECTORY_DEPTH, MAX_LINK_TARGET_BYTES, MAX_MEMORY_BYTES, MAX_STACK_BYTES,
 };
@@ -71,6 +74,7 @@ pub use policy::{Policy, UnknownPolicy};
 pub use private::{Envelope, KeyId, NoKeyId, Private, SealedKey};
 pub use reachability::Reachability;
 pub use record::{Completion, Ending, Holder, JobRecord};
+pub use resources::{ONE_CORE_MILLIS, Resources};
 pub use task::{Determinism, TaskKind, TaskSpec, TaskSpecError};
 pub use usage::Usage;
 pub use why::{Change, Clause, Lack, NearestMiss, Turn, Why};

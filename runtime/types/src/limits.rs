@@ -60,7 +60,7 @@ pub struct Limits {
 /// has one CID whoever encodes it.
 macro_rules! defaults {
     ($($default:ident, $is_default:ident = $value:expr;)*) => {$(
-        const fn $default() -> u64 {
+        pub(crate) const fn $default() -> u64 {
             $value
         }
 

@@ -1,6 +1,6 @@
 //! What is to be computed.
 
-use crate::{Cid, Limits, MAX_MEMORY_BYTES, MAX_STACK_BYTES, Private};
+use crate::{Cid, Limits, MAX_MEMORY_BYTES, MAX_STACK_BYTES, Private, Resources};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -177,6 +177,14 @@ impl TaskSpec {
     pub fn is_private(&self, path: &str) -> bool {
         let given = self.private.as_ref().map(|private| &private.given);
         given.is_some_and(|given| given.contains(path))
+    }
+
+    /// The most that it takes of a machine.
+    #[must_use]
+    pub const fn resources(&self) -> Resources {
+        match self.kind {
+            TaskKind::Wasm => Resources::of_limits(&self.limits),
+        }
     }
 
     /// Every CID whose DAG must be at hand before the task can start.

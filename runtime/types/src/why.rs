@@ -16,10 +16,25 @@ pub enum Clause<'a> {
         /// That node.
         node: Cow<'a, NodeId>,
     },
-    /// It has so much memory.
+    /// It lends so much memory.
     Memory {
         /// In bytes.
         bytes: u64,
+    },
+    /// It lends so much disk for the files that a task writes.
+    Scratch {
+        /// In bytes.
+        bytes: u64,
+    },
+    /// It lends so much disk for what a task prints.
+    Output {
+        /// In bytes.
+        bytes: u64,
+    },
+    /// It lets an attempt take so long.
+    AttemptTime {
+        /// In milliseconds.
+        millis: u64,
     },
     /// It has this label.
     Label {
@@ -34,6 +49,11 @@ pub enum Clause<'a> {
     Trusted,
     /// One of its slots is free.
     FreeSlot,
+    /// So much of the memory that it lends is free. Of a node that lends less, only [`Clause::Memory`] does not hold.
+    FreeMemory {
+        /// In bytes.
+        bytes: u64,
+    },
     /// What a later version asks for, and this one does not know.
     #[default]
     Unknown,
@@ -43,7 +63,10 @@ impl Clause<'_> {
     /// Whether time alone does not change it: it is so until somebody changes the node or the job.
     #[must_use]
     pub const fn is_lasting(&self) -> bool {
-        !matches!(self, Self::Heard | Self::Trusted | Self::FreeSlot)
+        !matches!(
+            self,
+            Self::Heard | Self::Trusted | Self::FreeSlot | Self::FreeMemory { .. }
+        )
     }
 
     /// The same, borrowing nothing.
@@ -55,6 +78,9 @@ impl Clause<'_> {
                 node: Cow::Owned(node.into_owned()),
             },
             Self::Memory { bytes } => Clause::Memory { bytes },
+            Self::Scratch { bytes } => Clause::Scratch { bytes },
+            Self::Output { bytes } => Clause::Output { bytes },
+            Self::AttemptTime { millis } => Clause::AttemptTime { millis },
             Self::Label { name, value } => Clause::Label {
                 name: Cow::Owned(name.into_owned()),
                 value: Cow::Owned(value.into_owned()),
@@ -63,6 +89,7 @@ impl Clause<'_> {
             Self::Trusted => Clause::Trusted,
             Self::FreeSlot => Clause::FreeSlot,
             Self::Unknown => Clause::Unknown,
+            Self::FreeMemory { bytes } => Clause::FreeMemory { bytes },
         }
     }
 }
@@ -74,6 +101,9 @@ impl fmt::Display for Clause<'_> {
             Self::Lends => f.write_str("slots for tasks"),
             Self::Target { node } => write!(f, "the id {node}"),
             Self::Memory { bytes } => write!(f, "{} of memory", Size(*bytes)),
+            Self::Scratch { bytes } => write!(f, "{} of scratch", Size(*bytes)),
+            Self::Output { bytes } => write!(f, "{} of output", Size(*bytes)),
+            Self::AttemptTime { millis } => write!(f, "{} for an attempt", Time(*millis)),
             Self::Label { name, value } => {
                 // Anybody may have chosen them.
                 let (name, value) = (name.escape_debug(), value.escape_debug());
@@ -83,6 +113,7 @@ impl fmt::Display for Clause<'_> {
             Self::Trusted => f.write_str("trust after failures"),
             Self::FreeSlot => f.write_str("a free slot"),
             Self::Unknown => f.write_str("what only a later version of mc-wasm knows"),
+            Self::FreeMemory { bytes } => write!(f, "{} of free memory", Size(*bytes)),
         }
     }
 }
@@ -113,6 +144,22 @@ impl fmt::Display for Size {
     }
 }
 
+/// A length of time for people, in milliseconds.
+struct Time(u64);
+
+/// Units of time by their length, the longest first.
+const TIMES: [(u64, &str); 3] = [(3_600_000, "h"), (60_000, "min"), (1_000, "s")];
+
+impl fmt::Display for Time {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let divides = |(unit, _): &(u64, &str)| self.0 >= *unit && self.0.is_multiple_of(*unit);
+        match TIMES.into_iter().find(divides) {
+            Some((unit, name)) => write!(f, "{} {name}", self.0 / unit),
+            None => write!(f, "{} ms", self.0),
+        }
+    }
+}
+
 /// How many nodes lack something.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Lack {
@@ -135,6 +182,21 @@ pub enum Change {
     Memory {
         /// In bytes.
         bytes: u64,
+    },
+    /// It asks for no more disk for its files than this.
+    Scratch {
+        /// In bytes.
+        bytes: u64,
+    },
+    /// It asks for no more disk for what it prints than this.
+    Output {
+        /// In bytes.
+        bytes: u64,
+    },
+    /// It asks for no more time than this.
+    AttemptTime {
+        /// In milliseconds.
+        millis: u64,
     },
     /// It does not ask for this label.
     Label {
@@ -159,6 +221,9 @@ impl fmt::Display for Change {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Memory { bytes } => write!(f, "with memory ≤ {}", Size(*bytes)),
+            Self::Scratch { bytes } => write!(f, "with scratch ≤ {}", Size(*bytes)),
+            Self::Output { bytes } => write!(f, "with output ≤ {}", Size(*bytes)),
+            Self::AttemptTime { millis } => write!(f, "with timeout ≤ {}", Time(*millis)),
             Self::Label {
                 name,
                 value,
@@ -435,6 +500,19 @@ mod tests {
         why.turn = Some(Turn::default());
         let (_, bytes) = canonical::encode(&why).unwrap();
         assert_eq!(canonical::decode::<Why>(&bytes).unwrap(), why);
+    }
+
+    #[test]
+    fn times_are_for_people() {
+        for (millis, text) in [
+            (0, "0 ms"),
+            (1_500, "1500 ms"),
+            (90_000, "90 s"),
+            (120_000, "2 min"),
+            (7_200_000, "2 h"),
+        ] {
+            assert_eq!(Time(millis).to_string(), text);
+        }
     }
 
     #[test]

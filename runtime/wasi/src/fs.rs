@@ -9,9 +9,11 @@ mod data;
 mod devices;
 mod list;
 mod node;
+mod page;
 mod path;
 #[cfg(test)]
 mod root_tests;
+mod stored;
 mod tree;
 
 pub use changes::{Change, Now};

@@ -1,6 +1,6 @@
 //! What a task was given.
 
-use crate::{Result, Stop};
+use crate::{Result, Stop, Storage};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
@@ -99,6 +99,11 @@ pub trait Inputs: Send {
     ///
     /// [`Stop::Host`].
     fn seed(&mut self) -> Result<[u8; 32], Stop>;
+
+    /// Where files are kept that the guest writes and that have no room in memory; `None` if all of them stay there.
+    fn storage(&mut self) -> Option<Arc<dyn Storage>> {
+        None
+    }
 }
 
 /// A task that was given nothing. For tests and benchmarks.

@@ -41,7 +41,8 @@
 //!
 //! # Invariants
 //!
-//! * No file, clock, thread or random number of the operating system is used.
+//! * No file, clock, thread or random number of the operating system is used. Whoever makes a world may give it a
+//!   [`Storage`] for what has no room in memory.
 //! * Whatever a guest passes, a call returns: a result, an [`Errno`] for the guest, or a [`Stop`].
 //! * What a guest may make grow is bounded by its [`Bounds`].
 
@@ -56,6 +57,7 @@ mod log;
 mod memory;
 mod random;
 mod snapshot;
+mod storage;
 mod streams;
 
 pub use clock::{DEFAULT_START_SECONDS, MAX_START_SECONDS, NANOS_PER_SECOND};
@@ -71,4 +73,5 @@ pub use inputs::{At, Given, Inputs, Nothing};
 pub use log::Stream;
 pub use memory::{InMemory, Tree};
 pub use snapshot::STATE_VERSION;
+pub use storage::{PAGE_BYTES, Storage};
 pub use streams::StreamError;

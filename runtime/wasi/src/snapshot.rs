@@ -36,6 +36,12 @@ impl State {
         }
     }
 
+    /// Bytes of all files that were written.
+    #[must_use]
+    pub const fn file_bytes(&self) -> u64 {
+        self.files.used().bytes
+    }
+
     /// Bytes that were ever written to standard output and standard error.
     #[must_use]
     pub const fn output_bytes(&self) -> (u64, u64) {
@@ -53,6 +59,8 @@ impl Host {
     pub fn restore(&mut self, state: State) -> Result<(), BadState> {
         check(&state, &self.state, &mut *self.inputs)?;
         self.state = state;
+        // What has no room elsewhere is in memory already. The guest is told when it writes more.
+        let _ = self.state.files.store(&mut *self.inputs);
         Ok(())
     }
 }

@@ -8,8 +8,8 @@ use mc_net::{
 };
 use mc_protocol::{Announcement, Request, Response};
 use mc_types::{
-    Cid, Completion, Determinism, End, Ending, ErrorCode, FencingToken, JobId, JobSpec, Lease,
-    Meter, NodeId, Outcome, TaskSpec, Usage, canonical, cid,
+    Cid, Completion, Determinism, End, Ending, ErrorCode, FencingToken, JobId, JobSpec, Lease, Lent,
+    Meter, NodeId, Outcome, Resources, TaskSpec, Usage, canonical, cid,
 };
 use std::{
     collections::BTreeMap,
@@ -64,7 +64,19 @@ struct Peer {
 
 /// What it claims to lend.
 fn claims() -> Announcement {
+    let total = Resources {
+        cpu_millis: 64_000,
+        memory_bytes: 1 << 40,
+        scratch_bytes: 1 << 40,
+        output_bytes: 1 << 40,
+        gpus: 0,
+    };
     Announcement {
+        lent: Lent {
+            total,
+            free: total,
+            attempt_millis: None,
+        },
         slots_total: 64,
         slots_free: 64,
         cpus: 64,

@@ -39,6 +39,7 @@ mod nat;
 mod private;
 mod proposals;
 mod queue;
+mod resources;
 mod ripgrep;
 mod run;
 mod scripts;

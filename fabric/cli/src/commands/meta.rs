@@ -1,7 +1,10 @@
 //! `config`, `explain`, `completions`, `version`
 
 use crate::{connect, exit, failure::Failure, output, terminal};
-use mc_node::{Config, config::SETTINGS};
+use mc_node::{
+    Config,
+    config::{ByteSize, SETTINGS},
+};
 use mc_options::{Format, Global, Shell};
 use mc_types::ErrorCode;
 use serde::Serialize;
@@ -123,6 +126,7 @@ pub(super) fn config(global: &Global) -> Result<ExitCode, Failure> {
 /// The configuration with the numbers that hold where none is set; `null` is no limit.
 fn in_force(mut config: Config) -> serde_json::Value {
     config.worker.slots = Some(config.slots());
+    config.worker.memory = Some(ByteSize(config.memory_bytes()));
     let max = config.content.max.take();
     let mut value = serde_json::to_value(&config).unwrap_or_default();
     if let Some(content) = value.get_mut("content").and_then(|c| c.as_object_mut()) {

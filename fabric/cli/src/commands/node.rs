@@ -2,7 +2,7 @@
 
 use crate::{client::Client, connect, failure::Failure, home, inputs, output};
 use mc_gateway::api::{NodeQuery, PeerView};
-use mc_node::{Mode, Node};
+use mc_node::{Mode, Node, config::ByteSize};
 use mc_options::{Format, Global, Node as Args, Nodes};
 use serde::Serialize;
 use std::process::ExitCode;
@@ -46,6 +46,19 @@ fn flags(args: &Args) -> Result<Vec<(&'static str, toml::Value)>, Failure> {
     }
     if let Some(slots) = args.slots {
         flags.push(("worker.slots", i64::from(slots).into()));
+    }
+    let sizes = [
+        ("worker.memory", args.memory),
+        ("worker.scratch", args.scratch),
+        ("worker.output", args.output),
+        ("worker.disk", args.disk),
+    ];
+    let set = |(key, size): (&'static str, Option<ByteSize>)| {
+        Some((key, toml::Value::from(size?.to_string())))
+    };
+    flags.extend(sizes.into_iter().filter_map(set));
+    if let Some(time) = args.attempt_time {
+        flags.push(("worker.attempt_time", time.to_string().into()));
     }
     if let Some(ttl) = args.lease_ttl {
         flags.push(("lease.ttl", ttl.to_string().into()));

@@ -109,6 +109,36 @@ pub const SETTINGS: &[Setting] = &[
         "tasks at a time; default one per core",
     ),
     setting(
+        "worker.memory",
+        Kind::Text,
+        "most memory of all tasks together; default four fifths of the machine's",
+    ),
+    setting(
+        "worker.scratch",
+        Kind::Text,
+        "most disk for files that tasks write, together; default that of worker.disk",
+    ),
+    setting(
+        "worker.output",
+        Kind::Text,
+        "most disk for what tasks print, together; default that of worker.disk",
+    ),
+    setting(
+        "worker.disk",
+        Kind::Text,
+        "most disk that tasks fill, together; default four fifths of what was free at start, and 1GiB at least",
+    ),
+    setting(
+        "worker.attempt_time",
+        Kind::Text,
+        "longest time of one attempt; default none",
+    ),
+    setting(
+        "worker.compile_memory",
+        Kind::Text,
+        "most memory of all compilers together, but one may always run; default that of worker.memory",
+    ),
+    setting(
         "worker.labels",
         Kind::Map,
         "names and values that describe this node",

@@ -17,6 +17,13 @@ impl Config {
         }
     }
 
+    /// Memory that all tasks together may take: as much as is set, or four fifths of the machine's.
+    #[must_use]
+    pub fn memory_bytes(&self) -> u64 {
+        let usual = || mc_system::inventory::memory_bytes() / 5 * 4;
+        self.worker.memory.map_or_else(usual, |memory| memory.0)
+    }
+
     /// Hides the passwords in URLs.
     pub fn hide_passwords(&mut self) {
         let urls = [&mut self.node, &mut self.ledger.url].into_iter().flatten();
@@ -29,7 +36,6 @@ impl Config {
     #[must_use]
     pub fn unset(&self) -> Vec<(&'static str, String)> {
         let text = |text: &str| text.to_owned();
-        let slots = self.slots();
         let all = [
             (
                 "node",
@@ -52,15 +58,6 @@ impl Config {
                 text("four fifths of the room that the disk has for blocks"),
             ),
             (
-                "worker.slots",
-                self.worker.slots.is_none(),
-                if self.worker.execute {
-                    format!("{slots}, one per core")
-                } else {
-                    text("0, since worker.execute is false")
-                },
-            ),
-            (
                 "ledger.url",
                 self.ledger.url.is_none(),
                 text("an SQLite file in data_dir"),
@@ -77,8 +74,59 @@ impl Config {
                 text("none"),
             ),
         ];
-        let unset = all.into_iter().filter(|(_, is_unset, _)| *is_unset);
+        let all = all.into_iter().chain(self.unset_of_worker());
+        let unset = all.filter(|(_, is_unset, _)| *is_unset);
         unset.map(|(key, _, holds)| (key, holds)).collect()
+    }
+
+    /// The same for what this node lends, with those that are set.
+    fn unset_of_worker(&self) -> [(&'static str, bool, String); 7] {
+        let (worker, slots) = (&self.worker, self.slots());
+        let text = |text: &str| text.to_owned();
+        [
+            (
+                "worker.slots",
+                worker.slots.is_none(),
+                if worker.execute {
+                    format!("{slots}, one per core")
+                } else {
+                    text("0, since worker.execute is false")
+                },
+            ),
+            (
+                "worker.memory",
+                worker.memory.is_none(),
+                format!(
+                    "{}MiB, four fifths of the machine's",
+                    self.memory_bytes() >> 20
+                ),
+            ),
+            (
+                "worker.scratch",
+                worker.scratch.is_none(),
+                text("as much as worker.disk"),
+            ),
+            (
+                "worker.output",
+                worker.output.is_none(),
+                text("as much as worker.disk"),
+            ),
+            (
+                "worker.disk",
+                worker.disk.is_none(),
+                text("four fifths of what the disk has free at start, and 1GiB at least"),
+            ),
+            (
+                "worker.attempt_time",
+                worker.attempt_time.is_none(),
+                text("as long as the job allows"),
+            ),
+            (
+                "worker.compile_memory",
+                worker.compile_memory.is_none(),
+                text("as much as worker.memory"),
+            ),
+        ]
     }
 }
 

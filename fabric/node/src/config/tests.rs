@@ -179,6 +179,8 @@ fn bad_values_name_their_key_and_origin() {
         ("[worker]\nslots = 'many'", "worker.slots"),
         ("[worker]\nslots = 0", "worker.slots"),
         ("[worker]\nsilent_terms = 0", "worker.silent_terms"),
+        ("[worker]\nmemory = 'much'", "worker.memory"),
+        ("[worker]\nattempt_time = '10ms'", "worker.attempt_time"),
         ("[cache]\nmax = '-1'", "cache.max"),
         ("network = 'Main Net'", "network"),
         ("data_dir = ''", "data_dir"),

@@ -3,6 +3,7 @@
 use super::{
     Inner, Known, Stage,
     coordinators::Coordinators,
+    disk::{Purpose, Share},
     execute::{self, Executed, Wrote},
     heartbeats::{Heartbeats, Lost},
     kept::Left,
@@ -11,7 +12,7 @@ use super::{
 };
 use crate::private::TaskKey;
 use mc_protocol::{Request, Response};
-use mc_types::{Cid, Ending, JobSpec, Lease};
+use mc_types::{Cid, Ending, FailureReason, JobSpec, Lease};
 use std::{
     sync::Arc,
     time::{Duration, Instant},
@@ -23,7 +24,10 @@ use tracing::{debug, info, warn};
 /// How often a coordinator is told what an attempt wrote that it gave up, and the pause in between.
 const TELLS: u32 = 3;
 const TELL_AGAIN_AFTER: Duration = Duration::from_millis(200);
-/// How long a guest may take to leave a checkpoint when its coordinators have been silent for too long.
+/// How often it is looked how much an attempt has printed.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+/// How long a guest may take to leave a checkpoint when its coordinators have been silent for too long, or it has run
+/// for too long.
 const LEAVE_WITHIN: Duration = Duration::from_secs(60);
 
 /// An accepted offer.
@@ -71,6 +75,42 @@ impl Controls {
             cannot_stop: CancellationToken::new(),
             begun: watch::Sender::new(None),
             newest: watch::Sender::new(None),
+        }
+    }
+}
+
+/// Why an attempt is ended that has not ended by itself.
+enum Cause {
+    /// Its lease is lost, or nobody renews it.
+    Lost(Lost),
+    /// It has run for as long as this node lets one.
+    TooLong,
+    /// What it prints has no more room here.
+    NoRoom,
+}
+
+impl Cause {
+    /// What the attempt comes to if it leaves a checkpoint; `None` if it need not.
+    const fn leaving(&self) -> Option<Came> {
+        match self {
+            Self::Lost(Lost::Silent) => Some(Came::Back),
+            Self::TooLong => Some(Came::ToNothing),
+            Self::Lost(Lost::Stale | Lost::Cancelled) | Self::NoRoom => None,
+        }
+    }
+
+    /// What the attempt comes to if it leaves none.
+    fn came(&self) -> Came {
+        let failed = |message: &str| {
+            let message = message.to_owned();
+            Came::To(Ending::Failed(FailureReason::Infrastructure { message }))
+        };
+        match self {
+            Self::Lost(Lost::Stale) => Came::ToNothing,
+            Self::Lost(Lost::Cancelled) => Came::To(Ending::Cancelled),
+            Self::Lost(Lost::Silent) => Came::Back,
+            Self::TooLong => failed("it took longer than the node lets an attempt take"),
+            Self::NoRoom => failed("the node has no more room for what tasks print"),
         }
     }
 }
@@ -159,20 +199,22 @@ impl Attempt {
         let mut heartbeats = Heartbeats::of(self, inner).begin();
         let work = execute::execute(inner, self);
         tokio::pin!(work);
-        let lost = tokio::select! {
+        let cause = tokio::select! {
             biased;
             executed = &mut work => return Came::of(executed, Came::ToNothing),
             // They end by themselves only when the lease is lost.
-            lost = &mut heartbeats => lost.unwrap_or(Lost::Silent),
+            lost = &mut heartbeats => Cause::Lost(lost.unwrap_or(Lost::Silent)),
+            () = self.outlasts(inner) => Cause::TooLong,
+            () = self.outgrows(inner) => Cause::NoRoom,
         };
-        if matches!(lost, Lost::Silent) {
+        if let Some(left) = cause.leaving() {
             warn!(
-                "ended with a checkpoint, if it can be: no coordinator has answered for too long"
+                "ended with a checkpoint, if it can be: it takes too long, or no coordinator has answered for too long"
             );
             self.controls.leaving.cancel();
             tokio::select! {
                 biased;
-                executed = &mut work => return Came::of(executed, Came::Back),
+                executed = &mut work => return Came::of(executed, left),
                 () = self.controls.cannot_stop.cancelled() => {}
                 () = tokio::time::sleep(LEAVE_WITHIN) => {}
             }
@@ -180,12 +222,32 @@ impl Attempt {
         // The guest is stopped before its slot is given to another.
         self.controls.cancel.cancel();
         let wrote = work.await.wrote;
-        let came = match lost {
-            Lost::Stale => Came::ToNothing,
-            Lost::Cancelled => Came::To(Ending::Cancelled),
-            Lost::Silent => Came::Back,
+        (cause.came(), wrote)
+    }
+
+    /// Ends when the guest has run for as long as this node lets one. A job that names a time itself is ended by that: with
+    /// a longer one it would not have been accepted.
+    async fn outlasts(&self, inner: &Inner) {
+        let longest = inner.options.caps.attempt;
+        let Some(longest) = longest.filter(|_| self.spec.timeout_ms.is_none()) else {
+            return std::future::pending().await;
         };
-        (came, wrote)
+        let mut begun = self.controls.begun.subscribe();
+        // Only an attempt that is gone sends nothing any more.
+        let _ = begun.wait_for(Option::is_some).await;
+        tokio::time::sleep(longest).await;
+    }
+
+    /// Ends when what is printed here has no more room, and this attempt prints more.
+    async fn outgrows(&self, inner: &Inner) {
+        let disk = Arc::clone(&inner.options.caps.disk);
+        let share = Share::new(disk, Purpose::Output);
+        loop {
+            tokio::time::sleep(LOOK_EVERY).await;
+            if !share.grow_to(self.logs.bytes().await) {
+                return;
+            }
+        }
     }
 
     /// Says what the attempt wrote.

@@ -20,6 +20,9 @@ use tokio_util::sync::CancellationToken;
 
 /// How often a checkpoint is reported to a coordinator that does not answer.
 const REPORTS: u32 = 3;
+/// Most bytes of files in a checkpoint, which is made in memory: as many as tasks may usually write. A task that has written
+/// more goes on without one.
+const MAX_FILE_BYTES: u64 = 1 << 30;
 /// Blocks that are stored together.
 const GROUP_BLOCKS: usize = 1024;
 /// Bytes that are.
@@ -164,6 +167,11 @@ impl<'a> Shelf<'a> {
     }
 
     async fn write(&mut self, saved: &Saved) -> Result<Cid, CheckpointError> {
+        let file_bytes = saved.world.file_bytes();
+        if file_bytes > MAX_FILE_BYTES {
+            let reason = format!("the task's files have {file_bytes} bytes");
+            return Err(CheckpointError::Encode(reason));
+        }
         let (stdout_bytes, stderr_bytes) = saved.world.output_bytes();
         let logs = &self.attempt.logs;
         let mut group = Group {

@@ -1,6 +1,14 @@
 //! Running one task, from fetching its inputs to storing its outputs.
 
-use super::{Inner, attempt::Attempt, before, checkpoints::Shelf, log::LogFiles};
+use super::{
+    Inner,
+    attempt::Attempt,
+    before,
+    checkpoints::Shelf,
+    disk::{Purpose, Share},
+    log::LogFiles,
+    spill::Spill,
+};
 use crate::{
     budget,
     checkpoint::{self, Loaded},
@@ -18,6 +26,7 @@ use mc_types::{
     Cid, Completion, Determinism, Ending, ErrorCode, FailureReason, FencingToken, JobId, Outcome,
     TaskSpec, canonical, cid,
 };
+use mc_wasi::Storage;
 use serde::{Deserialize, Serialize};
 use std::{
     collections::VecDeque,
@@ -236,6 +245,7 @@ async fn run(inner: &Inner, attempt: &Attempt, scratch: &Scratch) -> Result<Comp
             made: Arc::clone(&made),
             program,
             loaded,
+            storage: storage(inner),
             timeout,
         };
         let ended = segment.run(attempt, &source, task_cid, &mut shelf).await;
@@ -316,6 +326,8 @@ struct Segment {
     program: Program,
     /// What it goes on from.
     loaded: Option<Loaded>,
+    /// Where it keeps files that have no room in memory.
+    storage: Arc<dyn Storage>,
     /// How long it may take.
     timeout: Option<Duration>,
 }
@@ -333,6 +345,7 @@ impl Segment {
             made,
             program,
             loaded,
+            storage,
             timeout,
         } = self;
         let task = &attempt.spec.task;
@@ -359,7 +372,7 @@ impl Segment {
             limits: task.limits,
             world: World::Deterministic {
                 mounts,
-                inputs: Box::new(given.until(deadline)),
+                inputs: Box::new(given.until(deadline).stored(storage)),
                 start_seconds: task.clock,
             },
             stdout,
@@ -380,6 +393,13 @@ impl Segment {
         let (ended, ()) = tokio::join!(tokio::task::spawn_blocking(work), shelf.take(taking));
         ended.map_err(|e| Failure::Infrastructure(None, e.to_string()))?
     }
+}
+
+/// Where a guest keeps files that have no room in memory.
+fn storage(inner: &Inner) -> Arc<dyn Storage> {
+    let disk = Arc::clone(&inner.options.caps.disk);
+    let share = Share::new(disk, Purpose::Scratch);
+    Arc::new(Spill::new(inner.options.scratch.clone(), share))
 }
 
 /// Where the guest writes: to files, which have already what it wrote before.
@@ -438,6 +458,9 @@ async fn program(
         return Ok(program);
     }
     let bytes = unixfs::read_to_vec(source, cid, MAX_COMPONENT_BYTES).await?;
+    // Together, compilers take no more memory than is lent to them.
+    let permit = inner.compilers.acquire().await;
+    let _permit = permit.map_err(|e| Failure::Infrastructure(e.to_string()))?;
     let engine = inner.engine.clone();
     let load = move || engine.load(&cid, &bytes, need);
     let loaded = tokio::task::spawn_blocking(load).await;

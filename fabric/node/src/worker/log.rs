@@ -30,6 +30,17 @@ impl LogFiles {
         }
     }
 
+    /// Bytes that are in both.
+    pub(super) async fn bytes(&self) -> u64 {
+        let mut bytes = 0_u64;
+        for path in [&self.stdout, &self.stderr] {
+            // Most attempts never write to one of them.
+            let file = tokio::fs::metadata(path).await;
+            bytes = bytes.saturating_add(file.map_or(0, |file| file.len()));
+        }
+        bytes
+    }
+
     /// At most [`MAX_READ_BYTES`] from `offset` on; none when nothing is there yet.
     pub(super) async fn read(&self, stream: LogStream, offset: u64) -> std::io::Result<Bytes> {
         let path = match stream {

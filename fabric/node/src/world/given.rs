@@ -5,7 +5,7 @@ use mc_content::{
     BlockSource, Error,
     unixfs::{Entity, Found, RandomAccess},
 };
-use mc_wasi::{At, Given as Kind, Inputs, Stop};
+use mc_wasi::{At, Given as Kind, Inputs, Stop, Storage};
 use std::{
     collections::HashMap,
     future::Future,
@@ -61,6 +61,8 @@ pub struct Given<S> {
     deadline: Option<Instant>,
     /// What the guest sees of directories that it may change.
     seen: Option<Seen>,
+    /// Where files are kept that have no room in memory.
+    storage: Option<Arc<dyn Storage>>,
     /// What is at a place, and listings of directories.
     entities: HashMap<At, Option<Entity>>,
     listings: HashMap<At, Arc<[String]>>,
@@ -94,6 +96,7 @@ impl<S: BlockSource> Given<S> {
             cancel,
             deadline: None,
             seen: None,
+            storage: None,
             entities: HashMap::new(),
             listings: HashMap::new(),
         }
@@ -110,6 +113,13 @@ impl<S: BlockSource> Given<S> {
     #[must_use]
     pub fn watched(mut self, seen: Seen) -> Self {
         self.seen = Some(seen);
+        self
+    }
+
+    /// Keeps in `storage` what the guest writes to files and has no room in memory.
+    #[must_use]
+    pub fn stored(mut self, storage: Arc<dyn Storage>) -> Self {
+        self.storage = Some(storage);
         self
     }
 
@@ -309,6 +319,10 @@ impl<S: BlockSource> Inputs for Given<S> {
 
     fn seed(&mut self) -> Result<[u8; 32], Stop> {
         (self.seed)()
+    }
+
+    fn storage(&mut self) -> Option<Arc<dyn Storage>> {
+        self.storage.clone()
     }
 }
 

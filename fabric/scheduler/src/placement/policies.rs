@@ -51,7 +51,7 @@ impl Placement for BestFit {
     fn choose(&self, _: &JobSpec, candidates: &[Candidate<'_>]) -> usize {
         first_by_key(candidates, |candidate| {
             let offer = candidate.offer;
-            (offer.memory_bytes, offer.cpus, offer.slots_free)
+            (offer.lent.total.memory_bytes, offer.cpus, offer.slots_free)
         })
     }
 }

@@ -9,6 +9,7 @@
 mod late;
 mod moves;
 mod policies;
+mod reservations;
 mod rules;
 mod shares;
 mod simulation;

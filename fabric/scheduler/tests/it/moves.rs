@@ -1,6 +1,8 @@
 //! Jobs that are moved: a wish for one attempt.
 
-use crate::support::{TTL, announce, at, config, exited, job, node, offer, record, spec, submit};
+use crate::support::{
+    TTL, announce, at, config, exited, job, lent, node, offer, record, spec, submit,
+};
 use mc_scheduler::{Answer, Command, Scheduler, Step};
 use mc_types::{FencingToken, JobSpec, JobState};
 
@@ -132,7 +134,7 @@ fn jobs_are_not_moved_to_nodes_that_cannot_run_them() {
     let (mut scheduler, _) = running(large);
     let mut small = announce(node(2), 1);
     if let Command::Announce { offer, .. } = &mut small {
-        offer.memory_bytes = 2 << 30;
+        offer.lent = lent(2 << 30);
     }
     scheduler.step(at(0), small);
     for (to, word) in [(2, "4 GiB of memory"), (3, "connected")] {

@@ -1,6 +1,6 @@
 //! Which of several workers gets a job.
 
-use crate::support::{announce, at, config, job, node, spec, submit};
+use crate::support::{announce, at, config, job, lent, node, spec, submit};
 use mc_scheduler::{Command, Config, Effect, Scheduler, Step, Topology, WorkerOffer};
 use mc_types::{JobSpec, NodeId, Policy, cid};
 
@@ -68,9 +68,9 @@ fn random_choices_are_spread_and_the_same_again() {
 #[test]
 fn best_fit_leaves_the_large_ones_for_those_who_need_them() {
     let mut scheduler = scheduler(Policy::BestFit);
-    scheduler.step(at(0), with(1, 1, |offer| offer.memory_bytes = 64 << 30));
-    scheduler.step(at(0), with(2, 1, |offer| offer.memory_bytes = 8 << 30));
-    scheduler.step(at(0), with(3, 1, |offer| offer.memory_bytes = 1 << 30));
+    scheduler.step(at(0), with(1, 1, |offer| offer.lent = lent(64 << 30)));
+    scheduler.step(at(0), with(2, 1, |offer| offer.lent = lent(8 << 30)));
+    scheduler.step(at(0), with(3, 1, |offer| offer.lent = lent(1 << 30)));
     let mut medium = spec();
     medium.task.limits.memory_bytes = 2 << 30;
     assert_eq!(

@@ -1,5 +1,5 @@
 use crate::support::{
-    TTL, announce, at, broke, config, exited, job, node, offer, record, spec, submit,
+    TTL, announce, at, broke, config, exited, job, lent, node, offer, record, spec, submit,
 };
 use mc_scheduler::{Answer, Command, Effect, Scheduler};
 use mc_types::{Ending, FailureReason, FencingToken, JobState, NodeId};
@@ -240,7 +240,7 @@ fn job_that_needs_more_memory_than_there_is_waits_and_holds_up_nobody() {
     scheduler.step(at(0), submit(job(2), spec()));
     let mut small = announce(node(0), 2);
     if let Command::Announce { offer, .. } = &mut small {
-        offer.memory_bytes = 2 << 30;
+        offer.lent = lent(2 << 30);
     }
     let step = scheduler.step(at(0), small);
     assert_eq!(offer(&step).unwrap().1.job, job(2));

@@ -1,8 +1,8 @@
 //! Seeded failures: messages that are lost, doubled, delayed and overtake each other; workers that
 //! crash and return, of which coordinators may learn late, or cannot be reached for a while; jobs that are moved;
 //! coordinators that crash and go on from what they had made durable, with a clock that may have been set by up to an
-//! hour. With odd seeds there are two of them on one ledger: one that stands still for a while is succeeded by the
-//! other, and does not know when it goes on.
+//! hour; jobs of which two have no room on one worker. With odd seeds there are two coordinators on one ledger: one that
+//! stands still for a while is succeeded by the other, and does not know when it goes on.
 //!
 //! `MC_SEEDS=FROM..TO` asks for other seeds than those of every test run.
 
@@ -11,14 +11,17 @@
     reason = "coordinators are known by their places in a list"
 )]
 
-use crate::support::{announce, at, broke, config, exited, job, node, spec, submit};
+use crate::support::{announce, at, broke, config, exited, job, lent, node, spec, submit};
 use mc_scheduler::{Answer, Command, Effect, Scheduler};
-use mc_types::{FencingToken, JobId, JobRecord, JobState, NodeId, Timestamp};
+use mc_types::{FencingToken, JobId, JobRecord, JobState, NodeId, Resources, Timestamp};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 const SEEDS: std::ops::Range<u64> = 0..2_000;
 const WORKERS: u32 = 5;
+/// Memory that each of them lends, and what jobs ask for, in turn: two of the last kind have no room on one worker.
+const MEMORY: u64 = 10 << 20;
+const JOB_MEMORY: [u64; 3] = [1 << 20, 3 << 20, 6 << 20];
 const JOBS: u128 = 25;
 /// Milliseconds in which things go wrong; afterwards everything works and every job must end.
 const TROUBLE: u64 = 120_000;
@@ -67,6 +70,7 @@ enum Message {
         worker: NodeId,
         job: JobId,
         token: FencingToken,
+        memory: u64,
     },
     Cancel {
         worker: NodeId,
@@ -93,6 +97,7 @@ impl Message {
 /// What a worker works on.
 struct Attempt {
     token: FencingToken,
+    memory: u64,
     done_at: u64,
     breaks: bool,
 }
@@ -238,8 +243,14 @@ impl World {
         }
         for effect in effects {
             match effect {
-                Effect::Offer { worker, lease, .. } => {
+                Effect::Offer {
+                    worker,
+                    lease,
+                    spec,
+                } => {
                     let (job, token) = (lease.job, lease.token);
+                    let memory = spec.task.limits.memory_bytes;
+                    self.check_reserved(by, &worker);
                     let older = self.offered.insert(job, token);
                     let seed = self.seed;
                     assert!(Some(token) > older, "seed {seed}: token reused");
@@ -248,6 +259,7 @@ impl World {
                         worker: worker.clone(),
                         job,
                         token,
+                        memory,
                     });
                 }
                 Effect::CancelAttempt { worker, job, token } => {
@@ -272,6 +284,25 @@ impl World {
             }
         }
         true
+    }
+
+    /// What a coordinator has granted on a worker when it grants more there is together no more than the worker lends,
+    /// whatever the worker has said of late, or not, and whatever the coordinator knew before it began.
+    fn check_reserved(&self, by: usize, worker: &NodeId) {
+        let is_held = |record: &&JobRecord| {
+            let holder = record.holder.as_ref();
+            self.owners.get(&record.id) == Some(&by)
+                && holder.is_some_and(|holder| holder.node == *worker)
+        };
+        let held = self.records.values().filter(is_held);
+        let reserved: Resources = held
+            .map(|record| record.spec.task.resources().reserved())
+            .sum();
+        assert!(
+            reserved.fits(lent(MEMORY).total),
+            "seed {}: {worker} lends less than {reserved:?}",
+            self.seed
+        );
     }
 
     /// A coordinator goes on from what the ledger says.
@@ -389,11 +420,13 @@ impl World {
                 worker,
                 job,
                 token,
+                memory,
             } => {
                 let done_at = self.now + self.random.below(8_000);
                 let breaks = self.troubled() && self.random.chance(5);
                 if let Some(attempts) = self.workers.get_mut(&worker)
                     && attempts.len() < 2
+                    && taken(attempts) + memory <= MEMORY
                     && attempts
                         .get(&job)
                         .is_none_or(|attempt| attempt.token < token)
@@ -402,6 +435,7 @@ impl World {
                         job,
                         Attempt {
                             token,
+                            memory,
                             done_at,
                             breaks,
                         },
@@ -517,20 +551,23 @@ impl World {
                 command: beat(),
             });
         }
-        let lent: Vec<_> = self
+        let all: Vec<_> = self
             .workers
             .iter()
             .map(|(worker, attempts)| {
                 let busy = u32::try_from(attempts.len()).unwrap_or(2);
-                (worker.clone(), 2 - busy, attempts.keys().copied().collect())
+                let free = (2 - busy, MEMORY - taken(attempts));
+                (worker.clone(), free, attempts.keys().copied().collect())
             })
-            .collect::<Vec<(NodeId, u32, Vec<JobId>)>>();
-        for (worker, slots, jobs) in lent {
+            .collect::<Vec<(NodeId, (u32, u64), Vec<JobId>)>>();
+        for (worker, (slots, memory), jobs) in all {
             for to in 0..self.coordinators.len() {
                 let mut said = announce(worker.clone(), 2);
                 let yours = |job: &&JobId| self.owners.get(*job) == Some(&to);
                 if let Command::Announce { offer, running, .. } = &mut said {
                     offer.slots_free = slots;
+                    offer.lent = lent(MEMORY);
+                    offer.lent.free.memory_bytes = memory;
                     *running = jobs.iter().filter(yours).copied().collect();
                 }
                 self.send(|| Message::Command {
@@ -613,6 +650,11 @@ impl World {
     }
 }
 
+/// The memory that attempts on one worker take.
+fn taken(attempts: &BTreeMap<JobId, Attempt>) -> u64 {
+    attempts.values().map(|attempt| attempt.memory).sum()
+}
+
 /// The seeds that are asked for.
 #[expect(
     clippy::disallowed_methods,
@@ -636,6 +678,8 @@ fn every_job_ends_whatever_is_lost_on_the_way() {
             spec.retries = 100;
             spec.submitter = (n % 3).to_string();
             spec.priority = u8::try_from(n % 10).unwrap();
+            let kind = usize::try_from(n).unwrap() % JOB_MEMORY.len();
+            spec.task.limits.memory_bytes = JOB_MEMORY[kind];
             let to = usize::try_from(n).unwrap() % world.coordinators.len();
             let answer = world.command(to, submit(job(n), spec));
             assert_eq!(answer, Some(Answer::Submitted));

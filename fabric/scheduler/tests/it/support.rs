@@ -2,8 +2,8 @@
 
 use mc_scheduler::{Command, Config, Effect, Step, WorkerOffer};
 use mc_types::{
-    Completion, End, Ending, FailureReason, JobId, JobRecord, JobSpec, Lease, Meter, NodeId,
-    Outcome, TaskSpec, Timestamp, Usage, cid,
+    Completion, End, Ending, FailureReason, JobId, JobRecord, JobSpec, Lease, Lent, Meter, NodeId,
+    Outcome, Resources, TaskSpec, Timestamp, Usage, cid,
 };
 use std::{sync::Arc, time::Duration};
 
@@ -50,7 +50,7 @@ pub(crate) fn announce(worker: NodeId, slots: u32) -> Command {
         slots_total: slots,
         slots_free: slots,
         cpus: slots,
-        memory_bytes: 4 << 30,
+        lent: lent(u64::from(slots) << 32),
         ..WorkerOffer::default()
     };
     let running = Vec::new();
@@ -58,6 +58,22 @@ pub(crate) fn announce(worker: NodeId, slots: u32) -> Command {
         worker,
         offer,
         running,
+    }
+}
+
+/// A machine with that much memory, and enough of all else, of which nothing is taken.
+pub(crate) fn lent(memory_bytes: u64) -> Lent {
+    let total = Resources {
+        cpu_millis: 1 << 20,
+        memory_bytes,
+        scratch_bytes: 1 << 40,
+        output_bytes: 1 << 40,
+        gpus: 0,
+    };
+    Lent {
+        total,
+        free: total,
+        attempt_millis: None,
     }
 }
 

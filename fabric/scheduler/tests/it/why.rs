@@ -1,6 +1,6 @@
 //! What is said of jobs that wait.
 
-use crate::support::{announce, at, config, job, node, offer, spec, submit};
+use crate::support::{announce, at, config, job, lent, node, offer, spec, submit};
 use mc_scheduler::{Answer, Command, Scheduler};
 use mc_types::{Change, Clause, JobSpec, JobState, Turn, Why};
 use std::time::Duration;
@@ -8,7 +8,7 @@ use std::time::Duration;
 fn lending(worker: u32, gibibytes: u64, room: &str) -> Command {
     let mut command = announce(node(worker), 1);
     if let Command::Announce { offer, .. } = &mut command {
-        offer.memory_bytes = (gibibytes << 30) + 12_345;
+        offer.lent = lent((gibibytes << 30) + 12_345);
         offer.labels.insert("room".to_owned(), room.to_owned());
     }
     command
@@ -104,7 +104,8 @@ fn nodes_that_could_and_cannot_now_are_told_from_those_that_never_could() {
     assert_eq!(able(Clause::Heard), 1);
     assert_eq!(
         waits.line().unwrap(),
-        "3 nodes can run it: 1 lacks a sign of life of late, 2 lack a free slot"
+        "3 nodes can run it: 1 lacks a sign of life of late, 2 lack a free slot, \
+         1 lacks 4 GiB of free memory"
     );
 }
 

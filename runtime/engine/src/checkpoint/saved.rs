@@ -37,11 +37,11 @@ impl std::fmt::Debug for Saved {
 }
 
 impl Stopped<'_> {
-    /// Copies the state, so that the guest can go on. Where `spare` is, which nobody needs any more, there
+    /// Copies the state, so that the guest can go on. Where the memories of `spare` are, which nobody needs any more, there
     /// is the copy put: memory that the system has to give first takes several times as long to fill.
     #[must_use]
-    pub fn save(&self, spare: Option<Saved>) -> Saved {
-        let mut memories = spare.map(|spare| spare.memories).unwrap_or_default();
+    pub fn save(&self, spare: Option<Vec<Vec<u8>>>) -> Saved {
+        let mut memories = spare.unwrap_or_default();
         memories.resize_with(self.memories.len(), Vec::new);
         for (copy, memory) in memories.iter_mut().zip(self.memories) {
             copy.clear();
@@ -79,22 +79,29 @@ impl Saved {
     }
 }
 
-/// A copy of which nobody has need any more, for [`Stopped::save`]. Cheap to clone.
-#[derive(Debug, Clone, Default)]
-pub struct Spare(Arc<Mutex<Option<Saved>>>);
+/// Memories of a copy of which nobody has need any more, for [`Stopped::save`]. Cheap to clone.
+#[derive(Clone, Default)]
+pub struct Spare(Arc<Mutex<Option<Vec<Vec<u8>>>>>);
+
+impl std::fmt::Debug for Spare {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Spare").finish_non_exhaustive()
+    }
+}
 
 impl Spare {
-    /// Takes it, if there is one.
+    /// Takes them, if there are any.
     #[must_use]
-    pub fn take(&self) -> Option<Saved> {
+    pub fn take(&self) -> Option<Vec<Vec<u8>>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
-    /// Keeps it for the next time, unless it is so large that others had better have the memory.
+    /// Keeps them for the next time, unless they are so large that others had better have the memory. The world goes: its
+    /// files may be on a disk, where they would take room.
     pub fn give(&self, saved: Saved) {
         let bytes: usize = saved.memories.iter().map(Vec::len).sum();
         if bytes <= SPARE_BYTES {
-            *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(saved);
+            *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(saved.memories);
         }
     }
 }

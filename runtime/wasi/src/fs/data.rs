@@ -1,11 +1,12 @@
 //! The bytes of a file.
 
-use crate::{At, Errno, Inputs, Result};
+use super::page::Page;
+use crate::{At, Errno, Inputs, PAGE_BYTES, Result, Stop, Storage};
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
-/// Bytes that are copied at a time when a given file is changed, and that a written file grows by.
-const PAGE_BYTES: u64 = 64 << 10;
+/// Bytes of all files of a guest together that stay in memory.
+pub(super) const HELD_BYTES: u64 = 16 << 20;
 /// Largest file, in bytes: what a signed offset can express.
 pub(super) const MAX_FILE_BYTES: u64 = i64::MAX as u64;
 
@@ -15,8 +16,8 @@ pub(super) struct Data {
     /// Where the bytes come from that no page has, and how many of them are left.
     given: Option<(At, u64)>,
     size: u64,
-    /// By number. A page may be shorter than it could be; zeros follow.
-    pages: BTreeMap<u64, Vec<u8>>,
+    /// By number: what is copied at a time when a given file is changed, and what a written file grows by.
+    pages: BTreeMap<u64, Page>,
     /// Whether it was ever changed.
     changed: bool,
 }
@@ -57,7 +58,7 @@ impl Data {
 
     /// Whether no page is longer than pages are, or beyond the end.
     pub(super) fn is_sound(&self) -> bool {
-        let is_page = |(number, page): (&u64, &Vec<u8>)| {
+        let is_page = |(number, page): (&u64, &Page)| {
             let end = number.checked_mul(PAGE_BYTES);
             let end = end.and_then(|start| start.checked_add(page.len() as u64));
             page.len() as u64 <= PAGE_BYTES && end.is_some_and(|end| end <= self.size)
@@ -85,7 +86,7 @@ impl Data {
             };
             let (part, tail) = rest.split_at_mut(until.min(rest.len()));
             match page {
-                Some(page) => copy(page.get(within..).unwrap_or_default(), part),
+                Some(page) => page.read(within, part)?,
                 None => self.read_given(offset, part, inputs)?,
             }
             offset += part.len() as u64;
@@ -120,23 +121,28 @@ impl Data {
         Ok(end.ok_or(Errno::FileTooLarge)?.max(self.size))
     }
 
-    /// Writes `bytes` at `offset`. The caller has checked [`Self::size_after`].
+    /// Writes `bytes` at `offset`. The caller has checked [`Self::size_after`], and says how many bytes all files have
+    /// together then: beyond [`HELD_BYTES`], what is written is kept outside of memory, if there is a place for it.
     pub(super) fn write(
         &mut self,
         offset: u64,
         bytes: &[u8],
+        all: u64,
         inputs: &mut dyn Inputs,
     ) -> Result<()> {
+        let storage = match all > HELD_BYTES {
+            true => inputs.storage(),
+            false => None,
+        };
         let (mut offset, mut rest) = (offset, bytes);
         while !rest.is_empty() {
             let within = to_usize(offset % PAGE_BYTES);
             let (part, tail) = rest.split_at(rest.len().min(to_usize(PAGE_BYTES) - within));
             let page = self.page(offset / PAGE_BYTES, inputs)?;
-            let end = within + part.len();
-            if page.len() < end {
-                page.resize(end, 0);
+            if let Some(storage) = &storage {
+                page.store(storage)?;
             }
-            copy(part, page.get_mut(within..end).unwrap_or_default());
+            page.write(within, part)?;
             offset += part.len() as u64;
             rest = tail;
         }
@@ -146,16 +152,24 @@ impl Data {
     }
 
     /// A page to write to, with the bytes that were given.
-    fn page(&mut self, number: u64, inputs: &mut dyn Inputs) -> Result<&mut Vec<u8>> {
+    fn page(&mut self, number: u64, inputs: &mut dyn Inputs) -> Result<&mut Page> {
+        let mut page = Vec::new();
         if !self.pages.contains_key(&number) {
             let start = number * PAGE_BYTES;
             let given = self.given.as_ref().map_or(0, |(_, length)| *length);
             let length = given.saturating_sub(start).min(PAGE_BYTES);
-            let mut page = vec![0; to_usize(length)];
+            page.resize(to_usize(length), 0);
             self.read_given(start, &mut page, inputs)?;
-            self.pages.insert(number, page);
         }
-        Ok(self.pages.entry(number).or_default())
+        let page = || Page::Held(page);
+        Ok(self.pages.entry(number).or_insert_with(page))
+    }
+
+    /// Keeps all that was written outside of memory.
+    pub(super) fn store(&mut self, storage: &Arc<dyn Storage>) -> Result<(), Stop> {
+        self.pages
+            .values_mut()
+            .try_for_each(|page| page.store(storage))
     }
 
     /// Cuts the file off or extends it with zeros.
@@ -173,14 +187,6 @@ impl Data {
         self.size = size;
         self.changed = true;
     }
-}
-
-/// Copies what there is and fills up with zeros.
-fn copy(from: &[u8], into: &mut [u8]) {
-    let length = from.len().min(into.len());
-    let (head, tail) = into.split_at_mut(length);
-    head.copy_from_slice(from.get(..length).unwrap_or_default());
-    tail.fill(0);
 }
 
 /// What is at most [`PAGE_BYTES`], or as much as memory can address.

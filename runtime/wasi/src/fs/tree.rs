@@ -529,9 +529,10 @@ impl FileSystem {
             return Err(Errno::ReadOnly.into());
         }
         self.charge_bytes(before, size)?;
+        let all = self.used.bytes;
         let node = self.node_mut(id)?;
         if let Kind::File(data) = &mut node.kind {
-            data.write(offset, bytes, inputs)?;
+            data.write(offset, bytes, all, inputs)?;
         }
         (node.modified, node.changed) = (now, now);
         Ok(offset)
