@@ -18,7 +18,8 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("mc-ledger", &["mc-types"]),
     ("mc-quic", &[]),
     ("mc-net", &["mc-types", "mc-bitswap", "mc-quic"]),
-    ("mc-gateway", &["mc-types", "mc-content"]),
+    ("mc-api", &["mc-types"]),
+    ("mc-gateway", &["mc-types", "mc-content", "mc-api"]),
     (
         "mc-node",
         &[
@@ -32,6 +33,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "mc-scheduler",
             "mc-ledger",
             "mc-net",
+            "mc-api",
             "mc-gateway",
         ],
     ),
@@ -46,7 +48,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "mc-directories",
             "mc-system",
             "mc-content",
-            "mc-gateway",
+            "mc-api",
             "mc-node",
             "mc-options",
         ],

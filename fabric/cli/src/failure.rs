@@ -2,7 +2,7 @@
 
 use crate::{exit, foreign, terminal};
 use clap::error::ErrorKind;
-use mc_gateway::{api::ErrorBody, backend};
+use mc_api::ErrorBody;
 use mc_types::ErrorCode;
 use std::{
     ffi::OsString,
@@ -23,12 +23,7 @@ pub(crate) struct Failure {
 
 impl Failure {
     pub(crate) fn new(code: ErrorCode, message: impl Into<String>) -> Self {
-        ErrorBody {
-            code,
-            message: message.into(),
-            hint: None,
-        }
-        .into()
+        ErrorBody::new(code, message).into()
     }
 
     pub(crate) fn usage(message: impl Into<String>) -> Self {
@@ -209,7 +204,7 @@ impl From<mc_engine::Error> for Failure {
 
 impl From<mc_node::Error> for Failure {
     fn from(error: mc_node::Error) -> Self {
-        backend::Error::from(error).0.into()
+        ErrorBody::from(error).into()
     }
 }
 

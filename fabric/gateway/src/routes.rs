@@ -12,13 +12,14 @@ mod pins;
 
 use crate::{backend::Error, server::Shared};
 use axum::{Json, Router, routing::get};
+use mc_api::paths;
 use mc_types::{Cid, ErrorCode};
 use std::str::FromStr;
 
 /// Every route.
 pub(crate) fn all() -> Router<Shared> {
     Router::new()
-        .route("/api/health", get(async || Json("ok")))
+        .route(paths::HEALTH, get(async || Json("ok")))
         .merge(jobs::routes())
         .merge(metrics::routes())
         .merge(nodes::routes())

@@ -3,7 +3,9 @@
 //! A *worker* lends slots, a *coordinator* grants leases from its ledger; one node is usually both.
 
 use bytes::Bytes;
-use mc_types::{Cid, Digest, Ending, Envelope, FencingToken, JobId, JobSpec, Lease, NodeId, Why};
+use mc_types::{
+    Cid, Digest, Ending, Envelope, FencingToken, JobId, JobSpec, Lease, LogStream, NodeId, Why,
+};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -231,14 +233,4 @@ pub struct Announcement {
     /// The jobs of the coordinator that is told this which take slots.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub yours: Vec<JobId>,
-}
-
-/// One of the two streams that a guest writes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum LogStream {
-    /// Standard output.
-    Stdout,
-    /// Standard error.
-    Stderr,
 }

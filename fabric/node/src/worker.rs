@@ -25,9 +25,9 @@ use log::LogFiles;
 use mc_engine::Engine;
 use mc_net::{
     Identity,
-    message::{Announcement, LogStream, Response},
+    message::{Announcement, Response},
 };
-use mc_types::{Cid, Envelope, FencingToken, JobId, JobSpec, Lease, NodeId, canonical};
+use mc_types::{Cid, Envelope, FencingToken, JobId, JobSpec, Lease, LogStream, NodeId, canonical};
 use std::{
     collections::{BTreeSet, HashMap},
     path::PathBuf,

@@ -39,6 +39,7 @@ mod id;
 mod job;
 mod lease;
 mod limits;
+mod log_stream;
 mod outcome;
 mod policy;
 mod private;
@@ -63,6 +64,7 @@ pub use lease::{FencingToken, Lease};
 pub use limits::{
     Limits, MAX_DIRECTORY_DEPTH, MAX_LINK_TARGET_BYTES, MAX_MEMORY_BYTES, MAX_STACK_BYTES,
 };
+pub use log_stream::LogStream;
 pub use outcome::{End, Meter, Outcome, TrapKind};
 pub use policy::{Policy, UnknownPolicy};
 pub use private::{Envelope, KeyId, NoKeyId, Private, SealedKey};

@@ -1,7 +1,7 @@
 //! `node`, `nodes`
 
 use crate::{client::Client, connect, failure::Failure, inputs, output};
-use mc_gateway::api::{NodeQuery, PeerView};
+use mc_api::{NodeQuery, PeerView};
 use mc_node::{Mode, Node};
 use mc_options::{Format, Global, Node as Args, Nodes};
 use serde::Serialize;
