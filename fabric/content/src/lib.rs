@@ -42,4 +42,4 @@ pub use memory::{CountingSink, MemoryBlocks};
 pub use seal::Key;
 pub use store::{FsckReport, GcReport, Options, Store};
 pub use unixfs::{AddOptions, Added};
-pub use walk::{MAX_DAG_BLOCKS, Order, missing, ordered, ordered_by, stored_bytes};
+pub use walk::{MAX_DAG_BLOCKS, Order, missing, ordered_by, stored_bytes};
