@@ -8,7 +8,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use mc_api::ErrorBody;
-use mc_types::ErrorCode;
+use mc_types::{ErrorCode, with_causes};
 
 impl IntoResponse for Error {
     fn into_response(self) -> Response {
@@ -66,7 +66,7 @@ impl From<mc_content::Error> for Error {
 
 impl From<&mc_content::Error> for Error {
     fn from(error: &mc_content::Error) -> Self {
-        Self::new(error.code(), error.to_string())
+        Self::new(error.code(), with_causes(error))
     }
 }
 

@@ -27,7 +27,9 @@ use mc_gateway::{
     metrics::Metric,
 };
 use mc_net::{Client, Multiaddr, PeerInfo};
-use mc_types::{CheckpointRecord, Cid, Digest, ErrorCode, JobId, JobSpec, JobState, NodeId, Why};
+use mc_types::{
+    CheckpointRecord, Cid, Digest, ErrorCode, JobId, JobSpec, JobState, NodeId, Why, with_causes,
+};
 use std::{collections::BTreeMap, ops::RangeInclusive, time::Duration};
 
 /// What the API is served from.
@@ -64,7 +66,7 @@ impl From<NodeError> for ErrorBody {
     fn from(error: NodeError) -> Self {
         Self {
             code: error.code(),
-            message: error.to_string(),
+            message: with_causes(&error),
             hint: error.hint(),
         }
     }
@@ -335,7 +337,7 @@ impl Backend for NodeBackend {
         })?;
         let connected = self.net.connect(multiaddr).await;
         connected.map_err(|error| {
-            let refusal = Error::new(error.code(), error.to_string());
+            let refusal = Error::new(error.code(), with_causes(&error));
             match error.hint() {
                 Some(hint) => refusal.with_hint(hint),
                 None => refusal,

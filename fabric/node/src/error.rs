@@ -16,7 +16,7 @@ pub enum Error {
         pid: Option<u32>,
     },
     /// The lock of the data directory could not be asked for.
-    #[error("cannot lock the data directory {path}: {source}")]
+    #[error("cannot lock the data directory {path}")]
     Lock {
         /// The directory.
         path: PathBuf,
