@@ -1,6 +1,10 @@
 //! A configuration as it is shown.
 
-use super::Config;
+use super::{
+    Config,
+    settings::{SETTINGS, Setting, Usual},
+};
+use toml::{Table, Value};
 
 /// What stands for a password.
 const HIDDEN: &str = "***";
@@ -28,57 +32,35 @@ impl Config {
     /// What holds where nothing is set, in words, by the keys of the settings.
     #[must_use]
     pub fn unset(&self) -> Vec<(&'static str, String)> {
-        let text = |text: &str| text.to_owned();
-        let slots = self.slots();
-        let all = [
-            (
-                "node",
-                self.node.is_none(),
-                text("the node of data_dir, or one of the command's own"),
-            ),
-            (
-                "api.listen",
-                self.api.listen.is_none(),
-                text("127.0.0.1:7780, or a free port if that is taken"),
-            ),
-            (
-                "p2p.listen",
-                self.p2p.listen.is_empty(),
-                text("TCP and QUIC port 7781 of all interfaces, or free ports if those are taken"),
-            ),
-            (
-                "content.max",
-                self.content.max.is_none(),
-                text("four fifths of the room that the disk has for blocks"),
-            ),
-            (
-                "worker.slots",
-                self.worker.slots.is_none(),
-                if self.worker.execute {
-                    format!("{slots}, one per core")
-                } else {
-                    text("0, since worker.execute is false")
-                },
-            ),
-            (
-                "ledger.url",
-                self.ledger.url.is_none(),
-                text("an SQLite file in data_dir"),
-            ),
-            ("ledger.keep", self.ledger.keep.is_none(), text("for ever")),
-            (
-                "ledger.archive",
-                self.ledger.archive.is_none(),
-                text("none"),
-            ),
-            (
-                "placement.parent",
-                self.placement.parent.is_none(),
-                text("none"),
-            ),
-        ];
-        let unset = all.into_iter().filter(|(_, is_unset, _)| *is_unset);
-        unset.map(|(key, _, holds)| (key, holds)).collect()
+        let set = Table::try_from(self).unwrap_or_default();
+        let open = SETTINGS.iter().filter(|setting| !is_set(&set, setting.key));
+        let words = |setting: &Setting| match setting.usual {
+            Usual::Open(_) if setting.key == "worker.slots" => Some((setting.key, self.in_words())),
+            Usual::Open(words) => Some((setting.key, words.to_owned())),
+            Usual::Value(_) | Usual::Directory(..) => None,
+        };
+        open.filter_map(words).collect()
+    }
+
+    /// How many tasks run at a time where that is not set.
+    fn in_words(&self) -> String {
+        match self.worker.execute {
+            true => format!("{}, one per core", self.slots()),
+            false => "0, since worker.execute is false".to_owned(),
+        }
+    }
+}
+
+/// Whether a configuration has something for a key. An empty list is nothing.
+fn is_set(set: &Table, key: &str) -> bool {
+    let value = match key.split_once('.') {
+        None => set.get(key),
+        Some((section, key)) => set.get(section).and_then(|section| section.get(key)),
+    };
+    match value {
+        None => false,
+        Some(Value::Array(list)) => !list.is_empty(),
+        Some(_) => true,
     }
 }
 
