@@ -150,3 +150,42 @@ async fn logs(
     let kind = [(header::CONTENT_TYPE, "application/octet-stream")];
     Ok((kind, Body::from_stream(bytes)).into_response())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use mc_types::{JobState, LogStream};
+    use serde::de::DeserializeOwned;
+
+    fn read<T: DeserializeOwned>(query: &str) -> Result<T, QueryRejection> {
+        let target: axum::http::Uri = format!("/api/v1/jobs?{query}").parse().unwrap();
+        Query::try_from_uri(&target).map(|Query(read)| read)
+    }
+
+    #[test]
+    fn queries_are_read_as_clients_write_them() {
+        let logs: LogQuery = read("stream=stderr&offset=3&follow=true&attempt=2").unwrap();
+        assert_eq!(
+            (logs.stream, logs.offset, logs.follow, logs.attempt),
+            (LogStream::Stderr, 3, true, Some(2))
+        );
+        let logs: LogQuery = read("stream=stdout").unwrap();
+        assert_eq!((logs.offset, logs.follow, logs.attempt), (0, false, None));
+        let job: JobQuery = read("seen=queued&wait_ms=2000").unwrap();
+        assert_eq!(
+            (job.seen, job.wait_ms),
+            (Some(JobState::Queued), Some(2000))
+        );
+        let jobs: JobListQuery = read("limit=5&state=failed").unwrap();
+        assert_eq!((jobs.state, jobs.limit), (Some(JobState::Failed), Some(5)));
+        assert_eq!(read::<JobListQuery>("").unwrap(), JobListQuery::default());
+    }
+
+    #[test]
+    fn what_is_misspelt_is_refused() {
+        assert!(read::<LogQuery>("stream=stdin").is_err());
+        assert!(read::<LogQuery>("offset=1").is_err());
+        assert!(read::<JobQuery>("wait=2000").is_err());
+        assert!(read::<JobListQuery>("state=lost").is_err());
+    }
+}
