@@ -261,7 +261,7 @@ fn what_holds_where_nothing_is_set_is_said_in_words() {
         ("MC_WASM_WORKER_EXECUTE", "false"),
     ];
     let unset = Config::load(sources(None, &set)).unwrap().unset();
-    let words = |key| unset.iter().find(|(unset, _)| *unset == key);
+    let words = |key: &str| unset.iter().find(|(unset, _)| *unset == key);
     assert_eq!((words("p2p.listen"), words("ledger.keep")), (None, None));
     let none = "0, since worker.execute is false".to_owned();
     assert_eq!(words("worker.slots"), Some(&("worker.slots", none)));
