@@ -1,7 +1,7 @@
 //! Options that set a setting: each is declared once, with the key of its setting before it.
 
 use crate::DhtName;
-use mc_node::config::Period;
+use mc_node::config::{ByteSize, Period};
 use std::path::PathBuf;
 use toml::Value;
 
@@ -31,6 +31,12 @@ impl Typed for Option<u32> {
 impl Typed for Option<Period> {
     fn value(&self) -> Option<Value> {
         self.map(|period| period.to_string().into())
+    }
+}
+
+impl Typed for Option<ByteSize> {
+    fn value(&self) -> Option<Value> {
+        self.map(|size| size.to_string().into())
     }
 }
 

@@ -35,18 +35,23 @@ impl Config {
         let set = Table::try_from(self).unwrap_or_default();
         let open = SETTINGS.iter().filter(|setting| !is_set(&set, setting.key));
         let words = |setting: &Setting| match setting.usual {
-            Usual::Open(_) if setting.key == "worker.slots" => Some((setting.key, self.in_words())),
-            Usual::Open(words) => Some((setting.key, words.to_owned())),
+            Usual::Open(words) => {
+                let computed = self.in_words(setting.key);
+                Some((setting.key, computed.unwrap_or_else(|| words.to_owned())))
+            }
             Usual::Value(_) | Usual::Directory(..) => None,
         };
         open.filter_map(words).collect()
     }
 
-    /// How many tasks run at a time where that is not set.
-    fn in_words(&self) -> String {
-        match self.worker.execute {
-            true => format!("{}, one per core", self.slots()),
-            false => "0, since worker.execute is false".to_owned(),
+    /// What holds for a setting that is not set, where that follows from others or from the machine.
+    fn in_words(&self, key: &str) -> Option<String> {
+        match key {
+            "worker.slots" if self.worker.execute => {
+                Some(format!("{}, one per core", self.slots()))
+            }
+            "worker.slots" => Some("0, since worker.execute is false".to_owned()),
+            _ => None,
         }
     }
 }
