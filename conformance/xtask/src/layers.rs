@@ -23,7 +23,8 @@ const ALLOWED: &[(&str, &[&str])] = &[
         "mc-net",
         &["mc-types", "mc-protocol", "mc-bitswap", "mc-quic"],
     ),
-    ("mc-gateway", &["mc-types", "mc-content"]),
+    ("mc-api", &["mc-types"]),
+    ("mc-gateway", &["mc-types", "mc-content", "mc-api"]),
     (
         "mc-node",
         &[
@@ -38,6 +39,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "mc-ledger",
             "mc-protocol",
             "mc-net",
+            "mc-api",
             "mc-gateway",
         ],
     ),
@@ -52,7 +54,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "mc-directories",
             "mc-system",
             "mc-content",
-            "mc-gateway",
+            "mc-api",
             "mc-node",
             "mc-options",
         ],

@@ -10,9 +10,10 @@ pub(crate) use upload::file_pieces;
 
 use crate::{failure::Failure, home::Home};
 use bytes::{Bytes, BytesMut};
-use mc_gateway::api::{
-    CheckpointList, DhtPeers, DhtRecord, ErrorBody, FsckView, GcView, JobIds, JobList, JobView,
-    MigrateRequest, NodeList, NodeQuery, NodeView, PinList, PinView, SubmitRequest,
+use mc_api::{
+    CheckpointList, DhtPeers, DhtRecord, ErrorBody, FsckView, GcQuery, GcView, JobIds, JobList,
+    JobListQuery, JobQuery, JobView, MigrateRequest, NodeList, NodeQuery, NodeView, PinList,
+    PinView, SubmitRequest, paths,
 };
 use mc_node::config::{self, without_password};
 use mc_options::JobName;
@@ -302,29 +303,29 @@ impl Client {
     }
 
     pub(crate) async fn node(&self) -> Result<NodeView, Failure> {
-        self.get("/api/v1/node").await
+        self.get(paths::NODE).await
     }
 
     /// The same, asked once: nobody is to take the place of a node that is only looked for.
     pub(crate) async fn node_once(&self) -> Result<NodeView, Failure> {
-        let request = self.request(Method::GET, "/api/v1/node");
+        let request = self.request(Method::GET, paths::NODE);
         self.parsed(&self.bytes_once(request).await?)
     }
 
     pub(crate) async fn nodes(&self, query: &NodeQuery) -> Result<NodeList, Failure> {
-        self.json(|| self.request(Method::GET, "/api/v1/nodes").query(query))
+        self.json(|| self.request(Method::GET, paths::NODES).query(query))
             .await
     }
 
     /// Hands a job in, once: another node that shares the ledger needs to be given what the job needs first.
     pub(crate) async fn submit(&self, id: JobId, job: JobSpec) -> Result<JobView, Failure> {
         let request = SubmitRequest { id: Some(id), job };
-        let request = self.request(Method::POST, "/api/v1/jobs").json(&request);
+        let request = self.request(Method::POST, paths::JOBS).json(&request);
         self.parsed(&self.bytes_once(request).await?)
     }
 
     pub(crate) async fn job(&self, id: JobId) -> Result<JobView, Failure> {
-        self.get(&format!("/api/v1/jobs/{id}")).await
+        self.get(&paths::with(paths::JOB, id)).await
     }
 
     /// Whether nothing becomes of a job for as long as this node is there.
@@ -336,7 +337,7 @@ impl Client {
             return Ok(false);
         }
         // Jobs that others keep are not found by a beginning of their ids; they go on.
-        let kept: JobIds = self.get(&format!("/api/v1/jobs/beginning/{id}")).await?;
+        let kept: JobIds = self.get(&paths::with(paths::JOBS_BEGINNING, id)).await?;
         Ok(!kept.ids.is_empty())
     }
 
@@ -347,10 +348,14 @@ impl Client {
             JobState::Queued => WAIT_QUEUED_MS,
             _ => WAIT_MS,
         };
-        let path = format!("/api/v1/jobs/{id}?seen={seen}&wait_ms={wait_ms}");
+        let path = paths::with(paths::JOB, id);
+        let query = JobQuery {
+            seen: Some(seen),
+            wait_ms: Some(wait_ms),
+        };
         let within = Duration::from_millis(wait_ms) + ANSWER_WITHIN;
-        self.json(|| self.request(Method::GET, &path).timeout(within))
-            .await
+        let request = || self.request(Method::GET, &path).query(&query);
+        self.json(|| request().timeout(within)).await
     }
 
     pub(crate) async fn jobs(
@@ -358,10 +363,11 @@ impl Client {
         state: Option<JobState>,
         limit: u32,
     ) -> Result<JobList, Failure> {
-        let state = state
-            .map(|state| format!("&state={state}"))
-            .unwrap_or_default();
-        self.get(&format!("/api/v1/jobs?limit={limit}{state}"))
+        let query = JobListQuery {
+            state,
+            limit: Some(limit),
+        };
+        self.json(|| self.request(Method::GET, paths::JOBS).query(&query))
             .await
     }
 
@@ -371,9 +377,7 @@ impl Client {
             JobName::Id(id) => return Ok(*id),
             JobName::Beginning(text) => text,
         };
-        let found: JobIds = self
-            .get(&format!("/api/v1/jobs/beginning/{}", in_path(text)))
-            .await?;
+        let found: JobIds = self.get(&paths::with(paths::JOBS_BEGINNING, text)).await?;
         match found.ids.as_slice() {
             [id] => Ok(*id),
             [] => {
@@ -390,34 +394,34 @@ impl Client {
     }
 
     pub(crate) async fn cancel(&self, id: JobId) -> Result<JobView, Failure> {
-        let path = format!("/api/v1/jobs/{id}/cancel");
+        let path = paths::with(paths::JOB_CANCEL, id);
         self.json(|| self.request(Method::POST, &path)).await
     }
 
     pub(crate) async fn why(&self, id: JobId) -> Result<Why, Failure> {
-        self.get(&format!("/api/v1/jobs/{id}/why")).await
+        self.get(&paths::with(paths::JOB_WHY, id)).await
     }
 
     pub(crate) async fn checkpoints(&self, id: JobId) -> Result<CheckpointList, Failure> {
-        self.get(&format!("/api/v1/jobs/{id}/checkpoints")).await
+        self.get(&paths::with(paths::JOB_CHECKPOINTS, id)).await
     }
 
     pub(crate) async fn checkpoint(&self, id: JobId) -> Result<CheckpointRecord, Failure> {
-        let path = format!("/api/v1/jobs/{id}/checkpoints");
+        let path = paths::with(paths::JOB_CHECKPOINTS, id);
         self.json(|| self.request(Method::POST, &path)).await
     }
 
     pub(crate) async fn migrate(&self, id: JobId, to: NodeId) -> Result<JobView, Failure> {
-        let path = format!("/api/v1/jobs/{id}/migrate");
+        let path = paths::with(paths::JOB_MIGRATE, id);
         self.post(&path, &MigrateRequest { to }).await
     }
 
     pub(crate) async fn pins(&self) -> Result<PinList, Failure> {
-        self.get("/api/v1/pins").await
+        self.get(paths::PINS).await
     }
 
     pub(crate) async fn pin(&self, name: &str, cid: Cid) -> Result<PinView, Failure> {
-        let path = format!("/api/v1/pins/{}", in_path(name));
+        let path = paths::with(paths::PIN, name);
         let pin = PinView {
             name: name.to_owned(),
             cid,
@@ -427,33 +431,32 @@ impl Client {
     }
 
     pub(crate) async fn unpin(&self, name: &str) -> Result<(), Failure> {
-        let path = format!("/api/v1/pins/{}", in_path(name));
+        let path = paths::with(paths::PIN, name);
         self.send(|| self.request(Method::DELETE, &path))
             .await
             .map(drop)
     }
 
     pub(crate) async fn gc(&self, now: bool) -> Result<GcView, Failure> {
-        let path = format!("/api/v1/gc?now={now}");
-        self.json(|| self.request(Method::POST, &path)).await
+        let query = GcQuery { now };
+        self.json(|| self.request(Method::POST, paths::GC).query(&query))
+            .await
     }
 
     pub(crate) async fn fsck(&self) -> Result<FsckView, Failure> {
-        self.json(|| self.request(Method::POST, "/api/v1/fsck"))
-            .await
+        self.json(|| self.request(Method::POST, paths::FSCK)).await
     }
 
     pub(crate) async fn dht_providers(&self, cid: &Cid) -> Result<DhtPeers, Failure> {
-        self.get(&format!("/api/v1/dht/providers/{cid}")).await
+        self.get(&paths::with(paths::DHT_PROVIDERS, cid)).await
     }
 
     pub(crate) async fn dht_peers(&self) -> Result<DhtPeers, Failure> {
-        self.get("/api/v1/dht/peers").await
+        self.get(paths::DHT_PEERS).await
     }
 
     pub(crate) async fn dht_record(&self, key: &str) -> Result<DhtRecord, Failure> {
-        self.get(&format!("/api/v1/dht/records/{}", in_path(key)))
-            .await
+        self.get(&paths::with(paths::DHT_RECORD, key)).await
     }
 }
 
@@ -473,17 +476,4 @@ async fn read(mut response: Response) -> Result<Option<Bytes>, reqwest::Error> {
         all.extend_from_slice(&piece);
     }
     Ok(Some(all.freeze()))
-}
-
-/// A text as one segment of a path.
-fn in_path(text: &str) -> String {
-    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
-    let segment = text.bytes().map(|byte| {
-        if plain(byte) {
-            char::from(byte).to_string()
-        } else {
-            format!("%{byte:02X}")
-        }
-    });
-    segment.collect()
 }

@@ -95,21 +95,7 @@ fn merged(
     file: Option<PathBuf>,
     mut flags: Vec<(&'static str, toml::Value)>,
 ) -> Result<Merged, ConfigError> {
-    if let Some(dir) = &global.data_dir {
-        flags.push(("data_dir", dir.display().to_string().into()));
-    }
-    if let Some(node) = &global.node {
-        flags.push(("node", node.clone().into()));
-    }
-    if let Some(network) = &global.network {
-        flags.push(("network", network.clone().into()));
-    }
-    if !global.bootstrap.is_empty() {
-        flags.push(("p2p.bootstrap", global.bootstrap.clone().into()));
-    }
-    if global.no_mdns {
-        flags.push(("p2p.mdns", false.into()));
-    }
+    flags.extend(global.settings());
     let merged = Sources::of_process(file, flags).merge()?;
     warn(global, &merged.warnings);
     Ok(merged)

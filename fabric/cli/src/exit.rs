@@ -2,7 +2,7 @@
 
 pub(crate) use mc_options::exit::*;
 
-use mc_gateway::api::{Failure, JobView};
+use mc_api::{JobFailure, JobView};
 use mc_types::{ErrorCode, JobState};
 use std::process::ExitCode;
 
@@ -36,15 +36,15 @@ pub(crate) fn of_job(job: &JobView) -> ExitCode {
     let code = match job.failure {
         None if job.state == JobState::Succeeded => 0,
         None => INFRASTRUCTURE,
-        Some(Failure::Exit) => job.exit_code.filter(|code| *code != 0).unwrap_or(1),
-        Some(Failure::Trap) => TRAP,
-        Some(Failure::OutOfFuel) => FUEL,
-        Some(Failure::MemoryLimit) => MEMORY,
-        Some(Failure::OutputLimit) => OUTPUT,
-        Some(Failure::Timeout | Failure::QueueTimeout) => TIMEOUT,
-        Some(Failure::Rejected) => DATA,
-        Some(Failure::Infrastructure) => INFRASTRUCTURE,
-        Some(Failure::Cancelled) => CANCELLED,
+        Some(JobFailure::Exit) => job.exit_code.filter(|code| *code != 0).unwrap_or(1),
+        Some(JobFailure::Trap) => TRAP,
+        Some(JobFailure::OutOfFuel) => FUEL,
+        Some(JobFailure::MemoryLimit) => MEMORY,
+        Some(JobFailure::OutputLimit) => OUTPUT,
+        Some(JobFailure::Timeout | JobFailure::QueueTimeout) => TIMEOUT,
+        Some(JobFailure::Rejected) => DATA,
+        Some(JobFailure::Infrastructure) => INFRASTRUCTURE,
+        Some(JobFailure::Cancelled) => CANCELLED,
     };
     ExitCode::from(code)
 }

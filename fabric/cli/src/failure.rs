@@ -2,8 +2,8 @@
 
 use crate::{exit, foreign, terminal};
 use clap::error::ErrorKind;
-use mc_gateway::{api::ErrorBody, backend};
-use mc_types::ErrorCode;
+use mc_api::ErrorBody;
+use mc_types::{ErrorCode, with_causes};
 use std::{
     ffi::OsString,
     io::{self, Write},
@@ -23,12 +23,7 @@ pub(crate) struct Failure {
 
 impl Failure {
     pub(crate) fn new(code: ErrorCode, message: impl Into<String>) -> Self {
-        ErrorBody {
-            code,
-            message: message.into(),
-            hint: None,
-        }
-        .into()
+        ErrorBody::new(code, message).into()
     }
 
     pub(crate) fn usage(message: impl Into<String>) -> Self {
@@ -179,7 +174,7 @@ impl From<mc_content::Error> for Failure {
         }
         let failure = Self {
             is_malformed: matches!(error, mc_content::Error::Malformed { .. }),
-            ..Self::new(error.code(), error.to_string())
+            ..Self::new(error.code(), with_causes(&error))
         };
         match mc_node::Error::Content(error).hint() {
             Some(hint) => failure.with_hint(hint),
@@ -190,7 +185,7 @@ impl From<mc_content::Error> for Failure {
 
 impl From<mc_engine::Error> for Failure {
     fn from(error: mc_engine::Error) -> Self {
-        let failure = Self::new(error.code(), error.to_string());
+        let failure = Self::new(error.code(), with_causes(&error));
         match error {
             mc_engine::Error::CoreModule { .. } => {
                 failure.with_hint("build it as a command for WASI: for --target wasm32-wasip2")
@@ -209,14 +204,12 @@ impl From<mc_engine::Error> for Failure {
 
 impl From<mc_node::Error> for Failure {
     fn from(error: mc_node::Error) -> Self {
-        backend::Error::from(error).0.into()
+        ErrorBody::from(error).into()
     }
 }
 
 impl From<mc_node::config::ConfigError> for Failure {
     fn from(error: mc_node::config::ConfigError) -> Self {
-        let cause = std::error::Error::source(&error).map(|cause| format!(": {cause}"));
-        Self::usage(format!("{error}{}", cause.unwrap_or_default()))
-            .with_hint("mc-wasm config print")
+        Self::usage(with_causes(&error)).with_hint("mc-wasm config print")
     }
 }

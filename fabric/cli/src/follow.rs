@@ -3,13 +3,10 @@
 use crate::{client::Client, exit, failure::Failure, output, progress, terminal};
 use futures::StreamExt;
 use indicatif::ProgressBar;
-use mc_gateway::{
-    api::{self, JobView},
-    backend::{LogQuery, LogStream},
-};
+use mc_api::{JobFailure, JobView, LogQuery};
 use mc_node::{config::without_password, private::TaskKey};
 use mc_options::{Format, Global};
-use mc_types::{ErrorCode, JobId, JobState};
+use mc_types::{ErrorCode, JobId, JobState, LogStream};
 use std::{
     fmt::Display,
     io::{self, Write},
@@ -173,13 +170,12 @@ async fn print_log(
         return Ok(());
     };
     let wanted = LogQuery {
-        job: id,
         stream,
         offset: 0,
         follow: true,
         attempt: None,
     };
-    let mut pieces = Box::pin(client.logs(wanted, key));
+    let mut pieces = Box::pin(client.logs(id, wanted, key));
     while let Some(piece) = pieces.next().await {
         let piece = piece?;
         let write = || {
@@ -206,21 +202,21 @@ pub(crate) fn conclude(global: &Global, job: &JobView, name: &str) -> Result<Exi
     }
     let id = job.id.map(|id| format!("job {id}: ")).unwrap_or_default();
     let why = match job.failure {
-        None | Some(api::Failure::Exit) => None,
-        Some(api::Failure::Trap) => Some(format!(
+        None | Some(JobFailure::Exit) => None,
+        Some(JobFailure::Trap) => Some(format!(
             "trap: {}",
             job.trap.as_deref().unwrap_or("unknown")
         )),
-        Some(api::Failure::OutOfFuel) => Some("out of fuel; raise --fuel".to_owned()),
-        Some(api::Failure::MemoryLimit) => Some("memory limit reached; raise --memory".to_owned()),
-        Some(api::Failure::OutputLimit) => Some("output limit reached; raise --output".to_owned()),
-        Some(api::Failure::Timeout) => Some("timeout; raise --timeout".to_owned()),
-        Some(api::Failure::QueueTimeout) => Some(match &job.message {
+        Some(JobFailure::OutOfFuel) => Some("out of fuel; raise --fuel".to_owned()),
+        Some(JobFailure::MemoryLimit) => Some("memory limit reached; raise --memory".to_owned()),
+        Some(JobFailure::OutputLimit) => Some("output limit reached; raise --output".to_owned()),
+        Some(JobFailure::Timeout) => Some("timeout; raise --timeout".to_owned()),
+        Some(JobFailure::QueueTimeout) => Some(match &job.message {
             Some(why) => format!("no node took it in time: {why}"),
             None => "no node was free in time; raise --queue-timeout".to_owned(),
         }),
-        Some(api::Failure::Cancelled) => Some("cancelled".to_owned()),
-        Some(api::Failure::Rejected | api::Failure::Infrastructure) => job.message.clone(),
+        Some(JobFailure::Cancelled) => Some("cancelled".to_owned()),
+        Some(JobFailure::Rejected | JobFailure::Infrastructure) => job.message.clone(),
     };
     if let Some(why) = why {
         output::error(&format!("{id}{name}: {}", terminal::escaped(&why)));

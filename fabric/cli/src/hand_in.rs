@@ -1,7 +1,7 @@
 //! Handing a job in: at one node, or if that is gone at another one that shares its ledger; and once.
 
 use crate::{client::Client, failure::Failure, job, keys, progress};
-use mc_gateway::api::JobView;
+use mc_api::JobView;
 use mc_options::Global;
 use mc_types::{Clock, ErrorCode, JobId, JobSpec, SystemClock};
 

@@ -1,8 +1,8 @@
 //! Keys of encrypted content: in files of the user's, and of private jobs.
 
 use crate::{client::Client, connect, failure::Failure};
+use mc_api::JobView;
 use mc_content::{BlockSource, Key};
-use mc_gateway::api::JobView;
 use mc_node::private::{Submitter, TaskKey};
 use mc_options::{Global, Opened};
 use mc_types::{ErrorCode, TaskSpec, base64url, canonical};

@@ -1,7 +1,7 @@
 //! Jobs as people read them.
 
 use crate::{output, terminal};
-use mc_gateway::api::JobView;
+use mc_api::JobView;
 use mc_node::config::ByteSize;
 use mc_types::{Clock, SteadyClock, Timestamp};
 use serde_json::Value;

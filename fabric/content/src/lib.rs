@@ -44,4 +44,4 @@ pub use memory::{CountingSink, MemoryBlocks};
 pub use seal::Key;
 pub use store::{FsckReport, GcReport, Options, Store};
 pub use unixfs::{AddOptions, Added};
-pub use walk::{Order, missing, ordered, ordered_by, stored_bytes};
+pub use walk::{Order, missing, ordered_by, stored_bytes};

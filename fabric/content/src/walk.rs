@@ -2,7 +2,7 @@
 
 mod ordered;
 
-pub use ordered::{Order, ordered, ordered_by};
+pub use ordered::{Order, ordered_by};
 
 use crate::{Error, MAX_DAG_BLOCKS, Store, links};
 use mc_types::{Cid, cid};

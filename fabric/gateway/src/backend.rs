@@ -1,13 +1,13 @@
 //! What the gateway needs from a node. `mc-node` implements it; the gateway knows nothing else.
 
-use crate::api::{
-    BlockStat, DhtPeers, DhtRecord, ErrorBody, FsckView, GcView, Imported, JobView, LayerView,
-    NodeQuery, NodeView, PeerView, PinView,
-};
 use crate::metrics::Metric;
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures::{future::BoxFuture, stream::BoxStream};
+use mc_api::{
+    BlockStat, DhtPeers, DhtRecord, ErrorBody, FsckView, GcView, Imported, JobView, LayerView,
+    LogQuery, NodeQuery, NodeView, PeerView, PinView,
+};
 use mc_content::{Block, BlockSource};
 use mc_types::{CheckpointRecord, Cid, Digest, ErrorCode, JobId, JobSpec, JobState, NodeId, Why};
 use std::{ops::RangeInclusive, sync::Arc, time::Duration};
@@ -25,43 +25,20 @@ pub struct Error(pub ErrorBody);
 impl Error {
     /// An error with its code and its sentence.
     pub fn new(code: ErrorCode, message: impl Into<String>) -> Self {
-        Self(ErrorBody {
-            code,
-            message: message.into(),
-            hint: None,
-        })
+        Self(ErrorBody::new(code, message))
     }
 
     /// This error with advice on what to do.
     #[must_use]
-    pub fn with_hint(mut self, hint: impl Into<String>) -> Self {
-        self.0.hint = Some(hint.into());
-        self
+    pub fn with_hint(self, hint: impl Into<String>) -> Self {
+        Self(self.0.with_hint(hint))
     }
 }
 
-/// Which of the two log streams.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum LogStream {
-    /// Standard output.
-    Stdout,
-    /// Standard error.
-    Stderr,
-}
-
-/// What of a job's logs is wanted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct LogQuery {
-    /// The job.
-    pub job: JobId,
-    /// Which of the streams.
-    pub stream: LogStream,
-    /// From which byte on.
-    pub offset: u64,
-    /// Whether to go on until the job ends.
-    pub follow: bool,
-    /// Of which attempt, from 1 on; of the newest if absent.
-    pub attempt: Option<u32>,
+impl From<ErrorBody> for Error {
+    fn from(body: ErrorBody) -> Self {
+        Self(body)
+    }
 }
 
 /// From where content may come.
@@ -139,7 +116,7 @@ pub trait Backend: Send + Sync + 'static {
     /// Moves a job to another node, with what it has done so far.
     async fn migrate(&self, id: JobId, to: NodeId) -> Result<JobView, Error>;
     /// What a job wrote.
-    async fn logs(&self, wanted: LogQuery) -> Result<LogBytes, Error>;
+    async fn logs(&self, id: JobId, wanted: LogQuery) -> Result<LogBytes, Error>;
 
     /// What this node counts.
     async fn metrics(&self) -> Result<Vec<Metric>, Error>;

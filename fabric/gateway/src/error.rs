@@ -1,13 +1,14 @@
 //! Errors as HTTP responses.
 
-use crate::{api::ErrorBody, backend::Error};
+use crate::backend::Error;
 use axum::{
     Json,
     extract::rejection::{BytesRejection, JsonRejection, PathRejection, QueryRejection},
     http::StatusCode,
     response::{IntoResponse, Response},
 };
-use mc_types::ErrorCode;
+use mc_api::ErrorBody;
+use mc_types::{ErrorCode, with_causes};
 
 impl IntoResponse for Error {
     fn into_response(self) -> Response {
@@ -65,28 +66,18 @@ impl From<mc_content::Error> for Error {
 
 impl From<&mc_content::Error> for Error {
     fn from(error: &mc_content::Error) -> Self {
-        Self::new(error.code(), error.to_string())
+        Self::new(error.code(), with_causes(error))
     }
 }
 
 /// The answer to a path that does not exist.
 pub(crate) async fn unknown_path() -> Response {
-    let message = "there is nothing at this path".to_owned();
-    let body = ErrorBody {
-        code: ErrorCode::NotFound,
-        message,
-        hint: None,
-    };
+    let body = ErrorBody::new(ErrorCode::NotFound, "there is nothing at this path");
     (StatusCode::NOT_FOUND, Json(body)).into_response()
 }
 
 /// The answer to a method that a path does not take.
 pub(crate) async fn wrong_method() -> Response {
-    let message = "this path does not take this method".to_owned();
-    let body = ErrorBody {
-        code: ErrorCode::Usage,
-        message,
-        hint: None,
-    };
+    let body = ErrorBody::new(ErrorCode::Usage, "this path does not take this method");
     (StatusCode::METHOD_NOT_ALLOWED, Json(body)).into_response()
 }

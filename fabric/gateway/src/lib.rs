@@ -1,7 +1,7 @@
 //! The HTTP API of a node.
 //!
 //! The gateway knows nothing of networks or ledgers: everything it serves comes from a
-//! [`backend::Backend`], which the node implements. The JSON is in [`api`], for clients too.
+//! [`backend::Backend`], which the node implements. The JSON and the paths are in [`mc_api`], for clients too.
 //!
 //! | path | what |
 //! |---|---|
@@ -15,9 +15,8 @@
 //! | `/metrics` | numbers for monitoring |
 //! | `/api/health` | whether it answers |
 //!
-//! Every error is an [`api::ErrorBody`]. Requests from web pages are refused: see [`Server`].
+//! Every error is an [`mc_api::ErrorBody`]. Requests from web pages are refused: see [`Server`].
 
-pub mod api;
 pub mod backend;
 mod error;
 mod extract;

@@ -13,11 +13,12 @@ mod pins;
 
 use crate::shared::Shared;
 use axum::{Json, Router, routing::get};
+use mc_api::paths;
 
 /// Every route.
 pub(crate) fn all() -> Router<Shared> {
     Router::new()
-        .route("/api/health", get(async || Json("ok")))
+        .route(paths::HEALTH, get(async || Json("ok")))
         .merge(jobs::routes())
         .merge(metrics::routes())
         .merge(nodes::routes())

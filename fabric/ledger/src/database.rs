@@ -158,7 +158,7 @@ pub(crate) fn failed(error: sqlx::Error) -> Error {
             sqlx::Error::PoolTimedOut | sqlx::Error::Tls(_) => unreachable(&error),
             error if is_gone(&error) => unreachable(&error),
             error => Error::Database {
-                source: Box::new(error),
+                reason: error.to_string(),
             },
         },
     }
@@ -187,7 +187,7 @@ fn migrating(error: MigrateError, location: &Location) -> Error {
         },
         MigrateError::Execute(error) => opening(error, location),
         error => Error::Database {
-            source: Box::new(error),
+            reason: error.to_string(),
         },
     }
 }

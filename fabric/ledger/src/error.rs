@@ -58,10 +58,10 @@ pub enum Error {
         reason: String,
     },
     /// The database failed in any other way.
-    #[error("the database of the ledger failed: {source}")]
+    #[error("the database of the ledger failed: {reason}")]
     Database {
         /// How.
-        source: Box<dyn std::error::Error + Send + Sync>,
+        reason: String,
     },
 }
 

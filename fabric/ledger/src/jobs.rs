@@ -64,7 +64,7 @@ impl Ledger {
             let written = records.iter().map(Written::of);
             let written = written.collect::<Result<Vec<_>, _>>()?;
             let json = serde_json::to_string(&written).map_err(|e| Error::Database {
-                source: Box::new(e),
+                reason: e.to_string(),
             })?;
             let done = match self.upsert(&json).await {
                 // The server may have been started anew since the last write. Whether this one came through or not,
@@ -101,8 +101,8 @@ impl Ledger {
                 return Ok(Error::Fenced { job: record.id });
             }
         }
-        let source = "a record breaks the rules of the schema".into();
-        Ok(Error::Database { source })
+        let reason = "a record breaks the rules of the schema".to_owned();
+        Ok(Error::Database { reason })
     }
 
     /// The jobs of this node that have not ended, oldest first.

@@ -62,7 +62,7 @@ impl Written {
 fn hex<T: Serialize>(value: &T) -> Result<String, Error> {
     const DIGITS: &[u8; 16] = b"0123456789abcdef";
     let (_, bytes) = canonical::encode(value).map_err(|e| Error::Database {
-        source: Box::new(e),
+        reason: e.to_string(),
     })?;
     let digit = |nibble: u8| DIGITS.get(usize::from(nibble)).copied().map(char::from);
     let digits = bytes.iter().flat_map(|byte| [byte >> 4, byte & 0xf]);

@@ -21,9 +21,6 @@ pub(crate) type SessionKey = mc_bitswap::SessionId;
 /// What the event loop is asked to do.
 #[derive(Debug)]
 pub(crate) enum Command {
-    Dial {
-        address: Multiaddr,
-    },
     Connect {
         address: Multiaddr,
         reply: oneshot::Sender<Result<(), ConnectError>>,
@@ -230,18 +227,6 @@ impl Client {
     /// [`Error::Closed`].
     pub async fn guests(&self) -> Result<usize, Error> {
         self.ask(|reply| Command::Guests { reply }).await
-    }
-
-    /// Begins to connect to an address.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Closed`].
-    pub async fn dial(&self, address: Multiaddr) -> Result<(), Error> {
-        self.commands
-            .send(Command::Dial { address })
-            .await
-            .map_err(|_| Error::Closed)
     }
 
     /// Connects to the peer that `address` ends in, or else to whoever is there: one of this network, or an IPFS node,

@@ -136,7 +136,6 @@ impl EventLoop {
 
     fn command(&mut self, command: Command) -> ControlFlow<()> {
         match command {
-            Command::Dial { address } => self.dial(address),
             Command::Connect { address, reply } => self.connect_to(address, reply),
             Command::Recruit { peers } => self.recruit(peers),
             Command::Request {

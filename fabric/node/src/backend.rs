@@ -18,16 +18,18 @@ use crate::{
 };
 use async_trait::async_trait;
 use bytes::Bytes;
+use mc_api::{
+    BlockStat, DhtPeers, DhtRecord, ErrorBody, FsckView, GcView, Imported, JobView, LayerView,
+    LogQuery, NodeQuery, NodeView, PeerAddresses, PeerView, PinView,
+};
 use mc_gateway::{
-    api::{
-        BlockStat, DhtPeers, DhtRecord, FsckView, GcView, Imported, JobView, LayerView, NodeQuery,
-        NodeView, PeerAddresses, PeerView, PinView,
-    },
-    backend::{Backend, BlockStream, Blocks, Error, LogBytes, LogQuery, Reach},
+    backend::{Backend, BlockStream, Blocks, Error, LogBytes, Reach},
     metrics::Metric,
 };
 use mc_net::{Client, Multiaddr, PeerInfo};
-use mc_types::{CheckpointRecord, Cid, Digest, ErrorCode, JobId, JobSpec, JobState, NodeId, Why};
+use mc_types::{
+    CheckpointRecord, Cid, Digest, ErrorCode, JobId, JobSpec, JobState, NodeId, Why, with_causes,
+};
 use std::{collections::BTreeMap, ops::RangeInclusive, time::Duration};
 
 /// What the API is served from.
@@ -60,13 +62,19 @@ impl NodeBackend {
     }
 }
 
+impl From<NodeError> for ErrorBody {
+    fn from(error: NodeError) -> Self {
+        Self {
+            code: error.code(),
+            message: with_causes(&error),
+            hint: error.hint(),
+        }
+    }
+}
+
 impl From<NodeError> for Error {
     fn from(error: NodeError) -> Self {
-        let refusal = Self::new(error.code(), error.to_string());
-        match error.hint() {
-            Some(hint) => refusal.with_hint(hint),
-            None => refusal,
-        }
+        Self(error.into())
     }
 }
 
@@ -203,8 +211,8 @@ impl Backend for NodeBackend {
         Ok(self.view(&self.record(id).await?).await)
     }
 
-    async fn logs(&self, wanted: LogQuery) -> Result<LogBytes, Error> {
-        self.follow(wanted).await
+    async fn logs(&self, id: JobId, wanted: LogQuery) -> Result<LogBytes, Error> {
+        self.follow(id, wanted).await
     }
 
     async fn metrics(&self) -> Result<Vec<Metric>, Error> {
@@ -329,7 +337,7 @@ impl Backend for NodeBackend {
         })?;
         let connected = self.net.connect(multiaddr).await;
         connected.map_err(|error| {
-            let refusal = Error::new(error.code(), error.to_string());
+            let refusal = Error::new(error.code(), with_causes(&error));
             match error.hint() {
                 Some(hint) => refusal.with_hint(hint),
                 None => refusal,

@@ -12,7 +12,7 @@ mod value;
 
 pub use locator::{is_database_url, is_http_url};
 pub use merge::{Merged, Origin, Sources};
-pub use settings::{Kind, SETTINGS, Setting};
+pub use settings::{Kind, SETTINGS, Setting, Usual};
 pub use shown::{urls, without_password};
 pub use value::{ByteSize, Period};
 

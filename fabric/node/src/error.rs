@@ -17,7 +17,7 @@ pub enum Error {
         pid: Option<u32>,
     },
     /// The lock of the data directory could not be asked for.
-    #[error("cannot lock the data directory {path}: {source}")]
+    #[error("cannot lock the data directory {path}")]
     Lock {
         /// The directory.
         path: PathBuf,
@@ -162,5 +162,27 @@ impl Error {
             _ => return None,
         };
         Some(hint.to_owned())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use mc_api::ErrorBody;
+    use mc_system::lock::LockError;
+
+    #[test]
+    fn users_learn_what_caused_an_error_and_each_cause_once() {
+        let full = || std::io::Error::other("no space");
+        let (path, source) = (PathBuf::from("/d"), LockError::Io(full()));
+        let body = ErrorBody::from(Error::Lock { path, source });
+        let all = "cannot lock the data directory /d: the lock file cannot be used: no space";
+        assert_eq!(
+            (body.code, body.message.as_str()),
+            (ErrorCode::Storage, all)
+        );
+        let (path, source) = (PathBuf::from("/d"), full());
+        let body = ErrorBody::from(Error::Io { path, source });
+        assert_eq!(body.message, "cannot use /d: no space");
     }
 }

@@ -1,7 +1,7 @@
 //! Names of pins, and those that a node keeps for itself.
 
+use mc_api::ErrorBody;
 use mc_content::Store;
-use mc_gateway::backend::Error;
 use mc_types::ErrorCode;
 
 /// What jobs need, until they have ended.
@@ -22,13 +22,13 @@ pub(crate) const LAYER: &str = "layer/";
 /// # Errors
 ///
 /// What is wrong with the name.
-pub fn check(name: &str) -> Result<(), Error> {
+pub fn check(name: &str) -> Result<(), ErrorBody> {
     check_is_free(name)?;
     Store::check_pin_name(name).map_err(|error| crate::Error::from(error).into())
 }
 
 /// Refuses the node's names to users: a job could lose its inputs, and a layer be something else than its digest says.
-pub(crate) fn check_is_free(name: &str) -> Result<(), Error> {
+pub(crate) fn check_is_free(name: &str) -> Result<(), ErrorBody> {
     let reserved = [JOB, CHECKPOINT, ARRIVING, LOG, OWED, LAYER];
     let Some(prefix) = reserved.into_iter().find(|prefix| name.starts_with(prefix)) else {
         return Ok(());
@@ -38,7 +38,7 @@ pub(crate) fn check_is_free(name: &str) -> Result<(), Error> {
         LAYER => "mc-wasm layer add, or layer rm",
         _ => "give another name",
     };
-    Err(Error::new(ErrorCode::Usage, message).with_hint(hint))
+    Err(ErrorBody::new(ErrorCode::Usage, message).with_hint(hint))
 }
 
 #[cfg(test)]
@@ -56,7 +56,7 @@ mod tests {
             "layer/sha256:00",
         ] {
             let refused = check(name).unwrap_err();
-            assert_eq!(refused.0.code, ErrorCode::Usage, "{name}");
+            assert_eq!(refused.code, ErrorCode::Usage, "{name}");
         }
         for name in ["jobs", "my/job/", "bafkqaaa", "layers"] {
             assert!(check(name).is_ok(), "{name}");

@@ -11,12 +11,12 @@ use mc_content::{
     seal::{OVERHEAD_BYTES, Place},
     unixfs::Entity,
 };
-use mc_gateway::backend::{LogBytes, LogStream};
+use mc_gateway::backend::LogBytes;
 use mc_net::{
     Identity,
     envelope::{self, Purpose},
 };
-use mc_types::{Cid, Envelope, JobSpec, KeyId, Lease, NodeId, SealedKey, TaskSpec};
+use mc_types::{Cid, Envelope, JobSpec, KeyId, Lease, LogStream, NodeId, SealedKey, TaskSpec};
 use std::{collections::BTreeMap, path::Path};
 
 /// Most bytes of a log that are sealed together.

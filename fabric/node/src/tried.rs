@@ -4,6 +4,7 @@ use crate::{Config, Error};
 use futures::future::BoxFuture;
 use mc_ledger::{Ledger, Location};
 use mc_net::{ConnectError, DhtMode, Identity, Multiaddr, NoBlocks, Options};
+use mc_types::with_causes;
 use std::{sync::Arc, time::Duration};
 
 /// Nobody is given anything here.
@@ -21,7 +22,7 @@ pub struct Trouble {
 impl From<ConnectError> for Trouble {
     fn from(error: ConnectError) -> Self {
         Self {
-            reason: error.to_string(),
+            reason: with_causes(&error),
             hint: error.hint(),
         }
     }
@@ -68,7 +69,7 @@ pub fn connects<'a>(network: &'a str, address: &'a str) -> BoxFuture<'a, Result<
         };
         let started = mc_net::start(Identity::generate(), options, Arc::new(NoBlocks)).await;
         let started = started.map_err(|e| Trouble {
-            reason: e.to_string(),
+            reason: with_causes(&e),
             hint: None,
         })?;
         let connected = started.client.connect(address).await;

@@ -28,10 +28,10 @@ pub(crate) use known::{Known, Stage};
 use log::LogFiles;
 use mc_engine::Engine;
 use mc_net::Identity;
-use mc_protocol::{Announcement, LogStream, Response};
+use mc_protocol::{Announcement, Response};
 use mc_types::{
-    Cid, Envelope, ErrorCode, FencingToken, JobId, JobSpec, Lease, Lent, NodeId, Resources,
-    canonical,
+    Cid, Envelope, ErrorCode, FencingToken, JobId, JobSpec, Lease, Lent, LogStream, NodeId,
+    Resources, canonical,
 };
 use std::{
     collections::{BTreeSet, HashMap},

@@ -21,6 +21,7 @@ mod links;
 mod node;
 mod place;
 mod run;
+mod settings;
 mod submit;
 mod task;
 

@@ -1,57 +1,60 @@
 //! `node`, `nodes`, `dht`, `ledger`, `config`
 
+use crate::settings::options;
 use clap::{Args, Subcommand, ValueEnum};
 use mc_node::config::{ByteSize, Period};
 use mc_types::Cid;
 use std::path::PathBuf;
 
-#[derive(Debug, Args)]
-pub struct Node {
-    /// Multiaddr to listen on, such as /ip4/0.0.0.0/tcp/7781; repeatable
-    #[arg(long, value_name = "ADDR", help_heading = "Network")]
-    pub listen: Vec<String>,
-    /// Address of the HTTP API
-    #[arg(long, value_name = "IP:PORT", help_heading = "Network")]
-    pub api: Option<String>,
-    /// Grant leases and keep content, but run nothing
-    #[arg(long, help_heading = "What it lends")]
-    pub no_execute: bool,
-    /// Tasks at a time; default: one per core
-    #[arg(long, value_name = "N", help_heading = "What it lends")]
-    pub slots: Option<u32>,
-    /// Most memory of all tasks together; default: four fifths of the machine's
-    #[arg(long, value_name = "SIZE", help_heading = "What it lends")]
-    pub memory: Option<ByteSize>,
-    /// Most disk for files that tasks write, together; default: that of --disk
-    #[arg(long, value_name = "SIZE", help_heading = "What it lends")]
-    pub scratch: Option<ByteSize>,
-    /// Most disk for what tasks print, together; default: that of --disk
-    #[arg(long, value_name = "SIZE", help_heading = "What it lends")]
-    pub output: Option<ByteSize>,
-    /// Most disk that tasks fill, together; default: four fifths of what is free
-    #[arg(long, value_name = "SIZE", help_heading = "What it lends")]
-    pub disk: Option<ByteSize>,
-    /// Longest time of one attempt; default: as long as the job allows
-    #[arg(long, value_name = "TIME", help_heading = "What it lends")]
-    pub attempt_time: Option<Period>,
-    /// Silence after which a task is given to another node
-    #[arg(long, value_name = "TIME", help_heading = "Jobs")]
-    pub lease_ttl: Option<Period>,
-    /// Whether to keep records of the DHT for others; default: when others can connect to this node
-    #[arg(long, value_name = "MODE", help_heading = "Network")]
-    pub dht: Option<DhtName>,
-    /// PostgreSQL database in which jobs are kept, together with other nodes; default: a file of its own
-    #[arg(long, value_name = "URL", help_heading = "Jobs")]
-    pub ledger: Option<String>,
-    /// How long jobs and their results are kept after their end, such as 30d; default: for ever
-    #[arg(long, value_name = "TIME", help_heading = "Jobs")]
-    pub keep: Option<Period>,
-    /// File to which jobs are appended as JSON before they are removed
-    #[arg(long, value_name = "PATH", help_heading = "Jobs")]
-    pub archive: Option<PathBuf>,
-    /// A name and value that describe this node; repeatable
-    #[arg(long, value_name = "K=V", help_heading = "What it lends")]
-    pub label: Vec<String>,
+options! {
+    #[derive(Debug, Args)]
+    pub struct Node {
+        /// Multiaddr to listen on, such as /ip4/0.0.0.0/tcp/7781; repeatable
+        #[arg(long, value_name = "ADDR", help_heading = "Network")]
+        "p2p.listen" => pub listen: Vec<String>,
+        /// Address of the HTTP API
+        #[arg(long, value_name = "IP:PORT", help_heading = "Network")]
+        "api.listen" => pub api: Option<String>,
+        /// Grant leases and keep content, but run nothing
+        #[arg(long, help_heading = "What it lends")]
+        "worker.execute" => pub no_execute: bool,
+        /// Tasks at a time; default: one per core
+        #[arg(long, value_name = "N", help_heading = "What it lends")]
+        "worker.slots" => pub slots: Option<u32>,
+        /// Most memory of all tasks together; default: four fifths of the machine's
+        #[arg(long, value_name = "SIZE", help_heading = "What it lends")]
+        "worker.memory" => pub memory: Option<ByteSize>,
+        /// Most disk for files that tasks write, together; default: that of --disk
+        #[arg(long, value_name = "SIZE", help_heading = "What it lends")]
+        "worker.scratch" => pub scratch: Option<ByteSize>,
+        /// Most disk for what tasks print, together; default: that of --disk
+        #[arg(long, value_name = "SIZE", help_heading = "What it lends")]
+        "worker.output" => pub output: Option<ByteSize>,
+        /// Most disk that tasks fill, together; default: four fifths of what is free
+        #[arg(long, value_name = "SIZE", help_heading = "What it lends")]
+        "worker.disk" => pub disk: Option<ByteSize>,
+        /// Longest time of one attempt; default: as long as the job allows
+        #[arg(long, value_name = "TIME", help_heading = "What it lends")]
+        "worker.attempt_time" => pub attempt_time: Option<Period>,
+        /// Silence after which a task is given to another node
+        #[arg(long, value_name = "TIME", help_heading = "Jobs")]
+        "lease.ttl" => pub lease_ttl: Option<Period>,
+        /// Whether to keep records of the DHT for others; default: when others can connect to this node
+        #[arg(long, value_name = "MODE", help_heading = "Network")]
+        "p2p.dht" => pub dht: Option<DhtName>,
+        /// PostgreSQL database in which jobs are kept, together with other nodes; default: a file of its own
+        #[arg(long, value_name = "URL", help_heading = "Jobs")]
+        "ledger.url" => pub ledger: Option<String>,
+        /// How long jobs and their results are kept after their end, such as 30d; default: for ever
+        #[arg(long, value_name = "TIME", help_heading = "Jobs")]
+        "ledger.keep" => pub keep: Option<Period>,
+        /// File to which jobs are appended as JSON before they are removed
+        #[arg(long, value_name = "PATH", help_heading = "Jobs")]
+        "ledger.archive" => pub archive: Option<PathBuf>,
+        /// A name and value that describe this node; repeatable
+        #[arg(long, value_name = "K=V", help_heading = "What it lends")]
+        pub label: Vec<String>,
+    }
 }
 
 /// `node --dht`

@@ -43,6 +43,6 @@ pub use announcement::Announcement;
 pub use encoding::{Heard, MAX_BYTES, Unsupported, decode, decode_message, encode};
 pub use grant::Grant;
 pub use mc_types::canonical::Error;
-pub use request::{LogStream, Request};
+pub use request::Request;
 pub use response::Response;
 pub use version::{REVISION, VERSIONS, protocols};

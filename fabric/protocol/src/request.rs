@@ -2,7 +2,9 @@
 //! usually both.
 
 use crate::{Announcement, kinds::kinds};
-use mc_types::{Cid, Digest, Ending, Envelope, FencingToken, JobId, JobSpec, Lease, NodeId};
+use mc_types::{
+    Cid, Digest, Ending, Envelope, FencingToken, JobId, JobSpec, Lease, LogStream, NodeId,
+};
 use serde::{Deserialize, Serialize};
 
 /// A question to another node.
@@ -215,14 +217,4 @@ impl Request {
             Self::Log { .. } => &["log"],
         }
     }
-}
-
-/// One of the two streams that a guest writes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum LogStream {
-    /// Standard output.
-    Stdout,
-    /// Standard error.
-    Stderr,
 }

@@ -44,13 +44,6 @@ pub enum Command {
         /// Attempts of it that another process goes on with, or says the end of.
         but: BTreeSet<(JobId, FencingToken)>,
     },
-    /// A worker accepted an offer.
-    OfferAccepted {
-        /// The job.
-        job: JobId,
-        /// The token of the offered lease.
-        token: FencingToken,
-    },
     /// A worker refused an offer, or did not answer it.
     OfferFailed {
         /// The job.

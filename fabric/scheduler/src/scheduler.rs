@@ -471,7 +471,7 @@ impl Scheduler {
                 self.worker_ended(now, &worker, (newest, &but), effects);
                 Answer::Done
             }
-            Command::OfferAccepted { .. } | Command::Tick => Answer::Done,
+            Command::Tick => Answer::Done,
             Command::OfferFailed {
                 job,
                 token,

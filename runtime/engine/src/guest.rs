@@ -7,7 +7,8 @@ use crate::{
     ticker::Watch,
 };
 use mc_checkpoint::meter::{self, Reading};
-use mc_wasi::{BadState, Host, Stop, Stream};
+use mc_types::LogStream;
+use mc_wasi::{BadState, Host, Stop};
 use std::sync::Arc;
 use wasmtime::{AsContext, Memory, StoreContextMut, component::WasmList};
 
@@ -178,8 +179,8 @@ impl Guest {
 
     fn deliver(&mut self) -> Result<(), Stop> {
         for (stream, sink) in [
-            (Stream::Stdout, &mut self.stdout),
-            (Stream::Stderr, &mut self.stderr),
+            (LogStream::Stdout, &mut self.stdout),
+            (LogStream::Stderr, &mut self.stderr),
         ] {
             let bytes = self.host.take_output(stream);
             if let Err(error) = sink.write_all(&bytes) {

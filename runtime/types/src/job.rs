@@ -193,10 +193,13 @@ impl JobSpec {
 }
 
 /// Where a job is in its life: queued → assigned → running → succeeded, failed or cancelled.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
 #[serde(rename_all = "snake_case")]
 pub enum JobState {
     /// Waiting for a node.
+    #[default]
     Queued,
     /// Leased to a node that has not started it yet.
     Assigned,

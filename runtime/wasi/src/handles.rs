@@ -1,6 +1,7 @@
 //! What the guest holds.
 
-use crate::{Errno, NodeId, Result, Stop, Stream, error::BadState};
+use crate::{Errno, NodeId, Result, Stop, error::BadState};
+use mc_types::LogStream;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -15,7 +16,7 @@ pub enum Handle {
     /// Standard input as a preview-1 descriptor.
     Stdin,
     /// Standard output or error as a preview-1 descriptor.
-    Standard(Stream),
+    Standard(LogStream),
     /// Something to read from.
     Input(Input),
     /// Something to write to.
@@ -139,7 +140,7 @@ pub enum Input {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Output {
     /// A standard stream.
-    Standard(Stream),
+    Standard(LogStream),
     /// A file.
     File {
         /// The file.

@@ -1,12 +1,13 @@
 //! The state of a guest's world, and what is neither file nor stream.
 
 use crate::{
-    At, Errno, Error, FileSystem, Handle, Inputs, Quota, Result, Stop, Stream,
+    At, Errno, Error, FileSystem, Handle, Inputs, Quota, Result, Stop,
     clock::{Clock, DEFAULT_START_SECONDS},
     handles::{Descriptor, Handles, Pollable},
     log::Logs,
     random::Random,
 };
+use mc_types::LogStream;
 use serde::{Deserialize, Serialize};
 
 /// Fuel that a call costs, whatever it does.
@@ -110,8 +111,8 @@ impl Host {
             files.keep(FileSystem::ROOT);
             let standard = [
                 Handle::Stdin,
-                Handle::Standard(Stream::Stdout),
-                Handle::Standard(Stream::Stderr),
+                Handle::Standard(LogStream::Stdout),
+                Handle::Standard(LogStream::Stderr),
                 Handle::Descriptor(Descriptor::new(FileSystem::ROOT, true, true)),
             ];
             for handle in standard {
@@ -333,10 +334,10 @@ impl Host {
     }
 
     /// What was written to a standard stream since the last time, to be delivered.
-    pub fn take_output(&mut self, stream: Stream) -> Vec<u8> {
+    pub fn take_output(&mut self, stream: LogStream) -> Vec<u8> {
         match stream {
-            Stream::Stdout => self.state.logs.stdout.take(),
-            Stream::Stderr => self.state.logs.stderr.take(),
+            LogStream::Stdout => self.state.logs.stdout.take(),
+            LogStream::Stderr => self.state.logs.stderr.take(),
         }
     }
 
@@ -351,7 +352,7 @@ impl Host {
     /// # Errors
     ///
     /// [`Stop::OutputLimit`].
-    pub fn print(&mut self, stream: Stream, bytes: &[u8]) -> Result<(), Stop> {
+    pub fn print(&mut self, stream: LogStream, bytes: &[u8]) -> Result<(), Stop> {
         self.charge(bytes.len());
         self.state.logs.append(stream, bytes)
     }

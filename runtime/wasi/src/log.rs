@@ -1,6 +1,7 @@
 //! The standard output streams.
 
 use crate::{Result, Stop};
+use mc_types::LogStream;
 use serde::{Deserialize, Serialize};
 
 /// An append-only log. What is in it is taken out and delivered by whoever runs the guest, never by a
@@ -43,15 +44,6 @@ pub(crate) struct Logs {
     max_bytes: u64,
 }
 
-/// One of the two.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Stream {
-    /// Standard output.
-    Stdout,
-    /// Standard error.
-    Stderr,
-}
-
 impl Logs {
     pub(crate) fn new(max_bytes: u64) -> Self {
         Self {
@@ -69,12 +61,12 @@ impl Logs {
     }
 
     /// Appends all of `bytes`, or as many as the limit allows and then stops the guest.
-    pub(crate) fn append(&mut self, stream: Stream, bytes: &[u8]) -> Result<(), Stop> {
+    pub(crate) fn append(&mut self, stream: LogStream, bytes: &[u8]) -> Result<(), Stop> {
         let used = self.stdout.written().saturating_add(self.stderr.written());
         let left = usize::try_from(self.max_bytes.saturating_sub(used)).unwrap_or(usize::MAX);
         let log = match stream {
-            Stream::Stdout => &mut self.stdout,
-            Stream::Stderr => &mut self.stderr,
+            LogStream::Stdout => &mut self.stdout,
+            LogStream::Stderr => &mut self.stderr,
         };
         match bytes.get(..left) {
             Some(fits) if fits.len() < bytes.len() => {
@@ -96,15 +88,22 @@ mod tests {
     #[test]
     fn limit_is_shared_and_what_fits_is_kept() {
         let mut logs = Logs::new(5);
-        logs.append(Stream::Stderr, b"ab").unwrap();
-        logs.append(Stream::Stdout, b"cde").unwrap();
-        assert_eq!(logs.append(Stream::Stdout, b""), Ok(()));
-        assert_eq!(logs.append(Stream::Stdout, b"f"), Err(Stop::OutputLimit));
+        logs.append(LogStream::Stderr, b"ab").unwrap();
+        logs.append(LogStream::Stdout, b"cde").unwrap();
+        assert_eq!(logs.append(LogStream::Stdout, b""), Ok(()));
+        assert_eq!(logs.append(LogStream::Stdout, b"f"), Err(Stop::OutputLimit));
         let mut logs = Logs::new(5);
         assert_eq!(
-            logs.append(Stream::Stdout, b"abcdefgh"),
+            logs.append(LogStream::Stdout, b"abcdefgh"),
             Err(Stop::OutputLimit)
         );
         assert_eq!(logs.stdout.take(), b"abcde");
+    }
+
+    #[test]
+    fn checkpoints_have_streams_as_numbers() {
+        for (number, stream) in [(0_u8, LogStream::Stdout), (1, LogStream::Stderr)] {
+            assert_eq!(postcard::to_allocvec(&stream).unwrap(), [number]);
+        }
     }
 }

@@ -1,9 +1,10 @@
 //! Reading and writing in sequence.
 
 use crate::{
-    Errno, Error, Handle, Host, Result, Stop, Stream,
+    Errno, Error, Handle, Host, Result, Stop,
     handles::{Input, Output},
 };
+use mc_types::LogStream;
 
 /// Most bytes that one read gives.
 const MAX_READ_BYTES: u64 = 1 << 20;
@@ -37,7 +38,7 @@ impl Host {
     /// # Errors
     ///
     /// [`Stop::Trap`] at the limit of handles.
-    pub fn standard(&mut self, stream: Stream) -> Result<u32, Stop> {
+    pub fn standard(&mut self, stream: LogStream) -> Result<u32, Stop> {
         self.hold(Handle::Output(Output::Standard(stream)))
     }
 

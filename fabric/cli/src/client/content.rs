@@ -5,11 +5,11 @@ use crate::{failure::Failure, links};
 use bytes::Bytes;
 use futures::stream::BoxStream;
 use indicatif::ProgressBar;
+use mc_api::{AddLayer, BlockStat, CidList, ConnectRequest, LayerQuery, LayerView, paths};
 use mc_content::{
     Block, BlockSource, Error, Key, car,
     unixfs::{self, Entity, ExportOptions},
 };
-use mc_gateway::api::{AddLayer, BlockStat, CidList, ConnectRequest, LayerView};
 use mc_options::{Links, Place};
 use mc_types::{Cid, Digest, ErrorCode, cid};
 use reqwest::Method;
@@ -189,12 +189,12 @@ impl Client {
 
     /// Makes a file of the node's store a layer.
     pub(crate) async fn add_layer(&self, cid: Cid) -> Result<LayerView, Failure> {
-        self.post("/api/v1/layers", &AddLayer { cid }).await
+        self.post(paths::LAYERS, &AddLayer { cid }).await
     }
 
     /// Lets nothing keep a layer any more.
     pub(crate) async fn remove_layer(&self, digest: &Digest) -> Result<(), Failure> {
-        let path = format!("/api/v1/layers/{digest}");
+        let path = paths::with(paths::LAYER, digest);
         self.send(|| self.request(Method::DELETE, &path))
             .await
             .map(drop)
@@ -207,30 +207,30 @@ impl Client {
         size: Option<u64>,
         timeout: Option<Duration>,
     ) -> Result<LayerView, Failure> {
-        let size = size.map(|size| format!("&size={size}")).unwrap_or_default();
-        let query = format!("{}{size}", timeout_query(timeout));
-        let query = query.trim_start_matches('&');
-        self.get(&format!("/api/v1/layers/{digest}?{query}")).await
+        let path = paths::with(paths::LAYER, digest);
+        let timeout_ms =
+            timeout.map(|timeout| u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX));
+        let query = LayerQuery { size, timeout_ms };
+        self.json(|| self.request(Method::GET, &path).query(&query))
+            .await
     }
 
     /// Connects the node to a peer, or to an IPFS node.
     pub(crate) async fn connect(&self, address: &str) -> Result<(), Failure> {
         let address = address.to_owned();
         let body = ConnectRequest { address };
-        let request = || self.request(Method::POST, "/api/v1/connect").json(&body);
+        let request = || self.request(Method::POST, paths::CONNECT).json(&body);
         self.send(request).await.map(drop)
     }
 
     /// Those of `cids` whose DAG is not complete in the node's store.
     pub(crate) async fn missing(&self, cids: Vec<Cid>) -> Result<Vec<Cid>, Failure> {
-        let missing: CidList = self
-            .post("/api/v1/content/missing", &CidList { cids })
-            .await?;
+        let missing: CidList = self.post(paths::CONTENT_MISSING, &CidList { cids }).await?;
         Ok(missing.cids)
     }
 
     pub(crate) async fn block(&self, cid: &Cid) -> Result<Bytes, Failure> {
-        let path = format!("/api/v1/blocks/{cid}");
+        let path = paths::with(paths::BLOCK, cid);
         let bytes = self.bytes(|| self.request(Method::GET, &path)).await?;
         cid::verify(cid, &bytes)
             .map_err(|e| Failure::new(ErrorCode::CorruptContent, e.to_string()))?;
@@ -239,17 +239,17 @@ impl Client {
 
     pub(crate) async fn put_block(&self, block: Block) -> Result<(), Failure> {
         let (cid, bytes) = block.into_parts();
-        let path = format!("/api/v1/blocks/{cid}");
+        let path = paths::with(paths::BLOCK, cid);
         let request = || self.request(Method::PUT, &path).body(bytes.clone());
         self.send(request).await.map(drop)
     }
 
     pub(crate) async fn block_stat(&self, cid: &Cid) -> Result<BlockStat, Failure> {
-        self.get(&format!("/api/v1/blocks/{cid}/stat")).await
+        self.get(&paths::with(paths::BLOCK_STAT, cid)).await
     }
 
     pub(crate) async fn remove_block(&self, cid: &Cid) -> Result<(), Failure> {
-        let path = format!("/api/v1/blocks/{cid}");
+        let path = paths::with(paths::BLOCK, cid);
         let request = || self.request(Method::DELETE, &path);
         self.send(request).await.map(drop)
     }

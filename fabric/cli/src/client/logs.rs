@@ -4,10 +4,10 @@ use super::{Client, Tries, content::Pieces};
 use crate::failure::Failure;
 use bytes::{Bytes, BytesMut};
 use futures::{Stream, StreamExt};
+use mc_api::{LogQuery, paths};
 use mc_content::seal::{Cipher, OVERHEAD_BYTES};
-use mc_gateway::backend::{LogQuery, LogStream};
 use mc_node::private::{LENGTH_BYTES, MAX_PIECE_BYTES, TaskKey, log_place};
-use mc_types::ErrorCode;
+use mc_types::{ErrorCode, JobId};
 use reqwest::Method;
 use std::time::{Duration, Instant};
 
@@ -17,6 +17,7 @@ const STEADY: Duration = Duration::from_secs(5);
 /// A log that is read, and how far. When the node that it is read from is gone, another one goes on from there.
 struct Reading {
     client: Client,
+    job: JobId,
     wanted: LogQuery,
     /// Opens what is encrypted piece by piece.
     cipher: Option<Cipher>,
@@ -94,25 +95,10 @@ impl Reading {
     }
 
     async fn begin(&mut self) -> Result<Pieces, Failure> {
-        let LogQuery {
-            job,
-            stream,
-            offset,
-            follow,
-            attempt,
-        } = self.wanted;
-        let stream = match stream {
-            LogStream::Stdout => "stdout",
-            LogStream::Stderr => "stderr",
-        };
-        let attempt = attempt.map(|attempt| format!("&attempt={attempt}"));
-        let attempt = attempt.unwrap_or_default();
-        let path = format!(
-            "/api/v1/jobs/{job}/logs?stream={stream}&offset={offset}&follow={follow}{attempt}"
-        );
+        let path = paths::with(paths::JOB_LOGS, self.job);
         self.client.begin(&mut self.tries);
         let base = self.client.base();
-        let request = self.client.request(Method::GET, &path);
+        let request = self.client.request(Method::GET, &path).query(&self.wanted);
         let response = self.client.send_once(request).await?;
         self.begun = Instant::now();
         Ok(self.client.pieces(base, response))
@@ -146,11 +132,13 @@ impl Client {
     /// What a job writes. That of a private job opens with its key.
     pub(crate) fn logs(
         &self,
+        job: JobId,
         wanted: LogQuery,
         key: Option<&TaskKey>,
     ) -> impl Stream<Item = Result<Bytes, Failure>> + use<> {
         let reading = Reading {
             client: self.clone(),
+            job,
             wanted,
             cipher: key.map(|key| key.logs().cipher()),
             rest: BytesMut::new(),

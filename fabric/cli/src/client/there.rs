@@ -2,6 +2,7 @@
 
 use super::{Client, content::Pieces};
 use futures::{StreamExt, stream};
+use mc_api::paths;
 use reqwest::Response;
 use std::time::Duration;
 
@@ -41,7 +42,7 @@ impl Client {
         let mut silent = 0;
         loop {
             tokio::time::sleep(SILENT).await;
-            let asked = self.http.head(format!("{base}/api/v1/node"));
+            let asked = self.http.head(format!("{base}{}", paths::NODE));
             match asked.timeout(THERE_WITHIN).send().await {
                 Ok(_) => silent = 0,
                 Err(error) => {

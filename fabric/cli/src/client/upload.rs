@@ -5,8 +5,8 @@ use crate::{failure::Failure, job};
 use bytes::Bytes;
 use futures::stream;
 use indicatif::ProgressBar;
+use mc_api::{CidList, Imported, paths};
 use mc_content::{AddOptions, Block, BlockSink, Error, Key, car, unixfs};
-use mc_gateway::api::{CidList, Imported};
 use mc_types::{Cid, ErrorCode};
 use reqwest::{Body, Method};
 use std::{collections::HashSet, path::Path};
@@ -102,9 +102,7 @@ impl Client {
     /// Sends those of some blocks that the node lacks.
     async fn send_lacking(&self, blocks: Vec<Block>) -> Result<(), Failure> {
         let cids = blocks.iter().map(|block| *block.cid()).collect();
-        let lacking: CidList = self
-            .post("/api/v1/content/lacking", &CidList { cids })
-            .await?;
+        let lacking: CidList = self.post(paths::CONTENT_LACKING, &CidList { cids }).await?;
         let mut lacking: HashSet<_> = lacking.cids.into_iter().collect();
         let mut blocks = blocks;
         // Each once, though a file may have it several times.
@@ -126,7 +124,7 @@ impl Client {
 
     /// Sends a CAR, which `car` makes for the node that is asked.
     async fn import(&self, car: impl Fn() -> Body) -> Result<Imported, Failure> {
-        let post = || self.request(Method::POST, "/api/v1/content");
+        let post = || self.request(Method::POST, paths::CONTENT);
         self.json(|| post().body(car())).await
     }
 

@@ -1,7 +1,7 @@
 //! `block`, `pin`, `gc`, `fsck`, `dht`
 
 use crate::{client::Client, failure::Failure, output, progress, terminal};
-use mc_gateway::api::{DhtPeers, FsckView, GcView, PeerAddresses, PinView};
+use mc_api::{DhtPeers, FsckView, GcView, PeerAddresses, PinView};
 use mc_node::config::Period;
 use mc_options::{Add, Block, Command, Dht, Global, Pin};
 use mc_types::{ErrorCode, cid};
@@ -15,7 +15,7 @@ pub(super) fn check_names(command: &Command) -> Result<(), Failure> {
         return Ok(());
     };
     match name.as_deref().map(mc_node::pins::check) {
-        Some(Err(error)) => Err(error.0.into()),
+        Some(Err(error)) => Err(error.into()),
         _ => Ok(()),
     }
 }

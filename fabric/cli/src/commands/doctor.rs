@@ -8,7 +8,7 @@ use mc_node::{
 };
 use mc_options::Global;
 use mc_system::{inventory, probe};
-use mc_types::Reachability;
+use mc_types::{Reachability, with_causes};
 use serde::Serialize;
 use std::{
     borrow::Cow,
@@ -285,7 +285,7 @@ async fn database(config: &Config) -> Check {
         let fix = "see what to do with: mc-wasm explain MC0017";
         return match tokio::time::timeout(DATABASE_WITHIN, tried::ledger(config)).await {
             Ok(Ok(())) => ok(what, format!("{url} is there")),
-            Ok(Err(error)) => fail(what, format!("{url}: {error}"), fix),
+            Ok(Err(error)) => fail(what, format!("{url}: {}", with_causes(&error)), fix),
             Err(_) => fail(what, format!("{url} does not answer"), fix),
         };
     }

@@ -10,8 +10,8 @@ use crate::{
     leave::{self, Left},
     out, output, show,
 };
+use mc_api::JobView;
 use mc_content::BlockSource;
-use mc_gateway::api::JobView;
 use mc_node::private::TaskKey;
 use mc_options::{Fetch, Format, Global, JobName, Jobs, Links, Ps, Wait};
 use mc_types::{CheckpointRecord, ErrorCode, NodeId, TaskSpec, canonical};

@@ -2,8 +2,9 @@
 
 use crate::{client::Client, failure::Failure, follow, keys, output, terminal::Filter};
 use futures::StreamExt;
-use mc_gateway::backend::{LogQuery, LogStream};
+use mc_api::LogQuery;
 use mc_options::{Global, Logs};
+use mc_types::LogStream;
 use std::{io::IsTerminal, process::ExitCode};
 
 /// Most bytes of the last lines that are kept, however long these are.
@@ -33,7 +34,6 @@ pub(super) async fn run(
         })
     };
     let wanted = LogQuery {
-        job: id,
         stream,
         offset: 0,
         follow: false,
@@ -44,7 +44,7 @@ pub(super) async fn run(
     let mut before = 0;
     if let Some(lines) = args.tail {
         let mut tail = Tail::new(lines);
-        let mut pieces = Box::pin(client.logs(wanted, key.as_ref()));
+        let mut pieces = Box::pin(client.logs(id, wanted, key.as_ref()));
         while let Some(piece) = pieces.next().await {
             tail.push(&piece?);
         }
@@ -58,7 +58,7 @@ pub(super) async fn run(
         follow: follows,
         ..wanted
     };
-    let mut pieces = Box::pin(client.logs(wanted, key.as_ref()));
+    let mut pieces = Box::pin(client.logs(id, wanted, key.as_ref()));
     let printing = async {
         while let Some(piece) = pieces.next().await {
             let piece = piece?;

@@ -1,8 +1,8 @@
 //! `node`, `nodes`
 
 use crate::{client::Client, connect, failure::Failure, home, inputs, output};
-use mc_gateway::api::{NodeQuery, PeerView};
-use mc_node::{Mode, Node, config::ByteSize};
+use mc_api::{NodeQuery, PeerView};
+use mc_node::{Mode, Node};
 use mc_options::{Format, Global, Node as Args, Nodes};
 use serde::Serialize;
 use std::process::ExitCode;
@@ -34,50 +34,7 @@ pub(super) async fn run(global: &Global, args: Args) -> Result<ExitCode, Failure
 
 /// The flags as settings.
 fn flags(args: &Args) -> Result<Vec<(&'static str, toml::Value)>, Failure> {
-    let mut flags: Vec<(&'static str, toml::Value)> = Vec::new();
-    if !args.listen.is_empty() {
-        flags.push(("p2p.listen", args.listen.clone().into()));
-    }
-    if let Some(api) = &args.api {
-        flags.push(("api.listen", api.clone().into()));
-    }
-    if args.no_execute {
-        flags.push(("worker.execute", false.into()));
-    }
-    if let Some(slots) = args.slots {
-        flags.push(("worker.slots", i64::from(slots).into()));
-    }
-    let sizes = [
-        ("worker.memory", args.memory),
-        ("worker.scratch", args.scratch),
-        ("worker.output", args.output),
-        ("worker.disk", args.disk),
-    ];
-    let set = |(key, size): (&'static str, Option<ByteSize>)| {
-        Some((key, toml::Value::from(size?.to_string())))
-    };
-    flags.extend(sizes.into_iter().filter_map(set));
-    if let Some(time) = args.attempt_time {
-        flags.push(("worker.attempt_time", time.to_string().into()));
-    }
-    if let Some(ttl) = args.lease_ttl {
-        flags.push(("lease.ttl", ttl.to_string().into()));
-    }
-    if let Some(dht) = args.dht {
-        flags.push(("p2p.dht", dht.setting().into()));
-    }
-    if let Some(keep) = args.keep {
-        flags.push(("ledger.keep", keep.to_string().into()));
-    }
-    if let Some(archive) = &args.archive {
-        flags.push((
-            "ledger.archive",
-            archive.to_string_lossy().into_owned().into(),
-        ));
-    }
-    if let Some(url) = &args.ledger {
-        flags.push(("ledger.url", url.clone().into()));
-    }
+    let mut flags = args.settings();
     if !args.label.is_empty() {
         let labels = inputs::labels("--label", &args.label)?;
         let labels = labels.into_iter().map(|(name, value)| (name, value.into()));

@@ -16,12 +16,12 @@ use crate::{
     known_files::KnownFiles,
     leave, out, output, progress, unread,
 };
+use mc_api::{JobFailure, JobView};
 use mc_content::{CountingSink, unixfs};
 use mc_engine::{
     CancellationToken, Engine, Execution, Invocation, MAX_COMPONENT_BYTES, Need, Options, Output,
     Program, RunError, Target, World,
 };
-use mc_gateway::api::{self, JobView};
 use mc_node::{config::Cache, world};
 use mc_options::{EngineName, Format, Global, Resume, Run};
 use mc_types::{Cid, Determinism, ErrorCode, JobState};
@@ -144,8 +144,10 @@ fn conclude_failed(global: &Global, name: &str, error: &RunError) -> Result<Exit
     match error {
         RunError::Timeout { .. } => {
             let failed = JobView {
-                failure: Some(api::Failure::Timeout),
-                ..view::empty(JobState::Failed)
+                state: JobState::Failed,
+                failure: Some(JobFailure::Timeout),
+                attempts: 1,
+                ..JobView::default()
             };
             follow::conclude(global, &failed, name)
         }

@@ -14,7 +14,7 @@ use crate::{
     leave::{self, Left},
     output, unread,
 };
-use mc_gateway::api::JobView;
+use mc_api::JobView;
 use mc_node::{Mode, private::TaskKey, world::Seen};
 use mc_options::{Format, Global, Links, Submit};
 use mc_types::{Determinism, JobId, JobSpec};

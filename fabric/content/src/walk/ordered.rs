@@ -1,9 +1,6 @@
 //! The blocks of a DAG in the order of a walk into its depth, fetched ahead.
 
-use crate::{
-    BlockSource, Error, MAX_DAG_BLOCKS,
-    links::{self, Follow},
-};
+use crate::{BlockSource, Error, MAX_DAG_BLOCKS, links::Follow};
 use bytes::Bytes;
 use futures::{
     Stream, StreamExt,
@@ -55,25 +52,12 @@ struct Walk<S> {
 }
 
 /// The blocks below `roots`, one DAG after the other, each node before what it links to, in the order of its
-/// links. At most [`BlockSource::ahead`] blocks are in memory, or four times as many while they are small. The stream
-/// ends after its first error.
+/// links, and only along those that `follow` gives. At most [`BlockSource::ahead`] blocks are in memory, or four times as
+/// many while they are small. The stream ends after its first error.
 ///
 /// # Errors
 ///
-/// The source's, or [`Error::TooLarge`] beyond [`MAX_DAG_BLOCKS`].
-pub fn ordered<S: BlockSource + 'static>(
-    source: Arc<S>,
-    roots: Vec<Cid>,
-    order: Order,
-) -> impl Stream<Item = Result<(Cid, Bytes), Error>> + Send {
-    ordered_by(source, roots, order, links::of)
-}
-
-/// As [`ordered`], but only along the links that `follow` gives.
-///
-/// # Errors
-///
-/// As [`ordered`], and those of `follow`.
+/// The source's, those of `follow`, or [`Error::TooLarge`] beyond [`MAX_DAG_BLOCKS`].
 pub fn ordered_by<S: BlockSource + 'static>(
     source: Arc<S>,
     roots: Vec<Cid>,
@@ -250,10 +234,19 @@ impl Next {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{AddOptions, Block, BlockSink, MemoryBlocks, unixfs};
+    use crate::{AddOptions, Block, BlockSink, MemoryBlocks, links, unixfs};
     use futures::channel::oneshot;
     use ipld_core::ipld::Ipld;
     use std::{sync::Mutex, task::Poll};
+
+    /// Along all links.
+    fn ordered<S: BlockSource + 'static>(
+        source: Arc<S>,
+        roots: Vec<Cid>,
+        order: Order,
+    ) -> impl Stream<Item = Result<(Cid, Bytes), Error>> + Send {
+        ordered_by(source, roots, order, links::of)
+    }
 
     async fn walk(blocks: &Arc<MemoryBlocks>, root: Cid, duplicates: bool) -> Vec<Cid> {
         let order = Order { duplicates };

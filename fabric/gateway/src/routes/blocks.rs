@@ -1,12 +1,7 @@
 //! `/api/v1/blocks`
 
 use super::parse::cid;
-use crate::{
-    api::{BlockStat, Imported},
-    backend::Error,
-    extract::Path,
-    shared::Shared,
-};
+use crate::{backend::Error, extract::Path, shared::Shared};
 use axum::{
     Json, Router,
     body::Bytes,
@@ -16,11 +11,12 @@ use axum::{
     routing::get,
 };
 use futures::{StreamExt, stream};
+use mc_api::{BlockStat, Imported, paths};
 
 pub(super) fn routes() -> Router<Shared> {
     Router::new()
-        .route("/api/v1/blocks/{cid}", get(local).put(put).delete(remove))
-        .route("/api/v1/blocks/{cid}/stat", get(stat))
+        .route(paths::BLOCK, get(local).put(put).delete(remove))
+        .route(paths::BLOCK_STAT, get(stat))
 }
 
 fn raw(text: &str, bytes: Bytes) -> Response {

@@ -1,10 +1,6 @@
 //! `/api/v1/content`
 
-use crate::{
-    api::{CidList, Imported},
-    backend::Error,
-    shared::Shared,
-};
+use crate::{backend::Error, shared::Shared};
 use axum::{
     Json, Router,
     body::Body,
@@ -12,6 +8,7 @@ use axum::{
     routing::post,
 };
 use futures::{StreamExt, stream};
+use mc_api::{CidList, Imported, paths};
 use mc_content::car;
 use mc_types::{Cid, ErrorCode};
 
@@ -22,11 +19,11 @@ pub(super) fn routes() -> Router<Shared> {
     Router::new()
         // Read block by block, so that its length does not matter.
         .route(
-            "/api/v1/content",
+            paths::CONTENT,
             post(import).layer(DefaultBodyLimit::disable()),
         )
-        .route("/api/v1/content/missing", post(missing))
-        .route("/api/v1/content/lacking", post(lacking))
+        .route(paths::CONTENT_MISSING, post(missing))
+        .route(paths::CONTENT_LACKING, post(lacking))
 }
 
 async fn import(State(shared): State<Shared>, body: Body) -> Result<Json<Imported>, Error> {

@@ -1,19 +1,15 @@
 //! `/api/v1/dht`
 
 use super::parse::cid;
-use crate::{
-    api::{DhtPeers, DhtRecord},
-    backend::Error,
-    extract::Path,
-    shared::Shared,
-};
+use crate::{backend::Error, extract::Path, shared::Shared};
 use axum::{Json, Router, extract::State, routing::get};
+use mc_api::{DhtPeers, DhtRecord, paths};
 
 pub(super) fn routes() -> Router<Shared> {
     Router::new()
-        .route("/api/v1/dht/providers/{cid}", get(providers))
-        .route("/api/v1/dht/peers", get(peers))
-        .route("/api/v1/dht/records/{key}", get(record))
+        .route(paths::DHT_PROVIDERS, get(providers))
+        .route(paths::DHT_PEERS, get(peers))
+        .route(paths::DHT_RECORD, get(record))
 }
 
 async fn providers(

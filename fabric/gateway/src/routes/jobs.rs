@@ -1,12 +1,7 @@
 //! `/api/v1/jobs`
 
 use super::parse::parsed;
-use crate::{
-    api::{CheckpointList, JobIds, JobList, JobView, MigrateRequest, SubmitRequest},
-    backend::{Error, LogQuery, LogStream},
-    extract::Path,
-    shared::Shared,
-};
+use crate::{backend::Error, extract::Path, shared::Shared};
 use axum::{
     Json, Router,
     body::Body,
@@ -19,8 +14,11 @@ use axum::{
     routing::{get, post},
 };
 use futures::{StreamExt, stream};
-use mc_types::{CheckpointRecord, ErrorCode, JobId, JobState, Why};
-use serde::Deserialize;
+use mc_api::{
+    CheckpointList, JobIds, JobList, JobListQuery, JobQuery, JobView, LogQuery, MigrateRequest,
+    SubmitRequest, paths,
+};
+use mc_types::{CheckpointRecord, ErrorCode, JobId, Why};
 use std::time::Duration;
 
 /// Longest wait of one request, in milliseconds; clients ask again.
@@ -34,17 +32,14 @@ const MAX_ALIKE: u32 = 8;
 
 pub(super) fn routes() -> Router<Shared> {
     Router::new()
-        .route("/api/v1/jobs", get(list).post(submit))
-        .route("/api/v1/jobs/beginning/{text}", get(beginning))
-        .route("/api/v1/jobs/{id}", get(show))
-        .route("/api/v1/jobs/{id}/why", get(why))
-        .route("/api/v1/jobs/{id}/cancel", post(cancel))
-        .route(
-            "/api/v1/jobs/{id}/checkpoints",
-            get(checkpoints).post(checkpoint),
-        )
-        .route("/api/v1/jobs/{id}/migrate", post(migrate))
-        .route("/api/v1/jobs/{id}/logs", get(logs))
+        .route(paths::JOBS, get(list).post(submit))
+        .route(paths::JOBS_BEGINNING, get(beginning))
+        .route(paths::JOB, get(show))
+        .route(paths::JOB_WHY, get(why))
+        .route(paths::JOB_CANCEL, post(cancel))
+        .route(paths::JOB_CHECKPOINTS, get(checkpoints).post(checkpoint))
+        .route(paths::JOB_MIGRATE, post(migrate))
+        .route(paths::JOB_LOGS, get(logs))
 }
 
 async fn submit(
@@ -56,16 +51,9 @@ async fn submit(
     Ok((StatusCode::CREATED, Json(job)))
 }
 
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct ListQuery {
-    state: Option<JobState>,
-    limit: Option<u32>,
-}
-
 async fn list(
     State(shared): State<Shared>,
-    query: Result<Query<ListQuery>, QueryRejection>,
+    query: Result<Query<JobListQuery>, QueryRejection>,
 ) -> Result<Json<JobList>, Error> {
     let Query(query) = query?;
     let limit = query.limit.unwrap_or(USUAL_LIST).min(MAX_LIST);
@@ -87,17 +75,10 @@ async fn beginning(
     Ok(Json(JobIds { ids }))
 }
 
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct ShowQuery {
-    seen: Option<JobState>,
-    wait_ms: Option<u64>,
-}
-
 async fn show(
     State(shared): State<Shared>,
     Path(id): Path<String>,
-    query: Result<Query<ShowQuery>, QueryRejection>,
+    query: Result<Query<JobQuery>, QueryRejection>,
 ) -> Result<Json<JobView>, Error> {
     let Query(query) = query?;
     let id: JobId = parsed(&id)?;
@@ -148,42 +129,13 @@ async fn migrate(
     ))
 }
 
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "lowercase")]
-enum Stream {
-    Stdout,
-    Stderr,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct LogsQuery {
-    stream: Stream,
-    #[serde(default)]
-    offset: u64,
-    #[serde(default)]
-    follow: bool,
-    attempt: Option<u32>,
-}
-
 async fn logs(
     State(shared): State<Shared>,
     Path(id): Path<String>,
-    query: Result<Query<LogsQuery>, QueryRejection>,
+    query: Result<Query<LogQuery>, QueryRejection>,
 ) -> Result<Response, Error> {
-    let Query(query) = query?;
-    let stream = match query.stream {
-        Stream::Stdout => LogStream::Stdout,
-        Stream::Stderr => LogStream::Stderr,
-    };
-    let wanted = LogQuery {
-        job: parsed(&id)?,
-        stream,
-        offset: query.offset,
-        follow: query.follow,
-        attempt: query.attempt,
-    };
-    let bytes = shared.backend.logs(wanted).await?;
+    let Query(wanted) = query?;
+    let bytes = shared.backend.logs(parsed(&id)?, wanted).await?;
     // A log that ends is complete: one that is cut off breaks, so that the client goes on elsewhere.
     let stopping = shared.stopping.clone();
     let bytes = stream::try_unfold(bytes, move |mut bytes| {
@@ -197,4 +149,43 @@ async fn logs(
     });
     let kind = [(header::CONTENT_TYPE, "application/octet-stream")];
     Ok((kind, Body::from_stream(bytes)).into_response())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use mc_types::{JobState, LogStream};
+    use serde::de::DeserializeOwned;
+
+    fn read<T: DeserializeOwned>(query: &str) -> Result<T, QueryRejection> {
+        let target: axum::http::Uri = format!("/api/v1/jobs?{query}").parse().unwrap();
+        Query::try_from_uri(&target).map(|Query(read)| read)
+    }
+
+    #[test]
+    fn queries_are_read_as_clients_write_them() {
+        let logs: LogQuery = read("stream=stderr&offset=3&follow=true&attempt=2").unwrap();
+        assert_eq!(
+            (logs.stream, logs.offset, logs.follow, logs.attempt),
+            (LogStream::Stderr, 3, true, Some(2))
+        );
+        let logs: LogQuery = read("stream=stdout").unwrap();
+        assert_eq!((logs.offset, logs.follow, logs.attempt), (0, false, None));
+        let job: JobQuery = read("seen=queued&wait_ms=2000").unwrap();
+        assert_eq!(
+            (job.seen, job.wait_ms),
+            (Some(JobState::Queued), Some(2000))
+        );
+        let jobs: JobListQuery = read("limit=5&state=failed").unwrap();
+        assert_eq!((jobs.state, jobs.limit), (Some(JobState::Failed), Some(5)));
+        assert_eq!(read::<JobListQuery>("").unwrap(), JobListQuery::default());
+    }
+
+    #[test]
+    fn what_is_misspelt_is_refused() {
+        assert!(read::<LogQuery>("stream=stdin").is_err());
+        assert!(read::<LogQuery>("offset=1").is_err());
+        assert!(read::<JobQuery>("wait=2000").is_err());
+        assert!(read::<JobListQuery>("state=lost").is_err());
+    }
 }

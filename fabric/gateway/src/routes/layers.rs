@@ -1,11 +1,6 @@
 //! `/api/v1/layers`: layers of container images by their digests
 
-use crate::{
-    api::{AddLayer, LayerView},
-    backend::Error,
-    extract::Path,
-    shared::Shared,
-};
+use crate::{backend::Error, extract::Path, shared::Shared};
 use axum::{
     Json, Router,
     extract::{
@@ -15,14 +10,14 @@ use axum::{
     http::StatusCode,
     routing::{get, post},
 };
+use mc_api::{AddLayer, LayerQuery, LayerView, paths};
 use mc_types::{Digest, ErrorCode};
-use serde::Deserialize;
 use std::time::Duration;
 
 pub(super) fn routes() -> Router<Shared> {
     Router::new()
-        .route("/api/v1/layers", post(add))
-        .route("/api/v1/layers/{digest}", get(find).delete(remove))
+        .route(paths::LAYERS, post(add))
+        .route(paths::LAYER, get(find).delete(remove))
 }
 
 async fn add(
@@ -31,13 +26,6 @@ async fn add(
 ) -> Result<Json<LayerView>, Error> {
     let Json(AddLayer { cid }) = body?;
     Ok(Json(shared.backend.add_layer(cid).await?))
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct FindQuery {
-    size: Option<u64>,
-    timeout_ms: Option<u64>,
 }
 
 fn parsed(digest: &str) -> Result<Digest, Error> {
@@ -56,9 +44,9 @@ async fn remove(
 async fn find(
     State(shared): State<Shared>,
     Path(digest): Path<String>,
-    query: Result<Query<FindQuery>, QueryRejection>,
+    query: Result<Query<LayerQuery>, QueryRejection>,
 ) -> Result<Json<LayerView>, Error> {
-    let Query(FindQuery { size, timeout_ms }) = query?;
+    let Query(LayerQuery { size, timeout_ms }) = query?;
     let digest = parsed(&digest)?;
     let timeout = timeout_ms.map(Duration::from_millis);
     Ok(Json(shared.backend.layer(digest, size, timeout).await?))

@@ -4,9 +4,10 @@ use crate::{backend::Error, metrics, shared::Shared};
 use axum::{
     Router, extract::State, http::header::CONTENT_TYPE, response::IntoResponse, routing::get,
 };
+use mc_api::paths;
 
 pub(super) fn routes() -> Router<Shared> {
-    Router::new().route("/metrics", get(show))
+    Router::new().route(paths::METRICS, get(show))
 }
 
 async fn show(State(shared): State<Shared>) -> Result<impl IntoResponse, Error> {

@@ -1,10 +1,6 @@
 //! `/api/v1/node`, `/api/v1/nodes` and `/api/v1/connect`
 
-use crate::{
-    api::{ConnectRequest, NodeList, NodeQuery, NodeView},
-    backend::Error,
-    shared::Shared,
-};
+use crate::{backend::Error, shared::Shared};
 use axum::{
     Json, Router,
     extract::{
@@ -14,12 +10,13 @@ use axum::{
     http::StatusCode,
     routing::{get, post},
 };
+use mc_api::{ConnectRequest, NodeList, NodeQuery, NodeView, paths};
 
 pub(super) fn routes() -> Router<Shared> {
     Router::new()
-        .route("/api/v1/node", get(this))
-        .route("/api/v1/nodes", get(all))
-        .route("/api/v1/connect", post(connect))
+        .route(paths::NODE, get(this))
+        .route(paths::NODES, get(all))
+        .route(paths::CONNECT, post(connect))
 }
 
 async fn this(State(shared): State<Shared>) -> Result<Json<NodeView>, Error> {

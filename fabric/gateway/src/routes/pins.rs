@@ -1,11 +1,6 @@
 //! `/api/v1/pins`, `/api/v1/gc` and `/api/v1/fsck`
 
-use crate::{
-    api::{FsckView, GcView, PinList, PinView},
-    backend::Error,
-    extract::Path,
-    shared::Shared,
-};
+use crate::{backend::Error, extract::Path, shared::Shared};
 use axum::{
     Json, Router,
     extract::{
@@ -15,15 +10,15 @@ use axum::{
     http::StatusCode,
     routing::{get, post, put},
 };
+use mc_api::{FsckView, GcQuery, GcView, PinList, PinView, paths};
 use mc_types::ErrorCode;
-use serde::Deserialize;
 
 pub(super) fn routes() -> Router<Shared> {
     Router::new()
-        .route("/api/v1/pins", get(list))
-        .route("/api/v1/pins/{name}", put(add).delete(remove))
-        .route("/api/v1/gc", post(collect))
-        .route("/api/v1/fsck", post(fsck))
+        .route(paths::PINS, get(list))
+        .route(paths::PIN, put(add).delete(remove))
+        .route(paths::GC, post(collect))
+        .route(paths::FSCK, post(fsck))
 }
 
 async fn list(State(shared): State<Shared>) -> Result<Json<PinList>, Error> {
@@ -57,16 +52,9 @@ async fn fsck(State(shared): State<Shared>) -> Result<Json<FsckView>, Error> {
     Ok(Json(shared.backend.fsck().await?))
 }
 
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct CollectQuery {
-    #[serde(default)]
-    now: bool,
-}
-
 async fn collect(
     State(shared): State<Shared>,
-    query: Result<Query<CollectQuery>, QueryRejection>,
+    query: Result<Query<GcQuery>, QueryRejection>,
 ) -> Result<Json<GcView>, Error> {
     let Query(query) = query?;
     Ok(Json(shared.backend.gc(query.now).await?))

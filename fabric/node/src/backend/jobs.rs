@@ -4,13 +4,11 @@ use super::{NodeBackend, refuse};
 use crate::private::{self, TaskKey};
 use bytes::Bytes;
 use futures::{StreamExt, stream};
+use mc_api::{JobView, LogQuery};
 use mc_content::unixfs::{self, Entity};
-use mc_gateway::{
-    api::JobView,
-    backend::{Error, LogBytes, LogQuery, LogStream},
-};
+use mc_gateway::backend::{Error, LogBytes};
 use mc_protocol::{Request, Response};
-use mc_types::{Cid, Clock, ErrorCode, JobId, JobRecord, SystemClock};
+use mc_types::{Cid, Clock, ErrorCode, JobId, JobRecord, LogStream, SystemClock};
 use std::time::{Duration, Instant};
 
 /// Between two looks at what a running guest has written.
@@ -69,9 +67,8 @@ impl NodeBackend {
         }
     }
 
-    pub(super) async fn follow(&self, wanted: LogQuery) -> Result<LogBytes, Error> {
+    pub(super) async fn follow(&self, id: JobId, wanted: LogQuery) -> Result<LogBytes, Error> {
         let LogQuery {
-            job: id,
             stream,
             offset,
             follow,
@@ -210,13 +207,6 @@ fn lost(job: &JobRecord) -> Error {
     Error::new(ErrorCode::NoResult, message)
 }
 
-pub(super) const fn log_stream(stream: LogStream) -> mc_protocol::LogStream {
-    match stream {
-        LogStream::Stdout => mc_protocol::LogStream::Stdout,
-        LogStream::Stderr => mc_protocol::LogStream::Stderr,
-    }
-}
-
 impl Position {
     /// What the running attempt has written since; nothing when it cannot be asked. A later attempt
     /// of a deterministic task writes the same again, so the offset stays valid.
@@ -226,7 +216,7 @@ impl Position {
         };
         let request = Request::Log {
             job: self.id,
-            stream: log_stream(self.stream),
+            stream: self.stream,
             offset: self.offset,
         };
         match self.peers.request(&holder.node, request).await {

@@ -5,11 +5,9 @@ use crate::{
     completion::{self, Mirrored},
     task_advert,
 };
+use mc_api::JobView;
 use mc_content::BlockSource;
-use mc_gateway::{
-    api::{self, JobView},
-    backend::Error,
-};
+use mc_gateway::backend::Error;
 use mc_protocol::{Request, TaskAdvert};
 use mc_types::{Cid, JobId, JobState, NodeId, Outcome, Timestamp, canonical};
 use std::time::{Duration, Instant};
@@ -106,19 +104,17 @@ fn roots(outcome: &Outcome) -> impl Iterator<Item = Cid> {
 }
 
 fn completed(id: JobId, mirrored: &Mirrored, outcome: &Outcome) -> JobView {
-    let state = match api::failure(&outcome.end) {
-        None => JobState::Succeeded,
-        Some(_) => JobState::Failed,
-    };
     let said = format!(
         "as its node says in the DHT; its coordinator {} does not know yet",
         mirrored.coordinator
     );
     JobView {
+        id: Some(id),
+        message: Some(said),
         outcome_cid: Some(mirrored.outcome),
         node: Some(mirrored.worker.clone()),
         attempts: 1,
-        ..view(id, outcome.task, state, said, Some(outcome))
+        ..JobView::from(outcome)
     }
 }
 
@@ -152,28 +148,7 @@ pub(super) fn view(
         id: Some(id),
         task_cid,
         state,
-        exit_code: outcome.and_then(|outcome| api::exit_code(&outcome.end)),
-        trap: outcome.and_then(|outcome| api::trap(&outcome.end)),
-        failure: outcome.and_then(|outcome| api::failure(&outcome.end)),
         message: Some(said),
-        stdout_cid: outcome.map(|outcome| outcome.stdout),
-        stderr_cid: outcome.map(|outcome| outcome.stderr),
-        outputs_cid: outcome.map(|outcome| outcome.outputs),
-        dirs: outcome.map_or_else(Default::default, |outcome| outcome.dirs.clone()),
-        outcome_cid: None,
-        fuel: outcome.map(|outcome| outcome.fuel),
-        meter: outcome.map(|outcome| outcome.meter),
-        memory_peak_bytes: None,
-        wall_ms: None,
-        node: None,
-        attempts: 0,
-        waiting_for: None,
-        submitted_ms: None,
-        started_ms: None,
-        finished_ms: None,
-        labels: Default::default(),
-        submitter: String::new(),
-        key: None,
-        sealed_key: None,
+        ..outcome.map(JobView::from).unwrap_or_default()
     }
 }

@@ -1,19 +1,14 @@
 //! Jobs of other coordinators that this node runs, or ran of late: it need not ask anybody.
 
-use super::{
-    NodeBackend,
-    jobs::{Position, log_stream},
-    mirrored::view,
-};
+use super::{NodeBackend, jobs::Position, mirrored::view};
 use crate::worker::{Known, Stage, Worker};
 use bytes::Bytes;
 use futures::{StreamExt, stream};
-use mc_gateway::{
-    api::{self, JobView},
-    backend::{Error, LogBytes, LogStream},
-};
+use mc_api::{JobFailure, JobView};
+use mc_gateway::backend::{Error, LogBytes};
 use mc_types::{
-    Cid, Clock, Completion, Ending, ErrorCode, FailureReason, JobId, JobState, NodeId, SystemClock,
+    Cid, Clock, Completion, Ending, ErrorCode, FailureReason, JobId, JobState, LogStream, NodeId,
+    SystemClock,
 };
 use std::time::{Duration, Instant};
 
@@ -69,7 +64,7 @@ impl Reader {
             if let Some(rest) = &mut self.rest {
                 return Ok(rest.next().await.transpose()?.map(|bytes| (bytes, self)));
             }
-            let (id, stream) = (self.at.id, log_stream(self.at.stream));
+            let (id, stream) = (self.at.id, self.at.stream);
             let Some(read) = self.worker.own_log(id, stream, self.at.offset).await else {
                 match self.ended() {
                     Some(log) => self.rest = Some(self.at.read(log.into())),
@@ -181,24 +176,18 @@ fn ended(id: JobId, known: &Known, ending: &Ending, said: String) -> JobView {
     };
     match ending {
         Ending::Completed(completion) => completed(id, completion, said),
-        Ending::Cancelled => without_outcome(JobState::Cancelled, api::Failure::Cancelled),
+        Ending::Cancelled => without_outcome(JobState::Cancelled, JobFailure::Cancelled),
         Ending::Failed(FailureReason::Timeout) => {
-            without_outcome(JobState::Failed, api::Failure::Timeout)
+            without_outcome(JobState::Failed, JobFailure::Timeout)
         }
-        Ending::Failed(_) => without_outcome(JobState::Failed, api::Failure::Rejected),
+        Ending::Failed(_) => without_outcome(JobState::Failed, JobFailure::Rejected),
     }
 }
 
 fn completed(id: JobId, completion: &Completion, said: String) -> JobView {
-    let outcome = &completion.outcome;
-    let state = match api::failure(&outcome.end) {
-        None => JobState::Succeeded,
-        Some(_) => JobState::Failed,
-    };
     JobView {
-        outcome_cid: Some(completion.outcome_cid),
-        memory_peak_bytes: Some(completion.usage.memory_peak_bytes),
-        wall_ms: Some(completion.usage.wall_ms),
-        ..view(id, outcome.task, state, said, Some(outcome))
+        id: Some(id),
+        message: Some(said),
+        ..JobView::from(completion)
     }
 }

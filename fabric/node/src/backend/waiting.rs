@@ -2,7 +2,8 @@
 
 use super::NodeBackend;
 use futures::{StreamExt, stream};
-use mc_gateway::{api::JobView, backend::Error};
+use mc_api::JobView;
+use mc_gateway::backend::Error;
 use mc_types::{JobId, JobRecord, JobState};
 use std::{collections::HashMap, pin::pin, time::Duration};
 use tokio::time::{Instant, timeout, timeout_at};

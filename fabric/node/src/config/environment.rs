@@ -127,8 +127,8 @@ fn unknown(environment: &BTreeMap<String, String>) -> Vec<String> {
     unknown.map(hint).collect()
 }
 
-/// Reads the text of a variable as the value that the setting takes.
-fn parse(setting: &Setting, text: &str) -> Result<Value, String> {
+/// Reads a text, that of a variable or of the table of settings, as the value that the setting takes.
+pub(super) fn parse(setting: &Setting, text: &str) -> Result<Value, String> {
     let parts = || {
         text.split(',')
             .map(str::trim)

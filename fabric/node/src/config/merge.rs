@@ -3,7 +3,7 @@
 use super::{
     Config, ConfigError,
     environment::{self, Variables},
-    settings::{Kind, SETTINGS, nearest},
+    settings::{Kind, SETTINGS, Setting, Usual, nearest},
 };
 use serde::Deserialize;
 use std::{
@@ -161,42 +161,24 @@ fn xdg(environment: &BTreeMap<String, String>, kind: &str, default: &str) -> Opt
         .map(|dir| dir.join("mc-wasm"))
 }
 
+/// The value that holds where a setting is not set, if it is one.
+fn usual(setting: &Setting, environment: &BTreeMap<String, String>) -> Option<Value> {
+    match setting.usual {
+        Usual::Value(text) => environment::parse(setting, text).ok(),
+        Usual::Open(_) => (setting.kind == Kind::List).then(|| Value::Array(Vec::new())),
+        Usual::Directory(kind, below_home) => {
+            let dir = xdg(environment, kind, below_home)?;
+            Some(dir.to_string_lossy().into_owned().into())
+        }
+    }
+}
+
 impl Layers {
     fn defaults(&mut self, environment: &BTreeMap<String, String>) {
-        let path = |path: PathBuf| Value::from(path.to_string_lossy().into_owned());
-        let fixed: [(&'static str, Value); 22] = [
-            ("network", "main".into()),
-            ("api.hosts", Value::Array(vec![])),
-            ("p2p.listen", Value::Array(vec![])),
-            ("p2p.bootstrap", Value::Array(vec![])),
-            ("p2p.mdns", true.into()),
-            ("p2p.dht", "auto".into()),
-            ("p2p.relay", true.into()),
-            ("p2p.ipfs", true.into()),
-            ("p2p.ipfs_dht", Value::Array(vec![])),
-            ("content.gateways", Value::Array(vec![])),
-            ("worker.execute", true.into()),
-            ("worker.labels", Value::Table(Table::new())),
-            ("worker.silent_terms", 240.into()),
-            ("lease.ttl", "15s".into()),
-            ("placement.policy", "first-answer".into()),
-            ("placement.children", Value::Array(vec![])),
-            ("placement.peers", Value::Array(vec![])),
-            ("cache.max", "2GiB".into()),
-            ("compile.max_component", "128MiB".into()),
-            ("compile.time", "180s".into()),
-            ("compile.memory", "8GiB".into()),
-            ("compile.max_code", "1GiB".into()),
-        ];
-        let places = [
-            ("data_dir", xdg(environment, "DATA", ".local/share")),
-            ("cache.dir", xdg(environment, "CACHE", ".cache")),
-        ];
-        let places = places
-            .into_iter()
-            .filter_map(|(key, dir)| Some((key, path(dir?))));
-        for (key, value) in fixed.into_iter().chain(places) {
-            self.values.insert(key, (value, Origin::Default));
+        for setting in SETTINGS {
+            if let Some(value) = usual(setting, environment) {
+                self.values.insert(setting.key, (value, Origin::Default));
+            }
         }
     }
 

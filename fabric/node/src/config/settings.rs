@@ -1,4 +1,5 @@
-//! The table of settings: the one list of valid keys.
+//! The table of settings: the one list of valid keys. Names of variables, how they are read, what holds where nothing is
+//! set and what is printed follow from it.
 
 /// The shape of a setting's value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -15,213 +16,112 @@ pub enum Kind {
     Map,
 }
 
-/// One setting.
+/// What holds where a setting is not set.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Usual {
+    /// This value, written as in a variable.
+    Value(&'static str),
+    /// Nothing is set, or a list is empty: then something else decides, which this says in words.
+    Open(&'static str),
+    /// `mc-wasm` in the user's directory of this kind (`$XDG_<kind>_HOME`), which without a variable is this one below
+    /// the home directory.
+    Directory(&'static str, &'static str),
+}
+
+/// One setting. What it is for is said where it is read: at the fields of [`Config`](super::Config).
 #[derive(Debug, Clone, Copy)]
 pub struct Setting {
     /// Its dotted key.
     pub key: &'static str,
     /// The shape of its value.
     pub kind: Kind,
-    /// What it is, with its unit and default.
-    pub doc: &'static str,
+    /// What holds where it is not set.
+    pub usual: Usual,
 }
 
-/// Every setting.
+/// Every setting, in the order in which they are printed.
 pub const SETTINGS: &[Setting] = &[
-    setting(
-        "data_dir",
-        Kind::Text,
-        "where identity, blocks and ledger are kept",
-    ),
-    setting(
-        "network",
-        Kind::Text,
-        "the network (namespace) this node belongs to",
-    ),
-    setting(
+    directory("data_dir", "DATA", ".local/share"),
+    value("network", Kind::Text, "main"),
+    open(
         "node",
         Kind::Text,
-        "base URL of the node that commands talk to",
+        "the node of data_dir, or one of the command's own",
     ),
-    setting(
+    open(
         "api.listen",
         Kind::Text,
-        "address of the HTTP API; default 127.0.0.1:7780",
+        "127.0.0.1:7780, or a free port if that is taken",
     ),
-    setting(
-        "api.hosts",
-        Kind::List,
-        "names by which the HTTP API may be asked, besides the machine's own; default none",
-    ),
-    setting(
+    value("api.hosts", Kind::List, ""),
+    open(
         "p2p.listen",
         Kind::List,
-        "multiaddrs to listen on; default port 7781, TCP and QUIC",
+        "TCP and QUIC port 7781 of all interfaces, or free ports if those are taken",
     ),
-    setting(
-        "p2p.bootstrap",
-        Kind::List,
-        "multiaddrs of peers to connect to at start",
-    ),
-    setting(
-        "p2p.mdns",
-        Kind::Bool,
-        "find peers on the local network; default true",
-    ),
-    setting(
-        "p2p.dht",
-        Kind::Text,
-        "server to keep records for others, client to only ask, auto for server once others can connect; default auto",
-    ),
-    setting(
-        "p2p.relay",
-        Kind::Bool,
-        "pass on what peers send to others that they cannot reach; default true",
-    ),
-    setting(
-        "p2p.ipfs",
-        Kind::Bool,
-        "exchange blocks with IPFS nodes; default true",
-    ),
-    setting(
-        "p2p.ipfs_dht",
-        Kind::List,
-        "peers of the DHT of IPFS, with which it is joined and told what users pin; default none",
-    ),
-    setting(
-        "content.gateways",
-        Kind::List,
-        "URLs of HTTP gateways of IPFS that are asked for what no peer has; default none",
-    ),
-    setting(
+    value("p2p.bootstrap", Kind::List, ""),
+    value("p2p.mdns", Kind::Bool, "true"),
+    value("p2p.dht", Kind::Text, "auto"),
+    value("p2p.relay", Kind::Bool, "true"),
+    value("p2p.ipfs", Kind::Bool, "true"),
+    value("p2p.ipfs_dht", Kind::List, ""),
+    value("content.gateways", Kind::List, ""),
+    open(
         "content.max",
         Kind::Text,
-        "how large the block store may grow, such as 100GiB; default four fifths of the disk's room for it",
+        "four fifths of the room that the disk has for blocks",
     ),
-    setting(
-        "worker.execute",
-        Kind::Bool,
-        "run tasks on this node; default true",
-    ),
-    setting(
-        "worker.slots",
-        Kind::Integer,
-        "tasks at a time; default one per core",
-    ),
-    setting(
-        "worker.memory",
-        Kind::Text,
-        "most memory of all tasks together; default four fifths of the machine's",
-    ),
-    setting(
-        "worker.scratch",
-        Kind::Text,
-        "most disk for files that tasks write, together; default that of worker.disk",
-    ),
-    setting(
-        "worker.output",
-        Kind::Text,
-        "most disk for what tasks print, together; default that of worker.disk",
-    ),
-    setting(
+    value("worker.execute", Kind::Bool, "true"),
+    open("worker.slots", Kind::Integer, "one per core"),
+    open("worker.memory", Kind::Text, "four fifths of the machine's"),
+    open("worker.scratch", Kind::Text, "as much as worker.disk"),
+    open("worker.output", Kind::Text, "as much as worker.disk"),
+    open(
         "worker.disk",
         Kind::Text,
-        "most disk that tasks fill, together; default four fifths of what was free at start, and 1GiB at least",
+        "four fifths of what the disk has free at start, and 1GiB at least",
     ),
-    setting(
-        "worker.attempt_time",
-        Kind::Text,
-        "longest time of one attempt; default none",
-    ),
-    setting(
+    open("worker.attempt_time", Kind::Text, "as long as the job allows"),
+    open(
         "worker.compile_memory",
         Kind::Text,
-        "most memory of all compilers together, but one may always run; default that of worker.memory",
+        "as much as worker.memory",
     ),
-    setting(
-        "worker.labels",
-        Kind::Map,
-        "names and values that describe this node",
-    ),
-    setting(
-        "worker.silent_terms",
-        Kind::Integer,
-        "terms of a lease after which a task ends with a checkpoint whose coordinators are silent; default 240",
-    ),
-    setting(
-        "lease.ttl",
-        Kind::Text,
-        "silence after which a task moves on; default 15s",
-    ),
-    setting(
-        "ledger.url",
-        Kind::Text,
-        "postgres://… for a ledger that nodes share; default a file in data_dir",
-    ),
-    setting(
-        "ledger.keep",
-        Kind::Text,
-        "how long jobs and results are kept after their end; default for ever",
-    ),
-    setting(
-        "ledger.archive",
-        Kind::Text,
-        "file to which jobs are appended before they are removed",
-    ),
-    setting(
-        "placement.policy",
-        Kind::Text,
-        "who gets a job: first-answer (default), random, best-fit, local-first, data-locality",
-    ),
-    setting(
-        "placement.children",
-        Kind::List,
-        "multiaddrs of nodes that local-first prefers to others",
-    ),
-    setting(
-        "placement.peers",
-        Kind::List,
-        "multiaddrs of nodes that it prefers after children",
-    ),
-    setting(
-        "placement.parent",
-        Kind::Text,
-        "multiaddr of the node whose child this is",
-    ),
-    setting(
-        "cache.dir",
-        Kind::Text,
-        "where compiled components are kept",
-    ),
-    setting(
-        "cache.max",
-        Kind::Text,
-        "how large the cache may grow; default 2GiB",
-    ),
-    setting(
-        "compile.max_component",
-        Kind::Text,
-        "largest component that is compiled for others; default 128MiB",
-    ),
-    setting(
-        "compile.time",
-        Kind::Text,
-        "longest time that this may take; default 180s",
-    ),
-    setting(
-        "compile.memory",
-        Kind::Text,
-        "most memory that this may take; default 8GiB",
-    ),
-    setting(
-        "compile.max_code",
-        Kind::Text,
-        "most compiled code of one component; default 1GiB",
-    ),
+    value("worker.labels", Kind::Map, ""),
+    value("worker.silent_terms", Kind::Integer, "240"),
+    value("lease.ttl", Kind::Text, "15s"),
+    open("ledger.url", Kind::Text, "an SQLite file in data_dir"),
+    open("ledger.keep", Kind::Text, "for ever"),
+    open("ledger.archive", Kind::Text, "none"),
+    value("placement.policy", Kind::Text, "first-answer"),
+    value("placement.children", Kind::List, ""),
+    value("placement.peers", Kind::List, ""),
+    open("placement.parent", Kind::Text, "none"),
+    directory("cache.dir", "CACHE", ".cache"),
+    value("cache.max", Kind::Text, "2GiB"),
+    value("compile.max_component", Kind::Text, "128MiB"),
+    value("compile.time", Kind::Text, "180s"),
+    value("compile.memory", Kind::Text, "8GiB"),
+    value("compile.max_code", Kind::Text, "1GiB"),
 ];
 
-const fn setting(key: &'static str, kind: Kind, doc: &'static str) -> Setting {
-    Setting { key, kind, doc }
+const fn value(key: &'static str, kind: Kind, text: &'static str) -> Setting {
+    let usual = Usual::Value(text);
+    Setting { key, kind, usual }
+}
+
+const fn open(key: &'static str, kind: Kind, words: &'static str) -> Setting {
+    let usual = Usual::Open(words);
+    Setting { key, kind, usual }
+}
+
+const fn directory(key: &'static str, variable: &'static str, below_home: &'static str) -> Setting {
+    let usual = Usual::Directory(variable, below_home);
+    Setting {
+        key,
+        kind: Kind::Text,
+        usual,
+    }
 }
 
 /// The valid name that looks most like `name`, among `valid`.

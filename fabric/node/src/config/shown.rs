@@ -1,6 +1,10 @@
 //! A configuration as it is shown.
 
-use super::Config;
+use super::{
+    Config,
+    settings::{SETTINGS, Setting, Usual},
+};
+use toml::{Table, Value};
 
 /// What stands for a password.
 const HIDDEN: &str = "***";
@@ -35,98 +39,44 @@ impl Config {
     /// What holds where nothing is set, in words, by the keys of the settings.
     #[must_use]
     pub fn unset(&self) -> Vec<(&'static str, String)> {
-        let text = |text: &str| text.to_owned();
-        let all = [
-            (
-                "node",
-                self.node.is_none(),
-                text("the node of data_dir, or one of the command's own"),
-            ),
-            (
-                "api.listen",
-                self.api.listen.is_none(),
-                text("127.0.0.1:7780, or a free port if that is taken"),
-            ),
-            (
-                "p2p.listen",
-                self.p2p.listen.is_empty(),
-                text("TCP and QUIC port 7781 of all interfaces, or free ports if those are taken"),
-            ),
-            (
-                "content.max",
-                self.content.max.is_none(),
-                text("four fifths of the room that the disk has for blocks"),
-            ),
-            (
-                "ledger.url",
-                self.ledger.url.is_none(),
-                text("an SQLite file in data_dir"),
-            ),
-            ("ledger.keep", self.ledger.keep.is_none(), text("for ever")),
-            (
-                "ledger.archive",
-                self.ledger.archive.is_none(),
-                text("none"),
-            ),
-            (
-                "placement.parent",
-                self.placement.parent.is_none(),
-                text("none"),
-            ),
-        ];
-        let all = all.into_iter().chain(self.unset_of_worker());
-        let unset = all.filter(|(_, is_unset, _)| *is_unset);
-        unset.map(|(key, _, holds)| (key, holds)).collect()
+        let set = Table::try_from(self).unwrap_or_default();
+        let open = SETTINGS.iter().filter(|setting| !is_set(&set, setting.key));
+        let words = |setting: &Setting| match setting.usual {
+            Usual::Open(words) => {
+                let computed = self.in_words(setting.key);
+                Some((setting.key, computed.unwrap_or_else(|| words.to_owned())))
+            }
+            Usual::Value(_) | Usual::Directory(..) => None,
+        };
+        open.filter_map(words).collect()
     }
 
-    /// The same for what this node lends, with those that are set.
-    fn unset_of_worker(&self) -> [(&'static str, bool, String); 7] {
-        let (worker, slots) = (&self.worker, self.slots());
-        let text = |text: &str| text.to_owned();
-        [
-            (
-                "worker.slots",
-                worker.slots.is_none(),
-                if worker.execute {
-                    format!("{slots}, one per core")
-                } else {
-                    text("0, since worker.execute is false")
-                },
-            ),
-            (
-                "worker.memory",
-                worker.memory.is_none(),
-                format!(
-                    "{}MiB, four fifths of the machine's",
-                    self.memory_bytes() >> 20
-                ),
-            ),
-            (
-                "worker.scratch",
-                worker.scratch.is_none(),
-                text("as much as worker.disk"),
-            ),
-            (
-                "worker.output",
-                worker.output.is_none(),
-                text("as much as worker.disk"),
-            ),
-            (
-                "worker.disk",
-                worker.disk.is_none(),
-                text("four fifths of what the disk has free at start, and 1GiB at least"),
-            ),
-            (
-                "worker.attempt_time",
-                worker.attempt_time.is_none(),
-                text("as long as the job allows"),
-            ),
-            (
-                "worker.compile_memory",
-                worker.compile_memory.is_none(),
-                text("as much as worker.memory"),
-            ),
-        ]
+    /// What holds for a setting that is not set, where that follows from others or from the machine.
+    fn in_words(&self, key: &str) -> Option<String> {
+        match key {
+            "worker.slots" if self.worker.execute => {
+                Some(format!("{}, one per core", self.slots()))
+            }
+            "worker.slots" => Some("0, since worker.execute is false".to_owned()),
+            "worker.memory" => {
+                let mebibytes = self.memory_bytes() >> 20;
+                Some(format!("{mebibytes}MiB, four fifths of the machine's"))
+            }
+            _ => None,
+        }
+    }
+}
+
+/// Whether a configuration has something for a key. An empty list is nothing.
+fn is_set(set: &Table, key: &str) -> bool {
+    let value = match key.split_once('.') {
+        None => set.get(key),
+        Some((section, key)) => set.get(section).and_then(|section| section.get(key)),
+    };
+    match value {
+        None => false,
+        Some(Value::Array(list)) => !list.is_empty(),
+        Some(_) => true,
     }
 }
 

@@ -239,3 +239,44 @@ fn printed_configuration_reads_back_the_same() {
         config
     );
 }
+
+/// Those that are not set in a configuration that is made of defaults.
+#[test]
+fn what_holds_where_nothing_is_set_is_said_in_words() {
+    let config = Config::load(sources(None, &[])).unwrap();
+    let unset: Vec<_> = config.unset().into_iter().map(|(key, _)| key).collect();
+    let open = [
+        "node",
+        "api.listen",
+        "p2p.listen",
+        "content.max",
+        "worker.slots",
+        "ledger.url",
+        "ledger.keep",
+        "ledger.archive",
+        "placement.parent",
+    ];
+    assert_eq!(unset, open);
+    let set = [
+        ("MC_WASM_P2P_LISTEN", "/ip4/127.0.0.1/tcp/0"),
+        ("MC_WASM_LEDGER_KEEP", "30d"),
+        ("MC_WASM_WORKER_EXECUTE", "false"),
+    ];
+    let unset = Config::load(sources(None, &set)).unwrap().unset();
+    let words = |key: &str| unset.iter().find(|(unset, _)| *unset == key);
+    assert_eq!((words("p2p.listen"), words("ledger.keep")), (None, None));
+    let none = "0, since worker.execute is false".to_owned();
+    assert_eq!(words("worker.slots"), Some(&("worker.slots", none)));
+}
+
+#[test]
+fn every_default_is_a_value_that_its_setting_takes() {
+    for setting in SETTINGS {
+        if let Usual::Value(text) = setting.usual {
+            let value = super::environment::parse(setting, text);
+            assert!(value.is_ok(), "{}: {value:?}", setting.key);
+        }
+    }
+    // With nothing but defaults, the whole is one.
+    assert!(Config::load(sources(None, &[])).is_ok());
+}

@@ -1,8 +1,7 @@
 //! What a running attempt has written so far.
 
 use bytes::Bytes;
-use mc_protocol::LogStream;
-use mc_types::Lease;
+use mc_types::{Lease, LogStream};
 use std::path::{Path, PathBuf};
 use tokio::io::{AsyncReadExt, AsyncSeekExt};
 

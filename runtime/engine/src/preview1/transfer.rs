@@ -6,7 +6,8 @@ use super::{
     guest_memory::GuestMemory,
 };
 use crate::guest::Guest;
-use mc_wasi::{Errno, Handle, Host, Result, Status, Stream};
+use mc_types::LogStream;
+use mc_wasi::{Errno, Handle, Host, Result, Status};
 use wasmtime::Linker;
 
 pub(super) fn add(linker: &mut Linker<Guest>) -> wasmtime::Result<()> {
@@ -181,7 +182,7 @@ fn writing(linker: &mut Linker<Guest>) -> wasmtime::Result<()> {
 fn print(
     host: &mut Host,
     memory: &mut GuestMemory<'_>,
-    stream: Stream,
+    stream: LogStream,
     buffers: u32,
     count: u32,
 ) -> Result<u32> {

@@ -6,7 +6,8 @@ use super::{
     types::{InputStream, OutputStream, TerminalInput, TerminalOutput},
 };
 use crate::guest::{Call, Guest};
-use mc_wasi::{Stop, Stream};
+use mc_types::LogStream;
+use mc_wasi::Stop;
 use wasmtime::component::{Linker, ResourceType};
 
 pub(super) fn add<F: Form>(linker: &mut Linker<Guest>) -> wasmtime::Result<()> {
@@ -45,8 +46,8 @@ fn standard<F: Form>(linker: &mut Linker<Guest>) -> wasmtime::Result<()> {
         call(cx, |host| Ok(F::own::<InputStream>(host.stdin()?)))
     })?;
     for (interface, function, stream) in [
-        ("wasi:cli/stdout@0.2.6", "get-stdout", Stream::Stdout),
-        ("wasi:cli/stderr@0.2.6", "get-stderr", Stream::Stderr),
+        ("wasi:cli/stdout@0.2.6", "get-stdout", LogStream::Stdout),
+        ("wasi:cli/stderr@0.2.6", "get-stderr", LogStream::Stderr),
     ] {
         let mut instance = linker.instance(interface)?;
         instance.func_wrap(function, move |cx: Call<'_>, (): ()| {

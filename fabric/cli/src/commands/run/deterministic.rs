@@ -11,12 +11,12 @@ use crate::{
     leave::{self, Left},
     output, progress,
 };
+use mc_api::JobView;
 use mc_content::{CountingSink, unixfs};
 use mc_engine::{Execution, Program, RunError, World};
-use mc_gateway::api::JobView;
 use mc_node::world::{self, Given, Root, Seed, Seen, Stdin};
 use mc_options::{Format, Global, Run};
-use mc_types::{Determinism, ErrorCode, Outcome, canonical, cid};
+use mc_types::{Completion, Determinism, ErrorCode, Outcome, canonical, cid};
 use mc_wasi::{Mount, Stop};
 use std::{path::PathBuf, process::ExitCode, sync::Arc, time::Duration};
 use tokio::runtime::Handle;
@@ -336,13 +336,13 @@ fn view_of(
         meter: execution.meter,
     };
     let (outcome_cid, _) = canonical::encode(&outcome).map_err(internal)?;
+    let completion = Completion {
+        outcome_cid,
+        outcome,
+        usage: execution.usage,
+    };
     Ok(JobView {
-        task_cid: task,
-        stdout_cid: Some(outcome.stdout),
-        stderr_cid: Some(outcome.stderr),
-        outputs_cid: Some(outcome.outputs),
-        dirs: outcome.dirs,
-        outcome_cid: Some(outcome_cid),
-        ..view::brief(execution)
+        attempts: 1,
+        ..JobView::from(&completion)
     })
 }

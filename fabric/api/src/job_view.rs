@@ -1,0 +1,406 @@
+//! A job as users see it.
+
+use mc_types::{
+    Cid, Completion, End, Ending, Envelope, FailureReason, JobId, JobRecord, JobState, KeyId,
+    Meter, NodeId, Outcome, Timestamp,
+};
+use serde::{Deserialize, Serialize};
+use std::{borrow::Cow, collections::BTreeMap};
+
+/// Why a job did not succeed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum JobFailure {
+    /// The guest exited with another code than 0.
+    Exit,
+    /// The guest trapped.
+    Trap,
+    /// The fuel was used up.
+    OutOfFuel,
+    /// The guest gave up for want of memory.
+    MemoryLimit,
+    /// The guest wrote too much.
+    OutputLimit,
+    /// An attempt took too long.
+    Timeout,
+    /// No node was free for too long.
+    QueueTimeout,
+    /// The component or an input cannot be used.
+    Rejected,
+    /// Machines failed until no retry was left.
+    Infrastructure,
+    /// The user called it off.
+    Cancelled,
+}
+
+impl JobFailure {
+    /// Why a guest that ended like this did not succeed; `None` when it did.
+    #[must_use]
+    pub const fn of(end: &End) -> Option<Self> {
+        match end {
+            End::Exited { code: 0 } => None,
+            End::Exited { .. } => Some(Self::Exit),
+            End::OutOfFuel => Some(Self::OutOfFuel),
+            End::MemoryLimit => Some(Self::MemoryLimit),
+            End::OutputLimit => Some(Self::OutputLimit),
+            // A kind that a newer version added is a failure of the guest too.
+            _ => Some(Self::Trap),
+        }
+    }
+}
+
+/// A job as users see it, or a run that is told as a job is.
+///
+/// Its fields are named here and nowhere else: whoever makes a view sets those that it knows, and takes the others from
+/// [`Self::default`] or from one of the conversions below. What the command line prints follows from the JSON.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct JobView {
+    /// The job's id; empty for a component that ran without a node.
+    pub id: Option<JobId>,
+    /// What was computed.
+    #[serde(with = "mc_types::cid::portable")]
+    pub task_cid: Cid,
+    /// Where the job is in its life.
+    pub state: JobState,
+    /// The guest's exit code, once it exited.
+    pub exit_code: Option<u8>,
+    /// Why the guest trapped, if it did.
+    pub trap: Option<String>,
+    /// Why the job did not succeed, if it did not.
+    pub failure: Option<JobFailure>,
+    /// More about the failure, for humans.
+    pub message: Option<String>,
+    /// Standard output, a UnixFS file.
+    #[serde(default, with = "mc_types::cid::portable::option")]
+    pub stdout_cid: Option<Cid>,
+    /// Standard error, a UnixFS file.
+    #[serde(default, with = "mc_types::cid::portable::option")]
+    pub stderr_cid: Option<Cid>,
+    /// The contents of `/out`, a UnixFS directory.
+    #[serde(default, with = "mc_types::cid::portable::option")]
+    pub outputs_cid: Option<Cid>,
+    /// What the task's own directories hold in the end, UnixFS directories by path.
+    #[serde(
+        default,
+        skip_serializing_if = "BTreeMap::is_empty",
+        with = "mc_types::cid::portable::map"
+    )]
+    pub dirs: BTreeMap<String, Cid>,
+    /// The outcome, DAG-CBOR.
+    #[serde(default, with = "mc_types::cid::portable::option")]
+    pub outcome_cid: Option<Cid>,
+    /// Units of fuel used.
+    pub fuel: Option<u64>,
+    /// What counted them.
+    #[serde(default)]
+    pub meter: Option<Meter>,
+    /// Highest total of linear memory, in bytes.
+    pub memory_peak_bytes: Option<u64>,
+    /// Time of the successful attempt, in milliseconds.
+    pub wall_ms: Option<u64>,
+    /// The node of the newest attempt.
+    pub node: Option<NodeId>,
+    /// Attempts so far.
+    pub attempts: u32,
+    /// What it waits for while it is queued, for humans; after its submission, only if no known node could ever
+    /// run it; in a list, only of the newest that were handed in at this gateway. `GET /api/v1/jobs/{id}/why` says it
+    /// to machines.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub waiting_for: Option<String>,
+    /// When it was submitted, in milliseconds since the Unix epoch.
+    pub submitted_ms: Option<u64>,
+    /// When the newest attempt began to run.
+    pub started_ms: Option<u64>,
+    /// When it ended.
+    pub finished_ms: Option<u64>,
+    /// The labels it was submitted with.
+    pub labels: BTreeMap<String, String>,
+    /// Whose job it is, if that was said.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub submitter: String,
+    /// Of a private task: by what its key is known. Its results and logs are encrypted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key: Option<KeyId>,
+    /// Its key, sealed to whoever submitted it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sealed_key: Option<Envelope>,
+}
+
+/// A guest that ended, of which nothing else is known.
+impl From<&End> for JobView {
+    fn from(end: &End) -> Self {
+        let failure = JobFailure::of(end);
+        let (exit_code, trap) = match end {
+            End::Exited { code } => (Some(*code), None),
+            End::Trapped { kind } => (None, Some(kind.to_string())),
+            _ => (None, None),
+        };
+        Self {
+            state: match failure {
+                None => JobState::Succeeded,
+                Some(_) => JobState::Failed,
+            },
+            exit_code,
+            trap,
+            failure,
+            ..Self::default()
+        }
+    }
+}
+
+/// A task that came to an outcome, without the CID of that.
+impl From<&Outcome> for JobView {
+    fn from(outcome: &Outcome) -> Self {
+        Self {
+            task_cid: outcome.task,
+            stdout_cid: Some(outcome.stdout),
+            stderr_cid: Some(outcome.stderr),
+            outputs_cid: Some(outcome.outputs),
+            dirs: outcome.dirs.clone(),
+            fuel: Some(outcome.fuel),
+            meter: Some(outcome.meter),
+            ..Self::from(&outcome.end)
+        }
+    }
+}
+
+/// An attempt that came to an outcome.
+impl From<&Completion> for JobView {
+    fn from(completion: &Completion) -> Self {
+        Self {
+            outcome_cid: Some(completion.outcome_cid),
+            memory_peak_bytes: Some(completion.usage.memory_peak_bytes),
+            wall_ms: Some(completion.usage.wall_ms),
+            ..Self::from(&completion.outcome)
+        }
+    }
+}
+
+/// A job as the ledger has it.
+impl From<&JobRecord> for JobView {
+    fn from(record: &JobRecord) -> Self {
+        let (failure, message) = failure_of(record.ending.as_ref());
+        let spec = &record.spec;
+        Self {
+            id: Some(record.id),
+            task_cid: record.task_cid,
+            state: record.state,
+            failure,
+            message,
+            node: record.last_node.clone(),
+            attempts: record.attempts,
+            submitted_ms: Some(record.submitted.as_millis()),
+            started_ms: record.started.map(Timestamp::as_millis),
+            finished_ms: record.finished.map(Timestamp::as_millis),
+            labels: spec.labels.clone(),
+            submitter: spec.submitter.clone(),
+            key: spec.task.private.as_ref().map(|private| private.key),
+            sealed_key: spec.key.as_ref().map(|key| key.submitter.clone()),
+            ..record.completion().map(Self::from).unwrap_or_default()
+        }
+    }
+}
+
+fn failure_of(ending: Option<&Ending>) -> (Option<JobFailure>, Option<String>) {
+    match ending {
+        None => (None, None),
+        Some(Ending::Completed(completion)) => (JobFailure::of(&completion.outcome.end), None),
+        Some(Ending::Cancelled) => (Some(JobFailure::Cancelled), None),
+        Some(Ending::Failed(reason)) => {
+            let failure = match reason {
+                FailureReason::Timeout => JobFailure::Timeout,
+                FailureReason::QueueTimeout | FailureReason::Unplaced { .. } => {
+                    JobFailure::QueueTimeout
+                }
+                FailureReason::Rejected { .. } => JobFailure::Rejected,
+                _ => JobFailure::Infrastructure,
+            };
+            (Some(failure), reason.detail().map(Cow::into_owned))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use mc_types::{JobSpec, TaskSpec, TrapKind, Usage, cid};
+    use std::sync::Arc;
+
+    fn outcome(end: End) -> Outcome {
+        let of = |bytes: &[u8]| cid::of(cid::RAW, bytes);
+        Outcome {
+            task: of(b"task"),
+            end,
+            stdout: of(b"stdout"),
+            stderr: of(b"stderr"),
+            outputs: of(b"outputs"),
+            dirs: BTreeMap::from([("/w".to_owned(), of(b"dir"))]),
+            fuel: 7,
+            meter: Meter::Operators1,
+        }
+    }
+
+    fn record(ending: Option<Ending>, state: JobState) -> JobRecord {
+        let now = Timestamp::from_millis(1_790_000_000_000);
+        let task = TaskSpec::wasm(cid::of(cid::RAW, b"component"));
+        let spec = JobSpec {
+            labels: BTreeMap::from([("name".to_owned(), "sum".to_owned())]),
+            submitter: "ann".to_owned(),
+            ..JobSpec::new(task)
+        };
+        let id = JobId::new(now, 1);
+        JobRecord {
+            ending,
+            state,
+            attempts: 2,
+            ..JobRecord::queued(id, cid::of(cid::RAW, b"task"), Arc::new(spec), now)
+        }
+    }
+
+    #[test]
+    fn a_view_without_anything_in_it_is_written_as_ever() {
+        let json = serde_json::to_string(&JobView::default()).unwrap();
+        let task = Cid::default();
+        assert_eq!(
+            json,
+            format!(
+                r#"{{"id":null,"task_cid":"{task}","state":"queued","exit_code":null,"trap":null,"failure":null,"#
+            ) + r#""message":null,"stdout_cid":null,"stderr_cid":null,"outputs_cid":null,"outcome_cid":null,"#
+                + r#""fuel":null,"meter":null,"memory_peak_bytes":null,"wall_ms":null,"node":null,"attempts":0,"#
+                + r#""submitted_ms":null,"started_ms":null,"finished_ms":null,"labels":{}}"#
+        );
+        assert_eq!(
+            serde_json::from_str::<JobView>(&json).unwrap(),
+            JobView::default()
+        );
+    }
+
+    #[test]
+    fn a_view_of_a_newer_node_is_read() {
+        let mut json = serde_json::to_value(JobView::default()).unwrap();
+        json["price"] = 3.into();
+        assert_eq!(
+            serde_json::from_value::<JobView>(json).unwrap(),
+            JobView::default()
+        );
+    }
+
+    #[test]
+    fn a_completed_job_tells_what_its_outcome_tells() {
+        let outcome = outcome(End::Exited { code: 3 });
+        let completion = Completion {
+            outcome_cid: cid::of(cid::RAW, b"outcome"),
+            outcome: outcome.clone(),
+            usage: Usage {
+                fuel: 7,
+                memory_peak_bytes: 65_536,
+                wall_ms: 12,
+            },
+        };
+        let ending = Ending::Completed(Box::new(completion.clone()));
+        let view = JobView::from(&record(Some(ending), JobState::Failed));
+        assert_eq!(
+            (view.state, view.failure, view.exit_code),
+            (JobState::Failed, Some(JobFailure::Exit), Some(3))
+        );
+        assert_eq!(view.outcome_cid, Some(completion.outcome_cid));
+        assert_eq!(view.stdout_cid, Some(outcome.stdout));
+        assert_eq!(view.stderr_cid, Some(outcome.stderr));
+        assert_eq!(view.outputs_cid, Some(outcome.outputs));
+        assert_eq!(view.dirs, outcome.dirs);
+        assert_eq!(
+            (view.fuel, view.memory_peak_bytes, view.wall_ms),
+            (Some(7), Some(65_536), Some(12))
+        );
+        // What only the ledger knows.
+        assert_eq!((view.attempts, view.submitter.as_str()), (2, "ann"));
+        assert_eq!(view.labels.get("name").map(String::as_str), Some("sum"));
+        assert_eq!(view.submitted_ms, Some(1_790_000_000_000));
+        let json = serde_json::to_string(&view).unwrap();
+        assert_eq!(serde_json::from_str::<JobView>(&json).unwrap(), view);
+    }
+
+    #[test]
+    fn each_end_of_a_guest_has_its_failure() {
+        let trapped = End::Trapped {
+            kind: TrapKind::Unreachable,
+        };
+        for (end, state, failure) in [
+            (End::Exited { code: 0 }, JobState::Succeeded, None),
+            (
+                End::Exited { code: 1 },
+                JobState::Failed,
+                Some(JobFailure::Exit),
+            ),
+            (trapped, JobState::Failed, Some(JobFailure::Trap)),
+            (
+                End::OutOfFuel,
+                JobState::Failed,
+                Some(JobFailure::OutOfFuel),
+            ),
+            (
+                End::MemoryLimit,
+                JobState::Failed,
+                Some(JobFailure::MemoryLimit),
+            ),
+            (
+                End::OutputLimit,
+                JobState::Failed,
+                Some(JobFailure::OutputLimit),
+            ),
+        ] {
+            let view = JobView::from(&end);
+            assert_eq!((view.state, view.failure), (state, failure), "{end:?}");
+            assert_eq!(
+                view.trap.as_deref(),
+                matches!(end, End::Trapped { .. }).then_some("unreachable")
+            );
+        }
+    }
+
+    #[test]
+    fn jobs_that_came_to_no_outcome_say_why() {
+        let message = "no node has 6 GiB of memory".to_owned();
+        let unplaced = FailureReason::Unplaced {
+            message: message.clone(),
+        };
+        for (ending, failure, said) in [
+            (Ending::Cancelled, JobFailure::Cancelled, None),
+            (
+                Ending::Failed(FailureReason::Timeout),
+                JobFailure::Timeout,
+                None,
+            ),
+            (
+                Ending::Failed(FailureReason::QueueTimeout),
+                JobFailure::QueueTimeout,
+                None,
+            ),
+            (
+                Ending::Failed(unplaced),
+                JobFailure::QueueTimeout,
+                Some(message),
+            ),
+        ] {
+            let view = JobView::from(&record(Some(ending.clone()), JobState::Failed));
+            assert_eq!(
+                (view.failure, view.message),
+                (Some(failure), said),
+                "{ending:?}"
+            );
+            assert_eq!((view.outcome_cid, view.exit_code), (None, None));
+        }
+    }
+
+    #[test]
+    fn failures_have_names_in_json() {
+        for (failure, name) in [
+            (JobFailure::OutOfFuel, "\"out_of_fuel\""),
+            (JobFailure::QueueTimeout, "\"queue_timeout\""),
+            (JobFailure::Infrastructure, "\"infrastructure\""),
+        ] {
+            assert_eq!(serde_json::to_string(&failure).unwrap(), name);
+            assert_eq!(serde_json::from_str::<JobFailure>(name).unwrap(), failure);
+        }
+    }
+}
