@@ -15,13 +15,18 @@
 //! | `/metrics` | numbers for monitoring |
 //! | `/api/health` | whether it answers |
 //!
+//! How many connections there are and how long each may be silent has bounds (`connections.rs`, `limits.rs`). A request
+//! whose handling panics is answered with an error, told to the backend, and harms no other.
+//!
 //! Every error is an [`api::ErrorBody`]. Requests from web pages are refused: see [`Server`].
 
 pub mod api;
 pub mod backend;
+mod connections;
 mod error;
 mod extract;
 mod guard;
+mod limits;
 pub mod metrics;
 mod routes;
 mod server;

@@ -93,6 +93,14 @@ pub enum Error {
     /// The node is going down.
     #[error("the node is shutting down")]
     ShuttingDown,
+    /// A task failed without which the node cannot go on.
+    #[error("the node has ended since a part of it failed, {task}: {reason}")]
+    Failed {
+        /// The task.
+        task: &'static str,
+        /// How.
+        reason: String,
+    },
 }
 
 fn by_process(pid: Option<u32>) -> String {
@@ -127,6 +135,7 @@ impl Error {
             | Self::Moving { .. } => ErrorCode::CannotStop,
             Self::Unanswered(_) => ErrorCode::PeerUnreachable,
             Self::FalseResult(_) | Self::ShuttingDown => ErrorCode::Infrastructure,
+            Self::Failed { .. } => ErrorCode::Internal,
         }
     }
 

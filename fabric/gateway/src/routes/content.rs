@@ -3,27 +3,34 @@
 use crate::{
     api::{CidList, Imported},
     backend::Error,
+    limits::{MAX_UPLOADS, in_turn},
     server::Shared,
 };
 use axum::{
     Json, Router,
     body::Body,
     extract::{DefaultBodyLimit, State, rejection::JsonRejection},
+    middleware,
     routing::post,
 };
 use futures::{StreamExt, stream};
 use mc_content::car;
 use mc_types::{Cid, ErrorCode};
+use std::sync::Arc;
+use tokio::sync::Semaphore;
 
 /// Most CIDs that are asked about at a time.
 const MAX_CIDS: usize = 4096;
 
 pub(super) fn routes() -> Router<Shared> {
+    let uploads = Arc::new(Semaphore::new(MAX_UPLOADS));
     Router::new()
         // Read block by block, so that its length does not matter.
         .route(
             "/api/v1/content",
-            post(import).layer(DefaultBodyLimit::disable()),
+            post(import)
+                .layer(DefaultBodyLimit::disable())
+                .layer(middleware::from_fn_with_state(uploads, in_turn)),
         )
         .route("/api/v1/content/missing", post(missing))
         .route("/api/v1/content/lacking", post(lacking))

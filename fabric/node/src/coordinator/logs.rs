@@ -1,7 +1,7 @@
 //! What attempts wrote that came to no outcome: it is in this node's store before the ledger says that it exists.
 
-use super::Coordinator;
-use crate::{budget, error::Error, tasks};
+use super::{Coordinator, NO_ANSWER};
+use crate::{budget, error::Error};
 use mc_net::{dht::Grant, message::Response};
 use mc_types::{AttemptLog, Cid, FencingToken, JobId, JobRecord, NodeId};
 use std::time::Duration;
@@ -33,14 +33,15 @@ impl Coordinator {
     pub(crate) async fn keep_log(&self, worker: NodeId, written: Written) -> Response {
         let coordinator = self.clone();
         // Of its own accord: a fetch that takes longer than one request goes on.
-        let keeping = tasks::spawn(async move { coordinator.keep_written(worker, written).await });
+        let keep = async move { coordinator.keep_written(worker, written).await };
+        let keeping = self.tasks.ask("log", keep);
         match tokio::time::timeout(ANSWER_WITHIN, keeping).await {
             Ok(Ok(Ok(response))) => response,
             Ok(Ok(Err(error))) => Response::Error {
                 message: error.to_string(),
             },
-            Ok(Err(error)) => Response::Error {
-                message: error.to_string(),
+            Ok(Err(_)) => Response::Error {
+                message: NO_ANSWER.to_owned(),
             },
             Err(_) => Response::Pending,
         }
