@@ -504,3 +504,6 @@ async fn answer(
         });
     }
 }
+
+#[cfg(test)]
+mod tests;
