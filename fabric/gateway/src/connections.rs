@@ -16,7 +16,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 /// Connections at a time, and so requests: each has one at a time. Whoever follows a log or waits for a job has one, and
 /// there may be a thousand of those. More wait in the queue of the system.
-const MAX_CONNECTIONS: usize = 4096;
+pub const MAX_CONNECTIONS: usize = 4096;
 /// How long a client may take to say what it wants, also on a connection that it keeps: longer than reqwest keeps one
 /// that it does not use, so that none is closed just when it is used again.
 const HEAD_WITHIN: Duration = Duration::from_secs(100);
@@ -33,10 +33,11 @@ pub(crate) struct Bounds {
     grace: Duration,
 }
 
-impl Default for Bounds {
-    fn default() -> Self {
+impl Bounds {
+    /// The usual ones, with so many connections at a time.
+    pub(crate) fn of(connections: usize) -> Self {
         Self {
-            connections: MAX_CONNECTIONS,
+            connections: connections.clamp(1, MAX_CONNECTIONS),
             head_within: HEAD_WITHIN,
             grace: GRACE,
         }
@@ -175,9 +176,8 @@ mod tests {
     #[tokio::test]
     async fn a_client_that_says_nothing_gives_its_place_to_others() {
         let bounds = Bounds {
-            connections: 1,
             head_within: Duration::from_millis(200),
-            ..Bounds::default()
+            ..Bounds::of(1)
         };
         let (address, stopping) = served(bounds, hello()).await;
         let mut silent = TcpStream::connect(address).await.unwrap();
@@ -198,7 +198,7 @@ mod tests {
         let router = Router::new().route("/", get(async || std::future::pending::<()>().await));
         let bounds = Bounds {
             grace: Duration::from_millis(100),
-            ..Bounds::default()
+            ..Bounds::of(8)
         };
         let stopping = CancellationToken::new();
         let on_panic: OnPanic = Arc::new(|_| {});
@@ -229,13 +229,7 @@ mod tests {
             tell.try_send(text).unwrap();
         });
         let stopping = CancellationToken::new();
-        let serving = serve(
-            listener,
-            router,
-            Bounds::default(),
-            on_panic,
-            stopping.clone(),
-        );
+        let serving = serve(listener, router, Bounds::of(8), on_panic, stopping.clone());
         let serving = tokio::spawn(serving);
         let mut broken = TcpStream::connect(address).await.unwrap();
         let request = b"GET /fails HTTP/1.1\r\nhost: localhost\r\n\r\n";

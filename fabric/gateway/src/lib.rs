@@ -31,4 +31,5 @@ pub mod metrics;
 mod routes;
 mod server;
 
+pub use connections::MAX_CONNECTIONS;
 pub use server::{Options, Server, ServerError};

@@ -24,6 +24,8 @@ pub struct Options {
     pub listen: SocketAddr,
     /// Names by which it may be asked, besides `localhost` and addresses.
     pub hosts: Vec<String>,
+    /// Connections at a time, at most [`crate::MAX_CONNECTIONS`]; more wait. A node needs open files for more than these.
+    pub connections: usize,
 }
 
 /// Why the server cannot run.
@@ -65,6 +67,7 @@ pub(crate) struct Shared {
 pub struct Server {
     listener: TcpListener,
     hosts: Hosts,
+    connections: usize,
     address: SocketAddr,
 }
 
@@ -84,6 +87,7 @@ impl Server {
                 Ok(Self {
                     listener,
                     hosts,
+                    connections: options.connections,
                     address,
                 })
             };
@@ -121,7 +125,7 @@ impl Server {
                 .layer(middleware::from_fn_with_state(self.hosts, guard::no_pages))
                 .with_state(shared);
             let on_panic: OnPanic = Arc::new(move |panic| backend.panicked(&limits::reason(panic)));
-            let bounds = Bounds::default();
+            let bounds = Bounds::of(self.connections);
             connections::serve(self.listener, router, bounds, on_panic, stopping).await;
         })
     }

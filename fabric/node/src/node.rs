@@ -41,6 +41,8 @@ const ATTEMPT_GRACE: Duration = Duration::from_millis(1_800);
 const OFFER_GRACE: Duration = Duration::from_millis(500);
 /// How long a node of which a part has failed may take to stop: others may wait for that part for ever.
 const STOP_WITHIN: Duration = Duration::from_secs(10);
+/// Connections to the HTTP API that a node takes at a time, however few files may be open.
+const MIN_CONNECTIONS: usize = 64;
 /// After this time without a block a search for blocks is given up.
 const FETCH_TIMEOUT: Duration = Duration::from_secs(30);
 
@@ -402,9 +404,16 @@ async fn bind(config: &Config, mode: Mode) -> Result<Server, Error> {
     let loopback = |port| SocketAddr::from((Ipv4Addr::LOCALHOST, port));
     let own = mc_system::inventory::host_name();
     let hosts: Vec<_> = config.api.hosts.iter().cloned().chain(own).collect();
+    // The other half of the files that may be open is for the store, the ledger and peers.
+    let connections = usize::try_from(mc_system::inventory::open_files() / 2);
+    let connections = connections.unwrap_or(usize::MAX).max(MIN_CONNECTIONS);
     let bind = |listen| {
         let hosts = hosts.clone();
-        Server::bind(mc_gateway::Options { listen, hosts })
+        Server::bind(mc_gateway::Options {
+            listen,
+            hosts,
+            connections,
+        })
     };
     if let Some(listen) = config.api.listen {
         return Ok(bind(listen).await?);
