@@ -1,5 +1,6 @@
 //! What can keep a node from starting or from doing what it was asked.
 
+use crate::tasks::Failure;
 use mc_types::ErrorCode;
 use std::path::PathBuf;
 
@@ -101,6 +102,15 @@ pub enum Error {
         /// How.
         reason: String,
     },
+}
+
+impl From<Failure> for Error {
+    fn from(failure: Failure) -> Self {
+        Self::Failed {
+            task: failure.task,
+            reason: failure.reason,
+        }
+    }
 }
 
 fn by_process(pid: Option<u32>) -> String {

@@ -303,13 +303,13 @@ impl Node {
     #[must_use]
     pub fn failed(&self) -> BoxFuture<'static, Error> {
         let tasks = self.tasks.all.clone();
-        Box::pin(async move {
-            let failure = tasks.failed().await;
-            Error::Failed {
-                task: failure.task,
-                reason: failure.reason,
-            }
-        })
+        Box::pin(async move { tasks.failed().await.into() })
+    }
+
+    /// What it has failed for, if it has.
+    #[must_use]
+    pub fn failure(&self) -> Option<Error> {
+        self.tasks.all.failure().map(Error::from)
     }
 
     /// Stops it: attempts that do not end at once give their leases back, and everything that was

@@ -201,17 +201,20 @@ impl Supervisor {
         &self.health.failing
     }
 
+    /// What the node has to end for, if a task has failed.
+    pub(crate) fn failure(&self) -> Option<Failure> {
+        self.health.failed.borrow().clone()
+    }
+
     /// Returns when the node has to end because a task failed.
     ///
     /// # Cancel safety
     ///
     /// It only looks.
     pub(crate) async fn failed(&self) -> Failure {
-        let mut failed = self.health.failed.subscribe();
         self.health.failing.cancelled().await;
         tokio::time::sleep(CAUSE_WITHIN).await;
-        let failure = failed.borrow_and_update().clone();
-        match failure {
+        match self.failure() {
             Some(failure) => failure,
             // What fails is said before the token is cancelled.
             None => std::future::pending().await,

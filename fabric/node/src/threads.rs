@@ -13,7 +13,7 @@ use std::{
     thread,
     time::Duration,
 };
-use tokio::sync::{Semaphore, oneshot};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 use tokio_util::task::TaskTracker;
 
 /// How long a thread waits for more work before it ends.
@@ -37,11 +37,12 @@ pub enum NotDone {
     Closed,
 }
 
-type Work = Box<dyn FnOnce() + Send>;
+/// What is to be done, which gives its place back in the end.
+type Work = Box<dyn FnOnce(OwnedSemaphorePermit) + Send>;
 
 #[derive(Default)]
 struct Queue {
-    work: VecDeque<Work>,
+    work: VecDeque<(Work, OwnedSemaphorePermit)>,
     /// Threads that wait for work.
     idle: usize,
     is_closed: bool,
@@ -103,23 +104,28 @@ impl Threads {
     /// # Cancel safety
     ///
     /// Dropping the future leaves it open whether it is done; what has begun goes on to its end.
-    pub async fn run<T: Send + 'static>(
+    pub fn run<T: Send + 'static>(
         &self,
         work: impl FnOnce() -> T + Send + 'static,
-    ) -> Result<T, NotDone> {
-        let place = Arc::clone(&self.owner.places).acquire_owned().await;
-        let place = place.map_err(|_| NotDone::Closed)?;
+    ) -> impl Future<Output = Result<T, NotDone>> + Send {
         let (reply, done) = oneshot::channel();
-        self.owner.shared.begin(Box::new(move || {
+        // Boxed before anything is waited for: whoever waits need not hold all that a guest is given.
+        let work: Work = Box::new(move |place| {
             let done = catch_unwind(AssertUnwindSafe(work));
             drop(place);
             // Whoever wanted it done may have lost interest.
             let _ = reply.send(done);
-        }))?;
-        let done = done.await.map_err(|_| NotDone::Closed)?;
-        done.map_err(|panic| NotDone::Panicked {
-            reason: tasks::message(&*panic),
-        })
+        });
+        let owner = Arc::clone(&self.owner);
+        async move {
+            let place = Arc::clone(&owner.places).acquire_owned().await;
+            let place = place.map_err(|_| NotDone::Closed)?;
+            owner.shared.begin(work, place)?;
+            let done = done.await.map_err(|_| NotDone::Closed)?;
+            done.map_err(|panic| NotDone::Panicked {
+                reason: tasks::message(&*panic),
+            })
+        }
     }
 
     /// Takes no more work, and waits until the threads have ended.
@@ -144,12 +150,12 @@ impl Shared {
     }
 
     /// Gives work to a thread: to one that waits, or else to a new one.
-    fn begin(self: &Arc<Self>, work: Work) -> Result<(), NotDone> {
+    fn begin(self: &Arc<Self>, work: Work, place: OwnedSemaphorePermit) -> Result<(), NotDone> {
         let mut queue = self.queue();
         if queue.is_closed {
             return Err(NotDone::Closed);
         }
-        queue.work.push_back(work);
+        queue.work.push_back((work, place));
         if queue.work.len() <= queue.idle {
             self.changed.notify_one();
             return Ok(());
@@ -174,9 +180,9 @@ impl Shared {
     fn work(&self) {
         let mut queue = self.queue();
         loop {
-            if let Some(work) = queue.work.pop_front() {
+            if let Some((work, place)) = queue.work.pop_front() {
                 drop(queue);
-                work();
+                work(place);
                 queue = self.queue();
                 continue;
             }

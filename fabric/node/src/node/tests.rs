@@ -48,6 +48,7 @@ async fn a_node_of_which_a_part_fails_answers_no_more_and_says_why() {
     node.tasks.all.essential("a part of it", fails());
     let failed = soon("it says so", node.failed()).await;
     assert_eq!(failed.code(), ErrorCode::Internal);
+    assert!(node.failure().is_some());
     let said = failed.to_string();
     assert!(said.contains("a part of it: no luck"), "{said}");
     answers_no_more(&api).await;
@@ -85,7 +86,7 @@ async fn a_request_that_panics_is_counted_and_the_node_goes_on() {
         }
     })
     .await;
-    assert!(!node.tasks.all.failing().is_cancelled());
+    assert!(node.failure().is_none());
     let address = node.api_url().trim_start_matches("http://").to_owned();
     TcpStream::connect(address).await.unwrap();
     soon("it stops", node.shutdown()).await;
