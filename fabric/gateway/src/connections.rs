@@ -141,7 +141,8 @@ async fn connection(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use axum::routing::get;
+    use crate::limits::{caught, reason};
+    use axum::{middleware, routing::get};
     use std::net::SocketAddr;
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
@@ -161,6 +162,10 @@ mod tests {
         let on_panic: OnPanic = Arc::new(|_| {});
         tokio::spawn(serve(listener, router, bounds, on_panic, stopping.clone()));
         (address, stopping)
+    }
+
+    async fn fails() -> &'static str {
+        panic!("no luck")
     }
 
     fn hello() -> Router {
@@ -216,25 +221,39 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_request_that_panics_is_answered_with_an_error_and_told() {
+        let (tell, mut told) = tokio::sync::mpsc::channel(1);
+        let on_panic: OnPanic = Arc::new(move |panic| tell.try_send(reason(panic)).unwrap());
+        let catching = middleware::from_fn_with_state(on_panic, caught);
+        let router = hello().route("/fails", get(fails)).layer(catching);
+        let (address, stopping) = served(Bounds::of(8), router).await;
+        let mut stream = TcpStream::connect(address).await.unwrap();
+        let request = b"GET /fails HTTP/1.1\r\nhost: localhost\r\n\r\n";
+        stream.write_all(request).await.unwrap();
+        assert_eq!(soon(told.recv()).await.as_deref(), Some("no luck"));
+        // The connection is as good as before.
+        stream.write_all(REQUEST).await.unwrap();
+        let answered = answer(&mut stream).await;
+        assert!(answered.starts_with("HTTP/1.1 500"), "{answered}");
+        assert!(answered.contains("MC0022"), "{answered}");
+        assert!(answered.ends_with("hello"), "{answered}");
+        stopping.cancel();
+    }
+
+    #[tokio::test]
     async fn a_panic_breaks_one_connection_off_and_is_told() {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        async fn fails() -> &'static str {
-            panic!("no luck")
-        }
         let router = hello().route("/fails", get(fails));
         let (tell, mut told) = tokio::sync::mpsc::channel(1);
-        let on_panic: OnPanic = Arc::new(move |panic| {
-            let text = panic.downcast_ref::<&str>().copied().unwrap_or_default();
-            tell.try_send(text).unwrap();
-        });
+        let on_panic: OnPanic = Arc::new(move |panic| tell.try_send(reason(panic)).unwrap());
         let stopping = CancellationToken::new();
         let serving = serve(listener, router, Bounds::of(8), on_panic, stopping.clone());
         let serving = tokio::spawn(serving);
         let mut broken = TcpStream::connect(address).await.unwrap();
         let request = b"GET /fails HTTP/1.1\r\nhost: localhost\r\n\r\n";
         broken.write_all(request).await.unwrap();
-        assert_eq!(soon(told.recv()).await, Some("no luck"));
+        assert_eq!(soon(told.recv()).await.as_deref(), Some("no luck"));
         let mut another = TcpStream::connect(address).await.unwrap();
         another.write_all(REQUEST).await.unwrap();
         assert!(answer(&mut another).await.ends_with("hello"));

@@ -1,6 +1,6 @@
 //! Bounds of what is read of requests.
 
-use crate::backend::{Backend, Error};
+use crate::{backend::Error, connections::OnPanic};
 use axum::{
     body::{Body, HttpBody},
     extract::{Request, State},
@@ -81,16 +81,15 @@ pub(crate) async fn in_turn(
 
 /// Answers a request whose handling panics with an error.
 pub(crate) async fn caught(
-    State(backend): State<Arc<dyn Backend>>,
+    State(on_panic): State<OnPanic>,
     request: Request,
     next: Next,
 ) -> Response {
     match AssertUnwindSafe(next.run(request)).catch_unwind().await {
         Ok(response) => response,
         Err(panic) => {
-            let reason = reason(&*panic);
-            backend.panicked(&reason);
-            let message = format!("this node failed to answer: {reason}");
+            on_panic(&*panic);
+            let message = format!("this node failed to answer: {}", reason(&*panic));
             Error::new(ErrorCode::Internal, message).into_response()
         }
     }

@@ -114,7 +114,8 @@ impl Server {
                 backend: Arc::clone(&backend),
                 stopping: stopping.clone(),
             };
-            let catching = Arc::clone(&backend);
+            let on_panic: OnPanic = Arc::new(move |panic| backend.panicked(&limits::reason(panic)));
+            let catching = Arc::clone(&on_panic);
             let router = Router::new()
                 .merge(routes::all())
                 .fallback(error::unknown_path)
@@ -124,7 +125,6 @@ impl Server {
                 .layer(middleware::from_fn_with_state(catching, limits::caught))
                 .layer(middleware::from_fn_with_state(self.hosts, guard::no_pages))
                 .with_state(shared);
-            let on_panic: OnPanic = Arc::new(move |panic| backend.panicked(&limits::reason(panic)));
             let bounds = Bounds::of(self.connections);
             connections::serve(self.listener, router, bounds, on_panic, stopping).await;
         })
