@@ -104,6 +104,8 @@ const HOMES: &[(&str, &[&str])] = &[
     ("fjall", &["mc-content"]),
     ("sqlx", &["mc-ledger"]),
     ("axum", &["mc-gateway"]),
+    ("hyper", &["mc-gateway"]),
+    ("hyper-util", &["mc-gateway"]),
     // The benchmark compares with streams of its own.
     ("libp2p", &["mc-net", "mc-bitswap", "mc-quic", "mc-bench"]),
     ("quinn", &["mc-quic"]),

@@ -162,6 +162,10 @@ impl Home {
     pub(crate) async fn close(&self) {
         let keeper = mem::replace(&mut *self.keeper().await, Keeper::Nobody);
         if let Keeper::Own(node) = keeper {
+            if let Some(failure) = node.failure() {
+                // What the command says otherwise is that nobody answers any more.
+                output::error(&failure.to_string());
+            }
             (*node).shutdown().await;
         }
     }

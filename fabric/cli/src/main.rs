@@ -27,7 +27,10 @@ mod unread;
 
 use failure::Failure;
 use mc_options::{Command, Format};
-use std::process::ExitCode;
+use std::{process::ExitCode, time::Duration};
+
+/// How long what blocks may take to end once the command is over. What hangs must not keep the process.
+const END_WITHIN: Duration = Duration::from_secs(10);
 
 fn main() -> ExitCode {
     mc_system::memory::keep_freed();
@@ -37,7 +40,12 @@ fn main() -> ExitCode {
     };
     output::init_logging(&cli.global);
     let json = cli.global.format == Format::Json;
-    match runtime(&cli.command).and_then(|runtime| runtime.block_on(commands::run(cli))) {
+    let done = runtime(&cli.command).and_then(|runtime| {
+        let done = runtime.block_on(commands::run(cli));
+        runtime.shutdown_timeout(END_WITHIN);
+        done
+    });
+    match done {
         Ok(code) => code,
         Err(failure) => failure.report(json),
     }

@@ -365,6 +365,11 @@ impl Store {
         }
     }
 
+    /// Returns once nothing can be written any more: the store was closed, or its writer has failed.
+    pub async fn closed(&self) {
+        self.inner.operations.closed().await;
+    }
+
     fn now(&self) -> Timestamp {
         self.inner.options.clock.now()
     }

@@ -118,6 +118,9 @@ pub trait Backend: Send + Sync + 'static {
     /// What a job wrote.
     async fn logs(&self, id: JobId, wanted: LogQuery) -> Result<LogBytes, Error>;
 
+    /// The handling of a request panicked, which is a defect. It was answered, or broken off if that had begun.
+    fn panicked(&self, reason: &str);
+
     /// What this node counts.
     async fn metrics(&self) -> Result<Vec<Metric>, Error>;
 

@@ -15,15 +15,21 @@
 //! | `/metrics` | numbers for monitoring |
 //! | `/api/health` | whether it answers |
 //!
+//! How many connections there are and how long each may be silent has bounds (`connections.rs`, `limits.rs`). A request
+//! whose handling panics is answered with an error, told to the backend, and harms no other.
+//!
 //! Every error is an [`mc_api::ErrorBody`]. Requests from web pages are refused: see [`Server`].
 
 pub mod backend;
+mod connections;
 mod error;
 mod extract;
 mod guard;
+mod limits;
 pub mod metrics;
 mod routes;
 mod server;
 mod shared;
 
+pub use connections::MAX_CONNECTIONS;
 pub use server::{Options, Server, ServerError};

@@ -2,22 +2,21 @@
 
 use crate::{
     backend::Backend,
+    connections::{self, Bounds, OnPanic},
     error,
     guard::{self, Hosts},
-    routes,
+    limits, routes,
     shared::Shared,
 };
 use axum::{Router, extract::DefaultBodyLimit, middleware};
 use futures::future::BoxFuture;
 use mc_types::ErrorCode;
-use std::{future::IntoFuture, net::SocketAddr, sync::Arc, time::Duration};
+use std::{net::SocketAddr, sync::Arc};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 /// Largest JSON body, in bytes: a task with everything in it has at most 1 MiB.
 const MAX_JSON_BYTES: usize = 2 << 20;
-/// How long requests that are under way may take once the server is to stop.
-const GRACE: Duration = Duration::from_secs(2);
 
 /// Where to listen, and for whom.
 #[derive(Debug, Clone)]
@@ -26,6 +25,8 @@ pub struct Options {
     pub listen: SocketAddr,
     /// Names by which it may be asked, besides `localhost` and addresses.
     pub hosts: Vec<String>,
+    /// Connections at a time, at most [`crate::MAX_CONNECTIONS`]; more wait. A node needs open files for more than these.
+    pub connections: usize,
 }
 
 /// Why the server cannot run.
@@ -59,6 +60,7 @@ impl ServerError {
 pub struct Server {
     listener: TcpListener,
     hosts: Hosts,
+    connections: usize,
     address: SocketAddr,
 }
 
@@ -78,6 +80,7 @@ impl Server {
                 Ok(Self {
                     listener,
                     hosts,
+                    connections: options.connections,
                     address,
                 })
             };
@@ -101,30 +104,22 @@ impl Server {
     ) -> BoxFuture<'static, ()> {
         Box::pin(async move {
             let shared = Shared {
-                backend,
+                backend: Arc::clone(&backend),
                 stopping: stopping.clone(),
             };
+            let on_panic: OnPanic = Arc::new(move |panic| backend.panicked(&limits::reason(panic)));
+            let catching = Arc::clone(&on_panic);
             let router = Router::new()
                 .merge(routes::all())
                 .fallback(error::unknown_path)
                 .method_not_allowed_fallback(error::wrong_method)
                 .layer(DefaultBodyLimit::max(MAX_JSON_BYTES))
+                .layer(middleware::from_fn(limits::body_in_time))
+                .layer(middleware::from_fn_with_state(catching, limits::caught))
                 .layer(middleware::from_fn_with_state(self.hosts, guard::no_pages))
                 .with_state(shared);
-            let stop = stopping.clone();
-            let serving = axum::serve(self.listener, router)
-                .with_graceful_shutdown(async move { stop.cancelled().await })
-                .into_future();
-            let too_late = async {
-                stopping.cancelled().await;
-                tokio::time::sleep(GRACE).await;
-            };
-            tokio::select! {
-                served = serving => if let Err(error) = served {
-                    tracing::error!(%error, "the HTTP server ended");
-                },
-                () = too_late => tracing::warn!("requests under way were cut off"),
-            }
+            let bounds = Bounds::of(self.connections);
+            connections::serve(self.listener, router, bounds, on_panic, stopping).await;
         })
     }
 }

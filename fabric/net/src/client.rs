@@ -518,6 +518,7 @@ impl Drop for Session {
         if let Err(mpsc::error::TrySendError::Full(close)) = self.client.commands.try_send(close) {
             let commands = self.client.commands.clone();
             if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+                // It ends as soon as the loop takes what waits before, or has ended itself.
                 runtime.spawn(async move { commands.send(close).await });
             }
         }

@@ -1,7 +1,7 @@
 //! Telling coordinators what this node lends: at once when they connect or ask, often while they have work, and
 //! seldom otherwise.
 
-use crate::{peers::Peers, worker::Worker};
+use crate::{peers::Peers, tasks::Supervisor, worker::Worker};
 use mc_types::NodeId;
 use std::{
     collections::{BTreeSet, HashSet},
@@ -38,7 +38,7 @@ pub(crate) async fn run(
     peers: Peers,
     worker: Worker,
     mut connected: watch::Receiver<Arc<BTreeSet<NodeId>>>,
-    stopping: CancellationToken,
+    (tasks, stopping): (Supervisor, CancellationToken),
 ) {
     let mut free = worker.free_slots();
     let mut solicitations = worker.solicitations();
@@ -102,7 +102,7 @@ pub(crate) async fn run(
         };
         let own = matches!(due, Due::Regular { .. }).then(|| peers.local());
         for node in now.iter().filter(is_told).chain(own) {
-            peers.announce(node, worker.announcement_to(node), &answers);
+            peers.announce(&tasks, node, worker.announcement_to(node), &answers);
         }
         if let Due::One(node) = due
             && now.contains(&node)

@@ -14,6 +14,7 @@ use crate::{
     error::Error as NodeError,
     layers::Layer,
     metrics, pins,
+    tasks::Supervisor,
     worker::Worker,
 };
 use async_trait::async_trait;
@@ -41,6 +42,7 @@ pub(crate) struct NodeBackend {
     coordinator: Coordinator,
     worker: Worker,
     net: Client,
+    tasks: Supervisor,
 }
 
 impl NodeBackend {
@@ -49,7 +51,7 @@ impl NodeBackend {
         content: Content,
         coordinator: Coordinator,
         worker: Worker,
-        net: Client,
+        (net, tasks): (Client, Supervisor),
     ) -> Self {
         Self {
             network: config.network.clone(),
@@ -58,6 +60,7 @@ impl NodeBackend {
             coordinator,
             worker,
             net,
+            tasks,
         }
     }
 }
@@ -215,12 +218,17 @@ impl Backend for NodeBackend {
         self.follow(id, wanted).await
     }
 
+    fn panicked(&self, reason: &str) {
+        self.tasks.panicked("request", reason);
+    }
+
     async fn metrics(&self) -> Result<Vec<Metric>, Error> {
         let lent = self.worker.announcement();
         let mut all = metrics::of_scheduler(&self.coordinator.stats().await?);
         let counts = self.coordinator.ledger().counts().await.map_err(refuse)?;
         all.extend(metrics::of_ledger(counts));
         all.extend(metrics::of_dht(&self.net.refused().await.map_err(refuse)?));
+        all.push(metrics::of_tasks(self.tasks.panics()));
         let counts = self.worker.counts();
         all.extend(metrics::of_worker(
             lent.slots_total,

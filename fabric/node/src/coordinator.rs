@@ -16,7 +16,7 @@ mod retention;
 mod sisters;
 mod watchers;
 
-use crate::{content::Content, error::Error, peers::Peers, private::TaskKey, tasks};
+use crate::{content::Content, error::Error, peers::Peers, private::TaskKey, tasks::Supervisor};
 use actor::{Actor, Input};
 pub(crate) use logs::Written;
 use marks::Marks;
@@ -32,7 +32,7 @@ use mc_types::{
 pub(crate) use retention::Retention;
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 use tokio::sync::{mpsc, oneshot, watch};
-use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tokio_util::sync::CancellationToken;
 use watchers::Watchers;
 
 /// Commands that may wait for the actor. A sender beyond that waits itself.
@@ -43,6 +43,9 @@ const LOOK_EVERY: Duration = Duration::from_millis(250);
 
 /// How far the time in the id of a new job may be from now. Lists of jobs are in the order of their ids.
 const MAX_ID_AGE: Duration = Duration::from_secs(3600);
+
+/// What a peer is told whose request came to nothing.
+const NO_ANSWER: &str = "this node failed to answer, or is about to end";
 
 /// A job, if it is of the task.
 fn is_of(job: JobRecord, task: mc_types::Cid) -> Result<JobRecord, Error> {
@@ -93,8 +96,10 @@ pub(crate) struct Coordinator {
     sisters: Arc<sisters::Sisters>,
     clock: Arc<dyn Clock>,
     duty: Duty,
+    /// What is done beside the actor.
+    tasks: Supervisor,
     /// Leases of which it is not known yet whether their workers take them.
-    offers: TaskTracker,
+    offers: Supervisor,
 }
 
 /// What a coordinator does besides remembering jobs.
@@ -139,7 +144,7 @@ impl Coordinator {
     pub(crate) async fn start(
         parts: Parts,
         config: mc_scheduler::Config,
-        tasks: &TaskTracker,
+        tasks: &Supervisor,
         stopping: CancellationToken,
     ) -> Result<Self, Error> {
         let lease_ttl = config.lease_ttl;
@@ -162,7 +167,8 @@ impl Coordinator {
             sisters: Arc::default(),
             clock: parts.clock,
             duty: parts.duty,
-            offers: TaskTracker::new(),
+            tasks: tasks.clone(),
+            offers: tasks.group(stopping.clone()),
         };
         coordinator.remove_orphaned_pins().await?;
         let is_shared = coordinator.ledger.is_shared();
@@ -176,11 +182,13 @@ impl Coordinator {
         }
         coordinator.restore_checkpoints().await?;
         let actor = Actor::restore(coordinator.clone(), config, queue).await?;
-        tasks::spawn_in(tasks, actor.run(stopping.clone()));
-        tasks::spawn_in(tasks, coordinator.clone().advertise(stopping.clone()));
+        tasks.essential("coordinator", actor.run(stopping.clone()));
+        let advertiser = coordinator.clone().advertise(stopping.clone());
+        tasks.essential("adverts of jobs", advertiser);
         if joins {
             coordinator.be_there(lease_ttl).await?;
-            tasks::spawn_in(tasks, coordinator.clone().stay(lease_ttl, stopping));
+            let member = coordinator.clone().stay(lease_ttl, stopping);
+            tasks.essential("membership in the ledger", member);
         }
         Ok(coordinator)
     }
@@ -249,8 +257,7 @@ impl Coordinator {
 
     /// Waits until the leases that were offered last are taken or refused, so that none that nobody has is left behind.
     pub(crate) async fn settle(&self, within: Duration) {
-        self.offers.close();
-        let _ = tokio::time::timeout(within, self.offers.wait()).await;
+        let _ = tokio::time::timeout(within, self.offers.join()).await;
     }
 
     /// Records a job durably, with everything that it needs in this node's store. If there is a job of this id
@@ -549,8 +556,8 @@ fn check_target(spec: &JobSpec) -> Result<(), Error> {
 }
 
 /// What a worker is told when what it asked for was begun, and ended in a panic.
-fn broke(error: &tokio::task::JoinError) -> Response {
-    Response::error(ErrorCode::Internal, error.to_string())
+fn no_answer() -> Response {
+    Response::error(ErrorCode::Infrastructure, NO_ANSWER)
 }
 
 fn respond(answer: Result<Answer, Error>) -> Response {

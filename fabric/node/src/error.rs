@@ -1,5 +1,6 @@
 //! What can keep a node from starting or from doing what it was asked.
 
+use crate::tasks::Failure;
 use mc_protocol::Response;
 use mc_types::ErrorCode;
 use std::path::PathBuf;
@@ -99,6 +100,23 @@ pub enum Error {
     /// The node is going down.
     #[error("the node is shutting down")]
     ShuttingDown,
+    /// A task failed without which the node cannot go on.
+    #[error("the node has ended since a part of it failed, {task}: {reason}")]
+    Failed {
+        /// The task.
+        task: &'static str,
+        /// How.
+        reason: String,
+    },
+}
+
+impl From<Failure> for Error {
+    fn from(failure: Failure) -> Self {
+        Self::Failed {
+            task: failure.task,
+            reason: failure.reason,
+        }
+    }
 }
 
 /// What another node is told of it.
@@ -138,6 +156,7 @@ impl Error {
             }
             Self::Unanswered(_) => ErrorCode::PeerUnreachable,
             Self::FalseResult(_) | Self::ShuttingDown => ErrorCode::Infrastructure,
+            Self::Failed { .. } => ErrorCode::Internal,
         }
     }
 

@@ -8,6 +8,9 @@
 //! # Invariants
 //!
 //! * One process uses a data directory at a time.
+//! * Each task has an owner that waits for its end (`tasks.rs`). If one fails without which the node would answer and do
+//!   nothing, the node ends: [`Node::failed`].
+//! * What waits for blocks on a thread has one of its own ([`threads`]): tokio's are for reading blocks.
 //! * Shutdown goes from the outside in: no new requests, attempts finished or their leases given
 //!   back, then ledger, network and store.
 
@@ -31,6 +34,7 @@ pub mod pins;
 pub mod private;
 mod task_advert;
 mod tasks;
+pub mod threads;
 pub mod tried;
 mod worker;
 pub mod world;

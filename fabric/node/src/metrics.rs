@@ -80,6 +80,15 @@ pub(crate) fn of_ledger(mut counts: BTreeMap<String, u64>) -> Vec<Metric> {
     counts.into_iter().map(jobs).collect()
 }
 
+/// Tasks that failed without ending the node.
+pub(crate) fn of_tasks(panics: u64) -> Metric {
+    counter(
+        "mc_task_panics_total",
+        "Tasks of this node that ended by a defect of this program.",
+        panics,
+    )
+}
+
 /// What this node lends, and what became of it.
 pub(crate) fn of_worker(total: u32, free: u32, owed: u64, counts: &Counts) -> Vec<Metric> {
     let gauge = |name, help, value: u32| Metric {

@@ -8,8 +8,8 @@ use crate::{
     coordinator::{Coordinator, Duty, Parts, Retention},
     data_dir::{DataDir, NodeFile},
     layers,
-    peers::{Peers, Roles},
-    tasks,
+    peers::{Circle, Peers, Roles},
+    tasks::Supervisor,
     worker::{self, Caps, Worker},
 };
 use futures::future::BoxFuture;
@@ -28,8 +28,8 @@ use std::{
     sync::Arc,
     time::Duration,
 };
-use tokio::{sync::mpsc, task::JoinHandle};
-use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tokio::sync::mpsc;
+use tokio_util::sync::{CancellationToken, DropGuard};
 
 /// The usual ports.
 const API_PORT: u16 = 7780;
@@ -40,6 +40,10 @@ const BEFORE_PROVIDING: Duration = Duration::from_secs(3);
 const ATTEMPT_GRACE: Duration = Duration::from_millis(1_800);
 /// How long offers that are under way may take to be answered then.
 const OFFER_GRACE: Duration = Duration::from_millis(500);
+/// How long a node of which a part has failed may take to stop: others may wait for that part for ever.
+const STOP_WITHIN: Duration = Duration::from_secs(10);
+/// Connections to the HTTP API that a node takes at a time, however few files may be open.
+const MIN_CONNECTIONS: usize = 64;
 /// After this time without a block a search for blocks is given up.
 const FETCH_TIMEOUT: Duration = Duration::from_secs(30);
 
@@ -73,7 +77,7 @@ impl Mode {
     }
 }
 
-/// A node that runs.
+/// A node that runs. Dropped without [`Self::shutdown`], it ends all the same, but in no order.
 #[derive(Debug)]
 pub struct Node {
     config: Config,
@@ -83,15 +87,31 @@ pub struct Node {
     store: Store,
     ledger: Ledger,
     net: Client,
-    net_task: JoinHandle<()>,
     coordinator: Coordinator,
     worker: Worker,
-    server: JoinHandle<()>,
     /// Stops the HTTP API.
     closing: CancellationToken,
     /// Stops what talks to peers and to the ledger.
     stopping: CancellationToken,
-    tasks: TaskTracker,
+    tasks: Tasks,
+    _ends: Ends,
+}
+
+/// The tasks of a node, by when they end.
+#[derive(Debug)]
+struct Tasks {
+    server: Supervisor,
+    all: Supervisor,
+    /// The task that owns the swarm ends last.
+    network: Supervisor,
+}
+
+/// What ends with a node, however it does.
+#[derive(Debug)]
+struct Ends {
+    _tasks: DropGuard,
+    _server: DropGuard,
+    _circle: Circle,
 }
 
 impl Node {
@@ -139,11 +159,23 @@ impl Node {
             task: net_task,
         } = started;
 
-        let (closing, stopping, tasks) = (
-            CancellationToken::new(),
-            CancellationToken::new(),
-            TaskTracker::new(),
-        );
+        let ended = CancellationToken::new();
+        let stopping = ended.child_token();
+        let all = Supervisor::new(stopping.clone());
+        // A node that has failed answers nobody any more.
+        let closing = all.failing().child_token();
+        // From here on, whatever is in the way leaves nothing behind.
+        let (ends, closes) = (ended.clone().drop_guard(), closing.clone().drop_guard());
+        let tasks = Tasks {
+            server: all.group(closing.clone()),
+            network: all.group(stopping.clone()),
+            all,
+        };
+        tasks.network.essential_handle("network", net_task);
+        let (until, written) = (stopping.clone(), store.clone());
+        tasks.all.essential("block writer", async move {
+            until.run_until_cancelled(written.closed()).await;
+        });
         let content = Content::new(store.clone(), net.clone(), &config.content.gateways);
         let peers = Peers::new(net.clone());
         let parts = Parts {
@@ -157,16 +189,14 @@ impl Node {
             duty: mode.duty(),
         };
         let rules = scheduler_config(&config, identity.node_id());
-        let coordinator = Coordinator::start(parts, rules, &tasks, stopping.clone()).await?;
+        let coordinator = Coordinator::start(parts, rules, &tasks.all, stopping.clone()).await?;
         if let Some(keep) = config.ledger.keep.filter(|_| mode != Mode::Look) {
             let retention = Retention {
                 keep: keep.0,
                 archive: config.ledger.archive.clone(),
             };
-            tasks::spawn_in(
-                &tasks,
-                coordinator.clone().retain(retention, stopping.clone()),
-            );
+            let retain = coordinator.clone().retain(retention, stopping.clone());
+            tasks.all.essential("archive", retain);
         }
         let caps = Caps::of(&config, slots, &data_dir.scratch());
         let options = worker::Options {
@@ -178,8 +208,9 @@ impl Node {
             owed: data_dir.owed(),
             silent_terms: config.worker.silent_terms,
         };
-        let worker = Worker::new(options, engine, content.clone(), peers.clone());
-        peers.set_roles(Roles {
+        let with = (engine, content.clone(), peers.clone());
+        let worker = Worker::new(options, with, tasks.all.group(stopping.clone()), &ended);
+        let circle = peers.set_roles(Roles {
             coordinator: coordinator.clone(),
             worker: worker.clone(),
             content: content.clone(),
@@ -188,17 +219,14 @@ impl Node {
         if let Err(error) = coordinator.began_anew(unsaid).await {
             tracing::warn!(%error, "what ran here before goes on only when its leases expire");
         }
-        tasks::spawn_in(&tasks, provide_pins(content.clone(), stopping.clone()));
-        tasks::spawn_in(&tasks, answer(peers.clone(), requests, stopping.clone()));
-        tasks::spawn_in(
-            &tasks,
-            announce::run(peers, worker.clone(), connected, stopping.clone()),
-        );
-
-        tasks::spawn_in(
-            &tasks,
-            advert::run(content.clone(), worker.clone(), stopping.clone()),
-        );
+        tasks.all.serve("pins", provide_pins(content.clone()));
+        let with = (tasks.all.clone(), stopping.clone());
+        let answering = answer(peers.clone(), requests, with.clone());
+        tasks.all.essential("requests of peers", answering);
+        let announcing = announce::run(peers, worker.clone(), connected, with);
+        tasks.all.essential("announcements", announcing);
+        let advertising = advert::run(content.clone(), worker.clone(), stopping.clone());
+        tasks.all.essential("advert of the node", advertising);
 
         let api_url = format!("http://{}", server.address());
         let id = net.local_id().clone();
@@ -207,9 +235,10 @@ impl Node {
             content,
             coordinator.clone(),
             worker.clone(),
-            net.clone(),
+            (net.clone(), tasks.all.clone()),
         );
-        let server = tasks::spawn(server.serve(Arc::new(backend), closing.clone()));
+        let serving = server.serve(Arc::new(backend), closing.clone());
+        tasks.server.essential("HTTP API", serving);
         let addresses = net
             .addresses()
             .await?
@@ -231,13 +260,16 @@ impl Node {
             store,
             ledger,
             net,
-            net_task,
             coordinator,
             worker,
-            server,
             closing,
             stopping,
             tasks,
+            _ends: Ends {
+                _tasks: ends,
+                _server: closes,
+                _circle: circle,
+            },
         })
     }
 
@@ -265,26 +297,52 @@ impl Node {
         &self.config
     }
 
+    /// Returns when a part of it has failed without which it answers and does nothing: then it answers no more, and
+    /// [`Self::shutdown`] is what is left to do. As long as all goes well, this does not return.
+    ///
+    /// # Cancel safety
+    ///
+    /// It only looks.
+    #[must_use]
+    pub fn failed(&self) -> BoxFuture<'static, Error> {
+        let tasks = self.tasks.all.clone();
+        Box::pin(async move { tasks.failed().await.into() })
+    }
+
+    /// What it has failed for, if it has.
+    #[must_use]
+    pub fn failure(&self) -> Option<Error> {
+        self.tasks.all.failure().map(Error::from)
+    }
+
     /// Stops it: attempts that do not end at once give their leases back, and everything that was
     /// acknowledged is on disk.
     #[must_use]
     pub fn shutdown(self) -> BoxFuture<'static, ()> {
-        Box::pin(self.stop_all())
+        Box::pin(async move {
+            if !self.tasks.all.failing().is_cancelled() {
+                return self.stop_all().await;
+            }
+            let stopped = tokio::time::timeout(STOP_WITHIN, self.stop_all()).await;
+            if stopped.is_err() {
+                tracing::warn!("the node ends without having stopped in order");
+            }
+        })
     }
 
     async fn stop_all(self) {
         self.data_dir.remove_node_file();
         self.closing.cancel();
         self.worker.shutdown(ATTEMPT_GRACE).await;
-        // The task has ended by itself if it panicked; there is nothing more to stop then.
-        let _ = self.server.await;
+        self.tasks.server.join().await;
         self.coordinator.settle(OFFER_GRACE).await;
         self.stopping.cancel();
-        self.tasks.close();
-        self.tasks.wait().await;
+        // Those that were not settled are cut off now.
+        self.coordinator.settle(OFFER_GRACE).await;
+        self.tasks.all.join().await;
         self.ledger.close().await;
         self.net.shutdown().await;
-        let _ = self.net_task.await;
+        self.tasks.network.join().await;
         self.store.close().await;
     }
 }
@@ -351,9 +409,16 @@ async fn bind(config: &Config, mode: Mode) -> Result<Server, Error> {
     let loopback = |port| SocketAddr::from((Ipv4Addr::LOCALHOST, port));
     let own = mc_system::inventory::host_name();
     let hosts: Vec<_> = config.api.hosts.iter().cloned().chain(own).collect();
+    // The other half of the files that may be open is for the store, the ledger and peers.
+    let connections = usize::try_from(mc_system::inventory::open_files() / 2);
+    let connections = connections.unwrap_or(usize::MAX).max(MIN_CONNECTIONS);
     let bind = |listen| {
         let hosts = hosts.clone();
-        Server::bind(mc_gateway::Options { listen, hosts })
+        Server::bind(mc_gateway::Options {
+            listen,
+            hosts,
+            connections,
+        })
     };
     if let Some(listen) = config.api.listen {
         return Ok(bind(listen).await?);
@@ -423,31 +488,27 @@ fn multiaddrs(texts: &[String]) -> Result<Vec<Multiaddr>, Error> {
 
 /// Says in the DHT again which content this node has: what its user pinned, and layers. What jobs need is asked
 /// of their coordinators.
-async fn provide_pins(content: Content, stopping: CancellationToken) {
-    let work = async {
-        tokio::time::sleep(BEFORE_PROVIDING).await;
-        let pins = content.store().pins().await;
-        for (name, root) in pins.unwrap_or_default() {
-            match layers::of_pin(&name) {
-                Some(digest) => content.net().provide(digest.cid()).await,
-                None if name.contains('/') => {}
-                None => content.net().announce(root).await,
-            }
+async fn provide_pins(content: Content) {
+    tokio::time::sleep(BEFORE_PROVIDING).await;
+    let pins = content.store().pins().await;
+    for (name, root) in pins.unwrap_or_default() {
+        match layers::of_pin(&name) {
+            Some(digest) => content.net().provide(digest.cid()).await,
+            None if name.contains('/') => {}
+            None => content.net().announce(root).await,
         }
-    };
-    stopping.run_until_cancelled(work).await;
+    }
 }
 
-/// Answers what other nodes ask.
+/// Answers what other nodes ask. How much of that is under way at a time, `mc-net` bounds.
 async fn answer(
     peers: Peers,
     mut requests: mpsc::Receiver<InboundRequest>,
-    stopping: CancellationToken,
+    (tasks, stopping): (Supervisor, CancellationToken),
 ) {
-    let tasks = TaskTracker::new();
     while let Some(Some(request)) = stopping.run_until_cancelled(requests.recv()).await {
         let peers = peers.clone();
-        tasks::spawn_in(&tasks, async move {
+        tasks.serve("request of a peer", async move {
             let InboundRequest {
                 from,
                 request,
@@ -456,6 +517,7 @@ async fn answer(
             reply.send(peers.answer(from, request).await);
         });
     }
-    tasks.close();
-    tasks.wait().await;
 }
+
+#[cfg(test)]
+mod tests;

@@ -3,14 +3,14 @@
 use crate::{
     content::Content,
     coordinator::{Coordinator, Written},
-    tasks,
+    tasks::Supervisor,
     worker::{Coordinators, Offered, Worker},
 };
 use mc_net::{Client, RequestError};
 use mc_protocol::{Announcement, Request, Response};
 use mc_types::{ErrorCode, NodeId};
 use std::{
-    sync::{Arc, OnceLock},
+    sync::{Arc, PoisonError, RwLock},
     time::Duration,
 };
 use tokio::sync::mpsc;
@@ -24,7 +24,7 @@ const ANNOUNCE_AGAIN_AFTER: Duration = Duration::from_millis(300);
 pub(crate) struct Peers {
     local: NodeId,
     net: Client,
-    roles: Arc<OnceLock<Roles>>,
+    roles: Arc<RwLock<Option<Arc<Roles>>>>,
 }
 
 /// The two roles of this node, and what both work with.
@@ -38,6 +38,16 @@ pub(crate) struct Roles {
     pub content: Content,
 }
 
+/// Keeps the roles of a node reachable.
+#[derive(Debug)]
+pub(crate) struct Circle(Peers);
+
+impl Drop for Circle {
+    fn drop(&mut self) {
+        self.0.replace(None);
+    }
+}
+
 impl Peers {
     /// Carries requests over `net`. Until [`Self::set_roles`], this node itself answers with an error.
     #[must_use]
@@ -49,9 +59,26 @@ impl Peers {
         }
     }
 
-    /// Completes the circle: the roles need to send, and are sent to. Later calls change nothing.
-    pub(crate) fn set_roles(&self, roles: Roles) {
-        let _ = self.roles.set(roles);
+    /// Completes the circle: the roles need to send, and are sent to. It is open again once what this gives is dropped,
+    /// so that nothing of a node that has ended keeps itself alive.
+    #[must_use]
+    pub(crate) fn set_roles(&self, roles: Roles) -> Circle {
+        self.replace(Some(Arc::new(roles)));
+        Circle(self.clone())
+    }
+
+    fn replace(&self, roles: Option<Arc<Roles>>) {
+        // A pointer is there or not, whatever panicked.
+        let mut known = self.roles.write().unwrap_or_else(PoisonError::into_inner);
+        let before = std::mem::replace(&mut *known, roles);
+        drop(known);
+        // Not under the lock: roles end with what they hold.
+        drop(before);
+    }
+
+    fn roles(&self) -> Option<Arc<Roles>> {
+        let known = self.roles.read().unwrap_or_else(PoisonError::into_inner);
+        known.clone()
     }
 
     /// This node.
@@ -86,12 +113,13 @@ impl Peers {
     /// is said again soon.
     pub(crate) fn announce(
         &self,
+        tasks: &Supervisor,
         node: &NodeId,
         announcement: Announcement,
         wanted: &mpsc::Sender<(NodeId, bool)>,
     ) {
         let (peers, node, wanted) = (self.clone(), node.clone(), wanted.clone());
-        tasks::spawn(async move {
+        tasks.serve("announcement", async move {
             let mut heard = peers
                 .request(&node, Request::Announce(announcement.clone()))
                 .await;
@@ -119,21 +147,22 @@ impl Peers {
 
     /// The connection to a node is gone.
     pub(crate) async fn gone(&self, node: &NodeId) {
-        if let Some(roles) = self.roles.get() {
+        if let Some(roles) = self.roles() {
             roles.coordinator.gone(node.clone()).await;
         }
     }
 
     /// Answers a request that came from `from`.
     pub(crate) async fn answer(&self, from: NodeId, request: Request) -> Response {
-        let Some(Roles {
+        let Some(roles) = self.roles() else {
+            let message = "the node is starting, or about to end";
+            return Response::error(ErrorCode::Infrastructure, message);
+        };
+        let Roles {
             coordinator,
             worker,
             content,
-        }) = self.roles.get()
-        else {
-            return Response::error(ErrorCode::Infrastructure, "the node is starting");
-        };
+        } = &*roles;
         match request {
             Request::Announce(announcement) => coordinator.announce(from, announcement).await,
             Request::Heartbeat {

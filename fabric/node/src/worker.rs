@@ -16,7 +16,13 @@ mod log;
 mod owed;
 mod spill;
 
-use crate::{content::Content, peers::Peers, private::TaskKey, tasks};
+use crate::{
+    content::Content,
+    peers::Peers,
+    private::TaskKey,
+    tasks::Supervisor,
+    threads::{NotDone, Threads},
+};
 use attempt::{Attempt, Controls};
 use bytes::Bytes;
 pub(crate) use caps::Caps;
@@ -43,12 +49,17 @@ use std::{
     time::Duration,
 };
 use tokio::sync::{Notify, Semaphore, broadcast, watch};
-use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tokio_util::sync::CancellationToken;
 
 /// Coordinators that may have asked what is lent before they are answered. They ask again.
 const SOLICITATIONS: usize = 256;
 /// Nodes that may have connected before those who wait for them are told. They look too.
 const MET: usize = 256;
+
+/// Checkpoints that are encoded at a time: each is a copy of what its guest has in memory.
+const CHECKPOINTS: usize = 16;
+/// How long guests that were called off may take to notice it when the node stops.
+const GUEST_GRACE: Duration = Duration::from_secs(2);
 
 /// A lease that a worker is offered.
 #[derive(Debug)]
@@ -107,7 +118,11 @@ struct Inner {
     solicited: broadcast::Sender<NodeId>,
     /// Nodes that have connected.
     met: broadcast::Sender<NodeId>,
-    attempts: TaskTracker,
+    attempts: Supervisor,
+    /// Where guests are prepared and run, and what they leave is collected.
+    guests: Threads,
+    /// Where their checkpoints are encoded: a guest waits for that, and must not have its place.
+    checkpoints: Threads,
     counts: Counts,
     /// Set first when the node shuts down: attempts take a last checkpoint and release their leases.
     leaving: CancellationToken,
@@ -137,10 +152,17 @@ struct Running {
 }
 
 impl Worker {
-    /// A worker without anything to do yet.
+    /// A worker without anything to do yet, whose attempts belong to `attempts`. It ends at once when `ended` is
+    /// cancelled.
     #[must_use]
-    pub(crate) fn new(options: Options, engine: Engine, content: Content, peers: Peers) -> Self {
+    pub(crate) fn new(
+        options: Options,
+        (engine, content, peers): (Engine, Content, Peers),
+        attempts: Supervisor,
+        ended: &CancellationToken,
+    ) -> Self {
         let (free, _) = watch::channel(options.announcement.slots_total);
+        let slots = usize::try_from(options.announcement.slots_total).unwrap_or(usize::MAX);
         let inner = Inner {
             compilers: Semaphore::new(options.caps.compilers),
             options,
@@ -157,10 +179,13 @@ impl Worker {
             room: Notify::new(),
             solicited: broadcast::Sender::new(SOLICITATIONS),
             met: broadcast::Sender::new(MET),
-            attempts: TaskTracker::new(),
+            attempts,
+            // A guest that is being killed still holds its place, as in the engine.
+            guests: Threads::new("attempt", slots.saturating_mul(2)),
+            checkpoints: Threads::new("checkpoint", CHECKPOINTS),
             counts: Counts::default(),
-            leaving: CancellationToken::new(),
-            closing: CancellationToken::new(),
+            leaving: ended.child_token(),
+            closing: ended.child_token(),
         };
         Self {
             inner: Arc::new(inner),
@@ -322,8 +347,16 @@ impl Worker {
             controls,
             logs,
         };
-        let running = attempt.run(Arc::clone(&self.inner));
-        tasks::spawn_in(&self.inner.attempts, running);
+        let slot = Slot {
+            inner: Arc::clone(&self.inner),
+            job: attempt.lease.job,
+            token: attempt.lease.token,
+        };
+        let running = Box::pin(attempt.run(Arc::clone(&self.inner)));
+        self.inner.attempts.serve("attempt", async move {
+            let _slot = slot;
+            running.await;
+        });
         Response::Accepted
     }
 
@@ -415,16 +448,47 @@ impl Worker {
     /// Accepts nothing more, has a last checkpoint taken of running attempts and their leases released,
     /// and gives `grace` to those that cannot be stopped before they are called off.
     pub(crate) async fn shutdown(&self, grace: Duration) {
-        self.inner.attempts.close();
         self.inner.leaving.cancel();
         self.inner.publish_free(&self.inner.running());
-        let _ = tokio::time::timeout(grace, self.inner.attempts.wait()).await;
+        let _ = tokio::time::timeout(grace, self.inner.attempts.join()).await;
         self.inner.closing.cancel();
-        self.inner.attempts.wait().await;
+        self.inner.attempts.join().await;
+        let closed = async {
+            tokio::join!(self.inner.guests.close(), self.inner.checkpoints.close());
+        };
+        if tokio::time::timeout(GUEST_GRACE, closed).await.is_err() {
+            tracing::warn!("a guest does not end; it ends with this process");
+        }
+    }
+}
+
+/// The slot of an attempt. It is free again whatever becomes of the attempt.
+#[derive(Debug)]
+struct Slot {
+    inner: Arc<Inner>,
+    job: JobId,
+    token: FencingToken,
+}
+
+impl Drop for Slot {
+    fn drop(&mut self) {
+        self.inner.remove(self.job, self.token);
     }
 }
 
 impl Inner {
+    /// Does a part of an attempt that may wait for blocks, on a thread for guests.
+    async fn on_thread<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, NotDone> {
+        let done = self.guests.run(work).await;
+        if let Err(NotDone::Panicked { reason }) = &done {
+            self.attempts.panicked("guest", reason);
+        }
+        done
+    }
+
     fn running(&self) -> MutexGuard<'_, HashMap<JobId, Running>> {
         // Every update is a single insertion or removal, so a poisoned map is still consistent.
         self.running.lock().unwrap_or_else(PoisonError::into_inner)

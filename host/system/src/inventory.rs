@@ -31,6 +31,13 @@ pub fn host_name() -> Option<String> {
     (!name.is_empty() && name.chars().all(plain)).then(|| name.to_owned())
 }
 
+/// How many files and connections this process may have open at a time.
+#[must_use]
+pub fn open_files() -> u64 {
+    let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile);
+    limit.current.unwrap_or(u64::MAX)
+}
+
 /// Bytes that this user may still write on the file system of `path`; `None` when it cannot be asked.
 #[must_use]
 pub fn free_disk_bytes(path: &Path) -> Option<u64> {
@@ -69,6 +76,7 @@ mod tests {
         assert!(cpus() > 0);
         assert!(memory_bytes() > 1 << 20);
         assert!(host_name().is_some());
+        assert!(open_files() > 2);
         assert!(free_disk_bytes(Path::new("/")).is_some());
     }
 }

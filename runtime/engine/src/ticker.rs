@@ -3,6 +3,7 @@
 use crate::{RunError, checkpoint::Bell};
 use mc_checkpoint::meter;
 use std::{
+    panic::{AssertUnwindSafe, catch_unwind},
     sync::{
         Arc, Condvar, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicI64, Ordering},
@@ -147,7 +148,11 @@ impl Ticker {
             let (shared, engine) = (Arc::clone(&self.0), engine.clone());
             std::thread::Builder::new()
                 .name("ticker".to_owned())
-                .spawn(move || tick(&shared, &engine))?;
+                .spawn(move || {
+                    // Without it nobody stops a guest, so a panic is not its end.
+                    let tick = || tick(&shared, &engine);
+                    while catch_unwind(AssertUnwindSafe(tick)).is_err() {}
+                })?;
             state.started = true;
         }
         state.running.push(Arc::clone(watch));

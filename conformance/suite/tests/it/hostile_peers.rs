@@ -8,8 +8,8 @@ use mc_net::{
 };
 use mc_protocol::{Announcement, Request, Response};
 use mc_types::{
-    Cid, Completion, Determinism, End, Ending, ErrorCode, FencingToken, JobId, JobSpec, Lease, Lent,
-    Meter, NodeId, Outcome, Resources, TaskSpec, Usage, canonical, cid,
+    Cid, Completion, Determinism, End, Ending, ErrorCode, FencingToken, JobId, JobSpec, Lease,
+    Lent, Meter, NodeId, Outcome, Resources, TaskSpec, Usage, canonical, cid,
 };
 use std::{
     collections::BTreeMap,

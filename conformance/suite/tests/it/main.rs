@@ -34,6 +34,7 @@ mod kills;
 mod layers;
 mod ledger;
 mod logs;
+mod many_guests;
 mod mdns;
 mod nat;
 mod private;

@@ -23,13 +23,17 @@ pub(super) async fn run(global: &Global, args: Args) -> Result<ExitCode, Failure
     let mut interrupt = signal(SignalKind::interrupt()).map_err(internal)?;
     let node = Node::start(config, Mode::Daemon, home::compiler()).await?;
     announce(global, &node)?;
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
-    }
+    let failed = tokio::select! {
+        _ = terminate.recv() => None,
+        _ = interrupt.recv() => None,
+        failed = node.failed() => Some(failed),
+    };
     output::note(global, "stopping");
     node.shutdown().await;
-    Ok(ExitCode::SUCCESS)
+    match failed {
+        Some(failed) => Err(failed.into()),
+        None => Ok(ExitCode::SUCCESS),
+    }
 }
 
 /// The flags as settings.

@@ -22,10 +22,13 @@ use mc_engine::{
     CancellationToken, Engine, Execution, Invocation, MAX_COMPONENT_BYTES, Need, Options, Output,
     Program, RunError, Target, World,
 };
-use mc_node::{config::Cache, world};
+use mc_node::{config::Cache, threads::Threads, world};
 use mc_options::{EngineName, Format, Global, Resume, Run};
 use mc_types::{Cid, Determinism, ErrorCode, JobState};
-use std::{process::ExitCode, sync::Arc};
+use std::{process::ExitCode, sync::Arc, time::Duration};
+
+/// How long a guest that was called off may take to end.
+const GUEST_GRACE: Duration = Duration::from_secs(2);
 
 pub(super) async fn run(global: &Global, args: Run) -> Result<ExitCode, Failure> {
     Box::pin(run_from(global, args, None)).await
@@ -129,14 +132,20 @@ fn invocation(global: &Global, args: &Run, world: World) -> Result<Invocation, F
 /// Runs a program on a thread of its own; `None` when the user interrupts.
 async fn execute(program: Program, invocation: Invocation) -> Option<Result<Execution, RunError>> {
     let cancel = invocation.cancel.clone();
-    let running = tokio::task::spawn_blocking(move || program.run(invocation));
-    tokio::select! {
-        ended = running => Some(ended.unwrap_or_else(|e| Err(RunError::Host(e.to_string())))),
+    // As in a node: what a guest reads comes by way of threads that no guest may hold.
+    let threads = Threads::new("attempt", 1);
+    let ended = tokio::select! {
+        ended = threads.run(move || program.run(invocation)) => {
+            Some(ended.unwrap_or_else(|e| Err(RunError::Host(e.to_string()))))
+        }
         _ = tokio::signal::ctrl_c() => {
             cancel.cancel();
             None
         }
-    }
+    };
+    // One that waits for a terminal notices nothing until somebody types; it ends with this process.
+    let _ = tokio::time::timeout(GUEST_GRACE, threads.close()).await;
+    ended
 }
 
 /// Says how a run ended that has no outcome.

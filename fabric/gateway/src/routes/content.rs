@@ -1,26 +1,36 @@
 //! `/api/v1/content`
 
-use crate::{backend::Error, shared::Shared};
+use crate::{
+    backend::Error,
+    limits::{MAX_UPLOADS, in_turn},
+    shared::Shared,
+};
 use axum::{
     Json, Router,
     body::Body,
     extract::{DefaultBodyLimit, State, rejection::JsonRejection},
+    middleware,
     routing::post,
 };
 use futures::{StreamExt, stream};
 use mc_api::{CidList, Imported, paths};
 use mc_content::car;
 use mc_types::{Cid, ErrorCode};
+use std::sync::Arc;
+use tokio::sync::Semaphore;
 
 /// Most CIDs that are asked about at a time.
 const MAX_CIDS: usize = 4096;
 
 pub(super) fn routes() -> Router<Shared> {
+    let uploads = Arc::new(Semaphore::new(MAX_UPLOADS));
     Router::new()
         // Read block by block, so that its length does not matter.
         .route(
             paths::CONTENT,
-            post(import).layer(DefaultBodyLimit::disable()),
+            post(import)
+                .layer(DefaultBodyLimit::disable())
+                .layer(middleware::from_fn_with_state(uploads, in_turn)),
         )
         .route(paths::CONTENT_MISSING, post(missing))
         .route(paths::CONTENT_LACKING, post(lacking))

@@ -18,9 +18,17 @@ use tokio::sync::{mpsc, oneshot};
 
 type Channel = ResponseChannel<Heard<Response>>;
 
+/// Requests that this node answers at a time, of one peer and of all together. Beyond that they are refused at once, and
+/// come again. A worker with a thousand slots has fewer under way, each connection no more than 256. Each may be a
+/// mebibyte large and have a task of its own, so that there is an end to what peers can make this node hold.
+const MAX_ANSWERING_OF_PEER: usize = 512;
+const MAX_ANSWERING: usize = 4096;
+const BUSY: &str = "this node is overloaded";
+
 pub(super) struct Requests {
     inbound: mpsc::Sender<InboundRequest>,
-    answering: FuturesUnordered<BoxFuture<'static, Option<(Channel, Response)>>>,
+    answering: FuturesUnordered<BoxFuture<'static, (PeerId, Option<(Channel, Response)>)>>,
+    places: Places,
     asked: HashMap<OutboundRequestId, Asked>,
 }
 
@@ -38,6 +46,7 @@ impl Requests {
         Self {
             inbound,
             answering: FuturesUnordered::new(),
+            places: Places::default(),
             asked: HashMap::new(),
         }
     }
@@ -47,33 +56,90 @@ impl Requests {
         if self.answering.is_empty() {
             std::future::pending::<()>().await;
         }
-        self.answering.next().await.flatten()
+        let (peer, answer) = self.answering.next().await?;
+        self.places.leave(&peer);
+        answer
     }
 
-    fn accept(&mut self, peer: &PeerId, request: Heard<Request>, channel: Channel) {
+    /// Passes a request on; gives the answer if that is already known.
+    fn accept(
+        &mut self,
+        peer: &PeerId,
+        request: Heard<Request>,
+        channel: Channel,
+    ) -> Option<(Channel, Response)> {
         let request = match request {
             Ok(request) => request,
             Err(Unsupported { kind, reason }) => {
                 tracing::debug!(%peer, ?kind, ?reason, "a request is not understood");
-                let answer = Response::Unsupported { kind };
-                self.answering
-                    .push(std::future::ready(Some((channel, answer))).boxed());
-                return;
+                return Some((channel, Response::Unsupported { kind }));
             }
         };
+        if !self.places.take(peer) {
+            return Some((channel, busy(&request)));
+        }
         let (reply, answer) = oneshot::channel();
         let inbound = InboundRequest {
             from: node_id(peer),
             request,
             reply: Reply(Some(reply)),
         };
-        let refused = self.inbound.try_send(inbound).is_err();
+        if let Err(refused) = self.inbound.try_send(inbound) {
+            self.places.leave(peer);
+            return Some((channel, busy(&refused.into_inner().request)));
+        }
+        let peer = *peer;
         let answer = async move {
-            let busy = || Response::error(ErrorCode::Overloaded, "this node is overloaded");
-            let response = if refused { busy() } else { answer.await.ok()? };
-            Some((channel, response))
+            let response = answer.await.ok();
+            (peer, response.map(|response| (channel, response)))
         };
         self.answering.push(answer.boxed());
+        None
+    }
+}
+
+/// How a node that is overloaded answers, so that whoever asks does so again, or asks another one.
+fn busy(request: &Request) -> Response {
+    match request {
+        Request::Offer { .. } => Response::refused(ErrorCode::Overloaded, BUSY),
+        // What is said here must not be lost.
+        Request::Finish { .. }
+        | Request::Release { .. }
+        | Request::Wrote { .. }
+        | Request::Heartbeat { .. } => Response::Elsewhere,
+        _ => Response::error(ErrorCode::Overloaded, BUSY),
+    }
+}
+
+/// The requests that are being answered, by who asked.
+#[derive(Debug, Default)]
+struct Places {
+    of_peers: HashMap<PeerId, usize>,
+    all: usize,
+}
+
+impl Places {
+    /// Whether there is a place for another request of the peer; it has it then.
+    fn take(&mut self, peer: &PeerId) -> bool {
+        let taken = self.of_peers.get(peer).copied().unwrap_or_default();
+        if self.all >= MAX_ANSWERING || taken >= MAX_ANSWERING_OF_PEER {
+            return false;
+        }
+        self.of_peers.insert(*peer, taken + 1);
+        self.all += 1;
+        true
+    }
+
+    /// One of the requests of the peer is answered.
+    fn leave(&mut self, peer: &PeerId) {
+        let Some(taken) = self.of_peers.get_mut(peer) else {
+            return;
+        };
+        *taken = taken.saturating_sub(1);
+        self.all = self.all.saturating_sub(1);
+        if *taken == 0 {
+            self.of_peers.remove(peer);
+        }
     }
 }
 
@@ -179,7 +245,10 @@ impl EventLoop {
             } => {
                 // The protocol's name has the network in it, so that a peer which speaks it belongs to that.
                 self.introduced(peer);
-                self.requests.accept(&peer, request, channel);
+                if let Some((channel, busy)) = self.requests.accept(&peer, request, channel) {
+                    // The peer may have gone in the meantime.
+                    let _ = self.swarm.behaviour_mut().work.send_response(channel, busy);
+                }
             }
             Event::Message {
                 peer,
@@ -226,5 +295,49 @@ impl EventLoop {
         if let Some(asked) = self.requests.asked.remove(&id) {
             let _ = asked.reply.send(answer);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Identity;
+
+    fn peer() -> PeerId {
+        peer_id(&Identity::generate().node_id()).unwrap()
+    }
+
+    #[test]
+    fn one_peer_does_not_take_the_places_of_others_and_all_have_an_end() {
+        let mut places = Places::default();
+        let (greedy, another) = (peer(), peer());
+        for _ in 0..MAX_ANSWERING_OF_PEER {
+            assert!(places.take(&greedy));
+        }
+        assert!(!places.take(&greedy));
+        assert!(places.take(&another));
+        places.leave(&greedy);
+        assert!(places.take(&greedy));
+        while places.all < MAX_ANSWERING {
+            let many = peer();
+            let taken = (0..MAX_ANSWERING_OF_PEER).take_while(|_| places.take(&many));
+            assert!(taken.count() > 0);
+        }
+        assert!(!places.take(&peer()));
+        places.leave(&another);
+        assert!(places.take(&peer()));
+        places.leave(&another);
+        assert_eq!(places.all, MAX_ANSWERING, "it had none any more");
+    }
+
+    #[test]
+    fn whoever_is_refused_asks_again() {
+        use mc_types::{FencingToken, JobId, Timestamp};
+        let (job, token) = (JobId::new(Timestamp::from_millis(1), 1), FencingToken(1));
+        let reason = String::new();
+        let release = Request::Release { job, token, reason };
+        assert_eq!(busy(&release), Response::Elsewhere);
+        let described = busy(&Request::Describe);
+        assert!(matches!(described, Response::Error { .. }));
     }
 }

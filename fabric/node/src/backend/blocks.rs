@@ -1,7 +1,7 @@
 //! Blocks, pins and uploads.
 
 use super::{NodeBackend, refuse};
-use crate::pins;
+use crate::{pins, tasks::Supervisor};
 use futures::{Stream, StreamExt, TryStreamExt, stream};
 use mc_api::{Imported, PinView};
 use mc_content::{Block, Store};
@@ -44,7 +44,9 @@ impl NodeBackend {
     pub(super) async fn pin_dag(&self, name: String, cid: Cid) -> Result<PinView, Error> {
         pins::check(&name)?;
         let store = self.content.store();
-        let arriving = Arriving::new(store, cid).await.map_err(refuse)?;
+        let arriving = Arriving::new(store, &self.tasks, cid)
+            .await
+            .map_err(refuse)?;
         let pinned = match self.content.fetch(cid, Vec::new(), None).await {
             Ok(()) => store.pin(&name, cid).await,
             Err(error) => Err(error),
@@ -60,15 +62,17 @@ impl NodeBackend {
 /// A pin for as long as something is waited for. It goes away with whoever waits.
 struct Arriving {
     store: Store,
+    tasks: Supervisor,
     /// Empty once it is gone.
     name: String,
 }
 
 impl Arriving {
-    async fn new(store: &Store, root: Cid) -> Result<Self, mc_content::Error> {
+    async fn new(store: &Store, tasks: &Supervisor, root: Cid) -> Result<Self, mc_content::Error> {
         let number = rand::random::<u64>();
         let arriving = Self {
             store: store.clone(),
+            tasks: tasks.clone(),
             name: format!("{}pin/{number:016x}", pins::ARRIVING),
         };
         store.pin(&arriving.name, root).await?;
@@ -85,11 +89,10 @@ impl Arriving {
 impl Drop for Arriving {
     fn drop(&mut self) {
         let name = std::mem::take(&mut self.name);
-        let runtime = tokio::runtime::Handle::try_current();
-        // What is left all the same goes when the node starts again.
-        if let (false, Ok(runtime)) = (name.is_empty(), runtime) {
+        // Without a runtime nothing can be done. What is left all the same goes when the node starts again.
+        if !name.is_empty() && tokio::runtime::Handle::try_current().is_ok() {
             let store = self.store.clone();
-            runtime.spawn(async move {
+            self.tasks.serve("pin of what arrives", async move {
                 if let Err(error) = store.unpin(&name).await {
                     tracing::warn!(%name, %error, "a pin stays that nobody waits for");
                 }

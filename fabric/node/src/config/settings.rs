@@ -81,7 +81,11 @@ pub const SETTINGS: &[Setting] = &[
         Kind::Text,
         "four fifths of what the disk has free at start, and 1GiB at least",
     ),
-    open("worker.attempt_time", Kind::Text, "as long as the job allows"),
+    open(
+        "worker.attempt_time",
+        Kind::Text,
+        "as long as the job allows",
+    ),
     open(
         "worker.compile_memory",
         Kind::Text,

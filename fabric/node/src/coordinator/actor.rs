@@ -1,7 +1,7 @@
 //! The one task that steps the scheduler.
 
 use super::{Coordinator, Duty};
-use crate::{error::Error, private::TaskKey, tasks};
+use crate::{error::Error, private::TaskKey};
 use mc_net::dht::seal_grant;
 use mc_protocol::{Grant, Request, Response};
 use mc_scheduler::{Answer, Command, Config, Effect, Scheduler, Stats, WorkerView};
@@ -266,7 +266,8 @@ impl Actor {
                 self.coordinator.watchers.ring(job);
                 if state.is_terminal() && self.coordinator.checkpointed.has(job) {
                     let coordinator = self.coordinator.clone();
-                    tasks::spawn(async move { coordinator.forget_checkpoints(job).await });
+                    let forget = async move { coordinator.forget_checkpoints(job).await };
+                    self.coordinator.tasks.serve("end of checkpoints", forget);
                 }
             }
             Effect::Offer {
@@ -275,14 +276,15 @@ impl Actor {
                 spec,
             } => {
                 let offer = offer(self.coordinator.clone(), worker, lease, spec);
-                tasks::spawn_in(&self.coordinator.offers, offer);
+                self.coordinator.offers.serve("offer", offer);
             }
             Effect::Probe { worker, newest } => {
-                tasks::spawn(probe(self.coordinator.clone(), worker, newest));
+                let probe = probe(self.coordinator.clone(), worker, newest);
+                self.coordinator.tasks.serve("probe", probe);
             }
             Effect::CancelAttempt { worker, job, token } => {
                 let peers = self.coordinator.peers.clone();
-                tasks::spawn(async move {
+                self.coordinator.tasks.serve("cancellation", async move {
                     // If this is lost, the next heartbeat is told.
                     let _ = peers.request(&worker, Request::Cancel { job, token }).await;
                 });

@@ -1,7 +1,7 @@
 //! Taking results: their blocks are in this node's store before the ledger says that they exist.
 
-use super::{Coordinator, arriving, broke, pin, respond};
-use crate::{budget, error::Error, tasks};
+use super::{Coordinator, arriving, no_answer, pin, respond};
+use crate::{budget, error::Error};
 use mc_content::Block;
 use mc_protocol::Response;
 use mc_scheduler::{Answer, Command};
@@ -23,11 +23,11 @@ impl Coordinator {
     ) -> Response {
         let coordinator = self.clone();
         // Of its own accord: a fetch that takes longer than one request goes on.
-        let finishing =
-            tasks::spawn(async move { coordinator.take(worker, job, token, ending).await });
+        let take = async move { coordinator.take(worker, job, token, ending).await };
+        let finishing = self.tasks.ask("finish", take);
         match tokio::time::timeout(ANSWER_WITHIN, finishing).await {
             Ok(Ok(response)) => response,
-            Ok(Err(error)) => broke(&error),
+            Ok(Err(_)) => no_answer(),
             Err(_) => Response::Pending,
         }
     }

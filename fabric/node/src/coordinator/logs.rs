@@ -1,7 +1,7 @@
 //! What attempts wrote that came to no outcome: it is in this node's store before the ledger says that it exists.
 
-use super::{Coordinator, broke};
-use crate::{budget, error::Error, tasks};
+use super::{Coordinator, no_answer};
+use crate::{budget, error::Error};
 use mc_net::dht::open_grant;
 use mc_protocol::Response;
 use mc_types::{AttemptLog, Cid, FencingToken, JobId, JobRecord, NodeId};
@@ -34,11 +34,12 @@ impl Coordinator {
     pub(crate) async fn keep_log(&self, worker: NodeId, written: Written) -> Response {
         let coordinator = self.clone();
         // Of its own accord: a fetch that takes longer than one request goes on.
-        let keeping = tasks::spawn(async move { coordinator.keep_written(worker, written).await });
+        let keep = async move { coordinator.keep_written(worker, written).await };
+        let keeping = self.tasks.ask("log", keep);
         match tokio::time::timeout(ANSWER_WITHIN, keeping).await {
             Ok(Ok(Ok(response))) => response,
             Ok(Ok(Err(error))) => error.into(),
-            Ok(Err(error)) => broke(&error),
+            Ok(Err(_)) => no_answer(),
             Err(_) => Response::Pending,
         }
     }

@@ -1,7 +1,6 @@
 //! Finding workers when jobs wait.
 
 use super::{Coordinator, Duty};
-use crate::tasks;
 use mc_net::dht::Class;
 use mc_protocol::Request;
 use mc_scheduler::Scheduler;
@@ -103,13 +102,14 @@ impl Coordinator {
             .cloned()
             .collect();
         let coordinator = self.clone();
-        tasks::spawn(async move { coordinator.solicit(silent).await });
+        let solicit = async move { coordinator.solicit(silent).await };
+        self.tasks.serve("recruiting", solicit);
     }
 
     async fn solicit(&self, silent: Vec<NodeId>) {
         for node in silent {
             let peers = self.peers.clone();
-            tasks::spawn(async move {
+            self.tasks.serve("solicitation", async move {
                 // Who does not answer is asked again in the next round.
                 let _ = peers.request(&node, Request::Solicit).await;
             });

@@ -196,7 +196,7 @@ impl Attempt {
 
     /// How the attempt ended, and what it wrote if it came to no outcome.
     async fn execute(&self, inner: &Inner) -> (Came, Option<Wrote>) {
-        let mut heartbeats = Heartbeats::of(self, inner).begin();
+        let mut heartbeats = Heartbeats::of(self, inner).begin(&inner.attempts);
         let work = execute::execute(inner, self);
         tokio::pin!(work);
         let cause = tokio::select! {

@@ -7,7 +7,7 @@ use super::{
     log::LogFiles,
     owed::{Owed, What},
 };
-use crate::{data_dir::Scratch, tasks};
+use crate::data_dir::Scratch;
 use mc_types::canonical;
 use serde::{Deserialize, Serialize};
 use std::{
@@ -76,7 +76,7 @@ pub(super) fn resume(inner: &Arc<Inner>) {
     };
     for entry in entries.flatten() {
         let inner_too = Arc::clone(inner);
-        tasks::spawn_in(&inner.attempts, async move {
+        inner.attempts.serve("earlier attempt", async move {
             say(&inner_too, entry.path()).await;
         });
     }

@@ -1,16 +1,17 @@
 //! Taking checkpoints of an attempt: when, and where they go.
 
-use super::{Inner, attempt::Attempt};
+use super::{Inner, attempt::Attempt, log::LogFiles};
 use crate::{
     checkpoint::{CheckpointError, Output, Stream, Writer},
     content::Content,
     private::TaskKey,
+    threads::NotDone,
 };
 use mc_content::{Block, Error};
 use mc_engine::{Bell, Checkpoints, Keeper, Next, RunError, Saved, Spare, Stopped};
 use mc_protocol::{Request, Response};
 use mc_types::{CheckpointEvery, Cid};
-use std::{path::Path, time::Duration};
+use std::{path::Path, sync::Arc, time::Duration};
 use tokio::{
     runtime::Handle,
     sync::mpsc,
@@ -123,8 +124,11 @@ impl<'a> Shelf<'a> {
             tokio::select! {
                 saved = taking.saved.recv() => match saved {
                     Some(saved) => {
+                        let saved = Arc::new(saved);
                         self.keep(&saved).await;
-                        taking.spare.give(saved);
+                        if let Ok(saved) = Arc::try_unwrap(saved) {
+                            taking.spare.give(saved);
+                        }
                         due = pause.map(|pause| Instant::now() + pause);
                     }
                     None => return,
@@ -143,7 +147,7 @@ impl<'a> Shelf<'a> {
         }
     }
 
-    async fn keep(&mut self, saved: &Saved) {
+    async fn keep(&mut self, saved: &Arc<Saved>) {
         let position = saved.position;
         match self.store(saved).await {
             Ok(cid) => {
@@ -157,7 +161,7 @@ impl<'a> Shelf<'a> {
         }
     }
 
-    async fn store(&mut self, saved: &Saved) -> Result<Cid, CheckpointError> {
+    async fn store(&mut self, saved: &Arc<Saved>) -> Result<Cid, CheckpointError> {
         let stored = self.write(saved).await;
         if stored.is_err() {
             // What it believes to be stored may not be.
@@ -166,31 +170,36 @@ impl<'a> Shelf<'a> {
         stored
     }
 
-    async fn write(&mut self, saved: &Saved) -> Result<Cid, CheckpointError> {
+    async fn write(&mut self, saved: &Arc<Saved>) -> Result<Cid, CheckpointError> {
         let file_bytes = saved.world.file_bytes();
         if file_bytes > MAX_FILE_BYTES {
             let reason = format!("the task's files have {file_bytes} bytes");
             return Err(CheckpointError::Encode(reason));
         }
-        let (stdout_bytes, stderr_bytes) = saved.world.output_bytes();
-        let logs = &self.attempt.logs;
         let mut group = Group {
-            content: &self.inner.content,
+            content: self.inner.content.clone(),
             runtime: Handle::current(),
             blocks: Vec::new(),
             bytes: 0,
             failed: None,
         };
-        let writer = &mut self.writer;
-        let (cid, bytes) = tokio::task::block_in_place(|| {
-            let mut stdout = written(&logs.stdout, stdout_bytes)?;
-            let mut stderr = written(&logs.stderr, stderr_bytes)?;
-            let output = Output {
-                stdout: (&mut *stdout, stdout_bytes),
-                stderr: (&mut *stderr, stderr_bytes),
-            };
-            writer.write(saved, output, &mut |block| group.add(block))
+        let (saved, logs) = (Arc::clone(saved), self.attempt.logs.clone());
+        let mut writer = std::mem::replace(&mut self.writer, writer(self.attempt));
+        let encode = move || {
+            let encoded = encode(&mut writer, &saved, &logs, &mut group);
+            // The copy is the guest's again as soon as this has ended.
+            drop(saved);
+            (writer, group, encoded)
+        };
+        let encoded = self.inner.checkpoints.run(encode).await;
+        let (writer, group, encoded) = encoded.map_err(|error| {
+            if let NotDone::Panicked { reason } = &error {
+                self.inner.attempts.panicked("checkpoint", reason);
+            }
+            CheckpointError::Encode(error.to_string())
         })?;
+        self.writer = writer;
+        let (cid, bytes) = encoded?;
         group.end((cid, bytes)).await?;
         Ok(cid)
     }
@@ -222,6 +231,23 @@ fn writer(attempt: &Attempt) -> Writer {
     )
 }
 
+/// Makes blocks of a state, with what the guest has written by then. Gives the root.
+fn encode(
+    writer: &mut Writer,
+    saved: &Saved,
+    logs: &LogFiles,
+    group: &mut Group,
+) -> Result<(Cid, Vec<u8>), CheckpointError> {
+    let (stdout_bytes, stderr_bytes) = saved.world.output_bytes();
+    let mut stdout = written(&logs.stdout, stdout_bytes)?;
+    let mut stderr = written(&logs.stderr, stderr_bytes)?;
+    let output = Output {
+        stdout: (&mut *stdout, stdout_bytes),
+        stderr: (&mut *stderr, stderr_bytes),
+    };
+    writer.write(saved, output, &mut |block| group.add(block))
+}
+
 /// The way from a guest to its shelf.
 pub(super) struct Taking {
     saved: mpsc::Receiver<Saved>,
@@ -238,8 +264,8 @@ fn written(path: &Path, bytes: u64) -> std::io::Result<Box<dyn Stream>> {
 }
 
 /// Blocks that are stored together, as soon as there are enough of them.
-struct Group<'a> {
-    content: &'a Content,
+struct Group {
+    content: Content,
     runtime: Handle,
     blocks: Vec<Block>,
     bytes: usize,
@@ -247,7 +273,7 @@ struct Group<'a> {
     failed: Option<Error>,
 }
 
-impl Group<'_> {
+impl Group {
     /// Takes a block. This blocks, and is not for a thread of the runtime's own.
     fn add(&mut self, (cid, bytes): (Cid, Vec<u8>)) {
         if self.failed.is_some() {

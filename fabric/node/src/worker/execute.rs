@@ -15,6 +15,7 @@ use crate::{
     content::{Deferred, Source},
     data_dir::Scratch,
     private::{self, TaskKey},
+    threads::NotDone,
     world::{self, Given, Left, Root, Stdin},
 };
 use mc_content::{AddOptions, Block, Key, unixfs};
@@ -73,6 +74,16 @@ impl From<mc_engine::Error> for Failure {
         } else {
             Self::Infrastructure(code, message)
         }
+    }
+}
+
+impl From<NotDone> for Failure {
+    fn from(error: NotDone) -> Self {
+        let reason = match error {
+            NotDone::NoThread(cause) => format!("there is no thread for a guest: {cause}"),
+            error => error.to_string(),
+        };
+        Self::Infrastructure(None, reason)
     }
 }
 
@@ -248,7 +259,8 @@ async fn run(inner: &Inner, attempt: &Attempt, scratch: &Scratch) -> Result<Comp
             storage: storage(inner),
             timeout,
         };
-        let ended = segment.run(attempt, &source, task_cid, &mut shelf).await;
+        let of = (inner, attempt);
+        let ended = segment.run(of, &source, task_cid, &mut shelf).await;
         timeout = timeout.map(|timeout| timeout.saturating_sub(begun.elapsed()));
         match ended {
             Ok((execution, left)) => {
@@ -298,7 +310,7 @@ async fn going_on(
                     let of = (&task_cid, &task);
                     checkpoint::load(&cid, of, key.as_ref(), &source, &runtime)
                 };
-                match tokio::task::spawn_blocking(load).await {
+                match inner.on_thread(load).await {
                     Ok(loaded) => loaded.map_err(|e| e.to_string()),
                     Err(error) => Err(error.to_string()),
                 }
@@ -336,7 +348,7 @@ impl Segment {
     /// Runs the guest until it ends or leaves.
     async fn run(
         self,
-        attempt: &Attempt,
+        (inner, attempt): (&Inner, &Attempt),
         source: &Arc<Source>,
         task_cid: Cid,
         shelf: &mut Shelf<'_>,
@@ -363,7 +375,7 @@ impl Segment {
         );
         let deadline = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
         let position = loaded.as_ref().map_or(0, |loaded| loaded.resume.position);
-        let (resume, [stdout, stderr]) = outputs(attempt, loaded).await?;
+        let (resume, [stdout, stderr]) = outputs(inner, attempt, loaded).await?;
         let (checkpoints, taking) = shelf.checkpoints(position);
         let invocation = Invocation {
             name: world::program_name(task.argv0.as_deref()),
@@ -390,8 +402,8 @@ impl Segment {
             run_and_collect(&program, invocation, (dirs, key), &made, &runtime)
         };
         // What is taken is stored while the guest goes on, and before it is said to have ended.
-        let (ended, ()) = tokio::join!(tokio::task::spawn_blocking(work), shelf.take(taking));
-        ended.map_err(|e| Failure::Infrastructure(None, e.to_string()))?
+        let (ended, ()) = tokio::join!(inner.on_thread(work), shelf.take(taking));
+        ended?
     }
 }
 
@@ -404,6 +416,7 @@ fn storage(inner: &Inner) -> Arc<dyn Storage> {
 
 /// Where the guest writes: to files, which have already what it wrote before.
 async fn outputs(
+    inner: &Inner,
     attempt: &Attempt,
     loaded: Option<Loaded>,
 ) -> Result<(Option<Resume>, [Output; 2]), Failure> {
@@ -420,13 +433,12 @@ async fn outputs(
         loaded.write_output(&mut stdout, &mut stderr)?;
         Ok::<_, checkpoint::CheckpointError>(loaded.resume)
     };
-    let failed = |e: &dyn std::fmt::Display| Failure::Infrastructure(None, e.to_string());
-    let written = tokio::task::spawn_blocking(write).await;
-    let resume = written.map_err(|e| failed(&e))?.map_err(|e| failed(&e))?;
+    let written = inner.on_thread(write).await?;
+    let resume = written.map_err(|e| Failure::Infrastructure(None, e.to_string()))?;
     Ok((Some(resume), append))
 }
 
-/// Guests compute without pause, so each has a thread that nobody else waits for.
+/// Guests compute without pause, and wait for what they read, so each has a thread that nobody else waits for.
 fn run_and_collect(
     program: &Program,
     invocation: Invocation,
@@ -453,18 +465,17 @@ async fn program(
         return Ok(program);
     }
     let engine = inner.engine.clone();
-    let cached = tokio::task::spawn_blocking(move || engine.cached(&cid, need)).await;
-    if let Ok(Some(program)) = cached {
+    let cached = inner.on_thread(move || engine.cached(&cid, need)).await;
+    if let Some(program) = cached? {
         return Ok(program);
     }
     let bytes = unixfs::read_to_vec(source, cid, MAX_COMPONENT_BYTES).await?;
     // Together, compilers take no more memory than is lent to them.
     let permit = inner.compilers.acquire().await;
-    let _permit = permit.map_err(|e| Failure::Infrastructure(e.to_string()))?;
+    let _permit = permit.map_err(|e| Failure::Infrastructure(None, e.to_string()))?;
     let engine = inner.engine.clone();
     let load = move || engine.load(&cid, &bytes, need);
-    let loaded = tokio::task::spawn_blocking(load).await;
-    Ok(loaded.map_err(|e| Failure::Infrastructure(None, e.to_string()))??)
+    Ok(inner.on_thread(load).await??)
 }
 
 /// Stores what the guest wrote, and states the outcome.

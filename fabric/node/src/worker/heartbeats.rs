@@ -2,7 +2,7 @@
 //! does, such as the writing of a checkpoint.
 
 use super::{Inner, attempt::Attempt, coordinators::Coordinators};
-use crate::{peers::Peers, tasks};
+use crate::{peers::Peers, tasks::Supervisor};
 use mc_net::RequestError;
 use mc_protocol::{Request, Response};
 use mc_types::{FencingToken, JobId};
@@ -60,9 +60,9 @@ impl Heartbeats {
     }
 
     /// Begins with them; they end when the handle is dropped.
-    pub(super) fn begin(self) -> AbortOnDropHandle<Lost> {
+    pub(super) fn begin(self, tasks: &Supervisor) -> AbortOnDropHandle<Lost> {
         let beating = self.until_lost().instrument(Span::current());
-        AbortOnDropHandle::new(tasks::spawn(beating))
+        AbortOnDropHandle::new(tasks.part("heartbeats", beating))
     }
 
     /// Renews the lease until it is lost. A coordinator that does not answer is no reason to stop for long:

@@ -5,7 +5,7 @@
 use super::{
     Inner, Known, Stage, coordinators::Coordinators, debts::Entry, execute::Wrote, kept::Left,
 };
-use crate::{completion, error::Error, tasks};
+use crate::{completion, error::Error};
 use mc_net::RequestError;
 use mc_protocol::{Request, Response};
 use mc_types::{Cid, Ending, FencingToken, JobId, KeyId, Lease, NodeId, canonical};
@@ -469,7 +469,7 @@ pub(super) fn resume(inner: &Arc<Inner>) -> BTreeSet<(JobId, FencingToken)> {
             unsaid.insert((owed.job, owed.token));
         }
         let inner_too = Arc::clone(inner);
-        tasks::spawn_in(&inner.attempts, async move {
+        inner.attempts.serve("ending", async move {
             owed.say(&inner_too, coordinators, true).await;
         });
     }

@@ -21,6 +21,7 @@ use mc_content::{
 use mc_types::{Cid, ErrorCode, cid};
 use std::{collections::HashSet, ops::Range, sync::Arc};
 use tokio::sync::mpsc;
+use tokio_util::task::AbortOnDropHandle;
 
 type Stored = Result<(Cid, Bytes), mc_content::Error>;
 
@@ -165,7 +166,7 @@ async fn bytes(content: &Content, cid: Cid, range: ByteRange) -> Result<Selected
 /// The blocks that have some of the bytes of a file, in order.
 fn touched(blocks: Blocks, cid: Cid, range: Range<u64>) -> impl Stream<Item = Stored> + Send {
     let (sender, mut receiver) = mpsc::channel(1);
-    tokio::spawn(async move {
+    let reading = AbortOnDropHandle::new(tokio::spawn(async move {
         let noted = Noted {
             blocks,
             touched: sender.clone(),
@@ -177,8 +178,16 @@ fn touched(blocks: Blocks, cid: Cid, range: Range<u64>) -> impl Stream<Item = St
             // The client may have gone.
             Err(error) => drop(sender.send(Err(error)).await),
         }
-    });
-    stream::poll_fn(move |cx| receiver.poll_recv(cx))
+    }));
+    let end = async move {
+        // What was cut off by a panic must not look complete.
+        let ended = reading.await;
+        ended
+            .err()
+            .map(|e| Err(mc_content::Error::Source(e.to_string())))
+    };
+    let end = stream::once(end).filter_map(std::future::ready);
+    stream::poll_fn(move |cx| receiver.poll_recv(cx)).chain(end)
 }
 
 /// Passes on what is read.

@@ -1,0 +1,263 @@
+//! The connections of the HTTP server: how many there are, and how long one may be silent.
+
+use axum::Router;
+use futures::FutureExt;
+use hyper::server::conn::http1;
+use hyper_util::{
+    rt::{TokioIo, TokioTimer},
+    service::TowerToHyperService,
+};
+use std::{io::ErrorKind, panic::AssertUnwindSafe, pin::pin, sync::Arc, time::Duration};
+use tokio::{
+    net::{TcpListener, TcpStream},
+    sync::Semaphore,
+};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+/// Connections at a time, and so requests: each has one at a time. Whoever follows a log or waits for a job has one, and
+/// there may be a thousand of those. More wait in the queue of the system.
+pub const MAX_CONNECTIONS: usize = 4096;
+/// How long a client may take to say what it wants, also on a connection that it keeps: longer than reqwest keeps one
+/// that it does not use, so that none is closed just when it is used again.
+const HEAD_WITHIN: Duration = Duration::from_secs(100);
+/// How long requests that are under way may take once the server is to stop.
+const GRACE: Duration = Duration::from_secs(2);
+/// After this time it is tried again to take a connection, if the system has no room for one.
+const ACCEPT_AGAIN: Duration = Duration::from_millis(500);
+
+/// Bounds of connections.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Bounds {
+    connections: usize,
+    head_within: Duration,
+    grace: Duration,
+}
+
+impl Bounds {
+    /// The usual ones, with so many connections at a time.
+    pub(crate) fn of(connections: usize) -> Self {
+        Self {
+            connections: connections.clamp(1, MAX_CONNECTIONS),
+            head_within: HEAD_WITHIN,
+            grace: GRACE,
+        }
+    }
+}
+
+/// Takes a panic that broke a connection off.
+pub(crate) type OnPanic = Arc<dyn Fn(&(dyn std::any::Any + Send)) + Send + Sync>;
+
+/// Serves `router` until `stopping` is cancelled, and what is under way then for a while longer. No connection is left when
+/// this returns.
+pub(crate) async fn serve(
+    listener: TcpListener,
+    router: Router,
+    bounds: Bounds,
+    on_panic: OnPanic,
+    stopping: CancellationToken,
+) {
+    let places = Arc::new(Semaphore::new(bounds.connections));
+    let connections = TaskTracker::new();
+    let cut_off = CancellationToken::new();
+    // If nobody waits for this any more, nobody waits for the connections.
+    let _cut_off = cut_off.clone().drop_guard();
+    loop {
+        // The place first: whoever has none waits outside.
+        let next = async {
+            let place = Arc::clone(&places).acquire_owned().await.ok()?;
+            Some((accept(&listener).await, place))
+        };
+        let Some(Some((stream, place))) = stopping.run_until_cancelled(next).await else {
+            break;
+        };
+        let serving = connection(stream, router.clone(), bounds, stopping.clone());
+        let serving = AssertUnwindSafe(serving).catch_unwind();
+        let (on_panic, cut_off) = (Arc::clone(&on_panic), cut_off.clone());
+        let serving = async move {
+            if let Some(Err(panic)) = cut_off.run_until_cancelled(serving).await {
+                on_panic(&*panic);
+            }
+            drop(place);
+        };
+        connections.spawn(serving.boxed());
+    }
+    drop(listener);
+    connections.close();
+    let ended = tokio::time::timeout(bounds.grace, connections.wait()).await;
+    if ended.is_err() {
+        tracing::warn!("requests under way were cut off");
+        cut_off.cancel();
+        connections.wait().await;
+    }
+}
+
+/// The next connection.
+async fn accept(listener: &TcpListener) -> TcpStream {
+    loop {
+        let error = match listener.accept().await {
+            Ok((stream, _)) => return stream,
+            Err(error) => error,
+        };
+        // The client has gone already.
+        let is_clients = matches!(
+            error.kind(),
+            ErrorKind::ConnectionRefused
+                | ErrorKind::ConnectionAborted
+                | ErrorKind::ConnectionReset
+        );
+        if !is_clients {
+            // There are too many open files, say.
+            tracing::warn!(%error, "a client cannot connect");
+            tokio::time::sleep(ACCEPT_AGAIN).await;
+        }
+    }
+}
+
+/// Answers what comes on one connection.
+async fn connection(
+    stream: TcpStream,
+    router: Router,
+    bounds: Bounds,
+    stopping: CancellationToken,
+) {
+    let mut http = http1::Builder::new();
+    http.timer(TokioTimer::new())
+        .header_read_timeout(bounds.head_within);
+    let service = TowerToHyperService::new(router);
+    let mut serving = pin!(http.serve_connection(TokioIo::new(stream), service));
+    let served = tokio::select! {
+        served = serving.as_mut() => served,
+        () = stopping.cancelled() => {
+            // What is under way is answered, and nothing more is taken.
+            serving.as_mut().graceful_shutdown();
+            serving.await
+        }
+    };
+    if let Err(error) = served {
+        tracing::debug!(%error, "a connection broke off");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::limits::{caught, reason};
+    use axum::{middleware, routing::get};
+    use std::net::SocketAddr;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+    const PATIENCE: Duration = Duration::from_secs(20);
+    const REQUEST: &[u8] = b"GET / HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n";
+
+    async fn soon<T>(work: impl Future<Output = T>) -> T {
+        let done = tokio::time::timeout(PATIENCE, work).await;
+        done.expect("it is done soon")
+    }
+
+    /// A server with these bounds, and what stops it.
+    async fn served(bounds: Bounds, router: Router) -> (SocketAddr, CancellationToken) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let stopping = CancellationToken::new();
+        let on_panic: OnPanic = Arc::new(|_| {});
+        tokio::spawn(serve(listener, router, bounds, on_panic, stopping.clone()));
+        (address, stopping)
+    }
+
+    async fn fails() -> &'static str {
+        panic!("no luck")
+    }
+
+    fn hello() -> Router {
+        Router::new().route("/", get(async || "hello"))
+    }
+
+    async fn answer(stream: &mut TcpStream) -> String {
+        let mut answer = String::new();
+        soon(stream.read_to_string(&mut answer)).await.unwrap();
+        answer
+    }
+
+    #[tokio::test]
+    async fn a_client_that_says_nothing_gives_its_place_to_others() {
+        let bounds = Bounds {
+            head_within: Duration::from_millis(200),
+            ..Bounds::of(1)
+        };
+        let (address, stopping) = served(bounds, hello()).await;
+        let mut silent = TcpStream::connect(address).await.unwrap();
+        silent.write_all(b"GET / HT").await.unwrap();
+        let mut another = TcpStream::connect(address).await.unwrap();
+        another.write_all(REQUEST).await.unwrap();
+        let answered = answer(&mut another).await;
+        assert!(answered.ends_with("hello"), "{answered}");
+        // It was hung up on.
+        assert!(!answer(&mut silent).await.contains("hello"));
+        stopping.cancel();
+    }
+
+    #[tokio::test]
+    async fn a_request_that_does_not_end_is_cut_off_in_the_end() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let router = Router::new().route("/", get(async || std::future::pending::<()>().await));
+        let bounds = Bounds {
+            grace: Duration::from_millis(100),
+            ..Bounds::of(8)
+        };
+        let stopping = CancellationToken::new();
+        let on_panic: OnPanic = Arc::new(|_| {});
+        let serving = tokio::spawn(serve(listener, router, bounds, on_panic, stopping.clone()));
+        let mut waiting = TcpStream::connect(address).await.unwrap();
+        waiting.write_all(REQUEST).await.unwrap();
+        // It is taken before the server stops.
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        stopping.cancel();
+        soon(serving).await.unwrap();
+        let mut rest = Vec::new();
+        // The connection is closed, or reset if the request was not read.
+        let _ = soon(waiting.read_to_end(&mut rest)).await;
+        assert!(rest.is_empty());
+    }
+
+    #[tokio::test]
+    async fn a_request_that_panics_is_answered_with_an_error_and_told() {
+        let (tell, mut told) = tokio::sync::mpsc::channel(1);
+        let on_panic: OnPanic = Arc::new(move |panic| tell.try_send(reason(panic)).unwrap());
+        let catching = middleware::from_fn_with_state(on_panic, caught);
+        let router = hello().route("/fails", get(fails)).layer(catching);
+        let (address, stopping) = served(Bounds::of(8), router).await;
+        let mut stream = TcpStream::connect(address).await.unwrap();
+        let request = b"GET /fails HTTP/1.1\r\nhost: localhost\r\n\r\n";
+        stream.write_all(request).await.unwrap();
+        assert_eq!(soon(told.recv()).await.as_deref(), Some("no luck"));
+        // The connection is as good as before.
+        stream.write_all(REQUEST).await.unwrap();
+        let answered = answer(&mut stream).await;
+        assert!(answered.starts_with("HTTP/1.1 500"), "{answered}");
+        assert!(answered.contains("MC0022"), "{answered}");
+        assert!(answered.ends_with("hello"), "{answered}");
+        stopping.cancel();
+    }
+
+    #[tokio::test]
+    async fn a_panic_breaks_one_connection_off_and_is_told() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let router = hello().route("/fails", get(fails));
+        let (tell, mut told) = tokio::sync::mpsc::channel(1);
+        let on_panic: OnPanic = Arc::new(move |panic| tell.try_send(reason(panic)).unwrap());
+        let stopping = CancellationToken::new();
+        let serving = serve(listener, router, Bounds::of(8), on_panic, stopping.clone());
+        let serving = tokio::spawn(serving);
+        let mut broken = TcpStream::connect(address).await.unwrap();
+        let request = b"GET /fails HTTP/1.1\r\nhost: localhost\r\n\r\n";
+        broken.write_all(request).await.unwrap();
+        assert_eq!(soon(told.recv()).await.as_deref(), Some("no luck"));
+        let mut another = TcpStream::connect(address).await.unwrap();
+        another.write_all(REQUEST).await.unwrap();
+        assert!(answer(&mut another).await.ends_with("hello"));
+        stopping.cancel();
+        soon(serving).await.unwrap();
+    }
+}
