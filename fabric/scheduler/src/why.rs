@@ -272,7 +272,8 @@ fn change(clause: &Clause<'_>, group: &mut Vec<Seen<'_>>) -> Option<Change> {
         | Clause::Heard
         | Clause::Trusted
         | Clause::FreeSlot
-        | Clause::FreeMemory { .. } => return None,
+        | Clause::FreeMemory { .. }
+        | Clause::Unknown => return None,
     })
 }
 

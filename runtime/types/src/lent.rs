@@ -36,7 +36,8 @@ impl Lent {
             | Clause::Label { .. }
             | Clause::Heard
             | Clause::Trusted
-            | Clause::FreeSlot => return None,
+            | Clause::FreeSlot
+            | Clause::Unknown => return None,
         })
     }
 

@@ -4,10 +4,8 @@ use futures::{StreamExt, future::BoxFuture, stream};
 use mc_artifacts::guest;
 use mc_conformance::NodeOptions;
 use mc_content::{BlockSource, MemoryBlocks, unixfs};
-use mc_net::{
-    BlockStore, Client, DhtMode, Identity, InboundRequest, Options, StoreError,
-    message::{Request, Response},
-};
+use mc_net::{BlockStore, Client, DhtMode, Identity, InboundRequest, Options, StoreError};
+use mc_protocol::{Request, Response};
 use mc_types::{
     Cid, End, Ending, FencingToken, JobId, JobSpec, Lease, NodeId, TaskSpec, Timestamp,
 };

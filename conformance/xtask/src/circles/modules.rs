@@ -50,7 +50,7 @@ impl Modules {
     /// Reads a crate from its root. `read` gives the text of a file, if there is one.
     pub(super) fn read(root: &Path, read: &dyn Fn(&Path) -> Option<String>) -> Self {
         let mut modules = Self::default();
-        let dir = root.parent().unwrap_or(Path::new("")).to_owned();
+        let dir = root.parent().map(Path::to_owned).unwrap_or_default();
         modules.file(root.to_owned(), dir, None, read);
         modules
     }

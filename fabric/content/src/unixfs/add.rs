@@ -2,12 +2,11 @@
 
 use super::{
     adder::{
-        AddOptions, Added, Adder, CHUNK_BYTES, FileInProgress, NAME_NOT_UTF8, NO_FILE, Symlinks,
-        TARGET_NOT_UTF8,
+        AddOptions, Added, Adder, FileInProgress, NAME_NOT_UTF8, NO_FILE, Symlinks, TARGET_NOT_UTF8,
     },
     entity::key_below,
 };
-use crate::{BlockSink, Error, Key};
+use crate::{BlockSink, Error, Key, limits::CHUNK_BYTES};
 use mc_types::MAX_DIRECTORY_DEPTH;
 use std::{
     fs::Metadata,

@@ -17,6 +17,8 @@ use std::collections::HashMap;
 use tokio::sync::{mpsc, oneshot};
 
 type Channel = ResponseChannel<Heard<Response>>;
+/// Who asked, and what it is answered, if it is.
+type ForPeer = (PeerId, Option<(Channel, Response)>);
 
 /// Requests that this node answers at a time, of one peer and of all together. Beyond that they are refused at once, and
 /// come again. A worker with a thousand slots has fewer under way, each connection no more than 256. Each may be a
@@ -27,7 +29,7 @@ const BUSY: &str = "this node is overloaded";
 
 pub(super) struct Requests {
     inbound: mpsc::Sender<InboundRequest>,
-    answering: FuturesUnordered<BoxFuture<'static, (PeerId, Option<(Channel, Response)>)>>,
+    answering: FuturesUnordered<BoxFuture<'static, ForPeer>>,
     places: Places,
     asked: HashMap<OutboundRequestId, Asked>,
 }
@@ -247,7 +249,11 @@ impl EventLoop {
                 self.introduced(peer);
                 if let Some((channel, busy)) = self.requests.accept(&peer, request, channel) {
                     // The peer may have gone in the meantime.
-                    let _ = self.swarm.behaviour_mut().work.send_response(channel, busy);
+                    let _ = self
+                        .swarm
+                        .behaviour_mut()
+                        .work
+                        .send_response(channel, Ok(busy));
                 }
             }
             Event::Message {

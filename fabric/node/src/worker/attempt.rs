@@ -102,8 +102,10 @@ impl Cause {
     /// What the attempt comes to if it leaves none.
     fn came(&self) -> Came {
         let failed = |message: &str| {
-            let message = message.to_owned();
-            Came::To(Ending::Failed(FailureReason::Infrastructure { message }))
+            Came::To(Ending::Failed(FailureReason::Infrastructure {
+                code: None,
+                message: message.to_owned(),
+            }))
         };
         match self {
             Self::Lost(Lost::Stale) => Came::ToNothing,

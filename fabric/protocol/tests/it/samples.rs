@@ -2,13 +2,12 @@
 
 use bytes::Bytes;
 use mc_protocol::{
-    Advert, Announcement, CompletionAdvert, Grant, LogStream, REVISION, Request, Response,
-    TaskAdvert,
+    Advert, Announcement, CompletionAdvert, Grant, REVISION, Request, Response, TaskAdvert,
 };
 use mc_types::{
     Change, CheckpointEvery, Cid, Clause, Completion, Digest, End, Ending, Envelope, ErrorCode,
-    FailureReason, FencingToken, JobId, JobSpec, JobState, Lack, Lease, Meter, NearestMiss, NodeId,
-    Outcome, Policy, TaskSpec, Timestamp, Turn, Usage, Why, cid,
+    FailureReason, FencingToken, JobId, JobSpec, JobState, Lack, Lease, Lent, LogStream, Meter,
+    NearestMiss, NodeId, Outcome, Policy, Resources, TaskSpec, Timestamp, Turn, Usage, Why, cid,
 };
 use std::{borrow::Cow, collections::BTreeMap};
 
@@ -60,12 +59,31 @@ fn spec() -> JobSpec {
     }
 }
 
+fn lent() -> Lent {
+    let total = Resources {
+        cpu_millis: 4_000,
+        memory_bytes: 16 << 30,
+        scratch_bytes: 100 << 30,
+        output_bytes: 90 << 30,
+        gpus: 1,
+    };
+    Lent {
+        total,
+        free: Resources {
+            memory_bytes: 15 << 30,
+            ..total
+        },
+        attempt_millis: Some(3_600_000),
+    }
+}
+
 pub(crate) fn announcement() -> Announcement {
     Announcement {
         slots_total: 4,
         slots_free: 3,
         cpus: 8,
         memory_bytes: 16 << 30,
+        lent: lent(),
         labels: [("room".to_owned(), "cellar".to_owned())].into(),
         yours: vec![job()],
         revision: REVISION,
@@ -243,6 +261,10 @@ pub(crate) fn why() -> Why {
             node: Cow::Owned(node()),
         },
         Clause::Memory { bytes: 8 << 30 },
+        Clause::Scratch { bytes: 9 << 30 },
+        Clause::Output { bytes: 7 << 30 },
+        Clause::AttemptTime { millis: 60_000 },
+        Clause::FreeMemory { bytes: 6 << 30 },
         Clause::Label {
             name: "room".into(),
             value: "cellar".into(),
@@ -260,6 +282,9 @@ pub(crate) fn why() -> Why {
     };
     let changes = vec![
         Change::Memory { bytes: 4 << 30 },
+        Change::Scratch { bytes: 3 << 30 },
+        Change::Output { bytes: 2 << 30 },
+        Change::AttemptTime { millis: 30_000 },
         Change::Label {
             name: "room".to_owned(),
             value: "cellar".to_owned(),
