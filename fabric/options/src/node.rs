@@ -1,6 +1,6 @@
 //! `node`, `nodes`, `dht`, `ledger`, `config`
 
-use crate::settings::options;
+use crate::settings::{Typed, options};
 use clap::{Args, Subcommand, ValueEnum};
 use mc_node::config::{ByteSize, Period};
 use mc_types::Cid;
@@ -77,6 +77,12 @@ impl DhtName {
             Self::Server => "server",
             Self::Client => "client",
         }
+    }
+}
+
+impl Typed for Option<DhtName> {
+    fn value(&self) -> Option<toml::Value> {
+        self.map(|dht| dht.setting().into())
     }
 }
 

@@ -1,6 +1,5 @@
 //! Options that set a setting: each is declared once, with the key of its setting before it.
 
-use crate::DhtName;
 use mc_node::config::{ByteSize, Period};
 use std::path::PathBuf;
 use toml::Value;
@@ -45,12 +44,6 @@ impl Typed for Option<PathBuf> {
         let path = self.as_ref()?;
         // What is not UTF-8 is marked, and refused with the other settings.
         Some(path.to_string_lossy().into_owned().into())
-    }
-}
-
-impl Typed for Option<DhtName> {
-    fn value(&self) -> Option<Value> {
-        self.map(|dht| dht.setting().into())
     }
 }
 

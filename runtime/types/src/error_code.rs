@@ -1,18 +1,18 @@
 //! Stable codes of the errors that users see.
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, de};
 
 macro_rules! error_codes {
     ($($(#[doc = $doc:literal])+ $name:ident = $code:literal,)+) => {
         /// Names a kind of error forever, whatever its message says.
         ///
         /// Each code has a help page, `fabric/cli/errors/<code>.md`.
-        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
         #[non_exhaustive]
         pub enum ErrorCode {
             $($(#[doc = $doc])+ #[serde(rename = $code)] $name,)+
             /// A code that a later version gave, and that this one does not know. No error of this version's own has it.
-            #[serde(rename = "MC0000", other)]
+            #[serde(rename = "MC0000")]
             Unknown,
         }
 
@@ -30,6 +30,24 @@ macro_rules! error_codes {
             }
         }
     };
+}
+
+/// Those of later versions are read as [`ErrorCode::Unknown`]; what is no code at all is refused.
+impl<'de> Deserialize<'de> for ErrorCode {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        let known = Self::ALL.iter().find(|code| code.as_str() == text);
+        match known {
+            Some(code) => Ok(*code),
+            None if is_code(&text) => Ok(Self::Unknown),
+            None => Err(de::Error::custom("not the code of an error")),
+        }
+    }
+}
+
+fn is_code(text: &str) -> bool {
+    let number = text.strip_prefix("MC").unwrap_or_default();
+    number.len() == 4 && number.bytes().all(|byte| byte.is_ascii_digit())
 }
 
 error_codes! {
@@ -116,6 +134,10 @@ mod tests {
             let (_, bytes) = crate::canonical::encode(&said).unwrap();
             let read: ErrorCode = serde_ipld_dagcbor::from_slice(&bytes).unwrap();
             assert_eq!(read, code, "{said}");
+        }
+        for said in ["", "E1", "MC1", "MC00001", "MC000x"] {
+            let (_, bytes) = crate::canonical::encode(&said).unwrap();
+            assert!(serde_ipld_dagcbor::from_slice::<ErrorCode>(&bytes).is_err());
         }
     }
 }

@@ -10,7 +10,8 @@
 //! has used, which stands for time.
 //!
 //! ```
-//! use mc_wasi::{Bounds, Host, Nothing, Preview, Quota, Setup, State, Stream};
+//! use mc_types::LogStream;
+//! use mc_wasi::{Bounds, Host, Nothing, Preview, Quota, Setup, State};
 //!
 //! let setup = Setup {
 //!     args: vec!["guest".to_owned()],
@@ -28,8 +29,8 @@
 //! host.enter(100);
 //! host.sleep_until(1_000_000_000);
 //! assert_eq!(host.monotonic_now(), 1_000_000_000);
-//! host.print(Stream::Stdout, b"hello")?;
-//! assert_eq!(host.take_output(Stream::Stdout), b"hello");
+//! host.print(LogStream::Stdout, b"hello")?;
+//! assert_eq!(host.take_output(LogStream::Stdout), b"hello");
 //!
 //! // It goes on elsewhere.
 //! let bytes = host.state().to_bytes()?;
