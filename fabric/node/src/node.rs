@@ -1,7 +1,7 @@
 //! Starting a node, and stopping it in order.
 
 use crate::{
-    Config, Error, advert, announce,
+    Config, Error, advert, announce, archive,
     backend::NodeBackend,
     config::Placement,
     content::{Content, Served, usual_max_bytes},
@@ -188,6 +188,14 @@ impl Node {
             clock: Arc::new(SteadyClock::new()),
             duty: mode.duty(),
         };
+        if let Some(path) = &config.ledger.archive {
+            // Whether it can be written to is not first found out when a job is old.
+            let written = archive::append(path, &[]);
+            written.map_err(|source| Error::Io {
+                path: path.clone(),
+                source,
+            })?;
+        }
         let rules = scheduler_config(&config, identity.node_id());
         let coordinator = Coordinator::start(parts, rules, &tasks.all, stopping.clone()).await?;
         if let Some(keep) = config.ledger.keep.filter(|_| mode != Mode::Look) {

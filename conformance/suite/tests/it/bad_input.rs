@@ -200,6 +200,16 @@ fn ports_in_use_are_named() {
     refused(&mc(args), 70, "MC0010", &[&port]);
 }
 
+/// The node started, and said so twice a second.
+#[test]
+fn an_archive_that_cannot_be_written_is_named_at_once() {
+    let dir = tempfile::tempdir().unwrap();
+    let dir = dir.path().display().to_string();
+    let typed = ["--data-dir", &dir, "node", "--no-mdns", "--keep", "1s"];
+    let done = mc([&typed[..], &["--archive", &dir]].concat());
+    refused(&done, 66, "MC0002", &[&dir]);
+}
+
 #[test]
 fn a_node_that_does_not_answer_has_its_own_exit_code() {
     // A reserved port: one that was free a moment ago may be another test's by now.
