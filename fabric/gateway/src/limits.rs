@@ -17,8 +17,8 @@ use std::{
 };
 use tokio::sync::Semaphore;
 
-/// How long a body may be waited for, and what it must bring for each second beyond that. What this node takes to store it
-/// does not count.
+/// How long a body may take, and how much it must bring for each second beyond that. The time that this node takes to
+/// store it does not count.
 const BODY_PATIENCE: Duration = Duration::from_secs(60);
 const LEAST_BYTES_PER_SECOND: u64 = 1024;
 

@@ -78,7 +78,7 @@ impl Guests {
 /// What a failed dial of an address comes to that does not say whom it leads to.
 fn nobody(address: &Multiaddr, error: &DialError) -> Result<(), ConnectError> {
     match error {
-        // One list of peers may serve all of them: this node itself is no trouble.
+        // All nodes may be given the same list of peers: that this node itself is in it is no trouble.
         DialError::LocalPeerId { .. } => Ok(()),
         error => Err(ConnectError::Nobody {
             address: address.to_string(),

@@ -27,8 +27,8 @@ enum Part {
     Beyond,
 }
 
-/// `Range: bytes=…` with one range. Several, and other units, are answered in full, as HTTP allows; and so is whoever
-/// has a part of something else (`If-Range`).
+/// `Range: bytes=…` with one range. Requests for several ranges, or in other units, are answered in full, as HTTP
+/// allows; so are clients that have a part of something else (`If-Range`).
 fn part(headers: &HeaderMap, etag: &str, bytes: u64) -> Part {
     let has = headers.get(header::IF_RANGE);
     if has.is_some_and(|has| has.as_bytes() != etag.as_bytes()) {

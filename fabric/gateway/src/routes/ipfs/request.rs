@@ -96,7 +96,7 @@ pub(super) struct Wanted {
     pub(super) filename: Option<String>,
     /// Whether it is to be saved, and not to be shown.
     pub(super) download: bool,
-    /// What the headers said, and the query could have: it belongs to the address of exactly this answer.
+    /// What the headers said, though the query could have: it is part of the exact address of this answer.
     in_headers: Vec<(&'static str, String)>,
 }
 
@@ -166,7 +166,7 @@ impl Wanted {
         })
     }
 
-    /// Where exactly this answer is, whatever the headers say; `None` if it is where it was asked for.
+    /// The exact address of this answer, whatever the headers say; `None` if the client asked at it.
     pub(super) fn location(&self, uri: &Uri) -> Option<String> {
         if self.in_headers.is_empty() {
             return None;
