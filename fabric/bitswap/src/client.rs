@@ -97,7 +97,7 @@ pub(crate) struct Client {
     unasked: VecDeque<Cid>,
     peers: HashMap<PeerId, Peer>,
     windows: HashMap<PeerId, usize>,
-    /// What is to be told in the next round besides new wants.
+    /// What peers are told in the next round, apart from new wants.
     outbox: HashMap<PeerId, Vec<Ask>>,
     recent: HashSet<Cid>,
     recent_order: VecDeque<Cid>,
@@ -251,7 +251,7 @@ impl Client {
         }
     }
 
-    /// What the peer said, and was asked to say, may be lost.
+    /// Messages from the peer, and questions to it, may be lost: it is asked anew.
     fn forget(&mut self, id: &PeerId) {
         self.has_news = true;
         for (cid, want) in &mut self.wants {

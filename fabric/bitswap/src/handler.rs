@@ -195,7 +195,7 @@ impl Handler {
         false
     }
 
-    /// Moves the outbound side on; gives an event if there is one.
+    /// Moves the outbound side on; returns an event if there is one.
     fn poll_outbound(&mut self, cx: &mut Context<'_>) -> Option<ToSwarm> {
         loop {
             match std::mem::replace(&mut self.outbound, Outbound::Closed { failures: 0 }) {

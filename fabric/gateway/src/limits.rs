@@ -95,7 +95,7 @@ pub(crate) async fn caught(
     }
 }
 
-/// What somebody who panicked said.
+/// The message of a panic.
 pub(crate) fn reason(panic: &(dyn Any + Send)) -> String {
     let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
     let text = text.or_else(|| panic.downcast_ref::<String>().cloned());

@@ -49,7 +49,7 @@ pub enum Response {
         /// At most 64 KiB.
         bytes: Bytes,
     },
-    /// To a question for a layer: the root of the file, if there is one. It is to be verified.
+    /// To a question for a layer: the root of the file, if there is one. Whoever asked has to verify it.
     Layer {
         /// The root.
         #[serde(with = "mc_types::cid::portable::option")]

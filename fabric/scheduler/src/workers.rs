@@ -142,7 +142,7 @@ impl Workers {
         self.faults.remove(worker);
     }
 
-    /// Gives another chance to those whose time has come.
+    /// Gives another chance to the workers whose time has come.
     pub(crate) fn pardon(&mut self, now: Timestamp) {
         for fault in self.faults.values_mut() {
             fault.until = fault.until.filter(|until| *until > now);

@@ -90,7 +90,7 @@ impl Operation {
     }
 }
 
-/// What is owed to a caller once the commit is durable.
+/// The answer that a caller gets once the commit is durable.
 type Owed = Box<dyn FnOnce(Result<(), Error>)>;
 
 pub(super) struct Writer {

@@ -40,7 +40,7 @@ pub(super) fn routes() -> Router<Shared> {
 }
 
 type Parsed = Result<Query<Parameters>, QueryRejection>;
-/// What is said beside the path.
+/// What a request says besides the path.
 type Asked = (Parsed, Method, Uri, HeaderMap);
 
 async fn root(

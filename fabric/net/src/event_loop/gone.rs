@@ -40,7 +40,7 @@ impl EventLoop {
         gone.push_back((*id, places));
     }
 
-    /// Where a peer listened that has gone of late and has not come back; nowhere if that is not known.
+    /// Where a peer listened that has gone lately and has not come back; empty if that is not known.
     pub(super) fn places_of(&self, node: &NodeId) -> Vec<SocketAddr> {
         let gone = peer_id(node).filter(|peer| !self.swarm.is_connected(peer));
         let entry = gone.and_then(|peer| self.gone.0.iter().find(|(id, _)| *id == peer));

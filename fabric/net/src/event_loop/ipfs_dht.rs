@@ -90,7 +90,7 @@ impl EventLoop {
         }
     }
 
-    /// A member is connected: with it, what was said before reaches somebody.
+    /// A member is connected: through it, what was announced before reaches somebody.
     pub(super) fn met_ipfs_dht(&mut self, peer: PeerId) {
         let is_first = self.ipfs_kad().is_some_and(|kad| {
             let known = kad.kbuckets().map(|bucket| bucket.num_entries());

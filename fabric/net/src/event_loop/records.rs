@@ -20,7 +20,7 @@ use std::{
 const SWEEP_EVERY: Duration = Duration::from_secs(5);
 /// Registrations in the index that are kept for others.
 const MAX_REGISTRATIONS: usize = 65_536;
-/// Things that are said again in one round.
+/// How many things are announced again in one round.
 const AGAIN_PER_TICK: usize = 4;
 /// How long it is believed that somebody has a DAG, unless it is announced again.
 const PROVIDER_TTL: Duration = PROVIDE_EVERY.saturating_mul(3);

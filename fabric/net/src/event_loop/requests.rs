@@ -64,7 +64,7 @@ impl Requests {
         answer
     }
 
-    /// Passes a request on; gives the answer if that is already known.
+    /// Passes a request on; returns the answer if it is already known.
     fn accept(
         &mut self,
         peer: &PeerId,

@@ -23,7 +23,7 @@ use std::ops::Range;
 enum Part {
     All,
     Some(Range<u64>),
-    /// None that there are.
+    /// Bytes beyond the end of the file.
     Beyond,
 }
 

@@ -283,7 +283,7 @@ mod tests {
             wanted("format=car&dag-scope=block", ""),
             car(Scope::Block, false)
         );
-        // What has no value is not said; what is not for a CAR does not matter.
+        // A parameter without a value counts as not given; one that is not for a CAR does not matter.
         let nothing = "format=&dag-scope=&entity-bytes=&car-dups=";
         assert_eq!(wanted(nothing, CAR), car(Scope::All, false));
         assert_eq!(
