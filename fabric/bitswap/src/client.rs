@@ -754,7 +754,7 @@ mod tests {
         assert_eq!(wants(&client.round(now, false), &good), 1);
     }
 
-    /// Whatever peers say about them, and however many come and go, wants take the memory of wants.
+    /// Wants take no more memory for what peers say about them, or for peers that come and go.
     #[test]
     fn what_peers_say_again_and_again_is_not_remembered_twice() {
         let mut client = Client::new(Config {
