@@ -339,7 +339,7 @@ impl ConnectionHandler for Handler {
         }
     }
 
-    /// What is small waits together with what was to be sent before.
+    /// Small messages wait, and go together with those that were to be sent before.
     fn on_behaviour_event(&mut self, Send(message): Send) {
         let wants: usize = self.queue.iter().map(|m| m.wants()).sum();
         if wants + message.wants() > MAX_QUEUED_ENTRIES {

@@ -70,7 +70,8 @@ pub(crate) fn protocol_version(network: &str) -> String {
     format!("/mc/{network}/1")
 }
 
-/// The network of a peer that calls itself so. Whatever else it says is not passed on.
+/// The network that a peer names in the version which it tells by `identify`. Whatever else that text says is not
+/// passed on.
 pub(crate) fn network_of(protocol_version: &str) -> Option<&str> {
     let (network, _) = protocol_version.strip_prefix("/mc/")?.split_once('/')?;
     let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';

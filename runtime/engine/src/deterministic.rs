@@ -246,8 +246,8 @@ fn drive(
     }
 }
 
-/// Shows all state of a guest that was stopped. A component's memories are passed as a whole, in place: no limit of
-/// what it may pass by itself is meant for them.
+/// Shows all state of a guest that was stopped. A component's memories are passed as a whole, in place, so the limit of
+/// what the guest may pass by itself does not count here.
 fn capture(instance: &Instance, store: &mut Store<Guest>) -> wasmtime::Result<()> {
     store.set_hostcall_fuel(usize::MAX);
     let shown = instance.capture(store);

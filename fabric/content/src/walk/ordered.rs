@@ -116,7 +116,8 @@ impl<S: BlockSource + 'static> Walk<S> {
             return Ok(None);
         };
         self.count += 1;
-        // Lists of the same few blocks over and over would be remembered, too.
+        // Places that wait count, too: otherwise lists that name the same few blocks over and over would take memory
+        // without end.
         if self.count.max(self.pending.len()) > self.most {
             let limit = format!("more than {} blocks", self.most);
             return Err(Error::TooLarge {

@@ -58,8 +58,8 @@ impl Redial {
         is_due
     }
 
-    /// Two that find each other at once dial each other at once, and then neither succeeds. The second time
-    /// one of them waits for the other.
+    /// Two peers that find each other at the same moment dial each other at the same moment, and then neither succeeds.
+    /// The second time, one of them waits for the other.
     fn first(own: &PeerId, peer: &PeerId, now: Instant) -> Self {
         let pause = if own < peer {
             REDIAL_MIN

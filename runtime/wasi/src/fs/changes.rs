@@ -183,7 +183,7 @@ impl Walk<'_> {
                 self.tell(place, base, now);
                 Ok(())
             }
-            // Where it was given is not known; that it points elsewhere can be seen there.
+            // Nobody knows where the link was given. Whether it points elsewhere can be seen at its place.
             Kind::Symlink(target) => {
                 self.tell(place, base, Now::Symlink(target.clone()));
                 Ok(())

@@ -203,7 +203,7 @@ impl FileSystem {
         }
     }
 
-    /// What was made or put under a name before the guest starts, when nothing that is given can be read yet.
+    /// What was made or mounted under a name before the guest starts, while no input can be read yet.
     fn mounted(&mut self, parent: NodeId, name: &str) -> Option<NodeId> {
         self.child(parent, name, &mut Nothing).ok()?
     }

@@ -31,14 +31,14 @@ pub(super) async fn respond(
     way: Vec<(Cid, Bytes)>,
     form: &CarForm,
 ) -> Result<Response, Error> {
-    // Before anything is promised, the end of the path has to be there.
+    // The end of the path has to be there before the answer promises anything.
     let end = content.blocks.get(&head.cid).await?;
     let selected = selected(content, head.cid, &end, form.scope).await?;
     let order = Order {
         duplicates: form.duplicates,
     };
     let body = if content.is_head {
-        // Not one that is known to be empty: how long the CAR is nobody knows before it is sent.
+        // Not a body that is known to be empty: nobody knows how long the CAR is before it is sent.
         Body::from_stream(stream::empty::<Result<Bytes, mc_content::Error>>())
     } else {
         let below = below(content.blocks.clone(), (head.cid, end), selected, order);

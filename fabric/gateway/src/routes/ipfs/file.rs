@@ -103,14 +103,14 @@ pub(super) async fn respond(
     let mut response = ranged(head, part, total, |range| {
         match content.is_head {
             true => Body::empty(),
-            // If it cannot be read to its end, the connection is cut off: the length was promised.
+            // If the file cannot be read to its end, the connection is cut off, since the length was promised.
             false => {
                 let blocks = content.blocks.clone();
                 Body::from_stream(unixfs::stream(blocks, head.cid.into(), range))
             }
         }
     });
-    // What the bytes are is for the client to find out: see the sandbox.
+    // The client finds out what the bytes are. The sandbox keeps a browser from running them.
     set(
         response.headers_mut(),
         "content-type",

@@ -16,7 +16,7 @@ const MAX_TIMEOUT_MS: u64 = 600_000;
 
 /// Names of forms that other gateways have.
 const ELSEWHERE: [&str; 5] = ["tar", "dag-json", "dag-cbor", "json", "cbor"];
-/// The form of what has a name in IPNS, which nothing below `/ipfs` has.
+/// The form for records of names (IPNS), which nothing below `/ipfs` has.
 const RECORD: &str = "application/vnd.ipfs.ipns-record";
 
 /// Why a request is not answered, and the status that says so.
