@@ -96,8 +96,8 @@ pub(super) enum Slot {
     Removed,
     /// What is mounted there, and so is no part of the directory that was given.
     Mount(NodeId),
-    /// A node that the guest made in a given directory, under a name that was not there. Once the name is free again,
-    /// nothing is left of it.
+    /// A node in a given directory, under a name that nothing was given under. Once the name is free again, nothing is
+    /// left of it.
     Made(NodeId),
 }
 
