@@ -49,7 +49,7 @@ impl JobFailure {
     }
 }
 
-/// A job as users see it, or a run that is told as a job is.
+/// A job as users see it; also a run without a node, which is shown in the same form.
 ///
 /// Its fields are named here and nowhere else: whoever makes a view sets those that it knows, and takes the others from
 /// [`Self::default`] or from one of the conversions below. What the command line prints follows from the JSON.
@@ -102,9 +102,9 @@ pub struct JobView {
     pub node: Option<NodeId>,
     /// Attempts so far.
     pub attempts: u32,
-    /// What it waits for while it is queued, for humans; after its submission, only if no known node could ever
-    /// run it; in a list, only of the newest that were handed in at this gateway. `GET /api/v1/jobs/{id}/why` says it
-    /// to machines.
+    /// What a queued job waits for, for humans. The answer to a submission has it only if no known node could ever run
+    /// the job; a list has it only for the newest jobs that were handed in at this gateway. `GET /api/v1/jobs/{id}/why`
+    /// says it to machines.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub waiting_for: Option<String>,
     /// When it was submitted, in milliseconds since the Unix epoch.
@@ -118,7 +118,7 @@ pub struct JobView {
     /// Whose job it is, if that was said.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub submitter: String,
-    /// Of a private task: by what its key is known. Its results and logs are encrypted.
+    /// Of a private task: the id of its key. Its results and logs are encrypted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub key: Option<KeyId>,
     /// Its key, sealed to whoever submitted it.

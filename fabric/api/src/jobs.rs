@@ -1,4 +1,4 @@
-//! What is asked of jobs, and what is answered besides the job itself.
+//! What clients ask about jobs, and what is answered besides the job itself.
 
 use crate::JobView;
 use mc_types::{CheckpointRecord, JobId, JobSpec, JobState, LogStream, NodeId};
@@ -8,15 +8,15 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SubmitRequest {
-    /// What the job is to be called, so that a client that was not answered may ask again, here or at another
-    /// node on the same ledger: the job is recorded once. Ids of another time than about now are not taken.
+    /// The id that the job is to have. A client that got no answer may submit the job again under the same id, here or
+    /// at another node on the same ledger: the job is recorded once. An id is refused if its time is far from now.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub id: Option<JobId>,
     /// The job. Its component and inputs must be in the node's store or with a reachable peer.
     pub job: JobSpec,
 }
 
-/// What is said beside the path in `GET /api/v1/jobs?…`.
+/// The query of `GET /api/v1/jobs?…`.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct JobListQuery {
@@ -41,15 +41,15 @@ pub struct JobList {
 /// `GET /api/v1/jobs/beginning/{text}`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct JobIds {
-    /// Ids that begin so, the oldest first; not all if there are many.
+    /// Ids that begin with the text, the oldest first; not all of them if there are many.
     pub ids: Vec<JobId>,
 }
 
-/// What is said beside the path in `GET /api/v1/jobs/{id}?…`.
+/// The query of `GET /api/v1/jobs/{id}?…`.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct JobQuery {
-    /// The state that the client knows: with `wait_ms`, the answer comes once it is another one.
+    /// The state that the client knows: with `wait_ms`, the answer comes once the job is in another one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub seen: Option<JobState>,
     /// How long to wait for that, in milliseconds; absent means not at all.
@@ -57,7 +57,7 @@ pub struct JobQuery {
     pub wait_ms: Option<u64>,
 }
 
-/// What is said beside the path in `GET /api/v1/jobs/{id}/logs?…`: what of a job's logs is wanted.
+/// The query of `GET /api/v1/jobs/{id}/logs?…`: which part of a job's logs is wanted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct LogQuery {

@@ -12,14 +12,14 @@ pub struct AddLayer {
     pub cid: Cid,
 }
 
-/// What is said beside the path in `GET /api/v1/layers/{digest}?…`.
+/// The query of `GET /api/v1/layers/{digest}?…`.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct LayerQuery {
     /// How many bytes it has, if that is known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub size: Option<u64>,
-    /// How long it may be looked for, in milliseconds; absent means as long as the node sees fit.
+    /// How long the layer may be looked for, in milliseconds; absent means as long as the node sees fit.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub timeout_ms: Option<u64>,
 }

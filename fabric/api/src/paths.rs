@@ -64,7 +64,7 @@ pub const DHT_PEERS: &str = "/api/v1/dht/peers";
 /// A record.
 pub const DHT_RECORD: &str = "/api/v1/dht/records/{key}";
 
-/// A path in which `part` stands in the place of the one name in braces, whatever is in it.
+/// The path with `part` in place of the one name in braces, whatever characters `part` has.
 #[must_use]
 pub fn with(path: &str, part: impl Display) -> String {
     let Some((before, rest)) = path.split_once('{') else {

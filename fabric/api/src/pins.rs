@@ -35,11 +35,11 @@ pub struct FsckView {
     pub incomplete_pins: Vec<String>,
 }
 
-/// What is said beside the path in `POST /api/v1/gc?…`.
+/// The query of `POST /api/v1/gc?…`.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct GcQuery {
-    /// Whether blocks go, too, that were stored or asked for just now.
+    /// Whether to remove also blocks that were stored or asked for just now.
     #[serde(default)]
     pub now: bool,
 }
@@ -53,7 +53,7 @@ pub struct GcView {
     pub removed_bytes: u64,
     /// Blocks that stay.
     pub kept_blocks: u64,
-    /// Those of them that no pin needs: they were stored or asked for just now.
+    /// How many of these no pin needs: they stay since they were stored or asked for just now.
     #[serde(default)]
     pub recent_blocks: u64,
     /// Their bytes.
@@ -94,7 +94,7 @@ mod tests {
     fn a_collection_spares_what_is_new_unless_told_otherwise() {
         assert!(!serde_json::from_value::<GcQuery>(json!({})).unwrap().now);
         assert!(serde_json::from_value::<GcQuery>(json!({"now": true, "all": true})).is_err());
-        // Of a node of before.
+        // As an older node answers.
         let json = json!({"removed_blocks": 1, "removed_bytes": 2, "kept_blocks": 3});
         let view: GcView = serde_json::from_value(json).unwrap();
         assert_eq!(

@@ -119,7 +119,7 @@ impl Behaviour {
         self.client.add_other(session, peer);
     }
 
-    /// Wants a block for a session. Wanting it again lets everybody be asked again.
+    /// Wants a block for a session. If it is wanted already, all peers may be asked again.
     pub fn want(&mut self, session: SessionId, cid: Cid) {
         self.client.want(session, cid);
     }
@@ -135,7 +135,7 @@ impl Behaviour {
         self.client.set_window(peer, window);
     }
 
-    /// Blocks are in the store now that peers may have asked for before.
+    /// Blocks are in the store now that peers may have asked for earlier.
     pub fn blocks_added(&mut self, cids: &[Cid]) {
         self.server.added(cids);
     }

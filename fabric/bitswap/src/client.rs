@@ -19,12 +19,12 @@ use std::{
 const MAX_ASKED: usize = 2;
 /// Peers of a session that are asked what they have.
 const MAX_OTHERS: usize = 512;
-/// Blocks that a peer of a session has to lack, if it has none of those it was asked about, to be asked no more.
+/// A peer of a session that has none of the blocks that it was asked about is asked no more after lacking this many.
 const MAX_MISSES: u32 = 64;
-/// Blocks that came of late, or are wanted no more: an honest peer may still send them.
+/// How many blocks are remembered that came lately or are no longer wanted: an honest peer may still send them.
 const MAX_RECENT: usize = 4096;
 
-/// Wants in a row that had to wait, after which a round is over: the next are likely to have to wait, too.
+/// After so many wants in a row that had to wait, a round is over: the next ones would probably have to wait, too.
 const MAX_WAITS: usize = 64;
 
 /// Names a session.
@@ -60,7 +60,7 @@ struct Want {
     sessions: BTreeSet<SessionId>,
     /// Whom it is asked from at the moment.
     asked: Vec<PeerId>,
-    /// Who was asked whether it has it, and when, and did not say no.
+    /// The peers that were asked whether they have it, and when, and that did not say no.
     probed: HashMap<PeerId, Instant>,
     /// Who says that it has it.
     has: HashSet<PeerId>,
@@ -68,12 +68,14 @@ struct Want {
     failed: HashSet<PeerId>,
     /// Whether the callers were told that nobody is left.
     exhausted: bool,
-    /// Whether it is among those that may have to be asked from somebody: once, however often peers say what they have.
+    /// Whether it is already among the wants for which somebody may have to be asked: it is there only once, however
+    /// often peers say what they have.
     is_queued: bool,
 }
 
 impl Want {
-    /// Puts it among those that may have to be asked from somebody, unless somebody is asked or it is there already.
+    /// Puts it among the wants for which somebody may have to be asked, unless somebody is asked or it is there
+    /// already.
     fn queue(&mut self, cid: Cid, unasked: &mut VecDeque<Cid>) {
         if self.asked.is_empty() && !self.is_queued {
             self.is_queued = true;
@@ -95,7 +97,7 @@ pub(crate) struct Client {
     unasked: VecDeque<Cid>,
     peers: HashMap<PeerId, Peer>,
     windows: HashMap<PeerId, usize>,
-    /// What is to be told in the next round besides new wants.
+    /// What peers are told in the next round, apart from new wants.
     outbox: HashMap<PeerId, Vec<Ask>>,
     recent: HashSet<Cid>,
     recent_order: VecDeque<Cid>,
@@ -233,14 +235,14 @@ impl Client {
         }
     }
 
-    /// The peer could not be told something: everything that it was asked is asked elsewhere.
+    /// The peer could not be told something: everything that it was asked for is asked elsewhere.
     pub(crate) fn unreachable(&mut self, id: &PeerId) {
         self.outbox.remove(id);
         self.forget(id);
         self.give_up_on(id);
     }
 
-    /// What the peer was asked, and has not brought, is asked elsewhere.
+    /// What the peer was asked for, and has not brought, is asked elsewhere.
     fn give_up_on(&mut self, id: &PeerId) {
         let peer = self.peers.get_mut(id);
         let asked = peer.map(|peer| std::mem::take(&mut peer.asked));
@@ -249,7 +251,7 @@ impl Client {
         }
     }
 
-    /// What the peer said, and was asked to say, may be lost.
+    /// Messages from the peer, and questions to it, may be lost: it is asked anew.
     fn forget(&mut self, id: &PeerId) {
         self.has_news = true;
         for (cid, want) in &mut self.wants {
@@ -259,7 +261,7 @@ impl Client {
         }
     }
 
-    /// A verified block of so many bytes came; gives the sessions that wanted it.
+    /// A verified block of so many bytes came; returns the sessions that wanted it.
     pub(crate) fn received(
         &mut self,
         from: &PeerId,
@@ -295,7 +297,7 @@ impl Client {
         }
     }
 
-    /// A want is no more: whoever was asked is told so, unless it is who brought it.
+    /// A want is over: the peers that were asked for it are told so, except the one that brought it.
     fn ended(&mut self, cid: Cid, want: &Want, from: Option<&PeerId>) {
         let told: HashSet<_> = want.asked.iter().chain(want.probed.keys()).collect();
         for peer in told {
@@ -354,7 +356,7 @@ impl Client {
         }
     }
 
-    /// Asks what can be asked. `expire` says that peers are to be passed over that are silent or late.
+    /// Asks for all that can be asked for. With `expire`, peers that are silent or late are passed over.
     pub(crate) fn round(&mut self, now: Instant, expire: bool) -> Round {
         let mut exhausted = Vec::new();
         if expire {
@@ -385,7 +387,7 @@ impl Client {
     /// The next want that may have to be asked from somebody.
     fn next_queued(&mut self) -> Option<Cid> {
         while let Some(cid) = self.unasked.pop_front() {
-            // One that was wanted no more, and then again, may be there twice.
+            // A block that was no longer wanted, and then wanted again, may be there twice.
             if let Some(want) = self.wants.get_mut(&cid)
                 && std::mem::take(&mut want.is_queued)
             {
@@ -402,7 +404,7 @@ impl Client {
         }
     }
 
-    /// Asks somebody for a block that nobody is asked for; says whether that has to wait.
+    /// Asks somebody for a block that nobody is asked for yet; returns whether that has to wait.
     fn ask(&mut self, cid: Cid, now: Instant, exhausted: &mut Vec<(SessionId, Cid)>) -> bool {
         if self.wants.get(&cid).is_none_or(|w| !w.asked.is_empty()) {
             return false;
@@ -416,7 +418,7 @@ impl Client {
         let Some(want) = self.wants.get_mut(&cid) else {
             return false;
         };
-        // Everybody who may have it is busy with what was asked before, or has yet to say whether it has it.
+        // Every peer that may have it is busy with what it was asked for before, or has yet to say whether it has it.
         if !candidates.is_empty() || !want.probed.is_empty() {
             return !candidates.is_empty();
         }
@@ -438,7 +440,7 @@ impl Client {
         self.tell(peer, Ask::Want(cid));
     }
 
-    /// Asks those of whom it is not known whether they have a block.
+    /// Asks the peers of which nobody knows yet whether they have a block.
     fn probe(&mut self, cid: Cid, now: Instant) {
         let Some(want) = self.wants.get_mut(&cid) else {
             return;
@@ -472,7 +474,7 @@ impl Client {
         all.into_iter().copied().collect()
     }
 
-    /// The one of some peers that is likely to bring one more block first.
+    /// Of these peers, the one that is likely to bring one more block first.
     fn fastest(&self, candidates: &[PeerId]) -> Option<PeerId> {
         let with_room = candidates
             .iter()
@@ -752,7 +754,7 @@ mod tests {
         assert_eq!(wants(&client.round(now, false), &good), 1);
     }
 
-    /// Whatever peers say about them, and however many come and go, wants take the memory of wants.
+    /// Wants take no more memory for what peers say about them, or for peers that come and go.
     #[test]
     fn what_peers_say_again_and_again_is_not_remembered_twice() {
         let mut client = Client::new(Config {

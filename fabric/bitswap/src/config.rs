@@ -12,9 +12,10 @@ pub struct Config {
     pub stall_timeout: Duration,
     /// Wants of one peer that are kept; further ones are ignored.
     pub max_wants_per_peer: usize,
-    /// Bytes on their way to one peer before more is looked up for it: of blocks, and of answers about what is here.
+    /// How many bytes may be on their way to one peer before more is looked up for it: bytes of blocks, and of answers
+    /// about what is here.
     pub max_outgoing_bytes_per_peer: usize,
-    /// Answers without a block, what is here and what is not, that one peer is given in a second.
+    /// How many answers without a block (what is here and what is not) one peer is given in a second.
     pub max_presences_per_second: u32,
     /// Blocks that are read from the store at a time, for all peers together.
     pub max_store_reads: usize,
@@ -45,7 +46,7 @@ pub(crate) const MAX_ITEMS: usize = 1 << 17;
 pub(crate) const MAX_CID_BYTES: usize = 128;
 /// Inbound streams of one connection that are read at the same time; others wait.
 pub(crate) const MAX_INBOUND_STREAMS: usize = 64;
-/// Inbound streams of one connection that may wait. Yamux itself allows not many more.
+/// Inbound streams of one connection that may wait. Yamux itself allows hardly more.
 pub(crate) const MAX_WAITING_STREAMS: usize = 512;
 /// Items that are read from one connection in a second: entries of want-lists, blocks, and what is and is not there.
 pub(crate) const MAX_ENTRIES_PER_SECOND: u32 = 100_000;

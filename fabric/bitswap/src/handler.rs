@@ -62,7 +62,7 @@ type Messages = BoxStream<'static, std::io::Result<Message>>;
 type Write = BoxFuture<'static, std::io::Result<Stream>>;
 
 enum Outbound {
-    /// No stream. `failures` says how often one could not be had in a row.
+    /// There is no stream. `failures` says how often in a row none could be had.
     Closed {
         failures: usize,
     },
@@ -76,7 +76,7 @@ enum Outbound {
     },
 }
 
-/// How often a stream is opened again before what waits is given up.
+/// How often a stream is opened again before everything that waits is given up.
 const MAX_OPEN_FAILURES: usize = 3;
 
 /// The handler of one connection.
@@ -86,12 +86,12 @@ pub struct Handler {
     broken: usize,
     outbound: Outbound,
     queue: VecDeque<Box<Message>>,
-    /// What the answers took that were given up since that was told.
+    /// Bytes of the answers that were given up since this was last reported.
     failed: Option<usize>,
     /// Bytes that may be read at the same time.
     room: Arc<Semaphore>,
     pace: Rate,
-    /// Nothing is read before then: the peer sent more than its share.
+    /// Nothing is read before this time, since the peer sent more than its share.
     rest: Option<Pin<Box<Sleep>>>,
 }
 
@@ -146,14 +146,15 @@ impl Handler {
         }
     }
 
-    /// Gives up what waits to be sent, and `more` that is not in the queue any more.
+    /// Gives up what waits to be sent, and `more`, which is no longer in the queue.
     fn give_up(&mut self, more: usize) {
         let queued: usize = self.queue.iter().map(|m| m.answer_bytes()).sum();
         self.queue.clear();
         *self.failed.get_or_insert_default() += queued + more;
     }
 
-    /// Stops sending what is being sent; says what the answers in it took. A stream that was asked for is still to come.
+    /// Stops sending what is being sent; returns the bytes of the answers in it. A stream that was asked for is still
+    /// to come.
     fn stop_writing(&mut self) -> usize {
         if matches!(self.outbound, Outbound::Opening { .. }) {
             return 0;
@@ -194,7 +195,7 @@ impl Handler {
         false
     }
 
-    /// Moves the outbound side on; gives an event if there is one.
+    /// Moves the outbound side on; returns an event if there is one.
     fn poll_outbound(&mut self, cx: &mut Context<'_>) -> Option<ToSwarm> {
         loop {
             match std::mem::replace(&mut self.outbound, Outbound::Closed { failures: 0 }) {
@@ -252,7 +253,7 @@ impl Handler {
     }
 }
 
-/// Sends a message to a peer that reads: what waits for one that does not is memory that it has of us.
+/// Sends a message to a peer that reads. What waits for a peer that does not read takes our memory.
 async fn write(mut stream: Stream, message: Box<Message>) -> std::io::Result<Stream> {
     let within = time_for(message.answer_bytes());
     let written = tokio::time::timeout(within, protocol::write(&mut stream, &message));
@@ -266,8 +267,8 @@ fn time_for(bytes: usize) -> Duration {
     SEND_WITHIN + Duration::from_secs(bytes / SLOWEST_BYTES_PER_SECOND)
 }
 
-/// The messages of a stream until it ends or breaks. Between two it may be silent for as long as it likes; within one,
-/// for `patience` at most, since what has come of that is in memory.
+/// The messages of a stream until it ends or breaks. Between two messages the peer may be silent for as long as it
+/// likes. Within one, it may be silent for `patience` at most, since the part that has come is in memory.
 fn messages<S>(stream: S, room: Arc<Semaphore>, patience: fn(usize) -> Duration) -> Messages
 where
     S: AsyncRead + Unpin + std::marker::Send + 'static,
@@ -338,7 +339,7 @@ impl ConnectionHandler for Handler {
         }
     }
 
-    /// What is small waits together with what was to be sent before.
+    /// Small messages wait, and go together with those that were to be sent before.
     fn on_behaviour_event(&mut self, Send(message): Send) {
         let wants: usize = self.queue.iter().map(|m| m.wants()).sum();
         if wants + message.wants() > MAX_QUEUED_ENTRIES {

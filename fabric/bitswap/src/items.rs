@@ -6,8 +6,8 @@ const ENTRY: usize = 1;
 const PAYLOAD: usize = 3;
 const PRESENCE: usize = 4;
 
-/// The entries, blocks and presences of an encoded message. An empty one takes two bytes there, and fifty once it is
-/// decoded. `None` for what no writer of such messages writes.
+/// The number of entries, blocks and presences of an encoded message. An empty one takes two bytes when encoded, and
+/// fifty when decoded. `None` for bytes that no writer of such messages writes.
 pub(crate) fn count(message: &[u8]) -> Option<usize> {
     let mut items = 0;
     each_field(message, |field, value| {
@@ -26,7 +26,7 @@ pub(crate) fn count(message: &[u8]) -> Option<usize> {
 
 /// Goes through the fields of an encoded message: their numbers, and the bytes of those that have some.
 fn each_field(mut message: &[u8], mut see: impl FnMut(usize, &[u8]) -> Option<()>) -> Option<()> {
-    /// The kinds of values: numbers, and bytes of a length that is fixed or said.
+    /// The kinds of values: numbers, and bytes whose length is fixed or given.
     const NUMBER: usize = 0;
     const EIGHT_BYTES: usize = 1;
     const BYTES: usize = 2;

@@ -20,7 +20,7 @@ pub(crate) struct Message {
 }
 
 impl Message {
-    /// What the answers in it take in memory while they wait to be sent.
+    /// How much memory the answers in it take while they wait to be sent.
     pub(crate) fn answer_bytes(&self) -> usize {
         let blocks = self.payload.iter().map(|block| block.data.len());
         let presences = self.presences.iter().map(|presence| presence.cid.len());
@@ -35,7 +35,7 @@ impl Message {
         self.wantlist.as_ref().map_or(0, |list| list.entries.len())
     }
 
-    /// Makes this message say what `other` was to say after it; gives `other` back if that would be too long.
+    /// Adds to this message what `other` was to say after it; returns `other` if the result would be too long.
     pub(crate) fn absorb(&mut self, other: Self) -> Result<(), Self> {
         let replaces = |message: &Self| message.wantlist.as_ref().is_some_and(|list| list.full);
         let is_long = self.encoded_len() + other.encoded_len() > TOGETHER_BYTES;

@@ -78,8 +78,8 @@ pub(crate) async fn read_rest<S: AsyncRead + Unpin>(
     let permits = u32::try_from(permits).unwrap_or(u32::MAX);
     let _room = room.acquire_many(permits).await.map_err(Error::other)?;
     let mut bytes = Vec::new();
-    // Memory is taken as bytes arrive, not as they are promised: at most as much again. Its place is reserved as
-    // soon as it is more than a few bytes, so that it need not be moved.
+    // Memory is taken as bytes arrive, not as the length promises: at most as much again. Once it is more than a few
+    // bytes, the room for all of it is reserved, so that it need not be moved.
     while bytes.len() < length {
         let begin = bytes.len();
         let next = (begin + begin.max(READ_BYTES)).min(length);

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 /// So many seconds' worth may be spent at once.
 const BURST_SECONDS: u64 = 4;
 
-/// So many of something a second. What is spent at once beyond that is made up for by waiting.
+/// So many of something a second. Whoever spends more at once makes up for it by waiting.
 #[derive(Debug)]
 pub(crate) struct Rate {
     per_second: u64,

@@ -23,20 +23,20 @@ pub(crate) struct Wanted {
     pub(crate) send_dont_have: bool,
 }
 
-/// Length of a block that is reckoned with while it is looked up, in bytes.
+/// The length that is assumed for a block while it is looked up, in bytes.
 const BLOCK_BYTES: usize = 1 << 20;
 
 #[derive(Debug)]
 struct Peer {
-    /// In the order in which they came. What was cancelled since is not in `wanted` any more.
+    /// In the order in which they came. Those that were cancelled since are not in `wanted` any more.
     queue: VecDeque<Cid>,
     wanted: HashMap<Cid, Wanted>,
-    /// What it wants and we do not have, and whether it wants to know only that.
+    /// What it wants and we do not have, and whether it only wants to know that.
     unmet: HashMap<Cid, bool>,
     /// Blocks that are being looked up, and how many may be.
     lookups: usize,
     most_lookups: Ahead,
-    /// What waits to be sent, by connection: one that is lost takes its own with it.
+    /// What waits to be sent, by connection: when a connection is lost, what waits for it is lost, too.
     outgoing_bytes: HashMap<ConnectionId, usize>,
     /// Answers without blocks: those are not slowed down by what they take of the line.
     presences: Rate,
@@ -62,7 +62,7 @@ impl Peer {
         self.outgoing_bytes.values().sum()
     }
 
-    /// Whether what is on its way, or may be soon, is as much as it may be.
+    /// Whether as much as is allowed is on its way, or may be soon.
     fn is_full(&mut self, config: &Config, now: Instant) -> bool {
         self.outgoing() >= config.max_outgoing_bytes_per_peer
             || self.lookups >= self.most_lookups.blocks()
@@ -203,7 +203,7 @@ impl Server {
         }
     }
 
-    /// How much more the peer is going to get, as far as that is known.
+    /// How many more bytes the peer is going to get, as far as that is known.
     pub(crate) fn pending_bytes(&self, id: &PeerId) -> i32 {
         let outgoing = self.peers.get(id).map_or(0, Peer::outgoing);
         i32::try_from(outgoing).unwrap_or(i32::MAX)
@@ -218,7 +218,7 @@ impl Server {
         }
     }
 
-    /// A connection is closed, and with it goes what waited there.
+    /// A connection is closed; what waited for it is gone.
     pub(crate) fn closed(&mut self, id: &PeerId, connection: ConnectionId) {
         if let Some(peer) = self.peers.get_mut(id) {
             peer.outgoing_bytes.remove(&connection);

@@ -81,7 +81,7 @@ pub trait BlockSource: Send + Sync {
         AHEAD_BLOCKS
     }
 
-    /// The bytes of `cid`, which are verified: from the CID itself if they stand in it.
+    /// The bytes of `cid`, verified; if they are part of the CID itself, they are taken from it.
     ///
     /// # Errors
     ///
@@ -95,8 +95,8 @@ pub trait BlockSource: Send + Sync {
         }
     }
 
-    /// The bytes of `cid`, which do not stand in it and which the source has verified. This is for sources to have, and
-    /// [`Self::get`] for readers to call.
+    /// The bytes of `cid`, which are not part of the CID itself, and which the source has verified. Sources implement
+    /// this; readers call [`Self::get`].
     ///
     /// # Errors
     ///

@@ -46,7 +46,7 @@ pub enum Error {
         /// What is wrong with it.
         reason: String,
     },
-    /// A block of a codec that cannot be read here, so that nobody knows what it links to.
+    /// A block whose codec cannot be read here, so that nobody knows what it links to.
     #[error(
         "{cid} has the codec {codec:#x}, whose links cannot be read here; raw, dag-pb, dag-cbor, dag-json, cbor and json \
          can"
@@ -139,7 +139,7 @@ pub enum Error {
     Closed,
 }
 
-/// What was sealed with another key, for another place, or was changed since.
+/// Something that was sealed with another key or for another place, or was changed since.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("it was encrypted with another key, or has been changed")]
 pub struct DoesNotOpen;
@@ -157,7 +157,7 @@ fn asked(peers: Option<usize>) -> String {
 }
 
 impl Error {
-    /// Whether the content is at fault, so that it is the same wherever and however often it is read.
+    /// Whether the content is at fault: then reading it elsewhere or again gives the same error.
     #[must_use]
     pub const fn is_contents_fault(&self) -> bool {
         matches!(

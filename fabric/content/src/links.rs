@@ -13,8 +13,8 @@ const DAG_JSON: u64 = 0x0129;
 /// What is followed from a block.
 pub type Follow = fn(&Cid, &[u8]) -> Result<Vec<Cid>, Error>;
 
-/// The CIDs of the blocks that are needed next to a block, in order, repetitions included: those that it links to. One
-/// that has its block in itself is passed over, and what it links to stands in its place.
+/// The CIDs of the blocks that a block links to, in order, repetitions included. A CID that contains its block is
+/// passed over, and what that block links to stands in its place.
 ///
 /// # Errors
 ///
@@ -24,7 +24,7 @@ pub fn of(cid: &Cid, bytes: &[u8]) -> Result<Vec<Cid>, Error> {
     beyond_inline(linked(cid, bytes)?, linked)
 }
 
-/// As [`of`], except that a block has no links whose codec is unknown, or which does not have the form of its codec.
+/// As [`of`], except that a block whose codec is unknown, or which does not have the form of its codec, has no links.
 ///
 /// # Errors
 ///
@@ -34,7 +34,8 @@ pub fn as_known(cid: &Cid, bytes: &[u8]) -> Result<Vec<Cid>, Error> {
     beyond_inline(known(cid, bytes)?, known)
 }
 
-/// No links where they cannot be read: there is nothing more to be sent then, and whoever has the block sees it, too.
+/// A block whose links cannot be read has none: there is nothing more to be sent then, and whoever has the block sees
+/// that, too.
 ///
 /// # Errors
 ///
@@ -46,7 +47,7 @@ pub fn unless_unreadable(links: Result<Vec<Cid>, Error>) -> Result<Vec<Cid>, Err
     }
 }
 
-/// Of `cids`, those that have to be fetched, with what the others link to in their place.
+/// The CIDs among `cids` that have to be fetched. In place of the others stands what they link to.
 ///
 /// # Errors
 ///
@@ -55,7 +56,7 @@ pub fn to_fetch(cids: Vec<Cid>) -> Result<Vec<Cid>, Error> {
     beyond_inline(cids, linked)
 }
 
-/// A block in a CID has room for one link at most, and that for a shorter one.
+/// A block inside a CID has room for one link at most, and only for one to a shorter CID.
 pub(crate) fn beyond_inline(cids: Vec<Cid>, follow: Follow) -> Result<Vec<Cid>, Error> {
     if cids.iter().all(|cid| cid::inline(cid).is_none()) {
         return Ok(cids);

@@ -13,8 +13,8 @@ pub struct Reached {
     pub within: usize,
 }
 
-/// Where the first of `names` lead from `from`: through one name of a directory, or through as many as stay in a block
-/// of structured data. Says how many are left.
+/// Follows the first of `names` from `from`: one name of a directory, or as many as stay within one block of structured
+/// data. Returns where that leads, and how many names are left.
 ///
 /// # Errors
 ///

@@ -33,7 +33,7 @@ pub const SEALED_CHUNK_BYTES: usize = crate::limits::CHUNK_BYTES;
 
 const NONCE_BYTES: usize = 12;
 const TAG_BYTES: usize = 16;
-/// Names are filled up to a multiple of this, so that their lengths tell less.
+/// Names are padded to a multiple of this, so that their lengths tell less.
 pub const NAME_UNIT_BYTES: usize = 16;
 
 // What keys are derived for. They are part of the format.
@@ -132,7 +132,7 @@ impl Key {
         &self.0
     }
 
-    /// By what it is known to those who do not have it. Two keys never have the same.
+    /// The id of the key, for those who do not have it. No two keys have the same id.
     #[must_use]
     pub fn id(&self) -> KeyId {
         KeyId::new(*self.derived(FOR_IDS, b""))
@@ -218,8 +218,8 @@ impl Cipher {
                 sealed.extend_from_slice(&tag);
                 sealed
             }
-            // AES-GCM refuses only more than 64 GiB, and nothing here is nearly as long. What opens nowhere is
-            // better than what was not encrypted.
+            // AES-GCM refuses only more than 64 GiB, and nothing here is nearly as long. If it did refuse, bytes that
+            // open nowhere would be better than bytes that are not encrypted.
             Err(_) => Vec::new(),
         }
     }
@@ -246,8 +246,8 @@ impl Cipher {
     }
 }
 
-/// How long the file is whose sealed form has `sealed` bytes, which begin with a chunk; `None` when there is
-/// no such file.
+/// The length of the file whose sealed form has `sealed` bytes and begins with a chunk; `None` when there is no such
+/// file.
 pub(crate) fn plain_bytes(sealed: u64) -> Option<u64> {
     let chunks = chunks(sealed);
     let overhead = chunks.checked_mul(OVERHEAD_BYTES as u64)?;

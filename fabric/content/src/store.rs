@@ -76,7 +76,7 @@ struct Inner {
     options: Options,
     writer: std::sync::Mutex<Option<JoinHandle<()>>>,
     removals: Arc<AtomicU64>,
-    /// Keys of blocks that were read since it was last written down.
+    /// Keys of blocks that were read since such keys were last written down.
     uses: std::sync::Mutex<HashSet<Vec<u8>>>,
     /// Room is made by one at a time.
     evicting: tokio::sync::Mutex<()>,
@@ -155,7 +155,7 @@ impl Store {
         self.put_all(blocks, Some((name, root)), true).await
     }
 
-    /// Stores blocks that nobody will pin, and that can be had again: they go first when there is no room, and a
+    /// Stores blocks that nobody will pin and that can be fetched again. They go first when there is no room, and a
     /// power cut may take those of the last moment.
     ///
     /// # Errors
@@ -165,8 +165,8 @@ impl Store {
         self.put_all(blocks, None, false).await
     }
 
-    /// How many operations may have removed blocks so far. Whatever was found to be there is there still if
-    /// this is the same as before it was looked for.
+    /// How many operations may have removed blocks so far. If this number has not changed, everything that was found
+    /// before is still there.
     #[must_use]
     pub fn removals(&self) -> u64 {
         self.inner.removals.load(Ordering::SeqCst)
@@ -203,7 +203,7 @@ impl Store {
         .await
     }
 
-    /// The bytes of a block, if they are what was stored: a checksum says so.
+    /// The bytes of a block. A checksum says whether they are what was stored.
     ///
     /// # Errors
     ///
@@ -222,8 +222,8 @@ impl Store {
         .await
     }
 
-    /// Those of `cids` that are not there. Those that are stay for a while, as if they had been stored just
-    /// now, so that whoever is about to store a DAG need not send them.
+    /// Those of `cids` that are not there. The others stay for a while, as if they had been stored just now, so that a
+    /// caller who is about to store a DAG need not send them.
     ///
     /// # Errors
     ///
@@ -235,7 +235,7 @@ impl Store {
         Ok(lacking.map(|(cid, _)| cid).collect())
     }
 
-    /// Notes that the blocks under these keys were used, and spares them for a while if that is wanted; says of
+    /// Notes that the blocks under these keys were used, and spares them for a while if that is wanted; returns for
     /// each whether it is there.
     async fn renew(&self, keys: Vec<Vec<u8>>, spare: bool) -> Result<Vec<bool>, Error> {
         if keys.is_empty() {

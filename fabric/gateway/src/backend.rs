@@ -83,11 +83,11 @@ impl BlockSource for Blocks {
     }
 }
 
-/// The node behind the gateway. Every method may be dropped while it waits: nothing that was
-/// acknowledged is undone by it, and nothing that was not is owed.
+/// The node behind the gateway. Every method may be dropped while it waits: what was acknowledged stays done, and what
+/// was not need not be done.
 #[async_trait]
 pub trait Backend: Send + Sync + 'static {
-    /// Records a job durably, by the name of `id` if one is wished. It is acknowledged by returning.
+    /// Records a job durably, under the id `id` if one is given. To return is to acknowledge.
     async fn submit(&self, id: Option<JobId>, job: JobSpec) -> Result<JobView, Error>;
     /// A job. With `wait`, returns only once its state differs from `seen`, it is terminal, or
     /// that time has passed.
@@ -118,7 +118,8 @@ pub trait Backend: Send + Sync + 'static {
     /// What a job wrote.
     async fn logs(&self, id: JobId, wanted: LogQuery) -> Result<LogBytes, Error>;
 
-    /// The handling of a request panicked, which is a defect. It was answered, or broken off if that had begun.
+    /// The handling of a request panicked, which is a defect. The client got an error, or its answer was broken off if
+    /// that had begun.
     fn panicked(&self, reason: &str);
 
     /// What this node counts.
@@ -167,7 +168,7 @@ pub trait Backend: Send + Sync + 'static {
     async fn unpin(&self, name: String) -> Result<(), Error>;
     /// All pins by name.
     async fn pins(&self) -> Result<Vec<PinView>, Error>;
-    /// Removes the blocks that no pin needs; also those that were stored just `now`, if that is wanted.
+    /// Removes the blocks that no pin needs; with `now`, also those that were stored just now.
     async fn gc(&self, now: bool) -> Result<GcView, Error>;
 
     /// Hashes every block, and removes those that are corrupt.

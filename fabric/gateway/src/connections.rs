@@ -14,15 +14,16 @@ use tokio::{
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-/// Connections at a time, and so requests: each has one at a time. Whoever follows a log or waits for a job has one, and
-/// there may be a thousand of those. More wait in the queue of the system.
+/// How many connections there are at a time, and so requests, since each connection has one at a time. Whoever follows
+/// a log or waits for a job has one, and there may be a thousand of those. More connections wait in the queue of the
+/// system.
 pub const MAX_CONNECTIONS: usize = 4096;
-/// How long a client may take to say what it wants, also on a connection that it keeps: longer than reqwest keeps one
-/// that it does not use, so that none is closed just when it is used again.
+/// How long a client may take to say what it wants, also on a connection that it keeps. This is longer than reqwest
+/// keeps an unused connection, so that none is closed just when it is used again.
 const HEAD_WITHIN: Duration = Duration::from_secs(100);
 /// How long requests that are under way may take once the server is to stop.
 const GRACE: Duration = Duration::from_secs(2);
-/// After this time it is tried again to take a connection, if the system has no room for one.
+/// How long to wait before accepting again, if the system had no room for a connection.
 const ACCEPT_AGAIN: Duration = Duration::from_millis(500);
 
 /// Bounds of connections.
@@ -47,8 +48,8 @@ impl Bounds {
 /// Takes a panic that broke a connection off.
 pub(crate) type OnPanic = Arc<dyn Fn(&(dyn std::any::Any + Send)) + Send + Sync>;
 
-/// Serves `router` until `stopping` is cancelled, and what is under way then for a while longer. No connection is left when
-/// this returns.
+/// Serves `router` until `stopping` is cancelled, and for a while longer what is under way then. No connection is left
+/// when this returns.
 pub(crate) async fn serve(
     listener: TcpListener,
     router: Router,
@@ -59,7 +60,7 @@ pub(crate) async fn serve(
     let places = Arc::new(Semaphore::new(bounds.connections));
     let connections = TaskTracker::new();
     let cut_off = CancellationToken::new();
-    // If nobody waits for this any more, nobody waits for the connections.
+    // If nobody waits for this function any more, nobody waits for its connections either.
     let _cut_off = cut_off.clone().drop_guard();
     loop {
         // The place first: whoever has none waits outside.

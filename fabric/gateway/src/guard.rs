@@ -38,12 +38,13 @@ impl Hosts {
     }
 
     fn check(&self, request: &Parts) -> Result<(), String> {
-        // A script that a browser wants to put between a page and all that is below its path has no origin.
+        // A browser asks without an origin for a service worker: a script that it puts between a page and all that is
+        // below the page's path.
         let headers = &request.headers;
         if headers.contains_key(header::ORIGIN) || headers.contains_key("service-worker") {
             return Err("requests from web pages are not accepted".to_owned());
         }
-        // Whichever of them a server goes by, none may be a stranger's.
+        // Servers differ in which of these names they go by, so none of them may be a stranger's.
         let in_header = request.headers.get_all(header::HOST).iter();
         let in_header = in_header.map(|host| String::from_utf8_lossy(host.as_bytes()).into_owned());
         let in_target = request.uri.authority().map(ToString::to_string);

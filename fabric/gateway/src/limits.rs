@@ -17,8 +17,8 @@ use std::{
 };
 use tokio::sync::Semaphore;
 
-/// How long a body may be waited for, and what it must bring for each second beyond that. What this node takes to store it
-/// does not count.
+/// How long a body may take, and how much it must bring for each second beyond that. The time that this node takes to
+/// store it does not count.
 const BODY_PATIENCE: Duration = Duration::from_secs(60);
 const LEAST_BYTES_PER_SECOND: u64 = 1024;
 
@@ -95,7 +95,7 @@ pub(crate) async fn caught(
     }
 }
 
-/// What somebody who panicked said.
+/// The message of a panic.
 pub(crate) fn reason(panic: &(dyn Any + Send)) -> String {
     let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
     let text = text.or_else(|| panic.downcast_ref::<String>().cloned());

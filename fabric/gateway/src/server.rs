@@ -96,7 +96,7 @@ impl Server {
         self.address
     }
 
-    /// Serves until `stopping` is cancelled, and two seconds longer what is under way by then.
+    /// Serves until `stopping` is cancelled, and for two seconds longer what is under way then.
     pub fn serve(
         self,
         backend: Arc<dyn Backend>,

@@ -1,4 +1,4 @@
-//! What attempts wrote that came to no outcome.
+//! What was written by attempts that came to no outcome.
 
 use crate::{
     Error, Ledger,
@@ -9,7 +9,7 @@ use futures::future::BoxFuture;
 use mc_types::{AttemptLog, FencingToken, JobId, Timestamp};
 use sqlx::any::AnyRow;
 
-/// Attempts of a job of which the logs are kept.
+/// How many attempts of a job have their logs kept.
 const MAX_PER_JOB: i64 = 128;
 
 /// Writes what an attempt of a job of this node wrote, once.
@@ -21,8 +21,9 @@ const INSERT: &str = "\
     ON CONFLICT (job, token) DO NOTHING";
 
 impl Ledger {
-    /// Writes what an attempt of a job of this node wrote; on disk when it returns. False if the token was never
-    /// granted for the job, or there are too many already, or it is written: then nothing was.
+    /// Writes what an attempt of one of this node's jobs wrote; it is on disk when this returns. False if nothing was
+    /// written: the token was never granted for the job, the job has too many logs already, or this one is there
+    /// already.
     ///
     /// # Errors
     ///
@@ -54,7 +55,7 @@ impl Ledger {
         })
     }
 
-    /// What the attempts of a job wrote that came to no outcome, newest first.
+    /// What was written by those attempts of a job that came to no outcome, newest first.
     ///
     /// # Errors
     ///

@@ -19,8 +19,8 @@ const INSERT: &str = "\
         cid = excluded.cid, token = excluded.token, node = excluded.node, taken = excluded.taken";
 
 impl Ledger {
-    /// Writes a checkpoint of an open job of this node; on disk when it returns. False if its token is not
-    /// the newest of the job, or the job has ended: then nothing was written.
+    /// Writes a checkpoint of an open job of this node; it is on disk when this returns. False if nothing was written:
+    /// the token is not the newest of the job, or the job has ended.
     ///
     /// # Errors
     ///

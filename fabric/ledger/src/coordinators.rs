@@ -1,5 +1,5 @@
-//! The nodes that grant leases from one ledger, without a leader: each owns the jobs that were handed in there,
-//! until it falls silent and another one takes them.
+//! The nodes that grant leases from one ledger, without a leader. Each owns the jobs that were handed in there, until
+//! it falls silent and another one takes them.
 
 use crate::{
     Error, Ledger,
@@ -13,9 +13,8 @@ use sqlx::AssertSqlSafe;
 use std::time::Duration;
 
 impl Ledger {
-    /// Says that this node is there, and will be for `term`, by the clock of the database. False if it had
-    /// fallen silent and its jobs were taken by another node, or it is new: what it believes to own, it has
-    /// to read again.
+    /// Writes down that this node is there, and will be for `term`, by the clock of the database. False if the node is
+    /// new, or had fallen silent and another node took its jobs: then it has to read again which jobs it owns.
     ///
     /// # Errors
     ///
@@ -82,8 +81,8 @@ impl Ledger {
         })
     }
 
-    /// Makes the open jobs of nodes that fell silent this node's own, and gives them, oldest first. Of
-    /// several nodes that try at a time, one gets them.
+    /// Makes the open jobs of nodes that fell silent this node's own, and returns them, oldest first. If several nodes
+    /// try at the same time, one gets them.
     ///
     /// # Errors
     ///
@@ -128,7 +127,7 @@ impl Ledger {
         })
     }
 
-    /// Says that this node is going: another one may take its jobs at once.
+    /// Writes down that this node is going, so that another one may take its jobs at once.
     ///
     /// # Errors
     ///

@@ -43,7 +43,7 @@ impl Database {
         let opening = |e| opening(e, location);
         try_out(kind, &writing).await.map_err(opening)?;
         let writer = pool(kind, 1, false, &writing).await.map_err(opening)?;
-        // Those that start at the same time take turns: sqlx locks the database while it migrates.
+        // Nodes that start at the same time take turns: sqlx locks the database while it migrates.
         let migrated = migrations::of(kind).run(&writer).await;
         migrated.map_err(|e| migrating(e, location))?;
         let readers = pool(kind, READ_CONNECTIONS, true, &reading).await;
@@ -75,7 +75,7 @@ fn install_drivers() {
     DRIVERS.call_once(sqlx::any::install_default_drivers);
 }
 
-/// A pool tries again until its time is over, and then has forgotten why; one connection knows.
+/// A pool tries again until its time is over, and then no longer knows why it failed; a single connection knows.
 async fn try_out(kind: Kind, url: &str) -> Result<(), sqlx::Error> {
     let mut connection = AnyConnection::connect(url).await?;
     for statement in kind.setup() {
@@ -99,8 +99,8 @@ async fn pool(
     AnyPoolOptions::new()
         .max_connections(connections)
         .acquire_timeout(CONNECT_WITHIN)
-        // A look whether the connection is still there costs as much as a statement, so that for writes a
-        // failed one is tried again instead.
+        // To check whether the connection is still there would cost as much as a statement. So writes do not check, and
+        // a write that fails is tried again.
         .test_before_acquire(read_only && kind == Kind::Postgres)
         .after_connect(move |connection, _| {
             let setup = setup.clone();

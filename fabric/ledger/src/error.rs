@@ -7,7 +7,7 @@ use std::path::PathBuf;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// A write under a token older than the row's, one that would change a job that ended, or one by a node
+    /// A write that the row does not allow: under a token older than the row's, to a job that has ended, or by a node
     /// that lost the job to another.
     #[error(
         "job {job} was written by the holder of a newer lease, has ended, or belongs to another node"

@@ -27,8 +27,9 @@ const FROM_POSTGRES: &str = "\
         last_token bigint, attempts bigint, not_before bigint, ending text, submitted bigint, \
         started bigint, finished bigint)";
 
-/// One statement is one transaction: written whole or not at all. A row that may not be replaced (by an older
-/// token, after its end, or by a node that does not own it) is given a token that no row may have.
+/// One statement is one transaction: written whole or not at all. If a row may not be replaced (by an older token,
+/// after its end, or by a node that does not own it), the statement gives it a token that no row may have, so that all
+/// of it fails.
 const ON_CONFLICT: &str = "\
     ON CONFLICT (id) DO UPDATE SET \
         spec = excluded.spec, state = excluded.state, holder = excluded.holder, \
@@ -67,8 +68,8 @@ impl Ledger {
                 reason: e.to_string(),
             })?;
             let done = match self.upsert(&json).await {
-                // The server may have been started anew since the last write. Whether this one came through or not,
-                // it may be made again: the rows it leaves are the same.
+                // The server may have restarted since the last write. Whether or not this write came through, it may be
+                // repeated: the rows come out the same.
                 Err(error) if is_gone(&error) => self.upsert(&json).await,
                 done => done,
             };
@@ -295,7 +296,7 @@ impl Ledger {
 
 type Query = sqlx::query::Query<'static, sqlx::Any, sqlx::any::AnyArguments>;
 
-/// Whether a row broke a rule of the schema, as those do that may not be replaced.
+/// Whether a row broke a rule of the schema: that is how a row which may not be replaced shows.
 fn is_refused(error: &sqlx::Error) -> bool {
     let error = error.as_database_error();
     error.is_some_and(sqlx::error::DatabaseError::is_check_violation)

@@ -17,7 +17,7 @@ pub(crate) fn integer(value: u64) -> i64 {
     i64::try_from(value).unwrap_or(i64::MAX)
 }
 
-/// A record as many of them are handed to a statement, in JSON: bytes are hexadecimal there.
+/// A record in the form in which many are handed to one statement: JSON, with bytes in hexadecimal.
 #[derive(Debug, Serialize)]
 pub(crate) struct Written {
     id: String,
@@ -74,13 +74,13 @@ pub(crate) fn record(row: &AnyRow) -> Result<JobRecord, Error> {
     read(row).map_err(|reason| Error::CorruptRow { job: id, reason })
 }
 
-/// An integer that must not be negative, of a row that has nothing to do with a job.
+/// An integer that must not be negative, from a row that does not belong to a job.
 pub(crate) fn count(row: &AnyRow, column: usize) -> Result<u64, Error> {
     let value: i64 = row.try_get(column).map_err(failed)?;
     Ok(u64::try_from(value).unwrap_or(0))
 }
 
-/// What belongs to a job, and is in a row of a table of its own.
+/// What belongs to a job and has a row in a table of its own.
 pub(crate) struct Belonging<'r> {
     pub(crate) row: &'r AnyRow,
     pub(crate) job: JobId,

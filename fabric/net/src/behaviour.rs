@@ -10,8 +10,8 @@ use libp2p::{
 };
 use std::{num::NonZeroUsize, sync::Arc, time::Duration};
 
-/// Most connections, and most with one peer: TCP and QUIC in both directions, and those by which it is
-/// tried whether there can be others.
+/// Most connections, and most with one peer: TCP and QUIC in both directions, and those that only test whether others
+/// can be made.
 const MAX_CONNECTIONS: u32 = 2048;
 const MAX_CONNECTIONS_PER_PEER: u32 = 8;
 /// Most connections that are being made at a time.
@@ -28,7 +28,7 @@ const MAX_RECORD_BYTES: usize = 4096;
 pub(crate) const PROVIDE_EVERY: Duration = Duration::from_secs(40 * 60);
 /// The same for the DHT of IPFS, whose members keep what they are told for longer.
 const ANNOUNCE_EVERY: Duration = Duration::from_secs(22 * 60 * 60);
-/// Nodes that keep a record: enough for most of them to be killed before it is said again.
+/// How many nodes keep a record: enough that most of them may be killed before it is published again.
 const REPLICATION: NonZeroUsize = NonZeroUsize::MIN.saturating_add(9);
 /// CIDs that are provided by this node.
 const MAX_PROVIDED: usize = 65_536;
@@ -70,7 +70,8 @@ pub(crate) fn protocol_version(network: &str) -> String {
     format!("/mc/{network}/1")
 }
 
-/// The network of a peer that calls itself so. Whatever else it says is not passed on.
+/// The network that a peer names in the version which it tells by `identify`. Whatever else that text says is not
+/// passed on.
 pub(crate) fn network_of(protocol_version: &str) -> Option<&str> {
     let (network, _) = protocol_version.strip_prefix("/mc/")?.split_once('/')?;
     let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
@@ -138,8 +139,8 @@ fn kad(
     let protocol = format!("/mc/{}/kad/1.0.0", options.network);
     let protocol = StreamProtocol::try_from_owned(protocol)?;
     let mut config = kad::Config::new(protocol);
-    // Records of others are looked at before they are kept. Their publishers say them again in time; nobody
-    // else has to.
+    // Records of others are checked before they are kept. Their publishers publish them again in time; nobody else has
+    // to.
     config
         .set_replication_factor(REPLICATION)
         .set_replication_interval(None)

@@ -143,7 +143,7 @@ pub struct InboundRequest {
     pub reply: Reply,
 }
 
-/// Answers one request. Dropped without an answer, it answers with an error.
+/// Answers one request. If it is dropped without an answer, it answers with an error.
 #[derive(Debug)]
 pub struct Reply(pub(crate) Option<oneshot::Sender<Response>>);
 
@@ -229,8 +229,8 @@ impl Client {
         self.ask(|reply| Command::Guests { reply }).await
     }
 
-    /// Connects to the peer that `address` ends in, or else to whoever is there: one of this network, or an IPFS node,
-    /// with which blocks are exchanged from then on.
+    /// Connects to the peer that `address` ends in, or, if it names none, to whoever is there: a peer of this network,
+    /// or an IPFS node, with which blocks are exchanged from then on.
     ///
     /// # Errors
     ///
@@ -284,8 +284,8 @@ impl Client {
         answered.unwrap_or(Err(RequestError::Closed))
     }
 
-    /// Whether the process of a node has ended that was connected until just now: the machine that it ran on says
-    /// that nobody listens any more where it did. `false` if that cannot be known.
+    /// Whether the process of a node has ended that was connected until just now: the machine that it ran on says that
+    /// nobody listens any more where the node did. `false` if that cannot be known.
     ///
     /// # Cancel safety
     ///
@@ -300,9 +300,9 @@ impl Client {
         ended::refused(&places().await).await && !places().await.is_empty()
     }
 
-    /// Opens a session that fetches blocks from `providers` first, then from connected peers, then
-    /// from whom the DHT names. `timeout` replaces the usual patience, and is kept to while no block comes, whatever
-    /// peers promise.
+    /// Opens a session that fetches blocks from `providers` first, then from connected peers, then from those that the
+    /// DHT names. `timeout` replaces the usual patience; it also holds while no block comes from peers that promise
+    /// one.
     ///
     /// # Errors
     ///
@@ -365,8 +365,8 @@ impl Client {
             .await
     }
 
-    /// Says something about a subject in the DHT, for `ttl` at most. A completion needs the grant of its
-    /// job, with its token.
+    /// Publishes something about a subject in the DHT, for `ttl` at most. A completion needs the grant of its job, with
+    /// its token.
     ///
     /// # Errors
     ///
@@ -389,7 +389,7 @@ impl Client {
         self.ask(publish).await.unwrap_or(Ok(()))
     }
 
-    /// What somebody says about a subject in the DHT: signed by whoever may, and not expired.
+    /// What was published about a subject in the DHT, signed by one who may, and not expired.
     ///
     /// # Errors
     ///
@@ -406,7 +406,7 @@ impl Client {
         let _ = self.commands.send(Command::Register { classes }).await;
     }
 
-    /// Nodes that said of late that they are idle and of this class. They may be so no more.
+    /// Nodes that said lately that they are idle and of this class. They may no longer be.
     ///
     /// # Errors
     ///
@@ -433,7 +433,7 @@ impl Client {
         self.ask(|reply| Command::Refused { reply }).await
     }
 
-    /// Asks a node something that may have to be connected to first.
+    /// Asks a node something, and connects to it before if need be.
     ///
     /// # Errors
     ///

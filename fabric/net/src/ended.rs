@@ -3,18 +3,18 @@
 use std::{io::ErrorKind, net::SocketAddr, time::Duration};
 use tokio::{net::TcpStream, time::timeout};
 
-/// How often it is looked, and the pause in between. The system closes the connections of a process that was killed one
-/// after the other, and those that it would accept after others: at first it may seem to be there.
+/// How often we look, and the pause in between. When a process is killed, the system first closes its connections one
+/// after the other, and then stops accepting new ones: at first the process may seem to be there still.
 const LOOKS: u32 = 8;
 const BETWEEN: Duration = Duration::from_millis(100);
-/// How often in a row nobody must listen: a process that is just being started again is one that has ended all the
-/// same, but one that closed a connection by itself is not.
+/// How often in a row nobody must be listening. A process that is just being started again has ended all the same, but
+/// one that closed a connection by itself has not.
 const REFUSALS: u32 = 2;
 /// How long a machine may take to say that nobody listens.
 const ANSWER_WITHIN: Duration = Duration::from_millis(300);
 
-/// Whether the machine says of all these places, again and again, that nobody listens there. Silence says nothing: the
-/// machine may have been cut off.
+/// Whether the machine says, of all these places and several times, that nobody listens there. Silence says nothing:
+/// the machine may have been cut off.
 pub(crate) async fn refused(places: &[SocketAddr]) -> bool {
     let mut refusals = 0;
     for look in 0..LOOKS {

@@ -97,7 +97,7 @@ pub enum RequestError {
         /// What it was asked, as it read it.
         kind: String,
     },
-    /// The answer is of a kind that this version does not know, or none to what was asked.
+    /// The answer is of a kind that this version does not know, or does not belong to the request.
     #[error("node {node} answered what this one does not understand, {kind:?}")]
     UnsupportedAnswer {
         /// The node.
@@ -133,7 +133,7 @@ impl RequestError {
 #[derive(Debug, Clone, thiserror::Error)]
 #[non_exhaustive]
 pub enum ConnectError {
-    /// Nobody answers at an address that does not say whom it leads to.
+    /// Nobody answers at an address that does not say which peer is there.
     #[error("cannot connect to {address}: {reason}")]
     Nobody {
         /// The address.

@@ -115,7 +115,7 @@ impl EventLoop {
     pub(crate) async fn run(mut self) {
         let mut tick = tokio::time::interval(TICK);
         loop {
-            // Local commands first: what was begun here is ended before others' wishes are met.
+            // Local commands first: what this node began is finished before it does what others ask.
             tokio::select! {
                 biased;
                 command = self.commands.recv() => {
@@ -176,7 +176,7 @@ impl EventLoop {
             Command::Lookup { key, reply } => self.lookup(key, reply),
             Command::Refused { reply } => drop(reply.send(self.records.refused())),
             Command::GetRecord { key, reply } => self.get_record(key, reply),
-            // Whoever asked may have lost interest; that holds for all answers below.
+            // The caller may no longer wait for the answer; that holds for all answers below.
             Command::RoutingTable { reply } => drop(reply.send(self.routing_table())),
             Command::Peers { reply } => drop(reply.send(self.peer_infos())),
             Command::Guests { reply } => drop(reply.send(self.guests.iter().count())),

@@ -17,10 +17,10 @@ use tokio::{
     task::JoinHandle,
 };
 
-/// How long a connection is kept on which nothing is said. Work needs warm connections.
+/// How long an unused connection is kept. Work needs warm connections.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(600);
-/// How long making a connection may take. A node that tries an address for another one must know in less
-/// than 10 s, which is for how long that one waits.
+/// How long making a connection may take. A node that tries an address for another one must know the result in less
+/// than 10 s, since the other one waits no longer.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// Requests of others that may wait for this node. Beyond that they are refused.
 const INBOUND_REQUESTS: usize = 1024;

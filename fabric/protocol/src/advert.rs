@@ -14,8 +14,8 @@ pub struct Advert {
 /// What a coordinator says of a job.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TaskAdvert {
-    /// Where the job is in its life. One that this version does not know makes the advert one that says nothing here:
-    /// all the rest follows from it.
+    /// Where the job is in its life. If this version does not know the state, it takes the whole advert as saying
+    /// nothing, since all the rest follows from the state.
     pub state: JobState,
     /// Its task.
     #[serde(with = "mc_types::cid::portable")]

@@ -20,7 +20,7 @@ pub struct Announcement {
     pub lent: Lent,
     /// Names and values set by its owner.
     pub labels: BTreeMap<String, String>,
-    /// The jobs of the coordinator that is told this which take slots.
+    /// The jobs that take slots, of the coordinator that gets this announcement.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub yours: Vec<JobId>,
     /// The [`REVISION`](crate::REVISION) of the protocol that it knows; 0 if it does not say.

@@ -13,10 +13,10 @@ use std::{collections::BTreeMap, fmt};
 
 /// The longest message that is read, in bytes.
 pub const MAX_BYTES: usize = canonical::MAX_BYTES;
-/// So much is kept of the name of a kind that is not known: more than any of ours has.
+/// How many bytes of the name of an unknown kind are kept: more than any of our names has.
 const MAX_KIND_CHARS: usize = 64;
 
-/// A message that this version does not understand: its kind is of a later one, or something in it is that must not be
+/// A message that this version does not understand: a later version added its kind, or something in it that must not be
 /// skipped.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{kind:?} is not understood: {reason}")]
@@ -65,7 +65,7 @@ pub fn decode_message<T: DeserializeOwned>(bytes: &[u8]) -> Result<Heard<T>, Err
         name: kind,
         is_bare,
     } = decode(bytes).map_err(|_| error.clone())?;
-    // Of a kind that had no fields once, and has some now, there are two forms: each is read as the other, without any.
+    // A kind that once had no fields, and has some now, comes in two forms. Each is read as the other, without fields.
     let other_form = match is_bare {
         true => encode(&BTreeMap::from([(&kind, BTreeMap::<&str, u8>::new())]))?,
         false => encode(&kind)?,

@@ -3,7 +3,7 @@
 use mc_types::{FencingToken, JobId, NodeId};
 use serde::{Deserialize, Serialize};
 
-/// A lease, as others may see it. The coordinator that granted it signs it; how, is the network's side to know.
+/// A lease, as others may see it. The coordinator that granted it signs it; how it signs is for `mc-net` to know.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Grant {
     /// The job.

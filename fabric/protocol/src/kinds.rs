@@ -1,7 +1,7 @@
 //! The names of the kinds of messages.
 
-/// Says by what each variant of an enumeration goes on the wire. A variant that is not named does not compile, and one
-/// whose name serde does not give has no fixture.
+/// Names each variant of an enumeration as it goes on the wire. A variant without a name does not compile, and one
+/// whose name is not what serde writes has no fixture.
 macro_rules! kinds {
     ($type:ident { $($variant:ident = $name:literal,)+ }) => {
         impl $type {

@@ -43,13 +43,13 @@ pub enum Request {
         job: JobId,
         /// The token of my lease.
         token: FencingToken,
-        /// Whether the component runs already, rather than still being fetched.
+        /// Whether the component runs already; if not, it is still being fetched.
         running: bool,
         /// For how many milliseconds it has.
         #[serde(default)]
         since_ms: u64,
     },
-    /// Worker to coordinator: it ended. Repeated until the answer is final.
+    /// Worker to coordinator: the attempt ended. Repeated until the answer is final.
     Finish {
         /// The job.
         job: JobId,
@@ -67,7 +67,7 @@ pub enum Request {
         /// Why, for humans.
         reason: String,
     },
-    /// Worker to coordinator: I have taken a checkpoint. Answered when its blocks are at the coordinator's.
+    /// Worker to coordinator: I have taken a checkpoint. Answered once the coordinator has its blocks.
     Checkpoint {
         /// The job.
         job: JobId,
@@ -79,8 +79,8 @@ pub enum Request {
         /// Operators that were executed.
         position: u64,
     },
-    /// Worker to coordinator: this is what my attempt wrote, though it comes to no outcome. Answered when its blocks are
-    /// at the coordinator's.
+    /// Worker to coordinator: this is what my attempt wrote, though it comes to no outcome. Answered once the
+    /// coordinator has its blocks.
     Wrote {
         /// The job.
         job: JobId,
@@ -182,8 +182,8 @@ kinds!(Request {
 });
 
 impl Request {
-    /// The kinds of [`Response`](crate::Response) that may answer it, besides `error` and `unsupported`, which may
-    /// answer any. What else comes is no answer, and no caller sees it.
+    /// The kinds of [`Response`](crate::Response) that may answer it. Besides these, `error` and `unsupported` may
+    /// answer any request. Anything else is no answer, and no caller sees it.
     #[must_use]
     pub const fn answers(&self) -> &'static [&'static str] {
         match self {

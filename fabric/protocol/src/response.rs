@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 pub enum Response {
     /// To an announcement, a release or a cancellation: noted.
     Ok,
-    /// To an announcement: noted, and there is or was work of late. Say it again soon.
+    /// To an announcement: noted. There is work, or was lately; announce again soon.
     Wanted,
     /// To a request to describe.
     Described(Announcement),
@@ -32,7 +32,7 @@ pub enum Response {
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         sisters: Vec<NodeId>,
     },
-    /// To a heartbeat, a finish or a release: the lease is another's by now; drop the attempt.
+    /// To a heartbeat, a finish or a release: the lease has gone to another; drop the attempt.
     Stale,
     /// To a heartbeat: the user called the job off; stop, and finish it as cancelled.
     Cancelled,
@@ -49,7 +49,7 @@ pub enum Response {
         /// At most 64 KiB.
         bytes: Bytes,
     },
-    /// To a question for a layer: the root of the file, if there is one. It is to be verified.
+    /// To a question for a layer: the root of the file, if there is one. Whoever asked has to verify it.
     Layer {
         /// The root.
         #[serde(with = "mc_types::cid::portable::option")]
@@ -62,7 +62,8 @@ pub enum Response {
         /// Why, for humans.
         message: String,
     },
-    /// The other side does not know what it was asked, or not all that it has to: it has done nothing.
+    /// The other side does not know what it was asked, or does not know a part that it has to know. It has done
+    /// nothing.
     Unsupported {
         /// What it was asked, as it read it.
         kind: String,

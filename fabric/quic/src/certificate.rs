@@ -158,7 +158,7 @@ impl<'a> Certificate<'a> {
         if !tbs.validity.is_valid_at(now) {
             return Err(Flaw::Validity);
         }
-        // One of the two is signed, and the other one is what is gone by.
+        // One of the two is covered by the signature, and the other one is what is acted on.
         let algorithm = &self.x509.signature_algorithm;
         if tbs.signature != *algorithm {
             return Err(Flaw::Algorithm);

@@ -81,8 +81,9 @@ fn transport() -> TransportConfig {
     transport
 }
 
-/// A node that starts again under the same key recognises what its peers still send to the one before, and tells them
-/// that it is gone. The key of connection ids must come from the node's for it too, which peers may find out.
+/// A node that starts again under the same key recognises what its peers still send to the process before, and tells
+/// them that it is gone. For that, the key of connection ids must come from the node's key, too. Peers may find that
+/// key out.
 fn endpoint(key: &Keypair) -> EndpointConfig {
     let mut endpoint = EndpointConfig::default();
     endpoint.supported_versions(vec![1]);

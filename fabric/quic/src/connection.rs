@@ -33,7 +33,7 @@ impl fmt::Debug for Connection {
     }
 }
 
-/// A connection of which it is not known yet who is at its other end.
+/// A connection whose other end has yet to prove who it is.
 pub(crate) struct Handshake {
     pub(crate) connecting: Connecting,
     /// For a listener to see how many of its own there are.
@@ -60,7 +60,7 @@ pub(crate) async fn establish(handshake: Handshake) -> Result<(PeerId, Connectio
     Ok((peer, connection))
 }
 
-/// Polls the future in its place, which is made when there is none and is gone when it is done.
+/// Polls the future in this place. It is made if there is none, and removed when it is done.
 fn poll_stream(
     place: &mut Option<Opening>,
     connection: &quinn::Connection,

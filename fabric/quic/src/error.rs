@@ -18,7 +18,7 @@ pub enum Error {
     /// The certificate for this node cannot be made.
     #[error("no certificate can be made: {0}")]
     Certificate(String),
-    /// The peer did not say who it is in the way that libp2p does.
+    /// The peer did not prove who it is in the way that libp2p has for it.
     #[error("the peer has no certificate of libp2p")]
     Unidentified,
     /// The peer took too long.

@@ -89,7 +89,7 @@ impl Listener {
         self.id
     }
 
-    /// Whether it has not ended. One that has is still in the transport until that looks at it again.
+    /// Whether it has not ended. One that has ended stays in the transport until the transport polls it again.
     pub(crate) fn listens(&self) -> bool {
         !self.ended
     }

@@ -128,7 +128,7 @@ impl Transport {
         Ok(Some(async move { establish(begun.await?).await }.boxed()))
     }
 
-    /// Gives a connection to whom waits for it; otherwise gives it back.
+    /// Gives a connection to the dial that waits for it; if there is none, returns it.
     fn hand_over(&mut self, handshake: Handshake) -> Option<Handshake> {
         match self.punching.remove(&handshake.connecting.remote_address()) {
             Some(waiting) => waiting.send(handshake).err(),

@@ -39,9 +39,9 @@ pub enum Command {
     WorkerEnded {
         /// The worker.
         worker: NodeId,
-        /// The newest token when that was noticed. What it was granted later is another process's.
+        /// The newest token when that was noticed. Leases with newer tokens belong to another process.
         newest: FencingToken,
-        /// Attempts of it that another process goes on with, or says the end of.
+        /// Attempts of the worker that another process goes on with, or reports the end of.
         but: BTreeSet<(JobId, FencingToken)>,
     },
     /// A worker refused an offer, or did not answer it.
@@ -50,7 +50,7 @@ pub enum Command {
         job: JobId,
         /// The token of the offered lease.
         token: FencingToken,
-        /// Whether it is certain that the worker does not run it: then it was no attempt.
+        /// Whether it is certain that the worker does not run it; then it does not count as an attempt.
         refused: bool,
         /// Why, for humans.
         reason: String,
@@ -138,7 +138,7 @@ pub struct WorkerOffer {
 pub struct WorkerView {
     /// The worker.
     pub id: NodeId,
-    /// What it lends; what is free of it counts what was granted since it said so.
+    /// What it lends. What is free takes into account what was granted since the worker said so.
     pub offer: WorkerOffer,
 }
 
@@ -156,7 +156,7 @@ pub enum Answer {
         /// Why, for humans.
         reason: String,
     },
-    /// The job is to move, and nothing was done: it is to move already.
+    /// Nothing was done: the job is to move already.
     Moving {
         /// The node that it is to move to.
         to: NodeId,
@@ -213,8 +213,8 @@ pub enum Effect {
         /// The token of its attempt.
         token: FencingToken,
     },
-    /// Look whether the process of a worker has ended, whose connection was closed while it held leases. If it
-    /// has: [`Command::WorkerEnded`].
+    /// Find out whether the process of this worker has ended: its connection closed while it held leases. If it has,
+    /// give [`Command::WorkerEnded`].
     Probe {
         /// The worker.
         worker: NodeId,

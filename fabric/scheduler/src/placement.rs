@@ -72,11 +72,11 @@ impl Topology {
 pub(crate) struct Seen<'w> {
     pub(crate) id: &'w NodeId,
     pub(crate) offer: &'w WorkerOffer,
-    /// What it lends, and what of that is free for all that is known here.
+    /// What it lends, and what of that is free as far as this scheduler knows.
     pub(crate) lent: Lent,
     /// Whether it said something of late.
     pub(crate) is_heard: bool,
-    /// Whether it failed what others could, and is passed over for a while.
+    /// Whether it is passed over for a while, since it failed what others could do.
     pub(crate) is_passed_over: bool,
 }
 
@@ -100,7 +100,8 @@ impl Seen<'_> {
             Clause::Heard => self.is_heard,
             Clause::Trusted => !self.is_passed_over,
             Clause::FreeSlot => self.offer.slots_free > 0,
-            // What it lends says it; the last comes from other coordinators only, which have looked themselves.
+            // The amounts were answered from what the worker lends. Unknown clauses come only from other coordinators,
+            // which have checked them themselves.
             Clause::Memory { .. }
             | Clause::Scratch { .. }
             | Clause::Output { .. }
@@ -111,7 +112,8 @@ impl Seen<'_> {
     }
 }
 
-/// What a job asks of a worker: what lasts first. Who is given it and why it waits both follow from this.
+/// What a job asks of a worker, lasting conditions first. Both the choice of a worker and the explanation of waiting
+/// follow from this list.
 pub(crate) fn clauses<'j>(
     job: &'j JobSpec,
     target: Option<&'j NodeId>,
@@ -139,7 +141,8 @@ pub(crate) fn place(spec: &JobSpec) -> Place {
     Place::of(spec, target(spec))
 }
 
-/// The only node that may run a job. A text that is no node's id was refused when the job came.
+/// The only node that may run a job, if the job names one. A text that is not the id of a node was refused when the job
+/// came.
 pub(crate) fn target(spec: &JobSpec) -> Option<NodeId> {
     spec.target().unwrap_or_default()
 }

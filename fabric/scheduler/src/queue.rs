@@ -31,7 +31,8 @@ impl Place {
         }
     }
 
-    /// When a job has waited for too long that may be placed from `not_before` on. A back-off is no waiting.
+    /// When a job that may be placed from `not_before` on has waited for too long. The pause before a retry does not
+    /// count as waiting.
     fn deadline(&self, not_before: Timestamp) -> Option<Timestamp> {
         let patience = std::time::Duration::from_millis(self.patience?);
         Some(not_before.plus(patience))
@@ -68,8 +69,8 @@ impl Lines {
         self.0.is_empty()
     }
 
-    /// The first `limit` jobs, each with its priority: those of the highest priority first, and among them
-    /// those of whoever would then have the fewest running, or else was served longest ago.
+    /// The first `limit` jobs, each with its priority. The highest priority goes first. Within one priority, the next
+    /// job is that of the submitter who would then have the fewest jobs running, or else was served longest ago.
     fn first(&self, limit: usize, running: &Running) -> Vec<(Reverse<u8>, JobId)> {
         let mut jobs = Vec::new();
         for (priority, level) in &self.0 {
@@ -100,10 +101,10 @@ impl Lines {
     }
 }
 
-/// Submitters without running jobs of whom is remembered when they were last served.
+/// How many submitters without running jobs are remembered, with when they were last served.
 const MAX_IDLE: usize = 10_000;
 
-/// What a submitter has of the machines. Whoever has less is served first.
+/// A submitter's share of the machines. Whoever has less is served first.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
 struct Share {
     /// Jobs that are held by workers.
@@ -238,7 +239,7 @@ impl Queue {
         take_until(&mut self.later, now)
     }
 
-    /// The jobs that have waited for too long by `now`. They still wait.
+    /// The jobs that have waited for too long by `now`. They stay in their lines.
     pub(crate) fn take_overdue(&mut self, now: Timestamp) -> Vec<JobId> {
         take_until(&mut self.deadlines, now)
     }
@@ -249,7 +250,7 @@ impl Queue {
         firsts.into_iter().flatten().map(|(when, _)| *when).min()
     }
 
-    /// The jobs that workers may be given of which `free` are free, the first `limit` of each line.
+    /// The jobs that may be given to the workers in `free`, the first `limit` of each line.
     pub(crate) fn candidates<'a>(
         &self,
         free: impl Iterator<Item = &'a NodeId>,
@@ -261,7 +262,7 @@ impl Queue {
         let mut jobs: Vec<_> = lines
             .flat_map(|lines| lines.first(limit, running))
             .collect();
-        // Stable: among those of one priority, whoever has but one node to go to comes first.
+        // The sort is stable: within one priority, jobs that only one node may run come first.
         jobs.sort_by_key(|(priority, _)| *priority);
         jobs.into_iter().map(|(_, job)| job).collect()
     }

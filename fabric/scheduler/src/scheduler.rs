@@ -23,11 +23,11 @@ use wish::Wish;
 
 /// Finished jobs that are remembered, so that a repeated finish gets its answer.
 const MAX_ENDED: usize = 10_000;
-/// Jobs of one line that are looked at when slots are free. Jobs that no free worker can take (for
-/// want of memory) are passed over up to here.
+/// How many jobs of one line are looked at when slots are free. Up to this number, jobs that no free worker can take
+/// (for want of memory, say) are passed over.
 const SCAN_JOBS: usize = 256;
-/// Kinds of jobs that are remembered, while slots are given out, as those that no worker can take now: all jobs of one
-/// kind ask for the same.
+/// While slots are given out, kinds of jobs that no worker can take now are remembered: all jobs of one kind ask for
+/// the same. This is how many.
 const MAX_KINDS: usize = 16;
 
 /// How a scheduler behaves.
@@ -86,7 +86,7 @@ pub struct Stats {
     pub overdue: u64,
     /// Leases whose worker's process was found to have ended.
     pub ended: u64,
-    /// Milliseconds for which no lease ran, since this scheduler itself did not.
+    /// Milliseconds that did not count against leases, since this scheduler itself did not run.
     pub late_ms: u64,
 }
 
@@ -99,7 +99,7 @@ pub(crate) struct Job {
     pub(crate) wish: Option<Wish>,
     /// The wish that its newest grant fulfils, if its worker takes it.
     granted_wish: Option<Wish>,
-    /// Attempts that a machine failed. A lease that was given back is none.
+    /// Attempts that failed because of a machine. A lease that was given back does not count.
     failures: u32,
     /// The node that failed it last.
     avoid: Option<NodeId>,
@@ -107,7 +107,7 @@ pub(crate) struct Job {
     granted: Timestamp,
     /// When its lease ends, if it is held, by the scheduler's [attentive time](Scheduler::attentive).
     due: Timestamp,
-    /// The nodes that failed it: to blame if another does not.
+    /// The nodes that failed it. They are to blame if another node does not fail it.
     failed_by: BTreeSet<NodeId>,
 }
 
@@ -185,8 +185,8 @@ impl Scheduler {
         (scheduler, effects)
     }
 
-    /// Goes on with jobs of another scheduler too. Their leases begin a new term, of twice the usual length:
-    /// their holders have to find this one first. Those that it has already stay as they are.
+    /// Goes on with the jobs of another scheduler, too. Their leases begin a new term of twice the usual length, since
+    /// their holders have to find this scheduler first. Jobs that are here already stay as they are.
     pub fn adopt(&mut self, open_jobs: Vec<JobRecord>, now: Timestamp) -> Vec<Effect> {
         let mut effects = Vec::new();
         for mut record in open_jobs {
@@ -225,8 +225,8 @@ impl Scheduler {
         self.stats = other.stats;
     }
 
-    /// The scheduler did not run for so long, though it would have: that does not count against leases, whose
-    /// renewals may be waiting.
+    /// The scheduler did not run for this long, although it was due. That does not count against leases, whose renewals
+    /// may be waiting.
     pub fn was_late(&mut self, by: Duration) {
         self.late = self.late.saturating_add(by);
         self.stats.late_ms = self
@@ -332,12 +332,12 @@ impl Scheduler {
         self.workers.pardon(now);
     }
 
-    /// Grants leases for as long as there are jobs, and slots and memory for them.
+    /// Grants leases as long as there are jobs, and slots and memory for them.
     fn place(&mut self, now: Timestamp, effects: &mut Vec<Effect>) {
         if !self.workers.any_free() {
             return;
         }
-        // Nothing becomes free meanwhile: who cannot be placed once, cannot be so later.
+        // Nothing becomes free in this loop: a job that cannot be placed once cannot be placed later in it.
         let mut in_vain: Vec<JobId> = Vec::new();
         let free = self.workers.free(now).map(|seen| seen.id);
         for id in self.queue.candidates(free, SCAN_JOBS, &self.running) {
@@ -400,7 +400,8 @@ impl Scheduler {
         self.running.add(&job.place.submitter);
         job.granted = now;
         job.due = due;
-        // Whether it got where it was to move to or not, it asks for nothing but its own from now on.
+        // Whether or not the job got to the node that it was to move to: from now on only what the job itself asks for
+        // counts.
         job.place.target = placement::target(&job.record.spec);
         self.newest_token = FencingToken(self.newest_token.0 + 1);
         let (token, expires) = (self.newest_token, now.plus(self.config.lease_ttl));

@@ -14,13 +14,13 @@ use std::{
     collections::{BTreeMap, HashMap, HashSet},
 };
 
-/// Jobs of a line that are looked at to tell how many go before another one.
+/// How many jobs of a line are looked at to tell how many go before another one.
 const MAX_AHEAD: usize = 10_000;
 
 /// A set of clauses, by their places in the job's list. A job has at most 64 labels and a dozen more.
 type Set = u128;
 
-/// What decides which nodes could run a job. Jobs that agree in it are told the same.
+/// What decides which nodes could run a job. Jobs that agree in it get the same explanation.
 #[derive(PartialEq, Eq, Hash)]
 struct Asks<'j> {
     target: Option<&'j NodeId>,
@@ -49,7 +49,7 @@ impl Job {
 }
 
 impl Scheduler {
-    /// Why each of these jobs is not running, as far as they are open here.
+    /// Why each of these jobs does not run, for those that are open here.
     #[must_use]
     pub fn why(&self, now: Timestamp, jobs: &[JobId]) -> Vec<Why> {
         let mut counted: HashMap<Asks<'_>, Census> = HashMap::new();
@@ -116,7 +116,7 @@ impl Scheduler {
             first: line.first().copied(),
         };
         let mut level = None;
-        // Jobs of higher priorities, of this one, and of each submitter in this one.
+        // How many jobs have higher priorities, this priority, and, within this one, each submitter.
         let (mut higher, mut here) = (0, 0);
         let mut own: HashMap<&Submitter, u32> = HashMap::new();
         for (id, job) in line.iter().filter_map(|id| Some((*id, self.jobs.get(id)?))) {
@@ -152,7 +152,8 @@ struct Turns {
 }
 
 impl Turns {
-    /// Of a job that waits in the line. One that was not come to has at least all that were before it.
+    /// The turn of a job that waits in the line. If counting stopped before it, all the jobs that were counted go
+    /// before it.
     fn of(&self, job: JobId) -> Option<Turn> {
         let known = self.known.get(&job).cloned();
         known.or_else(|| {
@@ -221,7 +222,7 @@ impl Census {
     }
 }
 
-/// The workers that lack the fewest of the clauses, and of several such groups the largest.
+/// The workers that lack the fewest clauses; if there are several such groups, the largest.
 fn nearest_miss<'w>(
     clauses: &[(Set, &Clause<'_>)],
     lacking: impl Iterator<Item = (Set, Seen<'w>)>,
@@ -241,8 +242,8 @@ fn nearest_miss<'w>(
     })
 }
 
-/// What would have to be different of a clause for workers to have it that lack it. Of an amount, those stay in the group
-/// that have as much as would be asked for then.
+/// How a clause would have to change so that workers that lack it would have it. If it is an amount, the group keeps
+/// only the workers that have as much as the changed clause asks for.
 fn change(clause: &Clause<'_>, group: &mut Vec<Seen<'_>>) -> Option<Change> {
     Some(match clause {
         Clause::Memory { .. } => Change::Memory {
@@ -277,7 +278,7 @@ fn change(clause: &Clause<'_>, group: &mut Vec<Seen<'_>>) -> Option<Change> {
     })
 }
 
-/// The largest amount that workers of a group have, rounded, with which those stay that have it.
+/// The largest amount that a worker of the group has, rounded down. The group keeps the workers that have that much.
 fn most(group: &mut Vec<Seen<'_>>, of: impl Fn(&Lent) -> u64) -> Option<u64> {
     let most = group.iter().map(|seen| of(&seen.lent)).max()?;
     let enough = rounded_down(most);

@@ -15,14 +15,15 @@ use std::{
 
 /// Jobs that a worker may fail before it is passed over.
 const FAILURES: u32 = 3;
-/// How long an offer may be on its way: a lease that is younger takes a slot of which its worker may not know yet.
+/// How long an offer may be on its way: a lease that is younger takes a slot even if its worker does not know of it
+/// yet.
 const ON_ITS_WAY: Duration = Duration::from_secs(2);
 /// How long it is passed over first, and at most.
 const FIRST_PAUSE: Duration = Duration::from_secs(30);
 const LAST_PAUSE: Duration = Duration::from_secs(600);
 /// Components and inputs that are remembered of a worker.
 const MAX_GIVEN: usize = 64;
-/// Workers whose failures are remembered, and of whom it is remembered what they were given.
+/// How many workers are remembered for their failures, and how many for what they were given.
 const MAX_FAULTS: usize = 10_000;
 
 /// What the workers lend at the moment.
@@ -44,7 +45,7 @@ pub(crate) struct Workers {
 #[derive(Debug)]
 struct Known {
     offer: WorkerOffer,
-    /// Until when it is believed to be there without a further word.
+    /// Until when it counts as present without a further word.
     until: Timestamp,
     /// The leases that are taken off what it lends.
     counted: BTreeSet<JobId>,
@@ -62,9 +63,9 @@ struct Fault {
 }
 
 impl Workers {
-    /// Takes note of what a worker says: what is free, and which leases take some of it. Leases that it
-    /// does not know yet take a slot too. Those that it knows no more do not, even before their end is heard; what is
-    /// reserved for them is so until then (see [`Self::lent`]).
+    /// Takes note of what a worker says: what is free, and which leases take some of it. Leases that the worker does
+    /// not know yet take a slot, too. Leases that it no longer knows take no slot, even before their end is heard; but
+    /// what is reserved for them stays reserved until then (see [`Self::lent`]).
     pub(crate) fn announce(
         &mut self,
         now: Timestamp,
@@ -118,8 +119,9 @@ impl Workers {
         }
     }
 
-    /// Takes note that a worker failed a job that another one did not. The third in a row has it passed
-    /// over for a while, and each one after that for twice as long. It is remembered when it goes away.
+    /// Takes note that a worker failed a job that another one did not fail. After the third such job in a row the
+    /// worker is passed over for a while, and after each further one for twice as long. It is remembered even when the
+    /// worker goes away.
     pub(crate) fn failed(&mut self, now: Timestamp, worker: NodeId) {
         if self.faults.len() >= MAX_FAULTS && !self.faults.contains_key(&worker) {
             return;
@@ -140,7 +142,7 @@ impl Workers {
         self.faults.remove(worker);
     }
 
-    /// Gives another chance to those whose time has come.
+    /// Gives another chance to the workers whose time has come.
     pub(crate) fn pardon(&mut self, now: Timestamp) {
         for fault in self.faults.values_mut() {
             fault.until = fault.until.filter(|until| *until > now);
@@ -168,7 +170,7 @@ impl Workers {
         self.workers.remove(worker);
     }
 
-    /// The same workers, of which `known` has the leases that there are.
+    /// The same workers, with `known` as all the leases that there are.
     pub(crate) fn with_leases_of(self, known: &mut Self) -> Self {
         let held = std::mem::take(&mut known.held);
         Self { held, ..self }
@@ -193,7 +195,7 @@ impl Workers {
             offer.slots_free = offer.slots_free.saturating_sub(1);
             offer.lent.free = offer.lent.free.saturating_sub(placement::reserved(spec));
             let any = offer.slots_free > 0;
-            // With more slots, it waits for the next job behind the others.
+            // If it has more free slots, it waits for the next job behind the others.
             self.set_free(worker, false);
             self.set_free(worker, any);
         }
@@ -221,7 +223,8 @@ impl Workers {
         spec.task.roots().filter(has).count()
     }
 
-    /// A lease has ended: its slot is free again, if it is not known to be already, and so is what was reserved.
+    /// A lease has ended: what was reserved for it is free again, and so is its slot, unless the slot is known to be
+    /// free already.
     pub(crate) fn give_back(&mut self, worker: &NodeId, job: JobId) {
         let mut reserved = Resources::default();
         if let Some(leases) = self.held.get_mut(worker) {
@@ -280,9 +283,9 @@ impl Workers {
         }
     }
 
-    /// What a worker lends, and what of that is free: no more than it says, and no more than what it lends in all
-    /// without what is reserved for all the leases that it has from here. What it says may be from before the newest of
-    /// these, however long it was on its way.
+    /// What a worker lends, and what of that is free: at most what it says is free, and at most all that it lends minus
+    /// what is reserved for the leases that it has from here. What it says may be older than the newest of these
+    /// leases, however long it was on its way.
     fn lent(&self, worker: &NodeId, offer: &WorkerOffer) -> Lent {
         let leases = self.held.get(worker);
         let reserved = leases.map(Leases::reserved).unwrap_or_default();

@@ -56,7 +56,8 @@ pub(crate) struct Applier<'a> {
     ops: &'a [Op],
     conflicts: Conflicts<'a>,
     touched: Touched,
-    /// Inodes of several names, one of which we have moved: that changes them for the others.
+    /// Inodes with several names, one of which we have moved: for the other names, that changes the time of the last
+    /// change.
     moved: HashSet<u64>,
 }
 
@@ -76,7 +77,7 @@ pub(crate) fn finish(
     };
     if !staging.has(Mark::Taken)? {
         applier.take_all()?;
-        // From now on a slot may hold what was replaced, which is not what was to be taken out.
+        // From now on a slot may hold an entry that was replaced, instead of one that was to be taken out.
         staging.mark(Mark::Taken)?;
         staging.dir.sync()?;
     }
@@ -188,7 +189,7 @@ impl Applier<'_> {
         Ok(())
     }
 
-    /// Puts what is in `slot` to where it was; keeps it where the user finds it if that is taken.
+    /// Puts what is in `slot` back to where it was. If that place is taken, keeps it where the user finds it.
     pub(crate) fn put_back(
         &mut self,
         slot: &str,
@@ -220,7 +221,7 @@ impl Applier<'_> {
         self.touched.add(&dir)
     }
 
-    /// Gives up what has been taken out and was as the guest saw it.
+    /// Removes what has been taken out, if it was as the guest saw it.
     fn empty_slots(&mut self) -> io::Result<()> {
         for op in self.ops {
             let expected = match &op.action {

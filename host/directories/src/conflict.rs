@@ -80,7 +80,7 @@ impl<'a> Conflicts<'a> {
         Ok(())
     }
 
-    /// Moves what is in `slot` to where the user finds it. Gives the directory that it is in now.
+    /// Moves what is in `slot` to where the user finds it. Returns the directory that it is in now.
     pub(crate) fn keep(
         &mut self,
         slot: &str,

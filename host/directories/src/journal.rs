@@ -45,7 +45,7 @@ pub(crate) struct Header {
     pub(crate) member: usize,
     /// The first one has the mark that decides for all of them.
     pub(crate) members: Vec<Member>,
-    /// Of the staging directory, so that a journal that was copied from elsewhere is not obeyed.
+    /// Of the staging directory, so that a journal that was copied from elsewhere is not applied.
     inode: u64,
     /// The device of the host directory; devices get other numbers when a machine starts again.
     device: u64,
@@ -178,7 +178,7 @@ impl Journal {
         staging.dir.sync()
     }
 
-    /// Reads the one of `staging`; `None` when there is none.
+    /// Reads the journal of `staging`; `None` when there is none.
     ///
     /// # Errors
     ///
@@ -199,7 +199,7 @@ impl Journal {
         };
         journal.check(own.inode())?;
         while let Some(mut op) = read_line::<Op>(&mut reader, MAX_LINE_BYTES)? {
-            // Content of strangers may have a journal in it that names places elsewhere.
+            // A stranger's content may contain a journal that names places elsewhere.
             if !op.places().all(place::is_checked) {
                 return Err(io::ErrorKind::InvalidData.into());
             }

@@ -40,7 +40,7 @@
 //! * A symbolic link that leads out of the host directory, by itself or through others, is left out and named, unless it
 //!   is one of the user's own that has another name now.
 //! * A directory that is called like a staging directory and holds anything else is somebody else's, and stays. A journal
-//!   that names what no transaction could is not obeyed: content of strangers may have both.
+//!   that names what no transaction could is not applied: content of strangers may have both.
 //! * Every path is resolved below the descriptor of the host directory and through no link.
 //!
 //! # Limits

@@ -17,16 +17,18 @@ use std::{
     path::{Component, Path, PathBuf},
 };
 
-/// Links that the kernel follows for one path. One that leads through more leads nowhere.
+/// How many links the kernel follows for one path. A path through more leads nowhere.
 const MAX_LINKS: u32 = 40;
-/// Names that are gone through for one link. The kernel takes no more than 4096 bytes of a path, but of each link again.
+/// How many names are gone through for one link. The kernel takes no more than 4096 bytes of a path, but takes them
+/// again for each link.
 const MAX_NAMES: u32 = 4096;
 
 /// What is still to be gone through of a path, the next name last; `None` is the way up.
 type Ahead = Vec<Option<OsString>>;
 
 /// Whether a link in `parent`, a directory below a root, leads out of the root, by itself or through others. `link_at`
-/// says where the link at a place below the root points, if there is one. What is not there is taken for a directory.
+/// says where the link at a place below the root points, if there is one. A place with nothing there counts as a
+/// directory.
 ///
 /// # Errors
 ///
@@ -69,7 +71,8 @@ pub fn leads_out(
     Ok(false)
 }
 
-/// Puts the names of a link's target before those that are ahead; `None` if it begins at the root of everything.
+/// Puts the names of a link's target before those that are still ahead; `None` if the target begins at the root of the
+/// file system.
 fn put(target: &Path, mut ahead: Ahead) -> Option<Ahead> {
     for component in target.components().rev() {
         match component {
@@ -82,8 +85,9 @@ fn put(target: &Path, mut ahead: Ahead) -> Option<Ahead> {
     Some(ahead)
 }
 
-/// Where the user's own links point that are taken away, with how many of them there are. A guest that gave such a link
-/// another name made one of the same text and removed the old one: it goes on leading wherever the user wanted.
+/// The targets of the user's own links that are taken away, each with the number of such links. If a guest gave such a
+/// link another name, it made a new one with the same text and removed the old one: the link still leads where the user
+/// wanted it to.
 #[derive(Debug, Default)]
 pub(crate) struct Gone(HashMap<PathBuf, usize>);
 
@@ -109,7 +113,7 @@ impl Gone {
         }
     }
 
-    /// Whether one with this target is taken away that no other has been found to be.
+    /// Whether a link with this target is taken away that no other new link has been matched with yet.
     fn take(&mut self, target: &Path) -> bool {
         match self.0.get_mut(target) {
             Some(left) if *left > 0 => {
@@ -127,7 +131,8 @@ fn put_in(ops: &[Op]) -> HashMap<&str, &Op> {
     put.collect()
 }
 
-/// Where a place is while nothing has moved yet: what it is in may have another name then. `None` if that is new.
+/// Where a place is while nothing has moved yet, since the directory that it is in may have another name then. `None`
+/// if that directory is new.
 fn before(put: &HashMap<&str, &Op>, place: &str) -> Option<String> {
     let moved = above(place).find_map(|above| Some((above, put.get(above)?)));
     match moved.map(|(above, op)| (above, &op.action)) {
@@ -140,8 +145,8 @@ fn before(put: &HashMap<&str, &Op>, place: &str) -> Option<String> {
     }
 }
 
-/// The links among `ops` that lead out of `dir` once all of them are made, but for those of the user's that are `gone`
-/// from where they were; their indices.
+/// The indices of those links among `ops` that lead out of `dir` once all of them are made. The user's own links, which
+/// are `gone` from where they were, do not count.
 pub(crate) fn leading_out(
     dir: &Dir,
     slots: &Dir,
@@ -196,11 +201,11 @@ impl Tree<'_> {
             Some((_, Action::Rename { from, .. })) => return on_disk(self.dir, Path::new(from)),
             _ => {}
         }
-        // It has moved with what it is in, or is nothing if that is new.
+        // It has moved with the directory that it is in, or is nothing if that is new.
         let Some(was) = before(&self.put, at) else {
             return Ok(None);
         };
-        // What moved is gone from where it was, but for those that see it where it is now.
+        // What moved is gone from where it was, except for those that see it where it is now.
         let moved = above(at).find_map(|above| self.put.get(above));
         let until = moved.map_or("", |op| op.takes().map_or("", |(from, _)| from));
         let gone = std::iter::once(was.as_str()).chain(above(&was));

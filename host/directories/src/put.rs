@@ -16,7 +16,7 @@ struct Spot<'a> {
     place: &'a str,
     parent: Dir,
     name: &'a str,
-    /// A directory that was made, not moved: one that the host made too is as good.
+    /// A directory that was made, not moved. If the host made one, too, that is as good.
     may_merge: bool,
 }
 

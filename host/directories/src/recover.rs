@@ -60,7 +60,7 @@ pub fn recover(host: &Path) -> Result<Vec<Report>, Error> {
         let others = found.members.into_iter().map(|it| (it.path, it.staging));
         left.extend(others.filter(|other| seen.insert(other.clone())));
     }
-    // Not before all are complete: each of them leads to the others after a kill.
+    // Not before all are complete: after a kill, each of them leads to the others.
     for staging in complete {
         staging.close().map_err(|source| Error::Unfinished {
             directory: staging.root_path.clone(),
@@ -130,7 +130,7 @@ fn is_foreign(error: &io::Error) -> bool {
     matches!(error.kind(), InvalidData | UnexpectedEof)
 }
 
-/// Sees to it that the first directory is not the only one to know.
+/// Makes sure that the first directory is not the only one that knows.
 fn tell_others(journal: &Journal, pending: &mut Vec<PathBuf>) -> io::Result<()> {
     if journal.header.member == 0 {
         for other in journal.header.members.iter().skip(1) {
@@ -165,7 +165,7 @@ fn fate(staging: &Staging, journal: &Journal) -> io::Result<Fate> {
     Ok(Fate::Committed)
 }
 
-/// Sees to it that another directory knows of the commit; `false` when that is not possible now.
+/// Makes sure that another directory knows of the commit; `false` when that is not possible now.
 fn has_been_told(other: &Member) -> io::Result<bool> {
     let Some(root) = reached(other)? else {
         return Ok(false);

@@ -71,8 +71,8 @@ impl Root {
         gone.add(&self.dir, &self.ops);
     }
 
-    /// Takes the links out of the changes that lead out of the directory, but for those of the user's that are `gone`
-    /// from where they were; gives where they would be.
+    /// Takes those links out of the changes that lead out of the directory, except for the user's own, which are `gone`
+    /// from where they were. Returns where the links would have been.
     pub(crate) fn leave_out_links(&mut self, gone: &mut Gone) -> io::Result<Vec<PathBuf>> {
         let Some(staging) = &self.staging else {
             return Ok(Vec::new());

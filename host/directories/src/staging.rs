@@ -288,8 +288,9 @@ impl Drop for Lock {
     }
 }
 
-/// Whether a directory holds what a staging directory may, and nothing else, unless there is a journal: that says by
-/// itself whether it is ours, and something that keeps an index of everything may have put its own beside it.
+/// Whether a directory holds what a staging directory may hold, and nothing else. If there is a journal, other things
+/// may be there, too: the journal says by itself whether it is ours, and some program that keeps an index of all files
+/// may have put its own there.
 fn is_furnished(dir: &Dir) -> io::Result<bool> {
     let (mut known, mut others) = (Vec::new(), false);
     let listed = dir.names(|name| {
@@ -320,7 +321,7 @@ fn is_furniture(name: &str) -> bool {
     name == SLOTS || FILES.contains(&name)
 }
 
-/// Whether everything in `slots` is called as what we put there is.
+/// Whether everything in `slots` has a name such as we give.
 fn are_numbered(slots: &Dir) -> io::Result<bool> {
     let mut are_numbered = true;
     slots.names(|name| {

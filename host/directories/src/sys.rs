@@ -263,7 +263,7 @@ impl Dir {
 
 const UNSUPPORTED: [Errno; 3] = [Errno::INVAL, Errno::NOSYS, Errno::OPNOTSUPP];
 
-/// Whether the file system cannot do what was asked, so that it is to be done otherwise.
+/// Whether the file system cannot do what was asked, so that another way is needed.
 pub(crate) fn is_unsupported(error: &io::Error) -> bool {
     is(error, &UNSUPPORTED)
 }

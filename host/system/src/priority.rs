@@ -1,12 +1,13 @@
 //! Who goes first when there is more to do than processors for it.
 
-/// The lowest priority that a thread may have which still goes on. One of the class that runs only on idle processors
-/// could be stopped, by whatever else runs on the machine, while it holds a lock of the allocator or the store that
-/// others of its process wait for.
+/// The lowest priority with which a thread still gets on. There is a class that runs on idle processors only; but
+/// whatever else runs on the machine could stop such a thread while it holds a lock, of the allocator or the store,
+/// that others of its process wait for.
 #[cfg(target_os = "linux")]
 const LOWEST: i32 = 19;
 
-/// Lets all other threads go before this one. Those that it starts are like it; nothing gives it back what it had.
+/// Lets all other threads go before this one. Threads that it starts have the same priority, and nothing raises it
+/// again.
 pub fn give_way() {
     #[cfg(target_os = "linux")]
     // The calling thread's own, on Linux. A priority can always be lowered; if it were not, it would only be slower.

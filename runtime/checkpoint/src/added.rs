@@ -1,4 +1,4 @@
-//! What a module that can be stopped has besides.
+//! What a module has in addition when it can be stopped.
 
 use crate::{Refused, meter, pass::Pass, plan::Page};
 use wasm_encoder::{BlockType, CodeSection, Function, FunctionSection, Instruction as I, MemArg};
@@ -45,7 +45,7 @@ impl<'a, 'b> Added<'a, 'b> {
         self.pass.plan.globals
     }
 
-    /// The memories that are the module's own: each by its number among them and in the new module.
+    /// The memories of the module's own, each by its number among them and its number in the new module.
     pub(crate) fn memories(&self) -> impl Iterator<Item = (u32, u32)> + use<> {
         let analysis = self.pass.analysis;
         let imported = analysis.imported_memories;
@@ -69,7 +69,7 @@ impl<'a, 'b> Added<'a, 'b> {
         let ty = self.pass.analysis.function_types.get(index);
         let ty = *ty.ok_or(missing)?;
         let mut body = Function::new([]);
-        // Of a guest that was stopped just now, what was returned means nothing: it is not to be freed.
+        // In a guest that was stopped just now, the returned value means nothing and must not be freed.
         let fuel = MemArg {
             align: 3,
             ..self.at(meter::FUEL_LEFT)

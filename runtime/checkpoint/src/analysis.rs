@@ -46,8 +46,8 @@ pub(crate) struct Analysis {
 /// What matters of a function's body.
 #[derive(Debug, Default)]
 pub(crate) struct Function {
-    /// Whether it may go on for long: it has a loop, or calls a function of which that is not excluded.
-    /// It then has a site where it begins.
+    /// Whether it may go on for long: it has a loop, or calls a function that may, for all that is known. It then has a
+    /// site where it begins.
     pub(crate) has_site: bool,
     /// Bytes of stack that it occupies itself.
     pub(crate) stack: u64,
@@ -240,8 +240,8 @@ impl Analysis {
         Ok(function)
     }
 
-    /// Decides which functions have a site: all but those that come to an end by themselves, since they
-    /// have no loop and call only such functions.
+    /// Decides which functions have a site: all but those that certainly come to an end by themselves, since they have
+    /// no loop and call only such functions.
     fn propagate(&mut self) {
         for function in &mut self.functions {
             let long = |callee: &u32| {
@@ -270,8 +270,8 @@ impl Analysis {
         }
     }
 
-    /// The functions in an order in which each comes after those that it calls, and whether it calls
-    /// one that was not finished before it: itself, or one that leads back to it.
+    /// The functions in an order in which each comes after those that it calls. With each comes whether it calls one
+    /// that was not finished before it: itself, or one that leads back to it.
     fn callees_first(&self) -> Vec<(usize, bool)> {
         #[derive(Clone, Copy, PartialEq, Eq)]
         enum Mark {
@@ -282,8 +282,8 @@ impl Analysis {
         let mut marks = vec![Mark::Unseen; self.functions.len()];
         let mut order = Vec::with_capacity(self.functions.len());
         for root in 0..self.functions.len() {
-            // Functions that are being looked at, each with the callees that are left and whether it
-            // calls one of those beneath it.
+            // The functions that are being looked at, each with the callees that are left, and whether it calls one
+            // further down in this list.
             let mut path: Vec<(usize, Vec<usize>, bool)> = Vec::new();
             let mut next = Some(root);
             loop {

@@ -60,7 +60,7 @@ pub(crate) fn instrument(component: &[u8], ability: Ability) -> Result<Program, 
     })
 }
 
-/// Whether what came out is valid: resources may be used in ways that plain numbers cannot.
+/// Whether the result is valid: resources may be used in ways in which plain numbers cannot.
 fn check(component: &[u8]) -> Result<(), Obstacle> {
     let checked = Validator::new_with_features(FEATURES).validate_all(component);
     checked.map(drop).map_err(|error| {
@@ -126,7 +126,7 @@ impl Rewrite<'_> {
         self.stops.then(|| plain_name(name)).flatten()
     }
 
-    /// A number that a nested scope uses of the one `count` scopes further out.
+    /// A number that a nested scope uses for something `count` scopes further out.
     const fn outer(&self, count: u32, number: u32, by: u32) -> u32 {
         if count == self.depth {
             number + by
@@ -136,8 +136,8 @@ impl Rewrite<'_> {
     }
 }
 
-/// The name of a function of a resource where resources are plain numbers: one that promises nothing of
-/// its parameters. Nothing if it is an ordinary name.
+/// The name for a function of a resource where resources are plain numbers: a name that promises nothing of the
+/// function's parameters. Nothing if it is an ordinary name.
 #[must_use]
 pub fn plain_name(name: &str) -> Option<String> {
     let (kind, rest) = name.strip_prefix('[')?.split_once(']')?;

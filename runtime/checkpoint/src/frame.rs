@@ -22,7 +22,7 @@ pub(crate) struct Site {
     pub(crate) arguments: usize,
     /// How deep in loops the site is.
     pub(crate) depth: usize,
-    /// What is kept, once that is known. Never known if there is a reference among it.
+    /// The types of what is kept, once they are known. They are never known if there is a reference among it.
     pub(crate) frame: Option<Frame>,
 }
 
@@ -48,7 +48,7 @@ pub(crate) struct Item {
     pub(crate) ty: ValType,
     pub(crate) offset: u32,
     pub(crate) from: From,
-    /// How deep in loops the region is that takes it from the frame.
+    /// How deep in loops the region is that takes this value from the frame.
     pub(crate) owner: usize,
 }
 
@@ -91,7 +91,7 @@ impl Frame {
         })
     }
 
-    /// Those values that the region takes which is `owner` deep in loops.
+    /// The values that are taken by the region which is `owner` deep in loops.
     pub(crate) fn taken_by(&self, owner: usize) -> impl Iterator<Item = Item> {
         let items = self.items.iter().copied();
         items.filter(move |item| item.owner == owner)

@@ -71,8 +71,9 @@ use wasmparser::ValType;
 /// Most bytes that validators take of a function's body, and most locals, parameters included.
 const MAX_BODY_BYTES: usize = 7_654_321;
 const MAX_LOCALS: usize = 50_000;
-/// How far below that a function in one form has to be for nobody to ask whether it is so in the other. Where it goes on
-/// it has more code for each site and for each local that is needed there, but not this many times as much.
+/// A function whose one form takes less than one part in so many of these limits is not measured in its other form. The
+/// form that goes on from a frame has more code for each site, and for each local that is needed there, but not this
+/// many times as much.
 const ROOM: usize = 100;
 
 /// What is made of a function.

@@ -15,10 +15,10 @@ use wasmparser::{
     ComponentTypeSectionReader, CompositeInnerType, FuncType, Import, Parser, Payload, TypeRef,
 };
 
-/// Most bytes of what is left, since it is compiled. Of a component that imports all of WASI some 20 thousand are.
+/// Most bytes of what is left, since it is compiled. If a component imports all of WASI, some 20 thousand are left.
 const MAX_BYTES: usize = 1 << 20;
-/// Most different imports of a core module that are left: WASI preview 1 has some 50, so that of more than this one has
-/// another type.
+/// How many different imports of a core module are left at most. WASI preview 1 has some 50, so a module with more than
+/// this many imports one of another type.
 const MAX_IMPORTS: u32 = 1000;
 
 /// What a component or core module imports, as a program that has nothing else. None if it is malformed, or imports
@@ -163,8 +163,8 @@ struct Imports<'a> {
     /// Their new numbers, by the old ones and by what they are.
     numbers: HashMap<u32, u32>,
     known: HashMap<FuncType, u32>,
-    /// The imports by their names, and the types of those that are functions: each is left once, however often it is
-    /// there.
+    /// The imports by their names, and the types of those that are functions. Each is left once, however often it is
+    /// imported.
     seen: HashSet<(&'a str, &'a str, Option<u32>)>,
 }
 
@@ -173,7 +173,7 @@ impl<'a> Imports<'a> {
         if self.imports.len() >= MAX_IMPORTS {
             return Some(());
         }
-        // WASI has functions only: of anything else it does not matter how large it is.
+        // WASI has functions only; the size of anything else does not matter.
         let ty = match import.ty {
             TypeRef::Func(ty) | TypeRef::FuncExact(ty) => {
                 EntityType::Function(self.function(ty, functions)?)

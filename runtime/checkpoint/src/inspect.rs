@@ -140,7 +140,7 @@ fn kind_of_start(export: &Export<'_>, functions: &[u32], is_typed: &[bool]) -> S
     let function = usize::try_from(export.index).ok();
     let ty = function.and_then(|function| functions.get(function));
     let ty = ty.and_then(|ty| usize::try_from(*ty).ok());
-    // What is not there is malformed, which is found when the code is looked at.
+    // If something is not there, the program is malformed, which is found when its code is looked at.
     match ty.and_then(|ty| is_typed.get(ty)) {
         Some(true) => Start::Typed,
         _ => Start::Command,

@@ -54,6 +54,6 @@ pub use sites::{BadFrames, Sites};
 /// other frames.
 pub const PASS_VERSION: u32 = 2;
 
-/// Changes whenever the code does that comes out for the same program, so that what was compiled from
-/// other code is not taken for it.
+/// Changes whenever other code comes out for the same program, so that what was compiled from older code is not taken
+/// for it.
 pub const CODE_VERSION: u32 = 14;

@@ -1,5 +1,5 @@
-//! Which locals are read later: a frame has no others, so that it is small and the same whatever was
-//! left in them.
+//! Which locals are read later. A frame has only those, so that it is small, and the same whatever was left in the
+//! others.
 
 use crate::{
     frame::Frame,

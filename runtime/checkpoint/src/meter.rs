@@ -95,8 +95,8 @@ pub const STOP: u64 = 56;
 pub const BYTES: usize = 64;
 /// Offset of 8 bytes of which [`ATTACH_IMPORT`] makes use.
 pub const SCRATCH: u64 = 64;
-/// Fuel that a guest takes at a time: what it uses in about a millisecond, or, interpreted, in some 20. So
-/// long it may take to notice that it was told to stop.
+/// Fuel that a guest takes at a time: what it uses in about a millisecond, or in some 20 when it is interpreted. It may
+/// take that long to notice that it was told to stop.
 pub const SLICE: i64 = 1 << 20;
 
 /// Offset of the globals.
@@ -117,7 +117,7 @@ pub const UNWINDING: i64 = i64::MIN;
 pub const LEAST_FUEL: i64 = -(1 << 62);
 /// What [`MODE`] is while the guest's calls are made again one after the other.
 pub const RESUMING: i32 = -1;
-/// What [`RESERVE`] is of a guest that is to be ended wherever it stands.
+/// The value of [`RESERVE`] for a guest that is to be ended wherever it is.
 pub const NO_RESERVE: i64 = -(3 << 61);
 
 /// What the page says.
@@ -127,7 +127,7 @@ pub struct Reading {
     pub fuel_left: i64,
     /// Bytes of stack that are left.
     pub stack_left: i32,
-    /// Whether the meter ended the guest: for want of fuel if there is none left, else of stack.
+    /// Whether the meter ended the guest: for want of fuel if none is left, or else for want of stack.
     pub struck: bool,
     /// Whether the guest was stopped, and can be resumed.
     pub stopped: bool,

@@ -10,11 +10,11 @@ use wasmparser::{
 
 /// Its name, in the interface by which a component is run.
 const RUN: &str = "run";
-/// Most parameters that are said.
+/// How many parameters a message names at most.
 const MOST_PARAMS: usize = 8;
 
-/// Says in what the interface by which a component is run is none, if it is not: `export` is its name. It looks at
-/// types, but not at code. Of a component that is malformed, which is found elsewhere, it says nothing.
+/// What is wrong with the interface by which a component is run, if anything is: `export` is its name. This looks at
+/// types, but not at code. It says nothing of a malformed component, since that is found elsewhere.
 #[must_use]
 pub fn wrong_run(component: &[u8], export: &str) -> Option<String> {
     let types = types(component)?;
@@ -111,7 +111,7 @@ fn value(ty: ComponentValType, types: TypesRef<'_>) -> String {
 mod tests {
     use super::*;
 
-    /// What is wrong with a component whose interface has so a function.
+    /// What is wrong with a component whose interface has such a function.
     fn wrong(ty: &str, core: &str) -> Option<String> {
         let text = format!(
             r#"(component

@@ -27,9 +27,9 @@ pub enum Allocation {
     },
 }
 
-/// What wasmtime may need for itself of a program in a pool: some bytes for each of its globals, imports, and functions
-/// in tables. Nothing is set aside for it. Otherwise large programs, of 33 thousand functions in tables, would run
-/// without a pool only.
+/// How much memory wasmtime may need for itself for a program in a pool: some bytes for each of its globals, imports,
+/// and functions in tables. Nothing is set aside for it. With less, large programs, of 33 thousand functions in tables,
+/// would run without a pool only.
 const INSTANCE_BYTES: usize = 64 << 20;
 
 /// What executes a guest.
@@ -80,8 +80,9 @@ pub(crate) fn engine(
         .cranelift_nan_canonicalization(true)
         .wasm_relaxed_simd(false)
         .wasm_gc(false)
-        // Of exceptions, the only objects that it gets. What they take is the guest's memory. It looks for what is not
-        // needed any more whenever they have filled what they have, which is at the same position everywhere.
+        // Exceptions are the only objects that a guest gets, and what they take is the guest's memory. The collector
+        // looks for those that are no longer needed whenever they have filled what they have, which is at the same
+        // position everywhere.
         .collector(Collector::DeferredReferenceCounting)
         // Instrumented guests say which of their branches are hardly ever taken.
         .wasm_branch_hinting(counting == Counting::Instrumented)

@@ -110,7 +110,7 @@ fn execute(program: &Program, mut invocation: Invocation) -> Result<Execution, R
     let end = match ended.and_then(|end| Ok(settled.map(|()| end)?)) {
         Ok(end) => end,
         Err(error) => match (trap::end(error, &guest.limiter, reading), watch.reason()) {
-            // An input that is waited for gives up for the same reason, and cannot tell it.
+            // A read of an input gives up for the same reason, and cannot say which it was.
             (Err(RunError::Host(_)), Some(reason)) => return Err(reason),
             (end, _) => end?,
         },
@@ -246,8 +246,8 @@ fn drive(
     }
 }
 
-/// Shows all state of a guest that was stopped. A component's memories are passed as a whole, in place: no limit of
-/// what it may pass by itself is meant for them.
+/// Shows all state of a guest that was stopped. A component's memories are passed as a whole, in place, so the limit of
+/// what the guest may pass by itself does not count here.
 fn capture(instance: &Instance, store: &mut Store<Guest>) -> wasmtime::Result<()> {
     store.set_hostcall_fuel(usize::MAX);
     let shown = instance.capture(store);
@@ -255,8 +255,7 @@ fn capture(instance: &Instance, store: &mut Store<Guest>) -> wasmtime::Result<()
     shown
 }
 
-/// Makes an instance. That a guest is resumed in vain is the fault of what it is resumed with: it is no end
-/// of the guest.
+/// Makes an instance. If resuming fails, the fault is in what the guest is resumed with: that is no end of the guest.
 fn begin(program: &Program, store: &mut Store<Guest>) -> wasmtime::Result<Instance> {
     let is_resumed = store.data().restoring.is_some();
     let made = Instance::new(program, store);

@@ -202,8 +202,9 @@ impl Engine {
     }
 }
 
-/// Refuses a program that could not be run however it was compiled: what is no WebAssembly, no command, or imports what
-/// is not there, by its name or in its type. It does not look at code, so it takes a moment however large the program is.
+/// Refuses a program that could not be run however it was compiled: it is no WebAssembly, or no command, or imports
+/// something that is not there, by its name or by its type. This does not look at code, so it takes a moment however
+/// large the program is.
 ///
 /// ```
 /// use mc_engine::{Error, Form, check};

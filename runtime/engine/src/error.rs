@@ -175,7 +175,7 @@ pub enum RunError {
         /// What it has too much of.
         reason: String,
     },
-    /// Whoever read what it wrote has gone.
+    /// Nobody reads what it writes any more.
     #[error("nobody reads the output any more")]
     OutputClosed,
     /// A file or directory of the user's cannot be read (any more).

@@ -35,7 +35,7 @@ pub(crate) struct Allowance {
 }
 
 impl Allowance {
-    /// The fuel as others count it; there never is less than none.
+    /// The fuel as others count it; it is never less than none.
     pub(crate) fn units(self) -> u64 {
         u64::try_from(self.fuel).unwrap_or_default()
     }
@@ -71,7 +71,7 @@ pub(crate) struct Guest {
     pub(crate) watch: Arc<Watch>,
     pub(crate) stdout: Sink,
     pub(crate) stderr: Sink,
-    /// Whether whoever read the output has gone.
+    /// Whether nobody reads the output any more.
     pub(crate) output_closed: bool,
 }
 
@@ -192,7 +192,7 @@ impl Guest {
         Ok(())
     }
 
-    /// The destructor of all resources, whose representation is the number of a handle.
+    /// The destructor of all resources. The representation of each is the number of a handle.
     pub(crate) fn drop_handle(cx: Call<'_>, number: u32) -> wasmtime::Result<()> {
         Self::call(cx, |host| {
             host.close(number)

@@ -6,7 +6,7 @@ use wasmtime::ResourceLimiter;
 
 /// Most core instances, memories and tables of one component.
 const MAX_INSTANCES: usize = 64;
-/// Most bytes of one memory of a component: what stands for all of a memory has its length in 32 bits.
+/// Most bytes of one memory of a component: what stands for a whole memory has its length in 32 bits.
 const MAX_COMPONENT_MEMORY: u64 = (1 << 32) - (1 << 16);
 
 /// Counts the linear memory of all instances of one guest, and what its exceptions take.
@@ -29,7 +29,7 @@ pub(crate) struct Limiter {
 }
 
 impl Limiter {
-    /// A limiter of a guest that has `overhead_bytes` of memory besides its own.
+    /// A limiter for a guest that has `overhead_bytes` of memory besides its own.
     pub(crate) const fn new(limits: &Limits, overhead_bytes: u64) -> Self {
         Self {
             max_bytes: limits.memory_bytes.saturating_add(overhead_bytes),
@@ -45,7 +45,7 @@ impl Limiter {
         }
     }
 
-    /// One for a component, whose memories are a page smaller at most.
+    /// A limiter for a component, whose memories are at most a page smaller.
     pub(crate) fn of_component(self) -> Self {
         Self {
             max_memory: MAX_COMPONENT_MEMORY,
@@ -79,7 +79,7 @@ impl Limiter {
         self.failed.as_deref()
     }
 
-    /// Nothing that the guest did: no outcome, but a failure of this machine.
+    /// The guest did nothing wrong: this is no outcome, but a failure of this machine.
     fn fail(&mut self, error: &wasmtime::Error) -> wasmtime::Error {
         let reason = format!("this machine is out of memory: {error:#}");
         self.failed = Some(reason.clone());
@@ -101,7 +101,7 @@ impl ResourceLimiter for Limiter {
             self.refused = true;
             return Ok(false);
         }
-        // Beyond its own maximum a memory does not grow, which the guest is told.
+        // A memory does not grow beyond its own maximum; the guest is told so.
         if maximum.is_some_and(|maximum| desired > maximum) {
             return Ok(false);
         }

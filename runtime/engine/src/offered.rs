@@ -7,7 +7,7 @@ use mc_checkpoint::{Outline, Refused, Start, meter, outline, wrong_run};
 /// The export by which a component is run, up to the minor version.
 const RUN: &str = "wasi:cli/run@0.2.";
 
-/// Whether an imported interface is there: its package, and it in that package.
+/// Whether an imported interface is offered: its package is, and the package has it.
 pub(crate) fn is_offered(import: &str) -> bool {
     import.starts_with(meter::NAMES)
         || preview2::is_denied(import)
@@ -19,8 +19,8 @@ pub(crate) fn is_run(export: &str) -> bool {
     export.starts_with(RUN)
 }
 
-/// Refuses a program that could not be run however it was compiled: what is no WebAssembly, no command, or imports
-/// by names that are not there. It looks neither at code nor at the types of imports.
+/// Refuses a program that could not be run however it was compiled: it is no WebAssembly, or no command, or imports
+/// names that are not offered. It looks neither at code nor at the types of imports.
 pub(crate) fn check_names(bytes: &[u8]) -> Result<Form, Error> {
     let form = classify(bytes)?;
     let outline = outline(bytes).map_err(refused)?;

@@ -73,7 +73,7 @@ impl Watch {
     /// Lets the guest be stopped through the page at `page`, until [`Self::detach`].
     pub(crate) fn attach(&self, page: *const u8) {
         *self.page() = Some(page.addr());
-        // Whoever gave up before there was a page has left it to this.
+        // If somebody gave up before there was a page, this call has to tell the guest.
         self.look();
     }
 

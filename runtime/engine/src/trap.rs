@@ -42,7 +42,7 @@ pub(crate) fn end(
         Some(_) if limiter.refused() => Ok(End::MemoryLimit),
         Some(trap) => Ok(End::Trapped { kind: kind(*trap) }),
         None if limiter.refused() => Ok(End::MemoryLimit),
-        // Its exceptions have all the addresses that there are. Had the machine no memory for them, the limiter would know.
+        // Its exceptions have used up all addresses. If the machine had had no memory for them, the limiter would know.
         None if error.is::<GcHeapOutOfMemory<()>>() => Ok(End::MemoryLimit),
         // An exception that nobody caught.
         None if error.is::<ThrownException>() => Ok(End::Trapped {
@@ -59,8 +59,8 @@ pub(crate) fn end(
     }
 }
 
-/// Whether an instance could not be made because of the number of its memories, tables or instances, which wasmtime only
-/// says.
+/// Whether an instance could not be made because it has too many memories, tables or instances. wasmtime says so in
+/// words only.
 fn has_too_many(error: &wasmtime::Error) -> bool {
     let said = error.root_cause().to_string();
     said.starts_with("resource limit exceeded: ")

@@ -1,12 +1,12 @@
 //! How many blocks are asked for at a time.
 
-/// The length of a block, in bytes, for which a number of blocks is meant.
+/// The length that blocks are assumed to have, in bytes, when a number of blocks is given.
 const USUAL_BYTES: usize = 1 << 20;
-/// How much of the newest length is in the average: one part of so many.
+/// The weight of the newest length in the average: one part of so many.
 const NEWEST: usize = 8;
 
-/// A number of blocks to ask for at a time, which is greater while blocks are small: then it is not their bytes
-/// that take the time, but the way there and back.
+/// How many blocks to ask for at a time. There are more while blocks are small, since then it is not their bytes that
+/// take the time, but the way there and back.
 #[derive(Debug, Clone)]
 pub struct Ahead {
     usual: usize,

@@ -2,8 +2,8 @@
 
 use std::error::Error;
 
-/// What an error says, and after a colon each what the errors say that caused it. Whoever tells somebody of an error
-/// uses this: an error of ours says its own part only.
+/// What an error says, and after a colon each what its causes say. Code that tells somebody of an error uses this,
+/// since an error of ours says its own part only.
 #[must_use]
 pub fn with_causes(error: &dyn Error) -> String {
     let mut text = error.to_string();

@@ -13,7 +13,7 @@ pub const DAG_CBOR: u64 = 0x71;
 
 /// Multihash code of sha2-256, by which everything is named that is made here.
 const SHA2_256: u64 = 0x12;
-/// Multihash code of a hash that is none: the bytes themselves.
+/// Multihash code of the identity hash, which does not hash: it is the bytes themselves.
 const IDENTITY: u64 = 0x00;
 
 /// Why bytes and a CID do not belong together.
@@ -55,7 +55,7 @@ pub fn of_digest(codec: u64, digest: &[u8; 32]) -> Cid {
     Cid::new_v1(codec, hash)
 }
 
-/// The 32 bytes of the hash in a CID that [`of`] made; what another one has, cut off or filled with zeros.
+/// The 32 bytes of the hash in a CID that [`of`] made. Of another CID, they are cut off or filled with zeros.
 #[must_use]
 pub fn digest(cid: &Cid) -> [u8; 32] {
     let mut digest = [0; 32];

@@ -48,8 +48,8 @@ pub trait Clock: Debug + Send + Sync + 'static {
     fn now(&self) -> Timestamp;
 }
 
-/// The operating system's clock as it was when this one was made, and from then on the time that has passed:
-/// whoever sets the system's clock does not move leases.
+/// The operating system's clock as it was when this one was made, plus the time that has passed since. So setting the
+/// system's clock does not move leases.
 #[derive(Debug, Clone, Copy)]
 pub struct SteadyClock {
     begun: Timestamp,

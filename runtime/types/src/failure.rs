@@ -39,7 +39,7 @@ pub enum FailureReason {
     Other {
         /// What that version calls it.
         kind: String,
-        /// The code of the error, if there was one where other reasons have it.
+        /// The code of the error, if it stood where other reasons have theirs.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         code: Option<ErrorCode>,
         /// The message, if there was one where other reasons have it.
@@ -49,7 +49,7 @@ pub enum FailureReason {
 }
 
 impl FailureReason {
-    /// What there is to say of it beyond its kind, for humans: after the code, if it has one.
+    /// What there is to say beyond the kind of failure, for humans; it comes after the code, if there is one.
     #[must_use]
     pub fn detail(&self) -> Option<Cow<'_, str>> {
         match self {

@@ -18,7 +18,7 @@ impl<T: Default> Perhaps<T> {
     }
 }
 
-/// Reads a value; the default of its type stands for one that is not known.
+/// Reads a value; one that is not known becomes the default of its type.
 pub(crate) fn or_default<'de, D, T>(deserializer: D) -> Result<T, D::Error>
 where
     D: Deserializer<'de>,

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 /// What a node lends, to all coordinators together.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Lent {
-    /// In all: no task is given more, and what runs is not given more together.
+    /// In all. No task is given more, nor are all tasks together that run at the same time.
     #[serde(default)]
     pub total: Resources,
     /// What of that is not reserved.
@@ -18,7 +18,7 @@ pub struct Lent {
 }
 
 impl Lent {
-    /// Whether it has what a clause asks for; `None` of a clause that asks for something else.
+    /// Whether the node has what a clause asks for; `None` if the clause is about something else.
     #[must_use]
     pub fn has(&self, clause: &Clause<'_>) -> Option<bool> {
         let Self { total, free, .. } = self;
@@ -27,7 +27,7 @@ impl Lent {
             Clause::Scratch { bytes } => *bytes <= total.scratch_bytes,
             Clause::Output { bytes } => *bytes <= total.output_bytes,
             Clause::AttemptTime { millis } => *millis <= self.attempt_millis.unwrap_or(u64::MAX),
-            // Of one that never has so much, the clause for memory says it.
+            // If the node never has so much, the clause for memory says so.
             Clause::FreeMemory { bytes } => {
                 *bytes <= free.memory_bytes || *bytes > total.memory_bytes
             }
@@ -41,7 +41,7 @@ impl Lent {
         })
     }
 
-    /// The first thing that it does not have enough of for a job, now or ever.
+    /// The first thing of which the node does not have enough for a job, now or ever.
     #[must_use]
     pub fn lacks(&self, job: &JobSpec) -> Option<Clause<'static>> {
         let mut all = Self::bounds(job).chain([Self::free_memory(job)]);

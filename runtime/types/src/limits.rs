@@ -9,8 +9,8 @@ pub const MAX_STACK_BYTES: u64 = 16 << 20;
 /// Longest target of a symbolic link, in bytes: with the zero that ends it, as long as the longest that Linux takes. What is
 /// longer could not be put on a disk.
 pub const MAX_LINK_TARGET_BYTES: usize = 4095;
-/// Deepest directory below one that is added, fetched, or left by a task. Guests make deeper ones with few steps; whoever
-/// goes through a tree step by step must not run out of stack.
+/// Deepest directory below one that is added, fetched, or left by a task. A guest can make deeper ones in few steps,
+/// and code that goes through a tree level by level must not run out of stack.
 pub const MAX_DIRECTORY_DEPTH: usize = 512;
 
 /// Bounds on one execution. Exceeding one is an outcome, the same on every honest peer.
@@ -56,8 +56,8 @@ pub struct Limits {
     pub table_entries: u64,
 }
 
-/// Limits that came later than the others are not encoded where they have their default, so that a task
-/// has one CID whoever encodes it.
+/// Limits that were added later are not encoded where they have their default, so that a task has one CID whoever
+/// encodes it.
 macro_rules! defaults {
     ($($default:ident, $is_default:ident = $value:expr;)*) => {$(
         pub(crate) const fn $default() -> u64 {

@@ -51,8 +51,8 @@ pub enum TrapKind {
     BadConversionToInteger,
     /// Calls were nested too deeply.
     StackOverflow,
-    /// Anything else: an exception that nobody caught, or a violation of the canonical ABI. Outcomes tell these no
-    /// further apart, since those of before do not.
+    /// Anything else: an exception that nobody caught, or a violation of the canonical ABI. Outcomes do not tell these
+    /// apart, since older outcomes do not.
     Other,
 }
 

@@ -11,7 +11,7 @@ use std::{
 /// Most bytes of a sealed key: its format has 80.
 const MAX_ENVELOPE_BYTES: usize = 512;
 
-/// By what a key is known to those who do not have it: 32 bytes that follow from it, in hexadecimal.
+/// The id of a key, for those who do not have the key: 32 bytes that follow from it, in hexadecimal.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct KeyId([u8; 32]);
 
@@ -61,15 +61,15 @@ impl<'de> Deserialize<'de> for KeyId {
     }
 }
 
-/// What of a task is encrypted. Its results are: under a key of the same origin.
+/// Which parts of a task are encrypted. Its results are encrypted, too, under a key of the same origin.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Private {
     /// The task's key, of which those of inputs and results are derived. With another key it would be
     /// another task.
     pub key: KeyId,
-    /// What is encrypted of what the task is given, by the path where the guest finds it: `/in/<name>`, a
-    /// directory of its own, or `/dev/stdin`.
+    /// Which inputs of the task are encrypted, by the path where the guest finds them: `/in/<name>`, a directory of its
+    /// own, or `/dev/stdin`.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub given: BTreeSet<String>,
 }

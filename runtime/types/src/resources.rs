@@ -51,8 +51,8 @@ impl Resources {
         }
     }
 
-    /// What of it is kept for the task from the grant to the end. Disk is not: few tasks write what they may, so workers
-    /// count what is written.
+    /// The part of it that is kept for the task from the grant to the end. Disk is not kept: few tasks write as much as
+    /// they may, so workers count what is written.
     #[must_use]
     pub const fn reserved(self) -> Self {
         Self {
@@ -68,7 +68,7 @@ impl Resources {
         self.combine(other, u64::checked_add)
     }
 
-    /// What is left when `other` is taken away; `None` if there is less than that of anything.
+    /// What is left when `other` is taken away; `None` if there is not enough of something.
     #[must_use]
     pub fn checked_sub(self, other: Self) -> Option<Self> {
         self.combine(other, u64::checked_sub)
@@ -80,7 +80,7 @@ impl Resources {
         self.with(other, u64::saturating_add)
     }
 
-    /// What is left when `other` is taken away: nothing of what there is less of.
+    /// What is left when `other` is taken away; of anything of which there is not enough, nothing is left.
     #[must_use]
     pub fn saturating_sub(self, other: Self) -> Self {
         self.with(other, u64::saturating_sub)

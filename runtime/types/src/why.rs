@@ -49,7 +49,8 @@ pub enum Clause<'a> {
     Trusted,
     /// One of its slots is free.
     FreeSlot,
-    /// So much of the memory that it lends is free. Of a node that lends less, only [`Clause::Memory`] does not hold.
+    /// So much of the memory that it lends is free. If a node never lends so much, only [`Clause::Memory`] says that it
+    /// lacks memory, and this one does not.
     FreeMemory {
         /// In bytes.
         bytes: u64,
@@ -60,7 +61,8 @@ pub enum Clause<'a> {
 }
 
 impl Clause<'_> {
-    /// Whether time alone does not change it: it is so until somebody changes the node or the job.
+    /// Whether it holds, or does not, until somebody changes the node or the job. The other clauses change with time
+    /// alone.
     #[must_use]
     pub const fn is_lasting(&self) -> bool {
         !matches!(
@@ -170,7 +172,7 @@ pub struct Lack {
     pub nodes: u32,
     /// How many of them lack nothing else.
     pub alone: u32,
-    /// How many of them have all that lasts: they lack only what time may give.
+    /// How many of them meet all lasting conditions, and lack only what time may give.
     pub able: u32,
 }
 
@@ -204,7 +206,7 @@ pub enum Change {
         name: String,
         /// Its value.
         value: String,
-        /// What most of those have that have another one of that name.
+        /// Among the nodes that have another value for this label, the value that most of them have.
         instead: Option<String>,
     },
     /// It does not ask for this node.
@@ -269,7 +271,7 @@ pub struct Turn {
     pub others: u32,
     /// Earlier jobs of the same submitter.
     pub own: u32,
-    /// Whether these were not counted to the end; then all of them are among `others`.
+    /// Whether these were not counted to the end; then `others` has all that were counted.
     pub more: bool,
     /// The first of them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -341,7 +343,7 @@ pub struct Why {
 }
 
 impl Why {
-    /// What the job waits for, in one line; `None` of one that does not wait for a node.
+    /// What the job waits for, in one line; `None` if it does not wait for a node.
     #[must_use]
     pub fn line(&self) -> Option<String> {
         if self.state != JobState::Queued {

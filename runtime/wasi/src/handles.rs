@@ -48,7 +48,7 @@ pub struct Descriptor {
     pub offset: u64,
     /// What else it was opened for.
     pub status: Status,
-    /// The names after which preview 1 may continue a listing, by the cookies it was told.
+    /// The names after which preview 1 may continue a listing, by the cookies that it was given.
     pub cookies: BTreeMap<u64, String>,
 }
 
@@ -67,8 +67,8 @@ impl Descriptor {
     }
 }
 
-/// What a descriptor was opened for besides reading and writing, numbered as preview 1 does. Only appending changes what
-/// it does: the others hold for everything that is only memory, and are told again.
+/// What a descriptor was opened for besides reading and writing, numbered as preview 1 does. Only appending changes
+/// what it does. The others always hold, since everything here is only memory; they are told back as they were given.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Status(u8);
 
@@ -115,7 +115,7 @@ impl Status {
         Self(self.0 | other.0)
     }
 
-    /// Those of `new` that can be changed, and those of these that cannot.
+    /// The bits of `new` that can be changed, and those of this one that cannot.
     #[must_use]
     pub const fn changed(self, new: Self) -> Self {
         Self((self.0 & !Self::CHANGEABLE) | (new.0 & Self::CHANGEABLE))
@@ -217,8 +217,8 @@ impl Handles {
         self.insert_within(handle, self.max)
     }
 
-    /// Adds what the guest cannot be refused otherwise than by stopping it: a few of these are allowed
-    /// beyond the limit, so that a guest that has reached it can still say so.
+    /// Adds something that the guest can be refused only by stopping it. A few of these are allowed beyond the limit,
+    /// so that a guest that has reached it can still say so.
     pub(crate) fn insert_beyond(&mut self, handle: Handle) -> Result<u32, Errno> {
         self.insert_within(handle, self.max.saturating_add(RESERVE))
     }

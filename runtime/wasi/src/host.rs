@@ -116,7 +116,7 @@ impl Host {
                 Handle::Descriptor(Descriptor::new(FileSystem::ROOT, true, true)),
             ];
             for handle in standard {
-                // Bounds that leave no room for these leave the guest without them.
+                // If the bounds leave no room for these, the guest begins without them.
                 let _ = handles.insert(handle);
             }
         }
@@ -252,7 +252,7 @@ impl Host {
         self.state.random.seed(&mut *self.inputs)
     }
 
-    /// A handle of something that has no way to fail but by the number of handles.
+    /// A handle of something that can fail only by the number of handles.
     pub(crate) fn hold(&mut self, handle: Handle) -> Result<u32, Stop> {
         let held = self.state.handles.insert_beyond(handle);
         held.map_err(|_| Stop::Trap("too many open handles"))

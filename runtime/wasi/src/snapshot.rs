@@ -21,7 +21,7 @@ impl State {
         postcard::to_allocvec(self).map_err(|_| BadState("it cannot be encoded"))
     }
 
-    /// What [`Self::to_bytes`] gave, from anywhere.
+    /// Reads what [`Self::to_bytes`] gave. The bytes may come from anywhere.
     ///
     /// # Errors
     ///

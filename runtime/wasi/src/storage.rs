@@ -11,7 +11,7 @@ pub const PAGE_BYTES: u64 = 64 << 10;
 /// Every method may block, and fails with [`Stop::Host`]: that a disk is full or broken is no outcome. What is kept decides
 /// nothing that a guest sees, and a world that is written down has all bytes in it, wherever they were kept.
 pub trait Storage: Debug + Send + Sync {
-    /// Finds room for a page and gives its number. What is in it is not said.
+    /// Finds room for a page and returns its number. The page may have anything in it at first.
     ///
     /// # Errors
     ///

@@ -9,20 +9,19 @@ use std::{
 
 /// Blocks that are asked from a peer before it has sent any.
 const FIRST_WINDOW: usize = 8;
-/// How many times the greatest window there may be of small blocks.
+/// How many times larger the window may get while blocks are small.
 const MAX_SMALLER: usize = 8;
-/// For how long a peer is kept busy with what was asked of it, and how many blocks that are at least.
+/// A peer is asked for as many blocks as keep it busy for this long, and for so many at least.
 const ASKED_AHEAD: Duration = Duration::from_secs(1);
 const MIN_WINDOW: usize = 2;
-/// Blocks that nobody asked for, after which a peer is not asked any more.
+/// After so many blocks that nobody asked for, a peer is not asked any more.
 const MAX_FAULTS: u32 = 3;
-/// How much of the newest time is in the average, in parts of eight.
+/// The weight of the newest time in the average, in eighths.
 const NEWEST: u32 = 1;
-/// How long a peer may take before another is asked as well: so many times what it usually takes, and this at
-/// least.
+/// Another peer is asked as well once this one takes so many times longer than it usually does, and this long at least.
 const HEDGE_FACTOR: u32 = 4;
 const HEDGE_MIN: Duration = Duration::from_millis(500);
-/// At least, for one that has brought nothing yet while others have: it is measured by them.
+/// The least such time for a peer that has brought nothing yet while others have. It is measured by them.
 const HEDGE_MIN_UNPROVEN: Duration = Duration::from_millis(100);
 
 #[derive(Debug)]
@@ -61,8 +60,8 @@ impl Peer {
         self.asked.len() < self.window.min(self.in_time()) && !self.is_banned()
     }
 
-    /// Blocks that it is likely to send within [`ASKED_AHEAD`]. What waits longer at a busy peer than that may be
-    /// had from others by then: of many that fetch the same from one, each asks it for other blocks.
+    /// How many blocks it is likely to send within [`ASKED_AHEAD`]. Blocks that would wait longer at a busy peer can be
+    /// had from others by then: when many peers fetch the same from one, each asks it for other blocks.
     fn in_time(&self) -> usize {
         let pace = self.pace.unwrap_or_default().as_nanos();
         let blocks = ASKED_AHEAD.as_nanos().checked_div(pace);
@@ -87,7 +86,7 @@ impl Peer {
         self.last_block = Some(now);
     }
 
-    /// It sent something that was not asked for; says whether it will not be asked again.
+    /// It sent something that nobody asked for; returns whether it will not be asked again.
     pub(super) fn fault(&mut self) -> bool {
         // It may go on as long as it likes.
         self.faults = self.faults.saturating_add(1);
@@ -98,7 +97,7 @@ impl Peer {
         self.faults >= MAX_FAULTS
     }
 
-    /// How long one more block is likely to take. Of those that have sent none yet, the idlest is best.
+    /// How long one more block is likely to take. Among peers that have sent none yet, the idlest is best.
     pub(super) fn expected(&self) -> (Duration, usize) {
         let asked = self.asked.len();
         let more = u32::try_from(asked + 1).unwrap_or(u32::MAX);
@@ -110,8 +109,8 @@ impl Peer {
         self.pace
     }
 
-    /// When the peer is so late with a block that another may be asked as well, of which the fastest has the
-    /// pace `fastest`.
+    /// From when on the peer is so late with a block that another may be asked as well. The fastest of the others has
+    /// the pace `fastest`.
     pub(super) fn is_late(&self, since: Instant, now: Instant, fastest: Option<Duration>) -> bool {
         let asked = u32::try_from(self.asked.len()).unwrap_or(u32::MAX);
         let least = match (self.pace, fastest) {

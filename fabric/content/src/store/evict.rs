@@ -4,7 +4,7 @@ use super::{Store, gc};
 use crate::Error;
 use std::sync::PoisonError;
 
-/// Blocks of which it is remembered that they were read; beyond that, which are is not certain.
+/// How many blocks are remembered as read. Beyond that, some reads are forgotten.
 const MAX_USES: usize = 1 << 16;
 
 impl Store {
@@ -14,9 +14,9 @@ impl Store {
         self.inner.engine.total()
     }
 
-    /// Removes blocks that no pin needs, those that were used least recently first, until all others
-    /// together have at most `target` bytes. Blocks that were stored just now to be pinned stay. Gives the bytes
-    /// that were removed.
+    /// Removes blocks that no pin needs, those that were used least recently first, until the others have at most
+    /// `target` bytes together. Blocks that were stored just now to be pinned stay. Returns how many bytes were
+    /// removed.
     ///
     /// # Errors
     ///
@@ -51,7 +51,7 @@ impl Store {
         if self.bytes().saturating_add(bytes) <= max {
             return Ok(());
         }
-        // Some more than is needed, so that this is not done for every block.
+        // Some more room than is needed, so that this is not done for every block.
         let target = (max - max / 10).saturating_sub(bytes);
         self.evict(target).await?;
         if self.bytes().saturating_add(bytes) <= max {
@@ -73,7 +73,7 @@ impl Store {
         }
     }
 
-    /// Writes down which blocks were read: of those that may go, they go last.
+    /// Writes down which blocks were read. Among the blocks that may go, these go last.
     async fn note_uses(&self) -> Result<(), Error> {
         let keys = {
             let uses = self.inner.uses.lock();

@@ -9,7 +9,7 @@ use crate::Error;
 use mc_types::{Cid, cid};
 use std::path::PathBuf;
 
-/// Blocks that are looked at between two looks whether anybody still waits.
+/// After so many blocks, fsck checks whether anybody still waits for it.
 const STEP: usize = 256;
 
 /// What a look at all blocks found.
@@ -81,7 +81,7 @@ struct Looked {
     corrupt: Option<Vec<u8>>,
 }
 
-/// Looks at some blocks that come after a key; gives the last one, if there are more.
+/// Checks some blocks that come after a key; returns the last one if there are more.
 fn step(engine: &Engine, after: Option<Vec<u8>>) -> Result<(Vec<Looked>, Option<Vec<u8>>), Error> {
     let mut looked = Vec::new();
     let begin = after.unwrap_or_default();

@@ -80,8 +80,8 @@ pub(super) struct Candidate {
     pub(super) used: u64,
 }
 
-/// Removes those blocks that `choose` leaves of all that may go: those that no pin needs and that have not been stored
-/// or asked for since `grace`.
+/// Removes blocks that may go, which are those that no pin needs and that have not been stored or asked for since
+/// `grace`. `choose` says which of them go.
 pub(super) async fn collect(
     store: &Store,
     grace: Duration,
@@ -115,7 +115,7 @@ pub(super) async fn collect(
 #[derive(Debug, Default)]
 struct Marked {
     keys: HashSet<Vec<u8>>,
-    /// Blocks whose links were followed. The same bytes may be a leaf by one codec, and a node by another.
+    /// Blocks whose links were followed. The same bytes may be a leaf under one codec, and a node under another.
     followed: HashSet<Cid>,
 }
 

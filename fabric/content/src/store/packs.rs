@@ -89,8 +89,8 @@ pub(super) struct Packs {
 }
 
 impl Packs {
-    /// The packs in `dir`, of which `known` are in the index: others are removed, and what was written
-    /// to them without being acknowledged.
+    /// Opens the packs in `dir`. `known` are those of the index: other packs are removed, and so is what was written to
+    /// a known one without being acknowledged.
     pub(super) fn open(dir: PathBuf, known: &BTreeMap<u32, Extent>) -> io::Result<Self> {
         fs::create_dir_all(&dir)?;
         for entry in fs::read_dir(&dir)? {
@@ -188,8 +188,8 @@ impl Packs {
         }
     }
 
-    /// Gives the room of a block back that no place leads to any more. It is only room: if that fails, it
-    /// comes back with the rest of the pack.
+    /// Frees the room of a block to which no place leads any more. It is only room: if that fails, it becomes free with
+    /// the rest of the pack.
     pub(super) fn free(&self, place: Place) {
         use rustix::fs::{FallocateFlags, fallocate};
         let Ok(file) = self.file(place.pack) else {

@@ -35,8 +35,8 @@ pub(super) enum Operation {
         spare: bool,
         reply: Reply<()>,
     },
-    /// Notes that those of `keys` that are there were used, and says of each whether it is. If they are spared,
-    /// they are so from now on for a while.
+    /// Notes that those of `keys` that are there were used, and says of each whether it is there. If they are to be
+    /// spared, they are spared for a while from now on.
     Renew {
         keys: Vec<Vec<u8>>,
         spare: bool,
@@ -70,14 +70,14 @@ pub(super) enum Operation {
 }
 
 impl Operation {
-    /// Such an operation has a commit of its own. Whether a block is there is looked up in what is
-    /// committed, so a put beside it would take a block for stored that is just being removed.
+    /// Such an operation has a commit of its own. Whether a block is there is looked up in what is committed. A put in
+    /// the same commit would take a block for stored that is just being removed.
     const fn removes_blocks(&self) -> bool {
         matches!(self, Self::Remove { .. } | Self::Sweep { .. })
     }
 
-    /// Whether it is durable once it is answered. Blocks that can be had again, and notes of what was used, need
-    /// not be; they are as soon as anything is that is written after them.
+    /// Whether it is durable once it is answered. Blocks that can be had again, and notes of what was used, need not be
+    /// durable; they become so with the next operation that is.
     const fn is_promised(&self) -> bool {
         !matches!(
             self,
@@ -90,7 +90,7 @@ impl Operation {
     }
 }
 
-/// What is owed to a caller once the commit is durable.
+/// The answer that a caller gets once the commit is durable.
 type Owed = Box<dyn FnOnce(Result<(), Error>)>;
 
 pub(super) struct Writer {
@@ -116,7 +116,7 @@ struct Group {
     spared: HashSet<Vec<u8>>,
     /// Packs whose extent changes.
     changed: BTreeSet<u32>,
-    /// Room that is free, and packs that are of no use, once the batch is committed.
+    /// Room that becomes free, and packs that become useless, once the batch is committed.
     freed: Vec<Place>,
     emptied: Vec<u32>,
     added_bytes: u64,
@@ -332,7 +332,7 @@ impl Writer {
         Ok(there)
     }
 
-    /// Removes those of `keys` that were not stored again since they were looked at.
+    /// Removes those of `keys` that were not stored again since they were looked up.
     fn sweep(
         &mut self,
         group: &mut Group,
@@ -393,7 +393,7 @@ impl Group {
         failure.is_none()
     }
 
-    /// The blocks first, so that no place leads to what is not there.
+    /// The blocks first, so that no place leads to something that is not there.
     fn write(mut self, engine: &Engine, extents: &Extents) -> Result<(), Error> {
         engine.packs.write(&self.writes).map_err(io)?;
         for pack in &self.changed {
@@ -413,7 +413,7 @@ impl Group {
             self.batch
                 .insert(&engine.extents, SMALL, small.to_be_bytes());
         }
-        // What is in packs is on disk already. A place must not be, while its pack is not.
+        // What is in packs is on disk already. A place must not be on disk while its pack is not.
         let mode = match self.is_promised {
             true => PersistMode::SyncAll,
             false => PersistMode::Buffer,

@@ -112,8 +112,8 @@ async fn fill(reader: &mut (impl AsyncRead + Unpin), buffer: &mut [u8]) -> std::
 /// A way through directories on disk.
 struct Walk<'a, S> {
     adder: Adder<'a, S>,
-    /// The directories that are being added, the innermost last. They are in a list and not on the stack, which many would
-    /// not fit on.
+    /// The directories that are being added, the innermost last. They are in a list and not on the stack, which would
+    /// overflow with many.
     open: Vec<OpenDirectory>,
 }
 
@@ -158,7 +158,7 @@ impl<S: BlockSink> Walk<'_, S> {
         let mut done = self.add(path, metadata, key).await;
         loop {
             let Some(inner) = self.open.last_mut() else {
-                // Only a directory comes to nothing yet, and then it is in the list.
+                // Only a directory has no result yet, and then it is in the list.
                 return done.and_then(|added| added.ok_or(Error::Closed));
             };
             match done {

@@ -43,7 +43,7 @@ pub enum Symlinks {
 pub struct Skipped(Arc<Mutex<BTreeMap<PathBuf, String>>>);
 
 impl Skipped {
-    /// Takes note of what is left out. `None` for an error that is not of one entry alone.
+    /// Takes note of an entry that is left out. `None` for an error that concerns more than one entry.
     pub(super) fn note(&self, error: &Error) -> Option<()> {
         let (Error::Path { path, .. } | Error::Unsupported { path, .. }) = error else {
             return None;
@@ -77,8 +77,8 @@ pub struct AddOptions {
     pub symlinks: Symlinks,
     /// Leaves out what cannot be read, and takes note of it; without it, the whole is refused.
     pub skipped: Option<Skipped>,
-    /// Leaves out what no guest sees: what is neither file, directory nor link, names and targets of links that are not
-    /// UTF-8, and what is on its way into a directory of the user's.
+    /// Leaves out what no guest sees: what is neither file, directory nor link; names and targets of links that are not
+    /// UTF-8; and what is on its way into a directory of the user's.
     pub for_guests: bool,
     /// Encrypts everything. Leaves are then of the usual size, whatever `chunk_bytes` says.
     pub key: Option<Key>,
@@ -99,13 +99,13 @@ impl Default for AddOptions {
     }
 }
 
-/// Why an entry cannot be added that guests do not see either.
+/// Why an entry cannot be added that guests would not see anyway.
 pub(super) const NO_FILE: &str = "neither a file nor a directory";
 pub(super) const NAME_NOT_UTF8: &str = "its name is not UTF-8";
 pub(super) const TARGET_NOT_UTF8: &str = "the target of the symbolic link is not UTF-8";
 
 impl AddOptions {
-    /// Goes on without an entry that cannot be added, if these say so.
+    /// Goes on without an entry that cannot be added, if the options say so.
     pub(super) fn leave_out(&self, error: Error) -> Result<(), Error> {
         if let Error::Unsupported { reason, .. } = &error
             && self.for_guests
@@ -171,7 +171,7 @@ impl Sealing {
         }
     }
 
-    /// Takes bytes up to the end of the chunk; gives it once there are more.
+    /// Takes bytes up to the end of the chunk; returns the chunk once there are more.
     fn take<'b>(&mut self, bytes: &'b [u8]) -> (Option<Vec<u8>>, &'b [u8]) {
         let chunk = (self.rest.len() == seal::CHUNK_BYTES).then(|| self.seal(false));
         let room = seal::CHUNK_BYTES - self.rest.len();
@@ -428,7 +428,7 @@ impl<'a, S: BlockSink> Adder<'a, S> {
         }
     }
 
-    /// Adds a node; gives its CID and the bytes of the DAG below it, its own included.
+    /// Adds a node; returns its CID and the bytes of the DAG below it, its own included.
     async fn node(&mut self, node: &Node) -> Result<(Cid, u64), Error> {
         let bytes = node.to_bytes();
         if bytes.len() > MAX_BLOCK_BYTES {

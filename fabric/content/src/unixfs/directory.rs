@@ -79,7 +79,8 @@ pub(super) async fn of_shards<S: BlockSource>(
     Ok(entries)
 }
 
-/// The entry of a directory with this name. Of a sharded one, only the shards are fetched that lead to it.
+/// The entry of a directory with this name. Of a sharded directory, only the shards on the way to the entry are
+/// fetched.
 async fn entry<S: BlockSource>(source: &S, directory: Entity, name: &str) -> Result<Entity, Error> {
     let cid = directory.cid;
     let missing = || Error::NoEntry {

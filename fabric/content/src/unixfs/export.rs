@@ -21,9 +21,11 @@ use std::{
 
 /// Most files, directories and links of one export.
 const MAX_ENTRIES: u64 = 10_000_000;
-/// Most directories that their owner may not write to, or not enter: they are closed when all is written.
+/// Most directories that their owner may not write to, or not enter. They get those permissions when everything is
+/// written.
 const MAX_CLOSED: usize = 1 << 16;
-/// Permissions that content may ask for. What it does not say, and what is above this, the user's own mask says.
+/// Permissions that content may ask for. What the content does not say, and what is beyond these, the user's own mask
+/// decides.
 const ALLOWED: u32 = 0o755;
 /// What is needed to write into a directory.
 const OPEN: u32 = 0o700;
@@ -135,8 +137,8 @@ async fn blocking<T: Send + 'static>(
     done.map_err(|e| Error::Source(e.to_string()))?
 }
 
-/// Takes away what their owner may not do in directories, those below before those above. They were written below `tree`
-/// and are below `target` now.
+/// Takes away from directories what their owner may not do there, the inner ones before the outer ones. They were
+/// written below `tree`, and are below `target` now.
 fn close(
     closed: impl Iterator<Item = (PathBuf, u32)>,
     tree: &Path,
@@ -161,13 +163,13 @@ struct Export<'s, S> {
     entries: u64,
     written: Exported,
     has_links: bool,
-    /// Directories that are to be closed in the end, and what is allowed in them.
+    /// Directories that get their permissions in the end, and which.
     closed: Vec<(PathBuf, u32)>,
 }
 
 impl<S: BlockSource> Export<'_, S> {
-    /// Writes an entity with all that is below it. What is not done yet stands in a list and not on the stack: a stranger's
-    /// directories are as many within one another as may be, each with shards around its only entry.
+    /// Writes an entity with everything below it. What is not done yet is in a list and not on the stack: a stranger
+    /// may nest directories as deeply as possible, each with shards around its only entry.
     async fn all(&mut self, root: Entity, target: PathBuf) -> Result<(), Error> {
         let mut open = OpenDirectories::default();
         let first = self.entry(root, (target, 0)).await?;

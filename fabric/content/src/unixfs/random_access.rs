@@ -211,7 +211,7 @@ impl<S: BlockSource> RandomAccess<S> {
         })
     }
 
-    /// A part of a node is read: if those before it were, too, those after it are fetched along with it.
+    /// A part of a node was read. If those before it were read, too, those after it are fetched along with it.
     async fn go_to(&mut self, node: Part, part: usize, next: &Part, following: Vec<Part>) {
         let length = match &self.sequence {
             Some(last) if last.node == node && last.part == part => return,
@@ -239,7 +239,7 @@ impl<S: BlockSource> RandomAccess<S> {
             (part, fetched)
         });
         for (part, fetched) in join_all(fetches).await {
-            // What cannot be had is asked for again when it is needed: that is when it matters.
+            // What cannot be had now is asked for again when it is needed: only then does the error matter.
             if let Ok(fetched) = fetched {
                 self.keep(part, fetched);
             }

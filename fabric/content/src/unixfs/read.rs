@@ -200,7 +200,8 @@ fn part<'f, S: BlockSource, W: AsyncWrite + Unpin + Send>(
             let cid = part.cid;
             let file = fetch_file(source, &part).await?;
             if let Some(claimed) = claimed {
-                // Otherwise it could be as long as it likes, and what follows be elsewhere in parts and in all.
+                // Otherwise the file could be as long as it likes, and what follows would be in one place when a part
+                // is read, and in another when everything is read.
                 file.check_lengths(&cid)?;
                 if claimed == file.file_bytes {
                     return Ok(((cid, file), range));

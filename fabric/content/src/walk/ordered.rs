@@ -20,9 +20,9 @@ pub struct Order {
     pub duplicates: bool,
 }
 
-/// How many times as many as the source says are asked for ahead while they are small.
+/// While blocks are small, up to so many times as many are asked for ahead as the source says.
 const MAX_SMALLER: usize = 4;
-/// How many places of the walk are looked at to find one that can be asked for: others were asked for before.
+/// How many places of the walk are looked at to find one that can be asked for. The others have been asked for already.
 const LOOKS: usize = 4;
 
 /// A block that has come, and what it links to.
@@ -45,7 +45,7 @@ struct Walk<S> {
     ahead: HashMap<Cid, Option<Came>>,
     given: HashSet<Cid>,
     count: usize,
-    /// How many there may be: of those that were given, and of those that are still to come.
+    /// How many blocks there may be: of those that were given, and of those that are still to come.
     most: usize,
     /// How many to ask for ahead.
     most_ahead: Ahead,
@@ -73,7 +73,7 @@ pub fn ordered_by<S: BlockSource + 'static>(
 impl<S: BlockSource + 'static> Walk<S> {
     fn new(source: Arc<S>, roots: Vec<Cid>, order: Order, follow: Follow) -> Self {
         let usual = source.ahead();
-        // A source that gives them in order gives them one after the other.
+        // A source that keeps an order gives its blocks one after the other.
         let most_ahead = if usual > 1 {
             usual * MAX_SMALLER
         } else {
@@ -116,7 +116,8 @@ impl<S: BlockSource + 'static> Walk<S> {
             return Ok(None);
         };
         self.count += 1;
-        // Lists of the same few blocks over and over would be remembered, too.
+        // Places that wait count, too: otherwise lists that name the same few blocks over and over would take memory
+        // without end.
         if self.count.max(self.pending.len()) > self.most {
             let limit = format!("more than {} blocks", self.most);
             return Err(Error::TooLarge {
@@ -160,7 +161,7 @@ impl<S: BlockSource + 'static> Walk<S> {
         }
     }
 
-    /// Asks for what comes next in the walk as far as that is known: below what has come before its turn, too.
+    /// Asks for what comes next in the walk, as far as that is known: also below blocks that came before their turn.
     fn ask_ahead(&mut self) {
         let most = self.most_ahead.blocks();
         let mut next = Next {

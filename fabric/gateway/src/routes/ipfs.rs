@@ -34,13 +34,13 @@ use way::Way;
 pub(super) fn routes() -> Router<Shared> {
     Router::new()
         .route("/ipfs/{cid}", get(root))
-        // With nothing after the slash, which the next one does not take.
+        // With nothing after the slash: the next route does not take that.
         .route("/ipfs/{cid}/", get(root))
         .route("/ipfs/{cid}/{*path}", get(below))
 }
 
 type Parsed = Result<Query<Parameters>, QueryRejection>;
-/// What is said beside the path.
+/// What a request says besides the path.
 type Asked = (Parsed, Method, Uri, HeaderMap);
 
 async fn root(

@@ -27,7 +27,7 @@ const MAX_WAIT_MS: u64 = 30_000;
 const MAX_LIST: u32 = 10_000;
 const USUAL_LIST: u32 = 100;
 const SHUTTING_DOWN: &str = "the node is shutting down";
-/// Most ids that are told of those that begin in a way: enough to see that there are several.
+/// How many ids with the same beginning are returned at most: enough to see that there are several.
 const MAX_ALIKE: u32 = 8;
 
 pub(super) fn routes() -> Router<Shared> {

@@ -210,7 +210,7 @@ impl Entry {
             Kind::Node if self.subject == self.publisher.as_str() => Ok(()),
             Kind::Node => Err(Refusal::Forged),
             Kind::Completion => self.check_grant(network),
-            // Who spoke of a job first is believed until that expires: nobody else can know its id before.
+            // Whoever spoke of a job first is believed until that expires: nobody else can have known its id before.
             Kind::Task => Ok(()),
         }
     }

@@ -56,7 +56,7 @@ impl Guard {
         may
     }
 
-    /// Takes an envelope in, if it is acceptable; gives when it expires.
+    /// Takes an envelope in, if it is acceptable; returns when it expires.
     pub(crate) fn take(
         &mut self,
         key: &[u8],
@@ -102,7 +102,7 @@ impl Guard {
         Ok(expires)
     }
 
-    /// Forgets what has expired; gives its keys.
+    /// Forgets what has expired; returns the keys of that.
     pub(crate) fn sweep(&mut self, now: Timestamp) -> Vec<Vec<u8>> {
         let gone = self.kept.extract_if(|_, entry| entry.expires <= now);
         let gone: Vec<_> = gone.collect();

@@ -1,5 +1,5 @@
-//! The peers that this node was told of: they are dialled until they are connected, and what is in the way is said, since
-//! whoever told it waits for them.
+//! The peers that this node was told of. They are dialled until they are connected, and the log says what is in the
+//! way, since whoever named them waits for them.
 
 use super::{EventLoop, discovery::Redial};
 use crate::{ConnectError, behaviour::network_of, error::innermost, identity::node_id};
@@ -15,8 +15,8 @@ use std::{
 
 /// After this time it is said again that nothing has changed.
 const SAY_AGAIN: Duration = Duration::from_secs(600);
-/// Reasons that are known to have been said. Several may take turns, as a peer with several addresses has it; whoever
-/// always has another one is heard out.
+/// How many reasons are remembered as said. Several may take turns, when a peer has several addresses; a peer that has
+/// a new one each time is reported each time.
 const MAX_SAID: usize = 8;
 
 /// A bootstrap address, when it may be dialled again, and what was in the way.
@@ -123,7 +123,7 @@ impl EventLoop {
             let options = DialOpts::from(entry.address.clone());
             entry.dial = Some(options.connection_id());
             match self.swarm.dial(options) {
-                // One list of peers may serve all of them: this node itself is no trouble.
+                // All nodes may be given the same list of peers: that this node itself is in it is no trouble.
                 Ok(()) | Err(DialError::LocalPeerId { .. }) => {}
                 // It is being dialled for another reason.
                 Err(DialError::DialPeerConditionFalse(_)) => {}

@@ -1,4 +1,4 @@
-//! Peers of earlier, on disk: a way back into the network when no bootstrap peer answers.
+//! Peers of earlier runs, on disk: a way back into the network when no bootstrap peer answers.
 
 use super::EventLoop;
 use libp2p::{Multiaddr, multiaddr::Protocol};
@@ -15,7 +15,7 @@ const MAX_ADDRESSES: usize = 3;
 const MAX_BYTES: u64 = 64 << 10;
 /// Between two times that it is written.
 const SAVE_EVERY: Duration = Duration::from_secs(60);
-/// How long a node is without peers before those of earlier are dialled, and how many of them at a time.
+/// How long a node is without peers before those of earlier runs are dialled, and how many of them at a time.
 const ALONE_FOR: Duration = Duration::from_secs(3);
 const DIALLED_AT_A_TIME: usize = 4;
 
@@ -67,7 +67,7 @@ fn write(path: &Path, addresses: &[Multiaddr]) -> io::Result<()> {
 }
 
 impl EventLoop {
-    /// Dials peers of earlier when there are no others, and remembers those that there are.
+    /// Dials peers of earlier runs when there are no others, and remembers those that there are.
     pub(super) fn use_cache(&mut self, now: Instant) {
         if !self.peers.is_empty() {
             self.cache.alone_since = now;

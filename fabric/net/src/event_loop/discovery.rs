@@ -58,8 +58,8 @@ impl Redial {
         is_due
     }
 
-    /// Two that find each other at once dial each other at once, and then neither succeeds. The second time
-    /// one of them waits for the other.
+    /// Two peers that find each other at the same moment dial each other at the same moment, and then neither succeeds.
+    /// The second time, one of them waits for the other.
     fn first(own: &PeerId, peer: &PeerId, now: Instant) -> Self {
         let pause = if own < peer {
             REDIAL_MIN
@@ -75,12 +75,13 @@ impl Redial {
 
 #[derive(Debug, Default)]
 pub(super) struct Discovery {
-    /// Peers of the local network that are not connected. They are found only once.
+    /// Peers of the local network that are not connected. mDNS reports each of them only once.
     local: HashMap<PeerId, Redial>,
     foreign: HashSet<PeerId>,
     /// Connected peers that were told who this node is.
     told: HashSet<PeerId>,
-    /// Those to part with once they were, so that they can say why; and until when at the latest.
+    /// Peers of other networks that are disconnected once they were told who this node is, so that they can say why;
+    /// and until when at the latest.
     parting: HashMap<PeerId, Instant>,
     /// Peers that were dialled because there was work for them, and when.
     recruited: HashMap<PeerId, Instant>,
@@ -256,8 +257,8 @@ impl EventLoop {
             rtt: peer.rtt,
         };
         if first {
-            // A way through the neighbourhood makes this node known to others, and them to it. Later on it is
-            // gone regularly.
+            // A search for its own neighbourhood makes this node known to others, and them to it. Later on the search
+            // is repeated regularly.
             if self.peers.len() <= FIRST_PEERS {
                 if let Err(error) = self.swarm.behaviour_mut().kad.bootstrap() {
                     tracing::debug!(%error, "no bootstrap");

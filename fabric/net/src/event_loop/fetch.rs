@@ -13,10 +13,10 @@ use std::{
 };
 use tokio::sync::oneshot;
 
-/// How often those who did not have a block are asked again, and the DHT is searched again.
+/// How often peers that did not have a block are asked again, and the DHT is searched again.
 const RETRY_EVERY: Duration = Duration::from_secs(1);
 
-/// Blocks of a session after which it looks for peers that fetch the same, and from then on after so many more.
+/// After so many blocks a session looks for peers that fetch the same, and then again after every so many more.
 const SWARM_FIRST: usize = 16;
 const SWARM_EVERY: usize = 64;
 /// Peers that are asked each time.
@@ -38,8 +38,8 @@ struct Fetch {
     last_search: Option<Instant>,
     searching: bool,
     timeout: Duration,
-    /// Whether whoever asks has set it. Then it is kept to also while peers that say that they have a block are waited
-    /// for, who may never send it.
+    /// Whether the caller has set it. Then it also holds while a peer says that it has a block, which it may never
+    /// send.
     is_bound: bool,
 }
 
@@ -95,7 +95,7 @@ impl EventLoop {
         }
     }
 
-    /// A peer that may have what the session wants. One that is not connected is dialled.
+    /// A peer that may have what the session wants. If it is not connected, it is dialled.
     pub(super) fn provider_found(&mut self, session: SessionKey, peer: PeerId) {
         if peer == *self.swarm.local_peer_id() {
             return;
@@ -204,7 +204,7 @@ impl EventLoop {
             .for_each(|peer| self.ask_what_it_has(session, peer));
     }
 
-    /// Asks again for what was not found, and gives up what nobody waits for or has.
+    /// Asks again for what was not found. Gives up what nobody waits for, and what nobody has.
     pub(super) fn expire_fetches(&mut self, now: Instant) {
         let sessions: Vec<_> = self.fetches.0.keys().copied().collect();
         for session in sessions {

@@ -1,4 +1,4 @@
-//! Where peers were that have gone: there it can be seen whether their process has ended.
+//! Where peers listened that have gone: there one can see whether their process has ended.
 
 use super::{EventLoop, links::ip};
 use crate::{address::tcp_socket, identity::peer_id};
@@ -16,11 +16,12 @@ const MAX_PLACES: usize = 4;
 pub(super) struct Gone(VecDeque<(PeerId, Vec<SocketAddr>)>);
 
 impl EventLoop {
-    /// Takes note of where a peer listened whose last connection has just been closed. Only what it said of the
-    /// very machine that the connection led to is of use: its other addresses may be another machine's here.
+    /// Takes note of where a peer listened whose last connection has just been closed. Only the addresses of the very
+    /// machine that the connection led to are of use: seen from here, the peer's other addresses may be another
+    /// machine's.
     pub(super) fn note_where(&mut self, id: &PeerId, point: &ConnectedPoint) {
         let gone = &mut self.gone.0;
-        // Where it was the last time says nothing of where it was now.
+        // Where it listened the last time says nothing of where it listened now.
         gone.retain(|(other, _)| other != id);
         let Some(peer) = self.peers.get(id).filter(|_| !point.is_relayed()) else {
             return;
@@ -39,7 +40,7 @@ impl EventLoop {
         gone.push_back((*id, places));
     }
 
-    /// Where a peer listened that has gone of late and has not come back; nowhere if that is not known.
+    /// Where a peer listened that has gone lately and has not come back; empty if that is not known.
     pub(super) fn places_of(&self, node: &NodeId) -> Vec<SocketAddr> {
         let gone = peer_id(node).filter(|peer| !self.swarm.is_connected(peer));
         let entry = gone.and_then(|peer| self.gone.0.iter().find(|(id, _)| *id == peer));

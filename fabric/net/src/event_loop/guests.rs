@@ -45,7 +45,7 @@ struct Awaited {
 pub(super) struct Guests {
     here: HashSet<PeerId>,
     awaited: HashMap<PeerId, Awaited>,
-    /// Addresses that do not say whom they lead to, while nobody has answered there.
+    /// Addresses that do not say which peer is there, while nobody has answered at them.
     nameless: HashMap<ConnectionId, Nameless>,
 }
 
@@ -75,10 +75,10 @@ impl Guests {
     }
 }
 
-/// What a failed dial of an address comes to that does not say whom it leads to.
+/// What a failed dial means for an address that does not say which peer is there.
 fn nobody(address: &Multiaddr, error: &DialError) -> Result<(), ConnectError> {
     match error {
-        // One list of peers may serve all of them: this node itself is no trouble.
+        // All nodes may be given the same list of peers: that this node itself is in it is no trouble.
         DialError::LocalPeerId { .. } => Ok(()),
         error => Err(ConnectError::Nobody {
             address: address.to_string(),

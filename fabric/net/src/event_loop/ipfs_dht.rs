@@ -35,7 +35,7 @@ impl EventLoop {
         self.swarm.behaviour_mut().ipfs_kad.as_mut()
     }
 
-    /// Says there that this node has a DAG, now and again in due time.
+    /// Announces there that this node has a DAG: now, and again in due time.
     pub(super) fn announce_to_ipfs(&mut self, cid: &Cid) {
         if let Some(kad) = self.ipfs_kad()
             && let Err(error) = kad.start_providing(key(cid))
@@ -44,7 +44,7 @@ impl EventLoop {
         }
     }
 
-    /// Says again what it said before: others have to know where this node is by now.
+    /// Announces again what it announced before, so that others know where this node is by now.
     pub(super) fn announce_again(&mut self) {
         let Some(kad) = self.ipfs_kad() else {
             return;
@@ -90,7 +90,7 @@ impl EventLoop {
         }
     }
 
-    /// A member is connected: with it, what was said before reaches somebody.
+    /// A member is connected: through it, what was announced before reaches somebody.
     pub(super) fn met_ipfs_dht(&mut self, peer: PeerId) {
         let is_first = self.ipfs_kad().is_some_and(|kad| {
             let known = kad.kbuckets().map(|bucket| bucket.num_entries());

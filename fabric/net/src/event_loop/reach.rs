@@ -76,8 +76,8 @@ impl Reach {
         }
     }
 
-    /// Addresses at which others reach this node. While some peer is outside of the local network, those that
-    /// mean something only within do not count.
+    /// Addresses at which others reach this node. While some peer is outside of the local network, addresses that mean
+    /// something only inside do not count.
     fn direct(&self, links: &Links) -> Vec<&Multiaddr> {
         let outside = links.lead_outside();
         let counts = |address: &&Multiaddr| !outside || ip(address).is_none_or(is_global);

@@ -1,4 +1,4 @@
-//! What this node says in the DHT, and what it keeps there for others.
+//! What this node publishes in the DHT, and what it keeps there for others.
 
 use super::EventLoop;
 use crate::{
@@ -20,9 +20,9 @@ use std::{
 const SWEEP_EVERY: Duration = Duration::from_secs(5);
 /// Registrations in the index that are kept for others.
 const MAX_REGISTRATIONS: usize = 65_536;
-/// Things that are said again in one round.
+/// How many things are announced again in one round.
 const AGAIN_PER_TICK: usize = 4;
-/// How long it is believed that somebody has a DAG, unless it is said again.
+/// How long it is believed that somebody has a DAG, unless it is announced again.
 const PROVIDER_TTL: Duration = PROVIDE_EVERY.saturating_mul(3);
 /// Length of the keys of this network's own entries and index. Those of DAGs are multihashes, and longer.
 const OWN_KEY_BYTES: usize = 32;
@@ -36,7 +36,7 @@ pub(super) struct Records {
     provided: HashMap<(RecordKey, PeerId), Instant>,
     /// Keys of the index under which this node stands, and until when.
     registered: HashMap<RecordKey, Instant>,
-    /// Keys for which this node is to say again that it provides them.
+    /// Keys for which this node is to announce again that it provides them.
     again: VecDeque<RecordKey>,
     swept: Instant,
 }
@@ -114,7 +114,7 @@ impl EventLoop {
         }
     }
 
-    /// Says again in due time what this node provides: others have to know where it is by now.
+    /// Announces again in due time what this node provides, so that others know where it is by now.
     pub(super) fn provide_again(&mut self) {
         let store = self.swarm.behaviour_mut().kad.store_mut();
         self.records.again = store.provided().map(|record| record.key.clone()).collect();

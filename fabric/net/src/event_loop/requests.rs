@@ -20,9 +20,10 @@ type Channel = ResponseChannel<Heard<Response>>;
 /// Who asked, and what it is answered, if it is.
 type ForPeer = (PeerId, Option<(Channel, Response)>);
 
-/// Requests that this node answers at a time, of one peer and of all together. Beyond that they are refused at once, and
-/// come again. A worker with a thousand slots has fewer under way, each connection no more than 256. Each may be a
-/// mebibyte large and have a task of its own, so that there is an end to what peers can make this node hold.
+/// How many requests this node answers at a time: of one peer, and of all together. Further ones are refused at once,
+/// and the peer asks again later. A worker with a thousand slots has fewer under way, and each connection has no more
+/// than 256. Each request may be a mebibyte large and have a task of its own, so this bounds what peers can make this
+/// node hold.
 const MAX_ANSWERING_OF_PEER: usize = 512;
 const MAX_ANSWERING: usize = 4096;
 const BUSY: &str = "this node is overloaded";
@@ -38,8 +39,8 @@ pub(super) struct Requests {
 struct Asked {
     peer: PeerId,
     reply: oneshot::Sender<Answered>,
-    /// To be sent once more if the connection is closed by which it went, and there is another one. All
-    /// requests may arrive twice without harm.
+    /// A request that is sent once more if its connection is closed and there is another one. All requests may arrive
+    /// twice without harm.
     request: Option<Box<Request>>,
 }
 
@@ -63,7 +64,7 @@ impl Requests {
         answer
     }
 
-    /// Passes a request on; gives the answer if that is already known.
+    /// Passes a request on; returns the answer if it is already known.
     fn accept(
         &mut self,
         peer: &PeerId,
@@ -245,7 +246,7 @@ impl EventLoop {
                     },
                 ..
             } => {
-                // The protocol's name has the network in it, so that a peer which speaks it belongs to that.
+                // The protocol's name contains the network, so a peer that speaks it belongs to that network.
                 self.introduced(peer);
                 if let Some((channel, busy)) = self.requests.accept(&peer, request, channel) {
                     // The peer may have gone in the meantime.

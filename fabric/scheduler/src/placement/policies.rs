@@ -28,8 +28,8 @@ impl Placement for FirstAnswer {
     }
 }
 
-/// Any, by a number that follows from the task and the worker: a scheduler that is stepped again with the same
-/// commands does the same.
+/// Any worker, by a number that follows from task and worker: a scheduler that is stepped again with the same commands
+/// chooses the same ones.
 #[derive(Debug)]
 struct Random;
 
@@ -43,7 +43,7 @@ impl Placement for Random {
     }
 }
 
-/// The one that has the least to spare, so that large ones stay free for jobs that need them.
+/// The worker that has the least to spare, so that large ones stay free for jobs that need them.
 #[derive(Debug)]
 struct BestFit;
 

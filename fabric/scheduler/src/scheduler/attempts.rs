@@ -11,7 +11,7 @@ use mc_types::{
 use std::time::Duration;
 
 impl Scheduler {
-    /// Whether the worker holds the job with that token; if not, what to tell it.
+    /// Whether the worker holds the job with that token; if not, the answer that it gets.
     pub(super) fn check(
         &mut self,
         worker: &NodeId,
@@ -173,7 +173,7 @@ impl Scheduler {
         }
     }
 
-    /// `worker` came to an outcome: those who failed the same job had no excuse.
+    /// `worker` came to an outcome, so the workers that failed the same job are to blame.
     pub(super) fn blame(&mut self, now: Timestamp, id: JobId, worker: &NodeId) {
         self.workers.succeeded(worker);
         if let Some(job) = self.jobs.get_mut(&id) {

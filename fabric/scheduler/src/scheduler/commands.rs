@@ -79,7 +79,7 @@ impl Scheduler {
         }
     }
 
-    /// A worker that refuses for want of a slot is believed; the job goes to another at once.
+    /// A worker that refuses since it has no slot is believed; the job goes to another at once.
     pub(super) fn offer_failed(
         &mut self,
         now: Timestamp,
@@ -93,8 +93,8 @@ impl Scheduler {
         };
         if refused && let Some(job) = self.jobs.get_mut(&id) {
             job.record.attempts = job.record.attempts.saturating_sub(1);
-            // A slot is believed to be free a little before it is. The job still moves there, unless somebody has
-            // thought of another node since.
+            // A slot may count as free a little before it is. The job still moves there, unless somebody has chosen
+            // another node since.
             if job.wish.is_none() {
                 job.wish = job.granted_wish.take();
             }
@@ -181,7 +181,7 @@ impl Scheduler {
             Ending::Failed(FailureReason::Infrastructure { code, message }) => {
                 self.fail(now, id, code, &message, effects);
             }
-            // Whatever a later version means by that, another machine may do better.
+            // Whatever a later version means by this reason, another machine may do better.
             Ending::Failed(FailureReason::Other {
                 kind,
                 code,

@@ -1,5 +1,5 @@
-//! Moving a job to a node of somebody's choice. That is a wish for its next attempt and no more: the job is not
-//! bound to that node, and one that cannot have it goes on elsewhere.
+//! Moving a job to a node that somebody chose. This is a wish for the next attempt and no more: the job is not bound to
+//! that node, and goes on elsewhere if the node cannot have it.
 
 use super::{Job, Scheduler, wish::Wish};
 use crate::{
@@ -8,7 +8,7 @@ use crate::{
 };
 use mc_types::{Clause, JobId, JobState, NodeId, Timestamp};
 
-/// Terms of a lease for which a job waits for the node that it is to move to. It has given up a slot for that.
+/// For how many terms of a lease a job waits for the node that it is to move to. It has given up a slot for that.
 const PATIENCE_TERMS: u32 = 2;
 
 impl Scheduler {
@@ -55,7 +55,7 @@ impl Scheduler {
         lacking(job, seen).map(|clause| format!("the node {node} lacks {clause}"))
     }
 
-    /// The job that is to move does not: its node goes on with it.
+    /// The worker cannot let go of the job, so the job does not move: its node goes on with it.
     pub(super) fn stay(&mut self, id: JobId) {
         if let Some(job) = self.jobs.get_mut(&id)
             && job.record.holder.is_some()
@@ -64,7 +64,7 @@ impl Scheduler {
         }
     }
 
-    /// A job that is to move has no node: it waits for the one that it is to move to, if that is still there.
+    /// A job that is to move has lost its node. It waits for the one that it is to move to, if that is still there.
     pub(super) fn wait_for_wish(&mut self, now: Timestamp, id: JobId) {
         let Some(job) = self.jobs.get_mut(&id) else {
             return;
@@ -77,7 +77,8 @@ impl Scheduler {
             job.wish = None;
             return;
         }
-        // Of one that was refused in between, the time goes on: nobody has a job wait for ever by refusing it.
+        // If the node refused the job in between, the time goes on and does not begin anew: nobody can have a job wait
+        // for ever by refusing it.
         let patience = self.config.lease_ttl * PATIENCE_TERMS;
         let until = wish.until.unwrap_or_else(|| from.plus(patience));
         wish.until = Some(until);
@@ -114,7 +115,7 @@ impl Scheduler {
         }
     }
 
-    /// A job that waits for the node that it was to move to waits for any again.
+    /// A job that was waiting for the node that it was to move to may go to any node again.
     fn give_up_wish(&mut self, now: Timestamp, id: JobId) {
         if self.end_wish(id).is_some() {
             let job = self.jobs.get(&id);
@@ -123,7 +124,7 @@ impl Scheduler {
         }
     }
 
-    /// The wish was fulfilled, or is of no interest any more. Gives it, if there was one.
+    /// The wish was fulfilled, or no longer matters. Returns it, if there was one.
     pub(super) fn end_wish(&mut self, id: JobId) -> Option<Wish> {
         let wish = self.jobs.get_mut(&id)?.wish.take()?;
         if let Some(until) = wish.until {
@@ -148,7 +149,7 @@ impl Scheduler {
     }
 }
 
-/// The first lasting thing that a job asks for and a worker does not have.
+/// The first lasting condition of a job that a worker does not meet.
 pub(super) fn lacking<'j>(job: &'j Job, worker: Seen<'_>) -> Option<Clause<'j>> {
     placement::clauses(&job.record.spec, None)
         .take_while(Clause::is_lasting)

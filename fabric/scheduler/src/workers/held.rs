@@ -31,7 +31,7 @@ impl Leases {
         Some(held)
     }
 
-    /// Counted anew each time: a sum that was cut off could not be taken apart again.
+    /// Added up anew each time: if a sum was cut off at its maximum, subtracting from it would give a wrong result.
     fn count(&mut self) {
         self.reserved = self.held.values().map(|held| held.reserved).sum();
     }

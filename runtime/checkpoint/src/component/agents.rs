@@ -18,8 +18,8 @@ use wasm_encoder::{
     StartSection, TypeSection, ValType,
 };
 
-/// Adds all to `component`, of which everything else has used up the numbers `used`. `memories` says how
-/// many memories each module has of its own.
+/// Adds everything to `component`, in which all else has used up the numbers `used`. `memories` says how many memories
+/// each module has of its own.
 pub(super) fn emit(component: &mut Component, scan: &Scan, memories: &[u32], used: Counts) {
     let mut agents = Agents {
         component,
@@ -263,7 +263,7 @@ fn agent(number: u32) -> Module {
     let mut resume = Function::new([(1, ValType::I32), (1, ValType::I64)]);
     let (pages, address) = (0, 1);
     for instruction in [
-        // What the module's own data is would shine through where the memory had zeros.
+        // Otherwise the module's own data would show where the memory had zeros.
         I::I32Const(0),
         I::I32Const(0),
         I::MemorySize(0),

@@ -14,7 +14,7 @@ impl<R: Reencode<Error = Refused>> Emitter<'_, '_, R> {
         self.resumes && !frame.sites.is_empty()
     }
 
-    /// Has copies of the operands above `base` in their slots, if the function can be stopped.
+    /// Sees to it that the slots have copies of the operands above `base`, if the function can be stopped.
     pub(super) fn copy_away(&mut self, base: usize, operands: &[ValType]) -> Result<(), Refused> {
         if self.stops {
             self.put_away(base, operands)?;
@@ -99,8 +99,8 @@ impl<R: Reencode<Error = Refused>> Emitter<'_, '_, R> {
         self.flush();
     }
 
-    /// What was not charged for yet is charged for on the way of the branch, if that is possible, and else
-    /// with what comes next: so there is no more than one charge on either way.
+    /// What was not charged for yet is charged for on the way of the branch if possible, or else together with what
+    /// comes next, so that neither way has more than one charge.
     fn branch_if(&mut self, label: Label, is_plain: bool) {
         if !is_plain {
             self.pay(1);

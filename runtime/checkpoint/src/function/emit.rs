@@ -37,8 +37,8 @@ impl<R: Reencode<Error = Refused>> Emitter<'_, '_, R> {
         self.opened(label);
     }
 
-    /// Begins a block after which is code that is hardly ever reached. Whoever compiles it learns that from
-    /// a branch that is never taken.
+    /// Begins a block that is followed by code which is hardly ever reached. The compiler learns that from a branch
+    /// that is never taken.
     pub(super) fn block_unlikely(&mut self, label: Label) {
         self.block(label, BlockType::Empty);
         self.emit([I::I32Const(0)]);
@@ -81,8 +81,8 @@ impl<R: Reencode<Error = Refused>> Emitter<'_, '_, R> {
         label
     }
 
-    /// Goes to `label` if what is on the stack is not zero. To have all that follows put out of the way,
-    /// it says that this is nearly always so: where it is used, both hardly ever happen.
+    /// Goes to `label` if what is on the stack is not zero. It tells the compiler that this is nearly always so, to
+    /// have all that follows put out of the way: where it is used, both cases hardly ever happen.
     pub(super) fn branch_off(&mut self, label: Label) {
         let depth = self.depth(label);
         self.hints.push((self.code.len(), true));

@@ -181,7 +181,7 @@ impl<'a, R: Reencode<Error = Refused>> Emitter<'a, '_, R> {
         Ok(())
     }
 
-    /// Leaves the frame, which ends at the local `frame`, to be overwritten.
+    /// Leaves the frame, which ends at the local `frame`; it may be overwritten from then on.
     pub(super) fn drop_frame(&mut self, site: SiteIndex) -> Result<(), Refused> {
         let bytes = self.frame_of(site)?.bytes;
         let end = self.at(meter::FRAMES_END, 2);

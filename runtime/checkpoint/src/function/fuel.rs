@@ -57,8 +57,8 @@ impl<R: Reencode<Error = Refused>> Emitter<'_, '_, R> {
         self.emit([I::LocalGet(self.fuel), I::I64Const(0), I::I64LtS]);
     }
 
-    /// Takes a slice of the fuel that the guest has until it must stop, unless it was told to stop. This is
-    /// the only place that looks whether it was, and where the hot code need not.
+    /// Takes a slice of the fuel that the guest has until it must stop, unless it was told to stop. Only this place
+    /// looks whether it was; the hot code need not.
     pub(super) fn refill(&mut self) {
         let (fuel, slice) = (self.fuel, self.slice);
         let (left, room) = (self.at(meter::FUEL_LEFT, 3), self.at(meter::ROOM, 3));
@@ -78,7 +78,7 @@ impl<R: Reencode<Error = Refused>> Emitter<'_, '_, R> {
         self.emit([I::I32Const(0)]);
         self.load_long(meter::ROOM);
         self.emit([I::LocalGet(slice), I::I64Sub, I::I64Store(room)]);
-        // What the page says is what was left at the last call: it stays so.
+        // What the page says of the last call stays the same: the slice only moves from one word to the other.
         self.emit([I::I32Const(0)]);
         self.load_long(meter::FUEL_LEFT);
         self.emit([I::LocalGet(slice), I::I64Add, I::I64Store(left)]);
@@ -122,7 +122,7 @@ impl<R: Reencode<Error = Refused>> Emitter<'_, '_, R> {
         let at = self.at(meter::STACK_LEFT, 2);
         self.emit([I::I32Const(0), I::I64Load32S(at), I::LocalSet(stack)]);
         self.take_stack();
-        // Whether one of the two lacks, which is whether one is negative: that costs but one comparison.
+        // Whether one of the two is lacking, which means that it is negative: this costs only one comparison.
         self.emit([
             I::LocalGet(fuel),
             I::LocalGet(stack),
@@ -147,8 +147,7 @@ impl<R: Reencode<Error = Refused>> Emitter<'_, '_, R> {
         Ok(())
     }
 
-    /// What a function does first that goes on from a frame: the one that made way for it has taken note
-    /// of the stack.
+    /// What a function does first that goes on from a frame. The one that made way for it has accounted for the stack.
     pub(super) fn begin_again(&mut self) -> Result<(), Refused> {
         let (stack, own) = (self.stack, saturated(self.context.function.stack));
         let sites = u32::try_from(self.body.sites.len()).unwrap_or(u32::MAX);
@@ -169,8 +168,8 @@ impl<R: Reencode<Error = Refused>> Emitter<'_, '_, R> {
         Ok(())
     }
 
-    /// Ends the guest if it must be, or else stops it unless a call is open that must return to the host
-    /// first: if what is on the stack is not zero, which says that fuel or stack lack at a site.
+    /// Ends the guest if it must end. Otherwise stops it, unless a call is open that must return to the host first. It
+    /// does so if what is on the stack is not zero, which says that fuel or stack are lacking at a site.
     pub(super) fn stop_here(&mut self, site: SiteIndex, is_entry: bool) -> Result<(), Refused> {
         if !self.stops {
             self.branch_off(self.strike);

@@ -5,8 +5,8 @@ use mc_types::{Cid, cid};
 /// A block: its CID and its bytes.
 pub type Block = (Cid, Vec<u8>);
 
-/// Encrypts bytes before they are a block; nothing does unless the task is private. Equal bytes have to come
-/// out equal, or else blocks that have not changed are not known again.
+/// Encrypts bytes before they become a block; only private tasks have one that does. Equal bytes have to come out
+/// equal, or unchanged blocks would not be recognised.
 pub type Seal<'a> = Option<&'a dyn Fn(&[u8]) -> Vec<u8>>;
 
 /// Bytes as a raw block.

@@ -23,7 +23,7 @@ pub struct Memory {
     pub root: Option<Cid>,
 }
 
-/// The pages of a memory at the last checkpoint, by which those are known that have changed.
+/// The pages of a memory at the last checkpoint, by which changed pages are recognised.
 #[derive(Debug, Clone, Default)]
 pub struct Pages {
     /// Of each level from the leaves upwards, the CID of each page or node; absent where all is zero.

@@ -37,8 +37,8 @@ impl std::fmt::Debug for Saved {
 }
 
 impl Stopped<'_> {
-    /// Copies the state, so that the guest can go on. Where the memories of `spare` are, which nobody needs any more, there
-    /// is the copy put: memory that the system has to give first takes several times as long to fill.
+    /// Copies the state, so that the guest can go on. The copy is put into the memories of `spare`, which nobody needs
+    /// any more: memory that the system has to provide first takes several times as long to fill.
     #[must_use]
     pub fn save(&self, spare: Option<Vec<Vec<u8>>>) -> Saved {
         let mut memories = spare.unwrap_or_default();
@@ -79,7 +79,7 @@ impl Saved {
     }
 }
 
-/// Memories of a copy of which nobody has need any more, for [`Stopped::save`]. Cheap to clone.
+/// Memories of an earlier copy that nobody needs any more, for [`Stopped::save`]. Cheap to clone.
 #[derive(Clone, Default)]
 pub struct Spare(Arc<Mutex<Option<Vec<Vec<u8>>>>>);
 
@@ -96,8 +96,8 @@ impl Spare {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
-    /// Keeps them for the next time, unless they are so large that others had better have the memory. The world goes: its
-    /// files may be on a disk, where they would take room.
+    /// Keeps the memories for the next time, unless they are so large that others need them more. The world is dropped:
+    /// its files may be on a disk, where they would take room.
     pub fn give(&self, saved: Saved) {
         let bytes: usize = saved.memories.iter().map(Vec::len).sum();
         if bytes <= SPARE_BYTES {

@@ -76,8 +76,8 @@ fn engine_error(error: wasmtime::Error) -> Error {
     Error::Engine(format!("{error:#}"))
 }
 
-/// What was compiled is valid, and the names of its imports are known: so what cannot be linked imports something else
-/// by such a name.
+/// What was compiled is valid, and the names of its imports are known. So if it cannot be linked, it imports something
+/// of another type by such a name.
 pub(super) fn in_another_form(error: Error) -> Error {
     match error {
         Error::Invalid { reason } => Error::ImportForm { reason },
@@ -156,8 +156,8 @@ impl Backend {
         })
     }
 
-    /// Refuses a program that imports by names that are there something of another type. What is left of it without its
-    /// code is linked as all of it would be.
+    /// Refuses a program that imports something of another type by a known name. The program without its code is
+    /// linked, just as all of it would be.
     pub(super) fn check_types(
         &self,
         form: Form,
@@ -167,7 +167,8 @@ impl Backend {
         let Some(imports) = imports_only(program) else {
             return Ok(());
         };
-        // What is malformed, or needs what is not offered, is called by its name when its code is looked at.
+        // A program that is malformed, or needs what is not offered, gets an error of its own when its code is looked
+        // at.
         let linked = match self.compile(form, &imports) {
             Err(_) => return Ok(()),
             Ok(Compiled::Component(component)) if is_relaxed => {
@@ -184,8 +185,8 @@ impl Backend {
         linked.map_err(in_another_form)
     }
 
-    /// Refuses a component that has handles given away which should be lent, or the other way round: as numbers, which
-    /// they are in one that can be stopped, those differ.
+    /// Refuses a component that gives handles away where it should lend them, or the other way round. In a component
+    /// that can be stopped, handles are numbers, and those for lending and for giving away differ.
     fn check_numbers(&self, imports: &[u8]) -> Result<(), Error> {
         let numbers = match instrument_component(imports, Ability::Stop) {
             Ok(program) if program.sites.is_ok() => imports_only(&program.wasm),

@@ -1,4 +1,4 @@
-//! The compiler, kept from ending whoever calls it.
+//! The compiler, kept from ending the process that calls it.
 //!
 //! Some programs are valid, and make it panic: such as those with more globals than it can tell apart in one function.
 

@@ -17,8 +17,8 @@ pub(super) enum Way {
 }
 
 impl Way {
-    /// The ways in which a program may run, in the order of preference. That it was found in a later
-    /// one in the cache means that the earlier one had refused it.
+    /// The ways in which a program may run, in the order of preference. If the cache has a program in a later way, the
+    /// earlier ways have refused it.
     pub(super) const fn of(need: Need) -> &'static [Self] {
         match need {
             Need::Run => &[Self::Metered, Self::Fallback],

@@ -5,8 +5,7 @@ use crate::{Engine, Error, Options};
 use rustix::process::{Resource, Rlimit, setrlimit};
 use std::io::{Read, Write};
 
-/// Compiles what standard input has, within this process's limits, which it sets first; gives the exit
-/// code.
+/// Compiles what standard input has, within limits of this process that it sets first; returns the exit code.
 pub fn compile_here(job: &Job) -> u8 {
     let limit = |resource, value| {
         let limit = Rlimit {

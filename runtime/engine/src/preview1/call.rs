@@ -10,7 +10,7 @@ pub(super) const MODULE: &str = "wasi_snapshot_preview1";
 /// A module that calls.
 pub(super) type C<'a> = Caller<'a, Guest>;
 
-/// Makes a call and gives its error number.
+/// Makes a call and returns its error number.
 pub(super) fn call(
     mut caller: Caller<'_, Guest>,
     f: impl FnOnce(&mut Host, &mut GuestMemory<'_>) -> mc_wasi::Result<()>,

@@ -17,8 +17,8 @@ impl<'a> GuestMemory<'a> {
         Self(bytes)
     }
 
-    /// `length` bytes from `at` on. As POSIX leaves open what a bad address comes to, it is
-    /// [`Errno::Invalid`], which every call may return.
+    /// `length` bytes from `at` on. POSIX leaves open what a bad address gives; here it gives [`Errno::Invalid`], which
+    /// every call may return.
     pub(super) fn bytes(&mut self, at: u32, length: u32) -> Result<&mut [u8], Errno> {
         let start = at as usize;
         let range = start..start.saturating_add(length as usize);

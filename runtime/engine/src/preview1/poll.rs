@@ -54,7 +54,8 @@ pub(super) fn add(linker: &mut Linker<Guest>) -> wasmtime::Result<()> {
     Ok(())
 }
 
-/// Waits for the first of `count` subscriptions at one address, and writes what is ready to another; gives how many are.
+/// Waits for the first of `count` subscriptions at one address, and writes what is ready to another; returns how many
+/// are.
 pub(super) fn poll(
     host: &mut Host,
     memory: &mut GuestMemory<'_>,

@@ -72,7 +72,7 @@ pub(super) fn add(linker: &mut Linker<Guest>) -> wasmtime::Result<()> {
     Ok(())
 }
 
-/// Sockets, of which a guest never has one: whatever it holds is something else.
+/// Calls on sockets. A guest never has a socket: whatever it holds is something else.
 fn deny_socket(linker: &mut Linker<Guest>, name: &'static str) -> wasmtime::Result<()> {
     let denied = |caller: Caller<'_, Guest>, fd: u32| {
         call(caller, |host, _| {

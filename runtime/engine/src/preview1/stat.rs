@@ -32,7 +32,7 @@ pub(super) const fn file_type(kind: FileKind) -> u8 {
 pub(super) enum Links {
     /// As preview 1 has it: 64 bits, before the size.
     Wide,
-    /// As the snapshot before it has it: 32 bits, in what is a gap otherwise.
+    /// As the snapshot before it has it: 32 bits, where preview 1 has a gap.
     Narrow,
 }
 

@@ -65,7 +65,7 @@ fn reading(linker: &mut Linker<Guest>) -> wasmtime::Result<()> {
     Ok(())
 }
 
-/// Moves the offset of a descriptor; gives the new one.
+/// Moves the offset of a descriptor; returns the new one.
 pub(super) fn seek(host: &mut Host, fd: u32, by: i64, whence: u32) -> Result<u64> {
     check_seekable(host, fd)?;
     let from = match whence {
@@ -195,8 +195,8 @@ fn print(
     Ok(u32::try_from(number).map_err(|_| Errno::Overflow)?)
 }
 
-/// Writes all buffers one after the other; returns how much that was and where it ended. An error after
-/// the first one is not told, as what was written before it is.
+/// Writes all buffers one after the other; returns how much was written, and where that ended. An error after the first
+/// buffer is not reported; what was written before it is.
 fn write_at(
     host: &mut Host,
     memory: &mut GuestMemory<'_>,

@@ -1,5 +1,5 @@
 //! `wasi_unstable`, the snapshot before preview 1, which programs of 2019 and 2020 import. Its calls are those of
-//! preview 1, but for four whose arguments or results lie otherwise in memory.
+//! preview 1, except for four whose arguments or results have another layout in memory.
 
 use super::{
     call::{self, C, call},

@@ -1,4 +1,4 @@
-//! What the functions of all interfaces call the guest's world by.
+//! How the functions of all interfaces call the guest's world.
 
 use super::{
     form::Form,

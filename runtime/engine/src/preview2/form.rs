@@ -38,8 +38,8 @@ impl Form for Resources {
     }
 }
 
-/// Plain numbers, which components have that can be stopped: signed where a handle is given away, so that
-/// the difference can be seen.
+/// Plain numbers, for components that can be stopped. They are signed where a handle is given away, so that this can be
+/// told from lending.
 pub(crate) struct Numbers;
 
 impl Form for Numbers {

@@ -33,7 +33,7 @@ impl FileSystem {
 
     fn bind(&mut self, parent: NodeId, name: &str, node: NodeId, now: u64) -> Result<(), Errno> {
         let directory = self.directory_mut(parent)?;
-        // The name was looked up before, so that what was given under it has a slot, if only an empty one.
+        // The name was looked up before. So there is a slot for what was given under it, if only an empty one.
         let is_given = directory.given.is_none() || directory.entries.contains_key(name);
         let slot: fn(NodeId) -> Slot = if is_given { Slot::Node } else { Slot::Made };
         directory.entries.insert(name.to_owned(), slot(node));
@@ -91,7 +91,7 @@ impl FileSystem {
         Ok(())
     }
 
-    /// Where something is to be made: a link there is not followed, even if a slash comes after it.
+    /// The place where something is to be made. If there is a link, it is not followed, even if a slash comes after it.
     fn resolve_new(&mut self, base: NodeId, path: &str, inputs: &mut dyn Inputs) -> Result<Place> {
         let bare = path.trim_end_matches('/');
         let mut place = self.resolve(
@@ -149,7 +149,7 @@ impl FileSystem {
         if target.contains('\0') {
             return Err(Errno::Invalid.into());
         }
-        // No machine could put it back to where its user wants it; and no limit but this counts its bytes.
+        // No machine could put a longer target back to where its user wants it, and no other limit counts its bytes.
         if target.len() > MAX_LINK_TARGET_BYTES {
             return Err(Errno::NameTooLong.into());
         }
@@ -211,7 +211,7 @@ impl FileSystem {
             return Err(Errno::NotPermitted.into());
         }
         let place = self.resolve_free_name(new_base, new_path, inputs)?;
-        // A name in a writable place for what is read-only would make it look writable.
+        // A name in a writable place would make something read-only look writable.
         if !self.is_writable(node)? {
             return Err(Errno::ReadOnly.into());
         }

@@ -25,7 +25,7 @@ pub struct Change {
 /// What the guest left in a place.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Now {
-    /// Nothing any more, and nothing of what was below it either, but for what was renamed away.
+    /// Nothing is there any more, nor anything that was below it, except for what was renamed away.
     Removed,
     /// What was given in another place, named by where that was. Changes below a directory follow.
     Renamed {
@@ -40,7 +40,7 @@ pub enum Now {
     Directory,
     /// A directory that was given elsewhere than below this one, and all that is in it now.
     Foreign(NodeId),
-    /// A directory that lies so deep that nothing is told of what is in it.
+    /// A directory that lies so deep that nothing is reported of what is in it.
     TooDeep,
 }
 
@@ -72,7 +72,7 @@ struct Walk<'a> {
 }
 
 impl Walk<'_> {
-    /// Finds what has one name, which is not the one that it was given under.
+    /// Finds what is under a name other than the one that it was given under.
     fn find_renamed(&mut self, id: NodeId, depth: usize) -> Result<(), Errno> {
         let directory = self.files.directory(id)?;
         for (name, slot) in &directory.entries {
@@ -94,7 +94,8 @@ impl Walk<'_> {
         Ok(())
     }
 
-    /// Where it was given, if it is as it was there but for its name: directories always, files unchanged.
+    /// Where it was given, if nothing but its name has changed: this is so for every directory, and for files that were
+    /// not written to.
     fn origin(&self, id: NodeId) -> Option<&At> {
         let node = self.files.node(id).ok()?;
         let origin = match &node.kind {
@@ -129,7 +130,7 @@ impl Walk<'_> {
         Ok(())
     }
 
-    /// A name that is free. What was given under it may have another one now.
+    /// A name that is free. What was given under it may have another name now.
     fn removed(&mut self, place: String, base: Option<&At>) {
         if base.is_some_and(|base| !self.renamed.contains(&base.path)) {
             self.tell(place, base, Now::Removed);
@@ -182,7 +183,7 @@ impl Walk<'_> {
                 self.tell(place, base, now);
                 Ok(())
             }
-            // Where it was given is not known; that it points elsewhere can be seen there.
+            // Nobody knows where the link was given. Whether it points elsewhere can be seen at its place.
             Kind::Symlink(target) => {
                 self.tell(place, base, Now::Symlink(target.clone()));
                 Ok(())

@@ -13,7 +13,7 @@ pub(super) const MAX_FILE_BYTES: u64 = i64::MAX as u64;
 /// Bytes that were given, under pages that were written.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Data {
-    /// Where the bytes come from that no page has, and how many of them are left.
+    /// Where the bytes come from that are on no page, and how many of them are left.
     given: Option<(At, u64)>,
     size: u64,
     /// By number: what is copied at a time when a given file is changed, and what a written file grows by.
@@ -47,7 +47,7 @@ impl Data {
         self.size
     }
 
-    /// Bytes that count against the quota: none before the guest changed anything, all after that.
+    /// How many bytes count against the quota: none before the guest changes the file, all of them after that.
     pub(super) const fn charged(&self) -> u64 {
         if self.given.is_some() && !self.changed {
             0

@@ -62,7 +62,7 @@ impl FileSystem {
         };
         let theirs = given.get(from).map(String::as_str);
         let start = after.map_or(Bound::Unbounded, Bound::Excluded);
-        // No further than what was given: a guest may have removed all of it, one after the other.
+        // This looks no further than the next given name: a guest may have removed all names, one after the other.
         let ours = self
             .directory(id)?
             .entries

@@ -80,7 +80,7 @@ pub(super) enum Kind {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Directory {
     pub(super) parent: NodeId,
-    /// The directory that was given, whose entries are here too unless `entries` says otherwise.
+    /// The directory that was given. Its entries are here, too, unless `entries` says otherwise.
     pub(super) given: Option<At>,
     pub(super) entries: BTreeMap<String, Slot>,
 }
@@ -94,10 +94,10 @@ pub(super) enum Slot {
     Given { at: At, writable: bool },
     /// Nothing any more.
     Removed,
-    /// What is mounted there, and so no part of what the directory was given as.
+    /// What is mounted there, and so is no part of the directory that was given.
     Mount(NodeId),
-    /// A node under a name that nothing was given under, in a directory that was given: nothing is left of the name once
-    /// it is free again.
+    /// A node in a given directory, under a name that nothing was given under. Once the name is free again, nothing is
+    /// left of it.
     Made(NodeId),
 }
 

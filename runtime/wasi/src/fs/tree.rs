@@ -123,8 +123,8 @@ impl FileSystem {
         }
     }
 
-    /// Whether whoever goes from a directory to the one above, and so on, comes to an end: to the root, or
-    /// to a directory that was removed together with the one above it.
+    /// Whether the way from a directory to the one above, and so on, comes to an end: at the root, or at a directory
+    /// that was removed together with the one above it.
     fn ways_up_end(&self) -> bool {
         let mut below: BTreeMap<NodeId, Vec<NodeId>> = BTreeMap::new();
         let (mut reached, mut directories) = (vec![Self::ROOT], 0_usize);
@@ -203,7 +203,7 @@ impl FileSystem {
         }
     }
 
-    /// What was made or put under a name before the guest starts, when nothing that is given can be read yet.
+    /// What was made or mounted under a name before the guest starts, while no input can be read yet.
     fn mounted(&mut self, parent: NodeId, name: &str) -> Option<NodeId> {
         self.child(parent, name, &mut Nothing).ok()?
     }
@@ -253,8 +253,8 @@ impl FileSystem {
         id
     }
 
-    /// A node that a handle or an entry names. There always is one; were there none, the guest would
-    /// be told of a bad descriptor.
+    /// A node that a handle or an entry names. There always is one; if there were none, the guest would be told of a
+    /// bad descriptor.
     pub(super) fn node(&self, id: NodeId) -> Result<&Node, Errno> {
         self.nodes.get(&id).ok_or(Errno::BadDescriptor)
     }

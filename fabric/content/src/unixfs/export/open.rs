@@ -10,8 +10,8 @@ use crate::{BlockSource, Error, Key};
 use mc_types::Cid;
 use std::{path::PathBuf, vec};
 
-/// Bytes of all listings that are open at a time. Honest ones are far from it; a stranger's are in one another, each as
-/// large as a block.
+/// Bytes of all listings that are open at a time. Honest trees are far from it; a stranger may nest directories whose
+/// listings are each as large as a block.
 const MAX_BYTES: usize = 256 << 20;
 /// Bytes of an entry besides its name.
 const ENTRY_BYTES: usize = 100;
@@ -34,7 +34,7 @@ impl OpenDirectories {
         self.open.last_mut()
     }
 
-    /// Takes the last one away; gives its path and permissions unless it is a shard of one that is still there.
+    /// Takes the last one away; returns its path and permissions, unless it is a shard of one that is still there.
     pub(super) fn close(&mut self) -> Option<(PathBuf, Option<u32>)> {
         let done = self.open.pop()?;
         self.bytes = self.bytes.saturating_sub(done.bytes);

@@ -71,9 +71,9 @@ impl Accepted {
     }
 }
 
-/// What the client likes best of what is offered: of what it likes equally, a block or a CAR before a file, and then the
-/// first. A CAR in a way that is not offered comes last: the query may say of it what matters. `Err` with the name of
-/// one when the client wants only forms that other gateways have.
+/// What the client likes best of what is offered. If it likes several equally, a block or a CAR goes before a file, and
+/// then the first one. A CAR in a way that is not offered comes last, since the query may say what matters of it. `Err`
+/// with the name of a form when the client wants only forms that other gateways have.
 pub(super) fn best(headers: &HeaderMap) -> Result<Option<Accepted>, String> {
     let values = headers.get_all(header::ACCEPT).iter();
     let values = values.filter_map(|value| value.to_str().ok());
@@ -104,7 +104,7 @@ fn elsewhere(item: &str) -> Option<String> {
     (is_elsewhere || name == "application/x-tar").then_some(name)
 }
 
-/// A weight, from 0 to 1 with at most three digits. What is none counts as if it were not there.
+/// A weight, from 0 to 1 with at most three digits. A text that is no weight counts as if it were not there.
 fn thousandths(text: &str) -> u16 {
     let (whole, part) = text.split_once('.').unwrap_or((text, ""));
     let digits = format!("{part:0<3}");
@@ -158,7 +158,7 @@ mod tests {
                 Some(Offer::Raw),
             ),
             (&["application/vnd.ipld.car;q=0.0"], None),
-            // What cannot be had in that way comes after what can, however much it is liked.
+            // What cannot be had in that way comes after what can, however much the client likes it.
             (
                 &["application/vnd.ipld.car;order=rnd, application/vnd.ipld.raw;q=0.2"],
                 Some(Offer::Raw),

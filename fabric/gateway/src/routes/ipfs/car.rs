@@ -31,20 +31,20 @@ pub(super) async fn respond(
     way: Vec<(Cid, Bytes)>,
     form: &CarForm,
 ) -> Result<Response, Error> {
-    // Before anything is promised, the end of the path has to be there.
+    // The end of the path has to be there before the answer promises anything.
     let end = content.blocks.get(&head.cid).await?;
     let selected = selected(content, head.cid, &end, form.scope).await?;
     let order = Order {
         duplicates: form.duplicates,
     };
     let body = if content.is_head {
-        // Not one that is known to be empty: how long the CAR is nobody knows before it is sent.
+        // Not a body that is known to be empty: nobody knows how long the CAR is before it is sent.
         Body::from_stream(stream::empty::<Result<Bytes, mc_content::Error>>())
     } else {
         let below = below(content.blocks.clone(), (head.cid, end), selected, order);
         let header = stream::iter([Ok(car::header(&[head.cid]))]);
-        // The head of the answer leaves before anything can break it off: a client would believe otherwise that nobody
-        // answers here.
+        // The head of the answer leaves before anything can break the answer off: otherwise the client would believe
+        // that nobody answers here.
         let leaves = stream::once(tokio::task::yield_now());
         let leaves = leaves.filter_map(|()| std::future::ready(None));
         Body::from_stream(header.chain(leaves).chain(sections(way, below, order)))
@@ -71,7 +71,7 @@ fn below(
     let root = vec![cid];
     match selected {
         Selected::Block => stream::iter([Ok((cid, end))]).boxed(),
-        // Below, a block that cannot be understood is one that has nothing below it.
+        // Further down, a block that cannot be understood counts as one that has nothing below it.
         Selected::All => ordered_by(Arc::new(blocks), root, order, links::as_known).boxed(),
         Selected::Bytes(range) => touched(blocks, cid, range).boxed(),
         Selected::Entity => ordered_by(Arc::new(blocks), root, order, entity_links).boxed(),
@@ -116,8 +116,8 @@ enum Selected {
     All,
 }
 
-/// Finds out which, and refuses what could not be sent to its end: once the headers are out, that could only be said by
-/// breaking off.
+/// Finds out which blocks these are, and refuses what could not be sent to its end: once the headers are out, the only
+/// way to say so would be to break off.
 async fn selected(
     content: &Content,
     cid: Cid,

@@ -12,7 +12,7 @@ pub(super) struct Content {
     pub(super) names: String,
     /// All of the path.
     pub(super) path: String,
-    /// Where exactly this answer is, if it was not asked for there.
+    /// The exact address of this answer, if the client asked at another one.
     pub(super) location: Option<String>,
     pub(super) wanted: Wanted,
     pub(super) is_head: bool,

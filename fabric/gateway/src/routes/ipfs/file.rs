@@ -23,12 +23,12 @@ use std::ops::Range;
 enum Part {
     All,
     Some(Range<u64>),
-    /// None that there are.
+    /// Bytes beyond the end of the file.
     Beyond,
 }
 
-/// `Range: bytes=…` with one range. Several, and other units, are answered in full, as HTTP allows; and so is whoever
-/// has a part of something else (`If-Range`).
+/// `Range: bytes=…` with one range. Requests for several ranges, or in other units, are answered in full, as HTTP
+/// allows; so are clients that have a part of something else (`If-Range`).
 fn part(headers: &HeaderMap, etag: &str, bytes: u64) -> Part {
     let has = headers.get(header::IF_RANGE);
     if has.is_some_and(|has| has.as_bytes() != etag.as_bytes()) {
@@ -103,14 +103,14 @@ pub(super) async fn respond(
     let mut response = ranged(head, part, total, |range| {
         match content.is_head {
             true => Body::empty(),
-            // If it cannot be read to its end, the connection is cut off: the length was promised.
+            // If the file cannot be read to its end, the connection is cut off, since the length was promised.
             false => {
                 let blocks = content.blocks.clone();
                 Body::from_stream(unixfs::stream(blocks, head.cid.into(), range))
             }
         }
     });
-    // What the bytes are is for the client to find out: see the sandbox.
+    // The client finds out what the bytes are. The sandbox keeps a browser from running them.
     set(
         response.headers_mut(),
         "content-type",

@@ -16,7 +16,7 @@ const MAX_TIMEOUT_MS: u64 = 600_000;
 
 /// Names of forms that other gateways have.
 const ELSEWHERE: [&str; 5] = ["tar", "dag-json", "dag-cbor", "json", "cbor"];
-/// The form of what has a name in IPNS, which nothing below `/ipfs` has.
+/// The form for records of names (IPNS), which nothing below `/ipfs` has.
 const RECORD: &str = "application/vnd.ipfs.ipns-record";
 
 /// Why a request is not answered, and the status that says so.
@@ -96,7 +96,7 @@ pub(super) struct Wanted {
     pub(super) filename: Option<String>,
     /// Whether it is to be saved, and not to be shown.
     pub(super) download: bool,
-    /// What the headers said, and the query could have: it belongs to the address of exactly this answer.
+    /// What the headers said, though the query could have: it is part of the exact address of this answer.
     in_headers: Vec<(&'static str, String)>,
 }
 
@@ -166,7 +166,7 @@ impl Wanted {
         })
     }
 
-    /// Where exactly this answer is, whatever the headers say; `None` if it is where it was asked for.
+    /// The exact address of this answer, whatever the headers say; `None` if the client asked at it.
     pub(super) fn location(&self, uri: &Uri) -> Option<String> {
         if self.in_headers.is_empty() {
             return None;
@@ -283,7 +283,7 @@ mod tests {
             wanted("format=car&dag-scope=block", ""),
             car(Scope::Block, false)
         );
-        // What has no value is not said; what is not for a CAR does not matter.
+        // A parameter without a value counts as not given; one that is not for a CAR does not matter.
         let nothing = "format=&dag-scope=&entity-bytes=&car-dups=";
         assert_eq!(wanted(nothing, CAR), car(Scope::All, false));
         assert_eq!(

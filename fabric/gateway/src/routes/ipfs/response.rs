@@ -24,7 +24,7 @@ pub(super) struct Head<'a> {
     pub(super) way: &'a [Cid],
     pub(super) path: &'a str,
     pub(super) etag: String,
-    /// Where exactly this answer is, if it was not asked for there.
+    /// The exact address of this answer, if the client asked at another one.
     pub(super) location: Option<String>,
 }
 
