@@ -1,29 +1,29 @@
 //! The behaviour: client, server and connections put together.
 
+mod lookup;
+mod swarm;
+
 use crate::{
     BlockStore, Config, SessionId,
     client::{Ask, Client},
     config::MAX_ENTRIES,
-    handler::{FromHandler, Handler, Send},
+    handler::Send,
     message::{DONT_HAVE, Entry, HAVE, Message, Presence, WANT_BLOCK, WANT_HAVE, Wantlist},
     protocol,
     server::{Server, Wanted},
 };
 use bytes::Bytes;
-use futures::{StreamExt, future::BoxFuture, stream::FuturesUnordered};
+use futures::stream::FuturesUnordered;
 use libp2p::{
-    Multiaddr, PeerId,
-    core::{Endpoint, transport::PortUse},
-    swarm::{
-        ConnectionClosed, ConnectionDenied, ConnectionId, FromSwarm, NetworkBehaviour,
-        NotifyHandler, THandlerInEvent, ToSwarm, behaviour::ConnectionEstablished,
-    },
+    PeerId,
+    swarm::{ConnectionId, NotifyHandler, ToSwarm},
 };
+use lookup::{Found, Lookup, lookup};
 use mc_types::Cid;
 use std::{
     collections::{HashMap, VecDeque},
     sync::Arc,
-    task::{Context, Poll},
+    task::Context,
     time::{Duration, Instant},
 };
 use tokio::time::{Interval, MissedTickBehavior};
@@ -52,15 +52,6 @@ pub enum Event {
         /// The wanted block.
         cid: Cid,
     },
-}
-
-/// What was found for a peer's want.
-type Lookup = BoxFuture<'static, (PeerId, Wanted, Found)>;
-
-enum Found {
-    Block(Bytes),
-    Here,
-    NotHere,
 }
 
 /// The `NetworkBehaviour`.
@@ -300,27 +291,6 @@ impl Behaviour {
     }
 }
 
-fn lookup(store: Arc<dyn BlockStore>, peer: PeerId, wanted: Wanted) -> Lookup {
-    Box::pin(async move {
-        let found = if wanted.have {
-            store
-                .has(wanted.cid)
-                .await
-                .map(|has| if has { Found::Here } else { Found::NotHere })
-        } else {
-            store
-                .get(wanted.cid)
-                .await
-                .map(|block| block.map_or(Found::NotHere, Found::Block))
-        };
-        let found = found.unwrap_or_else(|error| {
-            tracing::warn!(%error, cid = %wanted.cid, "block cannot be read");
-            Found::NotHere
-        });
-        (peer, wanted, found)
-    })
-}
-
 fn entry(cid: &Cid, want_type: i32, cancel: bool) -> Entry {
     Entry {
         cid: cid.to_bytes(),
@@ -331,88 +301,13 @@ fn entry(cid: &Cid, want_type: i32, cancel: bool) -> Entry {
     }
 }
 
-impl NetworkBehaviour for Behaviour {
-    type ConnectionHandler = Handler;
-    type ToSwarm = Event;
-
-    fn handle_established_inbound_connection(
-        &mut self,
-        _: ConnectionId,
-        _: PeerId,
-        _: &Multiaddr,
-        _: &Multiaddr,
-    ) -> Result<Handler, ConnectionDenied> {
-        Ok(Handler::new())
-    }
-
-    fn handle_established_outbound_connection(
-        &mut self,
-        _: ConnectionId,
-        _: PeerId,
-        _: &Multiaddr,
-        _: Endpoint,
-        _: PortUse,
-    ) -> Result<Handler, ConnectionDenied> {
-        Ok(Handler::new())
-    }
-
-    fn on_swarm_event(&mut self, event: FromSwarm<'_>) {
-        match event {
-            FromSwarm::ConnectionEstablished(ConnectionEstablished {
-                peer_id,
-                connection_id,
-                ..
-            }) => self.connected(peer_id, connection_id),
-            FromSwarm::ConnectionClosed(ConnectionClosed {
-                peer_id,
-                connection_id,
-                remaining_established,
-                ..
-            }) => self.disconnected(peer_id, connection_id, remaining_established),
-            _ => {}
-        }
-    }
-
-    fn on_connection_handler_event(
-        &mut self,
-        peer: PeerId,
-        connection: ConnectionId,
-        event: FromHandler,
-    ) {
-        match event {
-            FromHandler::Received(message) => self.received(peer, message.0),
-            FromHandler::Sent { answer_bytes } => self.server.sent(&peer, connection, answer_bytes),
-            FromHandler::Failed { answer_bytes } => {
-                self.server.sent(&peer, connection, answer_bytes);
-                self.client.unreachable(&peer);
-            }
-        }
-    }
-
-    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<ToSwarm<Event, THandlerInEvent<Self>>> {
-        loop {
-            if let Some(event) = self.out.pop_front() {
-                return Poll::Ready(event);
-            }
-            let expire = self.poll_tick(cx);
-            if expire || self.client.has_news() {
-                self.ask(expire);
-            }
-            self.look_up();
-            if let Poll::Ready(Some((peer, wanted, found))) = self.lookups.poll_next_unpin(cx) {
-                self.answer(peer, wanted, found);
-            } else if self.out.is_empty() {
-                return Poll::Pending;
-            }
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::NoBlocks;
+    use crate::{NoBlocks, handler::FromHandler};
+    use libp2p::swarm::NetworkBehaviour;
     use mc_types::cid;
+    use std::task::Poll;
 
     /// What the answers take that are to be sent before anything else happens.
     async fn answers(behaviour: &mut Behaviour) -> usize {
