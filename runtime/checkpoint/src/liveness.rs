@@ -279,3 +279,6 @@ impl Solver {
         header
     }
 }
+
+#[cfg(test)]
+mod tests;

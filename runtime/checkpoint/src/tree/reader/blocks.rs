@@ -147,3 +147,21 @@ impl Reader<'_, '_> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Ability, instrument_module};
+
+    #[test]
+    fn blocks_are_nested_deep_but_not_without_end() {
+        let nested = |depth: usize| {
+            let (blocks, ends) = ("block ".repeat(depth), "end ".repeat(depth));
+            let module = wat::parse_str(format!("(module (func {blocks} {ends}))")).unwrap();
+            instrument_module(&module, Ability::Count)
+        };
+        assert!(nested(1000).is_ok());
+        let refused = nested(MAX_DEPTH + 1).unwrap_err();
+        assert!(refused.to_string().contains("too deep"), "{refused}");
+    }
+}
