@@ -1,29 +1,29 @@
 //! The behaviour: client, server and connections put together.
 
+mod lookup;
+mod swarm;
+
 use crate::{
     BlockStore, Config, SessionId,
     client::{Ask, Client},
     config::MAX_ENTRIES,
-    handler::{FromHandler, Handler, Send},
+    handler::Send,
     message::{DONT_HAVE, Entry, HAVE, Message, Presence, WANT_BLOCK, WANT_HAVE, Wantlist},
     protocol,
     server::{Server, Wanted},
 };
 use bytes::Bytes;
-use futures::{StreamExt, future::BoxFuture, stream::FuturesUnordered};
+use futures::stream::FuturesUnordered;
 use libp2p::{
-    Multiaddr, PeerId,
-    core::{Endpoint, transport::PortUse},
-    swarm::{
-        ConnectionClosed, ConnectionDenied, ConnectionId, FromSwarm, NetworkBehaviour,
-        NotifyHandler, THandlerInEvent, ToSwarm, behaviour::ConnectionEstablished,
-    },
+    PeerId,
+    swarm::{ConnectionId, NotifyHandler, ToSwarm},
 };
+use lookup::{Found, Lookup, lookup};
 use mc_types::Cid;
 use std::{
     collections::{HashMap, VecDeque},
     sync::Arc,
-    task::{Context, Poll},
+    task::Context,
     time::{Duration, Instant},
 };
 use tokio::time::{Interval, MissedTickBehavior};
@@ -52,15 +52,6 @@ pub enum Event {
         /// The wanted block.
         cid: Cid,
     },
-}
-
-/// What was found for a peer's want.
-type Lookup = BoxFuture<'static, (PeerId, Wanted, Found)>;
-
-enum Found {
-    Block(Bytes),
-    Here,
-    NotHere,
 }
 
 /// The `NetworkBehaviour`.
@@ -300,27 +291,6 @@ impl Behaviour {
     }
 }
 
-fn lookup(store: Arc<dyn BlockStore>, peer: PeerId, wanted: Wanted) -> Lookup {
-    Box::pin(async move {
-        let found = if wanted.have {
-            store
-                .has(wanted.cid)
-                .await
-                .map(|has| if has { Found::Here } else { Found::NotHere })
-        } else {
-            store
-                .get(wanted.cid)
-                .await
-                .map(|block| block.map_or(Found::NotHere, Found::Block))
-        };
-        let found = found.unwrap_or_else(|error| {
-            tracing::warn!(%error, cid = %wanted.cid, "block cannot be read");
-            Found::NotHere
-        });
-        (peer, wanted, found)
-    })
-}
-
 fn entry(cid: &Cid, want_type: i32, cancel: bool) -> Entry {
     Entry {
         cid: cid.to_bytes(),
@@ -331,146 +301,5 @@ fn entry(cid: &Cid, want_type: i32, cancel: bool) -> Entry {
     }
 }
 
-impl NetworkBehaviour for Behaviour {
-    type ConnectionHandler = Handler;
-    type ToSwarm = Event;
-
-    fn handle_established_inbound_connection(
-        &mut self,
-        _: ConnectionId,
-        _: PeerId,
-        _: &Multiaddr,
-        _: &Multiaddr,
-    ) -> Result<Handler, ConnectionDenied> {
-        Ok(Handler::new())
-    }
-
-    fn handle_established_outbound_connection(
-        &mut self,
-        _: ConnectionId,
-        _: PeerId,
-        _: &Multiaddr,
-        _: Endpoint,
-        _: PortUse,
-    ) -> Result<Handler, ConnectionDenied> {
-        Ok(Handler::new())
-    }
-
-    fn on_swarm_event(&mut self, event: FromSwarm<'_>) {
-        match event {
-            FromSwarm::ConnectionEstablished(ConnectionEstablished {
-                peer_id,
-                connection_id,
-                ..
-            }) => self.connected(peer_id, connection_id),
-            FromSwarm::ConnectionClosed(ConnectionClosed {
-                peer_id,
-                connection_id,
-                remaining_established,
-                ..
-            }) => self.disconnected(peer_id, connection_id, remaining_established),
-            _ => {}
-        }
-    }
-
-    fn on_connection_handler_event(
-        &mut self,
-        peer: PeerId,
-        connection: ConnectionId,
-        event: FromHandler,
-    ) {
-        match event {
-            FromHandler::Received(message) => self.received(peer, message.0),
-            FromHandler::Sent { answer_bytes } => self.server.sent(&peer, connection, answer_bytes),
-            FromHandler::Failed { answer_bytes } => {
-                self.server.sent(&peer, connection, answer_bytes);
-                self.client.unreachable(&peer);
-            }
-        }
-    }
-
-    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<ToSwarm<Event, THandlerInEvent<Self>>> {
-        loop {
-            if let Some(event) = self.out.pop_front() {
-                return Poll::Ready(event);
-            }
-            let expire = self.poll_tick(cx);
-            if expire || self.client.has_news() {
-                self.ask(expire);
-            }
-            self.look_up();
-            if let Poll::Ready(Some((peer, wanted, found))) = self.lookups.poll_next_unpin(cx) {
-                self.answer(peer, wanted, found);
-            } else if self.out.is_empty() {
-                return Poll::Pending;
-            }
-        }
-    }
-}
-
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::NoBlocks;
-    use mc_types::cid;
-
-    /// What the answers take that are to be sent before anything else happens.
-    async fn answers(behaviour: &mut Behaviour) -> usize {
-        std::future::poll_fn(|cx| {
-            let mut bytes = 0;
-            while let Poll::Ready(event) = behaviour.poll(cx) {
-                if let ToSwarm::NotifyHandler { event, .. } = event {
-                    bytes += event.0.answer_bytes();
-                }
-            }
-            Poll::Ready(bytes)
-        })
-        .await
-    }
-
-    fn wants(round: u32, want_type: i32) -> Box<crate::handler::Incoming> {
-        let cid = |n: u32| cid::of(cid::RAW, &[round.to_le_bytes(), n.to_le_bytes()].concat());
-        let entries = (0..4096).map(|n| entry(&cid(n), want_type, false));
-        let wantlist = Wantlist {
-            entries: entries.collect(),
-            full: false,
-        };
-        Box::new(crate::handler::Incoming(Message {
-            wantlist: Some(wantlist),
-            ..Message::default()
-        }))
-    }
-
-    /// Once, it cost two megabytes a second for as long as the peer liked.
-    #[tokio::test]
-    async fn a_peer_that_asks_and_never_reads_is_given_no_more_than_fits() {
-        let config = Config {
-            max_presences_per_second: u32::MAX,
-            ..Config::default()
-        };
-        let most = config.max_outgoing_bytes_per_peer + (64 << 10);
-        let (peer, line) = (PeerId::random(), ConnectionId::new_unchecked(1));
-        for want_type in [WANT_HAVE, WANT_BLOCK] {
-            let mut behaviour = Behaviour::new(config.clone(), Arc::new(NoBlocks));
-            behaviour.connected(peer, line);
-            let mut queued = 0;
-            for round in 0..100 {
-                let received = FromHandler::Received(wants(round, want_type));
-                behaviour.on_connection_handler_event(peer, line, received);
-                // Another connection comes and goes, and takes nothing with it.
-                let other = ConnectionId::new_unchecked(2 + round as usize);
-                behaviour.connected(peer, other);
-                behaviour.disconnected(peer, other, 1);
-                queued += answers(&mut behaviour).await;
-                assert!(queued <= most, "{queued} bytes wait");
-            }
-            assert!(queued > most / 2, "{queued}");
-            // Once it reads, it is given the rest of what was kept.
-            let answer_bytes = queued;
-            let sent = FromHandler::Sent { answer_bytes };
-            behaviour.on_connection_handler_event(peer, line, sent);
-            let rest = answers(&mut behaviour).await;
-            assert!(rest > 0 && rest <= most, "{rest}");
-        }
-    }
-}
+mod tests;

@@ -1,36 +1,21 @@
 //! One connection: reads every stream that the peer opens, writes on one that we open.
 
+mod connection;
+mod outbound;
+mod streams;
+
 use crate::{
     config::{
-        MAX_BROKEN_MESSAGES, MAX_ENTRIES_PER_SECOND, MAX_INBOUND_STREAMS, MAX_QUEUED_ENTRIES,
-        MAX_READING_BYTES, MAX_WAITING_STREAMS, SEND_WITHIN, SLOWEST_BYTES_PER_SECOND,
+        MAX_BROKEN_MESSAGES, MAX_ENTRIES_PER_SECOND, MAX_INBOUND_STREAMS, MAX_READING_BYTES,
+        MAX_WAITING_STREAMS,
     },
     message::Message,
-    protocol::{self, PROTOCOL},
     rate::Rate,
 };
-use futures::{
-    AsyncRead, FutureExt, StreamExt,
-    future::BoxFuture,
-    stream::{self, BoxStream, SelectAll},
-};
-use libp2p::{
-    Stream, StreamProtocol,
-    core::upgrade::ReadyUpgrade,
-    swarm::{
-        ConnectionHandler, ConnectionHandlerEvent, SubstreamProtocol,
-        handler::{
-            ConnectionEvent, DialUpgradeError, FullyNegotiatedInbound, FullyNegotiatedOutbound,
-        },
-    },
-};
-use std::{
-    collections::VecDeque,
-    pin::Pin,
-    sync::Arc,
-    task::{Context, Poll},
-    time::{Duration, Instant},
-};
+use futures::{FutureExt, stream::SelectAll};
+use libp2p::{Stream, StreamProtocol, core::upgrade::ReadyUpgrade, swarm::ConnectionHandlerEvent};
+use std::{collections::VecDeque, pin::Pin, sync::Arc, task::Context, time::Instant};
+use streams::{Messages, Write, messages, time_for};
 use tokio::{sync::Semaphore, time::Sleep};
 
 /// What the handler tells the behaviour.
@@ -58,9 +43,6 @@ pub struct Incoming(pub(crate) Message);
 #[derive(Debug)]
 pub struct Send(pub(crate) Box<Message>);
 
-type Messages = BoxStream<'static, std::io::Result<Message>>;
-type Write = BoxFuture<'static, std::io::Result<Stream>>;
-
 enum Outbound {
     /// There is no stream. `failures` says how often in a row none could be had.
     Closed {
@@ -75,9 +57,6 @@ enum Outbound {
         answer_bytes: usize,
     },
 }
-
-/// How often a stream is opened again before everything that waits is given up.
-const MAX_OPEN_FAILURES: usize = 3;
 
 /// The handler of one connection.
 pub struct Handler {
@@ -136,43 +115,6 @@ impl Handler {
         self.incoming.push(messages);
     }
 
-    fn open_failed(&mut self, failures: usize) {
-        self.outbound = Outbound::Closed {
-            failures: failures + 1,
-        };
-        if failures + 1 >= MAX_OPEN_FAILURES {
-            self.outbound = Outbound::Closed { failures: 0 };
-            self.give_up(0);
-        }
-    }
-
-    /// Gives up what waits to be sent, and `more`, which is no longer in the queue.
-    fn give_up(&mut self, more: usize) {
-        let queued: usize = self.queue.iter().map(|m| m.answer_bytes()).sum();
-        self.queue.clear();
-        *self.failed.get_or_insert_default() += queued + more;
-    }
-
-    /// Stops sending what is being sent; returns the bytes of the answers in it. A stream that was asked for is still
-    /// to come.
-    fn stop_writing(&mut self) -> usize {
-        if matches!(self.outbound, Outbound::Opening { .. }) {
-            return 0;
-        }
-        let closed = Outbound::Closed { failures: 0 };
-        match std::mem::replace(&mut self.outbound, closed) {
-            Outbound::Writing { answer_bytes, .. } => answer_bytes,
-            _ => 0,
-        }
-    }
-
-    /// Tells of what was given up.
-    fn failure(&mut self) -> Option<ToSwarm> {
-        let answer_bytes = self.failed.take()?;
-        let failed = FromHandler::Failed { answer_bytes };
-        Some(ConnectionHandlerEvent::NotifyBehaviour(failed))
-    }
-
     /// Notes what the peer sent, and rests if that is more than its share.
     fn received(&mut self, message: &Message) {
         let entries = message.wants() + message.presences.len() + message.payload.len();
@@ -194,195 +136,20 @@ impl Handler {
         }
         false
     }
-
-    /// Moves the outbound side on; returns an event if there is one.
-    fn poll_outbound(&mut self, cx: &mut Context<'_>) -> Option<ToSwarm> {
-        loop {
-            match std::mem::replace(&mut self.outbound, Outbound::Closed { failures: 0 }) {
-                Outbound::Closed { failures } => {
-                    self.outbound = Outbound::Closed { failures };
-                    if self.queue.is_empty() {
-                        return None;
-                    }
-                    self.outbound = Outbound::Opening { failures };
-                    let protocol = SubstreamProtocol::new(ReadyUpgrade::new(PROTOCOL), ());
-                    return Some(ConnectionHandlerEvent::OutboundSubstreamRequest { protocol });
-                }
-                Outbound::Opening { failures } => {
-                    self.outbound = Outbound::Opening { failures };
-                    return None;
-                }
-                Outbound::Idle(stream) => match self.queue.pop_front() {
-                    None => {
-                        self.outbound = Outbound::Idle(stream);
-                        return None;
-                    }
-                    Some(message) => {
-                        let answer_bytes = message.answer_bytes();
-                        let write = write(stream, message).boxed();
-                        self.outbound = Outbound::Writing {
-                            write,
-                            answer_bytes,
-                        };
-                    }
-                },
-                Outbound::Writing {
-                    mut write,
-                    answer_bytes,
-                } => match write.poll_unpin(cx) {
-                    Poll::Pending => {
-                        self.outbound = Outbound::Writing {
-                            write,
-                            answer_bytes,
-                        };
-                        return None;
-                    }
-                    Poll::Ready(Ok(stream)) => {
-                        self.outbound = Outbound::Idle(stream);
-                        let sent = FromHandler::Sent { answer_bytes };
-                        return Some(ConnectionHandlerEvent::NotifyBehaviour(sent));
-                    }
-                    Poll::Ready(Err(error)) => {
-                        tracing::debug!(%error, "bitswap message not sent");
-                        self.give_up(answer_bytes);
-                        return self.failure();
-                    }
-                },
-            }
-        }
-    }
-}
-
-/// Sends a message to a peer that reads. What waits for a peer that does not read takes our memory.
-async fn write(mut stream: Stream, message: Box<Message>) -> std::io::Result<Stream> {
-    let within = time_for(message.answer_bytes());
-    let written = tokio::time::timeout(within, protocol::write(&mut stream, &message));
-    written.await.map_err(std::io::Error::from)??;
-    Ok(stream)
-}
-
-/// How long so many bytes of a message may take.
-fn time_for(bytes: usize) -> Duration {
-    let bytes = u64::try_from(bytes).unwrap_or(u64::MAX);
-    SEND_WITHIN + Duration::from_secs(bytes / SLOWEST_BYTES_PER_SECOND)
-}
-
-/// The messages of a stream until it ends or breaks. Between two messages the peer may be silent for as long as it
-/// likes. Within one, it may be silent for `patience` at most, since the part that has come is in memory.
-fn messages<S>(stream: S, room: Arc<Semaphore>, patience: fn(usize) -> Duration) -> Messages
-where
-    S: AsyncRead + Unpin + std::marker::Send + 'static,
-{
-    stream::try_unfold((stream, room), move |(mut stream, room)| async move {
-        let Some(length) = protocol::read_length(&mut stream).await? else {
-            return Ok(None);
-        };
-        let rest = protocol::read_rest(&mut stream, length, &room);
-        let rest = tokio::time::timeout(patience(length), rest);
-        let message = rest.await.map_err(std::io::Error::from)??;
-        Ok(Some((message, (stream, room))))
-    })
-    .boxed()
 }
 
 type ToSwarm = ConnectionHandlerEvent<ReadyUpgrade<StreamProtocol>, (), FromHandler>;
 
-impl ConnectionHandler for Handler {
-    type FromBehaviour = Send;
-    type ToBehaviour = FromHandler;
-    type InboundProtocol = ReadyUpgrade<StreamProtocol>;
-    type OutboundProtocol = ReadyUpgrade<StreamProtocol>;
-    type InboundOpenInfo = ();
-    type OutboundOpenInfo = ();
-
-    fn listen_protocol(&self) -> SubstreamProtocol<Self::InboundProtocol> {
-        SubstreamProtocol::new(ReadyUpgrade::new(PROTOCOL), ())
-    }
-
-    fn connection_keep_alive(&self) -> bool {
-        !self.queue.is_empty() || matches!(self.outbound, Outbound::Writing { .. })
-    }
-
-    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<ToSwarm> {
-        if let Some(failure) = self.failure() {
-            return Poll::Ready(failure);
-        }
-        if let Some(event) = self.poll_outbound(cx) {
-            return Poll::Ready(event);
-        }
-        loop {
-            if self.rests(cx) {
-                return Poll::Pending;
-            }
-            while self.incoming.len() < MAX_INBOUND_STREAMS
-                && let Some(stream) = self.waiting.pop_front()
-            {
-                self.read(stream);
-            }
-            match self.incoming.poll_next_unpin(cx) {
-                Poll::Ready(Some(Ok(message))) => {
-                    self.received(&message);
-                    let received = FromHandler::Received(Box::new(Incoming(message)));
-                    return Poll::Ready(ConnectionHandlerEvent::NotifyBehaviour(received));
-                }
-                Poll::Ready(Some(Err(error))) => {
-                    if error.kind() == std::io::ErrorKind::InvalidData {
-                        self.broken += 1;
-                        tracing::warn!(%error, count = self.broken, "broken bitswap message");
-                    }
-                }
-                // Ready with nothing means that no stream is open at the moment.
-                Poll::Ready(None) if self.waiting.is_empty() => return Poll::Pending,
-                Poll::Ready(None) => {}
-                Poll::Pending => return Poll::Pending,
-            }
-        }
-    }
-
-    /// Small messages wait, and go together with those that were to be sent before.
-    fn on_behaviour_event(&mut self, Send(message): Send) {
-        let wants: usize = self.queue.iter().map(|m| m.wants()).sum();
-        if wants + message.wants() > MAX_QUEUED_ENTRIES {
-            tracing::debug!(wants, "a bitswap peer that does not read");
-            let more = self.stop_writing();
-            self.give_up(more + message.answer_bytes());
-            return;
-        }
-        let apart = match self.queue.back_mut() {
-            Some(last) => last.absorb(*message).err(),
-            None => Some(*message),
-        };
-        self.queue.extend(apart.map(Box::new));
-    }
-
-    fn on_connection_event(
-        &mut self,
-        event: ConnectionEvent<Self::InboundProtocol, Self::OutboundProtocol>,
-    ) {
-        match event {
-            ConnectionEvent::FullyNegotiatedInbound(FullyNegotiatedInbound {
-                protocol, ..
-            }) => {
-                self.accept(protocol);
-            }
-            ConnectionEvent::FullyNegotiatedOutbound(FullyNegotiatedOutbound {
-                protocol, ..
-            }) => self.outbound = Outbound::Idle(protocol),
-            ConnectionEvent::DialUpgradeError(DialUpgradeError { error, .. }) => {
-                tracing::debug!(%error, "no bitswap stream");
-                if let Outbound::Opening { failures } = self.outbound {
-                    self.open_failed(failures);
-                }
-            }
-            _ => {}
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::message::{Entry, Wantlist};
+    use crate::{
+        config::MAX_QUEUED_ENTRIES,
+        message::{Entry, Wantlist},
+    };
+    use futures::{AsyncRead, StreamExt};
+    use libp2p::swarm::ConnectionHandler;
+    use std::{task::Poll, time::Duration};
 
     fn wants(count: usize) -> Send {
         let entries = vec![Entry::default(); count];

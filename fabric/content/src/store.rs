@@ -13,11 +13,12 @@ mod fsck;
 mod gc;
 mod options;
 mod packs;
+mod pins;
 mod writer;
 
 use crate::{Block, BlockSink, BlockSource, Error};
 use bytes::Bytes;
-use engine::{Engine, Found, key, storage};
+use engine::{Engine, Found, key};
 use mc_types::{Cid, Timestamp, cid};
 use std::{
     collections::HashSet,
@@ -40,8 +41,6 @@ pub use options::Options;
 const QUEUE_OPERATIONS: usize = 1024;
 /// Bytes of blocks that may wait for the writer.
 const QUEUE_BYTES: usize = 24 << 20;
-/// Longest name of a pin, in bytes.
-const MAX_PIN_NAME_BYTES: usize = 256;
 
 /// A cheap handle to a block store.
 ///
@@ -139,20 +138,6 @@ impl Store {
     /// Dropping the future leaves it open whether the block is stored.
     pub async fn put(&self, block: Block) -> Result<(), Error> {
         self.put_all(vec![block], None, true).await
-    }
-
-    /// Stores blocks and pins the DAG below `root` in one write; durable on return.
-    ///
-    /// # Errors
-    ///
-    /// What [`Self::put`] and [`Self::pin`] give: then neither was done.
-    ///
-    /// # Cancel safety
-    ///
-    /// Dropping the future leaves it open whether both were done.
-    pub async fn put_pinned(&self, blocks: Vec<Block>, name: &str, root: Cid) -> Result<(), Error> {
-        let name = pin_name(name)?;
-        self.put_all(blocks, Some((name, root)), true).await
     }
 
     /// Stores blocks that nobody will pin and that can be fetched again. They go first when there is no room, and a
@@ -267,74 +252,6 @@ impl Store {
         blocking(move || engine.size(&key)).await
     }
 
-    /// Gives the DAG below `root` a name that keeps it; durable on return. The DAG may still be
-    /// incomplete. A name that was used for another root is moved to this one.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::PinName`] or what [`Self::put`] gives.
-    pub async fn pin(&self, name: &str, root: Cid) -> Result<(), Error> {
-        let name = pin_name(name)?;
-        self.write(|reply| Operation::Pin { name, root, reply })
-            .await
-    }
-
-    /// Refuses what cannot be the name of a pin.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::PinName`].
-    pub fn check_pin_name(name: &str) -> Result<(), Error> {
-        pin_name(name).map(drop)
-    }
-
-    /// Removes a pin; says whether there was one.
-    ///
-    /// # Errors
-    ///
-    /// What [`Self::put`] gives.
-    pub async fn unpin(&self, name: &str) -> Result<bool, Error> {
-        let name = name.to_owned();
-        self.write(|reply| Operation::Unpin { name, reply }).await
-    }
-
-    /// All pins by name.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Storage`].
-    pub async fn pins(&self) -> Result<Vec<(String, Cid)>, Error> {
-        let engine = self.inner.engine.clone();
-        blocking(move || {
-            let mut pins = Vec::new();
-            for entry in engine.pins.iter() {
-                let (name, root) = entry.into_inner().map_err(storage)?;
-                let name = String::from_utf8_lossy(&name).into_owned();
-                let root = Cid::try_from(&root[..])
-                    .map_err(|e| Error::Storage(format!("pin {name:?}: {e}")))?;
-                pins.push((name, root));
-            }
-            Ok(pins)
-        })
-        .await
-    }
-
-    /// The root of a pin.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Storage`].
-    pub async fn pinned(&self, name: &str) -> Result<Option<Cid>, Error> {
-        let (engine, name) = (self.inner.engine.clone(), name.to_owned());
-        blocking(move || {
-            let root = engine.pins.get(&name).map_err(storage)?;
-            let root = root.map(|root| Cid::try_from(&root[..]));
-            let root = root.transpose();
-            root.map_err(|e| Error::Storage(format!("pin {name:?}: {e}")))
-        })
-        .await
-    }
-
     /// For how long a block that was stored is spared.
     #[must_use]
     pub fn gc_grace(&self) -> Duration {
@@ -392,17 +309,6 @@ impl BlockSink for Store {
     async fn put_many(&self, blocks: Vec<Block>) -> Result<(), Error> {
         self.put_all(blocks, None, true).await
     }
-}
-
-/// A name as a pin may have it.
-fn pin_name(name: &str) -> Result<String, Error> {
-    let valid = (1..=MAX_PIN_NAME_BYTES).contains(&name.len());
-    if !valid || name.chars().any(char::is_control) {
-        return Err(Error::PinName {
-            name: name.chars().take(80).collect(),
-        });
-    }
-    Ok(name.to_owned())
 }
 
 impl BlockSource for Store {

@@ -2,18 +2,21 @@
 
 mod attempts;
 mod commands;
+mod config;
+mod grants;
 mod moves;
+mod takeover;
 mod wish;
+
+pub use config::{Config, Stats};
 
 use crate::{
     command::{Answer, Command, Effect, Step, WorkerView},
-    placement::{self, Candidate, Seen, Topology, place},
     queue::{Place, Queue, Running},
     workers::Workers,
 };
 use mc_types::{
-    Ending, FailureReason, FencingToken, Holder, JobId, JobRecord, JobState, Lease, NodeId, Policy,
-    Timestamp,
+    Ending, FailureReason, FencingToken, JobId, JobRecord, JobState, NodeId, Timestamp,
 };
 use std::{
     collections::{BTreeSet, HashMap, VecDeque},
@@ -23,72 +26,6 @@ use wish::Wish;
 
 /// Finished jobs that are remembered, so that a repeated finish gets its answer.
 const MAX_ENDED: usize = 10_000;
-/// How many jobs of one line are looked at when slots are free. Up to this number, jobs that no free worker can take
-/// (for want of memory, say) are passed over.
-const SCAN_JOBS: usize = 256;
-/// While slots are given out, kinds of jobs that no worker can take now are remembered: all jobs of one kind ask for
-/// the same. This is how many.
-const MAX_KINDS: usize = 16;
-
-/// How a scheduler behaves.
-#[derive(Debug, Clone)]
-pub struct Config {
-    /// The term of a lease.
-    pub lease_ttl: Duration,
-    /// How long a worker may take to fetch what a job needs, before it runs.
-    pub prepare_timeout: Duration,
-    /// How long after a job's own timeout its worker may go on claiming that it runs.
-    pub timeout_grace: Duration,
-    /// A worker that was not heard for this long is offered nothing until it is. Workers say what they
-    /// lend every four seconds.
-    pub worker_silence: Duration,
-    /// By which rule jobs are placed that name none.
-    pub policy: Policy,
-    /// Who is near.
-    pub topology: Topology,
-    /// The pause after a first failure.
-    pub backoff_base: Duration,
-    /// The longest pause.
-    pub backoff_cap: Duration,
-    /// Most jobs that have not ended.
-    pub max_open_jobs: usize,
-    /// Most workers.
-    pub max_workers: usize,
-}
-
-impl Default for Config {
-    fn default() -> Self {
-        Self {
-            lease_ttl: Duration::from_secs(15),
-            prepare_timeout: Duration::from_secs(30 * 60),
-            timeout_grace: Duration::from_secs(60),
-            worker_silence: Duration::from_secs(13),
-            policy: Policy::default(),
-            topology: Topology::default(),
-            backoff_base: Duration::from_millis(100),
-            backoff_cap: Duration::from_secs(30),
-            max_open_jobs: 1_000_000,
-            max_workers: 100_000,
-        }
-    }
-}
-
-/// What happened since the scheduler was made.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Stats {
-    /// Heartbeats, finishes and releases with a token that was not valid any more.
-    pub stale: u64,
-    /// Leases that expired.
-    pub expired: u64,
-    /// Leases that were granted.
-    pub granted: u64,
-    /// Attempts that were taken from workers which neither began nor ended them.
-    pub overdue: u64,
-    /// Leases whose worker's process was found to have ended.
-    pub ended: u64,
-    /// Milliseconds that did not count against leases, since this scheduler itself did not run.
-    pub late_ms: u64,
-}
 
 /// An open job.
 #[derive(Debug)]
@@ -166,63 +103,6 @@ impl Scheduler {
             late: Duration::ZERO,
             stats: Stats::default(),
         }
-    }
-
-    /// The scheduler that goes on with the jobs of an earlier one. Leases begin a new term, since
-    /// their holders could not renew them in the meantime.
-    ///
-    /// `newest_token` must be at least as large as any that was ever granted.
-    #[must_use]
-    pub fn restore(
-        config: Config,
-        open_jobs: Vec<JobRecord>,
-        newest_token: FencingToken,
-        now: Timestamp,
-    ) -> (Self, Vec<Effect>) {
-        let mut scheduler = Self::new(config);
-        scheduler.newest_token = newest_token;
-        let effects = scheduler.adopt(open_jobs, now);
-        (scheduler, effects)
-    }
-
-    /// Goes on with the jobs of another scheduler, too. Their leases begin a new term of twice the usual length, since
-    /// their holders have to find this scheduler first. Jobs that are here already stay as they are.
-    pub fn adopt(&mut self, open_jobs: Vec<JobRecord>, now: Timestamp) -> Vec<Effect> {
-        let mut effects = Vec::new();
-        for mut record in open_jobs {
-            if self.jobs.contains_key(&record.id) {
-                continue;
-            }
-            // Whoever wrote that may have had another clock.
-            let longest = now.plus(self.config.backoff_cap);
-            record.not_before = record.not_before.min(longest);
-            self.newest_token = self.newest_token.max(record.last_token);
-            let (id, place) = (record.id, place(&record.spec));
-            let term = self.config.lease_ttl * 2;
-            let due = self.attentive(now).plus(term);
-            if let Some(holder) = &mut record.holder {
-                self.running.add(&place.submitter);
-                self.workers.hold(now, &holder.node, id, &record.spec);
-                holder.expires = now.plus(term);
-                self.leases.insert((due, id));
-                effects.push(Effect::Persist(Box::new(record.clone())));
-            } else {
-                self.queue.put(now, id, &place, record.not_before);
-            }
-            let job = Job {
-                failures: record.attempts.saturating_sub(1),
-                due,
-                ..Job::new(record, place, now)
-            };
-            self.jobs.insert(id, job);
-        }
-        effects
-    }
-
-    /// Goes on with the workers that another scheduler knew.
-    pub fn take_workers_of(&mut self, other: &mut Self) {
-        self.workers = std::mem::take(&mut other.workers).with_leases_of(&mut self.workers);
-        self.stats = other.stats;
     }
 
     /// The scheduler did not run for this long, although it was due. That does not count against leases, whose renewals
@@ -330,118 +210,6 @@ impl Scheduler {
             self.end(now, why.job, JobState::Failed, ending, None, effects);
         }
         self.workers.pardon(now);
-    }
-
-    /// Grants leases as long as there are jobs, and slots and memory for them.
-    fn place(&mut self, now: Timestamp, effects: &mut Vec<Effect>) {
-        if !self.workers.any_free() {
-            return;
-        }
-        // Nothing becomes free in this loop: a job that cannot be placed once cannot be placed later in it.
-        let mut in_vain: Vec<JobId> = Vec::new();
-        let free = self.workers.free(now).map(|seen| seen.id);
-        for id in self.queue.candidates(free, SCAN_JOBS, &self.running) {
-            let Some(job) = self.jobs.get(&id) else {
-                continue;
-            };
-            let asks_the_same = |other: &JobId| {
-                let other = self.jobs.get(other);
-                other.is_some_and(|other| other.asks_as(job))
-            };
-            if in_vain.iter().any(asks_the_same) {
-                continue;
-            }
-            let Some(worker) = self.choose(now, job) else {
-                if in_vain.len() < MAX_KINDS {
-                    in_vain.push(id);
-                }
-                continue;
-            };
-            self.grant(now, id, &worker, effects);
-            if !self.workers.any_free() {
-                return;
-            }
-        }
-    }
-
-    /// The worker for a job, if there is one that fits. The one that failed it last gets it only when nobody
-    /// else is free.
-    fn choose(&self, now: Timestamp, job: &Job) -> Option<NodeId> {
-        let spec = &*job.record.spec;
-        let target = job.place.target.as_ref();
-        let fits = |worker: &Seen<'_>| {
-            let mut clauses = placement::clauses(spec, target);
-            clauses.all(|clause| worker.has(&clause))
-        };
-        let fitting = self.workers.free(now).filter(fits);
-        let candidates = fitting.map(|seen| Candidate {
-            id: seen.id,
-            offer: seen.offer,
-            at_hand: self.workers.at_hand(seen.id, spec),
-            nearness: self.config.topology.nearness(seen.id),
-        });
-        let (avoided, fresh): (Vec<_>, Vec<_>) =
-            candidates.partition(|candidate| job.avoid.as_ref() == Some(candidate.id));
-        let candidates = if fresh.is_empty() { avoided } else { fresh };
-        if candidates.is_empty() {
-            return None;
-        }
-        let policy = placement::of(spec.policy.unwrap_or(self.config.policy));
-        let chosen = candidates.get(policy.choose(spec, &candidates));
-        chosen.map(|candidate| candidate.id.clone())
-    }
-
-    fn grant(&mut self, now: Timestamp, id: JobId, worker: &NodeId, effects: &mut Vec<Effect>) {
-        let due = self.attentive(now).plus(self.config.lease_ttl);
-        let Some(job) = self.jobs.get_mut(&id) else {
-            return;
-        };
-        self.queue.remove(id, &job.place, job.record.not_before);
-        self.running.add(&job.place.submitter);
-        job.granted = now;
-        job.due = due;
-        // Whether or not the job got to the node that it was to move to: from now on only what the job itself asks for
-        // counts.
-        job.place.target = placement::target(&job.record.spec);
-        self.newest_token = FencingToken(self.newest_token.0 + 1);
-        let (token, expires) = (self.newest_token, now.plus(self.config.lease_ttl));
-        let record = &mut job.record;
-        record.state = JobState::Assigned;
-        record.attempts += 1;
-        record.last_token = token;
-        record.last_node = Some(worker.clone());
-        record.holder = Some(Holder {
-            node: worker.clone(),
-            token,
-            expires,
-        });
-        record.started = None;
-        self.leases.insert((due, id));
-        self.workers.take(now, worker, id, &record.spec);
-        self.stats.granted += 1;
-        let ttl_ms = u64::try_from(self.config.lease_ttl.as_millis()).unwrap_or(u64::MAX);
-        let lease = Lease {
-            job: id,
-            token,
-            attempt: record.attempts,
-            expires,
-            ttl_ms,
-        };
-        effects.push(Effect::Persist(Box::new(record.clone())));
-        effects.push(Effect::Changed {
-            job: id,
-            state: record.state,
-        });
-        let spec = record.spec.clone();
-        effects.push(Effect::Offer {
-            worker: worker.clone(),
-            lease,
-            spec,
-        });
-        let wish = self.end_wish(id).filter(|wish| wish.node == *worker);
-        if let Some(job) = self.jobs.get_mut(&id) {
-            job.granted_wish = wish;
-        }
     }
 
     fn obey(&mut self, now: Timestamp, command: Command, effects: &mut Vec<Effect>) -> Answer {

@@ -188,3 +188,23 @@ impl<'a, 'b> Added<'a, 'b> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn globals_lie_one_after_the_other_and_never_over_frames() {
+        let all = [(3, ValType::I32), (5, ValType::V128), (6, ValType::F64)];
+        let globals = layout(&all, meter::GLOBALS).unwrap();
+        let offsets: Vec<_> = globals.all.iter().map(|(_, _, offset)| *offset).collect();
+        let begin = meter::GLOBALS;
+        assert_eq!(offsets, [begin, begin + 8, begin + 24]);
+        assert_eq!(globals.end, begin + 32);
+        let room = usize::try_from((meter::FRAMES - begin) / 8).unwrap();
+        let mut many = vec![(0, ValType::I64); room];
+        assert!(layout(&many, begin).is_ok());
+        many.push((0, ValType::I64));
+        assert!(layout(&many, begin).is_err());
+    }
+}

@@ -337,3 +337,6 @@ const fn changes_what_is_not_kept(operator: &Operator<'_>) -> Option<&'static st
         _ => return None,
     })
 }
+
+#[cfg(test)]
+mod tests;

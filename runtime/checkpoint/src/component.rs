@@ -333,3 +333,6 @@ impl ReencodeComponent for Rewrite<'_> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

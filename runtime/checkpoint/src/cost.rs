@@ -54,3 +54,23 @@ pub(crate) const fn stack(value: ValType) -> u64 {
         _ => 8,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Every position depends on it, and so does every outcome that ends for want of fuel.
+    #[test]
+    fn operators_cost_what_version_1_of_the_table_says() {
+        let costs = |operator: Operator<'_>| fixed(&operator);
+        assert_eq!(costs(Operator::Nop), 0);
+        assert_eq!(costs(Operator::Else), 0);
+        assert_eq!(costs(Operator::End), 0);
+        assert_eq!(costs(Operator::I32Add), 1);
+        assert_eq!(costs(Operator::MemoryGrow { mem: 0 }), 1);
+        assert_eq!(costs(Operator::Throw { tag_index: 0 }), 1024);
+        assert_eq!((BYTES_PER_UNIT, UNITS_PER_PAGE), (16, 4096));
+        assert_eq!((FRAME_BYTES, stack(ValType::V128)), (32, 16));
+        assert_eq!((stack(ValType::I32), stack(ValType::I64)), (8, 8));
+    }
+}

@@ -77,3 +77,20 @@ impl Obstacle {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_in_the_way_is_told_with_its_place() {
+        let obstacle = Obstacle::new(Some(7), "table.set").of_module(2);
+        assert_eq!(obstacle.to_string(), "module 2, function 7: table.set");
+        assert_eq!(Obstacle::new(None, "why").to_string(), "module 0: why");
+        let refused = Refused::Proposals {
+            names: vec!["gc", "threads"],
+        };
+        let told = "it needs gc and threads, not offered here";
+        assert_eq!(refused.to_string(), told);
+    }
+}

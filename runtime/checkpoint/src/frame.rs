@@ -116,3 +116,53 @@ const fn size(ty: ValType) -> Option<u32> {
         ValType::Ref(_) => None,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use wasmparser::RefType;
+
+    fn indirect_call(operands: Vec<ValType>) -> Site {
+        Site {
+            operands,
+            callee: Some(Callee::Indirect),
+            arguments: 1,
+            depth: 2,
+            frame: None,
+        }
+    }
+
+    #[test]
+    fn locals_operands_and_the_index_of_a_table_follow_without_gaps() {
+        let site = indirect_call(vec![ValType::I64, ValType::V128]);
+        let locals = [ValType::I32, ValType::F32, ValType::F64];
+        let frame = Frame::of(&site, &[(0, 0), (2, 1)], &locals).unwrap();
+        let item = |ty, offset, from, owner| Item {
+            ty,
+            offset,
+            from,
+            owner,
+        };
+        let items = [
+            item(ValType::I32, 0, From::Local(0), 0),
+            item(ValType::F64, 4, From::Local(2), 1),
+            item(ValType::I64, 12, From::Operand(0), 2),
+            item(ValType::V128, 20, From::Operand(1), 2),
+            item(ValType::I32, 36, From::Operand(2), 2),
+        ];
+        assert_eq!(frame.items, items);
+        assert_eq!(frame.bytes, 40 + WORD_BYTES);
+        assert_eq!(frame.taken_by(2).count(), 3);
+    }
+
+    #[test]
+    fn references_have_no_bytes_and_so_no_frame() {
+        let reference = ValType::Ref(RefType::FUNCREF);
+        let site = indirect_call(vec![reference]);
+        assert_eq!(Frame::of(&site, &[], &[]), None);
+        let site = indirect_call(Vec::new());
+        assert_eq!(Frame::of(&site, &[(0, 0)], &[reference]), None);
+        // One that is not read later is in nobody's way.
+        assert!(Frame::of(&site, &[], &[reference]).is_some());
+    }
+}

@@ -312,4 +312,19 @@ mod tests {
         let shared = "(module (memory 1 1 shared))";
         assert!(matches!(admission(shared), Admission::NotOffered(_)));
     }
+
+    #[test]
+    fn what_is_called_start_is_told_by_its_kind() {
+        let start = |text: &str| outline(&wat::parse_str(text).unwrap()).unwrap().start;
+        let command = "(module (func (export \"_start\")))";
+        assert_eq!(start(command), Some(Start::Command));
+        let typed = "(module (func (export \"_start\") (param i32)))";
+        assert_eq!(start(typed), Some(Start::Typed));
+        let imported = "(module (import \"a\" \"b\" (func $f (result i32))) (func)
+            (export \"_start\" (func $f)))";
+        assert_eq!(start(imported), Some(Start::Typed));
+        let memory = "(module (memory (export \"_start\") 1))";
+        assert_eq!(start(memory), Some(Start::Other));
+        assert_eq!(start("(module (func (export \"main\")))"), None);
+    }
 }

@@ -3,7 +3,7 @@
 
 use crate::{
     frame::Frame,
-    tree::{Body, Label, Node, SiteIndex},
+    tree::{Body, Label, Loop, Node, SiteIndex},
 };
 use wasmparser::Operator;
 
@@ -37,6 +37,22 @@ impl Set {
     fn remove(&mut self, local: u32) {
         if let Some((word, bit)) = self.word(local) {
             *word &= !bit;
+        }
+    }
+
+    /// Makes what is live after an operator, which is neither a block nor a branch, what is live before it.
+    fn before(&mut self, operator: &Operator<'_>) {
+        match operator {
+            Operator::LocalGet { local_index } => self.insert(*local_index),
+            Operator::LocalSet { local_index } | Operator::LocalTee { local_index } => {
+                self.remove(*local_index);
+            }
+            Operator::Unreachable
+            | Operator::Throw { .. }
+            | Operator::ThrowRef
+            | Operator::ReturnCall { .. }
+            | Operator::ReturnCallIndirect { .. } => self.clear(),
+            _ => {}
         }
     }
 
@@ -202,18 +218,7 @@ impl Solver {
     fn node(&mut self, node: &Node<'_>, mut live: Set) -> Set {
         match node {
             Node::Plain(operator) => {
-                match operator {
-                    Operator::LocalGet { local_index } => live.insert(*local_index),
-                    Operator::LocalSet { local_index } | Operator::LocalTee { local_index } => {
-                        live.remove(*local_index);
-                    }
-                    Operator::Unreachable
-                    | Operator::Throw { .. }
-                    | Operator::ThrowRef
-                    | Operator::ReturnCall { .. }
-                    | Operator::ReturnCallIndirect { .. } => live.clear(),
-                    _ => {}
-                }
+                live.before(operator);
                 live
             }
             Node::Br(label) => self.at(*label).clone(),
@@ -252,22 +257,28 @@ impl Solver {
                 before.add(&other);
                 before
             }
-            Node::Loop(again) => {
-                let label = again.frame.label;
-                // What an enclosing loop's earlier round found still holds: the sets only grow.
-                let mut header = self.at(label).clone();
-                loop {
-                    self.set(label, header.clone());
-                    let mut found = self.sequence(&again.body, live.clone());
-                    found.add(&header);
-                    if found == header {
-                        break;
-                    }
-                    header = found;
-                }
-                self.site(again.site, &header);
-                header
-            }
+            Node::Loop(again) => self.again(again, &live),
         }
     }
+
+    /// What is live before a loop, if `live` is after it.
+    fn again(&mut self, again: &Loop<'_>, live: &Set) -> Set {
+        let label = again.frame.label;
+        // What an enclosing loop's earlier round found still holds: the sets only grow.
+        let mut header = self.at(label).clone();
+        loop {
+            self.set(label, header.clone());
+            let mut found = self.sequence(&again.body, live.clone());
+            found.add(&header);
+            if found == header {
+                break;
+            }
+            header = found;
+        }
+        self.site(again.site, &header);
+        header
+    }
 }
+
+#[cfg(test)]
+mod tests;

@@ -237,4 +237,12 @@ mod tests {
         assert_eq!(reading.paid_fuel, 8);
         assert_eq!(Reading::of(&[0; 55]), None);
     }
+
+    #[test]
+    fn numbers_stand_for_what_is_asked_and_others_for_nothing() {
+        for ask in [Ask::Pages, Ask::Address, Ask::First] {
+            assert_eq!(Ask::of(ask.number()), Some(ask));
+        }
+        assert_eq!(Ask::of(3), None);
+    }
 }

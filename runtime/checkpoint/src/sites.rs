@@ -179,3 +179,111 @@ impl Sites {
         (rest.is_empty() && numbers.next().is_none()).then_some(sites)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const fn site(function: u32, bytes: u32, callee: Option<Callee>) -> SiteInfo {
+        SiteInfo {
+            function,
+            bytes,
+            callee,
+        }
+    }
+
+    /// Two modules. The first imports its function 0.
+    fn sites() -> Sites {
+        let calls = |function| Some(Callee::Function(function));
+        let first = vec![
+            site(1, 8, None),
+            site(1, 12, calls(2)),
+            site(1, 4, calls(0)),
+            site(2, 4, Some(Callee::Indirect)),
+            site(2, 8, None),
+        ];
+        Sites {
+            modules: vec![first, vec![site(0, 4, None)]],
+            imported: vec![1, 0],
+            globals_bytes: 16,
+            memories: 2,
+        }
+    }
+
+    /// Frames of these sites of these modules, the innermost first.
+    fn frames(stack: &[(u32, u32)]) -> Vec<u8> {
+        let (sites, mut frames) = (sites(), Vec::new());
+        for (module, site) in stack {
+            let word = (module << frame::SITE_BITS) | site;
+            let (_, site) = sites.site(word).unwrap();
+            let values = usize::try_from(site.bytes - frame::WORD_BYTES).unwrap();
+            frames.resize(frames.len() + values, 7);
+            frames.extend(word.to_le_bytes());
+        }
+        frames
+    }
+
+    fn check(stack: &[(u32, u32)]) -> Result<(), BadFrames> {
+        sites().check(&frames(stack))
+    }
+
+    #[test]
+    fn frames_that_lead_from_call_to_call_are_accepted() {
+        assert_eq!(check(&[(0, 0)]), Ok(()));
+        assert_eq!(check(&[(0, 4), (0, 1)]), Ok(()));
+        // An import may lead into another module, and a table anywhere.
+        assert_eq!(check(&[(1, 0), (0, 2)]), Ok(()));
+        assert_eq!(check(&[(1, 0), (0, 3), (0, 1)]), Ok(()));
+        assert_eq!(check(&[(0, 0), (0, 3)]), Ok(()));
+    }
+
+    #[test]
+    fn a_frame_that_is_not_of_the_function_called_is_refused() {
+        for stack in [
+            [(0, 0), (0, 1)],
+            [(1, 0), (0, 1)],
+            // What is imported is in no frame of the module itself.
+            [(0, 0), (0, 2)],
+        ] {
+            assert_eq!(check(&stack), Err(BadFrames::WrongCallee), "{stack:?}");
+        }
+    }
+
+    #[test]
+    fn only_the_innermost_frame_is_of_no_call() {
+        assert_eq!(check(&[(0, 1)]), Err(BadFrames::WrongPlace));
+        assert_eq!(check(&[(0, 4), (0, 0)]), Err(BadFrames::WrongPlace));
+    }
+
+    #[test]
+    fn parts_of_frames_and_sites_that_are_not_there_are_refused() {
+        let whole = frames(&[(0, 0)]);
+        assert_eq!(sites().check(&[]), Err(BadFrames::Truncated));
+        assert_eq!(sites().check(&whole[1..]), Err(BadFrames::Truncated));
+        let longer = [&[0; 3][..], &whole[..]].concat();
+        assert_eq!(sites().check(&longer), Err(BadFrames::Truncated));
+        for word in [
+            5,
+            (1 << frame::SITE_BITS) | 1,
+            2 << frame::SITE_BITS,
+            u32::MAX,
+        ] {
+            let checked = sites().check(&word.to_le_bytes());
+            assert_eq!(checked, Err(BadFrames::UnknownSite), "{word:#x}");
+        }
+    }
+
+    #[test]
+    fn what_a_cache_has_is_read_whole_or_not_at_all() {
+        let bytes = sites().to_bytes();
+        assert_eq!(Sites::from_bytes(&bytes), Some(sites()));
+        for length in 0..bytes.len() {
+            assert_eq!(Sites::from_bytes(&bytes[..length]), None, "{length}");
+        }
+        let longer = [bytes.as_slice(), &[0; 4]].concat();
+        assert_eq!(Sites::from_bytes(&longer), None);
+        // More modules than there can be take no memory.
+        let many = [0, 0, u32::MAX].map(u32::to_le_bytes).concat();
+        assert_eq!(Sites::from_bytes(&many), None);
+    }
+}

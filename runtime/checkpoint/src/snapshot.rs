@@ -135,3 +135,104 @@ impl Checkpoint {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use mc_types::cid;
+
+    fn checkpoint() -> Checkpoint {
+        Checkpoint {
+            format: FORMAT,
+            pass: PASS_VERSION,
+            host: 1,
+            kind: Kind::Wasm,
+            task: cid::of(cid::DAG_CBOR, b"task"),
+            component: cid::of(cid::RAW, b"component"),
+            position: 9,
+            paid: 8,
+            memory_refused: false,
+            frames: Blob::write(&[1; 9], &Blob::default(), None, &mut |_| {}),
+            globals: Blob::default(),
+            world: Blob::default(),
+            memories: vec![Memory {
+                bytes: 1 << 16,
+                root: None,
+            }],
+            stdout: Blob::default(),
+            stderr: Blob::default(),
+        }
+    }
+
+    fn refused(checkpoint: &Checkpoint) -> BadCheckpoint {
+        let (_, bytes) = checkpoint.to_block().unwrap();
+        Checkpoint::read(&bytes).unwrap_err()
+    }
+
+    #[test]
+    fn a_header_is_read_as_it_was_written() {
+        let (name, bytes) = checkpoint().to_block().unwrap();
+        assert_eq!(name, cid::of(cid::DAG_CBOR, &bytes));
+        assert_eq!(Checkpoint::read(&bytes).unwrap(), checkpoint());
+    }
+
+    #[test]
+    fn whatever_becomes_of_its_bytes_a_header_is_another_one_or_none() {
+        let (_, bytes) = checkpoint().to_block().unwrap();
+        for length in 0..bytes.len() {
+            assert!(Checkpoint::read(&bytes[..length]).is_err(), "{length}");
+        }
+        for position in 0..bytes.len() {
+            let mut bad = bytes.clone();
+            bad[position] ^= 1;
+            if let Ok(read) = Checkpoint::read(&bad) {
+                assert_ne!(read, checkpoint(), "{position}");
+            }
+        }
+    }
+
+    #[test]
+    fn headers_of_other_versions_are_refused_by_their_number() {
+        let (format, pass) = (FORMAT + 1, PASS_VERSION + 1);
+        let newer = Checkpoint {
+            format,
+            ..checkpoint()
+        };
+        let version = |format, pass| BadCheckpoint::Version { format, pass };
+        assert_eq!(refused(&newer), version(format, PASS_VERSION));
+        let other = Checkpoint {
+            pass,
+            ..checkpoint()
+        };
+        assert_eq!(refused(&other), version(FORMAT, pass));
+    }
+
+    #[test]
+    fn a_checkpoint_of_another_task_or_component_is_refused() {
+        let (own, other) = (checkpoint(), cid::of(cid::RAW, b"other"));
+        assert_eq!(own.is_of(&own.task, &own.component), Ok(()));
+        let task = own.is_of(&other, &own.component);
+        assert_eq!(task, Err(BadCheckpoint::OtherTask(own.task)));
+        let component = own.is_of(&own.task, &other);
+        assert_eq!(component, Err(BadCheckpoint::OtherComponent(own.component)));
+    }
+
+    #[test]
+    fn parts_that_contradict_themselves_are_refused_before_any_block_is_fetched() {
+        let is_block = |bad: &Checkpoint| matches!(refused(bad), BadCheckpoint::Block(_));
+        let mut bad = checkpoint();
+        bad.frames.bytes = 1 << 40;
+        assert!(is_block(&bad), "fewer chunks than bytes need");
+        let mut bad = checkpoint();
+        bad.world.chunks.push(cid::of(cid::RAW, b"chunk"));
+        assert!(is_block(&bad), "a chunk of no bytes");
+        let mut bad = checkpoint();
+        bad.frames.chunks = vec![cid::of(cid::DAG_CBOR, b"node")];
+        assert!(is_block(&bad), "a chunk that has links");
+        for bytes in [1, (1 << 32) + (1 << 16)] {
+            let mut bad = checkpoint();
+            bad.memories = vec![Memory { bytes, root: None }];
+            assert!(is_block(&bad), "a memory of {bytes} bytes");
+        }
+    }
+}

@@ -47,3 +47,29 @@ impl Types {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_type_is_added_once_after_those_that_were_there() {
+        let mut types = Types::beyond(7);
+        let (one, other) = ([ValType::I32], [ValType::I64, ValType::F32]);
+        assert_eq!(types.number(&one, &other), 7);
+        assert_eq!(types.number(&other, &one), 8);
+        assert_eq!(types.number(&one, &other), 7);
+        assert_eq!(types.added.len(), 2);
+    }
+
+    #[test]
+    fn only_blocks_of_several_results_need_a_type() {
+        let mut types = Types::beyond(0);
+        assert!(matches!(types.block(&[]), BlockType::Empty));
+        let one = types.block(&[ValType::F64]);
+        assert!(matches!(one, BlockType::Result(wasm_encoder::ValType::F64)));
+        assert!(types.added.is_empty());
+        let two = types.block(&[ValType::I32, ValType::I32]);
+        assert!(matches!(two, BlockType::FunctionType(0)));
+    }
+}

@@ -47,7 +47,6 @@ pub(crate) fn run(program: &Program, invocation: Invocation) -> Result<Execution
 
 fn execute(program: &Program, mut invocation: Invocation) -> Result<Execution, RunError> {
     let begun = Instant::now();
-    let host = |e: wasmtime::Error| RunError::Host(format!("{e:#}"));
     let io = |e: std::io::Error| RunError::Host(e.to_string());
     let checkpoints = invocation.checkpoints.take();
     let mut checkpoints = checkpoints.filter(|_| program.stops());
@@ -64,28 +63,10 @@ fn execute(program: &Program, mut invocation: Invocation) -> Result<Execution, R
         .as_ref()
         .and_then(|checkpoints| checkpoints.first);
     match resume {
-        Some(resume) => {
-            guest.limiter.resume(resume.memory_refused);
-            let refused = |bad: BadState| RunError::Refused {
-                reason: bad.to_string(),
-            };
-            guest.resume(first, resume).map_err(refused)?;
-        }
+        Some(resume) => take_up(&mut guest, first, resume)?,
         None => guest.begin(first),
     }
-    let mut store = Store::new(&program.raw, guest);
-    store.limiter(|guest| &mut guest.limiter);
-    store.set_hostcall_fuel(MAX_PASSED_BYTES);
-    if program.counting == Counting::Wasmtime {
-        let fuel = store.data().allowance.units();
-        store.set_fuel(fuel).map_err(host)?;
-        let watch = Arc::clone(&watch);
-        store.set_epoch_deadline(1);
-        store.epoch_deadline_callback(move |_| match watch.reason() {
-            Some(reason) => Err(reason.into()),
-            None => Ok(UpdateDeadline::Continue(1)),
-        });
-    }
+    let mut store = store(program, guest, &watch)?;
     let running = program.ticker.run(&program.raw, &watch).map_err(io)?;
     let ended = drive(program, &mut store, checkpoints.as_mut());
     // From here on nobody writes to the guest's memory any more.
@@ -127,6 +108,34 @@ fn execute(program: &Program, mut invocation: Invocation) -> Result<Execution, R
         stderr: guest.stderr.into_bytes(),
         world: Some(guest.host),
     })
+}
+
+/// Lets a guest go on from a state that was checked.
+fn take_up(guest: &mut Guest, first: Option<u64>, resume: Resume) -> Result<(), RunError> {
+    guest.limiter.resume(resume.memory_refused);
+    let refused = |bad: BadState| RunError::Refused {
+        reason: bad.to_string(),
+    };
+    guest.resume(first, resume).map_err(refused)
+}
+
+/// A guest's store, with the limits that wasmtime keeps to itself.
+fn store(program: &Program, guest: Guest, watch: &Arc<Watch>) -> Result<Store<Guest>, RunError> {
+    let mut store = Store::new(&program.raw, guest);
+    store.limiter(|guest| &mut guest.limiter);
+    store.set_hostcall_fuel(MAX_PASSED_BYTES);
+    if program.counting == Counting::Wasmtime {
+        let host = |e: wasmtime::Error| RunError::Host(format!("{e:#}"));
+        let fuel = store.data().allowance.units();
+        store.set_fuel(fuel).map_err(host)?;
+        let watch = Arc::clone(watch);
+        store.set_epoch_deadline(1);
+        store.epoch_deadline_callback(move |_| match watch.reason() {
+            Some(reason) => Err(reason.into()),
+            None => Ok(UpdateDeadline::Continue(1)),
+        });
+    }
+    Ok(store)
 }
 
 fn guest(program: &Program, invocation: Invocation, watch: Arc<Watch>) -> std::io::Result<Guest> {

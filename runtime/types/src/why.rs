@@ -1,166 +1,17 @@
 //! Why a job waits: what it asks of a node, how many nodes have that, and whose turn it is.
 
+mod change;
+mod clause;
+mod turn;
+mod units;
+
+pub use change::{Change, NearestMiss};
+pub use clause::Clause;
+pub use turn::Turn;
+
 use crate::{JobId, JobState, NodeId};
 use serde::{Deserialize, Serialize};
-use std::{borrow::Cow, fmt};
-
-/// Something that a node must have to be given a job. A new kind of requirement is a variant here, a line in
-/// its `Display`, and a rule in the scheduler.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Clause<'a> {
-    /// It runs tasks at all.
-    Lends,
-    /// It is the node that the job names, or is to move to.
-    Target {
-        /// That node.
-        node: Cow<'a, NodeId>,
-    },
-    /// It lends so much memory.
-    Memory {
-        /// In bytes.
-        bytes: u64,
-    },
-    /// It lends so much disk for the files that a task writes.
-    Scratch {
-        /// In bytes.
-        bytes: u64,
-    },
-    /// It lends so much disk for what a task prints.
-    Output {
-        /// In bytes.
-        bytes: u64,
-    },
-    /// It lets an attempt take so long.
-    AttemptTime {
-        /// In milliseconds.
-        millis: u64,
-    },
-    /// It has this label.
-    Label {
-        /// Its name.
-        name: Cow<'a, str>,
-        /// Its value.
-        value: Cow<'a, str>,
-    },
-    /// It said something of late.
-    Heard,
-    /// It is not passed over for having failed what others could.
-    Trusted,
-    /// One of its slots is free.
-    FreeSlot,
-    /// So much of the memory that it lends is free. If a node never lends so much, only [`Clause::Memory`] says that it
-    /// lacks memory, and this one does not.
-    FreeMemory {
-        /// In bytes.
-        bytes: u64,
-    },
-    /// What a later version asks for, and this one does not know.
-    #[default]
-    Unknown,
-}
-
-impl Clause<'_> {
-    /// Whether it holds, or does not, until somebody changes the node or the job. The other clauses change with time
-    /// alone.
-    #[must_use]
-    pub const fn is_lasting(&self) -> bool {
-        !matches!(
-            self,
-            Self::Heard | Self::Trusted | Self::FreeSlot | Self::FreeMemory { .. }
-        )
-    }
-
-    /// The same, borrowing nothing.
-    #[must_use]
-    pub fn into_owned(self) -> Clause<'static> {
-        match self {
-            Self::Lends => Clause::Lends,
-            Self::Target { node } => Clause::Target {
-                node: Cow::Owned(node.into_owned()),
-            },
-            Self::Memory { bytes } => Clause::Memory { bytes },
-            Self::Scratch { bytes } => Clause::Scratch { bytes },
-            Self::Output { bytes } => Clause::Output { bytes },
-            Self::AttemptTime { millis } => Clause::AttemptTime { millis },
-            Self::Label { name, value } => Clause::Label {
-                name: Cow::Owned(name.into_owned()),
-                value: Cow::Owned(value.into_owned()),
-            },
-            Self::Heard => Clause::Heard,
-            Self::Trusted => Clause::Trusted,
-            Self::FreeSlot => Clause::FreeSlot,
-            Self::Unknown => Clause::Unknown,
-            Self::FreeMemory { bytes } => Clause::FreeMemory { bytes },
-        }
-    }
-}
-
-/// What a node lacks of which the clause does not hold.
-impl fmt::Display for Clause<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Lends => f.write_str("slots for tasks"),
-            Self::Target { node } => write!(f, "the id {node}"),
-            Self::Memory { bytes } => write!(f, "{} of memory", Size(*bytes)),
-            Self::Scratch { bytes } => write!(f, "{} of scratch", Size(*bytes)),
-            Self::Output { bytes } => write!(f, "{} of output", Size(*bytes)),
-            Self::AttemptTime { millis } => write!(f, "{} for an attempt", Time(*millis)),
-            Self::Label { name, value } => {
-                // Anybody may have chosen them.
-                let (name, value) = (name.escape_debug(), value.escape_debug());
-                write!(f, "the label {name}={value}")
-            }
-            Self::Heard => f.write_str("a sign of life of late"),
-            Self::Trusted => f.write_str("trust after failures"),
-            Self::FreeSlot => f.write_str("a free slot"),
-            Self::Unknown => f.write_str("what only a later version of mc-wasm knows"),
-            Self::FreeMemory { bytes } => write!(f, "{} of free memory", Size(*bytes)),
-        }
-    }
-}
-
-/// A number of bytes for people.
-struct Size(u64);
-
-/// Units by their size, the largest first.
-const UNITS: [(u64, &str); 4] = [
-    (1 << 40, "TiB"),
-    (1 << 30, "GiB"),
-    (1 << 20, "MiB"),
-    (1 << 10, "KiB"),
-];
-
-impl fmt::Display for Size {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Some((unit, name)) = UNITS.into_iter().find(|(unit, _)| self.0 >= *unit) else {
-            return write!(f, "{} bytes", self.0);
-        };
-        let (whole, rest) = (self.0 / unit, self.0 % unit);
-        // Beyond a thousand of a unit, or a rest that rounds to nothing, tenths tell nobody anything.
-        let tenths = u128::from(rest) * 10 / u128::from(unit);
-        match tenths {
-            0 => write!(f, "{whole} {name}"),
-            _ => write!(f, "{whole}.{tenths} {name}"),
-        }
-    }
-}
-
-/// A length of time for people, in milliseconds.
-struct Time(u64);
-
-/// Units of time by their length, the longest first.
-const TIMES: [(u64, &str); 3] = [(3_600_000, "h"), (60_000, "min"), (1_000, "s")];
-
-impl fmt::Display for Time {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let divides = |(unit, _): &(u64, &str)| self.0 >= *unit && self.0.is_multiple_of(*unit);
-        match TIMES.into_iter().find(divides) {
-            Some((unit, name)) => write!(f, "{} {name}", self.0 / unit),
-            None => write!(f, "{} ms", self.0),
-        }
-    }
-}
+use units::count;
 
 /// How many nodes lack something.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -174,141 +25,6 @@ pub struct Lack {
     pub alone: u32,
     /// How many of them meet all lasting conditions, and lack only what time may give.
     pub able: u32,
-}
-
-/// What would have to be different for some nodes to be able to run a job.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Change {
-    /// It asks for no more memory than this.
-    Memory {
-        /// In bytes.
-        bytes: u64,
-    },
-    /// It asks for no more disk for its files than this.
-    Scratch {
-        /// In bytes.
-        bytes: u64,
-    },
-    /// It asks for no more disk for what it prints than this.
-    Output {
-        /// In bytes.
-        bytes: u64,
-    },
-    /// It asks for no more time than this.
-    AttemptTime {
-        /// In milliseconds.
-        millis: u64,
-    },
-    /// It does not ask for this label.
-    Label {
-        /// Its name.
-        name: String,
-        /// Its value.
-        value: String,
-        /// Among the nodes that have another value for this label, the value that most of them have.
-        instead: Option<String>,
-    },
-    /// It does not ask for this node.
-    Target {
-        /// That node.
-        node: NodeId,
-    },
-    /// What a later version would change, and this one does not know.
-    #[default]
-    Unknown,
-}
-
-impl fmt::Display for Change {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Memory { bytes } => write!(f, "with memory ≤ {}", Size(*bytes)),
-            Self::Scratch { bytes } => write!(f, "with scratch ≤ {}", Size(*bytes)),
-            Self::Output { bytes } => write!(f, "with output ≤ {}", Size(*bytes)),
-            Self::AttemptTime { millis } => write!(f, "with timeout ≤ {}", Time(*millis)),
-            Self::Label {
-                name,
-                value,
-                instead,
-            } => {
-                let name = name.escape_debug();
-                write!(f, "without {name}={}", value.escape_debug())?;
-                match instead {
-                    Some(instead) => write!(f, " (some have {name}={})", instead.escape_debug()),
-                    None => Ok(()),
-                }
-            }
-            Self::Target { node } => write!(f, "without target_node={node}"),
-            Self::Unknown => f.write_str("with what only a later version of mc-wasm knows"),
-        }
-    }
-}
-
-/// The nodes that come nearest to being able to run a job that no node can.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct NearestMiss {
-    /// How many they are.
-    pub nodes: u32,
-    /// What would have to be different, all of it.
-    #[serde(deserialize_with = "crate::lenient::list")]
-    pub changes: Vec<Change>,
-}
-
-impl fmt::Display for NearestMiss {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let changes: Vec<_> = self.changes.iter().map(ToString::to_string).collect();
-        let could = count(self.nodes, "node", "nodes");
-        write!(f, "{could} could {}", changes.join(" and "))
-    }
-}
-
-/// Who goes first.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
-pub struct Turn {
-    /// Jobs that go first because of their priority.
-    pub higher: u32,
-    /// Jobs of other submitters whose turn it is.
-    pub others: u32,
-    /// Earlier jobs of the same submitter.
-    pub own: u32,
-    /// Whether these were not counted to the end; then `others` has all that were counted.
-    pub more: bool,
-    /// The first of them.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub first: Option<JobId>,
-}
-
-impl Turn {
-    /// How many jobs go first.
-    #[must_use]
-    pub const fn ahead(&self) -> u32 {
-        self.higher
-            .saturating_add(self.others)
-            .saturating_add(self.own)
-    }
-}
-
-impl fmt::Display for Turn {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.ahead() == 0 {
-            return f.write_str("it is the next");
-        }
-        let parts = [
-            (self.higher, "of higher priority"),
-            (self.others, "of other submitters"),
-            (self.own, "of the same submitter"),
-        ];
-        let parts: Vec<_> = parts
-            .iter()
-            .filter(|(jobs, _)| *jobs > 0)
-            .map(|(jobs, whose)| format!("{jobs} {whose}"))
-            .collect();
-        let jobs = count(self.ahead(), "job goes", "jobs go");
-        if self.more {
-            return write!(f, "more than {jobs} first");
-        }
-        write!(f, "{jobs} first: {}", parts.join(", "))
-    }
 }
 
 /// What keeps a job from running.
@@ -397,16 +113,11 @@ impl Why {
     }
 }
 
-/// A number and the word that goes with it.
-fn count(number: u32, one: &str, many: &str) -> String {
-    let word = if number == 1 { one } else { many };
-    format!("{number} {word}")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::{Timestamp, canonical};
+    use std::borrow::Cow;
 
     fn lack(clause: Clause<'static>, nodes: u32, able: u32) -> Lack {
         Lack {
@@ -502,32 +213,5 @@ mod tests {
         why.turn = Some(Turn::default());
         let (_, bytes) = canonical::encode(&why).unwrap();
         assert_eq!(canonical::decode::<Why>(&bytes).unwrap(), why);
-    }
-
-    #[test]
-    fn times_are_for_people() {
-        for (millis, text) in [
-            (0, "0 ms"),
-            (1_500, "1500 ms"),
-            (90_000, "90 s"),
-            (120_000, "2 min"),
-            (7_200_000, "2 h"),
-        ] {
-            assert_eq!(Time(millis).to_string(), text);
-        }
-    }
-
-    #[test]
-    fn sizes_are_for_people() {
-        for (bytes, text) in [
-            (0, "0 bytes"),
-            (1023, "1023 bytes"),
-            (65_536, "64 KiB"),
-            (6 << 30, "6 GiB"),
-            ((3 << 29) + 1, "1.5 GiB"),
-            (u64::MAX, "16777215.9 TiB"),
-        ] {
-            assert_eq!(Size(bytes).to_string(), text);
-        }
     }
 }

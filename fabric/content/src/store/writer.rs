@@ -1,97 +1,29 @@
 //! The one thread that writes.
 
+mod group;
+mod operation;
+
+pub(super) use operation::Operation;
+
 use super::{
-    engine::{Engine, PACK_FROM_BYTES, SMALL, io, key, storage},
+    engine::{Engine, PACK_FROM_BYTES, key, storage},
     options::Options,
-    packs::{Extents, Place},
+    packs::Extents,
 };
 use crate::{Block, Error};
-use bytes::Bytes;
-use fjall::PersistMode;
+use group::Group;
 use mc_types::{Cid, Timestamp};
-use std::{
-    collections::{BTreeSet, HashSet},
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
+use operation::send;
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, Ordering},
 };
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::mpsc;
 
 /// Most operations of one commit.
 const GROUP_OPERATIONS: usize = 512;
 /// A commit is closed once it holds this many bytes.
 const GROUP_BYTES: usize = 16 << 20;
-
-type Reply<T> = oneshot::Sender<Result<T, Error>>;
-
-/// Something to be written.
-pub(super) enum Operation {
-    Put {
-        blocks: Vec<Block>,
-        /// A pin that is set with them.
-        pin: Option<(String, Cid)>,
-        /// Whether they are spared for a while, so that there is time to pin them.
-        spare: bool,
-        reply: Reply<()>,
-    },
-    /// Notes that those of `keys` that are there were used, and says of each whether it is there. If they are to be
-    /// spared, they are spared for a while from now on.
-    Renew {
-        keys: Vec<Vec<u8>>,
-        spare: bool,
-        reply: Reply<Vec<bool>>,
-    },
-    Remove {
-        keys: Vec<Vec<u8>>,
-        reply: Reply<()>,
-    },
-    Sweep {
-        keys: Vec<Vec<u8>>,
-        marked_at: u64,
-        spare_since: Timestamp,
-        reply: Reply<Option<u64>>,
-    },
-    Pin {
-        name: String,
-        root: Cid,
-        reply: Reply<()>,
-    },
-    Unpin {
-        name: String,
-        reply: Reply<bool>,
-    },
-    PinGeneration {
-        reply: Reply<u64>,
-    },
-    Close {
-        reply: oneshot::Sender<()>,
-    },
-}
-
-impl Operation {
-    /// Such an operation has a commit of its own. Whether a block is there is looked up in what is committed. A put in
-    /// the same commit would take a block for stored that is just being removed.
-    const fn removes_blocks(&self) -> bool {
-        matches!(self, Self::Remove { .. } | Self::Sweep { .. })
-    }
-
-    /// Whether it is durable once it is answered. Blocks that can be had again, and notes of what was used, need not be
-    /// durable; they become so with the next operation that is.
-    const fn is_promised(&self) -> bool {
-        !matches!(
-            self,
-            Self::Put {
-                pin: None,
-                spare: false,
-                ..
-            } | Self::Renew { spare: false, .. }
-        )
-    }
-}
-
-/// The answer that a caller gets once the commit is durable.
-type Owed = Box<dyn FnOnce(Result<(), Error>)>;
 
 pub(super) struct Writer {
     engine: Engine,
@@ -102,31 +34,6 @@ pub(super) struct Writer {
     pin_generation: u64,
     /// Counts the operations that may have removed blocks.
     removals: Arc<AtomicU64>,
-}
-
-/// A commit in the making.
-struct Group {
-    batch: fjall::OwnedWriteBatch,
-    bytes: usize,
-    /// What is to be written to packs before the batch.
-    writes: Vec<(Place, Bytes)>,
-    /// Keys of blocks that this commit adds.
-    fresh: HashSet<Vec<u8>>,
-    /// Blocks that are spared from now on.
-    spared: HashSet<Vec<u8>>,
-    /// Packs whose extent changes.
-    changed: BTreeSet<u32>,
-    /// Room that becomes free, and packs that become useless, once the batch is committed.
-    freed: Vec<Place>,
-    emptied: Vec<u32>,
-    added_bytes: u64,
-    removed_bytes: u64,
-    /// Of small blocks: what this commit adds, and what it removes.
-    small_change: i64,
-    /// Whether somebody is told that it is durable.
-    is_promised: bool,
-    owed: Vec<Owed>,
-    closing: Option<oneshot::Sender<()>>,
 }
 
 impl Writer {
@@ -350,91 +257,4 @@ impl Writer {
         }
         Ok(removed)
     }
-}
-
-impl Group {
-    fn new(engine: &Engine) -> Self {
-        Self {
-            batch: engine.database.batch(),
-            bytes: 0,
-            writes: Vec::new(),
-            fresh: HashSet::new(),
-            spared: HashSet::new(),
-            changed: BTreeSet::new(),
-            freed: Vec::new(),
-            emptied: Vec::new(),
-            added_bytes: 0,
-            removed_bytes: 0,
-            small_change: 0,
-            is_promised: false,
-            owed: Vec::new(),
-            closing: None,
-        }
-    }
-
-    fn owe<T: 'static>(&mut self, reply: Reply<T>, value: T) {
-        self.owed
-            .push(Box::new(move |done| send(reply, done.map(|()| value))));
-    }
-
-    /// Makes everything durable that was promised to be, and only then answers. False if nothing of it was done.
-    fn commit(mut self, engine: &Engine, extents: &Extents) -> bool {
-        let owed = std::mem::take(&mut self.owed);
-        let failure = self.write(engine, extents).err();
-        for owed in owed {
-            // Errors cannot be cloned; each caller gets one of the same kind.
-            let result = match &failure {
-                None => Ok(()),
-                Some(Error::DiskFull) => Err(Error::DiskFull),
-                Some(error) => Err(Error::Storage(error.to_string())),
-            };
-            owed(result);
-        }
-        failure.is_none()
-    }
-
-    /// The blocks first, so that no place leads to something that is not there.
-    fn write(mut self, engine: &Engine, extents: &Extents) -> Result<(), Error> {
-        engine.packs.write(&self.writes).map_err(io)?;
-        for pack in &self.changed {
-            let number = pack.to_be_bytes();
-            match extents.by_pack.get(pack) {
-                Some(extent) => self
-                    .batch
-                    .insert(&engine.extents, number, extent.to_bytes()),
-                None => self.batch.remove(&engine.extents, number),
-            }
-        }
-        if self.small_change != 0 {
-            let small = engine.extents.get(SMALL).map_err(storage)?;
-            let small =
-                small.and_then(|bytes| Some(u64::from_be_bytes(bytes[..].try_into().ok()?)));
-            let small = small.unwrap_or(0).saturating_add_signed(self.small_change);
-            self.batch
-                .insert(&engine.extents, SMALL, small.to_be_bytes());
-        }
-        // What is in packs is on disk already. A place must not be on disk while its pack is not.
-        let mode = match self.is_promised {
-            true => PersistMode::SyncAll,
-            false => PersistMode::Buffer,
-        };
-        let batch = self.batch.durability(Some(mode));
-        batch.commit().map_err(storage)?;
-        engine.bytes.fetch_add(self.added_bytes, Ordering::Relaxed);
-        engine
-            .bytes
-            .fetch_sub(self.removed_bytes, Ordering::Relaxed);
-        self.freed
-            .iter()
-            .for_each(|place| engine.packs.free(*place));
-        self.emptied
-            .iter()
-            .for_each(|pack| engine.packs.remove(*pack));
-        Ok(())
-    }
-}
-
-fn send<T>(reply: Reply<T>, value: Result<T, Error>) {
-    // A caller that went away does not want to know.
-    let _ = reply.send(value);
 }

@@ -220,11 +220,13 @@ fn function<const N: usize>(instructions: [I<'_>; N]) -> Function {
     function
 }
 
+/// What an agent imports of the host, by number.
+const ASK: u32 = 0;
+const RESTORE: u32 = 1;
+const EXPOSE: u32 = 2;
+
 /// A module that shows or fills the memory `number`.
 fn agent(number: u32) -> Module {
-    const ASK: u32 = 0;
-    const RESTORE: u32 = 1;
-    const EXPOSE: u32 = 2;
     let number = I::I32Const(number.cast_signed());
     let mut types = TypeSection::new();
     types.ty().function([ValType::I32; 2], [ValType::I64]);
@@ -259,6 +261,15 @@ fn agent(number: u32) -> Module {
         I::Call(EXPOSE),
         I::End,
     ]));
+    code.function(&refilling(number));
+    let mut module = Module::new();
+    module.section(&types).section(&imports).section(&functions);
+    module.section(&exports).section(&code);
+    module
+}
+
+/// A function that fills the memory `number` with what the host gives.
+fn refilling(number: I<'_>) -> Function {
     let ask = |what: Ask| I::I32Const(what.number().cast_signed());
     let mut resume = Function::new([(1, ValType::I32), (1, ValType::I64)]);
     let (pages, address) = (0, 1);
@@ -324,11 +335,7 @@ fn agent(number: u32) -> Module {
     ] {
         resume.instruction(&instruction);
     }
-    code.function(&resume);
-    let mut module = Module::new();
-    module.section(&types).section(&imports).section(&functions);
-    module.section(&exports).section(&code);
-    module
+    resume
 }
 
 /// A module that calls the functions of each kind one after the other.

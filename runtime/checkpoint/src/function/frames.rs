@@ -114,21 +114,18 @@ impl<'a, R: Reencode<Error = Refused>> Emitter<'a, '_, R> {
         ]);
     }
 
-    /// Goes on at the site that the local `state` names: at the first of `sites`, which is the one that
-    /// is here, or at the pad in `nodes` that leads to it. On the way it takes from the frame what the
-    /// region at `depth` is responsible for.
-    pub(super) fn dispatch(
+    /// How the sites are reached: `first`, which is the one that is here, and those to which pads in `nodes` lead.
+    fn ways(
         &mut self,
         nodes: &[Node<'_>],
-        sites: Range<SiteIndex>,
+        first: SiteIndex,
         depth: usize,
-        passed: Label,
-    ) -> Result<(), Refused> {
+    ) -> Result<Vec<Way>, Refused> {
         let mut entries = Vec::new();
         entries_of(nodes, &mut entries);
         let here = self.new_label();
         let mut ways = vec![Way {
-            site: sites.start,
+            site: first,
             label: here,
             target: None,
         }];
@@ -147,6 +144,20 @@ impl<'a, R: Reencode<Error = Refused>> Emitter<'a, '_, R> {
                 });
             }
         }
+        Ok(ways)
+    }
+
+    /// Goes on at the site that the local `state` names: at the first of `sites`, which is the one that
+    /// is here, or at the pad in `nodes` that leads to it. On the way it takes from the frame what the
+    /// region at `depth` is responsible for.
+    pub(super) fn dispatch(
+        &mut self,
+        nodes: &[Node<'_>],
+        sites: Range<SiteIndex>,
+        depth: usize,
+        passed: Label,
+    ) -> Result<(), Refused> {
+        let ways = self.ways(nodes, sites.start, depth)?;
         let unknown = self.new_label();
         self.block_unlikely(unknown);
         for way in ways.iter().rev().filter(|way| way.has_block()) {

@@ -51,3 +51,20 @@ pub enum BadCheckpoint {
     #[error("a block is malformed: {0}")]
     Block(&'static str),
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_sealed_is_named_by_what_is_stored() {
+        let seal: &dyn Fn(&[u8]) -> Vec<u8> = &|bytes| bytes.iter().map(|b| b ^ 1).collect();
+        let (plain, bytes) = leaf(b"ab", None);
+        assert_eq!((plain, bytes()), (cid::of(cid::RAW, b"ab"), b"ab".to_vec()));
+        let (sealed, bytes) = leaf(b"ab", Some(seal));
+        assert_eq!(
+            (sealed, bytes()),
+            (cid::of(cid::RAW, b"`c"), b"`c".to_vec())
+        );
+    }
+}

@@ -15,6 +15,7 @@ const ROOT: &[u8] = b"/";
 
 pub(super) fn add(linker: &mut Linker<Guest>) -> wasmtime::Result<()> {
     descriptors(linker)?;
+    status(linker)?;
     metadata(linker)?;
     linker.func_wrap(
         MODULE,
@@ -111,7 +112,7 @@ pub(super) fn check_seekable(host: &Host, fd: u32) -> Result<()> {
     Ok(())
 }
 
-fn metadata(linker: &mut Linker<Guest>) -> wasmtime::Result<()> {
+fn status(linker: &mut Linker<Guest>) -> wasmtime::Result<()> {
     linker.func_wrap(
         MODULE,
         "fd_fdstat_get",
@@ -157,6 +158,10 @@ fn metadata(linker: &mut Linker<Guest>) -> wasmtime::Result<()> {
             })
         },
     )?;
+    Ok(())
+}
+
+fn metadata(linker: &mut Linker<Guest>) -> wasmtime::Result<()> {
     linker.func_wrap(
         MODULE,
         "fd_fdstat_set_rights",

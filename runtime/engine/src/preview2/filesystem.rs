@@ -22,8 +22,10 @@ pub(super) fn add<F: Form>(linker: &mut Linker<Guest>) -> wasmtime::Result<()> {
     resources::<F>(&mut types)?;
     streams::<F>(&mut types)?;
     contents::<F>(&mut types)?;
+    flags::<F>(&mut types)?;
     metadata::<F>(&mut types)?;
     paths::<F>(&mut types)?;
+    entries::<F>(&mut types)?;
     two_paths::<F>(&mut types)?;
     listing::<F>(&mut types)?;
     let mut preopens = linker.instance("wasi:filesystem/preopens@0.2.6")?;
@@ -141,7 +143,7 @@ fn contents<F: Form>(types: &mut LinkerInstance<'_, Guest>) -> wasmtime::Result<
     )
 }
 
-fn metadata<F: Form>(types: &mut LinkerInstance<'_, Guest>) -> wasmtime::Result<()> {
+fn flags<F: Form>(types: &mut LinkerInstance<'_, Guest>) -> wasmtime::Result<()> {
     types.func_wrap(
         &F::name("[method]descriptor.get-flags"),
         |cx: Call<'_>, (this,): (This<F>,)| {
@@ -167,7 +169,10 @@ fn metadata<F: Form>(types: &mut LinkerInstance<'_, Guest>) -> wasmtime::Result<
                 Ok(flags)
             })
         },
-    )?;
+    )
+}
+
+fn metadata<F: Form>(types: &mut LinkerInstance<'_, Guest>) -> wasmtime::Result<()> {
     types.func_wrap(
         &F::name("[method]descriptor.get-type"),
         |cx: Call<'_>, (this,): (This<F>,)| {
@@ -275,7 +280,10 @@ fn paths<F: Form>(types: &mut LinkerInstance<'_, Guest>) -> wasmtime::Result<()>
                 host.set_times_at(F::number(&this), &path, follows(flags), accessed, modified)
             })
         },
-    )?;
+    )
+}
+
+fn entries<F: Form>(types: &mut LinkerInstance<'_, Guest>) -> wasmtime::Result<()> {
     types.func_wrap(
         &F::name("[method]descriptor.create-directory-at"),
         |cx: Call<'_>, (this, path): (This<F>, String)| {

@@ -89,31 +89,33 @@ impl FileSystem {
             }
             below.push((part, node));
         }
-        let place = match below.pop() {
-            None => Place {
-                parent: base,
-                name: String::new(),
-                node: Some(base),
-                directory: true,
-            },
-            Some((name, node)) => {
-                let parent = below.last().map_or(base, |(_, node)| *node);
-                Place {
-                    parent,
-                    name: if ends_in_dots(path) {
-                        String::new()
-                    } else {
-                        name
-                    },
-                    node: Some(node),
-                    directory,
-                }
-            }
-        };
+        let place = arrived(base, below, path, directory);
         if place.directory {
             self.directory(place.existing()?)?;
         }
         Ok(place)
+    }
+}
+
+/// Where a path has come that led from `base` through the directories `below`, to its end.
+fn arrived(base: NodeId, mut below: Vec<(String, NodeId)>, path: &str, directory: bool) -> Place {
+    let Some((name, node)) = below.pop() else {
+        return Place {
+            parent: base,
+            name: String::new(),
+            node: Some(base),
+            directory: true,
+        };
+    };
+    Place {
+        parent: below.last().map_or(base, |(_, node)| *node),
+        name: if ends_in_dots(path) {
+            String::new()
+        } else {
+            name
+        },
+        node: Some(node),
+        directory,
     }
 }
 

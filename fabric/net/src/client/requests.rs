@@ -1,0 +1,91 @@
+//! Asking other nodes something.
+
+use super::{
+    Client,
+    command::{Answered, Command},
+};
+use crate::{RequestError, ended};
+use mc_protocol::Request;
+use mc_types::NodeId;
+use std::time::Duration;
+
+/// Between two looks whether a node is connected.
+const LOOK_EVERY: Duration = Duration::from_millis(50);
+
+impl Client {
+    /// Asks a node something.
+    ///
+    /// # Errors
+    ///
+    /// [`RequestError`]. The node may have acted on the request all the same. What is given is one of the request's
+    /// answers, or an error that the node gave; anything else is [`RequestError::UnsupportedAnswer`].
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future abandons the answer, not the request.
+    pub async fn request(&self, node: &NodeId, request: Request) -> Answered {
+        let answers = request.answers();
+        let answered = self.answer_of(node.clone(), Box::new(request)).await?;
+        if answered.is_among(answers) {
+            return Ok(answered);
+        }
+        Err(RequestError::UnsupportedAnswer {
+            node: node.clone(),
+            kind: answered.kind().to_owned(),
+        })
+    }
+
+    async fn answer_of(&self, node: NodeId, request: Box<Request>) -> Answered {
+        let answered = self
+            .ask(|reply| Command::Request {
+                node,
+                request,
+                reply,
+            })
+            .await;
+        answered.unwrap_or(Err(RequestError::Closed))
+    }
+
+    /// Asks a node something, and connects to it before if need be.
+    ///
+    /// # Errors
+    ///
+    /// [`RequestError`]; [`RequestError::NotConnected`] once `patience` is over.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future abandons the answer, not the request.
+    pub async fn request_within(
+        &self,
+        node: &NodeId,
+        request: Request,
+        patience: Duration,
+    ) -> Answered {
+        let deadline = tokio::time::Instant::now() + patience;
+        loop {
+            // The first try begins to connect.
+            match self.request(node, request.clone()).await {
+                Err(RequestError::NotConnected(_)) if tokio::time::Instant::now() < deadline => {
+                    tokio::time::sleep(LOOK_EVERY).await;
+                }
+                answer => return answer,
+            }
+        }
+    }
+
+    /// Whether the process of a node has ended that was connected until just now: the machine that it ran on says that
+    /// nobody listens any more where the node did. `false` if that cannot be known.
+    ///
+    /// # Cancel safety
+    ///
+    /// It only looks.
+    pub async fn has_ended(&self, node: &NodeId) -> bool {
+        let places = || async {
+            let node = node.clone();
+            let places = self.ask(|reply| Command::Places { node, reply }).await;
+            places.unwrap_or_default()
+        };
+        // It may have come back while it was looked.
+        ended::refused(&places().await).await && !places().await.is_empty()
+    }
+}

@@ -1,0 +1,122 @@
+//! What a job asks of a node.
+
+use super::units::{Size, Time};
+use crate::NodeId;
+use serde::{Deserialize, Serialize};
+use std::{borrow::Cow, fmt};
+
+/// Something that a node must have to be given a job. A new kind of requirement is a variant here, a line in
+/// its `Display`, and a rule in the scheduler.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Clause<'a> {
+    /// It runs tasks at all.
+    Lends,
+    /// It is the node that the job names, or is to move to.
+    Target {
+        /// That node.
+        node: Cow<'a, NodeId>,
+    },
+    /// It lends so much memory.
+    Memory {
+        /// In bytes.
+        bytes: u64,
+    },
+    /// It lends so much disk for the files that a task writes.
+    Scratch {
+        /// In bytes.
+        bytes: u64,
+    },
+    /// It lends so much disk for what a task prints.
+    Output {
+        /// In bytes.
+        bytes: u64,
+    },
+    /// It lets an attempt take so long.
+    AttemptTime {
+        /// In milliseconds.
+        millis: u64,
+    },
+    /// It has this label.
+    Label {
+        /// Its name.
+        name: Cow<'a, str>,
+        /// Its value.
+        value: Cow<'a, str>,
+    },
+    /// It said something of late.
+    Heard,
+    /// It is not passed over for having failed what others could.
+    Trusted,
+    /// One of its slots is free.
+    FreeSlot,
+    /// So much of the memory that it lends is free. If a node never lends so much, only [`Clause::Memory`] says that it
+    /// lacks memory, and this one does not.
+    FreeMemory {
+        /// In bytes.
+        bytes: u64,
+    },
+    /// What a later version asks for, and this one does not know.
+    #[default]
+    Unknown,
+}
+
+impl Clause<'_> {
+    /// Whether it holds, or does not, until somebody changes the node or the job. The other clauses change with time
+    /// alone.
+    #[must_use]
+    pub const fn is_lasting(&self) -> bool {
+        !matches!(
+            self,
+            Self::Heard | Self::Trusted | Self::FreeSlot | Self::FreeMemory { .. }
+        )
+    }
+
+    /// The same, borrowing nothing.
+    #[must_use]
+    pub fn into_owned(self) -> Clause<'static> {
+        match self {
+            Self::Lends => Clause::Lends,
+            Self::Target { node } => Clause::Target {
+                node: Cow::Owned(node.into_owned()),
+            },
+            Self::Memory { bytes } => Clause::Memory { bytes },
+            Self::Scratch { bytes } => Clause::Scratch { bytes },
+            Self::Output { bytes } => Clause::Output { bytes },
+            Self::AttemptTime { millis } => Clause::AttemptTime { millis },
+            Self::Label { name, value } => Clause::Label {
+                name: Cow::Owned(name.into_owned()),
+                value: Cow::Owned(value.into_owned()),
+            },
+            Self::Heard => Clause::Heard,
+            Self::Trusted => Clause::Trusted,
+            Self::FreeSlot => Clause::FreeSlot,
+            Self::Unknown => Clause::Unknown,
+            Self::FreeMemory { bytes } => Clause::FreeMemory { bytes },
+        }
+    }
+}
+
+/// What a node lacks of which the clause does not hold.
+impl fmt::Display for Clause<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Lends => f.write_str("slots for tasks"),
+            Self::Target { node } => write!(f, "the id {node}"),
+            Self::Memory { bytes } => write!(f, "{} of memory", Size(*bytes)),
+            Self::Scratch { bytes } => write!(f, "{} of scratch", Size(*bytes)),
+            Self::Output { bytes } => write!(f, "{} of output", Size(*bytes)),
+            Self::AttemptTime { millis } => write!(f, "{} for an attempt", Time(*millis)),
+            Self::Label { name, value } => {
+                // Anybody may have chosen them.
+                let (name, value) = (name.escape_debug(), value.escape_debug());
+                write!(f, "the label {name}={value}")
+            }
+            Self::Heard => f.write_str("a sign of life of late"),
+            Self::Trusted => f.write_str("trust after failures"),
+            Self::FreeSlot => f.write_str("a free slot"),
+            Self::Unknown => f.write_str("what only a later version of mc-wasm knows"),
+            Self::FreeMemory { bytes } => write!(f, "{} of free memory", Size(*bytes)),
+        }
+    }
+}
