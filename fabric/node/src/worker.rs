@@ -16,13 +16,7 @@ mod log;
 mod owed;
 mod spill;
 
-use crate::{
-    content::Content,
-    peers::Peers,
-    private::TaskKey,
-    tasks::Supervisor,
-    threads::{NotDone, Threads},
-};
+use crate::{content::Content, peers::Peers, private, tasks::Supervisor};
 use attempt::{Attempt, Controls};
 use bytes::Bytes;
 pub(crate) use caps::Caps;
@@ -33,6 +27,7 @@ use kept::Kept;
 pub(crate) use known::{Known, Stage};
 use log::LogFiles;
 use mc_engine::Engine;
+use mc_execution::threads::{NotDone, Threads};
 use mc_net::Identity;
 use mc_protocol::{Announcement, Response};
 use mc_types::{
@@ -277,7 +272,7 @@ impl Worker {
             return Response::refused(ErrorCode::InvalidTask, error.to_string());
         }
         let identity = &self.inner.options.identity;
-        let key = match TaskKey::of_lease(identity, &spec.task, &lease, key.as_ref()) {
+        let key = match private::of_lease(identity, &spec.task, &lease, key.as_ref()) {
             Ok(key) => key,
             Err(reason) => return Response::refused(ErrorCode::WrongKey, reason),
         };

@@ -22,7 +22,8 @@ use mc_engine::{
     CancellationToken, Engine, Execution, Invocation, MAX_COMPONENT_BYTES, Need, Options, Output,
     Program, RunError, Target, World,
 };
-use mc_node::{config::Cache, threads::Threads, world};
+use mc_execution::{threads::Threads, world};
+use mc_node::config::Cache;
 use mc_options::{EngineName, Format, Global, Resume, Run};
 use mc_types::{Cid, Determinism, ErrorCode, JobState};
 use std::{process::ExitCode, sync::Arc, time::Duration};

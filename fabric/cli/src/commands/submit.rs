@@ -15,7 +15,9 @@ use crate::{
     output, unread,
 };
 use mc_api::JobView;
-use mc_node::{Mode, private::TaskKey, world::Seen};
+use mc_content::TaskKey;
+use mc_execution::world::Seen;
+use mc_node::Mode;
 use mc_options::{Format, Global, Links, Submit};
 use mc_types::{Determinism, JobId, JobSpec};
 use std::{path::Path, process::ExitCode};

@@ -10,7 +10,7 @@ use super::{
     log::LogFiles,
     owed::{Owed, What},
 };
-use crate::private::TaskKey;
+use mc_content::TaskKey;
 use mc_protocol::{Request, Response};
 use mc_types::{Cid, Ending, FailureReason, JobSpec, Lease};
 use std::{

@@ -1,14 +1,13 @@
 //! Taking checkpoints of an attempt: when, and where they go.
 
 use super::{Inner, attempt::Attempt, log::LogFiles};
-use crate::{
+use crate::content::Content;
+use mc_content::{Block, Error, TaskKey};
+use mc_engine::{Bell, Checkpoints, Keeper, Next, RunError, Saved, Spare, Stopped};
+use mc_execution::{
     checkpoint::{CheckpointError, Output, Stream, Writer},
-    content::Content,
-    private::TaskKey,
     threads::NotDone,
 };
-use mc_content::{Block, Error};
-use mc_engine::{Bell, Checkpoints, Keeper, Next, RunError, Saved, Spare, Stopped};
 use mc_protocol::{Request, Response};
 use mc_types::{CheckpointEvery, Cid};
 use std::{path::Path, sync::Arc, time::Duration};

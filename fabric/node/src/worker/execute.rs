@@ -11,16 +11,17 @@ use super::{
 };
 use crate::{
     budget,
-    checkpoint::{self, Loaded},
     content::{Deferred, Source},
     data_dir::Scratch,
-    private::{self, TaskKey},
-    threads::NotDone,
-    world::{self, Given, Left, Root, Stdin},
 };
-use mc_content::{AddOptions, Block, Key, unixfs};
+use mc_content::{AddOptions, Block, Key, TaskKey, unixfs};
 use mc_engine::{
     Execution, Invocation, MAX_COMPONENT_BYTES, Need, Output, Program, Resume, RunError, World,
+};
+use mc_execution::{
+    checkpoint::{self, Loaded},
+    threads::NotDone,
+    world::{self, Given, Left, Root, Stdin},
 };
 use mc_protocol::Request;
 use mc_types::{
@@ -363,7 +364,7 @@ impl Segment {
         let task = &attempt.spec.task;
         let key = attempt.key.as_ref();
         let (mounts, roots) = world::of_task(task, key);
-        let stdin = |cid| private::given(task, key, TaskSpec::STDIN, cid);
+        let stdin = |cid| world::entity(task, key, TaskSpec::STDIN, cid);
         let given = Given::new(
             roots,
             task.stdin
@@ -511,8 +512,8 @@ async fn conclude(
 async fn streams(attempt: &Attempt, made: &Deferred) -> Result<(Cid, Cid), mc_content::Error> {
     let key = |path| attempt.key.as_ref().map(|key| key.result(path));
     Ok((
-        log(&attempt.logs.stdout, key(private::STDOUT), made).await?,
-        log(&attempt.logs.stderr, key(private::STDERR), made).await?,
+        log(&attempt.logs.stdout, key(TaskKey::STDOUT), made).await?,
+        log(&attempt.logs.stderr, key(TaskKey::STDERR), made).await?,
     ))
 }
 

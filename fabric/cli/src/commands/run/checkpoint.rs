@@ -13,10 +13,8 @@ use futures::stream;
 use mc_checkpoint::snapshot::Checkpoint;
 use mc_content::{AddOptions, Block, BlockSink, MemoryBlocks, car, unixfs};
 use mc_engine::{Bell, Checkpoints, Keeper, MAX_COMPONENT_BYTES, Next, RunError, Saved, Stopped};
-use mc_node::{
-    checkpoint::{self, Output, Writer},
-    config::ByteSize,
-};
+use mc_execution::checkpoint::{self, Output, Writer};
+use mc_node::config::ByteSize;
 use mc_options::{Resume as ResumeArgs, Run, Task};
 use mc_types::{Cid, ErrorCode, TaskSpec, canonical, cid};
 use std::{

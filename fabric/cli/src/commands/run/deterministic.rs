@@ -14,7 +14,7 @@ use crate::{
 use mc_api::JobView;
 use mc_content::{CountingSink, unixfs};
 use mc_engine::{Execution, Program, RunError, World};
-use mc_node::world::{self, Given, Root, Seed, Seen, Stdin};
+use mc_execution::world::{self, Given, Root, Seed, Seen, Stdin};
 use mc_options::{Format, Global, Run};
 use mc_types::{Completion, Determinism, ErrorCode, Outcome, canonical, cid};
 use mc_wasi::{Mount, Stop};

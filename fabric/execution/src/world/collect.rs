@@ -1,9 +1,8 @@
 //! What a task leaves, as content.
 
 use super::from_root;
-use crate::private::TaskKey;
 use mc_content::{
-    AddOptions, BlockSink, Error, Key,
+    AddOptions, BlockSink, Error, Key, TaskKey,
     unixfs::{Added, Adder},
 };
 use mc_types::{Cid, MAX_DIRECTORY_DEPTH};
