@@ -67,8 +67,8 @@ pub(crate) fn validate_submit(args: &Submit, dirs: &Dirs) -> Result<(), Failure>
     validate(&args.task, dirs)
 }
 
-/// The task without the CIDs of what it is given.
-fn unread(args: &Task, dirs: &Dirs) -> Result<TaskSpec, Failure> {
+/// The task without the CIDs of its component and of what it is given.
+pub(crate) fn unread(args: &Task, dirs: &Dirs) -> Result<TaskSpec, Failure> {
     let names = |names: Vec<String>| {
         names
             .into_iter()

@@ -21,7 +21,6 @@ const KEEP_IDLE: Duration = Duration::from_secs(10);
 
 /// Why work was not done.
 #[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
 pub enum NotDone {
     /// It panicked.
     #[error("it panicked: {reason}")]

@@ -3,10 +3,13 @@
 mod collect;
 mod given;
 mod host_files;
+mod inputs;
 mod seen;
 
-pub use collect::{Left, collect};
-pub use given::{Given, Root, Seed, Stdin};
+pub use collect::{TaskOutputs, collect};
+pub use given::{Given, Root, Seed, Spool, Stdin};
+pub use inputs::{GivenInputs, TaskInputs};
+pub use mc_engine::{Mount as HostMount, Stdin as HostStdin};
 pub use seen::Seen;
 
 use mc_content::{TaskKey, unixfs::Entity};
@@ -77,8 +80,7 @@ pub fn mounts<R>(
 }
 
 /// The directories of `task`, which are all made from content; `key` opens what is encrypted of it.
-#[must_use]
-pub fn of_task(task: &TaskSpec, key: Option<&TaskKey>) -> (Vec<Mount>, Vec<Option<Root>>) {
+fn of_task(task: &TaskSpec, key: Option<&TaskKey>) -> (Vec<Mount>, Vec<Option<Root>>) {
     let inputs = task.inputs.iter().map(|(name, cid)| {
         let entity = entity(task, key, &format!("/in/{name}"), *cid);
         (name.clone(), Root::Content(entity))
@@ -91,8 +93,7 @@ pub fn of_task(task: &TaskSpec, key: Option<&TaskKey>) -> (Vec<Mount>, Vec<Optio
 }
 
 /// What the guest of `task` is given at `path`.
-#[must_use]
-pub fn entity(task: &TaskSpec, key: Option<&TaskKey>, path: &str, cid: Cid) -> Entity {
+fn entity(task: &TaskSpec, key: Option<&TaskKey>, path: &str, cid: Cid) -> Entity {
     let key = key.filter(|_| task.is_private(path));
     (cid, key.map(|key| key.given(path))).into()
 }

@@ -18,17 +18,25 @@ const MAX_CLOCK_SECONDS: u64 = 9_000_000_000;
 /// The technology that runs a task.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-#[non_exhaustive]
 pub enum TaskKind {
     /// A WASI 0.2 command component.
     #[default]
     Wasm,
 }
 
+impl TaskKind {
+    /// What it is called in tasks and messages.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Wasm => "wasm",
+        }
+    }
+}
+
 /// What honest peers may be expected to agree on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-#[non_exhaustive]
 pub enum Determinism {
     /// The outcome depends on the task alone: it may be cached, compared and audited.
     #[default]

@@ -15,7 +15,7 @@ const READ_BYTES: usize = 1 << 20;
 
 /// What a task left.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Left {
+pub struct TaskOutputs {
     /// What is in `/out`.
     pub outputs: Cid,
     /// What is in each of its own directories.
@@ -33,7 +33,7 @@ pub fn collect<'d, S: BlockSink>(
     key: Option<&TaskKey>,
     sink: &S,
     runtime: &Handle,
-) -> Result<Left, Error> {
+) -> Result<TaskOutputs, Error> {
     let (files, inputs) = world.files();
     let mut collector = Collector {
         files,
@@ -53,7 +53,7 @@ pub fn collect<'d, S: BlockSink>(
         })
         .collect::<Result<_, Error>>()?;
     runtime.block_on(collector.adder.flush())?;
-    Ok(Left { outputs, dirs })
+    Ok(TaskOutputs { outputs, dirs })
 }
 
 struct Collector<'a, S> {
