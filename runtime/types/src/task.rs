@@ -372,6 +372,13 @@ mod tests {
     }
 
     #[test]
+    fn a_kind_is_called_as_it_is_encoded() {
+        let (_, kind) = crate::canonical::encode(&TaskKind::Wasm).unwrap();
+        let (_, name) = crate::canonical::encode(&TaskKind::Wasm.name()).unwrap();
+        assert_eq!(kind, name);
+    }
+
+    #[test]
     fn default_task_is_valid() {
         assert_eq!(task().validate(), Ok(()));
     }

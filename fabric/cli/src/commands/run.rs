@@ -199,14 +199,14 @@ async fn ready(
 ) -> Result<Ready, Failure> {
     let executors = executors(global, what, cache)?;
     let executor = executors.of(task.kind)?;
-    let is_known = match &what.component {
+    let known = match &what.component {
         Component::File(path) => {
             let metadata = std::fs::metadata(path).map_err(|e| Failure::path(path, &e))?;
             what.known.get(&metadata)
         }
         Component::Cid(cid) => Some(*cid),
     };
-    if let Some(cid) = is_known {
+    if let Some(cid) = known {
         task.component = cid;
         if let Some(prepared) = executor.ready(&task, need) {
             return Ok(Ready {

@@ -223,7 +223,7 @@ impl Attempt<'_> {
         };
         let streams = self.cx.streams.clone();
         let write = move || {
-            let mut before = [Vec::new(), Vec::new()];
+            let mut before: [Vec<u8>; 2] = Default::default();
             if let Streams::Files(files) = &streams {
                 let [mut stdout, mut stderr] = files.create()?;
                 loaded.write_output(&mut stdout, &mut stderr)?;
