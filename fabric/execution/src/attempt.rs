@@ -109,8 +109,8 @@ pub trait Watch: Send + Sync {
     /// A checkpoint is stored. The next one is not taken before this returns.
     async fn stored(&self, _checkpoint: Cid, _position: u64) {}
 
-    /// A checkpoint was lost; the task goes on.
-    fn lost(&self, _error: &CheckpointError) {}
+    /// A checkpoint was lost; the task goes on, if it was not to leave.
+    fn lost(&self, _position: u64, _error: &CheckpointError) {}
 }
 
 /// Nobody who is told.

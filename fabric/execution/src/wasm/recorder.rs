@@ -198,8 +198,7 @@ impl<'a> Recorder<'a> {
             }
             // The task goes on; should it have to start again, it does so from an older one.
             Err(error) => {
-                tracing::warn!(%error, position, "a checkpoint was lost");
-                self.watch.lost(&error);
+                self.watch.lost(position, &error);
                 self.lost = Some(error);
             }
         }

@@ -227,7 +227,8 @@ impl Watch for Reporting<'_> {
         }
     }
 
-    fn lost(&self, error: &CheckpointError) {
+    fn lost(&self, position: u64, error: &CheckpointError) {
+        tracing::warn!(%error, position, "a checkpoint was lost");
         if let CheckpointError::Threads(NotDone::Panicked { reason }) = error {
             self.inner.attempts.panicked("checkpoint", reason);
         }
