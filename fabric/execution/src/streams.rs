@@ -101,7 +101,7 @@ mod tests {
         let sealed = streams.add((b"text", b""), Some(&key), &blocks).await;
         let (stdout, _) = sealed.unwrap();
         let entity = (stdout, Some(key.result(TaskKey::STDOUT)));
-        let read = unixfs::read_to_vec(&blocks, entity, 4).await.unwrap();
+        let read = unixfs::read_to_vec(&blocks, entity, 64).await.unwrap();
         assert_eq!(read, b"text");
     }
 }

@@ -137,22 +137,22 @@ async fn ending(inner: &Inner, attempt: &Attempt) -> Option<Ending> {
         Ok(Finished::Left(_)) => None,
         Err(ExecutionError::Cancelled) if inner.closing.is_cancelled() => None,
         Err(ExecutionError::Cancelled) => Some(Ending::Cancelled),
-        Err(error) => Some(Ending::Failed(reason(inner, &error))),
+        Err(error) => {
+            if let ExecutionError::Threads(NotDone::Panicked { reason }) = &error {
+                inner.attempts.panicked("guest", reason);
+            }
+            Some(Ending::Failed(reason(&error)))
+        }
     }
 }
 
 /// What is told of an attempt that has no outcome.
-fn reason(inner: &Inner, error: &ExecutionError) -> FailureReason {
+fn reason(error: &ExecutionError) -> FailureReason {
     let (code, message) = (error.code(), with_causes(error));
     match error {
         ExecutionError::Timeout { .. } => FailureReason::Timeout,
-        error if error.is_tasks_fault() => FailureReason::Rejected { code, message },
-        error => {
-            if let ExecutionError::Threads(NotDone::Panicked { reason }) = error {
-                inner.attempts.panicked("guest", reason);
-            }
-            FailureReason::Infrastructure { code, message }
-        }
+        _ if error.is_tasks_fault() => FailureReason::Rejected { code, message },
+        _ => FailureReason::Infrastructure { code, message },
     }
 }
 
@@ -232,5 +232,33 @@ impl Watch for Reporting<'_> {
         if let CheckpointError::Threads(NotDone::Panicked { reason }) = error {
             self.inner.attempts.panicked("checkpoint", reason);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use mc_types::ErrorCode;
+
+    #[test]
+    fn only_what_is_the_same_on_every_machine_is_not_tried_again() {
+        let message = "no luck".to_owned();
+        let machine = reason(&ExecutionError::Machine(message.clone()));
+        let code = None;
+        let tried_again = FailureReason::Infrastructure { code, message };
+        assert_eq!(machine, tried_again);
+        let message = "not a file".to_owned();
+        let input = reason(&ExecutionError::Unusable(message.clone()));
+        let code = Some(ErrorCode::CorruptContent);
+        assert_eq!(input, FailureReason::Rejected { code, message });
+        let none = std::io::Error::other("too many");
+        let no_thread = reason(&ExecutionError::from(NotDone::NoThread(none)));
+        assert!(
+            matches!(&no_thread, FailureReason::Infrastructure { message, .. } if message.ends_with(": too many")),
+            "{no_thread:?}"
+        );
+        let after = Duration::from_secs(1);
+        let late = reason(&ExecutionError::Timeout { after });
+        assert_eq!(late, FailureReason::Timeout);
     }
 }
