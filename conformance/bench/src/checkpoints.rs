@@ -8,7 +8,7 @@ use mc_engine::{
     Bell, Checkpoints, Engine, Keeper, Need, Next, Options, Program, RunError, Saved, Spare,
     Stopped,
 };
-use mc_node::checkpoint::{Output, Writer};
+use mc_execution::checkpoint::{Output, Writer};
 use mc_types::{
     End,
     cid::{self, RAW},

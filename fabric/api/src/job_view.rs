@@ -43,8 +43,7 @@ impl JobFailure {
             End::OutOfFuel => Some(Self::OutOfFuel),
             End::MemoryLimit => Some(Self::MemoryLimit),
             End::OutputLimit => Some(Self::OutputLimit),
-            // A kind that a newer version added is a failure of the guest too.
-            _ => Some(Self::Trap),
+            End::Trapped { .. } => Some(Self::Trap),
         }
     }
 }
@@ -133,7 +132,7 @@ impl From<&End> for JobView {
         let (exit_code, trap) = match end {
             End::Exited { code } => (Some(*code), None),
             End::Trapped { kind } => (None, Some(kind.to_string())),
-            _ => (None, None),
+            End::OutOfFuel | End::MemoryLimit | End::OutputLimit => (None, None),
         };
         Self {
             state: match failure {
@@ -213,7 +212,9 @@ fn failure_of(ending: Option<&Ending>) -> (Option<JobFailure>, Option<String>) {
                     JobFailure::QueueTimeout
                 }
                 FailureReason::Rejected { .. } => JobFailure::Rejected,
-                _ => JobFailure::Infrastructure,
+                FailureReason::Infrastructure { .. } | FailureReason::Other { .. } => {
+                    JobFailure::Infrastructure
+                }
             };
             (Some(failure), reason.detail().map(Cow::into_owned))
         }

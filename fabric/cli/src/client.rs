@@ -5,7 +5,7 @@ mod logs;
 mod there;
 mod upload;
 
-pub(crate) use content::write_to_disk;
+pub(crate) use content::{RemoteBlocks, write_to_disk};
 pub(crate) use upload::file_pieces;
 
 use crate::{failure::Failure, home::Home};

@@ -14,7 +14,7 @@ mod submit;
 mod why;
 
 use crate::{client::Client, connect, failure::Failure};
-use mc_engine::Job;
+use mc_execution::wasm::{Job, compile_here};
 use mc_options::{Cli, Command, Global};
 use std::process::ExitCode;
 
@@ -34,7 +34,7 @@ pub(crate) async fn run(cli: Cli) -> Result<ExitCode, Failure> {
         Command::Compile { args } => {
             let job = Job::parse(&args).ok_or_else(|| Failure::usage("this is for nodes only"))?;
             mc_system::priority::work_in_the_background();
-            Ok(ExitCode::from(mc_engine::compile_here(&job)))
+            Ok(ExitCode::from(compile_here(&job)))
         }
         Command::Completions { shell } => meta::completions(shell),
         Command::Version => meta::version(&global),

@@ -1,7 +1,7 @@
 //! COMPONENT: a file, a directory to build, or a CID.
 
 use crate::{failure::Failure, output};
-use mc_engine::MAX_COMPONENT_BYTES;
+use mc_execution::wasm::{self, MAX_COMPONENT_BYTES};
 use mc_options::Global;
 use mc_types::{Cid, ErrorCode};
 use std::{
@@ -67,7 +67,7 @@ pub(crate) fn read(path: &Path, metadata: &Metadata) -> Result<Vec<u8>, Failure>
     let bytes = u64::try_from(read.len()).unwrap_or(u64::MAX);
     let bytes = bytes.max(metadata.len());
     if bytes > max {
-        let too_large = mc_engine::Error::TooLarge { bytes, max };
+        let too_large = wasm::Error::TooLarge { bytes, max };
         return Err(Failure::from(too_large).about(&path.display().to_string()));
     }
     Ok(read)

@@ -3,6 +3,7 @@
 use crate::{exit, foreign, terminal};
 use clap::error::ErrorKind;
 use mc_api::ErrorBody;
+use mc_execution::{ExecutionError, wasm};
 use mc_types::{ErrorCode, with_causes};
 use std::{
     ffi::OsString,
@@ -183,18 +184,31 @@ impl From<mc_content::Error> for Failure {
     }
 }
 
-impl From<mc_engine::Error> for Failure {
-    fn from(error: mc_engine::Error) -> Self {
+impl From<ExecutionError> for Failure {
+    fn from(error: ExecutionError) -> Self {
+        match error {
+            ExecutionError::Program(error) => error.into(),
+            ExecutionError::Content(error) => error.into(),
+            error => {
+                let code = error.code().unwrap_or(ErrorCode::Infrastructure);
+                Self::new(code, with_causes(&error))
+            }
+        }
+    }
+}
+
+impl From<wasm::Error> for Failure {
+    fn from(error: wasm::Error) -> Self {
         let failure = Self::new(error.code(), with_causes(&error));
         match error {
-            mc_engine::Error::CoreModule { .. } => {
+            wasm::Error::CoreModule { .. } => {
                 failure.with_hint("build it as a command for WASI: for --target wasm32-wasip2")
             }
-            mc_engine::Error::UnsupportedImports { names } => match foreign::hint(&names) {
+            wasm::Error::UnsupportedImports { names } => match foreign::hint(&names) {
                 Some(hint) => failure.with_hint(hint),
                 None => failure,
             },
-            mc_engine::Error::NotWasm { .. } => {
+            wasm::Error::NotWasm { .. } => {
                 failure.with_hint("give a .wasm component, or a directory with a Cargo.toml")
             }
             _ => failure,

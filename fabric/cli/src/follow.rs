@@ -4,7 +4,8 @@ use crate::{client::Client, exit, failure::Failure, output, progress, terminal};
 use futures::StreamExt;
 use indicatif::ProgressBar;
 use mc_api::{JobFailure, JobView, LogQuery};
-use mc_node::{config::without_password, private::TaskKey};
+use mc_content::TaskKey;
+use mc_node::config::without_password;
 use mc_options::{Format, Global};
 use mc_types::{ErrorCode, JobId, JobState, LogStream};
 use std::{

@@ -1,7 +1,7 @@
 //! What of a directory that is given as `/` a task does not see.
 
 use crate::{inputs::Dirs, output};
-use mc_node::world;
+use mc_execution::world;
 use mc_options::Global;
 use mc_types::{Determinism, TaskSpec};
 

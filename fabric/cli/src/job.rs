@@ -10,8 +10,8 @@ use crate::{
     show::NAME,
     terminal,
 };
-use mc_content::{AddOptions, CountingSink, Key, unixfs};
-use mc_node::{config::Period, private::TaskKey};
+use mc_content::{AddOptions, CountingSink, Key, TaskKey, unixfs};
+use mc_node::config::Period;
 use mc_options::{Submit, Task};
 use mc_types::{Cid, Determinism, JobSpec, Limits, Private, TARGET_NODE, TaskKind, TaskSpec};
 use std::{
@@ -67,8 +67,8 @@ pub(crate) fn validate_submit(args: &Submit, dirs: &Dirs) -> Result<(), Failure>
     validate(&args.task, dirs)
 }
 
-/// The task without the CIDs of what it is given.
-fn unread(args: &Task, dirs: &Dirs) -> Result<TaskSpec, Failure> {
+/// The task without the CIDs of its component and of what it is given.
+pub(crate) fn unread(args: &Task, dirs: &Dirs) -> Result<TaskSpec, Failure> {
     let names = |names: Vec<String>| {
         names
             .into_iter()

@@ -2,8 +2,8 @@
 
 use crate::{client::Client, connect, failure::Failure};
 use mc_api::JobView;
-use mc_content::{BlockSource, Key};
-use mc_node::private::{Submitter, TaskKey};
+use mc_content::{BlockSource, Key, TaskKey};
+use mc_node::private::Submitter;
 use mc_options::{Global, Opened};
 use mc_types::{ErrorCode, TaskSpec, base64url, canonical};
 use std::{

@@ -17,7 +17,7 @@ pub(crate) use run::leave_run;
 
 use crate::{exit, failure::Failure, inputs::Dirs, links, output, terminal};
 use mc_directories::{DirectoryId, Fingerprint, Report, Transaction};
-use mc_node::world::Seen;
+use mc_execution::world::Seen;
 use mc_options::{Format, Global};
 use mc_types::ErrorCode;
 use std::{

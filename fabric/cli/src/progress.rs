@@ -1,6 +1,6 @@
 //! How far something is, on standard error, if a human looks.
 
-use crate::{client::Client, failure::Failure, output, terminal};
+use crate::{client::Client, output, terminal};
 use indicatif::{ProgressBar, ProgressStyle};
 use mc_options::{Format, Global};
 use std::{io::IsTerminal, pin::pin, time::Duration};
@@ -29,30 +29,24 @@ pub(crate) fn bytes(global: &Global, what: &'static str, total: Option<u64>) -> 
         .with_prefix(what)
 }
 
-/// Waits for work that blocks, and says `what` it is once that takes long: in a line that moves, or in one that stays
-/// if no terminal shows it.
-pub(crate) async fn patiently<T: Send + 'static>(
-    global: &Global,
-    what: String,
-    work: impl FnOnce() -> T + Send + 'static,
-) -> Result<T, Failure> {
-    let mut working = tokio::task::spawn_blocking(work);
-    let done = tokio::select! {
-        done = &mut working => done,
-        () = tokio::time::sleep(PATIENCE) => {
-            let line = line(global);
-            match &line {
-                Some(line) => line.set_message(terminal::escaped(&what).into_owned()),
-                None => output::note(global, &what),
-            }
-            let done = working.await;
-            if let Some(line) = line {
-                line.finish_and_clear();
-            }
-            done
-        }
-    };
-    done.map_err(|e| Failure::internal(e.to_string()))
+/// Waits for work, and says `what` it is once that takes long: in a line that moves, or in one that stays if no terminal
+/// shows it.
+pub(crate) async fn patiently<T>(global: &Global, what: &str, work: impl Future<Output = T>) -> T {
+    let mut work = pin!(work);
+    tokio::select! {
+        done = &mut work => return done,
+        () = tokio::time::sleep(PATIENCE) => {}
+    }
+    let line = line(global);
+    match &line {
+        Some(line) => line.set_message(terminal::escaped(what).into_owned()),
+        None => output::note(global, what),
+    }
+    let done = work.await;
+    if let Some(line) = line {
+        line.finish_and_clear();
+    }
+    done
 }
 
 /// Waits for what a node may have to find first, and says so once that takes long: that nobody is connected who could

@@ -104,7 +104,7 @@ pub trait BlockSource: Send + Sync {
     fn load(&self, cid: &Cid) -> impl Future<Output = Result<Bytes, Error>> + Send;
 }
 
-impl<S: BlockSource> BlockSource for std::sync::Arc<S> {
+impl<S: BlockSource + ?Sized> BlockSource for std::sync::Arc<S> {
     fn ahead(&self) -> usize {
         S::ahead(self)
     }
@@ -149,4 +149,10 @@ pub trait BlockSink: Send + Sync {
     ///
     /// Whatever keeps the sink from taking them.
     fn put_many(&self, blocks: Vec<Block>) -> impl Future<Output = Result<(), Error>> + Send;
+}
+
+impl<S: BlockSink + ?Sized> BlockSink for std::sync::Arc<S> {
+    async fn put_many(&self, blocks: Vec<Block>) -> Result<(), Error> {
+        S::put_many(self, blocks).await
+    }
 }

@@ -34,6 +34,7 @@ mod memory;
 pub mod path;
 pub mod seal;
 mod store;
+mod task_key;
 pub mod unixfs;
 mod walk;
 
@@ -43,5 +44,6 @@ pub use limits::{MAX_BLOCK_BYTES, MAX_DAG_BLOCKS};
 pub use memory::{CountingSink, MemoryBlocks};
 pub use seal::Key;
 pub use store::{FsckReport, GcReport, Options, Store};
+pub use task_key::TaskKey;
 pub use unixfs::{AddOptions, Added};
 pub use walk::{Order, missing, ordered_by, stored_bytes};

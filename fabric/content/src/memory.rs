@@ -31,7 +31,14 @@ impl MemoryBlocks {
     /// All blocks, in the order of their CIDs.
     #[must_use]
     pub fn into_blocks(self) -> Vec<Block> {
-        let blocks = self.0.into_inner().unwrap_or_else(PoisonError::into_inner);
+        self.take()
+    }
+
+    /// Takes all blocks, in the order of their CIDs: none is left.
+    #[must_use]
+    pub fn take(&self) -> Vec<Block> {
+        let mut blocks = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let blocks = std::mem::take(&mut *blocks);
         let mut blocks: Vec<_> = blocks
             .into_iter()
             .map(|(cid, bytes)| Block::hashed(cid, bytes))

@@ -1,11 +1,9 @@
 //! Content of this node and of its peers: the store first, then the network.
 
 mod complete;
-mod deferred;
 mod gateways;
 mod room;
 
-pub(crate) use deferred::Deferred;
 pub(crate) use room::usual_max_bytes;
 
 use bytes::Bytes;
@@ -16,7 +14,7 @@ use futures::{
     stream::FuturesUnordered,
 };
 use gateways::Gateways;
-use mc_content::{Block, BlockSource, Error, MAX_DAG_BLOCKS, Store, links};
+use mc_content::{Block, BlockSink, BlockSource, Error, MAX_DAG_BLOCKS, Store, links};
 use mc_net::{BlockStore, Client, FetchError, Session, StoreError};
 use mc_types::{Ahead, Cid, NodeId, cid};
 use rand::RngExt;
@@ -103,7 +101,7 @@ impl Content {
     /// The store's.
     pub(crate) async fn put(&self, blocks: Vec<Block>) -> Result<(), Error> {
         let cids = blocks.iter().map(|block| *block.cid()).collect();
-        mc_content::BlockSink::put_many(&self.store, blocks).await?;
+        self.store.put_many(blocks).await?;
         self.net.blocks_added(cids).await;
         Ok(())
     }
@@ -350,6 +348,13 @@ impl Source {
             },
             error => closed(error),
         })
+    }
+}
+
+/// Blocks of our own.
+impl BlockSink for Content {
+    async fn put_many(&self, blocks: Vec<Block>) -> Result<(), Error> {
+        self.put(blocks).await
     }
 }
 

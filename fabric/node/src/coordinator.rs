@@ -16,11 +16,11 @@ mod retention;
 mod sisters;
 mod watchers;
 
-use crate::{content::Content, error::Error, peers::Peers, private::TaskKey, tasks::Supervisor};
+use crate::{content::Content, error::Error, peers::Peers, private, tasks::Supervisor};
 use actor::{Actor, Input};
 pub(crate) use logs::Written;
 use marks::Marks;
-use mc_content::Block;
+use mc_content::{Block, TaskKey};
 use mc_ledger::Ledger;
 use mc_net::Identity;
 use mc_protocol::{Announcement, Response};
@@ -311,11 +311,12 @@ impl Coordinator {
     /// The job, with the key of a private one sealed to all those who may have to grant leases for it.
     fn with_key(&self, mut spec: JobSpec) -> Result<JobSpec, Error> {
         let local = self.peers.local();
-        let key = TaskKey::of_job(&self.identity, local, &spec)?;
+        let key = private::of_job(&self.identity, local, &spec)?;
         if let Some((key, sealed)) = key.zip(spec.key.as_mut()) {
             let sisters = self.sisters.now();
             let sisters = sisters.iter().take(MAX_COORDINATORS - 1);
-            sealed.coordinators = key.for_coordinators(std::iter::once(local).chain(sisters))?;
+            sealed.coordinators =
+                private::for_coordinators(&key, std::iter::once(local).chain(sisters))?;
         }
         Ok(spec)
     }
@@ -416,7 +417,7 @@ impl Coordinator {
     ///
     /// [`Error::NoKey`].
     pub(crate) fn key_of(&self, job: &JobRecord) -> Result<Option<TaskKey>, Error> {
-        TaskKey::of_job(&self.identity, self.peers.local(), &job.spec)
+        private::of_job(&self.identity, self.peers.local(), &job.spec)
     }
 
     /// The workers that lend slots to this node.

@@ -1,6 +1,7 @@
 //! What can keep a node from starting or from doing what it was asked.
 
 use crate::tasks::Failure;
+use mc_execution::ExecutionError;
 use mc_protocol::Response;
 use mc_types::ErrorCode;
 use std::path::PathBuf;
@@ -50,9 +51,9 @@ pub enum Error {
     /// The network.
     #[error(transparent)]
     Net(#[from] mc_net::Error),
-    /// The engine.
+    /// What runs tasks.
     #[error(transparent)]
-    Engine(#[from] mc_engine::Error),
+    Execution(#[from] ExecutionError),
     /// The HTTP API.
     #[error(transparent)]
     Gateway(#[from] mc_gateway::ServerError),
@@ -146,7 +147,7 @@ impl Error {
             Self::Ledger(error) => error.code(),
             Self::LedgerWrite { code, .. } | Self::Told { code, .. } => *code,
             Self::Net(error) => error.code(),
-            Self::Engine(error) => error.code(),
+            Self::Execution(error) => error.code().unwrap_or(ErrorCode::Internal),
             Self::Gateway(error) => error.code(),
             Self::InvalidJob(_) => ErrorCode::InvalidTask,
             Self::NoKey { .. } => ErrorCode::WrongKey,

@@ -10,7 +10,7 @@
 //! * One process uses a data directory at a time.
 //! * Each task has an owner that waits for its end (`tasks.rs`). If one fails without which the node would answer and do
 //!   nothing, the node ends: [`Node::failed`].
-//! * What waits for blocks on a thread has one of its own ([`threads`]): tokio's are for reading blocks.
+//! * What waits for blocks on a thread has one of its own ([`mc_execution::threads`]): tokio's are for reading blocks.
 //! * Shutdown goes from the outside in: no new requests, attempts finished or their leases given
 //!   back, then ledger, network and store.
 
@@ -19,7 +19,6 @@ mod announce;
 mod archive;
 mod backend;
 mod budget;
-pub mod checkpoint;
 mod completion;
 pub mod config;
 mod content;
@@ -34,10 +33,8 @@ pub mod pins;
 pub mod private;
 mod task_advert;
 mod tasks;
-pub mod threads;
 pub mod tried;
 mod worker;
-pub mod world;
 
 pub use archive::{Archive, Exported};
 pub use config::Config;

@@ -14,7 +14,10 @@ use crate::{
 };
 use futures::future::BoxFuture;
 use mc_content::Store;
-use mc_engine::{Allocation, CompileLimits, Compiler, Engine};
+use mc_execution::{
+    ExecutionError, Executors,
+    wasm::{self, Allocation, CompileLimits, Compiler, Wasm},
+};
 use mc_gateway::Server;
 use mc_ledger::{Ledger, Location};
 use mc_net::{Client, Identity, InboundRequest, Multiaddr, Started};
@@ -116,7 +119,7 @@ struct Ends {
 
 impl Node {
     /// Starts a node. It answers when this returns. `compiler` is a program with its first arguments
-    /// that compiles what is not in the cache, as [`mc_engine::compile_here`] does.
+    /// that compiles what is not in the cache, as [`mc_execution::wasm::compile_here`] does.
     ///
     /// Futures of this crate's interface are boxed: rustc compiles the body of a future once more in each crate that
     /// waits for it, with the bodies of all that it waits for itself.
@@ -149,7 +152,8 @@ impl Node {
         let location = Location::of(config.ledger.url.as_deref(), &data_dir.ledger());
         let ledger = Ledger::open(&location, identity.node_id()).await?;
         let slots = mode.slots(&config);
-        let engine = engine(&config, slots, compiler)?;
+        let caps = Caps::of(&config, slots, &data_dir.scratch());
+        let executors = executors(&config, slots, &caps, compiler)?;
         let server = bind(&config, mode).await?;
         let started = join(&config, mode, &identity, (&store, data_dir.peers())).await?;
         let Started {
@@ -206,7 +210,6 @@ impl Node {
             let retain = coordinator.clone().retain(retention, stopping.clone());
             tasks.all.essential("archive", retain);
         }
-        let caps = Caps::of(&config, slots, &data_dir.scratch());
         let options = worker::Options {
             identity: identity.clone(),
             announcement: announcement(&config, slots, &caps),
@@ -216,7 +219,7 @@ impl Node {
             owed: data_dir.owed(),
             silent_terms: config.worker.silent_terms,
         };
-        let with = (engine, content.clone(), peers.clone());
+        let with = (executors, content.clone(), peers.clone());
         let worker = Worker::new(options, with, tasks.all.group(stopping.clone()), &ended);
         let circle = peers.set_roles(Roles {
             coordinator: coordinator.clone(),
@@ -369,25 +372,25 @@ fn scheduler_config(config: &Config, local: NodeId) -> mc_scheduler::Config {
     }
 }
 
-fn engine(
+fn executors(
     config: &Config,
     slots: u32,
+    caps: &Caps,
     compiler: Option<(PathBuf, Vec<OsString>)>,
-) -> Result<Engine, Error> {
+) -> Result<Executors, ExecutionError> {
     let limits = CompileLimits {
         program_bytes: config.compile.max_component.0,
         time: config.compile.time.0,
         memory_bytes: config.compile.memory.0,
         code_bytes: config.compile.max_code.0,
     };
-    let options = mc_engine::Options {
+    // A guest that is being killed still holds its slot, so there are some to spare.
+    let guests = slots.saturating_mul(2).max(1);
+    let options = wasm::Options {
         cache_dir: Some(config.cache.dir.clone()),
         cache_max_bytes: config.cache.max.0,
-        // A guest that is being killed still holds its slot, so there are some to spare.
-        allocation: Allocation::Pooling {
-            slots: slots.saturating_mul(2).max(1),
-        },
-        target: mc_engine::Target::Native,
+        allocation: Allocation::Pooling { slots: guests },
+        target: wasm::Target::Native,
         compiler: compiler.map(|(program, args)| Compiler {
             program,
             args,
@@ -396,7 +399,9 @@ fn engine(
         // What keeps a lease goes before what runs under it.
         on_guest_thread: Some(mc_system::priority::give_way),
     };
-    Ok(Engine::new(&options)?)
+    let guests = usize::try_from(guests).unwrap_or(usize::MAX);
+    let wasm = Wasm::new(&options, guests, caps.compilers)?;
+    Ok(Executors::new(vec![Arc::new(wasm)]))
 }
 
 fn announcement(config: &Config, slots: u32, caps: &Caps) -> Announcement {

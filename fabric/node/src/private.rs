@@ -7,134 +7,87 @@
 use crate::{data_dir, error::Error};
 use futures::StreamExt;
 use mc_content::{
-    Key,
+    TaskKey,
     seal::{OVERHEAD_BYTES, Place},
-    unixfs::Entity,
 };
 use mc_gateway::backend::LogBytes;
 use mc_net::{
     Identity,
     envelope::{self, Purpose},
 };
-use mc_types::{Cid, Envelope, JobSpec, KeyId, Lease, LogStream, NodeId, SealedKey, TaskSpec};
+use mc_types::{Envelope, JobSpec, KeyId, Lease, LogStream, NodeId, SealedKey, TaskSpec};
 use std::{collections::BTreeMap, path::Path};
 
 /// Most bytes of a log that are sealed together.
 pub const MAX_PIECE_BYTES: usize = 64 << 10;
-/// What the guest writes is called among the results.
-pub const STDOUT: &str = "/dev/stdout";
-/// And this.
-pub const STDERR: &str = "/dev/stderr";
 /// Bytes before a sealed piece that tell its length.
 pub const LENGTH_BYTES: usize = 4;
 
-/// The key of a private task. Everything that belongs to the task has a key of its own, by its place.
-#[derive(Debug, Clone)]
-pub struct TaskKey(Key);
-
-impl TaskKey {
-    /// A new one.
-    #[must_use]
-    pub fn generate() -> Self {
-        Self(Key::generate())
-    }
-
-    /// By what it is known to those who do not have it.
-    #[must_use]
-    pub fn id(&self) -> KeyId {
-        self.0.id()
-    }
-
-    /// Of what the guest finds at `path` when it begins.
-    #[must_use]
-    pub fn given(&self, path: &str) -> Key {
-        self.0.below("given").below(path)
-    }
-
-    /// Of what the guest leaves at `path`: `/out`, a directory of its own, [`STDOUT`], [`STDERR`].
-    #[must_use]
-    pub fn result(&self, path: &str) -> Key {
-        self.0.below("results").below(path)
-    }
-
-    /// Of its checkpoints.
-    #[must_use]
-    pub fn checkpoints(&self) -> Key {
-        self.0.below("checkpoints")
-    }
-
-    /// Of what the gateway passes on of what the guest writes.
-    #[must_use]
-    pub fn logs(&self) -> Key {
-        self.0.below("logs")
-    }
-
-    /// Seals it to nodes that grant leases.
-    pub(crate) fn for_coordinators<'n>(
-        &self,
-        nodes: impl IntoIterator<Item = &'n NodeId>,
-    ) -> Result<BTreeMap<NodeId, Envelope>, mc_net::Error> {
-        let sealed = nodes.into_iter().map(|node| {
-            let sealed = envelope::seal(node, Purpose::Leases, self.id(), self.0.as_bytes())?;
-            Ok((node.clone(), sealed))
-        });
-        sealed.collect()
-    }
-
-    /// Seals it to the holder of a lease.
-    pub(crate) fn for_lease(
-        &self,
-        worker: &NodeId,
-        lease: &Lease,
-    ) -> Result<Envelope, mc_net::Error> {
-        envelope::seal(worker, of_lease(lease), self.id(), self.0.as_bytes())
-    }
-
-    /// Opens an envelope; `None` if it does not contain the key with this id.
-    fn open(identity: &Identity, envelope: &Envelope, purpose: Purpose, id: KeyId) -> Option<Self> {
-        let secret = identity.open(envelope, purpose, id)?;
-        let key = Key::from_bytes(&secret).map(Self)?;
-        // What it is called decides what is computed.
-        (key.id() == id).then_some(key)
-    }
-
-    /// What came with a lease; `None` for a task that has no key.
-    pub(crate) fn of_lease(
-        identity: &Identity,
-        task: &TaskSpec,
-        lease: &Lease,
-        envelope: Option<&Envelope>,
-    ) -> Result<Option<Self>, &'static str> {
-        let Some(private) = &task.private else {
-            return Ok(None);
-        };
-        let envelope = envelope.ok_or("the task is private, and its key did not come along")?;
-        Self::open(identity, envelope, of_lease(lease), private.key)
-            .map(Some)
-            .ok_or("the key of the task does not open")
-    }
-
-    /// The key of a job that a coordinator may grant leases for; `None` for one that has none.
-    pub(crate) fn of_job(
-        identity: &Identity,
-        local: &NodeId,
-        spec: &JobSpec,
-    ) -> Result<Option<Self>, Error> {
-        let Some(private) = &spec.task.private else {
-            return Ok(None);
-        };
-        let sealed = spec.key.as_ref().map(|key| &key.coordinators);
-        let envelope = sealed.and_then(|sealed| sealed.get(local));
-        envelope
-            .and_then(|envelope| Self::open(identity, envelope, Purpose::Leases, private.key))
-            .map(Some)
-            .ok_or_else(|| Error::NoKey {
-                node: local.clone(),
-            })
-    }
+/// Seals a key to nodes that grant leases.
+pub(crate) fn for_coordinators<'n>(
+    key: &TaskKey,
+    nodes: impl IntoIterator<Item = &'n NodeId>,
+) -> Result<BTreeMap<NodeId, Envelope>, mc_net::Error> {
+    let sealed = nodes.into_iter().map(|node| {
+        let sealed = envelope::seal(node, Purpose::Leases, key.id(), key.as_bytes())?;
+        Ok((node.clone(), sealed))
+    });
+    sealed.collect()
 }
 
-const fn of_lease(lease: &Lease) -> Purpose {
+/// Seals a key to the holder of a lease.
+pub(crate) fn for_lease(
+    key: &TaskKey,
+    worker: &NodeId,
+    lease: &Lease,
+) -> Result<Envelope, mc_net::Error> {
+    envelope::seal(worker, by_lease(lease), key.id(), key.as_bytes())
+}
+
+/// Opens an envelope; `None` if it does not contain the key with this id.
+fn open(identity: &Identity, envelope: &Envelope, purpose: Purpose, id: KeyId) -> Option<TaskKey> {
+    let secret = identity.open(envelope, purpose, id)?;
+    let key = TaskKey::from_bytes(&secret)?;
+    // What it is called decides what is computed.
+    (key.id() == id).then_some(key)
+}
+
+/// The key that came with a lease; `None` for a task that has none.
+pub(crate) fn of_lease(
+    identity: &Identity,
+    task: &TaskSpec,
+    lease: &Lease,
+    envelope: Option<&Envelope>,
+) -> Result<Option<TaskKey>, &'static str> {
+    let Some(private) = &task.private else {
+        return Ok(None);
+    };
+    let envelope = envelope.ok_or("the task is private, and its key did not come along")?;
+    open(identity, envelope, by_lease(lease), private.key)
+        .map(Some)
+        .ok_or("the key of the task does not open")
+}
+
+/// The key of a job that a coordinator may grant leases for; `None` for one that has none.
+pub(crate) fn of_job(
+    identity: &Identity,
+    local: &NodeId,
+    spec: &JobSpec,
+) -> Result<Option<TaskKey>, Error> {
+    let Some(private) = &spec.task.private else {
+        return Ok(None);
+    };
+    let sealed = spec.key.as_ref().map(|key| &key.coordinators);
+    let envelope = sealed.and_then(|sealed| sealed.get(local));
+    envelope
+        .and_then(|envelope| open(identity, envelope, Purpose::Leases, private.key))
+        .map(Some)
+        .ok_or_else(|| Error::NoKey {
+            node: local.clone(),
+        })
+}
+
+const fn by_lease(lease: &Lease) -> Purpose {
     Purpose::Lease {
         job: lease.job,
         token: lease.token,
@@ -162,25 +115,19 @@ impl Submitter {
     ///
     /// [`Error::Net`] when the node's id does not contain its key.
     pub fn seal(&self, key: &TaskKey, node: &NodeId) -> Result<SealedKey, Error> {
-        let secret = key.0.as_bytes();
+        let secret = key.as_bytes();
         let submitter = envelope::seal(&self.0.node_id(), Purpose::Results, key.id(), secret)?;
         Ok(SealedKey {
             submitter,
-            coordinators: key.for_coordinators([node])?,
+            coordinators: for_coordinators(key, [node])?,
         })
     }
 
     /// The key with the id `id` that was sealed to this submitter; `None` if it was sealed to another.
     #[must_use]
     pub fn open(&self, sealed: &Envelope, id: KeyId) -> Option<TaskKey> {
-        TaskKey::open(&self.0, sealed, Purpose::Results, id)
+        open(&self.0, sealed, Purpose::Results, id)
     }
-}
-
-/// What the guest is given at `path`.
-pub(crate) fn given(task: &TaskSpec, key: Option<&TaskKey>, path: &str, cid: Cid) -> Entity {
-    let key = key.filter(|_| task.is_private(path));
-    (cid, key.map(|key| key.given(path))).into()
 }
 
 /// The place of a piece of a log.

@@ -2,8 +2,8 @@
 
 mod attempt;
 mod before;
+mod blocks;
 mod caps;
-mod checkpoints;
 mod coordinators;
 mod debts;
 mod disk;
@@ -12,17 +12,9 @@ mod execute;
 mod heartbeats;
 mod kept;
 mod known;
-mod log;
 mod owed;
-mod spill;
 
-use crate::{
-    content::Content,
-    peers::Peers,
-    private::TaskKey,
-    tasks::Supervisor,
-    threads::{NotDone, Threads},
-};
+use crate::{content::Content, peers::Peers, private, tasks::Supervisor};
 use attempt::{Attempt, Controls};
 use bytes::Bytes;
 pub(crate) use caps::Caps;
@@ -31,8 +23,7 @@ use debts::Debts;
 use ended::Ended;
 use kept::Kept;
 pub(crate) use known::{Known, Stage};
-use log::LogFiles;
-use mc_engine::Engine;
+use mc_execution::{Executors, LogFiles};
 use mc_net::Identity;
 use mc_protocol::{Announcement, Response};
 use mc_types::{
@@ -48,7 +39,7 @@ use std::{
     },
     time::Duration,
 };
-use tokio::sync::{Notify, Semaphore, broadcast, watch};
+use tokio::sync::{Notify, broadcast, watch};
 use tokio_util::sync::CancellationToken;
 
 /// Coordinators that may have asked what is lent before they are answered. They ask again.
@@ -56,8 +47,6 @@ const SOLICITATIONS: usize = 256;
 /// Nodes that may have connected before those who wait for them are told. They look too.
 const MET: usize = 256;
 
-/// Checkpoints that are encoded at a time: each is a copy of what its guest has in memory.
-const CHECKPOINTS: usize = 16;
 /// How long guests that were called off may take to notice it when the node stops.
 const GUEST_GRACE: Duration = Duration::from_secs(2);
 
@@ -99,7 +88,7 @@ pub(crate) struct Worker {
 #[derive(Debug)]
 struct Inner {
     options: Options,
-    engine: Engine,
+    executors: Executors,
     content: Content,
     peers: Peers,
     running: Mutex<HashMap<JobId, Running>>,
@@ -112,17 +101,11 @@ struct Inner {
     was_short: AtomicBool,
     /// Told when something ends then.
     room: Notify,
-    /// Bounds how many compilers run at a time.
-    compilers: Semaphore,
     /// Coordinators that ask what is lent.
     solicited: broadcast::Sender<NodeId>,
     /// Nodes that have connected.
     met: broadcast::Sender<NodeId>,
     attempts: Supervisor,
-    /// Where guests are prepared and run, and what they leave is collected.
-    guests: Threads,
-    /// Where their checkpoints are encoded: a guest waits for that, and must not have its place.
-    checkpoints: Threads,
     counts: Counts,
     /// Set first when the node shuts down: attempts take a last checkpoint and release their leases.
     leaving: CancellationToken,
@@ -157,16 +140,14 @@ impl Worker {
     #[must_use]
     pub(crate) fn new(
         options: Options,
-        (engine, content, peers): (Engine, Content, Peers),
+        (executors, content, peers): (Executors, Content, Peers),
         attempts: Supervisor,
         ended: &CancellationToken,
     ) -> Self {
         let (free, _) = watch::channel(options.announcement.slots_total);
-        let slots = usize::try_from(options.announcement.slots_total).unwrap_or(usize::MAX);
         let inner = Inner {
-            compilers: Semaphore::new(options.caps.compilers),
             options,
-            engine,
+            executors,
             content,
             peers,
             running: Mutex::default(),
@@ -180,9 +161,6 @@ impl Worker {
             solicited: broadcast::Sender::new(SOLICITATIONS),
             met: broadcast::Sender::new(MET),
             attempts,
-            // A guest that is being killed still holds its place, as in the engine.
-            guests: Threads::new("attempt", slots.saturating_mul(2)),
-            checkpoints: Threads::new("checkpoint", CHECKPOINTS),
             counts: Counts::default(),
             leaving: ended.child_token(),
             closing: ended.child_token(),
@@ -277,7 +255,7 @@ impl Worker {
             return Response::refused(ErrorCode::InvalidTask, error.to_string());
         }
         let identity = &self.inner.options.identity;
-        let key = match TaskKey::of_lease(identity, &spec.task, &lease, key.as_ref()) {
+        let key = match private::of_lease(identity, &spec.task, &lease, key.as_ref()) {
             Ok(key) => key,
             Err(reason) => return Response::refused(ErrorCode::WrongKey, reason),
         };
@@ -285,7 +263,8 @@ impl Worker {
         if controls.cancel.is_cancelled() || controls.leaving.is_cancelled() {
             return Response::refused(ErrorCode::Infrastructure, "the node is shutting down");
         }
-        let logs = LogFiles::new(&self.inner.options.scratch, &lease);
+        let dir = format!("{}-{}", lease.job, lease.token);
+        let logs = LogFiles::within(&self.inner.options.scratch.join(dir));
         let task = match canonical::encode(&spec.task) {
             Ok((task, _)) => task,
             Err(error) => return Response::refused(ErrorCode::InvalidTask, error.to_string()),
@@ -453,9 +432,7 @@ impl Worker {
         let _ = tokio::time::timeout(grace, self.inner.attempts.join()).await;
         self.inner.closing.cancel();
         self.inner.attempts.join().await;
-        let closed = async {
-            tokio::join!(self.inner.guests.close(), self.inner.checkpoints.close());
-        };
+        let closed = self.inner.executors.close();
         if tokio::time::timeout(GUEST_GRACE, closed).await.is_err() {
             tracing::warn!("a guest does not end; it ends with this process");
         }
@@ -477,18 +454,6 @@ impl Drop for Slot {
 }
 
 impl Inner {
-    /// Does a part of an attempt that may wait for blocks, on a thread for guests.
-    async fn on_thread<T: Send + 'static>(
-        &self,
-        work: impl FnOnce() -> T + Send + 'static,
-    ) -> Result<T, NotDone> {
-        let done = self.guests.run(work).await;
-        if let Err(NotDone::Panicked { reason }) = &done {
-            self.attempts.panicked("guest", reason);
-        }
-        done
-    }
-
     fn running(&self) -> MutexGuard<'_, HashMap<JobId, Running>> {
         // Every update is a single insertion or removal, so a poisoned map is still consistent.
         self.running.lock().unwrap_or_else(PoisonError::into_inner)

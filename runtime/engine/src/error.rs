@@ -149,7 +149,6 @@ impl Error {
 
 /// Why an execution has no outcome.
 #[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
 pub enum RunError {
     /// It took longer than it was given.
     #[error("not finished after {after:?}")]

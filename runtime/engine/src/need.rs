@@ -17,7 +17,7 @@ impl From<Determinism> for Need {
     fn from(determinism: Determinism) -> Self {
         match determinism {
             Determinism::Relaxed => Self::Relaxed,
-            _ => Self::Run,
+            Determinism::Deterministic => Self::Run,
         }
     }
 }

@@ -7,7 +7,6 @@ use std::{borrow::Cow, collections::BTreeMap};
 /// Why a job failed without an [`Outcome`](crate::Outcome).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-#[non_exhaustive]
 pub enum FailureReason {
     /// An attempt took longer than [`JobSpec::timeout_ms`](crate::JobSpec::timeout_ms).
     Timeout,

@@ -7,7 +7,6 @@ use std::collections::BTreeMap;
 /// How a task ended. Failures of the machine are not among them: those are retried.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
-#[non_exhaustive]
 pub enum End {
     /// The component returned or called `exit`.
     Exited {
@@ -31,7 +30,6 @@ pub enum End {
 /// Why a component trapped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-#[non_exhaustive]
 pub enum TrapKind {
     /// `unreachable`: an abort, a failed assertion or a panic.
     Unreachable,
@@ -76,7 +74,6 @@ impl std::fmt::Display for TrapKind {
 /// Which counter gave the fuel, and by which table of costs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-#[non_exhaustive]
 pub enum Meter {
     /// The fuel of wasmtime 48: for what the meter below does not know how to count.
     #[serde(rename = "wasmtime-48")]

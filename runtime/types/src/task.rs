@@ -11,17 +11,25 @@ use std::collections::BTreeMap;
 /// The technology that runs a task.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-#[non_exhaustive]
 pub enum TaskKind {
     /// A WASI 0.2 command component.
     #[default]
     Wasm,
 }
 
+impl TaskKind {
+    /// What it is called in tasks and messages.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Wasm => "wasm",
+        }
+    }
+}
+
 /// What honest peers may be expected to agree on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-#[non_exhaustive]
 pub enum Determinism {
     /// The outcome depends on the task alone: it may be cached, compared and audited.
     #[default]
@@ -143,6 +151,13 @@ impl TaskSpec {
 mod tests {
     use super::*;
     use crate::cid;
+
+    #[test]
+    fn a_kind_is_called_as_it_is_encoded() {
+        let (_, kind) = crate::canonical::encode(&TaskKind::Wasm).unwrap();
+        let (_, name) = crate::canonical::encode(&TaskKind::Wasm.name()).unwrap();
+        assert_eq!(kind, name);
+    }
 
     #[test]
     fn roots_are_component_inputs_and_stdin() {

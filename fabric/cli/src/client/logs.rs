@@ -5,8 +5,11 @@ use crate::failure::Failure;
 use bytes::{Bytes, BytesMut};
 use futures::{Stream, StreamExt};
 use mc_api::{LogQuery, paths};
-use mc_content::seal::{Cipher, OVERHEAD_BYTES};
-use mc_node::private::{LENGTH_BYTES, MAX_PIECE_BYTES, TaskKey, log_place};
+use mc_content::{
+    TaskKey,
+    seal::{Cipher, OVERHEAD_BYTES},
+};
+use mc_node::private::{LENGTH_BYTES, MAX_PIECE_BYTES, log_place};
 use mc_types::{ErrorCode, JobId};
 use reqwest::Method;
 use std::time::{Duration, Instant};

@@ -5,7 +5,7 @@ use crate::{
     failure::Failure,
     output, terminal,
 };
-use mc_checkpoint::{Admission, Inspection, inspect};
+use mc_execution::wasm::{self, Admission, Inspection, inspect};
 use mc_options::Global;
 use mc_types::ErrorCode;
 use serde::Serialize;
@@ -57,13 +57,13 @@ pub(super) fn run(global: &Global, component: &str) -> Result<ExitCode, Failure>
     let bytes = component::read(&path, &metadata)?;
     let inspection = inspect(&bytes).map_err(|refused| {
         // What is no WebAssembly at all is called what `run` calls it.
-        let failure: Failure = match mc_engine::classify(&bytes) {
+        let failure: Failure = match wasm::classify(&bytes) {
             Err(error) => error.into(),
             Ok(_) => Failure::new(ErrorCode::InvalidComponent, refused.to_string()),
         };
         failure.about(component)
     })?;
-    let refused = mc_engine::check(&bytes).err();
+    let refused = wasm::check(&bytes).err();
     let view = View::of(inspection, refused.as_ref(), bytes.len());
     output::value(global, &view, View::text)?;
     Ok(ExitCode::SUCCESS)
@@ -79,7 +79,7 @@ fn command_of(imports: &[String]) -> &'static str {
 }
 
 impl View {
-    fn of(inspection: Inspection, refused: Option<&mc_engine::Error>, bytes: usize) -> Self {
+    fn of(inspection: Inspection, refused: Option<&wasm::Error>, bytes: usize) -> Self {
         let is_command = |name: &String| name.starts_with("wasi:cli/run@") || name == "_start";
         let is_offered = !matches!(inspection.admission, Admission::NotOffered(_));
         let (metered, reason, instrumented_bytes) = match inspection.admission {

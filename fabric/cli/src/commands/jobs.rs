@@ -11,8 +11,7 @@ use crate::{
     out, output, show,
 };
 use mc_api::JobView;
-use mc_content::BlockSource;
-use mc_node::private::TaskKey;
+use mc_content::{BlockSource, TaskKey};
 use mc_options::{Fetch, Format, Global, JobName, Jobs, Links, Ps, Wait};
 use mc_types::{CheckpointRecord, ErrorCode, NodeId, TaskSpec, canonical};
 use std::{cell::Cell, process::ExitCode};

@@ -1,5 +1,6 @@
 //! `run`
 
+mod blocks;
 mod checkpoint;
 mod deterministic;
 mod differences;
@@ -17,14 +18,16 @@ use crate::{
     leave, out, output, progress, unread,
 };
 use mc_api::{JobFailure, JobView};
-use mc_content::{CountingSink, unixfs};
-use mc_engine::{
-    CancellationToken, Engine, Execution, Invocation, MAX_COMPONENT_BYTES, Need, Options, Output,
-    Program, RunError, Target, World,
+use mc_content::{MemoryBlocks, unixfs};
+use mc_execution::{
+    AttemptContext, Blocks, Controls, ExecutionError, Executors, Finished, Leaves, Need, Prepared,
+    Streams, Unwatched,
+    wasm::{self, Options, Target, Wasm},
+    world::TaskInputs,
 };
-use mc_node::{config::Cache, threads::Threads, world};
+use mc_node::config::Cache;
 use mc_options::{EngineName, Format, Global, Resume, Run};
-use mc_types::{Cid, Determinism, ErrorCode, JobState};
+use mc_types::{Cid, Determinism, JobState, TaskSpec};
 use std::{process::ExitCode, sync::Arc, time::Duration};
 
 /// How long a guest that was called off may take to end.
@@ -78,19 +81,23 @@ async fn run_from(
         known: KnownFiles::below(cache.as_ref().map(|cache| &*cache.dir)),
     };
     let need = match &from {
-        Some(_) => Need::Resume,
-        None => Need::from(determinism),
+        Some(_) => Need::GoOn,
+        None => Need::Run,
     };
-    let program = program(global, &what, cache, need).await?;
+    let task = TaskSpec {
+        determinism,
+        ..job::unread(&what.args.task, &what.dirs)?
+    };
+    let ready = ready(global, &what, cache, (task, need)).await?;
     // Read to its end here, so that whoever needs it later finds a file.
     let stdin = job::spooled(what.args.task.stdin.as_deref())?;
     if let Some(file) = &stdin {
         what.args.task.stdin = Some(file.path().display().to_string());
     }
     let job = if what.args.relaxed {
-        relaxed::run(global, program, &what).await
+        relaxed::run(global, ready, &what).await
     } else {
-        deterministic::run(global, program, Arc::new(what), from).await
+        deterministic::run(global, ready, Arc::new(what), from).await
     };
     drop(stdin);
     job
@@ -107,51 +114,67 @@ struct What {
     known: KnownFiles,
 }
 
-/// An invocation that sees `world`.
-fn invocation(global: &Global, args: &Run, world: World) -> Result<Invocation, Failure> {
-    let log = || match global.format {
-        Format::Json => Output::Memory,
-        Format::Text if args.checkpoint.is_some() => Output::Copy,
-        Format::Text => Output::Inherit,
-    };
-    Ok(Invocation {
-        name: world::program_name(args.task.argv0.as_deref()),
-        args: args.task.args.clone(),
-        env: inputs::pairs("--env", &args.task.env)?,
-        limits: job::limits(&args.task),
-        world,
-        stdout: log(),
-        stderr: log(),
-        timeout: args.task.timeout.map(|timeout| timeout.0),
-        cancel: CancellationToken::new(),
-        checkpoints: None,
-        resume: None,
-    })
+/// A task that can begin, and what runs it.
+struct Ready {
+    executors: Executors,
+    prepared: Box<dyn Prepared>,
 }
 
-/// Runs a program on a thread of its own; `None` when the user interrupts.
-async fn execute(program: Program, invocation: Invocation) -> Option<Result<Execution, RunError>> {
-    let cancel = invocation.cancel.clone();
-    // As in a node: what a guest reads comes by way of threads that no guest may hold.
-    let threads = Threads::new("attempt", 1);
+/// What a run that sees `inputs` is given besides its task.
+fn context(
+    global: &Global,
+    args: &Run,
+    inputs: TaskInputs,
+    blocks: Arc<dyn Blocks>,
+) -> AttemptContext<'static> {
+    AttemptContext {
+        inputs,
+        blocks,
+        key: None,
+        streams: match global.format {
+            Format::Json => Streams::Memory,
+            Format::Text if args.checkpoint.is_some() => Streams::Copy,
+            Format::Text => Streams::Inherit,
+        },
+        storage: None,
+        timeout: args.task.timeout.map(|timeout| timeout.0),
+        controls: Controls::default(),
+        checkpoints: None,
+        leaves: Leaves::Kept,
+        watch: &Unwatched,
+    }
+}
+
+/// Runs a task; `None` when the user interrupts.
+async fn execute(
+    ready: Ready,
+    context: AttemptContext<'_>,
+) -> Option<Result<Finished, ExecutionError>> {
+    let Ready {
+        executors,
+        prepared,
+    } = ready;
+    let cancel = context.controls.cancel.clone();
     let ended = tokio::select! {
-        ended = threads.run(move || program.run(invocation)) => {
-            Some(ended.unwrap_or_else(|e| Err(RunError::Host(e.to_string()))))
-        }
+        ended = prepared.run(context) => Some(ended),
         _ = tokio::signal::ctrl_c() => {
             cancel.cancel();
             None
         }
     };
     // One that waits for a terminal notices nothing until somebody types; it ends with this process.
-    let _ = tokio::time::timeout(GUEST_GRACE, threads.close()).await;
+    let _ = tokio::time::timeout(GUEST_GRACE, executors.close()).await;
     ended
 }
 
 /// Says how a run ended that has no outcome.
-fn conclude_failed(global: &Global, name: &str, error: &RunError) -> Result<ExitCode, Failure> {
+fn conclude_failed(
+    global: &Global,
+    name: &str,
+    error: ExecutionError,
+) -> Result<ExitCode, Failure> {
     match error {
-        RunError::Timeout { .. } => {
+        ExecutionError::Timeout { .. } => {
             let failed = JobView {
                 state: JobState::Failed,
                 failure: Some(JobFailure::Timeout),
@@ -160,58 +183,104 @@ fn conclude_failed(global: &Global, name: &str, error: &RunError) -> Result<Exit
             };
             follow::conclude(global, &failed, name)
         }
-        RunError::Cancelled => Ok(ExitCode::from(exit::CANCELLED)),
-        RunError::OutputClosed => Ok(ExitCode::from(exit::CLOSED)),
-        RunError::TooMuch { .. } => {
-            let message = format!("{name}: {error}");
-            Err(Failure::new(ErrorCode::InvalidComponent, message))
-        }
-        RunError::Unreadable(_) => Err(Failure::new(ErrorCode::Path, error.to_string())),
-        RunError::Unusable(_) => Err(Failure::new(ErrorCode::CorruptContent, error.to_string())),
-        error => Err(Failure::new(ErrorCode::Infrastructure, error.to_string())),
+        ExecutionError::Cancelled => Ok(ExitCode::from(exit::CANCELLED)),
+        ExecutionError::OutputClosed => Ok(ExitCode::from(exit::CLOSED)),
+        error @ ExecutionError::TooMuch { .. } => Err(Failure::from(error).about(name)),
+        error => Err(error.into()),
     }
 }
 
-/// The program, from the cache of compiled code if it is there.
-async fn program(
+/// Prepares a task whose component is not known by its CID yet. It is ready at once if it was compiled before.
+async fn ready(
     global: &Global,
     what: &What,
     cache: Option<Cache>,
-    need: Need,
-) -> Result<Program, Failure> {
-    let engine = engine(global, what, cache)?;
-    let (cid, bytes, name) = match &what.component {
+    (mut task, need): (TaskSpec, Need),
+) -> Result<Ready, Failure> {
+    let executors = executors(global, what, cache)?;
+    let executor = executors.of(task.kind)?;
+    let known = match &what.component {
         Component::File(path) => {
             let metadata = std::fs::metadata(path).map_err(|e| Failure::path(path, &e))?;
-            if let Some(cid) = what.known.get(&metadata)
-                && let Some(program) = engine.cached(&cid, need)
-            {
-                return Ok(program);
-            }
-            let bytes = component::read(path, &metadata)?;
-            let added = unixfs::add_bytes(&bytes, &CountingSink::default()).await?;
-            what.known.put(&metadata, &added.cid);
-            (added.cid, bytes, path.display().to_string())
+            what.known.get(&metadata)
         }
-        Component::Cid(cid) => {
-            if let Some(program) = engine.cached(cid, need) {
-                return Ok(program);
-            }
-            (*cid, fetched(global, *cid).await?, cid.to_string())
-        }
+        Component::Cid(cid) => Some(*cid),
     };
-    let megabytes = bytes.len().div_ceil(1 << 20);
+    if let Some(cid) = known {
+        task.component = cid;
+        if let Some(prepared) = executor.ready(&task, need) {
+            return Ok(Ready {
+                executors,
+                prepared,
+            });
+        }
+    }
+    let Read {
+        cid,
+        blocks,
+        bytes,
+        name,
+    } = read(global, what).await?;
+    task.component = cid;
+    let megabytes = bytes.div_ceil(1 << 20);
     let compiling = format!(
         "compiling {}, {megabytes} MiB; the next run finds it compiled",
         what.name
     );
-    let load = move || engine.load(&cid, &bytes, need);
-    let loaded = progress::patiently(global, compiling, load).await?;
-    loaded.map_err(|e| Failure::from(e).about(&name))
+    let blocks: Arc<dyn Blocks> = Arc::new(blocks);
+    let preparing = executor.prepare(&task, need, &blocks);
+    let prepared = progress::patiently(global, &compiling, preparing).await;
+    let prepared = prepared.map_err(|e| Failure::from(e).about(&name))?;
+    Ok(Ready {
+        executors,
+        prepared,
+    })
 }
 
-/// What compiles it, with the cache if that can be used.
-fn engine(global: &Global, what: &What, cache: Option<Cache>) -> Result<Engine, Failure> {
+/// A component that was read.
+struct Read {
+    cid: Cid,
+    blocks: MemoryBlocks,
+    /// Its length.
+    bytes: usize,
+    /// What it is called in messages about it.
+    name: String,
+}
+
+/// Reads the component.
+async fn read(global: &Global, what: &What) -> Result<Read, Failure> {
+    match &what.component {
+        Component::File(path) => {
+            let metadata = std::fs::metadata(path).map_err(|e| Failure::path(path, &e))?;
+            let bytes = component::read(path, &metadata)?;
+            let blocks = MemoryBlocks::default();
+            let added = unixfs::add_bytes(&bytes, &blocks).await?;
+            what.known.put(&metadata, &added.cid);
+            Ok(Read {
+                cid: added.cid,
+                blocks,
+                bytes: bytes.len(),
+                name: path.display().to_string(),
+            })
+        }
+        Component::Cid(cid) => {
+            let connection = connect::connect(global).await?;
+            let remote = connection.client.blocks(None);
+            let read = blocks::of_component(&remote, *cid).await;
+            connection.close().await;
+            let (blocks, bytes) = read?;
+            Ok(Read {
+                cid: *cid,
+                blocks,
+                bytes,
+                name: cid.to_string(),
+            })
+        }
+    }
+}
+
+/// What runs it, with the cache if that can be used.
+fn executors(global: &Global, what: &What, cache: Option<Cache>) -> Result<Executors, Failure> {
     let mut options = Options {
         target: match what.args.engine {
             EngineName::Cranelift => Target::Native,
@@ -223,15 +292,16 @@ fn engine(global: &Global, what: &What, cache: Option<Cache>) -> Result<Engine, 
         options.cache_max_bytes = cache.max.0;
         options.cache_dir = Some(cache.dir);
     }
-    match Engine::new(&options) {
-        Err(mc_engine::Error::Cache { path, source }) => {
+    let wasm = match Wasm::new(&options, 1, 1) {
+        Err(wasm::Error::Cache { path, source }) => {
             let reason = format!("{}: {source}", path.display());
             output::note(global, &no_cache(&reason));
             options.cache_dir = None;
-            Ok(Engine::new(&options)?)
+            Wasm::new(&options, 1, 1)?
         }
-        engine => Ok(engine?),
-    }
+        wasm => wasm?,
+    };
+    Ok(Executors::new(vec![Arc::new(wasm)]))
 }
 
 /// That every run compiles is no error, but has to be known.
@@ -239,12 +309,4 @@ fn no_cache(reason: &str) -> String {
     format!(
         "compiled code is not kept ({reason}); a directory for it can be named: MC_WASM_CACHE_DIR"
     )
-}
-
-async fn fetched(global: &Global, cid: Cid) -> Result<Vec<u8>, Failure> {
-    let connection = connect::connect(global).await?;
-    let blocks = connection.client.blocks(None);
-    let bytes = unixfs::read_to_vec(&blocks, cid, MAX_COMPONENT_BYTES).await;
-    connection.close().await;
-    Ok(bytes?)
 }

@@ -15,7 +15,9 @@ use crate::{
     output, unread,
 };
 use mc_api::JobView;
-use mc_node::{Mode, private::TaskKey, world::Seen};
+use mc_content::TaskKey;
+use mc_execution::{wasm, world::Seen};
+use mc_node::Mode;
 use mc_options::{Format, Global, Links, Submit};
 use mc_types::{Determinism, JobId, JobSpec};
 use std::{path::Path, process::ExitCode};
@@ -85,8 +87,8 @@ fn check(path: &Path) -> Result<(), Failure> {
     inputs::check_file(path)?;
     let metadata = std::fs::metadata(path).map_err(|e| Failure::path(path, &e))?;
     let bytes = component::read(path, &metadata)?;
-    let checked = mc_engine::check(&bytes);
-    let checked = checked.and_then(|_| mc_engine::check_proposals(&bytes));
+    let checked = wasm::check(&bytes);
+    let checked = checked.and_then(|_| wasm::check_proposals(&bytes));
     checked.map_err(|e| Failure::from(e).about(&path.display().to_string()))
 }
 

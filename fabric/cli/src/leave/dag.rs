@@ -9,11 +9,11 @@ use super::{
 };
 use crate::failure::Failure;
 use mc_content::{
-    BlockSource,
+    BlockSource, TaskKey,
     unixfs::{Entity, Found},
 };
 use mc_directories::{Fingerprint, Transaction};
-use mc_node::{private::TaskKey, world::Seen};
+use mc_execution::world::Seen;
 use mc_types::Cid;
 use mc_wasi::At;
 use std::{

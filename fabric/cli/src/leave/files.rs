@@ -3,7 +3,7 @@
 use super::{Directory, Fault, failed, register};
 use crate::failure::Failure;
 use mc_directories::{DirectoryId, Fingerprint, Report, Transaction};
-use mc_node::world::{Seen, from_root};
+use mc_execution::world::{Seen, from_root};
 use mc_types::{ErrorCode, MAX_DIRECTORY_DEPTH};
 use mc_wasi::{At, Change, Entry, FileKind, FileSystem, Host, Inputs, NodeId, Now};
 use std::{

@@ -8,7 +8,7 @@ use mc_content::{
     unixfs::{Entity, Found},
 };
 use mc_directories::Fingerprint;
-use mc_node::world::Seen;
+use mc_execution::world::Seen;
 use mc_wasi::At;
 use std::path::Path;
 

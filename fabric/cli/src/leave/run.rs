@@ -5,7 +5,7 @@ use super::{
     files::{Given, Leaving},
 };
 use crate::failure::Failure;
-use mc_node::world::Seen;
+use mc_execution::world::Seen;
 use mc_wasi::Host;
 use std::path::Path;
 

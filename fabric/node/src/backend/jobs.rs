@@ -1,11 +1,14 @@
 //! The logs of jobs.
 
 use super::{NodeBackend, refuse};
-use crate::private::{self, TaskKey};
+use crate::private;
 use bytes::Bytes;
 use futures::{StreamExt, stream};
 use mc_api::{JobView, LogQuery};
-use mc_content::unixfs::{self, Entity};
+use mc_content::{
+    TaskKey,
+    unixfs::{self, Entity},
+};
 use mc_gateway::backend::{Error, LogBytes};
 use mc_protocol::{Request, Response};
 use mc_types::{Cid, Clock, ErrorCode, JobId, JobRecord, LogStream, SystemClock};
@@ -288,8 +291,8 @@ impl Position {
     /// That of two logs which is read, from the offset on.
     fn of(&self, stdout: Cid, stderr: Cid, key: Option<&TaskKey>) -> LogBytes {
         let (cid, name) = match self.stream {
-            LogStream::Stdout => (stdout, private::STDOUT),
-            LogStream::Stderr => (stderr, private::STDERR),
+            LogStream::Stdout => (stdout, TaskKey::STDOUT),
+            LogStream::Stderr => (stderr, TaskKey::STDERR),
         };
         let key = key.map(|key| key.result(name));
         self.read((cid, key).into())

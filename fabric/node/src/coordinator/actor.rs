@@ -1,7 +1,7 @@
 //! The one task that steps the scheduler.
 
 use super::{Coordinator, Duty};
-use crate::{error::Error, private::TaskKey};
+use crate::{error::Error, private};
 use mc_net::dht::seal_grant;
 use mc_protocol::{Grant, Request, Response};
 use mc_scheduler::{Answer, Command, Config, Effect, Scheduler, Stats, WorkerView};
@@ -316,8 +316,8 @@ impl Coordinator {
         lease: &Lease,
         spec: &JobSpec,
     ) -> Result<Option<Envelope>, Error> {
-        let key = TaskKey::of_job(&self.identity, self.peers.local(), spec)?;
-        let sealed = key.map(|key| key.for_lease(worker, lease));
+        let key = private::of_job(&self.identity, self.peers.local(), spec)?;
+        let sealed = key.map(|key| private::for_lease(&key, worker, lease));
         Ok(sealed.transpose()?)
     }
 

@@ -7,10 +7,10 @@ use super::{
     execute::{self, Executed, Wrote},
     heartbeats::{Heartbeats, Lost},
     kept::Left,
-    log::LogFiles,
     owed::{Owed, What},
 };
-use crate::private::TaskKey;
+use mc_content::TaskKey;
+use mc_execution::LogFiles;
 use mc_protocol::{Request, Response};
 use mc_types::{Cid, Ending, FailureReason, JobSpec, Lease};
 use std::{
@@ -75,6 +75,15 @@ impl Controls {
             cannot_stop: CancellationToken::new(),
             begun: watch::Sender::new(None),
             newest: watch::Sender::new(None),
+        }
+    }
+
+    /// Those that whatever runs the task obeys.
+    pub(super) fn of_execution(&self) -> mc_execution::Controls {
+        mc_execution::Controls {
+            cancel: self.cancel.clone(),
+            leaving: self.leaving.clone(),
+            stop_now: Arc::clone(&self.stop_now),
         }
     }
 }

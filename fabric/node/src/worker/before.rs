@@ -4,10 +4,10 @@ use super::{
     Inner,
     attempt::Attempt,
     execute,
-    log::LogFiles,
     owed::{Owed, What},
 };
 use crate::data_dir::Scratch;
+use mc_execution::LogFiles;
 use mc_types::canonical;
 use serde::{Deserialize, Serialize};
 use std::{

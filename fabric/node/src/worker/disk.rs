@@ -126,6 +126,12 @@ impl Share {
     }
 }
 
+impl mc_execution::Room for Share {
+    fn take(&self, bytes: u64) -> bool {
+        Self::take(self, bytes)
+    }
+}
+
 impl Drop for Share {
     fn drop(&mut self) {
         self.disk.give_back(self.purpose, *self.bytes.get_mut());

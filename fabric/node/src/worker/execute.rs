@@ -1,113 +1,34 @@
-//! Running one task, from fetching its inputs to storing its outputs.
+//! Having one task run: what a worker gives it, and what it makes of how it ended.
 
 use super::{
     Inner,
     attempt::Attempt,
     before,
-    checkpoints::Shelf,
+    blocks::AttemptBlocks,
     disk::{Purpose, Share},
-    log::LogFiles,
-    spill::Spill,
 };
-use crate::{
-    budget,
-    checkpoint::{self, Loaded},
-    content::{Deferred, Source},
-    data_dir::Scratch,
-    private::{self, TaskKey},
+use crate::data_dir::Scratch;
+use async_trait::async_trait;
+use mc_execution::{
+    AttemptContext, Blocks, Checkpoints, Deferred, ExecutionError, Finished, Leaves, LogFiles,
+    Need, Spill, Start, Streams, Watch, When,
+    checkpoint::CheckpointError,
     threads::NotDone,
-    world::{self, Given, Left, Root, Stdin},
+    world::{GivenInputs, TaskInputs},
 };
-use mc_content::{AddOptions, Block, Key, unixfs};
-use mc_engine::{
-    Execution, Invocation, MAX_COMPONENT_BYTES, Need, Output, Program, Resume, RunError, World,
-};
-use mc_protocol::Request;
-use mc_types::{
-    Cid, Completion, Determinism, Ending, ErrorCode, FailureReason, FencingToken, JobId, Outcome,
-    TaskSpec, canonical, cid,
-};
-use mc_wasi::Storage;
+use mc_protocol::{Request, Response};
+use mc_types::{Cid, Determinism, Ending, FailureReason, FencingToken, JobId, cid, with_causes};
 use serde::{Deserialize, Serialize};
 use std::{
-    collections::VecDeque,
-    fs::File,
-    path::Path,
     pin::pin,
     sync::Arc,
     time::{Duration, Instant},
 };
 
-/// How long the blocks of a checkpoint are waited for before an older one is tried.
-const FETCH_CHECKPOINT: Duration = Duration::from_secs(10);
-
-/// Why an attempt has no outcome.
-enum Failure {
-    /// It would be the same on every machine.
-    Rejected(Option<ErrorCode>, String),
-    /// Another machine may do better.
-    Infrastructure(Option<ErrorCode>, String),
-    Timeout,
-    Stopped,
-    /// It has left a checkpoint, and goes on from that.
-    Left,
-    /// The checkpoint that it was to go on from is not one of its own.
-    Refused(String),
-}
-
-impl From<mc_content::Error> for Failure {
-    fn from(error: mc_content::Error) -> Self {
-        let (code, message) = (Some(error.code()), error.to_string());
-        if error.is_contents_fault() {
-            Self::Rejected(code, message)
-        } else {
-            Self::Infrastructure(code, message)
-        }
-    }
-}
-
-impl From<mc_engine::Error> for Failure {
-    fn from(error: mc_engine::Error) -> Self {
-        let (code, message) = (Some(error.code()), error.to_string());
-        if error.is_components_fault() {
-            Self::Rejected(code, message)
-        } else {
-            Self::Infrastructure(code, message)
-        }
-    }
-}
-
-impl From<NotDone> for Failure {
-    fn from(error: NotDone) -> Self {
-        let reason = match error {
-            NotDone::NoThread(cause) => format!("there is no thread for a guest: {cause}"),
-            error => error.to_string(),
-        };
-        Self::Infrastructure(None, reason)
-    }
-}
-
-impl From<crate::error::Error> for Failure {
-    fn from(error: crate::error::Error) -> Self {
-        Self::Infrastructure(Some(error.code()), error.to_string())
-    }
-}
-
-impl From<RunError> for Failure {
-    fn from(error: RunError) -> Self {
-        match error {
-            RunError::Timeout { .. } => Self::Timeout,
-            RunError::Cancelled => Self::Stopped,
-            RunError::Left => Self::Left,
-            RunError::Refused { reason } => Self::Refused(reason),
-            error @ RunError::TooMuch { .. } => {
-                Self::Rejected(Some(ErrorCode::InvalidComponent), error.to_string())
-            }
-            RunError::Unusable(reason) => Self::Rejected(Some(ErrorCode::CorruptContent), reason),
-            error => Self::Infrastructure(None, error.to_string()),
-        }
-    }
-}
+/// How often a checkpoint is reported to a coordinator that does not answer.
+const REPORTS: u32 = 3;
+/// Most bytes of files in a checkpoint: as many as tasks may usually write.
+const MOST_FILE_BYTES: u64 = 1 << 30;
 
 /// What became of an attempt.
 pub(super) struct Executed {
@@ -150,7 +71,7 @@ pub(super) async fn execute(inner: &Inner, attempt: &Attempt) -> Executed {
     let (job, token) = (attempt.lease.job, attempt.lease.token);
     // Its files are there until all that is wanted of them is stored.
     let scratch = Scratch::new(&inner.options.scratch, job, token);
-    let mut work = pin!(ending(inner, attempt, &scratch));
+    let mut work = pin!(ending(inner, attempt));
     let ending = tokio::select! {
         biased;
         ending = &mut work => ending,
@@ -174,7 +95,7 @@ pub(super) async fn execute(inner: &Inner, attempt: &Attempt) -> Executed {
 /// Stores what an attempt wrote.
 async fn wrote(inner: &Inner, attempt: &Attempt) -> Result<Wrote, mc_content::Error> {
     let made = Deferred::new(inner.content.clone());
-    let (stdout, stderr) = streams(attempt, &made).await?;
+    let (stdout, stderr) = attempt.logs.add(attempt.key.as_ref(), &made).await?;
     made.flush().await?;
     Ok(Wrote { stdout, stderr })
 }
@@ -185,37 +106,54 @@ pub(super) async fn wrote_before(
     logs: &LogFiles,
 ) -> Result<Wrote, mc_content::Error> {
     let made = Deferred::new(inner.content.clone());
-    let stdout = log(&logs.stdout, None, &made).await?;
-    let stderr = log(&logs.stderr, None, &made).await?;
+    let (stdout, stderr) = logs.add(None, &made).await?;
     made.flush().await?;
     Ok(Wrote { stdout, stderr })
 }
 
-async fn ending(inner: &Inner, attempt: &Attempt, scratch: &Scratch) -> Option<Ending> {
-    let work = run(inner, attempt, scratch);
+async fn ending(inner: &Inner, attempt: &Attempt) -> Option<Ending> {
+    if attempt.spec.task.determinism != Determinism::Deterministic {
+        let reason = "relaxed tasks run on the machine of their owner only: mc-wasm run --relaxed";
+        return Some(Ending::Failed(FailureReason::Rejected {
+            code: None,
+            message: reason.to_owned(),
+        }));
+    }
+    let work = run(inner, attempt);
     let result = tokio::select! {
         biased;
         result = work => result,
-        // The guest itself is stopped by the same token; this ends a fetch.
-        () = stopped_for_long(attempt) => Err(Failure::Stopped),
+        // The task itself is stopped by the same token; this ends a fetch.
+        () = stopped_for_long(attempt) => Err(ExecutionError::Cancelled),
     };
-    Some(match result {
-        Ok(completion) => Ending::Completed(Box::new(completion)),
-        Err(Failure::Timeout) => Ending::Failed(FailureReason::Timeout),
-        Err(Failure::Rejected(code, message)) => {
-            Ending::Failed(FailureReason::Rejected { code, message })
+    match result {
+        Ok(Finished::Ended(ended)) => match ended.completion {
+            Some(completion) => Some(Ending::Completed(Box::new(completion))),
+            None => Some(Ending::Failed(FailureReason::Infrastructure {
+                code: None,
+                message: "no outcome was stated".to_owned(),
+            })),
+        },
+        Ok(Finished::Left(_)) => None,
+        Err(ExecutionError::Cancelled) if inner.closing.is_cancelled() => None,
+        Err(ExecutionError::Cancelled) => Some(Ending::Cancelled),
+        Err(error) => {
+            if let ExecutionError::Threads(NotDone::Panicked { reason }) = &error {
+                inner.attempts.panicked("guest", reason);
+            }
+            Some(Ending::Failed(reason(&error)))
         }
-        Err(Failure::Infrastructure(code, message)) => {
-            Ending::Failed(FailureReason::Infrastructure { code, message })
-        }
-        Err(Failure::Stopped) if inner.closing.is_cancelled() => return None,
-        Err(Failure::Left) => return None,
-        Err(Failure::Stopped) => Ending::Cancelled,
-        Err(Failure::Refused(message)) => {
-            let code = Some(ErrorCode::InvalidCheckpoint);
-            Ending::Failed(FailureReason::Infrastructure { code, message })
-        }
-    })
+    }
+}
+
+/// What is told of an attempt that has no outcome.
+fn reason(error: &ExecutionError) -> FailureReason {
+    let (code, message) = (error.code(), with_causes(error));
+    match error {
+        ExecutionError::Timeout { .. } => FailureReason::Timeout,
+        _ if error.is_tasks_fault() => FailureReason::Rejected { code, message },
+        _ => FailureReason::Infrastructure { code, message },
+    }
 }
 
 /// Ends a while after the attempt was stopped, which is time enough for a guest to be.
@@ -224,308 +162,103 @@ async fn stopped_for_long(attempt: &Attempt) {
     tokio::time::sleep(Duration::from_millis(500)).await;
 }
 
-async fn run(inner: &Inner, attempt: &Attempt, scratch: &Scratch) -> Result<Completion, Failure> {
+async fn run(inner: &Inner, attempt: &Attempt) -> Result<Finished, ExecutionError> {
     let task = &attempt.spec.task;
-    if task.determinism != Determinism::Deterministic {
-        let reason = "relaxed tasks run on the machine of their owner only: mc-wasm run --relaxed";
-        return Err(Failure::Rejected(None, reason.to_owned()));
+    let executor = inner.executors.of(task.kind)?;
+    let blocks: Arc<dyn Blocks> = Arc::new(AttemptBlocks::new(&inner.content, attempt));
+    let goes_on = !attempt.checkpoints.is_empty() || attempt.spec.checkpoint_every.is_some();
+    let need = if goes_on { Need::GoOn } else { Need::Run };
+    let prepared = executor.prepare(task, need, &blocks).await?;
+    if !prepared.can_checkpoint() {
+        attempt.controls.cannot_stop.cancel();
     }
-    let providers = attempt.coordinators.all();
-    let source = Arc::new(inner.content.source(providers, None));
-    let task_cid = attempt.known.task;
-    let mut shelf = Shelf::new(inner, attempt);
-    let mut checkpoints: VecDeque<_> = attempt.checkpoints.iter().copied().collect();
-    let mut timeout = attempt.spec.timeout_ms.map(Duration::from_millis);
-    loop {
-        let loaded = going_on(inner, attempt, &mut checkpoints, (&task_cid, task), &source).await;
-        let need = match (&loaded, attempt.spec.checkpoint_every) {
-            (None, None) => Need::from(task.determinism),
-            _ => Need::Resume,
-        };
-        let program = program(inner, &source, task, need).await?;
-        if !program.stops() {
-            attempt.controls.cannot_stop.cancel();
-        }
-        let begun = Instant::now();
-        attempt.controls.begun.send_replace(Some(begun));
-        if loaded.is_some() {
-            scratch.create()?;
-        }
-        let made = Arc::new(Deferred::new(inner.content.clone()));
-        let segment = Segment {
-            made: Arc::clone(&made),
-            program,
-            loaded,
-            storage: storage(inner),
-            timeout,
-        };
-        let of = (inner, attempt);
-        let ended = segment.run(of, &source, task_cid, &mut shelf).await;
-        timeout = timeout.map(|timeout| timeout.saturating_sub(begun.elapsed()));
-        match ended {
-            Ok((execution, left)) => {
-                return conclude(attempt, execution, left, task_cid, &made).await;
-            }
-            // The program was made to be stopped and no more: another one goes on.
-            Err(Failure::Left) if !attempt.controls.leaving.is_cancelled() => {
-                match shelf.newest.take() {
-                    Some(newest) => checkpoints.push_front(newest),
-                    None => {
-                        let message = "a checkpoint was lost".to_owned();
-                        return Err(Failure::Infrastructure(None, message));
-                    }
-                }
-            }
-            Err(Failure::Refused(reason)) if !checkpoints.is_empty() => {
-                tracing::warn!(%reason, "a checkpoint was refused");
-                checkpoints.pop_front();
-            }
-            Err(failure) => return Err(failure),
-        }
-    }
-}
-
-/// Reads the newest of the checkpoints that can be had and is one of the task's; those that are not are
-/// removed. None if there is none: the task begins.
-async fn going_on(
-    inner: &Inner,
-    attempt: &Attempt,
-    checkpoints: &mut VecDeque<Cid>,
-    (task_cid, task): (&Cid, &TaskSpec),
-    source: &Arc<Source>,
-) -> Option<Loaded> {
-    while let Some(cid) = checkpoints.front().copied() {
-        let providers = attempt.coordinators.all();
-        let mut budget = budget::of_checkpoint(&task.limits);
-        let fetched = inner
-            .content
-            .fetch_within(cid, providers, Some(FETCH_CHECKPOINT), &mut budget)
-            .await;
-        let loaded = match fetched {
-            Ok(()) => {
-                let (source, runtime) = (Arc::clone(source), tokio::runtime::Handle::current());
-                let (task_cid, task) = (*task_cid, task.clone());
-                let key = attempt.key.as_ref().map(TaskKey::checkpoints);
-                let load = move || {
-                    let of = (&task_cid, &task);
-                    checkpoint::load(&cid, of, key.as_ref(), &source, &runtime)
-                };
-                match inner.on_thread(load).await {
-                    Ok(loaded) => loaded.map_err(|e| e.to_string()),
-                    Err(error) => Err(error.to_string()),
-                }
-            }
-            Err(error) => Err(error.to_string()),
-        };
-        match loaded {
-            Ok(loaded) => {
-                tracing::info!(%cid, position = loaded.resume.position, "going on from a checkpoint");
-                return Some(loaded);
-            }
-            Err(error) => {
-                tracing::warn!(%cid, %error, "a checkpoint cannot be used");
-                checkpoints.pop_front();
-            }
-        }
-    }
-    None
-}
-
-/// A part of an attempt: one instance of the guest.
-struct Segment {
-    /// Where its results go.
-    made: Arc<Deferred>,
-    program: Program,
-    /// What it goes on from.
-    loaded: Option<Loaded>,
-    /// Where it keeps files that have no room in memory.
-    storage: Arc<dyn Storage>,
-    /// How long it may take.
-    timeout: Option<Duration>,
-}
-
-impl Segment {
-    /// Runs the guest until it ends or leaves.
-    async fn run(
-        self,
-        (inner, attempt): (&Inner, &Attempt),
-        source: &Arc<Source>,
-        task_cid: Cid,
-        shelf: &mut Shelf<'_>,
-    ) -> Result<(Execution, Left), Failure> {
-        let Self {
-            made,
-            program,
-            loaded,
-            storage,
-            timeout,
-        } = self;
-        let task = &attempt.spec.task;
-        let key = attempt.key.as_ref();
-        let (mounts, roots) = world::of_task(task, key);
-        let stdin = |cid| private::given(task, key, TaskSpec::STDIN, cid);
-        let given = Given::new(
-            roots,
-            task.stdin
-                .map_or(Stdin::Empty, |cid| Stdin::Root(Root::Content(stdin(cid)))),
-            Box::new(move || Ok(mc_types::cid::digest(&task_cid))),
-            Arc::clone(source),
-            tokio::runtime::Handle::current(),
-            attempt.controls.cancel.clone(),
-        );
-        let deadline = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
-        let position = loaded.as_ref().map_or(0, |loaded| loaded.resume.position);
-        let (resume, [stdout, stderr]) = outputs(inner, attempt, loaded).await?;
-        let (checkpoints, taking) = shelf.checkpoints(position);
-        let invocation = Invocation {
-            name: world::program_name(task.argv0.as_deref()),
-            args: task.args.clone(),
-            env: task.env.clone(),
-            limits: task.limits,
-            world: World::Deterministic {
-                mounts,
-                inputs: Box::new(given.until(deadline).stored(storage)),
-                start_seconds: task.clock,
-            },
-            stdout,
-            stderr,
-            timeout,
-            cancel: attempt.controls.cancel.clone(),
-            checkpoints: Some(checkpoints),
-            resume,
-        };
-        let dirs: Vec<_> = task.dirs.keys().cloned().collect();
-        let runtime = tokio::runtime::Handle::current();
-        let key = attempt.key.clone();
-        let work = move || {
-            let (dirs, key) = (&dirs, key.as_ref());
-            run_and_collect(&program, invocation, (dirs, key), &made, &runtime)
-        };
-        // What is taken is stored while the guest goes on, and before it is said to have ended.
-        let (ended, ()) = tokio::join!(inner.on_thread(work), shelf.take(taking));
-        ended?
-    }
-}
-
-/// Where a guest keeps files that have no room in memory.
-fn storage(inner: &Inner) -> Arc<dyn Storage> {
+    let (key, task_cid) = (attempt.key.clone(), attempt.known.task);
     let disk = Arc::clone(&inner.options.caps.disk);
-    let share = Share::new(disk, Purpose::Scratch);
-    Arc::new(Spill::new(inner.options.scratch.clone(), share))
-}
-
-/// Where the guest writes: to files, which have already what it wrote before.
-async fn outputs(
-    inner: &Inner,
-    attempt: &Attempt,
-    loaded: Option<Loaded>,
-) -> Result<(Option<Resume>, [Output; 2]), Failure> {
-    let (stdout, stderr) = (attempt.logs.stdout.clone(), attempt.logs.stderr.clone());
-    let Some(loaded) = loaded else {
-        return Ok((None, [Output::File(stdout), Output::File(stderr)]));
-    };
-    let append = [
-        Output::Append(stdout.clone()),
-        Output::Append(stderr.clone()),
-    ];
-    let write = move || {
-        let (mut stdout, mut stderr) = (File::create(stdout)?, File::create(stderr)?);
-        loaded.write_output(&mut stdout, &mut stderr)?;
-        Ok::<_, checkpoint::CheckpointError>(loaded.resume)
-    };
-    let written = inner.on_thread(write).await?;
-    let resume = written.map_err(|e| Failure::Infrastructure(None, e.to_string()))?;
-    Ok((Some(resume), append))
-}
-
-/// Guests compute without pause, and wait for what they read, so each has a thread that nobody else waits for.
-fn run_and_collect(
-    program: &Program,
-    invocation: Invocation,
-    (dirs, key): (&[String], Option<&TaskKey>),
-    made: &Deferred,
-    runtime: &tokio::runtime::Handle,
-) -> Result<(Execution, Left), Failure> {
-    let mut execution = program.run(invocation)?;
-    let world = execution.world.as_mut();
-    let lost = || Failure::Infrastructure(None, "no world was left".to_owned());
-    let world = world.ok_or_else(lost)?;
-    let left = world::collect(world, dirs, key, made, runtime)?;
-    Ok((execution, left))
-}
-
-async fn program(
-    inner: &Inner,
-    source: &Source,
-    task: &TaskSpec,
-    need: Need,
-) -> Result<Program, Failure> {
-    let cid = task.component;
-    if let Some(program) = inner.engine.ready(&cid, need) {
-        return Ok(program);
-    }
-    let engine = inner.engine.clone();
-    let cached = inner.on_thread(move || engine.cached(&cid, need)).await;
-    if let Some(program) = cached? {
-        return Ok(program);
-    }
-    let bytes = unixfs::read_to_vec(source, cid, MAX_COMPONENT_BYTES).await?;
-    // Together, compilers take no more memory than is lent to them.
-    let permit = inner.compilers.acquire().await;
-    let _permit = permit.map_err(|e| Failure::Infrastructure(None, e.to_string()))?;
-    let engine = inner.engine.clone();
-    let load = move || engine.load(&cid, &bytes, need);
-    Ok(inner.on_thread(load).await??)
-}
-
-/// Stores what the guest wrote, and states the outcome.
-async fn conclude(
-    attempt: &Attempt,
-    execution: Execution,
-    left: Left,
-    task: Cid,
-    made: &Deferred,
-) -> Result<Completion, Failure> {
-    let (stdout, stderr) = streams(attempt, made).await?;
-    let rejected = |e: canonical::Error| Failure::Rejected(None, e.to_string());
-    let outcome = Outcome {
-        task,
-        end: execution.end,
-        stdout,
-        stderr,
-        outputs: left.outputs,
-        dirs: left.dirs,
-        fuel: execution.usage.fuel,
-        meter: execution.meter,
-    };
-    let (outcome_cid, bytes) = canonical::encode(&outcome).map_err(rejected)?;
-    made.finish(Block::encode(cid::DAG_CBOR, bytes)?).await?;
-    Ok(Completion {
-        outcome_cid,
-        outcome,
-        usage: execution.usage,
-    })
-}
-
-/// What was written to both streams, as content.
-async fn streams(attempt: &Attempt, made: &Deferred) -> Result<(Cid, Cid), mc_content::Error> {
-    let key = |path| attempt.key.as_ref().map(|key| key.result(path));
-    Ok((
-        log(&attempt.logs.stdout, key(private::STDOUT), made).await?,
-        log(&attempt.logs.stderr, key(private::STDERR), made).await?,
-    ))
-}
-
-/// What was written to a stream, as content. There is no file if that was nothing.
-async fn log(path: &Path, key: Option<Key>, made: &Deferred) -> Result<Cid, mc_content::Error> {
-    let options = AddOptions {
+    let room = Share::new(disk, Purpose::Scratch);
+    let watch = Reporting { inner, attempt };
+    let context = AttemptContext {
+        inputs: TaskInputs::Given(GivenInputs::of_task(task, task_cid, key.as_ref())),
+        blocks,
         key,
-        ..AddOptions::default()
+        streams: Streams::Files(attempt.logs.clone()),
+        storage: Some(Arc::new(Spill::new(inner.options.scratch.clone(), room))),
+        timeout: attempt.spec.timeout_ms.map(Duration::from_millis),
+        controls: attempt.controls.of_execution(),
+        checkpoints: Some(Checkpoints {
+            task: task_cid,
+            start: Start::Newest(attempt.checkpoints.iter().copied().collect()),
+            when: When::Every(attempt.spec.checkpoint_every),
+            most_file_bytes: MOST_FILE_BYTES,
+        }),
+        leaves: Leaves::Stored { task: task_cid },
+        watch: &watch,
     };
-    let added = if path.exists() {
-        unixfs::add_path(path, made, &options).await?
-    } else {
-        unixfs::add_reader(tokio::io::empty(), made, &options).await?
-    };
-    Ok(added.cid)
+    prepared.run(context).await
+}
+
+/// Tells this node, and the coordinator, how an attempt goes.
+struct Reporting<'a> {
+    inner: &'a Inner,
+    attempt: &'a Attempt,
+}
+
+#[async_trait]
+impl Watch for Reporting<'_> {
+    fn begins(&self) {
+        let begun = &self.attempt.controls.begun;
+        begun.send_replace(Some(Instant::now()));
+    }
+
+    async fn stored(&self, checkpoint: Cid, position: u64) {
+        let newest = Some((checkpoint, position));
+        self.attempt.controls.newest.send_replace(newest);
+        for _ in 0..REPORTS {
+            let request = Request::Checkpoint {
+                job: self.attempt.lease.job,
+                token: self.attempt.lease.token,
+                cid: checkpoint,
+                position,
+            };
+            let coordinators = &self.attempt.coordinators;
+            match coordinators.ask(&self.inner.peers, request).await {
+                Ok(Response::Recorded | Response::Stale | Response::Cancelled) => return,
+                other => tracing::debug!(?other, position, "checkpoint not recorded"),
+            }
+        }
+    }
+
+    fn lost(&self, position: u64, error: &CheckpointError) {
+        tracing::warn!(%error, position, "a checkpoint was lost");
+        if let CheckpointError::Threads(NotDone::Panicked { reason }) = error {
+            self.inner.attempts.panicked("checkpoint", reason);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use mc_types::ErrorCode;
+
+    #[test]
+    fn only_what_is_the_same_on_every_machine_is_not_tried_again() {
+        let message = "no luck".to_owned();
+        let machine = reason(&ExecutionError::Machine(message.clone()));
+        let code = None;
+        let tried_again = FailureReason::Infrastructure { code, message };
+        assert_eq!(machine, tried_again);
+        let message = "not a file".to_owned();
+        let input = reason(&ExecutionError::Unusable(message.clone()));
+        let code = Some(ErrorCode::CorruptContent);
+        assert_eq!(input, FailureReason::Rejected { code, message });
+        let none = std::io::Error::other("too many");
+        let no_thread = reason(&ExecutionError::from(NotDone::NoThread(none)));
+        assert!(
+            matches!(&no_thread, FailureReason::Infrastructure { message, .. } if message.ends_with(": too many")),
+            "{no_thread:?}"
+        );
+        let after = Duration::from_secs(1);
+        let late = reason(&ExecutionError::Timeout { after });
+        assert_eq!(late, FailureReason::Timeout);
+    }
 }

@@ -10,115 +10,81 @@ use crate::{
     out, output,
 };
 use futures::stream;
-use mc_checkpoint::snapshot::Checkpoint;
 use mc_content::{AddOptions, Block, BlockSink, MemoryBlocks, car, unixfs};
-use mc_engine::{Bell, Checkpoints, Keeper, MAX_COMPONENT_BYTES, Next, RunError, Saved, Stopped};
-use mc_node::{
-    checkpoint::{self, Output, Writer},
-    config::ByteSize,
+use mc_execution::{
+    Checkpoints, Left, Start, When,
+    checkpoint::{CheckpointError, task_of},
+    wasm::MAX_COMPONENT_BYTES,
 };
+use mc_node::config::ByteSize;
 use mc_options::{Resume as ResumeArgs, Run, Task};
-use mc_types::{Cid, ErrorCode, TaskSpec, canonical, cid};
+use mc_types::{Cid, ErrorCode, TaskSpec, canonical, cid, with_causes};
 use std::{
-    io::{Cursor, Read, Write},
+    io::{Read, Write},
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, PoisonError},
+    sync::Arc,
 };
-use tokio::runtime::Handle;
 
 /// Bytes of a file that are read at a time.
 const PIECE_BYTES: usize = 1 << 20;
 
-/// What was taken of a run.
-#[derive(Debug, Clone, Default)]
-pub(super) struct Slot(Arc<Mutex<Option<Kept>>>);
-
-#[derive(Debug)]
-struct Kept {
-    saved: Saved,
-    stdout: Vec<u8>,
-    stderr: Vec<u8>,
+/// From where a run goes on, and when it is stopped; nothing if neither was asked for.
+pub(super) fn checkpoints(
+    prepared: &Prepared,
+    from: Option<&From>,
+    wanted: Option<(u64, &Path)>,
+) -> Result<Option<Checkpoints>, Failure> {
+    if from.is_none() && wanted.is_none() {
+        return Ok(None);
+    }
+    let (task, _) =
+        canonical::encode(&prepared.task).map_err(|e| Failure::internal(e.to_string()))?;
+    if let Some(from) = from {
+        from.check(&task, prepared)?;
+    }
+    Ok(Some(Checkpoints {
+        task,
+        start: from.map_or(Start::Anew, |from| Start::At(from.root)),
+        when: wanted.map_or(When::Never, |(at, _)| When::LeaveAt(at)),
+        most_file_bytes: u64::MAX,
+    }))
 }
 
-impl Keeper for Slot {
-    fn keep(&mut self, stopped: &Stopped<'_>) -> Result<Next, RunError> {
-        let kept = Kept {
-            saved: stopped.save(None),
-            stdout: stopped.stdout.to_vec(),
-            stderr: stopped.stderr.to_vec(),
-        };
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(kept);
-        Ok(Next::Leave)
+/// Writes the checkpoint that a run left, whose blocks are in `made`, to the file `path`. Gives the position.
+pub(super) async fn save(
+    path: &Path,
+    left: &Left,
+    (what, prepared): (&What, &Prepared),
+    made: &MemoryBlocks,
+) -> Result<u64, Failure> {
+    let (root, position) = left.checkpoint.as_ref().map_err(failed)?;
+    let sink = MemoryBlocks::default();
+    if let Component::File(component) = &what.component {
+        unixfs::add_path(component, &sink, &AddOptions::default()).await?;
     }
-}
-
-impl Slot {
-    /// Stops a run at the first site beyond `position`.
-    pub(super) fn at(&self, position: u64) -> Checkpoints {
-        Checkpoints {
-            first: Some(position),
-            bell: Bell::default(),
-            keeper: Box::new(self.clone()),
-        }
-    }
-
-    /// Writes what was taken to the file `path`. Gives the position.
-    pub(super) async fn save(
-        &self,
-        path: &Path,
-        what: &What,
-        prepared: &Prepared,
-        before: Option<&From>,
-    ) -> Result<u64, Failure> {
-        let kept = self.0.lock().unwrap_or_else(PoisonError::into_inner).take();
-        let kept = kept.ok_or_else(|| Failure::internal("nothing was taken"))?;
-        let sink = MemoryBlocks::default();
-        if let Component::File(component) = &what.component {
-            unixfs::add_path(component, &sink, &AddOptions::default()).await?;
-        }
-        let (task, bytes) =
-            canonical::encode(&prepared.task).map_err(|e| Failure::internal(e.to_string()))?;
-        let mut blocks = vec![Block::encode(cid::DAG_CBOR, bytes)?];
-        let all = |before: Option<&Vec<u8>>, now: &[u8]| {
-            [before.map(Vec::as_slice).unwrap_or_default(), now].concat()
-        };
-        let stdout = all(before.map(|from| &from.stdout), &kept.stdout);
-        let stderr = all(before.map(|from| &from.stderr), &kept.stderr);
-        let bytes = |stream: &Vec<u8>| u64::try_from(stream.len()).unwrap_or(u64::MAX);
-        let output = Output {
-            stdout: (&mut Cursor::new(&stdout), bytes(&stdout)),
-            stderr: (&mut Cursor::new(&stderr), bytes(&stderr)),
-        };
-        let mut made = Vec::new();
-        let mut writer = Writer::new(task, prepared.task.component, None);
-        let root = writer
-            .write(&kept.saved, output, &mut |block| made.push(block))
-            .map_err(failed)?;
-        let verified = |(cid, bytes): (Cid, Vec<u8>)| Block::new(cid, bytes.into());
-        blocks.extend(
-            made.into_iter()
-                .map(verified)
-                .collect::<Result<Vec<_>, _>>()?,
-        );
-        sink.put_many(blocks).await?;
-        let root = verified(root)?;
-        let blocks = sink.into_blocks();
-        let written = out::replace(path, |file| {
-            file.write_all(&car::header(&[*root.cid()]))?;
-            for block in blocks.iter().chain([&root]) {
-                for piece in car::section(block) {
-                    file.write_all(&piece)?;
-                }
+    let (_, bytes) =
+        canonical::encode(&prepared.task).map_err(|e| Failure::internal(e.to_string()))?;
+    sink.put_many(vec![Block::encode(cid::DAG_CBOR, bytes)?])
+        .await?;
+    let made = made.take().into_iter();
+    let (last, others): (Vec<_>, Vec<_>) = made.partition(|block| block.cid() == root);
+    sink.put_many(others).await?;
+    let blocks = sink.into_blocks();
+    let written = out::replace(path, |file| {
+        file.write_all(&car::header(&[*root]))?;
+        for block in blocks.iter().chain(&last) {
+            for piece in car::section(block) {
+                file.write_all(&piece)?;
             }
-            Ok(())
-        });
-        written.map_err(|e| Failure::path(path, &e))?;
-        Ok(kept.saved.position)
-    }
+        }
+        Ok(())
+    });
+    written.map_err(|e| Failure::path(path, &e))?;
+    Ok(*position)
 }
 
-fn failed(error: checkpoint::CheckpointError) -> Failure {
-    Failure::new(ErrorCode::InvalidCheckpoint, error.to_string())
+fn failed(error: &CheckpointError) -> Failure {
+    Failure::new(ErrorCode::InvalidCheckpoint, with_causes(error))
 }
 
 /// What a run goes on from.
@@ -131,8 +97,6 @@ pub(super) struct From {
     task: Cid,
     /// The same task, with what it was given.
     had: TaskSpec,
-    pub(super) stdout: Vec<u8>,
-    pub(super) stderr: Vec<u8>,
     /// The component, if it was in the file.
     _component: Option<tempfile::NamedTempFile>,
 }
@@ -169,8 +133,8 @@ impl From {
             blocks.put_many(vec![block]).await?;
         }
         let root = last.ok_or_else(|| bad("it has no blocks"))?;
-        let checkpoint = Checkpoint::read(root.bytes()).map_err(|e| bad(&e.to_string()))?;
-        let task = mc_content::BlockSource::get(&blocks, &checkpoint.task).await;
+        let task_cid = task_of(root.bytes()).map_err(|e| bad(&e.to_string()))?;
+        let task = mc_content::BlockSource::get(&blocks, &task_cid).await;
         let task = task.map_err(|_| bad("it does not have the task"))?;
         let task: TaskSpec = canonical::decode(&task).map_err(|e| bad(&e.to_string()))?;
         let component = unixfs::read_to_vec(&blocks, task.component, MAX_COMPONENT_BYTES).await;
@@ -191,41 +155,31 @@ impl From {
             name: path.display().to_string(),
             blocks: Arc::new(blocks),
             root: *root.cid(),
-            task: checkpoint.task,
+            task: task_cid,
             had: task,
-            stdout: Vec::new(),
-            stderr: Vec::new(),
             _component: component,
         };
         Ok((from, run))
     }
 
-    /// Checks that the checkpoint is of the task that was prepared, and gives the state.
-    pub(super) fn load(
-        &mut self,
-        prepared: &Prepared,
-        runtime: &Handle,
-    ) -> Result<mc_engine::Resume, Failure> {
-        let (task, _) =
-            canonical::encode(&prepared.task).map_err(|e| Failure::internal(e.to_string()))?;
-        if task != self.task {
-            let differences = Differences::between(&self.had, &prepared.task);
-            let message = format!(
-                "the checkpoint is of the task {}, this is {task}{}",
-                self.task,
-                differences.in_words()
-            );
-            let failure = Failure::new(ErrorCode::InvalidCheckpoint, message);
-            return Err(failure.with_hint(differences.hint()));
+    /// The blocks of the file.
+    pub(super) fn blocks(&self) -> Arc<MemoryBlocks> {
+        Arc::clone(&self.blocks)
+    }
+
+    /// Checks that the checkpoint is of the task that was prepared.
+    fn check(&self, task: &Cid, prepared: &Prepared) -> Result<(), Failure> {
+        if *task == self.task {
+            return Ok(());
         }
-        let loaded = {
-            let of = (&task, &prepared.task);
-            checkpoint::load(&self.root, of, None, &self.blocks, runtime)
-        };
-        let loaded = loaded.map_err(failed)?;
-        let written = loaded.write_output(&mut self.stdout, &mut self.stderr);
-        written.map_err(failed)?;
-        Ok(loaded.resume)
+        let differences = Differences::between(&self.had, &prepared.task);
+        let message = format!(
+            "the checkpoint is of the task {}, this is {task}{}",
+            self.task,
+            differences.in_words()
+        );
+        let failure = Failure::new(ErrorCode::InvalidCheckpoint, message);
+        Err(failure.with_hint(differences.hint()))
     }
 }
 

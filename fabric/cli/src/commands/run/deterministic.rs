@@ -1,6 +1,6 @@
 //! A run with an outcome that is the same everywhere.
 
-use super::{What, checkpoint, conclude_failed, execute, invocation, view};
+use super::{Ready, What, blocks::RunBlocks, checkpoint, conclude_failed, context, execute, view};
 use crate::{
     connect::{self, Connection},
     exit,
@@ -12,13 +12,20 @@ use crate::{
     output, progress,
 };
 use mc_api::JobView;
-use mc_content::{CountingSink, unixfs};
-use mc_engine::{Execution, Program, RunError, World};
-use mc_node::world::{self, Given, Root, Seed, Seen, Stdin};
+use mc_content::CountingSink;
+use mc_execution::{
+    Ended, ExecutionError, Finished, Streams, completion,
+    world::{self, GivenInputs, Root, Seed, Seen, Spool, Stdin, TaskInputs},
+};
 use mc_options::{Format, Global, Run};
-use mc_types::{Completion, Determinism, ErrorCode, Outcome, canonical, cid};
+use mc_types::{Determinism, ErrorCode, canonical, cid};
 use mc_wasi::{Mount, Stop};
-use std::{path::PathBuf, process::ExitCode, sync::Arc, time::Duration};
+use std::{
+    path::PathBuf,
+    process::ExitCode,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 use tokio::runtime::Handle;
 
 /// How long a node may look whether it has all of the inputs.
@@ -26,9 +33,9 @@ const LACKING_WITHIN: Duration = Duration::from_secs(2);
 
 pub(super) async fn run(
     global: &Global,
-    program: Program,
+    ready: Ready,
     what: Arc<What>,
-    mut from: Option<checkpoint::From>,
+    from: Option<checkpoint::From>,
 ) -> Result<ExitCode, Failure> {
     let args = &what.args;
     let name = what.name.clone();
@@ -62,33 +69,27 @@ pub(super) async fn run(
     if let Some(connection) = &connection {
         tell_of_lacking(global, args, connection).await;
     }
-    let world = given(
-        &what,
-        &mounts,
-        roots,
-        prepared.as_ref(),
-        (connection.as_ref(), &seen),
-    )?;
-    let mut invocation = invocation(global, args, world)?;
-    let slot = checkpoint::Slot::default();
-    invocation.checkpoints = wanted.map(|(at, _)| slot.at(at));
-    if wanted.is_some() && !program.stops() {
+    if wanted.is_some() && !ready.prepared.can_checkpoint() {
         let message = "this component cannot be stopped; mc-wasm inspect says why";
         return Err(Failure::new(ErrorCode::CannotStop, message));
     }
-    if let (Some(mut before), Some(prepared)) = (from.take(), &prepared) {
-        let (resume, before) = tokio::task::block_in_place(|| {
-            let resume = before.load(prepared, &Handle::current())?;
-            Ok::<_, Failure>((resume, before))
-        })?;
-        invocation.resume = Some(resume);
-        from = Some(before);
+    let inputs = given(&what, &mounts, roots, prepared.as_ref(), &seen)?;
+    let blocks = Arc::new(RunBlocks {
+        had: from.as_ref().map(checkpoint::From::blocks),
+        remote: connection
+            .as_ref()
+            .map(|connection| connection.client.blocks(None)),
+        ..RunBlocks::default()
+    });
+    let mut context = context(global, args, TaskInputs::Given(inputs), blocks.clone());
+    if let Some(prepared) = &prepared {
+        context.checkpoints = checkpoint::checkpoints(prepared, from.as_ref(), wanted)?;
     }
-    let executed = execute(program, invocation).await;
-    if let (Some(Err(RunError::Left)), Some((_, path)), Some(prepared)) =
+    let executed = execute(ready, context).await;
+    if let (Some(Ok(Finished::Left(left))), Some((_, path)), Some(prepared)) =
         (&executed, wanted, &prepared)
     {
-        let position = slot.save(path, &what, prepared, from.as_ref()).await?;
+        let position = checkpoint::save(path, left, (&what, prepared), &blocks.made).await?;
         let next = format!(
             "stopped at position {position}; go on with: {}",
             checkpoint::resumption(path, &args.task)
@@ -96,24 +97,17 @@ pub(super) async fn run(
         output::note(global, &next);
         return Ok(ExitCode::SUCCESS);
     }
-    let executed = executed.map(|ended| {
-        ended.map(|mut execution| {
-            if let Some(before) = &from {
-                execution.stdout.splice(0..0, before.stdout.iter().copied());
-                execution.stderr.splice(0..0, before.stderr.iter().copied());
-            }
-            execution
-        })
-    });
-    if let (Some(Ok(execution)), Some((at, path))) = (&executed, wanted) {
-        let (position, path) = (execution.usage.fuel, path.display());
+    if let (Some(Ok(Finished::Ended(ended))), Some((at, path))) = (&executed, wanted) {
+        let (position, path) = (ended.usage.fuel, path.display());
         output::error(&format!(
             "it came to no site beyond {at} before it ended at position {position}: there was nothing to stop, and {path} was not written"
         ));
     }
     let ended = finish(executed, &what, (dirs, seen), prepared).await;
     let lacking = match (&ended, &connection) {
-        (Ok(Some(Err(RunError::Host(_)))), Some(connection)) => what_lacks(args, connection).await,
+        (Ok(Some(Err(ExecutionError::Machine(_)))), Some(connection)) => {
+            what_lacks(args, connection).await
+        }
         _ => None,
     };
     if let Some(connection) = connection {
@@ -129,7 +123,7 @@ pub(super) async fn run(
             let code = code.unwrap_or_else(|failure| failure.report(json));
             Ok(leave::conclude(json, code, left))
         }
-        Some(Err(error)) => conclude_failed(global, &name, &error),
+        Some(Err(error)) => conclude_failed(global, &name, error),
         None => Ok(ExitCode::from(exit::CANCELLED)),
     }
 }
@@ -215,27 +209,27 @@ fn given(
     mounts: &[Mount],
     roots: Vec<Option<Root>>,
     prepared: Option<&Prepared>,
-    (connection, seen): (Option<&Connection>, &Seen),
-) -> Result<World, Failure> {
+    seen: &Seen,
+) -> Result<GivenInputs, Failure> {
     let args = &what.args;
-    let runtime = Handle::current();
     let stdin = match (&args.task.stdin, prepared) {
         (Some(path), _) => Stdin::Root(Root::Path(PathBuf::from(path))),
         // Who asks for an outcome says what it is the outcome of.
         (None, Some(_)) => Stdin::Empty,
-        (None, None) => Stdin::Inherit {
-            spool: tempfile::tempfile().map_err(|e| Failure::path(&std::env::temp_dir(), &e))?,
-            spooled: 0,
-        },
+        (None, None) => {
+            let spool = tempfile::tempfile();
+            let spool = spool.map_err(|e| Failure::path(&std::env::temp_dir(), &e))?;
+            Stdin::Inherit(Arc::new(Mutex::new(Spool::new(spool))))
+        }
     };
     let seed: Seed = match prepared {
         Some(prepared) => {
             let (task, _) = canonical::encode(&prepared.task).map_err(internal)?;
-            Box::new(move || Ok(cid::digest(&task)))
+            Arc::new(move || Ok(cid::digest(&task)))
         }
         None => {
-            let (what, runtime) = (Arc::clone(what), runtime.clone());
-            Box::new(move || {
+            let (what, runtime) = (Arc::clone(what), Handle::current());
+            Arc::new(move || {
                 let prepared = runtime.block_on(prepare(&what));
                 let prepared = prepared.map_err(|e| Stop::Host(e.message().to_owned()))?;
                 let encoded = canonical::encode(&prepared.task);
@@ -244,20 +238,12 @@ fn given(
             })
         }
     };
-    let blocks = connection.map(|connection| connection.client.blocks(None));
-    let given = Given::new(
+    Ok(GivenInputs {
+        mounts: mounts.to_vec(),
         roots,
         stdin,
         seed,
-        blocks,
-        runtime,
-        mc_engine::CancellationToken::new(),
-    )
-    .watched(seen.clone());
-    Ok(World::Deterministic {
-        mounts: mounts.to_vec(),
-        inputs: Box::new(given),
-        start_seconds: args.task.clock,
+        seen: Some(seen.clone()),
     })
 }
 
@@ -267,17 +253,20 @@ fn internal(error: canonical::Error) -> Failure {
 
 /// How a run ended, if that can be told, and what became of what it left.
 type Told = (Result<JobView, Failure>, Result<Left, Failure>);
-type Ended = Option<Result<Told, RunError>>;
+type Came = Option<Result<Told, ExecutionError>>;
 
 /// Runs the program, writes what it left to disk, and tells how it ended.
 async fn finish(
-    executed: Option<Result<Execution, RunError>>,
+    executed: Option<Result<Finished, ExecutionError>>,
     what: &Arc<What>,
     (dirs, seen): (Vec<leave::Given>, Seen),
     prepared: Option<Prepared>,
-) -> Result<Ended, Failure> {
-    let mut execution = match executed {
-        Some(Ok(execution)) => execution,
+) -> Result<Came, Failure> {
+    let mut ended = match executed {
+        Some(Ok(Finished::Ended(ended))) => ended,
+        Some(Ok(Finished::Left(_))) => {
+            return Err(Failure::internal("it left, which nobody asked for"));
+        }
         Some(Err(error)) => return Ok(Some(Err(error))),
         None => return Ok(None),
     };
@@ -285,11 +274,11 @@ async fn finish(
     let work = move || {
         // What is too much for an outcome can be written to disk all the same.
         let view = match &prepared {
-            Some(prepared) => view_of(&mut execution, prepared, &runtime),
-            None => Ok(view::brief(&execution)),
+            Some(prepared) => view_of(&mut ended, prepared, &runtime),
+            None => Ok(view::brief(&ended)),
         };
         let out = what.args.task.out.as_deref();
-        let left = match &mut execution.world {
+        let left = match &mut ended.world {
             Some(world) => leave::leave_run(world, out, &dirs, &seen),
             None => Ok(Left::default()),
         };
@@ -312,35 +301,16 @@ fn dirs(what: &What, mounts: &[Mount]) -> Vec<leave::Given> {
 }
 
 /// How it ended, with every CID that a node would give.
-fn view_of(
-    execution: &mut Execution,
-    prepared: &Prepared,
-    runtime: &Handle,
-) -> Result<JobView, Failure> {
+fn view_of(ended: &mut Ended, prepared: &Prepared, runtime: &Handle) -> Result<JobView, Failure> {
     let sink = CountingSink::default();
     let (task, _) = canonical::encode(&prepared.task).map_err(internal)?;
-    let left = match &mut execution.world {
+    let outputs = match &mut ended.world {
         Some(world) => world::collect(world, prepared.task.dirs.keys(), None, &sink, runtime)?,
         None => return Err(Failure::internal("no world was left".to_owned())),
     };
-    let stdout = runtime.block_on(unixfs::add_bytes(&execution.stdout, &sink))?;
-    let stderr = runtime.block_on(unixfs::add_bytes(&execution.stderr, &sink))?;
-    let outcome = Outcome {
-        task,
-        end: execution.end.clone(),
-        stdout: stdout.cid,
-        stderr: stderr.cid,
-        outputs: left.outputs,
-        dirs: left.dirs,
-        fuel: execution.usage.fuel,
-        meter: execution.meter,
-    };
-    let (outcome_cid, _) = canonical::encode(&outcome).map_err(internal)?;
-    let completion = Completion {
-        outcome_cid,
-        outcome,
-        usage: execution.usage,
-    };
+    let wrote = (ended.stdout.as_slice(), ended.stderr.as_slice());
+    let wrote = runtime.block_on(Streams::Memory.add(wrote, None, &sink))?;
+    let (completion, _) = completion(task, ended, outputs, wrote)?;
     Ok(JobView {
         attempts: 1,
         ..JobView::from(&completion)

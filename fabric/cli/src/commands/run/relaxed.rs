@@ -1,52 +1,53 @@
 //! A run that sees this machine as it is.
 
-use super::{What, conclude_failed, execute, invocation, view};
+use super::{Ready, What, blocks::RunBlocks, conclude_failed, context, execute, view};
 use crate::{
     exit,
     failure::Failure,
     follow,
     inputs::{self, Input},
 };
-use mc_engine::{Mount, Program, Stdin, World};
+use mc_execution::{
+    Finished,
+    world::{HostMount, HostStdin, TaskInputs},
+};
 use mc_options::{Format, Global};
 use std::{
     path::{Path, PathBuf},
     process::ExitCode,
+    sync::Arc,
 };
 
-pub(super) async fn run(
-    global: &Global,
-    program: Program,
-    what: &What,
-) -> Result<ExitCode, Failure> {
+pub(super) async fn run(global: &Global, ready: Ready, what: &What) -> Result<ExitCode, Failure> {
     let args = &what.args;
     let scratch = tempfile::tempdir().map_err(|e| Failure::path(&std::env::temp_dir(), &e))?;
-    let world = World::Relaxed {
+    let inputs = TaskInputs::Machine {
         mounts: mounts(what, scratch.path())?,
         stdin: match args.task.stdin.as_deref() {
-            Some(path) => Stdin::File(PathBuf::from(path)),
-            None if global.format == Format::Json => Stdin::Empty,
-            None => Stdin::Inherit,
+            Some(path) => HostStdin::File(PathBuf::from(path)),
+            None if global.format == Format::Json => HostStdin::Empty,
+            None => HostStdin::Inherit,
         },
     };
-    let invocation = invocation(global, args, world)?;
+    let context = context(global, args, inputs, Arc::new(RunBlocks::default()));
     let name = &args.task.component;
-    match execute(program, invocation).await {
-        Some(Ok(execution)) => follow::conclude(global, &view::brief(&execution), name),
-        Some(Err(error)) => conclude_failed(global, name, &error),
+    match execute(ready, context).await {
+        Some(Ok(Finished::Ended(ended))) => follow::conclude(global, &view::brief(&ended), name),
+        Some(Ok(Finished::Left(_))) => Err(Failure::internal("it left, which nobody asked for")),
+        Some(Err(error)) => conclude_failed(global, name, error),
         None => Ok(ExitCode::from(exit::CANCELLED)),
     }
 }
 
 /// Directories are mounted as they are; files are linked or copied, since only directories can be.
-fn mounts(what: &What, scratch: &Path) -> Result<Vec<Mount>, Failure> {
+fn mounts(what: &What, scratch: &Path) -> Result<Vec<HostMount>, Failure> {
     let args = &what.args;
     let inputs_dir = scratch.join("in");
     let out = args.task.out.clone().unwrap_or_else(|| scratch.join("out"));
     for dir in [&inputs_dir, &out] {
         std::fs::create_dir_all(dir).map_err(|e| Failure::path(dir, &e))?;
     }
-    let mount = |host: &Path, guest: String, writable| Mount {
+    let mount = |host: &Path, guest: String, writable| HostMount {
         host: host.to_owned(),
         guest,
         writable,

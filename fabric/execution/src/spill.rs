@@ -1,6 +1,5 @@
 //! Files of one guest that have no room in memory, in one file on disk.
 
-use super::disk::Share;
 use mc_wasi::{PAGE_BYTES, Stop, Storage};
 use std::{
     fs::File,
@@ -9,12 +8,18 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
+/// Disk that can come to an end. What was taken of it is given back when this is dropped.
+pub trait Room: std::fmt::Debug + Send + Sync {
+    /// Takes so many bytes more; tells whether they were there.
+    fn take(&self, bytes: u64) -> bool;
+}
+
 /// A file without a name, so that the system removes it with the process, whatever that ends by.
 #[derive(Debug)]
-pub(super) struct Spill {
+pub struct Spill {
     dir: PathBuf,
-    /// What it takes of the disk that the worker lends.
-    share: Share,
+    /// The disk that it may take.
+    room: Box<dyn Room>,
     pages: Mutex<Pages>,
 }
 
@@ -29,11 +34,12 @@ struct Pages {
 }
 
 impl Spill {
-    /// In `dir`, of disk that is taken from `share`.
-    pub(super) fn new(dir: PathBuf, share: Share) -> Self {
+    /// In `dir`, of disk that is taken from `room`.
+    #[must_use]
+    pub fn new(dir: PathBuf, room: impl Room + 'static) -> Self {
         Self {
             dir,
-            share,
+            room: Box::new(room),
             pages: Mutex::default(),
         }
     }
@@ -61,7 +67,7 @@ impl Storage for Spill {
         if let Some(page) = pages.free.pop() {
             return Ok(page);
         }
-        if !self.share.take(PAGE_BYTES) {
+        if !self.room.take(PAGE_BYTES) {
             let reason = "the node has no more room for files of tasks";
             return Err(Stop::Host(reason.to_owned()));
         }
@@ -98,19 +104,29 @@ fn failed(error: std::io::Error) -> Stop {
 
 #[cfg(test)]
 mod tests {
-    use super::super::disk::{Disk, Purpose};
     use super::*;
+    use std::sync::atomic::{AtomicU64, Ordering};
 
-    fn spill(dir: &tempfile::TempDir, disk: &Arc<Disk>) -> Spill {
-        let share = Share::new(Arc::clone(disk), Purpose::Scratch);
-        Spill::new(dir.path().to_owned(), share)
+    /// So many bytes.
+    #[derive(Debug)]
+    struct Left(AtomicU64);
+
+    impl Room for Left {
+        fn take(&self, bytes: u64) -> bool {
+            let less = |left: u64| left.checked_sub(bytes);
+            let (set, get) = (Ordering::Relaxed, Ordering::Relaxed);
+            self.0.fetch_update(set, get, less).is_ok()
+        }
+    }
+
+    fn spill(dir: &tempfile::TempDir, bytes: u64) -> Spill {
+        Spill::new(dir.path().to_owned(), Left(AtomicU64::new(bytes)))
     }
 
     #[test]
     fn pages_are_apart_and_taken_from_what_is_lent() {
         let dir = tempfile::tempdir().unwrap();
-        let disk = Arc::new(Disk::new(2 * PAGE_BYTES, 0, 2 * PAGE_BYTES + 1));
-        let storage = spill(&dir, &disk);
+        let storage = spill(&dir, 2 * PAGE_BYTES + 1);
         let (one, other) = (storage.allocate().unwrap(), storage.allocate().unwrap());
         storage.write(other, 0, b"other").unwrap();
         storage.write(one, 65_530, b"at end").unwrap();
@@ -125,17 +141,12 @@ mod tests {
         assert_eq!(storage.allocate(), Ok(other), "it is there already");
         // Nothing is left of it, even if nobody cleans up.
         assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0);
-        let second = spill(&dir, &disk);
-        assert!(second.allocate().is_err());
-        drop(storage);
-        assert!(second.allocate().is_ok());
     }
 
     #[test]
     fn a_disk_that_fails_is_the_machines_failure() {
         let dir = tempfile::tempdir().unwrap();
-        let disk = Arc::new(Disk::new(PAGE_BYTES, 0, PAGE_BYTES));
-        let storage = spill(&dir, &disk);
+        let storage = spill(&dir, PAGE_BYTES);
         drop(dir);
         let page = storage.allocate().unwrap();
         let failed = storage.write(page, 0, b"x");

@@ -1,6 +1,7 @@
 //! From blocks to a state that a guest can go on with.
 
 use super::CheckpointError;
+use crate::blocks::Blocks;
 use mc_checkpoint::{
     meter,
     snapshot::{BadCheckpoint, Blob, Checkpoint, Kind, Reader},
@@ -51,8 +52,8 @@ impl Loaded {
 }
 
 /// The bytes of a block. What is neither header nor node is encrypted, if there is a key.
-fn fetch<S: BlockSource>(
-    source: &S,
+fn fetch(
+    source: &Arc<dyn Blocks>,
     runtime: &Handle,
     cipher: Option<&Cipher>,
     cid: &Cid,
@@ -67,6 +68,15 @@ fn fetch<S: BlockSource>(
     }
 }
 
+/// The task that a checkpoint is of, whose block is given.
+///
+/// # Errors
+///
+/// [`CheckpointError::Bad`].
+pub fn task_of(block: &[u8]) -> Result<Cid, CheckpointError> {
+    Ok(Checkpoint::read(block)?.task)
+}
+
 /// Reads the checkpoint `cid` of `task` from `source`, with the key by which it was encrypted, and checks all that can be checked without the
 /// program. Memory is read only when the guest is resumed. Blocks on `runtime`, so a runtime's own threads
 /// must not do it.
@@ -74,11 +84,11 @@ fn fetch<S: BlockSource>(
 /// # Errors
 ///
 /// [`CheckpointError`] says why the task cannot go on from it.
-pub fn load<S: BlockSource + 'static>(
+pub fn load(
     cid: &Cid,
     (task_cid, task): (&Cid, &TaskSpec),
     key: Option<&Key>,
-    source: &Arc<S>,
+    source: &Arc<dyn Blocks>,
     runtime: &Handle,
 ) -> Result<Loaded, CheckpointError> {
     let cipher = key.map(Key::cipher);
@@ -131,14 +141,14 @@ pub fn load<S: BlockSource + 'static>(
 }
 
 /// A memory whose pages are read as they are needed.
-struct Image<S> {
+struct Image {
     reader: Reader,
-    source: Arc<S>,
+    source: Arc<dyn Blocks>,
     runtime: Handle,
     cipher: Option<Cipher>,
 }
 
-impl<S: BlockSource> MemoryImage for Image<S> {
+impl MemoryImage for Image {
     fn bytes(&self) -> u64 {
         self.reader.bytes()
     }

@@ -3,14 +3,17 @@
 mod collect;
 mod given;
 mod host_files;
+mod inputs;
 mod seen;
 
-pub use collect::{Left, collect};
-pub use given::{Given, Root, Seed, Stdin};
+pub use collect::{TaskOutputs, collect};
+pub use given::{Given, Root, Seed, Spool, Stdin};
+pub use inputs::{GivenInputs, TaskInputs};
+pub use mc_engine::{Mount as HostMount, Stdin as HostStdin};
 pub use seen::Seen;
 
-use crate::private::{self, TaskKey};
-use mc_types::TaskSpec;
+use mc_content::{TaskKey, unixfs::Entity};
+use mc_types::{Cid, TaskSpec};
 use mc_wasi::Mount;
 use std::collections::BTreeSet;
 
@@ -77,14 +80,20 @@ pub fn mounts<R>(
 }
 
 /// The directories of `task`, which are all made from content; `key` opens what is encrypted of it.
-pub(crate) fn of_task(task: &TaskSpec, key: Option<&TaskKey>) -> (Vec<Mount>, Vec<Option<Root>>) {
+fn of_task(task: &TaskSpec, key: Option<&TaskKey>) -> (Vec<Mount>, Vec<Option<Root>>) {
     let inputs = task.inputs.iter().map(|(name, cid)| {
-        let entity = private::given(task, key, &format!("/in/{name}"), *cid);
+        let entity = entity(task, key, &format!("/in/{name}"), *cid);
         (name.clone(), Root::Content(entity))
     });
     let dirs = task.dirs.iter().map(|(path, cid)| {
-        let entity = private::given(task, key, path, *cid);
+        let entity = entity(task, key, path, *cid);
         (path.clone(), Root::Content(entity))
     });
     mounts(inputs, dirs)
+}
+
+/// What the guest of `task` is given at `path`.
+fn entity(task: &TaskSpec, key: Option<&TaskKey>, path: &str, cid: Cid) -> Entity {
+    let key = key.filter(|_| task.is_private(path));
+    (cid, key.map(|key| key.given(path))).into()
 }

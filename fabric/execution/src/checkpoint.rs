@@ -3,14 +3,14 @@
 mod load;
 mod write;
 
-pub use load::{Loaded, load};
+pub use load::{Loaded, load, task_of};
 pub use write::{Output, Stream, Writer};
 
+use crate::threads::NotDone;
 use mc_checkpoint::snapshot::BadCheckpoint;
 
 /// Why a checkpoint cannot be made or used.
 #[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
 pub enum CheckpointError {
     /// It is not one that this task can go on from.
     #[error(transparent)]
@@ -27,4 +27,7 @@ pub enum CheckpointError {
     /// What the guest wrote cannot be read.
     #[error("what the task wrote so far cannot be read")]
     Output(#[from] std::io::Error),
+    /// What encodes it has not done so.
+    #[error(transparent)]
+    Threads(#[from] NotDone),
 }

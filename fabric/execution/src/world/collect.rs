@@ -1,9 +1,8 @@
 //! What a task leaves, as content.
 
 use super::from_root;
-use crate::private::TaskKey;
 use mc_content::{
-    AddOptions, BlockSink, Error, Key,
+    AddOptions, BlockSink, Error, Key, TaskKey,
     unixfs::{Added, Adder},
 };
 use mc_types::{Cid, MAX_DIRECTORY_DEPTH};
@@ -16,7 +15,7 @@ const READ_BYTES: usize = 1 << 20;
 
 /// What a task left.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Left {
+pub struct TaskOutputs {
     /// What is in `/out`.
     pub outputs: Cid,
     /// What is in each of its own directories.
@@ -34,7 +33,7 @@ pub fn collect<'d, S: BlockSink>(
     key: Option<&TaskKey>,
     sink: &S,
     runtime: &Handle,
-) -> Result<Left, Error> {
+) -> Result<TaskOutputs, Error> {
     let (files, inputs) = world.files();
     let mut collector = Collector {
         files,
@@ -54,7 +53,7 @@ pub fn collect<'d, S: BlockSink>(
         })
         .collect::<Result<_, Error>>()?;
     runtime.block_on(collector.adder.flush())?;
-    Ok(Left { outputs, dirs })
+    Ok(TaskOutputs { outputs, dirs })
 }
 
 struct Collector<'a, S> {

@@ -1,8 +1,12 @@
 //! What a running attempt has written so far.
 
 use bytes::Bytes;
-use mc_types::{Lease, LogStream};
-use std::path::{Path, PathBuf};
+use mc_types::LogStream;
+use std::{
+    fs::{DirBuilder, File},
+    os::unix::fs::DirBuilderExt,
+    path::{Path, PathBuf},
+};
 use tokio::io::{AsyncReadExt, AsyncSeekExt};
 
 /// Most bytes of one answer; the coordinator asks again for more.
@@ -10,27 +14,38 @@ const MAX_READ_BYTES: u64 = 64 << 10;
 
 /// The files that take the standard output and standard error of one attempt.
 #[derive(Debug, Clone)]
-pub(super) struct LogFiles {
-    pub(super) stdout: PathBuf,
-    pub(super) stderr: PathBuf,
+pub struct LogFiles {
+    /// Of standard output.
+    pub stdout: PathBuf,
+    /// Of standard error.
+    pub stderr: PathBuf,
 }
 
 impl LogFiles {
-    /// The files of the attempt that `lease` grants, inside its scratch directory.
-    pub(super) fn new(scratch: &Path, lease: &Lease) -> Self {
-        Self::within(&scratch.join(format!("{}-{}", lease.job, lease.token)))
-    }
-
     /// The files of the attempt whose directory this is.
-    pub(super) fn within(dir: &Path) -> Self {
+    #[must_use]
+    pub fn within(dir: &Path) -> Self {
         Self {
             stdout: dir.join("stdout"),
             stderr: dir.join("stderr"),
         }
     }
 
+    /// Makes both, empty, in their directory, which only its owner can enter.
+    ///
+    /// # Errors
+    ///
+    /// The file system's.
+    pub fn create(&self) -> std::io::Result<[File; 2]> {
+        if let Some(dir) = self.stdout.parent() {
+            let mut private = DirBuilder::new();
+            private.recursive(true).mode(0o700).create(dir)?;
+        }
+        Ok([File::create(&self.stdout)?, File::create(&self.stderr)?])
+    }
+
     /// Bytes that are in both.
-    pub(super) async fn bytes(&self) -> u64 {
+    pub async fn bytes(&self) -> u64 {
         let mut bytes = 0_u64;
         for path in [&self.stdout, &self.stderr] {
             // Most attempts never write to one of them.
@@ -40,8 +55,12 @@ impl LogFiles {
         bytes
     }
 
-    /// At most [`MAX_READ_BYTES`] from `offset` on; none when nothing is there yet.
-    pub(super) async fn read(&self, stream: LogStream, offset: u64) -> std::io::Result<Bytes> {
+    /// At most 64 KiB from `offset` on; none when nothing is there yet. Whoever wants more asks again.
+    ///
+    /// # Errors
+    ///
+    /// The file system's.
+    pub async fn read(&self, stream: LogStream, offset: u64) -> std::io::Result<Bytes> {
         let path = match stream {
             LogStream::Stdout => &self.stdout,
             LogStream::Stderr => &self.stderr,

@@ -1,6 +1,5 @@
 //! Blocks that are stored together, in one write.
 
-use super::Content;
 use mc_content::{Block, BlockSink, Error};
 use std::sync::{Mutex, PoisonError};
 
@@ -9,17 +8,17 @@ const MAX_BYTES: usize = 4 << 20;
 
 /// Holds small blocks back until the last of them is there.
 #[derive(Debug)]
-pub(crate) struct Deferred {
-    content: Content,
+pub struct Deferred<S> {
+    sink: S,
     waiting: Mutex<Vec<Block>>,
 }
 
-impl Deferred {
-    /// Nothing yet, for the store of `content`.
+impl<S: BlockSink> Deferred<S> {
+    /// Nothing yet, on its way to `sink`.
     #[must_use]
-    pub(crate) const fn new(content: Content) -> Self {
+    pub const fn new(sink: S) -> Self {
         Self {
-            content,
+            sink,
             waiting: Mutex::new(Vec::new()),
         }
     }
@@ -38,34 +37,32 @@ impl Deferred {
     ///
     /// # Errors
     ///
-    /// The store's.
-    pub(crate) async fn finish(&self, last: Block) -> Result<(), Error> {
+    /// The sink's.
+    pub async fn finish(&self, last: Block) -> Result<(), Error> {
         let all = self.take(vec![last], 0);
-        self.content.put(all).await
+        self.sink.put_many(all).await
     }
-}
 
-impl Deferred {
     /// Stores what was held back, if anything was; durable on return.
     ///
     /// # Errors
     ///
-    /// The store's.
-    pub(crate) async fn flush(&self) -> Result<(), Error> {
+    /// The sink's.
+    pub async fn flush(&self) -> Result<(), Error> {
         let all = self.take(Vec::new(), 0);
         if all.is_empty() {
             return Ok(());
         }
-        self.content.put(all).await
+        self.sink.put_many(all).await
     }
 }
 
-impl BlockSink for Deferred {
+impl<S: BlockSink> BlockSink for Deferred<S> {
     async fn put_many(&self, blocks: Vec<Block>) -> Result<(), Error> {
         let due = self.take(blocks, MAX_BYTES);
         if due.is_empty() {
             return Ok(());
         }
-        self.content.put(due).await
+        self.sink.put_many(due).await
     }
 }

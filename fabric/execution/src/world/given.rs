@@ -8,11 +8,12 @@ use mc_content::{
 use mc_wasi::{At, Given as Kind, Inputs, Stop, Storage};
 use std::{
     collections::HashMap,
+    fs::File,
     future::Future,
     io::{Read, Seek, SeekFrom, Write},
     os::fd::AsFd,
     path::PathBuf,
-    sync::Arc,
+    sync::{Arc, Mutex, PoisonError},
     time::Instant,
 };
 use tokio::runtime::Handle;
@@ -31,23 +32,48 @@ pub enum Root {
 }
 
 /// What standard input reads.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub enum Stdin {
     /// Nothing.
     Empty,
     /// A file.
     Root(Root),
     /// This process's own, which is kept in a file as it is read.
-    Inherit {
-        /// The file.
-        spool: std::fs::File,
-        /// How many bytes are in it.
-        spooled: u64,
-    },
+    Inherit(Arc<Mutex<Spool>>),
+}
+
+/// A file with what was read of this process's own standard input.
+#[derive(Debug)]
+pub struct Spool {
+    file: File,
+    /// How many bytes are in it.
+    bytes: u64,
+}
+
+impl Spool {
+    /// Nothing yet, in `file`, which is empty.
+    #[must_use]
+    pub const fn new(file: File) -> Self {
+        Self { file, bytes: 0 }
+    }
+
+    /// What is there at `offset`, which is read of this process's own if it has not been yet.
+    fn read(&mut self, offset: u64, into: &mut [u8]) -> std::io::Result<usize> {
+        if offset < self.bytes {
+            self.file.seek(SeekFrom::Start(offset))?;
+            return self.file.read(into);
+        }
+        let read = read_own(into)?;
+        self.file.seek(SeekFrom::End(0))?;
+        let new = into.get(..read).unwrap_or_default();
+        self.file.write_all(new)?;
+        self.bytes += read as u64;
+        Ok(read)
+    }
 }
 
 /// Gives the digest of the task's CID.
-pub type Seed = Box<dyn FnMut() -> Result<[u8; 32], Stop> + Send>;
+pub type Seed = Arc<dyn Fn() -> Result<[u8; 32], Stop> + Send + Sync>;
 
 /// What a task was given. Reading blocks on `S`, so a runtime's own threads must not do it.
 pub struct Given<S> {
@@ -296,23 +322,16 @@ impl<S: BlockSource> Inputs for Given<S> {
     }
 
     fn stdin(&mut self, offset: u64, into: &mut [u8]) -> Result<usize, Stop> {
-        match &mut self.stdin {
+        match &self.stdin {
             Stdin::Empty => Ok(0),
             Stdin::Root(root) => {
                 let root = root.clone();
                 self.read_root(&root, &At::mount(u32::MAX), offset, into)
             }
-            Stdin::Inherit { spool, spooled } => {
-                if offset < *spooled {
-                    spool.seek(SeekFrom::Start(offset)).map_err(io_failed)?;
-                    return spool.read(into).map_err(io_failed);
-                }
-                let read = read_own(into).map_err(io_failed)?;
-                spool.seek(SeekFrom::End(0)).map_err(io_failed)?;
-                let new = into.get(..read).unwrap_or_default();
-                spool.write_all(new).map_err(io_failed)?;
-                *spooled += read as u64;
-                Ok(read)
+            Stdin::Inherit(spool) => {
+                // The file is as long as it says, whatever panicked.
+                let mut spool = spool.lock().unwrap_or_else(PoisonError::into_inner);
+                spool.read(offset, into).map_err(io_failed)
             }
         }
     }
@@ -329,7 +348,7 @@ impl<S: BlockSource> Inputs for Given<S> {
 /// Reads this process's own standard input, and not ahead: the next command of a script may go on with what is left.
 fn read_own(into: &mut [u8]) -> std::io::Result<usize> {
     let own = std::io::stdin().as_fd().try_clone_to_owned()?;
-    std::fs::File::from(own).read(into)
+    File::from(own).read(into)
 }
 
 #[cfg(test)]
@@ -338,10 +357,7 @@ mod tests {
     use bytes::Bytes;
     use mc_content::{AddOptions, Block, BlockSink, unixfs::Adder};
     use mc_types::{Cid, cid};
-    use std::sync::{
-        Mutex,
-        atomic::{AtomicU64, Ordering},
-    };
+    use std::sync::atomic::{AtomicU64, Ordering};
 
     const LEAF_BYTES: usize = 1 << 20;
     const LEAVES: u32 = 1024;
@@ -405,7 +421,7 @@ mod tests {
         let given = Given::new(
             vec![Some(Root::Content(added.cid.into()))],
             Stdin::Empty,
-            Box::new(|| Ok([0; 32])),
+            Arc::new(|| Ok([0; 32])),
             large,
             runtime.handle().clone(),
             CancellationToken::new(),
@@ -448,7 +464,7 @@ mod tests {
         let mut given = Given::new(
             vec![Some(Root::Content(cid::of(cid::RAW, b"").into()))],
             Stdin::Empty,
-            Box::new(|| Ok([0; 32])),
+            Arc::new(|| Ok([0; 32])),
             never,
             runtime.handle().clone(),
             cancel.clone(),

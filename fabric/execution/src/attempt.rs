@@ -1,0 +1,155 @@
+//! One attempt: what it is given by whoever has it run, and what becomes of it.
+
+use crate::{blocks::Blocks, checkpoint::CheckpointError, streams::Streams, world::TaskInputs};
+use async_trait::async_trait;
+use mc_content::TaskKey;
+use mc_types::{CheckpointEvery, Cid, Completion, End, Meter, Usage};
+use mc_wasi::{Host, Storage};
+use std::{collections::VecDeque, sync::Arc, time::Duration};
+use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
+
+/// What an attempt is given besides its task.
+pub struct AttemptContext<'a> {
+    /// What the task sees when it begins.
+    pub inputs: TaskInputs,
+    /// Blocks of what it is given, and of what it leaves.
+    pub blocks: Arc<dyn Blocks>,
+    /// The key of a private task.
+    pub key: Option<TaskKey>,
+    /// Where its standard output and standard error go.
+    pub streams: Streams,
+    /// Where files are kept that have no room in memory; in memory all the same if absent.
+    pub storage: Option<Arc<dyn Storage>>,
+    /// After which time it is killed.
+    pub timeout: Option<Duration>,
+    /// By what it is influenced while it runs.
+    pub controls: Controls,
+    /// From where it goes on, and when it is stopped; absent if it runs from its beginning to its end.
+    pub checkpoints: Option<Checkpoints>,
+    /// What becomes of what it leaves.
+    pub leaves: Leaves,
+    /// Who is told how it goes.
+    pub watch: &'a dyn Watch,
+}
+
+impl std::fmt::Debug for AttemptContext<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("AttemptContext")
+            .field("checkpoints", &self.checkpoints)
+            .field("leaves", &self.leaves)
+            .finish_non_exhaustive()
+    }
+}
+
+/// By what an attempt is influenced from outside. Cheap to clone.
+#[derive(Debug, Clone, Default)]
+pub struct Controls {
+    /// Ends it when cancelled.
+    pub cancel: CancellationToken,
+    /// Has it end with a checkpoint when cancelled.
+    pub leaving: CancellationToken,
+    /// Asks for a checkpoint.
+    pub stop_now: Arc<Notify>,
+}
+
+/// From where an attempt goes on, and when it is stopped.
+#[derive(Debug, Clone)]
+pub struct Checkpoints {
+    /// The task's CID.
+    pub task: Cid,
+    /// From where it goes on.
+    pub start: Start,
+    /// When it is stopped.
+    pub when: When,
+    /// Most bytes of files in a checkpoint, which is made in memory. A task that has written more goes on without one.
+    pub most_file_bytes: u64,
+}
+
+/// From where an attempt goes on.
+#[derive(Debug, Clone)]
+pub enum Start {
+    /// From its beginning.
+    Anew,
+    /// From this checkpoint and nowhere else.
+    At(Cid),
+    /// From the first of these that can be had and fits; from its beginning if none does.
+    Newest(VecDeque<Cid>),
+}
+
+/// When an attempt is stopped.
+#[derive(Debug, Clone, Copy)]
+pub enum When {
+    /// As often as this says, if it does, and whenever it is asked for.
+    Every(Option<CheckpointEvery>),
+    /// At the first site beyond a position, and it does not go on from there.
+    LeaveAt(u64),
+    /// Never.
+    Never,
+}
+
+/// What becomes of what a task leaves: files, and what it wrote to its streams.
+#[derive(Debug, Clone, Copy)]
+pub enum Leaves {
+    /// It is stored, and [`Ended::completion`] names it.
+    Stored {
+        /// The task's CID.
+        task: Cid,
+    },
+    /// It is in [`Ended`], for whoever has the task run.
+    Kept,
+}
+
+/// Is told how an attempt goes.
+#[async_trait]
+pub trait Watch: Send + Sync {
+    /// The task begins, or goes on.
+    fn begins(&self) {}
+
+    /// A checkpoint is stored. The next one is not taken before this returns.
+    async fn stored(&self, _checkpoint: Cid, _position: u64) {}
+
+    /// A checkpoint was lost; the task goes on, if it was not to leave.
+    fn lost(&self, _position: u64, _error: &CheckpointError) {}
+}
+
+/// Nobody who is told.
+#[derive(Debug, Clone, Copy)]
+pub struct Unwatched;
+
+impl Watch for Unwatched {}
+
+/// What became of an attempt that the machine did not fail.
+#[derive(Debug)]
+pub enum Finished {
+    /// The task came to its end.
+    Ended(Box<Ended>),
+    /// It was stopped, to go on elsewhere.
+    Left(Left),
+}
+
+/// A task that came to its end.
+#[derive(Debug)]
+pub struct Ended {
+    /// How.
+    pub end: End,
+    /// What it used.
+    pub usage: Usage,
+    /// What counted the fuel.
+    pub meter: Meter,
+    /// What it wrote to standard output, if that is kept in memory.
+    pub stdout: Vec<u8>,
+    /// What it wrote to standard error, if that is.
+    pub stderr: Vec<u8>,
+    /// What is left of its world, with the files that it wrote; absent if it saw this machine.
+    pub world: Option<Host>,
+    /// What it came to, if what it leaves is [stored](Leaves::Stored).
+    pub completion: Option<Completion>,
+}
+
+/// A task that was stopped, to go on elsewhere.
+#[derive(Debug)]
+pub struct Left {
+    /// The checkpoint that it left, and its position, or why that was lost.
+    pub checkpoint: Result<(Cid, u64), CheckpointError>,
+}

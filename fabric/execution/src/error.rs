@@ -1,0 +1,128 @@
+//! Why an attempt has no outcome.
+
+use crate::{checkpoint::CheckpointError, threads::NotDone};
+use mc_types::{ErrorCode, TaskKind, canonical};
+use std::time::Duration;
+
+/// Why an attempt has no outcome. What each variant says decides whether the task is tried again.
+#[derive(Debug, thiserror::Error)]
+pub enum ExecutionError {
+    /// Nothing here runs tasks of this kind.
+    #[error("nothing here runs tasks of the kind {}", .kind.name())]
+    NoExecutor {
+        /// The kind.
+        kind: TaskKind,
+    },
+    /// The program cannot be run.
+    #[error(transparent)]
+    Program(#[from] mc_engine::Error),
+    /// Content that the task needs, or what it leaves.
+    #[error(transparent)]
+    Content(#[from] mc_content::Error),
+    /// It cannot go on from the checkpoint that it is told to go on from.
+    #[error(transparent)]
+    Checkpoint(#[from] CheckpointError),
+    /// The checkpoint is none of this program.
+    #[error("the checkpoint does not fit: {reason}")]
+    Unfit {
+        /// What does not fit.
+        reason: String,
+    },
+    /// It took longer than it was given.
+    #[error("not finished after {after:?}")]
+    Timeout {
+        /// What it was given.
+        after: Duration,
+    },
+    /// It was called off.
+    #[error("called off")]
+    Cancelled,
+    /// It has more from the beginning than it may have, on whatever machine.
+    #[error("the component has too much to begin with: {reason}")]
+    TooMuch {
+        /// What it has too much of.
+        reason: String,
+    },
+    /// Whoever read what it wrote has gone.
+    #[error("nobody reads the output any more")]
+    OutputClosed,
+    /// A file or directory of the user's cannot be read (any more).
+    #[error("{0}")]
+    Unreadable(String),
+    /// An input is not what it should be, on whatever machine.
+    #[error("{0}")]
+    Unusable(String),
+    /// The machine failed.
+    #[error("{0}")]
+    Machine(String),
+    /// There was no thread for it, or what was done on one panicked.
+    #[error(transparent)]
+    Threads(#[from] NotDone),
+    /// The outcome cannot be stated.
+    #[error(transparent)]
+    Outcome(#[from] canonical::Error),
+}
+
+impl ExecutionError {
+    /// The stable code that users see, if there is one that says more than that the task failed.
+    #[must_use]
+    pub const fn code(&self) -> Option<ErrorCode> {
+        match self {
+            Self::Program(error) => Some(error.code()),
+            Self::Content(error) => Some(error.code()),
+            Self::Checkpoint(_) | Self::Unfit { .. } => Some(ErrorCode::InvalidCheckpoint),
+            Self::TooMuch { .. } => Some(ErrorCode::InvalidComponent),
+            Self::Unreadable(_) => Some(ErrorCode::Path),
+            Self::Unusable(_) => Some(ErrorCode::CorruptContent),
+            Self::NoExecutor { .. }
+            | Self::Timeout { .. }
+            | Self::Cancelled
+            | Self::OutputClosed
+            | Self::Machine(_)
+            | Self::Threads(_)
+            | Self::Outcome(_) => None,
+        }
+    }
+
+    /// Whether it would be the same on every machine, so that the task is not tried again.
+    #[must_use]
+    pub const fn is_tasks_fault(&self) -> bool {
+        match self {
+            Self::Program(error) => error.is_components_fault(),
+            Self::Content(error) => error.is_contents_fault(),
+            Self::TooMuch { .. } | Self::Unusable(_) | Self::Outcome(_) => true,
+            Self::NoExecutor { .. }
+            | Self::Checkpoint(_)
+            | Self::Unfit { .. }
+            | Self::Timeout { .. }
+            | Self::Cancelled
+            | Self::OutputClosed
+            | Self::Unreadable(_)
+            | Self::Machine(_)
+            | Self::Threads(_) => false,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_is_the_same_everywhere_is_the_tasks_fault() {
+        let not_wasm = mc_engine::classify(b"text").unwrap_err();
+        let (program, code) = (ExecutionError::from(not_wasm), Some(ErrorCode::NotWasm));
+        assert_eq!((program.is_tasks_fault(), program.code()), (true, code));
+        let disk = ExecutionError::from(mc_content::Error::DiskFull);
+        assert_eq!(
+            (disk.is_tasks_fault(), disk.code()),
+            (false, Some(ErrorCode::Storage))
+        );
+        let unfit = ExecutionError::Unfit {
+            reason: "a memory too many".to_owned(),
+        };
+        assert!(!unfit.is_tasks_fault(), "an older one may fit");
+        let machine = ExecutionError::Machine("no luck".to_owned());
+        assert_eq!((machine.is_tasks_fault(), machine.code()), (false, None));
+    }
+}

@@ -1,0 +1,113 @@
+//! Tasks that are WebAssembly: components and core modules.
+//!
+//! Besides the executor, this has what a program is checked, compiled and inspected by, so that nothing else needs the
+//! engine.
+
+mod attempt;
+mod recorder;
+mod shared;
+
+pub use mc_checkpoint::{Admission, Inspection, inspect};
+pub use mc_engine::{
+    Allocation, CompileLimits, Compiler, Error, Job, MAX_COMPONENT_BYTES, Options, Target, check,
+    check_proposals, classify, compile_here,
+};
+
+use crate::{
+    attempt::{AttemptContext, Finished},
+    blocks::Blocks,
+    error::ExecutionError,
+    executor::{Executor, Need, Prepared},
+};
+use async_trait::async_trait;
+use mc_engine::Program;
+use mc_types::{Determinism, TaskKind, TaskSpec};
+use shared::Shared;
+use std::sync::Arc;
+
+/// Runs WebAssembly. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Wasm {
+    shared: Arc<Shared>,
+}
+
+impl Wasm {
+    /// An executor that runs at most `guests` at a time, and `compilers`.
+    ///
+    /// # Errors
+    ///
+    /// [`Error`].
+    pub fn new(options: &Options, guests: usize, compilers: usize) -> Result<Self, Error> {
+        Ok(Self {
+            shared: Arc::new(Shared::new(options, guests, compilers)?),
+        })
+    }
+
+    fn prepared(&self, task: &TaskSpec, program: Program) -> Box<dyn Prepared> {
+        Box::new(Guest {
+            shared: Arc::clone(&self.shared),
+            task: task.clone(),
+            program,
+        })
+    }
+}
+
+#[async_trait]
+impl Executor for Wasm {
+    fn kind(&self) -> TaskKind {
+        TaskKind::Wasm
+    }
+
+    fn ready(&self, task: &TaskSpec, need: Need) -> Option<Box<dyn Prepared>> {
+        let need = engines(need, task.determinism);
+        let program = self.shared.engine.cached(&task.component, need)?;
+        Some(self.prepared(task, program))
+    }
+
+    async fn prepare(
+        &self,
+        task: &TaskSpec,
+        need: Need,
+        blocks: &Arc<dyn Blocks>,
+    ) -> Result<Box<dyn Prepared>, ExecutionError> {
+        let need = engines(need, task.determinism);
+        let program = self.shared.program(task.component, need, blocks).await?;
+        Ok(self.prepared(task, program))
+    }
+
+    async fn close(&self) {
+        tokio::join!(self.shared.guests.close(), self.shared.encoders.close());
+    }
+}
+
+/// What the engine is asked for.
+fn engines(need: Need, determinism: Determinism) -> mc_engine::Need {
+    match (need, mc_engine::Need::from(determinism)) {
+        (Need::GoOn, mc_engine::Need::Run) => mc_engine::Need::Resume,
+        (_, need) => need,
+    }
+}
+
+/// A program that is to be run for a task.
+#[derive(Debug)]
+struct Guest {
+    shared: Arc<Shared>,
+    task: TaskSpec,
+    program: Program,
+}
+
+#[async_trait]
+impl Prepared for Guest {
+    fn can_checkpoint(&self) -> bool {
+        self.program.stops()
+    }
+
+    async fn run(self: Box<Self>, cx: AttemptContext<'_>) -> Result<Finished, ExecutionError> {
+        let Self {
+            shared,
+            task,
+            program,
+        } = *self;
+        attempt::run(&shared, &task, program, cx).await
+    }
+}

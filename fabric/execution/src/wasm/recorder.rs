@@ -1,0 +1,354 @@
+//! Taking checkpoints of a guest: when, and where they go.
+
+use super::shared::Shared;
+use crate::{
+    attempt::{AttemptContext, Checkpoints, Controls, Watch, When},
+    blocks::Blocks,
+    checkpoint::{CheckpointError, Output, Stream, Writer},
+    streams::Streams,
+};
+use mc_content::{Block, Error, Key, TaskKey};
+use mc_engine::{Bell, Keeper, Next, RunError, Saved, Spare, Stopped};
+use mc_types::{CheckpointEvery, Cid};
+use std::{io::Cursor, path::Path, sync::Arc, time::Duration};
+use tokio::{
+    runtime::Handle,
+    sync::mpsc,
+    time::{Instant, sleep_until},
+};
+use tokio_util::sync::CancellationToken;
+
+/// Blocks that are stored together.
+const GROUP_BLOCKS: usize = 1024;
+/// Bytes that are.
+const GROUP_BYTES: usize = 16 << 20;
+
+/// The state of a guest, and what it wrote since it began here, if that went to memory.
+struct Taken {
+    saved: Saved,
+    stdout: Vec<u8>,
+    stderr: Vec<u8>,
+}
+
+/// Hands the states of a guest on.
+struct Hand {
+    states: mpsc::Sender<Taken>,
+    spare: Spare,
+    when: When,
+    leaving: CancellationToken,
+}
+
+/// The next position at which a task is stopped that has come to `position`.
+fn next_stop(when: When, position: u64) -> Option<u64> {
+    match when {
+        When::Every(Some(CheckpointEvery::Operators(operators))) => {
+            let operators = operators.max(1);
+            Some(
+                (position / operators)
+                    .saturating_add(1)
+                    .saturating_mul(operators),
+            )
+        }
+        When::Every(_) | When::Never => None,
+        When::LeaveAt(stop) => Some(stop),
+    }
+}
+
+impl Keeper for Hand {
+    fn keep(&mut self, stopped: &Stopped<'_>) -> Result<Next, RunError> {
+        let taken = Taken {
+            saved: stopped.save(self.spare.take()),
+            stdout: stopped.stdout.to_vec(),
+            stderr: stopped.stderr.to_vec(),
+        };
+        // Waits while the one before is being stored: a guest is not stopped more often than that.
+        let handed = self.states.blocking_send(taken);
+        handed.map_err(|_| RunError::Host("nobody takes checkpoints".to_owned()))?;
+        if self.leaving.is_cancelled() || matches!(self.when, When::LeaveAt(_)) {
+            return Ok(Next::Leave);
+        }
+        Ok(Next::GoOn {
+            until: next_stop(self.when, stopped.position),
+        })
+    }
+}
+
+/// Stores the checkpoints of an attempt and says so.
+pub(super) struct Recorder<'a> {
+    shared: &'a Shared,
+    blocks: &'a Arc<dyn Blocks>,
+    streams: &'a Streams,
+    controls: &'a Controls,
+    watch: &'a dyn Watch,
+    of: &'a Checkpoints,
+    component: Cid,
+    key: Option<Key>,
+    writer: Writer,
+    /// What the task wrote before it began here, if its streams are kept in memory.
+    before: Arc<[Vec<u8>; 2]>,
+    /// The newest that is stored, and its position.
+    pub(super) newest: Option<(Cid, u64)>,
+    /// Why the last one was lost, if it was.
+    pub(super) lost: Option<CheckpointError>,
+}
+
+impl<'a> Recorder<'a> {
+    /// Has stored nothing yet. There is none for a task that has no checkpoints, or that is never stopped.
+    pub(super) fn new(
+        shared: &'a Shared,
+        component: Cid,
+        cx: &'a AttemptContext<'_>,
+    ) -> Option<Self> {
+        let of = cx.checkpoints.as_ref()?;
+        if matches!(of.when, When::Never) {
+            return None;
+        }
+        let key = cx.key.as_ref().map(TaskKey::checkpoints);
+        Some(Self {
+            shared,
+            blocks: &cx.blocks,
+            streams: &cx.streams,
+            controls: &cx.controls,
+            watch: cx.watch,
+            of,
+            component,
+            writer: Writer::new(of.task, component, key.as_ref()),
+            key,
+            before: Arc::default(),
+            newest: None,
+            lost: None,
+        })
+    }
+
+    /// What the engine needs to stop a guest that has come to `position` and has written this `before`, and what makes it
+    /// so.
+    pub(super) fn begin(
+        &mut self,
+        position: u64,
+        before: Arc<[Vec<u8>; 2]>,
+    ) -> (mc_engine::Checkpoints, Taking) {
+        self.before = before;
+        let (states, saved) = mpsc::channel(1);
+        let bell = Bell::default();
+        let spare = Spare::default();
+        let hand = Hand {
+            states,
+            spare: spare.clone(),
+            when: self.of.when,
+            leaving: self.controls.leaving.clone(),
+        };
+        let checkpoints = mc_engine::Checkpoints {
+            first: next_stop(self.of.when, position),
+            bell: bell.clone(),
+            keeper: Box::new(hand),
+        };
+        (checkpoints, Taking { saved, spare, bell })
+    }
+
+    /// Rings the bell when it is time, and keeps what comes, until the guest has ended or left.
+    pub(super) async fn take(&mut self, mut taking: Taking) {
+        let pause = match self.of.when {
+            When::Every(Some(CheckpointEvery::Millis(millis))) => {
+                Some(Duration::from_millis(millis))
+            }
+            _ => None,
+        };
+        let mut due = pause.map(|pause| Instant::now() + pause);
+        let mut is_leaving = false;
+        loop {
+            let time = async {
+                match due {
+                    Some(due) => sleep_until(due).await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                taken = taking.saved.recv() => match taken {
+                    Some(taken) => {
+                        let taken = Arc::new(taken);
+                        self.keep(&taken).await;
+                        if let Ok(taken) = Arc::try_unwrap(taken) {
+                            taking.spare.give(taken.saved);
+                        }
+                        due = pause.map(|pause| Instant::now() + pause);
+                    }
+                    None => return,
+                },
+                () = time => {
+                    taking.bell.ring();
+                    // The next one is due when this one is stored.
+                    due = None;
+                }
+                () = self.controls.stop_now.notified() => taking.bell.ring(),
+                () = self.controls.leaving.cancelled(), if !is_leaving => {
+                    taking.bell.ring();
+                    is_leaving = true;
+                }
+            }
+        }
+    }
+
+    async fn keep(&mut self, taken: &Arc<Taken>) {
+        let position = taken.saved.position;
+        self.lost = None;
+        match self.store(taken).await {
+            Ok(cid) => {
+                self.newest = Some((cid, position));
+                self.watch.stored(cid, position).await;
+            }
+            // The task goes on; should it have to start again, it does so from an older one.
+            Err(error) => {
+                self.watch.lost(position, &error);
+                self.lost = Some(error);
+            }
+        }
+    }
+
+    async fn store(&mut self, taken: &Arc<Taken>) -> Result<Cid, CheckpointError> {
+        let stored = self.write(taken).await;
+        if stored.is_err() {
+            // What it believes to be stored may not be.
+            self.writer = self.new_writer();
+        }
+        stored
+    }
+
+    /// One that has written nothing yet.
+    fn new_writer(&self) -> Writer {
+        Writer::new(self.of.task, self.component, self.key.as_ref())
+    }
+
+    async fn write(&mut self, taken: &Arc<Taken>) -> Result<Cid, CheckpointError> {
+        let file_bytes = taken.saved.world.file_bytes();
+        if file_bytes > self.of.most_file_bytes {
+            let reason = format!("the task's files have {file_bytes} bytes");
+            return Err(CheckpointError::Encode(reason));
+        }
+        let mut group = Group {
+            blocks: Arc::clone(self.blocks),
+            runtime: Handle::current(),
+            waiting: Vec::new(),
+            bytes: 0,
+            failed: None,
+        };
+        let (taken, before) = (Arc::clone(taken), Arc::clone(&self.before));
+        let streams = self.streams.clone();
+        let new = self.new_writer();
+        let mut writer = std::mem::replace(&mut self.writer, new);
+        let encode = move || {
+            let encoded = encode(&mut writer, &taken, &before, &streams, &mut group);
+            // The copy is the guest's again as soon as this has ended.
+            drop(taken);
+            (writer, group, encoded)
+        };
+        let (writer, group, encoded) = self.shared.encoders.run(encode).await?;
+        self.writer = writer;
+        let root = encoded?;
+        let cid = root.0;
+        group.end(root).await?;
+        Ok(cid)
+    }
+}
+
+/// Makes blocks of a state, with what the guest has written by then. Gives the root.
+fn encode(
+    writer: &mut Writer,
+    taken: &Taken,
+    before: &[Vec<u8>; 2],
+    streams: &Streams,
+    group: &mut Group,
+) -> Result<(Cid, Vec<u8>), CheckpointError> {
+    let [stdout_before, stderr_before] = before;
+    let (stdout_bytes, stderr_bytes) = taken.saved.world.output_bytes();
+    let (mut stdout, mut stderr) = match streams {
+        Streams::Files(files) => (
+            written(&files.stdout, stdout_bytes)?,
+            written(&files.stderr, stderr_bytes)?,
+        ),
+        Streams::Memory | Streams::Inherit | Streams::Copy => (
+            in_memory(stdout_before, &taken.stdout),
+            in_memory(stderr_before, &taken.stderr),
+        ),
+    };
+    let output = Output {
+        stdout: (&mut *stdout, stdout_bytes),
+        stderr: (&mut *stderr, stderr_bytes),
+    };
+    writer.write(&taken.saved, output, &mut |block| group.add(block))
+}
+
+/// The way from a guest to its recorder.
+pub(super) struct Taking {
+    saved: mpsc::Receiver<Taken>,
+    spare: Spare,
+    bell: Bell,
+}
+
+/// A file that is still written to. There is none as long as nothing was.
+fn written(path: &Path, bytes: u64) -> std::io::Result<Box<dyn Stream>> {
+    if bytes == 0 {
+        return Ok(Box::new(std::io::empty()));
+    }
+    Ok(Box::new(std::fs::File::open(path)?))
+}
+
+fn in_memory(before: &[u8], here: &[u8]) -> Box<dyn Stream> {
+    Box::new(Cursor::new([before, here].concat()))
+}
+
+/// Blocks that are stored together, as soon as there are enough of them.
+struct Group {
+    blocks: Arc<dyn Blocks>,
+    runtime: Handle,
+    waiting: Vec<Block>,
+    bytes: usize,
+    /// What went wrong first; nothing is stored any more then.
+    failed: Option<Error>,
+}
+
+impl Group {
+    /// Takes a block. This blocks, and is not for a thread of the runtime's own.
+    fn add(&mut self, (cid, bytes): (Cid, Vec<u8>)) {
+        if self.failed.is_some() {
+            return;
+        }
+        self.bytes += bytes.len();
+        match Block::new(cid, bytes.into()) {
+            Ok(block) => self.waiting.push(block),
+            Err(error) => {
+                self.failed = Some(error);
+                return;
+            }
+        }
+        if self.bytes >= GROUP_BYTES || self.waiting.len() >= GROUP_BLOCKS {
+            self.bytes = 0;
+            let put = self.blocks.put(std::mem::take(&mut self.waiting));
+            self.failed = self.runtime.block_on(put).err();
+        }
+    }
+
+    /// Stores the rest, and a last block.
+    async fn end(mut self, (cid, bytes): (Cid, Vec<u8>)) -> Result<(), Error> {
+        if let Some(error) = self.failed {
+            return Err(error);
+        }
+        self.waiting.push(Block::new(cid, bytes.into())?);
+        self.blocks.put(self.waiting).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn stops_by_operators_are_the_same_wherever_a_task_goes_on() {
+        let every = When::Every(Some(CheckpointEvery::Operators(100)));
+        assert_eq!(next_stop(every, 0), Some(100));
+        assert_eq!(next_stop(every, 117), Some(200));
+        let each_time = When::Every(Some(CheckpointEvery::Millis(5)));
+        assert_eq!(next_stop(each_time, 117), None);
+        assert_eq!(next_stop(every, u64::MAX), Some(u64::MAX));
+        assert_eq!(next_stop(When::LeaveAt(7), 3), Some(7));
+    }
+}

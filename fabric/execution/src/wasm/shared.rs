@@ -1,0 +1,70 @@
+//! What all attempts of one executor share.
+
+use crate::{
+    blocks::Blocks,
+    error::ExecutionError,
+    threads::{NotDone, Threads},
+};
+use mc_content::unixfs;
+use mc_engine::{Engine, Error, MAX_COMPONENT_BYTES, Need, Options, Program};
+use mc_types::Cid;
+use std::sync::Arc;
+use tokio::sync::Semaphore;
+
+/// Checkpoints that are encoded at a time: each is a copy of what its guest has in memory.
+const ENCODERS: usize = 16;
+
+/// What all attempts of one executor share.
+#[derive(Debug)]
+pub(super) struct Shared {
+    pub(super) engine: Engine,
+    /// Where guests are prepared and run, and what they leave is collected.
+    pub(super) guests: Threads,
+    /// Where their checkpoints are encoded: a guest waits for that, and must not have its place.
+    pub(super) encoders: Threads,
+    /// Bounds how many compilers run at a time.
+    compilers: Semaphore,
+}
+
+impl Shared {
+    pub(super) fn new(options: &Options, guests: usize, compilers: usize) -> Result<Self, Error> {
+        Ok(Self {
+            engine: Engine::new(options)?,
+            guests: Threads::new("attempt", guests),
+            encoders: Threads::new("checkpoint", ENCODERS),
+            compilers: Semaphore::new(compilers.clamp(1, Semaphore::MAX_PERMITS)),
+        })
+    }
+
+    /// Does a part of an attempt that may wait for blocks, on a thread for guests.
+    pub(super) async fn on_thread<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, NotDone> {
+        self.guests.run(work).await
+    }
+
+    /// A program, compiled if it has not been before.
+    pub(super) async fn program(
+        &self,
+        cid: Cid,
+        need: Need,
+        blocks: &Arc<dyn Blocks>,
+    ) -> Result<Program, ExecutionError> {
+        if let Some(program) = self.engine.ready(&cid, need) {
+            return Ok(program);
+        }
+        let engine = self.engine.clone();
+        let cached = self.on_thread(move || engine.cached(&cid, need)).await;
+        if let Some(program) = cached? {
+            return Ok(program);
+        }
+        let bytes = unixfs::read_to_vec(blocks, cid, MAX_COMPONENT_BYTES).await?;
+        // Together, compilers take no more memory than is lent to them.
+        let permit = self.compilers.acquire().await;
+        let _permit = permit.map_err(|e| ExecutionError::Machine(e.to_string()))?;
+        let engine = self.engine.clone();
+        let load = move || engine.load(&cid, &bytes, need);
+        Ok(self.on_thread(load).await??)
+    }
+}
