@@ -31,13 +31,13 @@ pub trait Blocks: std::fmt::Debug + Send + Sync {
     async fn fetch_checkpoint(&self, root: Cid, limits: &Limits) -> Result<(), Error>;
 }
 
-impl BlockSource for dyn Blocks {
+impl BlockSource for dyn Blocks + '_ {
     async fn load(&self, cid: &Cid) -> Result<Bytes, Error> {
         self.block(cid).await
     }
 }
 
-impl BlockSink for dyn Blocks {
+impl BlockSink for dyn Blocks + '_ {
     async fn put_many(&self, blocks: Vec<Block>) -> Result<(), Error> {
         self.put(blocks).await
     }

@@ -108,6 +108,6 @@ impl Prepared for Guest {
             task,
             program,
         } = *self;
-        attempt::run(&shared, &task, program, cx).await
+        Box::pin(attempt::run(&shared, &task, program, cx)).await
     }
 }
