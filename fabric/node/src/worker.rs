@@ -113,7 +113,7 @@ struct Inner {
     /// Told when something ends then.
     room: Notify,
     /// Bounds how many compilers run at a time.
-    compilers: Semaphore,
+    compilers: Arc<Semaphore>,
     /// Coordinators that ask what is lent.
     solicited: broadcast::Sender<NodeId>,
     /// Nodes that have connected.
@@ -164,7 +164,7 @@ impl Worker {
         let (free, _) = watch::channel(options.announcement.slots_total);
         let slots = usize::try_from(options.announcement.slots_total).unwrap_or(usize::MAX);
         let inner = Inner {
-            compilers: Semaphore::new(options.caps.compilers),
+            compilers: Arc::new(Semaphore::new(options.caps.compilers)),
             options,
             engine,
             content,

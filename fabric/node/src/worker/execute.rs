@@ -242,7 +242,7 @@ async fn run(inner: &Inner, attempt: &Attempt, scratch: &Scratch) -> Result<Comp
             (None, None) => Need::from(task.determinism),
             _ => Need::Resume,
         };
-        let program = program(inner, &source, task, need).await?;
+        let program = program(inner, attempt, &source, need).await?;
         if !program.stops() {
             attempt.controls.cannot_stop.cancel();
         }
@@ -456,11 +456,11 @@ fn run_and_collect(
 
 async fn program(
     inner: &Inner,
+    attempt: &Attempt,
     source: &Source,
-    task: &TaskSpec,
     need: Need,
 ) -> Result<Program, Failure> {
-    let cid = task.component;
+    let cid = attempt.spec.task.component;
     if let Some(program) = inner.engine.ready(&cid, need) {
         return Ok(program);
     }
@@ -471,11 +471,20 @@ async fn program(
     }
     let bytes = unixfs::read_to_vec(source, cid, MAX_COMPONENT_BYTES).await?;
     // Together, compilers take no more memory than is lent to them.
-    let permit = inner.compilers.acquire().await;
-    let _permit = permit.map_err(|e| Failure::Infrastructure(None, e.to_string()))?;
-    let engine = inner.engine.clone();
-    let load = move || engine.load(&cid, &bytes, need);
-    Ok(inner.on_thread(load).await??)
+    let permit = Arc::clone(&inner.compilers).acquire_owned().await;
+    let permit = permit.map_err(|e| Failure::Infrastructure(None, e.to_string()))?;
+    let (engine, cancel) = (inner.engine.clone(), attempt.controls.cancel.clone());
+    let until = cancel.clone();
+    let load = move || {
+        let loaded = engine.load_until(&cid, &bytes, need, &until);
+        // Not before: a compiler takes memory until it has ended, also if nobody waits for it any more.
+        drop(permit);
+        loaded
+    };
+    match inner.on_thread(load).await? {
+        Err(_) if cancel.is_cancelled() => Err(Failure::Stopped),
+        loaded => Ok(loaded?),
+    }
 }
 
 /// Stores what the guest wrote, and states the outcome.
