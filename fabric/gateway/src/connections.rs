@@ -149,8 +149,9 @@ async fn connection(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::limits::{caught, reason};
+    use crate::limits::caught;
     use axum::{middleware, routing::get};
+    use mc_types::panic_message;
     use std::net::SocketAddr;
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
@@ -250,7 +251,7 @@ mod tests {
     #[tokio::test]
     async fn a_request_that_panics_is_answered_with_an_error_and_told() {
         let (tell, mut told) = tokio::sync::mpsc::channel(1);
-        let on_panic: OnPanic = Arc::new(move |panic| tell.try_send(reason(panic)).unwrap());
+        let on_panic: OnPanic = Arc::new(move |panic| tell.try_send(panic_message(panic)).unwrap());
         let catching = middleware::from_fn_with_state(on_panic, caught);
         let router = hello().route("/fails", get(fails)).layer(catching);
         let (address, stopping) = served(Bounds::of(8), router).await;
@@ -273,7 +274,7 @@ mod tests {
         let address = listener.local_addr().unwrap();
         let router = hello().route("/fails", get(fails));
         let (tell, mut told) = tokio::sync::mpsc::channel(1);
-        let on_panic: OnPanic = Arc::new(move |panic| tell.try_send(reason(panic)).unwrap());
+        let on_panic: OnPanic = Arc::new(move |panic| tell.try_send(panic_message(panic)).unwrap());
         let stopping = CancellationToken::new();
         let serving = serve(listener, router, Bounds::of(8), on_panic, stopping.clone());
         let serving = tokio::spawn(serving);

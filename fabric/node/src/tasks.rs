@@ -9,8 +9,8 @@
 //! them are one kind.
 
 use futures::{FutureExt, future::BoxFuture};
+use mc_types::panic_message;
 use std::{
-    any::Any,
     panic::{AssertUnwindSafe, resume_unwind},
     sync::{
         Arc,
@@ -110,7 +110,7 @@ impl Supervisor {
             let (reason, is_panic) = match task.await {
                 Ok(()) if stopping.is_cancelled() => return,
                 Ok(()) => ("it ended by itself".to_owned(), false),
-                Err(panic) => (message(&*panic), true),
+                Err(panic) => (panic_message(&*panic), true),
             };
             if is_panic {
                 health.panicked(name, &reason);
@@ -149,7 +149,7 @@ impl Supervisor {
         let task = AssertUnwindSafe(task).catch_unwind();
         let watched = async move {
             if let Some(Err(panic)) = stopping.run_until_cancelled(task).await {
-                health.panicked(name, &message(&*panic));
+                health.panicked(name, &panic_message(&*panic));
             }
         };
         self.tasks.spawn(watched.boxed());
@@ -179,7 +179,7 @@ impl Supervisor {
         let task = AssertUnwindSafe(task.boxed()).catch_unwind();
         let watched = async move {
             task.await.unwrap_or_else(|panic| {
-                health.panicked(name, &message(&*panic));
+                health.panicked(name, &panic_message(&*panic));
                 resume_unwind(panic)
             })
         };
@@ -226,13 +226,6 @@ impl Supervisor {
         self.tasks.close();
         self.tasks.wait().await;
     }
-}
-
-/// What somebody who panicked said.
-pub(crate) fn message(panic: &(dyn Any + Send)) -> String {
-    let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
-    let text = text.or_else(|| panic.downcast_ref::<String>().cloned());
-    text.unwrap_or_else(|| "it panicked".to_owned())
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@
 //! guests, and what else waits for blocks, have threads that nobody else waits for; beyond as many as are meant to run at
 //! a time, work waits for its turn without holding anything.
 
-use crate::tasks;
+use mc_types::panic_message;
 use std::{
     collections::VecDeque,
     panic::{AssertUnwindSafe, catch_unwind},
@@ -123,7 +123,7 @@ impl Threads {
             owner.shared.begin(work, place)?;
             let done = done.await.map_err(|_| NotDone::Closed)?;
             done.map_err(|panic| NotDone::Panicked {
-                reason: tasks::message(&*panic),
+                reason: panic_message(&*panic),
             })
         }
     }

@@ -45,6 +45,7 @@ mod lent;
 mod limits;
 mod log_stream;
 mod outcome;
+mod panics;
 mod policy;
 mod private;
 mod reachability;
@@ -74,6 +75,7 @@ pub use limits::{
 };
 pub use log_stream::LogStream;
 pub use outcome::{End, Meter, Outcome, TrapKind};
+pub use panics::panic_message;
 pub use policy::{Policy, UnknownPolicy};
 pub use private::{Envelope, KeyId, NoKeyId, Private, SealedKey};
 pub use reachability::Reachability;
