@@ -71,6 +71,9 @@ pub(super) struct Shelf<'a> {
     inner: &'a Inner,
     attempt: &'a Attempt,
     writer: Writer,
+    /// Of all programs of the attempt: what asks one for a checkpoint that is just about to leave is heard by the one that
+    /// goes on from there.
+    bell: Bell,
     /// The newest that is stored.
     pub(super) newest: Option<Cid>,
 }
@@ -81,6 +84,7 @@ impl<'a> Shelf<'a> {
             inner,
             attempt,
             writer: writer(attempt),
+            bell: Bell::default(),
             newest: None,
         }
     }
@@ -89,7 +93,7 @@ impl<'a> Shelf<'a> {
     pub(super) fn checkpoints(&self, position: u64) -> (Checkpoints, Taking) {
         let (states, saved) = mpsc::channel(1);
         let every = self.attempt.spec.checkpoint_every;
-        let bell = Bell::default();
+        let bell = self.bell.clone();
         let spare = Spare::default();
         let hand = Hand {
             states,
