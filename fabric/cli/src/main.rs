@@ -51,10 +51,12 @@ fn main() -> ExitCode {
     }
 }
 
-/// A command that runs one guest needs no threads but its own.
+/// A command that runs one guest, or says something of this program, needs no threads but its own.
 fn runtime(command: &Command) -> Result<tokio::runtime::Runtime, Failure> {
     let mut builder = match command {
-        Command::Run(_) => tokio::runtime::Builder::new_current_thread(),
+        Command::Run(_) | Command::Version | Command::Explain { .. } => {
+            tokio::runtime::Builder::new_current_thread()
+        }
         _ => tokio::runtime::Builder::new_multi_thread(),
     };
     builder

@@ -35,7 +35,7 @@ pub trait Executor: std::fmt::Debug + Send + Sync {
     ///
     /// # Cancel safety
     ///
-    /// What has begun goes on to its end, and is kept for the next time.
+    /// Dropping the future stops what compiles, and what is fetched.
     async fn prepare(
         &self,
         task: &TaskSpec,

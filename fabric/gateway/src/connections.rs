@@ -1,5 +1,6 @@
 //! The connections of the HTTP server: how many there are, and how long one may be silent.
 
+use crate::unread::Unread;
 use axum::Router;
 use futures::FutureExt;
 use hyper::server::conn::http1;
@@ -21,6 +22,9 @@ pub const MAX_CONNECTIONS: usize = 4096;
 /// How long a client may take to say what it wants, also on a connection that it keeps. This is longer than reqwest
 /// keeps an unused connection, so that none is closed just when it is used again.
 const HEAD_WITHIN: Duration = Duration::from_secs(100);
+/// How long a client may read nothing of what it is answered. Whoever reads what a job prints may pause for a while, and
+/// commands go on where they were.
+const READ_WITHIN: Duration = Duration::from_secs(300);
 /// How long requests that are under way may take once the server is to stop.
 const GRACE: Duration = Duration::from_secs(2);
 /// How long to wait before accepting again, if the system had no room for a connection.
@@ -31,6 +35,7 @@ const ACCEPT_AGAIN: Duration = Duration::from_millis(500);
 pub(crate) struct Bounds {
     connections: usize,
     head_within: Duration,
+    read_within: Duration,
     grace: Duration,
 }
 
@@ -40,6 +45,7 @@ impl Bounds {
         Self {
             connections: connections.clamp(1, MAX_CONNECTIONS),
             head_within: HEAD_WITHIN,
+            read_within: READ_WITHIN,
             grace: GRACE,
         }
     }
@@ -125,7 +131,8 @@ async fn connection(
     http.timer(TokioTimer::new())
         .header_read_timeout(bounds.head_within);
     let service = TowerToHyperService::new(router);
-    let mut serving = pin!(http.serve_connection(TokioIo::new(stream), service));
+    let stream = TokioIo::new(Unread::new(stream, bounds.read_within));
+    let mut serving = pin!(http.serve_connection(stream, service));
     let served = tokio::select! {
         served = serving.as_mut() => served,
         () = stopping.cancelled() => {
@@ -142,8 +149,9 @@ async fn connection(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::limits::{caught, reason};
+    use crate::limits::caught;
     use axum::{middleware, routing::get};
+    use mc_types::panic_message;
     use std::net::SocketAddr;
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
@@ -198,6 +206,25 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_client_that_reads_nothing_gives_its_place_to_others() {
+        let bounds = Bounds {
+            read_within: Duration::from_millis(200),
+            ..Bounds::of(1)
+        };
+        // More than the system keeps for a connection.
+        let router = hello().route("/much", get(async || vec![0_u8; 64 << 20]));
+        let (address, stopping) = served(bounds, router).await;
+        let mut deaf = TcpStream::connect(address).await.unwrap();
+        let request = b"GET /much HTTP/1.1\r\nhost: localhost\r\n\r\n";
+        deaf.write_all(request).await.unwrap();
+        let mut another = TcpStream::connect(address).await.unwrap();
+        another.write_all(REQUEST).await.unwrap();
+        let answered = answer(&mut another).await;
+        assert!(answered.ends_with("hello"), "{answered}");
+        stopping.cancel();
+    }
+
+    #[tokio::test]
     async fn a_request_that_does_not_end_is_cut_off_in_the_end() {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
@@ -224,7 +251,7 @@ mod tests {
     #[tokio::test]
     async fn a_request_that_panics_is_answered_with_an_error_and_told() {
         let (tell, mut told) = tokio::sync::mpsc::channel(1);
-        let on_panic: OnPanic = Arc::new(move |panic| tell.try_send(reason(panic)).unwrap());
+        let on_panic: OnPanic = Arc::new(move |panic| tell.try_send(panic_message(panic)).unwrap());
         let catching = middleware::from_fn_with_state(on_panic, caught);
         let router = hello().route("/fails", get(fails)).layer(catching);
         let (address, stopping) = served(Bounds::of(8), router).await;
@@ -247,7 +274,7 @@ mod tests {
         let address = listener.local_addr().unwrap();
         let router = hello().route("/fails", get(fails));
         let (tell, mut told) = tokio::sync::mpsc::channel(1);
-        let on_panic: OnPanic = Arc::new(move |panic| tell.try_send(reason(panic)).unwrap());
+        let on_panic: OnPanic = Arc::new(move |panic| tell.try_send(panic_message(panic)).unwrap());
         let stopping = CancellationToken::new();
         let serving = serve(listener, router, Bounds::of(8), on_panic, stopping.clone());
         let serving = tokio::spawn(serving);

@@ -30,6 +30,7 @@ pub mod metrics;
 mod routes;
 mod server;
 mod shared;
+mod unread;
 
 pub use connections::MAX_CONNECTIONS;
 pub use server::{Options, Server, ServerError};

@@ -8,9 +8,8 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use futures::{FutureExt, StreamExt, stream};
-use mc_types::ErrorCode;
+use mc_types::{ErrorCode, panic_message};
 use std::{
-    any::Any,
     panic::AssertUnwindSafe,
     sync::Arc,
     time::{Duration, Instant},
@@ -89,17 +88,10 @@ pub(crate) async fn caught(
         Ok(response) => response,
         Err(panic) => {
             on_panic(&*panic);
-            let message = format!("this node failed to answer: {}", reason(&*panic));
+            let message = format!("this node failed to answer: {}", panic_message(&*panic));
             Error::new(ErrorCode::Internal, message).into_response()
         }
     }
-}
-
-/// The message of a panic.
-pub(crate) fn reason(panic: &(dyn Any + Send)) -> String {
-    let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
-    let text = text.or_else(|| panic.downcast_ref::<String>().cloned());
-    text.unwrap_or_else(|| "it panicked".to_owned())
 }
 
 #[cfg(test)]

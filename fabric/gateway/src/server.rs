@@ -10,7 +10,7 @@ use crate::{
 };
 use axum::{Router, extract::DefaultBodyLimit, middleware};
 use futures::future::BoxFuture;
-use mc_types::ErrorCode;
+use mc_types::{ErrorCode, panic_message};
 use std::{net::SocketAddr, sync::Arc};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -107,7 +107,7 @@ impl Server {
                 backend: Arc::clone(&backend),
                 stopping: stopping.clone(),
             };
-            let on_panic: OnPanic = Arc::new(move |panic| backend.panicked(&limits::reason(panic)));
+            let on_panic: OnPanic = Arc::new(move |panic| backend.panicked(&panic_message(panic)));
             let catching = Arc::clone(&on_panic);
             let router = Router::new()
                 .merge(routes::all())

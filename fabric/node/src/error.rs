@@ -76,8 +76,15 @@ pub enum Error {
     #[error("the job does not run")]
     NotRunning,
     /// No checkpoint came.
-    #[error("no checkpoint was taken: the component cannot be stopped, or waits for its inputs")]
-    NoCheckpoint,
+    #[error(
+        "no checkpoint came within {} s: the job waits for its inputs, its node is busy with others, or it cannot be \
+         stopped where it is",
+        after.as_secs()
+    )]
+    NoCheckpoint {
+        /// How long it was waited for.
+        after: std::time::Duration,
+    },
     /// The job cannot be run by the node that it is to move to.
     #[error("{0}")]
     CannotMove(String),
@@ -152,9 +159,10 @@ impl Error {
             Self::InvalidJob(_) => ErrorCode::InvalidTask,
             Self::NoKey { .. } => ErrorCode::WrongKey,
             Self::Overloaded => ErrorCode::Overloaded,
-            Self::NotRunning | Self::NoCheckpoint | Self::CannotMove(_) | Self::Moving { .. } => {
-                ErrorCode::CannotStop
-            }
+            Self::NotRunning
+            | Self::NoCheckpoint { .. }
+            | Self::CannotMove(_)
+            | Self::Moving { .. } => ErrorCode::CannotStop,
             Self::Unanswered(_) => ErrorCode::PeerUnreachable,
             Self::FalseResult(_) | Self::ShuttingDown => ErrorCode::Infrastructure,
             Self::Failed { .. } => ErrorCode::Internal,

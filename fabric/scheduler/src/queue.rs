@@ -39,6 +39,9 @@ impl Place {
     }
 }
 
+/// How many jobs of one line are left out on the way to those that are meant: looking at each takes a moment.
+const MAX_LEFT_OUT: usize = 4096;
+
 /// Lines of waiting jobs, one for each priority and submitter, each with the oldest job first.
 #[derive(Debug, Default)]
 struct Lines(BTreeMap<Reverse<u8>, BTreeMap<Submitter, BTreeSet<JobId>>>);
@@ -69,10 +72,16 @@ impl Lines {
         self.0.is_empty()
     }
 
-    /// The first `limit` jobs, each with its priority. The highest priority goes first. Within one priority, the next
-    /// job is that of the submitter who would then have the fewest jobs running, or else was served longest ago.
-    fn first(&self, limit: usize, running: &Running) -> Vec<(Reverse<u8>, JobId)> {
-        let mut jobs = Vec::new();
+    /// The first `limit` jobs of which `is_meant` says so, each with its priority. The highest priority goes first.
+    /// Within one priority, the next job is that of the submitter who would then have the fewest jobs running, or else
+    /// was served longest ago.
+    fn first(
+        &self,
+        limit: usize,
+        running: &Running,
+        is_meant: &mut dyn FnMut(JobId) -> bool,
+    ) -> Vec<(Reverse<u8>, JobId)> {
+        let (mut jobs, mut left_out) = (Vec::new(), 0_usize);
         for (priority, level) in &self.0 {
             let lines = level.iter().filter_map(|(submitter, line)| {
                 let mut line = line.iter().copied();
@@ -84,16 +93,18 @@ impl Lines {
             let heads = heads.map(|(index, (share, head, _))| Reverse((*share, *head, index)));
             let mut heads: BinaryHeap<Reverse<(Share, JobId, usize)>> = heads.collect();
             while let Some(Reverse((share, job, index))) = heads.pop() {
-                if jobs.len() == limit {
+                if jobs.len() == limit || left_out == MAX_LEFT_OUT {
                     return jobs;
                 }
-                jobs.push((*priority, job));
                 let next = lines.get_mut(index).and_then(|(_, _, line)| line.next());
-                let share = share.after(
-                    running
-                        .grants
-                        .saturating_add(u64::try_from(jobs.len()).unwrap_or(u64::MAX)),
-                );
+                let mut share = share;
+                if is_meant(job) {
+                    jobs.push((*priority, job));
+                    let grants = u64::try_from(jobs.len()).unwrap_or(u64::MAX);
+                    share = share.after(running.grants.saturating_add(grants));
+                } else {
+                    left_out += 1;
+                }
                 heads.extend(next.map(|next| Reverse((share, next, index))));
             }
         }
@@ -226,7 +237,7 @@ impl Queue {
             None => Some(&self.anywhere),
             Some(node) => self.pinned.get(node),
         };
-        let first = lines.map(|lines| lines.first(limit, running));
+        let first = lines.map(|lines| lines.first(limit, running, &mut |_| true));
         first.into_iter().flatten().map(|(_, job)| job).collect()
     }
 
@@ -250,17 +261,18 @@ impl Queue {
         firsts.into_iter().flatten().map(|(when, _)| *when).min()
     }
 
-    /// The jobs that may be given to the workers in `free`, the first `limit` of each line.
+    /// The jobs that may be given to the workers in `free`, the first `limit` of each line of which `is_meant` says so.
     pub(crate) fn candidates<'a>(
         &self,
         free: impl Iterator<Item = &'a NodeId>,
         limit: usize,
         running: &Running,
+        is_meant: &mut dyn FnMut(JobId) -> bool,
     ) -> Vec<JobId> {
         let pinned = free.filter_map(|node| self.pinned.get(node));
         let lines = pinned.chain([&self.anywhere]);
         let mut jobs: Vec<_> = lines
-            .flat_map(|lines| lines.first(limit, running))
+            .flat_map(|lines| lines.first(limit, running, is_meant))
             .collect();
         // The sort is stable: within one priority, jobs that only one node may run come first.
         jobs.sort_by_key(|(priority, _)| *priority);

@@ -12,6 +12,7 @@ pub use config::{Config, Stats};
 
 use crate::{
     command::{Answer, Command, Effect, Step, WorkerView},
+    placement::{self, Seen},
     queue::{Place, Queue, Running},
     workers::Workers,
 };
@@ -62,6 +63,12 @@ impl Job {
             due: now,
             failed_by: BTreeSet::new(),
         }
+    }
+
+    /// Whether a worker has all that the job asks for now.
+    fn fits(&self, worker: &Seen<'_>) -> bool {
+        let mut clauses = placement::clauses(&self.record.spec, self.place.target.as_ref());
+        clauses.all(|clause| worker.has(&clause))
     }
 }
 

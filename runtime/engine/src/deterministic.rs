@@ -29,6 +29,7 @@ const PAGE_BYTES: u64 = meter::MEMORY_BYTES as u64;
 pub(crate) fn run(program: &Program, invocation: Invocation) -> Result<Execution, RunError> {
     let stack = program.counting.stack_bytes() + HOST_STACK_BYTES;
     let failed = |e: std::io::Error| RunError::Host(format!("no thread for the guest: {e}"));
+    program.ticker.start(&program.raw).map_err(failed)?;
     std::thread::scope(|scope| {
         let thread = std::thread::Builder::new()
             .name("guest".to_owned())

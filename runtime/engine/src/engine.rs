@@ -25,6 +25,7 @@ use std::{
     path::PathBuf,
     sync::{Arc, Mutex, PoisonError},
 };
+use tokio_util::sync::CancellationToken;
 use way::Way;
 
 /// Largest component, in bytes. CPython with its standard library has some 40 million.
@@ -117,6 +118,22 @@ impl Engine {
     ///
     /// [`Error`] says why it cannot be run.
     pub fn load(&self, cid: &Cid, bytes: &[u8], need: impl Into<Need>) -> Result<Program, Error> {
+        self.load_until(cid, bytes, need, &CancellationToken::new())
+    }
+
+    /// The same, unless `cancel` is cancelled. A compiler in a process of its own is killed then; one in this process
+    /// goes on to its end.
+    ///
+    /// # Errors
+    ///
+    /// [`Error`] says why it cannot be run, or that this was called off.
+    pub fn load_until(
+        &self,
+        cid: &Cid,
+        bytes: &[u8],
+        need: impl Into<Need>,
+        cancel: &CancellationToken,
+    ) -> Result<Program, Error> {
         let need = need.into();
         if let Some(program) = self.cached(cid, need) {
             return Ok(program);
@@ -139,7 +156,7 @@ impl Engine {
                 cache_max_bytes: self.inner.options.cache_max_bytes,
                 limits: compiler.limits,
             };
-            compiler.compile(&job, bytes)?;
+            compiler.compile(&job, bytes, cancel)?;
             let lost = || Error::Engine("compiled code was not found in the cache".to_owned());
             return self.cached(cid, need).ok_or_else(lost);
         }

@@ -17,6 +17,7 @@ use std::{
     process::{Command, Stdio},
     time::{Duration, Instant},
 };
+use tokio_util::sync::CancellationToken;
 
 /// Seconds of processors' time for a second of time.
 const PROCESSORS: u64 = 4;
@@ -113,12 +114,20 @@ impl Job {
 }
 
 impl Compiler {
-    /// Compiles `bytes` into the cache.
+    /// Compiles `bytes` into the cache, unless `cancel` is cancelled: then the process that compiles is killed.
     ///
     /// # Errors
     ///
     /// [`Error::Refused`] says why it was refused, [`Error::Uncompilable`] that it was given up.
-    pub(crate) fn compile(&self, job: &Job, bytes: &[u8]) -> Result<(), Error> {
+    pub(crate) fn compile(
+        &self,
+        job: &Job,
+        bytes: &[u8],
+        cancel: &CancellationToken,
+    ) -> Result<(), Error> {
+        if cancel.is_cancelled() {
+            return Err(called_off());
+        }
         let length = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
         if length > self.limits.program_bytes {
             return Err(Error::TooLarge {
@@ -149,7 +158,9 @@ impl Compiler {
             });
             let status = loop {
                 match child.try_wait() {
-                    Ok(None) if begun.elapsed() < self.limits.time => pause(),
+                    Ok(None) if begun.elapsed() < self.limits.time && !cancel.is_cancelled() => {
+                        pause();
+                    }
                     Ok(None) => {
                         let _ = child.kill();
                         break child.wait().map(|_| None);
@@ -164,11 +175,18 @@ impl Compiler {
             Some(status) if status.success() => Ok(()),
             Some(status) if status.code() == Some(REFUSED.into()) => Err(refused(&message)),
             Some(status) if status.code().is_some() => Err(Error::Engine(message)),
+            // Nobody knows what it would have come to.
+            Some(_) | None if cancel.is_cancelled() => Err(called_off()),
             Some(_) | None => Err(Error::Uncompilable {
                 reason: "that takes more time or memory than a node gives".to_owned(),
             }),
         }
     }
+}
+
+/// That is no fault of the program's.
+fn called_off() -> Error {
+    Error::Engine("the compiler was called off".to_owned())
 }
 
 /// An error from its code and message, as [`compile_here`] writes them.
@@ -231,7 +249,8 @@ mod tests {
             args: vec!["-c".into(), script.into(), "sh".into()],
             limits: LIMITS,
         };
-        let compile = |script: &str| compiler(script).compile(&job, &[0; 100_000]);
+        let never = CancellationToken::new();
+        let compile = |script: &str| compiler(script).compile(&job, &[0; 100_000], &never);
         assert!(compile("cat > /dev/null").is_ok());
         let refused = compile("echo MC0005 because; exit 3").unwrap_err();
         assert_eq!(refused.code().to_string(), "MC0005");
@@ -240,8 +259,38 @@ mod tests {
         assert!(killed.is_components_fault(), "{killed}");
         let slow = compile("exec sleep 60").unwrap_err();
         assert!(slow.is_components_fault(), "{slow}");
-        let large = compiler("true").compile(&job, &[0; (1 << 20) + 1]);
+        let large = compiler("true").compile(&job, &[0; (1 << 20) + 1], &never);
         assert!(matches!(large, Err(Error::TooLarge { .. })));
         assert!(!compile("exit 1").unwrap_err().is_components_fault());
+    }
+
+    #[test]
+    fn a_compiler_that_is_called_off_is_killed() {
+        let dir = tempfile::tempdir().unwrap();
+        let limits = CompileLimits {
+            time: Duration::from_secs(600),
+            ..LIMITS
+        };
+        let job = Job {
+            cid: cid::of(cid::RAW, b"x"),
+            need: Need::Run,
+            cache_dir: dir.path().to_owned(),
+            cache_max_bytes: 1,
+            limits,
+        };
+        let compiler = Compiler {
+            program: "/bin/sh".into(),
+            args: vec!["-c".into(), "exec sleep 300".into(), "sh".into()],
+            limits,
+        };
+        let cancel = CancellationToken::new();
+        let begun = Instant::now();
+        let compiled = std::thread::scope(|scope| {
+            let compiling = scope.spawn(|| compiler.compile(&job, b"x", &cancel));
+            cancel.cancel();
+            compiling.join().unwrap()
+        });
+        assert!(begun.elapsed() < Duration::from_secs(60));
+        assert!(!compiled.unwrap_err().is_components_fault());
     }
 }

@@ -137,12 +137,9 @@ impl Ticker {
         }))
     }
 
-    /// Says that a guest begins to run. The thread is started with the first one.
-    pub(crate) fn run(
-        &self,
-        engine: &wasmtime::Engine,
-        watch: &Arc<Watch>,
-    ) -> std::io::Result<Running> {
+    /// Starts the thread if there is none yet. It has the priority of whoever calls this: from a guest's thread, which
+    /// gives way to all others, it could be as late as the guest that it is to stop.
+    pub(crate) fn start(&self, engine: &wasmtime::Engine) -> std::io::Result<()> {
         let mut state = self.0.state();
         if !state.started {
             let (shared, engine) = (Arc::clone(&self.0), engine.clone());
@@ -155,6 +152,17 @@ impl Ticker {
                 })?;
             state.started = true;
         }
+        Ok(())
+    }
+
+    /// Says that a guest begins to run.
+    pub(crate) fn run(
+        &self,
+        engine: &wasmtime::Engine,
+        watch: &Arc<Watch>,
+    ) -> std::io::Result<Running> {
+        self.start(engine)?;
+        let mut state = self.0.state();
         state.running.push(Arc::clone(watch));
         if state.running.len() == 1 {
             self.0.changed.notify_one();

@@ -84,6 +84,9 @@ pub(super) struct Recorder<'a> {
     component: Cid,
     key: Option<Key>,
     writer: Writer,
+    /// Of all programs of the attempt: what asks one for a checkpoint that is just about to leave is heard by the one that
+    /// goes on from there.
+    bell: Bell,
     /// What the task wrote before it began here, if its streams are kept in memory.
     before: Arc<[Vec<u8>; 2]>,
     /// The newest that is stored, and its position.
@@ -114,6 +117,7 @@ impl<'a> Recorder<'a> {
             component,
             writer: Writer::new(of.task, component, key.as_ref()),
             key,
+            bell: Bell::default(),
             before: Arc::default(),
             newest: None,
             lost: None,
@@ -129,7 +133,7 @@ impl<'a> Recorder<'a> {
     ) -> (mc_engine::Checkpoints, Taking) {
         self.before = before;
         let (states, saved) = mpsc::channel(1);
-        let bell = Bell::default();
+        let bell = self.bell.clone();
         let spare = Spare::default();
         let hand = Hand {
             states,

@@ -10,6 +10,7 @@ use mc_engine::{Engine, Error, MAX_COMPONENT_BYTES, Need, Options, Program};
 use mc_types::Cid;
 use std::sync::Arc;
 use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
 
 /// Checkpoints that are encoded at a time: each is a copy of what its guest has in memory.
 const ENCODERS: usize = 16;
@@ -23,7 +24,7 @@ pub(super) struct Shared {
     /// Where their checkpoints are encoded: a guest waits for that, and must not have its place.
     pub(super) encoders: Threads,
     /// Bounds how many compilers run at a time.
-    compilers: Semaphore,
+    compilers: Arc<Semaphore>,
 }
 
 impl Shared {
@@ -32,7 +33,7 @@ impl Shared {
             engine: Engine::new(options)?,
             guests: Threads::new("attempt", guests),
             encoders: Threads::new("checkpoint", ENCODERS),
-            compilers: Semaphore::new(compilers.clamp(1, Semaphore::MAX_PERMITS)),
+            compilers: Arc::new(Semaphore::new(compilers.clamp(1, Semaphore::MAX_PERMITS))),
         })
     }
 
@@ -61,10 +62,17 @@ impl Shared {
         }
         let bytes = unixfs::read_to_vec(blocks, cid, MAX_COMPONENT_BYTES).await?;
         // Together, compilers take no more memory than is lent to them.
-        let permit = self.compilers.acquire().await;
-        let _permit = permit.map_err(|e| ExecutionError::Machine(e.to_string()))?;
-        let engine = self.engine.clone();
-        let load = move || engine.load(&cid, &bytes, need);
+        let permit = Arc::clone(&self.compilers).acquire_owned().await;
+        let permit = permit.map_err(|e| ExecutionError::Machine(e.to_string()))?;
+        let (engine, until) = (self.engine.clone(), CancellationToken::new());
+        // A compiler that nobody waits for any more stops.
+        let _stops = until.clone().drop_guard();
+        let load = move || {
+            let loaded = engine.load_until(&cid, &bytes, need, &until);
+            // Not before: a compiler takes memory until it has ended, also if nobody waits for it any more.
+            drop(permit);
+            loaded
+        };
         Ok(self.on_thread(load).await??)
     }
 }

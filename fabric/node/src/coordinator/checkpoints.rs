@@ -201,7 +201,7 @@ impl Coordinator {
     ///
     /// # Errors
     ///
-    /// [`Error::NotRunning`], or [`Error::NoCheckpoint`] when none came in time.
+    /// [`Error::NotRunning`], also if it ends meanwhile, or [`Error::NoCheckpoint`] when none came in time.
     pub(crate) async fn checkpoint_now(&self, job: &JobRecord) -> Result<CheckpointRecord, Error> {
         let before = self.newest_position(job.id).await?;
         self.stop_at_owner(job).await?;
@@ -212,9 +212,13 @@ impl Coordinator {
             {
                 return Ok(newest);
             }
+            let now = self.job(job.id).await?;
+            if now.is_none_or(|now| now.ending.is_some()) {
+                return Err(Error::NotRunning);
+            }
             tokio::time::sleep(LOOK_EVERY).await;
         }
-        Err(Error::NoCheckpoint)
+        Err(Error::NoCheckpoint { after: WAIT })
     }
 
     async fn newest_position(&self, job: JobId) -> Result<Option<u64>, Error> {

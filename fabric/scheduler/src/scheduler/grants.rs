@@ -3,12 +3,12 @@
 use super::{Job, Scheduler};
 use crate::{
     command::Effect,
-    placement::{self, Candidate, Seen},
+    placement::{self, Candidate},
 };
 use mc_types::{FencingToken, Holder, JobId, JobState, Lease, NodeId, Timestamp};
 
-/// How many jobs of one line are looked at when slots are free. Up to this number, jobs that no free worker can take
-/// (for want of memory, say) are passed over.
+/// How many jobs of one line are looked at when slots are free, besides those of kinds that no free worker can take now
+/// (for want of memory, say).
 const SCAN_JOBS: usize = 256;
 /// While slots are given out, kinds of jobs that no worker can take now are remembered: all jobs of one kind ask for
 /// the same. This is how many.
@@ -20,10 +20,14 @@ impl Scheduler {
         if !self.workers.any_free() {
             return;
         }
+        let free = self.workers.free(now).map(|seen| seen.id);
+        let mut kinds = Vec::new();
+        let mut may = |id| self.may_be_placed(now, id, &mut kinds);
+        let running = &self.running;
+        let candidates = self.queue.candidates(free, SCAN_JOBS, running, &mut may);
         // Nothing becomes free in this loop: a job that cannot be placed once cannot be placed later in it.
         let mut in_vain: Vec<JobId> = Vec::new();
-        let free = self.workers.free(now).map(|seen| seen.id);
-        for id in self.queue.candidates(free, SCAN_JOBS, &self.running) {
+        for id in candidates {
             let Some(job) = self.jobs.get(&id) else {
                 continue;
             };
@@ -47,16 +51,32 @@ impl Scheduler {
         }
     }
 
+    /// Whether a free worker could be given a job, as far as that is known: for each of `kinds` of jobs, by one of them,
+    /// it is found out once.
+    fn may_be_placed(&self, now: Timestamp, id: JobId, kinds: &mut Vec<(JobId, bool)>) -> bool {
+        let Some(job) = self.jobs.get(&id) else {
+            return false;
+        };
+        let is_alike = |other: &JobId| {
+            let other = self.jobs.get(other);
+            other.is_some_and(|other| other.asks_as(job))
+        };
+        if let Some((_, may)) = kinds.iter().find(|(other, _)| is_alike(other)) {
+            return *may;
+        }
+        if kinds.len() >= MAX_KINDS {
+            return true;
+        }
+        let may = self.workers.free(now).any(|worker| job.fits(&worker));
+        kinds.push((id, may));
+        may
+    }
+
     /// The worker for a job, if there is one that fits. The one that failed it last gets it only when nobody
     /// else is free.
     fn choose(&self, now: Timestamp, job: &Job) -> Option<NodeId> {
         let spec = &*job.record.spec;
-        let target = job.place.target.as_ref();
-        let fits = |worker: &Seen<'_>| {
-            let mut clauses = placement::clauses(spec, target);
-            clauses.all(|clause| worker.has(&clause))
-        };
-        let fitting = self.workers.free(now).filter(fits);
+        let fitting = self.workers.free(now).filter(|worker| job.fits(worker));
         let candidates = fitting.map(|seen| Candidate {
             id: seen.id,
             offer: seen.offer,

@@ -111,6 +111,19 @@ fn after_a_restart_leases_reserve_what_they_did() {
 }
 
 #[test]
+fn jobs_that_no_worker_can_take_hold_nobody_up_however_many_they_are() {
+    let (mut scheduler, token, _) = holding();
+    for n in 2..1_000 {
+        let step = scheduler.step(at(1), submit(job(n), needing(6)));
+        assert_eq!(offer(&step), None);
+    }
+    let small = scheduler.step(at(2), submit(job(1_000), needing(1)));
+    assert_eq!(offer(&small).unwrap().1.job, job(1_000));
+    let ended = scheduler.step(at(3), end(job(1), token));
+    assert_eq!(offer(&ended).unwrap().1.job, job(2), "in their order");
+}
+
+#[test]
 fn a_worker_is_full_however_many_kinds_of_jobs_wait() {
     let (mut scheduler, token, _) = holding();
     for n in 2..60 {

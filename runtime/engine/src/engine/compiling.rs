@@ -3,8 +3,8 @@
 //! Some programs are valid, and make it panic: such as those with more globals than it can tell apart in one function.
 
 use crate::Error;
+use mc_types::panic_message;
 use std::{
-    any::Any,
     panic::{AssertUnwindSafe, catch_unwind, set_hook, take_hook},
     sync::Once,
 };
@@ -24,9 +24,11 @@ pub(super) fn contained<T>(compile: impl FnOnce() -> wasmtime::Result<T>) -> Res
     // What a panic leaves half made is dropped with it: nothing is shared before a program is compiled.
     match catch_unwind(AssertUnwindSafe(compile)) {
         Ok(compiled) => compiled.map_err(invalid),
-        Err(panic) => Err(Error::Uncompilable {
-            reason: format!("the compiler gave up with {:?}", message(&*panic)),
-        }),
+        Err(panic) => {
+            let message: String = panic_message(&*panic).chars().take(MAX_CHARS).collect();
+            let reason = format!("the compiler gave up with {message:?}");
+            Err(Error::Uncompilable { reason })
+        }
     }
 }
 
@@ -48,15 +50,6 @@ fn keep_quiet() {
             }
         }));
     });
-}
-
-fn message(panic: &(dyn Any + Send)) -> String {
-    let text = match (panic.downcast_ref::<&str>(), panic.downcast_ref::<String>()) {
-        (Some(text), _) => text,
-        (_, Some(text)) => text.as_str(),
-        (None, None) => "no message",
-    };
-    text.chars().take(MAX_CHARS).collect()
 }
 
 #[cfg(test)]
