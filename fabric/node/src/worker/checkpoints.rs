@@ -14,7 +14,7 @@ use mc_types::{CheckpointEvery, Cid};
 use std::{path::Path, sync::Arc, time::Duration};
 use tokio::{
     runtime::Handle,
-    sync::mpsc,
+    sync::{OwnedSemaphorePermit, Semaphore, mpsc},
     time::{Instant, sleep_until},
 };
 use tokio_util::sync::CancellationToken;
@@ -31,10 +31,30 @@ const GROUP_BYTES: usize = 16 << 20;
 
 /// Hands the states of a guest on.
 struct Hand {
-    states: mpsc::Sender<Saved>,
+    states: mpsc::Sender<Held>,
+    /// One, so that of a guest's memory there is one copy at a time.
+    place: Arc<Semaphore>,
+    runtime: Handle,
     spare: Spare,
     every: Option<CheckpointEvery>,
     leaving: CancellationToken,
+}
+
+/// A state, and the place that it has until it is stored.
+type Held = (Saved, OwnedSemaphorePermit);
+
+impl Hand {
+    /// Waits until the state before is stored; there is no place any more once nobody stores them.
+    fn place(&self) -> Option<OwnedSemaphorePermit> {
+        let place = Arc::clone(&self.place).acquire_owned();
+        self.runtime.block_on(async {
+            tokio::select! {
+                biased;
+                () = self.states.closed() => None,
+                place = place => place.ok(),
+            }
+        })
+    }
 }
 
 /// The next position at which a task is stopped that has come to `position`.
@@ -54,9 +74,12 @@ fn next_stop(every: Option<CheckpointEvery>, position: u64) -> Option<u64> {
 
 impl Keeper for Hand {
     fn keep(&mut self, stopped: &Stopped<'_>) -> Result<Next, RunError> {
-        // Waits while the one before is being stored: a guest is not stopped more often than that.
-        let handed = self.states.blocking_send(stopped.save(self.spare.take()));
-        handed.map_err(|_| RunError::Host("nobody takes checkpoints".to_owned()))?;
+        let nobody = || RunError::Host("nobody takes checkpoints".to_owned());
+        // A guest is not stopped more often than its states are stored.
+        let place = self.place().ok_or_else(nobody)?;
+        let saved = stopped.save(self.spare.take());
+        let handed = self.states.blocking_send((saved, place));
+        handed.map_err(|_| nobody())?;
         if self.leaving.is_cancelled() {
             return Ok(Next::Leave);
         }
@@ -93,6 +116,8 @@ impl<'a> Shelf<'a> {
         let spare = Spare::default();
         let hand = Hand {
             states,
+            place: Arc::new(Semaphore::new(1)),
+            runtime: Handle::current(),
             spare: spare.clone(),
             every,
             leaving: self.attempt.controls.leaving.clone(),
@@ -123,12 +148,15 @@ impl<'a> Shelf<'a> {
             };
             tokio::select! {
                 saved = taking.saved.recv() => match saved {
-                    Some(saved) => {
+                    Some((saved, place)) => {
+                        let position = saved.position;
                         let saved = Arc::new(saved);
-                        self.keep(&saved).await;
+                        let stored = self.store(&saved).await;
                         if let Ok(saved) = Arc::try_unwrap(saved) {
                             taking.spare.give(saved);
                         }
+                        drop(place);
+                        self.keep(stored, position).await;
                         due = pause.map(|pause| Instant::now() + pause);
                     }
                     None => return,
@@ -147,9 +175,8 @@ impl<'a> Shelf<'a> {
         }
     }
 
-    async fn keep(&mut self, saved: &Arc<Saved>) {
-        let position = saved.position;
-        match self.store(saved).await {
+    async fn keep(&mut self, stored: Result<Cid, CheckpointError>, position: u64) {
+        match stored {
             Ok(cid) => {
                 self.newest = Some(cid);
                 let newest = Some((cid, position));
@@ -250,7 +277,7 @@ fn encode(
 
 /// The way from a guest to its shelf.
 pub(super) struct Taking {
-    saved: mpsc::Receiver<Saved>,
+    saved: mpsc::Receiver<Held>,
     spare: Spare,
     bell: Bell,
 }
