@@ -1,7 +1,7 @@
 //! Tasks that mean no good, and a node that goes on.
 
 use mc_artifacts::guest;
-use mc_conformance::{NodeOptions, mc};
+use mc_conformance::{Node, NodeOptions, eventually, mc};
 use std::time::{Duration, Instant};
 
 #[test]
@@ -34,6 +34,43 @@ fn a_node_serves_others_while_hostile_tasks_end_as_documented() {
         node.mc(["wait", &id]).expect_code(code);
     }
     node.mc(["submit", &good]).expect_code(0);
+}
+
+/// A module that takes many seconds to compile.
+fn slow_to_compile() -> Vec<u8> {
+    let step = "(local.set 0 (i32.xor (i32.add (local.get 0) (i32.const 77)) (local.get 1)))
+        (if (local.get 0) (then (local.set 1 (i32.mul (local.get 0) (local.get 1)))))";
+    let steps = step.repeat(1000);
+    let function = format!("(func (param i32 i32) {steps})");
+    let functions = function.repeat(150);
+    let text =
+        format!(r#"(module (memory (export "memory") 1) (func (export "_start")) {functions})"#);
+    wat::parse_str(text).unwrap()
+}
+
+/// The processes that a node has started.
+fn children(node: &Node) -> usize {
+    let tasks = std::fs::read_dir(format!("/proc/{}/task", node.pid())).unwrap();
+    let of = |task: std::fs::DirEntry| std::fs::read_to_string(task.path().join("children"));
+    let children = tasks.flatten().filter_map(|task| of(task).ok());
+    children.map(|list| list.split_whitespace().count()).sum()
+}
+
+/// Otherwise its compiler would take processors and memory for minutes, and the place of a guest.
+#[test]
+fn the_compiler_of_a_job_that_is_called_off_ends() {
+    let node = NodeOptions::new().flags(["--slots", "1"]).start();
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("slow.wasm");
+    std::fs::write(&path, slow_to_compile()).unwrap();
+    let id = node.submit([path.to_str().unwrap()]);
+    eventually("it is compiled", Duration::from_secs(30), || {
+        (children(&node) > 0).then_some(())
+    });
+    node.mc(["cancel", &id]).expect_code(0);
+    eventually("no compiler is left", Duration::from_secs(3), || {
+        (children(&node) == 0).then_some(())
+    });
 }
 
 #[test]

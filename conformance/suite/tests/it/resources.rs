@@ -124,6 +124,24 @@ fn files_that_guests_write_take_disk_and_not_memory() {
     assert_eq!(std::fs::read_dir(scratch).unwrap().count(), 0);
 }
 
+/// Each checkpoint is made from a copy of the guest's memory.
+#[test]
+fn checkpoints_take_the_memory_of_a_guest_once_more_and_not_many_times() {
+    let node = node(&["--slots", "1"]);
+    node.mc(["submit", &wasm("exit_zero")]).expect_code(0);
+    let before = node.peak_memory_bytes();
+    let guest = wasm("working_set");
+    let limits = ["--timeout", "10s", "--checkpoint-every", "100000"];
+    let submit = ["submit"].into_iter().chain(limits);
+    node.mc(submit.chain([guest.as_str(), "--", "200", "1000000"]))
+        .expect_code(124);
+    let grown = node.peak_memory_bytes().saturating_sub(before);
+    assert!(
+        grown < 550 * MEBIBYTE,
+        "a guest of 200 MiB took {grown} bytes"
+    );
+}
+
 #[test]
 fn disk_that_is_full_for_a_while_is_no_failure_of_a_task() {
     let flags = ["--slots", "2", "--scratch", "64MiB", "--disk", "1GiB"];

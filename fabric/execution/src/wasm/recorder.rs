@@ -13,7 +13,7 @@ use mc_types::{CheckpointEvery, Cid};
 use std::{io::Cursor, path::Path, sync::Arc, time::Duration};
 use tokio::{
     runtime::Handle,
-    sync::mpsc,
+    sync::{OwnedSemaphorePermit, Semaphore, mpsc},
     time::{Instant, sleep_until},
 };
 use tokio_util::sync::CancellationToken;
@@ -30,12 +30,32 @@ struct Taken {
     stderr: Vec<u8>,
 }
 
+/// A state, and the place that it has until it is stored.
+type Held = (Taken, OwnedSemaphorePermit);
+
 /// Hands the states of a guest on.
 struct Hand {
-    states: mpsc::Sender<Taken>,
+    states: mpsc::Sender<Held>,
+    /// One, so that of a guest's memory there is one copy at a time.
+    place: Arc<Semaphore>,
+    runtime: Handle,
     spare: Spare,
     when: When,
     leaving: CancellationToken,
+}
+
+impl Hand {
+    /// Waits until the state before is stored; there is no place any more once nobody stores them.
+    fn place(&self) -> Option<OwnedSemaphorePermit> {
+        let place = Arc::clone(&self.place).acquire_owned();
+        self.runtime.block_on(async {
+            tokio::select! {
+                biased;
+                () = self.states.closed() => None,
+                place = place => place.ok(),
+            }
+        })
+    }
 }
 
 /// The next position at which a task is stopped that has come to `position`.
@@ -56,14 +76,16 @@ fn next_stop(when: When, position: u64) -> Option<u64> {
 
 impl Keeper for Hand {
     fn keep(&mut self, stopped: &Stopped<'_>) -> Result<Next, RunError> {
+        let nobody = || RunError::Host("nobody takes checkpoints".to_owned());
+        // A guest is not stopped more often than its states are stored.
+        let place = self.place().ok_or_else(nobody)?;
         let taken = Taken {
             saved: stopped.save(self.spare.take()),
             stdout: stopped.stdout.to_vec(),
             stderr: stopped.stderr.to_vec(),
         };
-        // Waits while the one before is being stored: a guest is not stopped more often than that.
-        let handed = self.states.blocking_send(taken);
-        handed.map_err(|_| RunError::Host("nobody takes checkpoints".to_owned()))?;
+        let handed = self.states.blocking_send((taken, place));
+        handed.map_err(|_| nobody())?;
         if self.leaving.is_cancelled() || matches!(self.when, When::LeaveAt(_)) {
             return Ok(Next::Leave);
         }
@@ -137,6 +159,8 @@ impl<'a> Recorder<'a> {
         let spare = Spare::default();
         let hand = Hand {
             states,
+            place: Arc::new(Semaphore::new(1)),
+            runtime: Handle::current(),
             spare: spare.clone(),
             when: self.of.when,
             leaving: self.controls.leaving.clone(),
@@ -168,12 +192,15 @@ impl<'a> Recorder<'a> {
             };
             tokio::select! {
                 taken = taking.saved.recv() => match taken {
-                    Some(taken) => {
+                    Some((taken, place)) => {
+                        let position = taken.saved.position;
                         let taken = Arc::new(taken);
-                        self.keep(&taken).await;
+                        let stored = self.store(&taken).await;
                         if let Ok(taken) = Arc::try_unwrap(taken) {
                             taking.spare.give(taken.saved);
                         }
+                        drop(place);
+                        self.keep(stored, position).await;
                         due = pause.map(|pause| Instant::now() + pause);
                     }
                     None => return,
@@ -192,10 +219,9 @@ impl<'a> Recorder<'a> {
         }
     }
 
-    async fn keep(&mut self, taken: &Arc<Taken>) {
-        let position = taken.saved.position;
+    async fn keep(&mut self, stored: Result<Cid, CheckpointError>, position: u64) {
         self.lost = None;
-        match self.store(taken).await {
+        match stored {
             Ok(cid) => {
                 self.newest = Some((cid, position));
                 self.watch.stored(cid, position).await;
@@ -283,7 +309,7 @@ fn encode(
 
 /// The way from a guest to its recorder.
 pub(super) struct Taking {
-    saved: mpsc::Receiver<Taken>,
+    saved: mpsc::Receiver<Held>,
     spare: Spare,
     bell: Bell,
 }

@@ -16,12 +16,14 @@ mod way;
 use crate::{
     backend::{Error, Reach},
     extract::Path,
+    limits::{MAX_ANSWERS, answered_in_turn},
     shared::Shared,
 };
 use axum::{
     Router,
     extract::{Query, State, rejection::QueryRejection},
     http::{HeaderMap, Method, StatusCode, Uri},
+    middleware,
     response::{IntoResponse, Response},
     routing::get,
 };
@@ -29,14 +31,18 @@ use content::Content;
 use mc_types::ErrorCode;
 use request::{Form, Parameters, Wanted};
 use response::Head;
+use std::sync::Arc;
+use tokio::sync::Semaphore;
 use way::Way;
 
 pub(super) fn routes() -> Router<Shared> {
+    let answers = Arc::new(Semaphore::new(MAX_ANSWERS));
     Router::new()
         .route("/ipfs/{cid}", get(root))
         // With nothing after the slash: the next route does not take that.
         .route("/ipfs/{cid}/", get(root))
         .route("/ipfs/{cid}/{*path}", get(below))
+        .layer(middleware::from_fn_with_state(answers, answered_in_turn))
 }
 
 type Parsed = Result<Query<Parameters>, QueryRejection>;

@@ -179,7 +179,7 @@ impl Scheduler {
         }
         match ending {
             Ending::Failed(FailureReason::Infrastructure { code, message }) => {
-                self.fail(now, id, code, &message, effects);
+                self.fail(now, id, code, &format!("failed: {message}"), effects);
             }
             // Whatever a later version means by this reason, another machine may do better.
             Ending::Failed(FailureReason::Other {

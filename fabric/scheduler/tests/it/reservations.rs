@@ -111,7 +111,7 @@ fn after_a_restart_leases_reserve_what_they_did() {
 }
 
 #[test]
-fn jobs_that_no_worker_can_take_hold_nobody_up_however_many_they_are() {
+fn jobs_that_no_worker_can_take_hold_nobody_up() {
     let (mut scheduler, token, _) = holding();
     for n in 2..1_000 {
         let step = scheduler.step(at(1), submit(job(n), needing(6)));

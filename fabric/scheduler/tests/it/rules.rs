@@ -105,7 +105,7 @@ fn failures_of_machines_are_retried_until_no_retry_is_left() {
         panic!("{:?}", ended.ending);
     };
     assert!(
-        message.contains("the disk broke") && message.contains(node(0).as_str()),
+        message.contains("failed: the disk broke;") && message.contains(node(0).as_str()),
         "{message}"
     );
 }

@@ -5,6 +5,8 @@ use std::fmt;
 /// A number of bytes for people.
 pub(super) struct Size(pub(super) u64);
 
+const MEBIBYTE: u64 = 1 << 20;
+
 /// Units by their size, the largest first.
 const UNITS: [(u64, &str); 4] = [
     (1 << 40, "TiB"),
@@ -19,8 +21,11 @@ impl fmt::Display for Size {
             return write!(f, "{} bytes", self.0);
         };
         let (whole, rest) = (self.0 / unit, self.0 % unit);
-        // Beyond a thousand of a unit, or a rest that rounds to nothing, tenths tell nobody anything.
         let tenths = u128::from(rest) * 10 / u128::from(unit);
+        // A little more than a node has would look like what it has: people ask for whole mebibytes.
+        if tenths == 0 && rest > 0 && unit > MEBIBYTE && self.0.is_multiple_of(MEBIBYTE) {
+            return write!(f, "{} MiB", self.0 / MEBIBYTE);
+        }
         match tenths {
             0 => write!(f, "{whole} {name}"),
             _ => write!(f, "{whole}.{tenths} {name}"),
@@ -75,6 +80,7 @@ mod tests {
             (65_536, "64 KiB"),
             (6 << 30, "6 GiB"),
             ((3 << 29) + 1, "1.5 GiB"),
+            (1025 << 20, "1025 MiB"),
             (u64::MAX, "16777215.9 TiB"),
         ] {
             assert_eq!(Size(bytes).to_string(), text);
