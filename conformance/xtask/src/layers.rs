@@ -23,6 +23,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
         "mc-net",
         &["mc-types", "mc-protocol", "mc-bitswap", "mc-quic"],
     ),
+    ("mc-supervision", &["mc-types"]),
     ("mc-api", &["mc-types"]),
     ("mc-gateway", &["mc-types", "mc-content", "mc-api"]),
     (
@@ -49,6 +50,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "mc-api",
             "mc-gateway",
             "mc-execution",
+            "mc-supervision",
         ],
     ),
     ("mc-options", &["mc-types", "mc-node"]),

@@ -24,7 +24,7 @@ mod reach;
 mod swarm;
 
 pub use client::{Client, DhtRecord, InboundRequest, PeerInfo, Reply, Session};
-pub use error::{ConnectError, Error, FetchError, RequestError};
+pub use error::{ConnectError, Error, FetchError};
 pub use identity::{Identity, is_node};
 pub use libp2p::Multiaddr;
 pub use mc_bitswap::{BlockStore, NoBlocks, StoreError};

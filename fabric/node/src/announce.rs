@@ -1,7 +1,8 @@
 //! Telling coordinators what this node lends: at once when they connect or ask, often while they have work, and
 //! seldom otherwise.
 
-use crate::{peers::Peers, tasks::Supervisor, worker::Worker};
+use crate::{peers::Peers, worker::Worker};
+use mc_supervision::Supervisor;
 use mc_types::NodeId;
 use std::{
     collections::{BTreeSet, HashSet},

@@ -14,7 +14,6 @@ use crate::{
     error::Error as NodeError,
     layers::Layer,
     metrics, pins,
-    tasks::Supervisor,
     worker::Worker,
 };
 use async_trait::async_trait;
@@ -28,6 +27,7 @@ use mc_gateway::{
     metrics::Metric,
 };
 use mc_net::{Client, Multiaddr, PeerInfo};
+use mc_supervision::Supervisor;
 use mc_types::{
     CheckpointRecord, Cid, Digest, ErrorCode, JobId, JobSpec, JobState, NodeId, Why, with_causes,
 };

@@ -16,7 +16,7 @@ mod retention;
 mod sisters;
 mod watchers;
 
-use crate::{content::Content, error::Error, peers::Peers, private, tasks::Supervisor};
+use crate::{content::Content, error::Error, peers::Peers, private};
 use actor::{Actor, Input};
 pub(crate) use logs::Written;
 use marks::Marks;
@@ -25,6 +25,7 @@ use mc_ledger::Ledger;
 use mc_net::Identity;
 use mc_protocol::{Announcement, Response};
 use mc_scheduler::{Answer, Command, Stats, WorkerOffer, WorkerView};
+use mc_supervision::Supervisor;
 use mc_types::{
     Clock, ErrorCode, FencingToken, JobId, JobRecord, JobSpec, JobState, MAX_COORDINATORS, NodeId,
     TARGET_NODE, Why, canonical, cid,

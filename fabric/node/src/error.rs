@@ -1,8 +1,8 @@
 //! What can keep a node from starting or from doing what it was asked.
 
-use crate::tasks::Failure;
 use mc_execution::ExecutionError;
 use mc_protocol::Response;
+use mc_supervision::Failure;
 use mc_types::ErrorCode;
 use std::path::PathBuf;
 

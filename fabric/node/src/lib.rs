@@ -18,7 +18,6 @@ mod advert;
 mod announce;
 mod archive;
 mod backend;
-mod budget;
 mod completion;
 pub mod config;
 mod content;
@@ -32,7 +31,6 @@ mod peers;
 pub mod pins;
 pub mod private;
 mod task_advert;
-mod tasks;
 pub mod tried;
 mod worker;
 

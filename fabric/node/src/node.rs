@@ -9,7 +9,6 @@ use crate::{
     data_dir::{DataDir, NodeFile},
     layers,
     peers::{Circle, Peers, Roles},
-    tasks::Supervisor,
     worker::{self, Caps, Worker},
 };
 use futures::future::BoxFuture;
@@ -23,6 +22,7 @@ use mc_ledger::{Ledger, Location};
 use mc_net::{Client, Identity, InboundRequest, Multiaddr, Started};
 use mc_protocol::Announcement;
 use mc_scheduler::Topology;
+use mc_supervision::Supervisor;
 use mc_types::{NodeId, SteadyClock};
 use std::{
     ffi::OsString,

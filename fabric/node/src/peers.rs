@@ -3,11 +3,11 @@
 use crate::{
     content::Content,
     coordinator::{Coordinator, Written},
-    tasks::Supervisor,
     worker::{Coordinators, Offered, Worker},
 };
-use mc_net::{Client, RequestError};
-use mc_protocol::{Announcement, Request, Response};
+use mc_net::Client;
+use mc_protocol::{Announcement, Request, RequestError, Response};
+use mc_supervision::Supervisor;
 use mc_types::{ErrorCode, NodeId};
 use std::{
     sync::{Arc, PoisonError, RwLock},

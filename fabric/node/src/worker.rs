@@ -14,7 +14,7 @@ mod kept;
 mod known;
 mod owed;
 
-use crate::{content::Content, peers::Peers, private, tasks::Supervisor};
+use crate::{content::Content, peers::Peers, private};
 use attempt::{Attempt, Controls};
 use bytes::Bytes;
 pub(crate) use caps::Caps;
@@ -26,6 +26,7 @@ pub(crate) use known::{Known, Stage};
 use mc_execution::{Executors, LogFiles};
 use mc_net::Identity;
 use mc_protocol::{Announcement, Response};
+use mc_supervision::Supervisor;
 use mc_types::{
     Cid, Envelope, ErrorCode, FencingToken, JobId, JobSpec, Lease, Lent, LogStream, NodeId,
     Resources, canonical,

@@ -30,7 +30,9 @@
 
 mod advert;
 mod announcement;
+pub mod budget;
 mod encoding;
+mod exchange;
 mod grant;
 mod job;
 mod kinds;
@@ -41,6 +43,7 @@ mod version;
 pub use advert::{Advert, CompletionAdvert, TaskAdvert};
 pub use announcement::Announcement;
 pub use encoding::{Heard, MAX_BYTES, Unsupported, decode, decode_message, encode};
+pub use exchange::{Exchange, RequestError};
 pub use grant::Grant;
 pub use mc_types::canonical::Error;
 pub use request::Request;

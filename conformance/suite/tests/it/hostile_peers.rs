@@ -3,10 +3,8 @@
 use mc_artifacts::guest;
 use mc_conformance::{Http, Node, NodeOptions, eventually};
 use mc_content::{BlockSource, MemoryBlocks, unixfs};
-use mc_net::{
-    BlockStore, Client, DhtMode, Identity, InboundRequest, Options, RequestError, StoreError,
-};
-use mc_protocol::{Announcement, Request, Response};
+use mc_net::{BlockStore, Client, DhtMode, Identity, InboundRequest, Options, StoreError};
+use mc_protocol::{Announcement, Request, RequestError, Response};
 use mc_types::{
     Cid, Completion, Determinism, End, Ending, ErrorCode, FencingToken, JobId, JobSpec, Lease,
     Lent, Meter, NodeId, Outcome, Resources, TaskSpec, Usage, canonical, cid,

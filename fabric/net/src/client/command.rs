@@ -2,12 +2,12 @@
 
 use super::peer::{DhtRecord, PeerInfo};
 use crate::{
-    ConnectError, FetchError, RequestError,
+    ConnectError, FetchError,
     dht::{Class, Entry, Kind, Refusal, Refused},
 };
 use bytes::Bytes;
 use libp2p::Multiaddr;
-use mc_protocol::{Request, Response};
+use mc_protocol::{Request, RequestError, Response};
 use mc_types::{Cid, NodeId, Reachability};
 use std::{net::SocketAddr, time::Duration};
 use tokio::sync::oneshot;

@@ -4,8 +4,8 @@ use super::{
     Client,
     command::{Answered, Command},
 };
-use crate::{RequestError, ended};
-use mc_protocol::Request;
+use crate::ended;
+use mc_protocol::{Request, RequestError};
 use mc_types::NodeId;
 use std::time::Duration;
 

@@ -2,7 +2,6 @@
 
 use super::EventLoop;
 use crate::{
-    RequestError,
     client::{Answered, InboundRequest, Reply},
     identity::{node_id, peer_id},
 };
@@ -11,7 +10,7 @@ use libp2p::{
     PeerId,
     request_response::{Event, Message, OutboundFailure, OutboundRequestId, ResponseChannel},
 };
-use mc_protocol::{Heard, Request, Response, Unsupported};
+use mc_protocol::{Heard, Request, RequestError, Response, Unsupported};
 use mc_types::{ErrorCode, NodeId};
 use std::collections::HashMap;
 use tokio::sync::{mpsc, oneshot};

@@ -11,11 +11,11 @@ use bytes::Bytes;
 use futures::{StreamExt, future::BoxFuture};
 use libp2p::{Swarm, SwarmBuilder, identity::Keypair, ping, swarm::SwarmEvent};
 use mc_net::{
-    BlockStore, ConnectError, DhtMode, Error, FetchError, Identity, Multiaddr, Options,
-    RequestError, Started, StoreError,
+    BlockStore, ConnectError, DhtMode, Error, FetchError, Identity, Multiaddr, Options, Started,
+    StoreError,
     dht::{Class, Kind, Refusal},
 };
-use mc_protocol::{Announcement, Request, Response};
+use mc_protocol::{Announcement, Request, RequestError, Response};
 use mc_types::{Cid, cid};
 use std::{
     collections::HashMap,

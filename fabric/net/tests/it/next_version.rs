@@ -9,8 +9,8 @@ use libp2p::{
     swarm::SwarmEvent,
     tcp, yamux,
 };
-use mc_net::{InboundRequest, RequestError};
-use mc_protocol::{Announcement, Request, Response, decode_message, encode};
+use mc_net::InboundRequest;
+use mc_protocol::{Announcement, Request, RequestError, Response, decode_message, encode};
 use mc_types::{ErrorCode, NodeId};
 use serde::Serialize;
 use std::{collections::BTreeMap, io, time::Duration};

@@ -1,11 +1,12 @@
 //! Blocks, pins and uploads.
 
 use super::{NodeBackend, refuse};
-use crate::{pins, tasks::Supervisor};
+use crate::pins;
 use futures::{Stream, StreamExt, TryStreamExt, stream};
 use mc_api::{Imported, PinView};
 use mc_content::{Block, Store};
 use mc_gateway::backend::{BlockStream, Error};
+use mc_supervision::Supervisor;
 use mc_types::{Cid, ErrorCode};
 
 /// Blocks of an upload that are stored at a time, in bytes and in number.

@@ -1,8 +1,8 @@
 //! Checkpoints of jobs: their blocks are in this node's store before the ledger says that they exist.
 
 use super::Coordinator;
-use crate::{budget, error::Error};
-use mc_protocol::{Request, Response};
+use crate::error::Error;
+use mc_protocol::{Request, Response, budget};
 use mc_scheduler::{Answer, Command};
 use mc_types::{CheckpointRecord, Cid, FencingToken, JobId, JobRecord, JobState, NodeId};
 use std::{

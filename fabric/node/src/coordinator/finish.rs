@@ -1,9 +1,9 @@
 //! Taking results: their blocks are in this node's store before the ledger says that they exist.
 
 use super::{Coordinator, arriving, no_answer, pin, respond};
-use crate::{budget, error::Error};
+use crate::error::Error;
 use mc_content::Block;
-use mc_protocol::Response;
+use mc_protocol::{Response, budget};
 use mc_scheduler::{Answer, Command};
 use mc_types::{Cid, Completion, Ending, FencingToken, JobId, NodeId, Outcome, canonical, cid};
 use std::time::Duration;

@@ -1,9 +1,9 @@
 //! What attempts wrote that came to no outcome: it is in this node's store before the ledger says that it exists.
 
 use super::{Coordinator, no_answer};
-use crate::{budget, error::Error};
+use crate::error::Error;
 use mc_net::dht::open_grant;
-use mc_protocol::Response;
+use mc_protocol::{Response, budget};
 use mc_types::{AttemptLog, Cid, FencingToken, JobId, JobRecord, NodeId};
 use std::time::Duration;
 

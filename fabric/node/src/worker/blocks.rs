@@ -1,14 +1,12 @@
 //! The blocks of an attempt: of this node's store, and of those who have what it was given.
 
 use super::{attempt::Attempt, coordinators::Coordinators};
-use crate::{
-    budget,
-    content::{Content, Source},
-};
+use crate::content::{Content, Source};
 use async_trait::async_trait;
 use bytes::Bytes;
 use mc_content::{Block, BlockSource, Error};
 use mc_execution::Blocks;
+use mc_protocol::budget;
 use mc_types::{Cid, Limits};
 use std::time::Duration;
 

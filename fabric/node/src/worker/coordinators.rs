@@ -1,8 +1,7 @@
 //! Whom an attempt reports to.
 
 use crate::peers::Peers;
-use mc_net::RequestError;
-use mc_protocol::{Request, Response};
+use mc_protocol::{Request, RequestError, Response};
 use mc_types::NodeId;
 use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},

@@ -2,9 +2,9 @@
 //! does, such as the writing of a checkpoint.
 
 use super::{Inner, attempt::Attempt, coordinators::Coordinators};
-use crate::{peers::Peers, tasks::Supervisor};
-use mc_net::RequestError;
-use mc_protocol::{Request, Response};
+use crate::peers::Peers;
+use mc_protocol::{Request, RequestError, Response};
+use mc_supervision::Supervisor;
 use mc_types::{FencingToken, JobId};
 use std::time::{Duration, Instant};
 use tokio::sync::watch;

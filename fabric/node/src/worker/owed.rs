@@ -6,8 +6,7 @@ use super::{
     Inner, Known, Stage, coordinators::Coordinators, debts::Entry, execute::Wrote, kept::Left,
 };
 use crate::{completion, error::Error};
-use mc_net::RequestError;
-use mc_protocol::{Request, Response};
+use mc_protocol::{Request, RequestError, Response};
 use mc_types::{Cid, Ending, FencingToken, JobId, KeyId, Lease, NodeId, canonical};
 use serde::{Deserialize, Serialize};
 use std::{

@@ -1,12 +1,4 @@
-//! The tasks of a node: who owns them, and what becomes of the node when one of them fails.
-//!
-//! Each task belongs to a group, whose owner waits for all of its tasks when the node stops. A task is *essential* if the
-//! node would go on without it as one that answers and does nothing: if such a task panics, or ends before it was told
-//! to, the node ends. A task that *serves* one request, one peer or one job may panic without harm to the others; that is
-//! logged and counted.
-//!
-//! All that tokio does for a task is compiled once for each kind of future, some thousands of lines each. Boxed, all of
-//! them are one kind.
+//! Groups of tasks, and what is told of those that fail.
 
 use futures::{FutureExt, future::BoxFuture};
 use mc_types::panic_message;
@@ -30,11 +22,11 @@ const CAUSE_WITHIN: Duration = Duration::from_millis(100);
 
 /// What the node has to end for.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Failure {
+pub struct Failure {
     /// Which task failed.
-    pub(crate) task: &'static str,
+    pub task: &'static str,
     /// How.
-    pub(crate) reason: String,
+    pub reason: String,
     is_panic: bool,
 }
 
@@ -72,7 +64,7 @@ impl Health {
 
 /// Owns a group of tasks. Cheap to clone.
 #[derive(Debug, Clone)]
-pub(crate) struct Supervisor {
+pub struct Supervisor {
     tasks: TaskTracker,
     /// Cancelled when the tasks are to end.
     stopping: CancellationToken,
@@ -81,7 +73,7 @@ pub(crate) struct Supervisor {
 
 impl Supervisor {
     /// The first group of a node, whose tasks are to end when `stopping` is cancelled.
-    pub(crate) fn new(stopping: CancellationToken) -> Self {
+    pub fn new(stopping: CancellationToken) -> Self {
         Self {
             tasks: TaskTracker::new(),
             stopping,
@@ -90,7 +82,7 @@ impl Supervisor {
     }
 
     /// Another group of the same node, to be joined by itself.
-    pub(crate) fn group(&self, stopping: CancellationToken) -> Self {
+    pub fn group(&self, stopping: CancellationToken) -> Self {
         Self {
             tasks: TaskTracker::new(),
             stopping,
@@ -99,11 +91,7 @@ impl Supervisor {
     }
 
     /// Runs a task without which the node cannot go on. It is to end when the group is told to, and no sooner.
-    pub(crate) fn essential(
-        &self,
-        name: &'static str,
-        task: impl Future<Output = ()> + Send + 'static,
-    ) {
+    pub fn essential(&self, name: &'static str, task: impl Future<Output = ()> + Send + 'static) {
         let (health, stopping) = (Arc::clone(&self.health), self.stopping.clone());
         let task = AssertUnwindSafe(task.boxed()).catch_unwind();
         let watched = async move {
@@ -125,7 +113,7 @@ impl Supervisor {
     }
 
     /// The same, of a task that runs already.
-    pub(crate) fn essential_handle(&self, name: &'static str, task: JoinHandle<()>) {
+    pub fn essential_handle(&self, name: &'static str, task: JoinHandle<()>) {
         self.essential(name, async move {
             if let Err(error) = task.await
                 && let Ok(panic) = error.try_into_panic()
@@ -136,11 +124,7 @@ impl Supervisor {
     }
 
     /// Runs a task that serves one request, one peer or one job. It is cut off when the group is told to end.
-    pub(crate) fn serve(
-        &self,
-        name: &'static str,
-        task: impl Future<Output = ()> + Send + 'static,
-    ) {
+    pub fn serve(&self, name: &'static str, task: impl Future<Output = ()> + Send + 'static) {
         self.serve_boxed(name, task.boxed());
     }
 
@@ -156,7 +140,7 @@ impl Supervisor {
     }
 
     /// The same, of a task with an answer. There is none if it panics or is cut off.
-    pub(crate) fn ask<T: Send + 'static>(
+    pub fn ask<T: Send + 'static>(
         &self,
         name: &'static str,
         task: impl Future<Output = T> + Send + 'static,
@@ -170,7 +154,7 @@ impl Supervisor {
     }
 
     /// Runs a part of a task, whose owner has the handle: it waits for the part or aborts it.
-    pub(crate) fn part<T: Send + 'static>(
+    pub fn part<T: Send + 'static>(
         &self,
         name: &'static str,
         task: impl Future<Output = T> + Send + 'static,
@@ -187,22 +171,22 @@ impl Supervisor {
     }
 
     /// Takes note of a panic that somebody else has caught.
-    pub(crate) fn panicked(&self, task: &'static str, reason: &str) {
+    pub fn panicked(&self, task: &'static str, reason: &str) {
         self.health.panicked(task, reason);
     }
 
     /// How many tasks have panicked since the node was started.
-    pub(crate) fn panics(&self) -> u64 {
+    pub fn panics(&self) -> u64 {
         self.health.panics.load(Ordering::Relaxed)
     }
 
     /// Cancelled as soon as the node has to end because a task failed.
-    pub(crate) fn failing(&self) -> &CancellationToken {
+    pub fn failing(&self) -> &CancellationToken {
         &self.health.failing
     }
 
     /// What the node has to end for, if a task has failed.
-    pub(crate) fn failure(&self) -> Option<Failure> {
+    pub fn failure(&self) -> Option<Failure> {
         self.health.failed.borrow().clone()
     }
 
@@ -211,7 +195,7 @@ impl Supervisor {
     /// # Cancel safety
     ///
     /// It only looks.
-    pub(crate) async fn failed(&self) -> Failure {
+    pub async fn failed(&self) -> Failure {
         self.health.failing.cancelled().await;
         tokio::time::sleep(CAUSE_WITHIN).await;
         match self.failure() {
@@ -222,7 +206,7 @@ impl Supervisor {
     }
 
     /// Waits for all tasks of the group.
-    pub(crate) async fn join(&self) {
+    pub async fn join(&self) {
         self.tasks.close();
         self.tasks.wait().await;
     }

@@ -20,13 +20,15 @@ const fn files(limits: &Limits) -> u64 {
 }
 
 /// Most bytes of blocks of a log.
-pub(crate) const fn of_log(limits: &Limits) -> u64 {
+#[must_use]
+pub const fn of_log(limits: &Limits) -> u64 {
     in_blocks(limits.output_bytes).saturating_add(ENTRY_BYTES)
 }
 
 /// Most bytes of blocks of a result that are not among what the task was given. With `rewritten`, so many of those
 /// are written anew, too.
-pub(crate) const fn of_result(limits: &Limits, rewritten: u64) -> u64 {
+#[must_use]
+pub const fn of_result(limits: &Limits, rewritten: u64) -> u64 {
     files(limits)
         .saturating_add(of_log(limits))
         .saturating_add(in_blocks(rewritten))
@@ -34,7 +36,8 @@ pub(crate) const fn of_result(limits: &Limits, rewritten: u64) -> u64 {
 }
 
 /// Most bytes of blocks of a checkpoint.
-pub(crate) const fn of_checkpoint(limits: &Limits) -> u64 {
+#[must_use]
+pub const fn of_checkpoint(limits: &Limits) -> u64 {
     files(limits)
         .saturating_add(of_log(limits))
         .saturating_add(in_blocks(limits.memory_bytes))
