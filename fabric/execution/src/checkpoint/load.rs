@@ -1,6 +1,6 @@
 //! From blocks to a state that a guest can go on with.
 
-use super::CheckpointError;
+use super::error::CheckpointError;
 use crate::blocks::Blocks;
 use mc_checkpoint::{
     meter,

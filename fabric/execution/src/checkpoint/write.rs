@@ -1,6 +1,6 @@
 //! From a guest that was stopped to blocks.
 
-use super::CheckpointError;
+use super::error::CheckpointError;
 use mc_checkpoint::{
     PASS_VERSION,
     snapshot::{Blob, Block, Checkpoint, FORMAT, Kind, Memory, Pages},

@@ -1,0 +1,27 @@
+//! What can keep a checkpoint from being made or used.
+
+use crate::threads::NotDone;
+use mc_checkpoint::snapshot::BadCheckpoint;
+
+/// Why a checkpoint cannot be made or used.
+#[derive(Debug, thiserror::Error)]
+pub enum CheckpointError {
+    /// It is not one that this task can go on from.
+    #[error(transparent)]
+    Bad(#[from] BadCheckpoint),
+    /// The state of the guest's world is not one that the task can have.
+    #[error(transparent)]
+    State(#[from] mc_wasi::BadState),
+    /// Its blocks cannot be had.
+    #[error(transparent)]
+    Content(#[from] mc_content::Error),
+    /// It is too large.
+    #[error("the checkpoint cannot be encoded: {0}")]
+    Encode(String),
+    /// What the guest wrote cannot be read.
+    #[error("what the task wrote so far cannot be read")]
+    Output(#[from] std::io::Error),
+    /// What encodes it has not done so.
+    #[error(transparent)]
+    Threads(#[from] NotDone),
+}
