@@ -7,6 +7,7 @@ mod denied;
 mod filesystem;
 mod form;
 mod io;
+mod package;
 mod random;
 mod types;
 
@@ -14,49 +15,49 @@ pub(crate) use denied::{deny, is_denied};
 pub(crate) use form::{Form, Numbers, Resources};
 
 use crate::guest::{Call, Guest};
+use cli::Cli;
+use clocks::Clocks;
+use filesystem::Filesystem;
+use io::Io;
 use mc_checkpoint::meter;
+use package::Package;
+use random::Random;
 use wasmtime::component::{Linker, WasmList};
 
-/// The interfaces that are always there, without their versions.
-pub(crate) const INTERFACES: &[&str] = &[
-    "wasi:cli/environment",
-    "wasi:cli/exit",
-    "wasi:cli/stderr",
-    "wasi:cli/stdin",
-    "wasi:cli/stdout",
-    "wasi:cli/terminal-input",
-    "wasi:cli/terminal-output",
-    "wasi:cli/terminal-stderr",
-    "wasi:cli/terminal-stdin",
-    "wasi:cli/terminal-stdout",
-    "wasi:clocks/monotonic-clock",
-    "wasi:clocks/wall-clock",
-    "wasi:filesystem/preopens",
-    "wasi:filesystem/types",
-    "wasi:io/error",
-    "wasi:io/poll",
-    "wasi:io/streams",
-    "wasi:random/insecure",
-    "wasi:random/insecure-seed",
-    "wasi:random/random",
-];
+/// Names every package once.
+macro_rules! packages {
+    ($($package:ty),+ $(,)?) => {
+        /// The interfaces that are always there, without their versions.
+        pub(crate) fn interfaces() -> impl Iterator<Item = &'static str> {
+            [$(<$package>::INTERFACES),+].into_iter().flatten().copied()
+        }
+
+        /// Links all of them.
+        fn add_packages<F: Form>(linker: &mut Linker<Guest>) -> wasmtime::Result<()> {
+            $(<$package>::add::<F>(linker)?;)+
+            Ok(())
+        }
+    };
+}
+
+packages![Cli, Clocks, Filesystem, Io, Random];
 
 /// Whether an interface is one of those that are always there, in any version of WASI 0.2.
 pub(crate) fn is_known(import: &str) -> bool {
     let Some((interface, patch)) = import.split_once("@0.2.") else {
         return false;
     };
-    INTERFACES.contains(&interface) && patch.bytes().all(|byte| byte.is_ascii_digit())
+    interfaces().any(|known| known == interface) && patch.bytes().all(|byte| byte.is_ascii_digit())
 }
 
 /// Every interface that is always there, for components that cannot be stopped.
 pub(crate) fn linker(engine: &wasmtime::Engine) -> wasmtime::Result<Linker<Guest>> {
-    interfaces::<Resources>(engine)
+    all::<Resources>(engine)
 }
 
 /// Every interface that is always there, for components that can be stopped.
 pub(crate) fn stoppable(engine: &wasmtime::Engine) -> wasmtime::Result<Linker<Guest>> {
-    let mut linker = interfaces::<Numbers>(engine)?;
+    let mut linker = all::<Numbers>(engine)?;
     let mut root = linker.root();
     root.func_wrap(meter::DROP_IMPORT, |cx: Call<'_>, (handle,): (u32,)| {
         Guest::drop_handle(cx, handle)
@@ -81,16 +82,12 @@ pub(crate) fn stoppable(engine: &wasmtime::Engine) -> wasmtime::Result<Linker<Gu
     Ok(linker)
 }
 
-fn interfaces<F: Form>(engine: &wasmtime::Engine) -> wasmtime::Result<Linker<Guest>> {
+fn all<F: Form>(engine: &wasmtime::Engine) -> wasmtime::Result<Linker<Guest>> {
     let mut linker = Linker::new(engine);
     linker.root().func_wrap(
         meter::ATTACH_IMPORT,
         |cx: Call<'_>, (memory,): (WasmList<u8>,)| Ok((Guest::attach(cx, memory),)),
     )?;
-    io::add::<F>(&mut linker)?;
-    cli::add::<F>(&mut linker)?;
-    clocks::add::<F>(&mut linker)?;
-    random::add(&mut linker)?;
-    filesystem::add::<F>(&mut linker)?;
+    add_packages::<F>(&mut linker)?;
     Ok(linker)
 }

@@ -3,6 +3,7 @@
 use super::{
     call::call,
     form::Form,
+    package::Package,
     types::{InputStream, OutputStream, TerminalInput, TerminalOutput},
 };
 use crate::guest::{Call, Guest};
@@ -10,11 +11,29 @@ use mc_types::LogStream;
 use mc_wasi::Stop;
 use wasmtime::component::{Linker, ResourceType};
 
-pub(super) fn add<F: Form>(linker: &mut Linker<Guest>) -> wasmtime::Result<()> {
-    environment::<F>(linker)?;
-    exit::<F>(linker)?;
-    standard::<F>(linker)?;
-    terminals::<F>(linker)
+/// `wasi:cli`.
+pub(super) struct Cli;
+
+impl Package for Cli {
+    const INTERFACES: &'static [&'static str] = &[
+        "wasi:cli/environment",
+        "wasi:cli/exit",
+        "wasi:cli/stderr",
+        "wasi:cli/stdin",
+        "wasi:cli/stdout",
+        "wasi:cli/terminal-input",
+        "wasi:cli/terminal-output",
+        "wasi:cli/terminal-stderr",
+        "wasi:cli/terminal-stdin",
+        "wasi:cli/terminal-stdout",
+    ];
+
+    fn add<F: Form>(linker: &mut Linker<Guest>) -> wasmtime::Result<()> {
+        environment::<F>(linker)?;
+        exit::<F>(linker)?;
+        standard::<F>(linker)?;
+        terminals::<F>(linker)
+    }
 }
 
 fn environment<F: Form>(linker: &mut Linker<Guest>) -> wasmtime::Result<()> {

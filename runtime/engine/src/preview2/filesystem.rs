@@ -3,6 +3,7 @@
 use super::{
     call::{Returned, attempt, call},
     form::Form,
+    package::Package,
     types::{
         Advice, Descriptor, DescriptorFlags, DescriptorStat, DescriptorType, DirectoryEntry,
         DirectoryEntryStream, ErrorCode, InputStream, IoError, MetadataHashValue, NewTimestamp,
@@ -17,26 +18,34 @@ const TYPES: &str = "wasi:filesystem/types@0.2.6";
 
 type This<F> = <F as Form>::Borrow<Descriptor>;
 
-pub(super) fn add<F: Form>(linker: &mut Linker<Guest>) -> wasmtime::Result<()> {
-    let mut types = linker.instance(TYPES)?;
-    resources::<F>(&mut types)?;
-    streams::<F>(&mut types)?;
-    contents::<F>(&mut types)?;
-    flags::<F>(&mut types)?;
-    metadata::<F>(&mut types)?;
-    paths::<F>(&mut types)?;
-    entries::<F>(&mut types)?;
-    two_paths::<F>(&mut types)?;
-    listing::<F>(&mut types)?;
-    let mut preopens = linker.instance("wasi:filesystem/preopens@0.2.6")?;
-    let descriptor = ResourceType::host::<Descriptor>();
-    preopens.resource("descriptor", descriptor, Guest::drop_handle)?;
-    preopens.func_wrap("get-directories", |cx: Call<'_>, (): ()| {
-        call(cx, |host| {
-            let root = F::own::<Descriptor>(host.open_root()?);
-            Ok(vec![(root, "/".to_owned())])
+/// `wasi:filesystem`.
+pub(super) struct Filesystem;
+
+impl Package for Filesystem {
+    const INTERFACES: &'static [&'static str] =
+        &["wasi:filesystem/preopens", "wasi:filesystem/types"];
+
+    fn add<F: Form>(linker: &mut Linker<Guest>) -> wasmtime::Result<()> {
+        let mut types = linker.instance(TYPES)?;
+        resources::<F>(&mut types)?;
+        streams::<F>(&mut types)?;
+        contents::<F>(&mut types)?;
+        flags::<F>(&mut types)?;
+        metadata::<F>(&mut types)?;
+        paths::<F>(&mut types)?;
+        entries::<F>(&mut types)?;
+        two_paths::<F>(&mut types)?;
+        listing::<F>(&mut types)?;
+        let mut preopens = linker.instance("wasi:filesystem/preopens@0.2.6")?;
+        let descriptor = ResourceType::host::<Descriptor>();
+        preopens.resource("descriptor", descriptor, Guest::drop_handle)?;
+        preopens.func_wrap("get-directories", |cx: Call<'_>, (): ()| {
+            call(cx, |host| {
+                let root = F::own::<Descriptor>(host.open_root()?);
+                Ok(vec![(root, "/".to_owned())])
+            })
         })
-    })
+    }
 }
 
 fn resources<F: Form>(types: &mut LinkerInstance<'_, Guest>) -> wasmtime::Result<()> {

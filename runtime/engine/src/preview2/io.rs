@@ -3,17 +3,26 @@
 use super::{
     call::{call, stream},
     form::Form,
+    package::Package,
     types::{InputStream, IoError, OutputStream, Pollable},
 };
 use crate::guest::{Call, Guest};
 use wasmtime::component::{Linker, ResourceType};
 
-pub(super) fn add<F: Form>(linker: &mut Linker<Guest>) -> wasmtime::Result<()> {
-    error::<F>(linker)?;
-    poll::<F>(linker)?;
-    streams::<F>(linker)?;
-    inputs::<F>(linker)?;
-    outputs::<F>(linker)
+/// `wasi:io`.
+pub(super) struct Io;
+
+impl Package for Io {
+    const INTERFACES: &'static [&'static str] =
+        &["wasi:io/error", "wasi:io/poll", "wasi:io/streams"];
+
+    fn add<F: Form>(linker: &mut Linker<Guest>) -> wasmtime::Result<()> {
+        error::<F>(linker)?;
+        poll::<F>(linker)?;
+        streams::<F>(linker)?;
+        inputs::<F>(linker)?;
+        outputs::<F>(linker)
+    }
 }
 
 fn error<F: Form>(linker: &mut Linker<Guest>) -> wasmtime::Result<()> {
