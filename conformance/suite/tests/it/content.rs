@@ -1,8 +1,11 @@
 //! Adding, fetching, pinning and collecting content.
 
+mod formats;
+mod pins;
+
 use mc_artifacts::guest;
-use mc_conformance::{Node, NodeOptions, binary, eventually, mc, put};
-use mc_types::{Cid, cid};
+use mc_conformance::{Node, NodeOptions, binary, eventually};
+use mc_types::cid;
 use std::{
     ffi::OsStr,
     os::unix::{
@@ -74,36 +77,6 @@ fn content_is_found_on_another_node_by_its_cid_alone() {
 }
 
 #[test]
-fn collection_spares_what_is_pinned() {
-    let node = NodeOptions::new().start();
-    let dir = tempfile::tempdir().unwrap();
-    let file = dir.path().join("file");
-    std::fs::write(&file, b"pinned content").unwrap();
-    let cid = added(&node, &file);
-    node.mc(["pin", "add", &cid, "--name", "keep"])
-        .expect_code(0);
-    assert!(
-        node.mc(["pin", "ls"])
-            .expect_code(0)
-            .text()
-            .contains("keep")
-    );
-    node.mc(["gc"]).expect_code(0);
-    assert_eq!(
-        node.mc(["cat", &cid]).expect_code(0).stdout,
-        b"pinned content"
-    );
-    node.mc(["pin", "rm", "keep"]).expect_code(0);
-    assert!(
-        !node
-            .mc(["pin", "ls"])
-            .expect_code(0)
-            .text()
-            .contains("keep")
-    );
-}
-
-#[test]
 fn cids_are_all_that_add_prints_to_programs() {
     let node = NodeOptions::new().start();
     let dir = tempfile::tempdir().unwrap();
@@ -138,57 +111,6 @@ fn what_cannot_be_read_is_named_and_left_out_if_that_is_wanted() {
     for named in ["caf\\xE9", "socket"] {
         assert!(skipped.stderr.contains(named), "{named}: {skipped:#?}");
     }
-}
-
-#[test]
-fn what_the_grace_period_keeps_is_told_and_can_go_at_once() {
-    let node = NodeOptions::new().start();
-    let dir = tempfile::tempdir().unwrap();
-    let file = dir.path().join("file");
-    std::fs::write(&file, vec![5; 3 << 20]).unwrap();
-    let cid = added(&node, &file);
-    let good = node.mc(["fsck"]).expect_code(0).text();
-    assert!(
-        good.starts_with("all ") && good.contains(" blocks are good"),
-        "{good}"
-    );
-    let unpinned = node.mc(["pin", "rm", &cid]).expect_code(0);
-    assert!(unpinned.stderr.contains("mc-wasm gc"), "{unpinned:#?}");
-    let kept = node.mc(["gc"]).expect_code(0).text();
-    assert!(
-        kept.contains("removed 0 blocks") && kept.contains("gc --now"),
-        "{kept}"
-    );
-    let gone = node
-        .mc(["--format", "json", "gc", "--now"])
-        .expect_code(0)
-        .json();
-    assert!(gone["removed_bytes"].as_u64().unwrap() >= 1 << 20, "{gone}");
-    assert_eq!(gone["recent_blocks"], 0, "{gone}");
-    assert_ne!(node.mc(["block", "stat", &cid]).code, Some(0));
-    // The same in one command.
-    let cid = added(&node, &file);
-    node.mc(["pin", "rm", "--now", &cid]).expect_code(0);
-    assert_ne!(node.mc(["block", "stat", &cid]).code, Some(0));
-}
-
-#[test]
-fn pins_of_the_node_cannot_be_set_or_removed_by_name() {
-    let node = NodeOptions::new().start();
-    let id = node.submit([&*guest("exit_zero").display().to_string()]);
-    node.mc(["wait", &id]).expect_code(0);
-    let name = format!("job/{id}");
-    assert!(node.mc(["pin", "ls"]).text().contains(&name));
-    let empty = "bafkreihdwdcefgh4dqkjv67uzcmw7ojee6xedzdetojuzjevtenxquvyku";
-    for args in [
-        &["pin", "rm", &name][..],
-        &["pin", "add", empty, "--name", &name],
-        &["pin", "add", empty, "--name", "checkpoint/x"],
-    ] {
-        let refused = node.mc(args.iter().copied()).expect_code(2);
-        assert!(refused.stderr.contains("MC0001"), "{refused:#?}");
-    }
-    assert!(node.mc(["pin", "ls"]).text().contains(&name));
 }
 
 #[test]
@@ -264,42 +186,6 @@ fn whoever_waits_for_what_nobody_has_is_told_so_and_may_give_up_sooner() {
         assert!(done.stderr.contains("MC0011"), "{done:#?}");
     }
     assert!(begun.elapsed() < Duration::from_secs(60));
-}
-
-/// Once, all of it was sent before the name was looked at.
-#[test]
-fn names_that_a_pin_cannot_have_are_refused_before_anything_is_read_or_sent() {
-    let cid = cid::of(cid::RAW, b"anything").to_string();
-    let long = "n".repeat(100_000);
-    for name in ["job/x", "layer/x", "", &long] {
-        for command in [&["add", "/nonexistent"][..], &["pin", "add", &cid]] {
-            let nobody = ["--node", "http://127.0.0.1:1"];
-            let typed = [&nobody[..], command, &["--name", name]].concat();
-            let refused = mc(typed);
-            assert_eq!(refused.code, Some(2), "{command:?} {name:.9}: {refused:#?}");
-        }
-    }
-}
-
-#[test]
-fn a_pin_that_cannot_be_moved_stays_where_it_was() {
-    let node = NodeOptions::new().start();
-    let dir = tempfile::tempdir().unwrap();
-    let file = dir.path().join("file");
-    std::fs::write(&file, "kept").unwrap();
-    let cid = added(&node, &file);
-    node.mc(["pin", "add", &cid, "--name", "mine"])
-        .expect_code(0);
-    let nowhere = "bafkreibm6jg3ux5qumhcn2b3flc3tyu6dmlb4xa7u5bf44yegnrjhc4yeq";
-    // Who gives up sooner, or is interrupted, tells nobody to undo anything.
-    let hasty = ["pin", "add", nowhere, "--name", "mine", "--timeout", "1s"];
-    node.mc(hasty).expect_code(66);
-    let pins = node.mc(["pin", "ls"]).expect_code(0).text();
-    assert!(pins.contains(&format!("{cid} mine")), "{pins}");
-    let moved = node.mc(["pin", "add", nowhere, "--name", "mine"]);
-    assert_ne!(moved.code, Some(0), "{moved:#?}");
-    let pins = node.mc(["pin", "ls"]).expect_code(0).text();
-    assert!(pins.contains(&format!("{cid} mine")), "{pins}");
 }
 
 #[test]
@@ -391,167 +277,6 @@ fn what_strangers_made_stays_in_its_directory() {
     for path in ["file", "deep", "deep/down"] {
         assert_eq!(mode(&out.join(path)) & 0o077, 0, "{path}");
     }
-}
-
-/// Stores a block under a codec; gives its CID.
-fn store(node: &Node, codec: u64, bytes: &[u8]) -> Cid {
-    let cid = cid::of(codec, bytes);
-    let stored = put(&node.api, &format!("/api/v1/blocks/{cid}"), bytes);
-    assert_eq!(stored.status, 201);
-    cid
-}
-
-/// A directory of one entry, whose content stands in its CID: "hello".
-fn directory_with_inline_entry(node: &Node) -> Cid {
-    let hello: Cid = "bafkqablimvwgy3y".parse().unwrap();
-    let hello = hello.to_bytes();
-    let mut link = vec![0x0a, u8::try_from(hello.len()).unwrap()];
-    link.extend(hello);
-    link.extend([0x12, 1, b'a']);
-    let mut bytes = vec![0x12, u8::try_from(link.len()).unwrap()];
-    bytes.extend(link);
-    bytes.extend([0x0a, 2, 8, 1]);
-    store(node, cid::DAG_PB, &bytes)
-}
-
-/// Nobody has such a block, and it was waited for until patience ended.
-#[test]
-fn what_stands_in_a_cid_is_read_without_looking_for_it() {
-    let node = NodeOptions::new().start();
-    let dir = tempfile::tempdir().unwrap();
-    let hello = "bafkqablimvwgy3y";
-    let begun = Instant::now();
-    assert_eq!(node.mc(["cat", hello]).expect_code(0).text(), "hello");
-    assert_eq!(
-        node.mc(["block", "get", hello]).expect_code(0).text(),
-        "hello"
-    );
-    node.mc(["pin", "add", hello]).expect_code(0);
-    let tree = directory_with_inline_entry(&node).to_string();
-    assert!(
-        node.mc(["ls", &tree])
-            .expect_code(0)
-            .text()
-            .contains("5  a")
-    );
-    let path = format!("{tree}/a");
-    assert_eq!(node.mc(["cat", &path]).expect_code(0).text(), "hello");
-    let out = dir.path().join("out");
-    node.mc(["get", &tree, "-o", out.to_str().unwrap()])
-        .expect_code(0);
-    assert_eq!(std::fs::read(out.join("a")).unwrap(), b"hello");
-    // In CARs it need not be, and may be.
-    let car = dir.path().join("tree.car");
-    let exported = ["car", "export", &tree, "-o", car.to_str().unwrap()];
-    node.mc(exported).expect_code(0);
-    let mut bytes = std::fs::read(&car).unwrap();
-    let inline: Cid = hello.parse().unwrap();
-    let mut section = inline.to_bytes();
-    section.extend(b"hello");
-    bytes.push(u8::try_from(section.len()).unwrap());
-    bytes.extend(section);
-    std::fs::write(&car, bytes).unwrap();
-    let other = NodeOptions::new().start();
-    other
-        .mc(["car", "import", car.to_str().unwrap()])
-        .expect_code(0);
-    other.mc(["gc"]).expect_code(0);
-    assert_eq!(other.mc(["cat", &path]).expect_code(0).text(), "hello");
-    // As inputs, here and on a node.
-    let copy = guest("copy_tree").display().to_string();
-    for command in ["run", "submit"] {
-        let out = dir.path().join(command);
-        let (file, all) = (format!("file={hello}"), format!("all={tree}"));
-        let inputs = ["--input", &file, "--input", &all];
-        let args = [command, "--out", out.to_str().unwrap()];
-        node.mc(args.into_iter().chain(inputs).chain([copy.as_str()]))
-            .expect_code(0);
-        assert_eq!(std::fs::read(out.join("file")).unwrap(), b"hello");
-        assert_eq!(std::fs::read(out.join("all/a")).unwrap(), b"hello");
-    }
-    assert!(
-        begun.elapsed() < Duration::from_secs(25),
-        "it was looked for"
-    );
-}
-
-/// A CAR of version 2 around one of version 1, with an index of which nobody here knows anything.
-fn version_2(car: &[u8]) -> Vec<u8> {
-    let mut around = b"\x0a\xa1\x67version\x02".to_vec();
-    around.extend([0; 16]);
-    let (begins, bytes) = (60, u64::try_from(car.len()).unwrap());
-    for place in [begins, bytes, begins + bytes] {
-        around.extend(place.to_le_bytes());
-    }
-    around.resize(60, 0);
-    around.extend(car);
-    around.extend([0xff; 1000]);
-    around
-}
-
-#[test]
-fn car_files_are_imported_as_other_software_writes_them() {
-    let node = NodeOptions::new().start();
-    let dir = tempfile::tempdir().unwrap();
-    let given = dir.path().join("given");
-    std::fs::write(&given, vec![7; 3 << 20]).unwrap();
-    let cid = added(&node, &given);
-    let car = dir.path().join("a.car");
-    let car_path = car.to_str().unwrap();
-    node.mc(["car", "export", &cid, "-o", car_path])
-        .expect_code(0);
-    let one = std::fs::read(&car).unwrap();
-    std::fs::write(&car, version_2(&one)).unwrap();
-    let other = NodeOptions::new().start();
-    let imported = other.mc(["car", "import", car_path]).expect_code(0);
-    assert_eq!(imported.text().trim_end(), cid);
-    other.mc(["gc", "--now"]).expect_code(0);
-    let copy = dir.path().join("copy");
-    other
-        .mc(["get", &cid, "-o", copy.to_str().unwrap()])
-        .expect_code(0);
-    assert_eq!(std::fs::read(copy).unwrap(), vec![7; 3 << 20]);
-    // One that names no roots: nothing on standard output, not even an empty line.
-    std::fs::write(&car, b"\x11\xa2eroots\x80gversion\x01").unwrap();
-    let imported = other.mc(["car", "import", car_path]).expect_code(0);
-    assert_eq!(imported.stdout, b"");
-    assert!(imported.stderr.contains("names no roots"), "{imported:?}");
-    let empty = dir.path().join("empty");
-    std::fs::create_dir(&empty).unwrap();
-    let cid = added(&node, &empty);
-    assert_eq!(node.mc(["ls", &cid]).expect_code(0).stdout, b"");
-}
-
-#[test]
-fn other_hash_functions_are_verified_or_refused_at_once() {
-    let node = NodeOptions::new().start();
-    // "hello" by blake3 and by sha1.
-    let blake3 = "bafkr4ihkr4ld3m4gqkjf4reryxsy2s5tkbxprqkow6fin2iiyvreuzzab4";
-    let path = format!("/api/v1/blocks/{blake3}");
-    assert_eq!(put(&node.api, &path, b"hallo").status, 400);
-    assert_eq!(put(&node.api, &path, b"hello").status, 201);
-    let other = NodeOptions::new().bootstrap(&node).start();
-    assert_eq!(other.mc(["cat", blake3]).expect_code(0).text(), "hello");
-    let begun = Instant::now();
-    let sha1 = "bafkrcffk6tdb3xgf5crnvpw6b45uqlgzv2uugti";
-    let dir = tempfile::tempdir().unwrap();
-    let out = dir.path().join("out");
-    for command in [
-        &["cat"][..],
-        &["ls"],
-        &["stat"],
-        &["get", "-o", out.to_str().unwrap()],
-    ] {
-        let refused = other.mc(command.iter().copied().chain([sha1]));
-        let said = &refused.stderr;
-        assert!(said.contains("hash function 0x11"), "{command:?}: {said}");
-        assert!(!said.contains("encrypted"), "{command:?}: {said}");
-        assert_eq!(refused.code, Some(65), "{command:?}: {said}");
-    }
-    assert!(
-        begun.elapsed() < Duration::from_secs(10),
-        "it was looked for"
-    );
 }
 
 #[test]
