@@ -94,6 +94,8 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "mc-net",
             "mc-quic",
             "mc-execution",
+            // For the features of libraries alone.
+            "mc-node",
             "mc-artifacts",
             "mc-conformance",
         ],
