@@ -5,8 +5,7 @@ use anyhow::{Context, Result, ensure};
 use mc_artifacts::guest;
 use mc_content::{Block, BlockSink, Store};
 use mc_engine::{
-    Bell, Checkpoints, Engine, Keeper, Need, Next, Options, Program, RunError, Saved, Spare,
-    Stopped,
+    Bell, Checkpoints, Engine, Keeper, Need, Next, Options, Program, RunError, Saved, Stopped,
 };
 use mc_execution::checkpoint::{Output, Writer};
 use mc_types::{
@@ -90,10 +89,13 @@ struct Stored {
     bytes: Vec<usize>,
 }
 
+/// The memories of the last copy, to be overwritten by the next.
+type Buffer = Arc<Mutex<Option<Vec<Vec<u8>>>>>;
+
 /// Stores states on disk as a node does, on a thread of its own.
 struct Keeping {
     states: mpsc::SyncSender<Saved>,
-    spare: Spare,
+    buffer: Buffer,
     captures: Arc<Mutex<Vec<f64>>>,
     storing: std::thread::JoinHandle<Result<Vec<usize>>>,
     _dir: tempfile::TempDir,
@@ -101,14 +103,19 @@ struct Keeping {
 
 struct Hand {
     states: mpsc::SyncSender<Saved>,
-    spare: Spare,
+    buffer: Buffer,
     captures: Arc<Mutex<Vec<f64>>>,
 }
 
 impl Keeper for Hand {
     fn keep(&mut self, stopped: &Stopped<'_>) -> Result<Next, RunError> {
         let begun = Instant::now();
-        let saved = stopped.save(self.spare.take());
+        let last = self
+            .buffer
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
+        let saved = stopped.save(last);
         let bytes: usize = stopped.memories.iter().map(|memory| memory.len()).sum();
         let rate = bytes as f64 / 1e9 / begun.elapsed().as_secs_f64();
         self.captures
@@ -126,8 +133,8 @@ impl Keeping {
         let dir = tempfile::tempdir()?;
         let path = dir.path().to_owned();
         let (states, saved) = mpsc::sync_channel::<Saved>(1);
-        let spare = Spare::default();
-        let stored = spare.clone();
+        let buffer = Buffer::default();
+        let stored = Arc::clone(&buffer);
         let storing = std::thread::spawn(move || {
             let runtime = tokio::runtime::Runtime::new()?;
             let store = runtime.block_on(Store::open(&path, mc_content::Options::default()))?;
@@ -147,14 +154,14 @@ impl Keeping {
                 let blocks = blocks.into_iter().collect::<Result<Vec<_>, _>>()?;
                 bytes.push(blocks.iter().map(|block| block.bytes().len()).sum());
                 runtime.block_on(store.put_many(blocks))?;
-                stored.give(saved);
+                *stored.lock().unwrap_or_else(PoisonError::into_inner) = Some(saved.memories);
             }
             runtime.block_on(store.close());
             Ok(bytes)
         });
         Ok(Self {
             states,
-            spare,
+            buffer,
             captures: Arc::default(),
             storing,
             _dir: dir,
@@ -164,7 +171,7 @@ impl Keeping {
     fn hand(&self) -> Hand {
         Hand {
             states: self.states.clone(),
-            spare: self.spare.clone(),
+            buffer: Arc::clone(&self.buffer),
             captures: Arc::clone(&self.captures),
         }
     }

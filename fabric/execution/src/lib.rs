@@ -15,7 +15,7 @@
 //! use mc_content::{MemoryBlocks, unixfs};
 //! use mc_execution::{
 //!     AttemptContext, Blocks, Controls, Executors, Finished, Leaves, Need, Streams, Unwatched,
-//!     wasm::{Options, Wasm},
+//!     wasm::{Bounds, Options, Wasm},
 //!     world::{GivenInputs, TaskInputs},
 //! };
 //! use mc_types::{TaskSpec, canonical};
@@ -27,7 +27,7 @@
 //! let task = TaskSpec::wasm(unixfs::add_bytes(&program, &memory).await?.cid);
 //! let (cid, _) = canonical::encode(&task)?;
 //!
-//! let executors = Executors::new(vec![Arc::new(Wasm::new(&Options::default(), 1, 1)?)]);
+//! let executors = Executors::new(vec![Arc::new(Wasm::new(&Options::default(), Bounds::ONE)?)]);
 //! let blocks: Arc<dyn Blocks> = Arc::new(memory);
 //! let executor = executors.of(task.kind)?;
 //! let prepared = executor.prepare(&task, Need::Run, &blocks).await?;

@@ -4,6 +4,7 @@
 //! engine.
 
 mod attempt;
+mod copies;
 mod recorder;
 mod shared;
 
@@ -31,15 +32,35 @@ pub struct Wasm {
     shared: Arc<Shared>,
 }
 
+/// How much there is at a time.
+#[derive(Debug, Clone, Copy)]
+pub struct Bounds {
+    /// Guests that run.
+    pub guests: usize,
+    /// Compilers that run; one may always.
+    pub compilers: usize,
+    /// Bytes of guests' memories that are copied for checkpoints. A guest that has more is copied while no other one is.
+    pub copied_bytes: u64,
+}
+
+impl Bounds {
+    /// Those of a command that runs one task.
+    pub const ONE: Self = Self {
+        guests: 1,
+        compilers: 1,
+        copied_bytes: 0,
+    };
+}
+
 impl Wasm {
-    /// An executor that runs at most `guests` at a time, and `compilers`.
+    /// An executor that keeps to `bounds`.
     ///
     /// # Errors
     ///
     /// [`Error`].
-    pub fn new(options: &Options, guests: usize, compilers: usize) -> Result<Self, Error> {
+    pub fn new(options: &Options, bounds: Bounds) -> Result<Self, Error> {
         Ok(Self {
-            shared: Arc::new(Shared::new(options, guests, compilers)?),
+            shared: Arc::new(Shared::new(options, bounds)?),
         })
     }
 

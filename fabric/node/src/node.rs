@@ -15,7 +15,7 @@ use futures::future::BoxFuture;
 use mc_content::Store;
 use mc_execution::{
     ExecutionError, Executors,
-    wasm::{self, Allocation, CompileLimits, Compiler, Wasm},
+    wasm::{self, Allocation, Bounds, CompileLimits, Compiler, Wasm},
 };
 use mc_gateway::Server;
 use mc_ledger::{Ledger, Location};
@@ -37,6 +37,8 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 /// The usual ports.
 const API_PORT: u16 = 7780;
 const P2P_PORT: u16 = 7781;
+/// Copies of guests' memories, for checkpoints, take no more than one part of so many of what is lent.
+const COPIED_PART: u64 = 8;
 /// How long a node waits after its start before it says what it has: many come for one command.
 const BEFORE_PROVIDING: Duration = Duration::from_secs(3);
 /// How long running attempts may take to end when the node stops.
@@ -400,7 +402,14 @@ fn executors(
         on_guest_thread: Some(mc_system::priority::give_way),
     };
     let guests = usize::try_from(guests).unwrap_or(usize::MAX);
-    let wasm = Wasm::new(&options, guests, caps.compilers)?;
+    let wasm = Wasm::new(
+        &options,
+        Bounds {
+            guests,
+            compilers: caps.compilers,
+            copied_bytes: caps.total.memory_bytes / COPIED_PART,
+        },
+    )?;
     Ok(Executors::new(vec![Arc::new(wasm)]))
 }
 

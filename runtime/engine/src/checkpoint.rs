@@ -6,7 +6,7 @@ mod saved;
 
 pub use image::MemoryImage;
 pub(crate) use restoring::Restoring;
-pub use saved::{Saved, Spare};
+pub use saved::Saved;
 
 use crate::RunError;
 use image::PAGE_BYTES;

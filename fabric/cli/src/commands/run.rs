@@ -22,7 +22,7 @@ use mc_content::{MemoryBlocks, unixfs};
 use mc_execution::{
     AttemptContext, Blocks, Controls, ExecutionError, Executors, Finished, Leaves, Need, Prepared,
     Streams, Unwatched,
-    wasm::{self, Options, Target, Wasm},
+    wasm::{self, Bounds, Options, Target, Wasm},
     world::TaskInputs,
 };
 use mc_node::config::Cache;
@@ -292,12 +292,12 @@ fn executors(global: &Global, what: &What, cache: Option<Cache>) -> Result<Execu
         options.cache_max_bytes = cache.max.0;
         options.cache_dir = Some(cache.dir);
     }
-    let wasm = match Wasm::new(&options, 1, 1) {
+    let wasm = match Wasm::new(&options, Bounds::ONE) {
         Err(wasm::Error::Cache { path, source }) => {
             let reason = format!("{}: {source}", path.display());
             output::note(global, &no_cache(&reason));
             options.cache_dir = None;
-            Wasm::new(&options, 1, 1)?
+            Wasm::new(&options, Bounds::ONE)?
         }
         wasm => wasm?,
     };

@@ -1,6 +1,6 @@
 //! Taking checkpoints of a guest: when, and where they go.
 
-use super::shared::Shared;
+use super::{copies::Buffer, shared::Shared};
 use crate::{
     attempt::{AttemptContext, Checkpoints, Controls, Watch, When},
     blocks::Blocks,
@@ -8,7 +8,7 @@ use crate::{
     streams::Streams,
 };
 use mc_content::{Block, Error, Key, TaskKey};
-use mc_engine::{Bell, Keeper, Next, RunError, Saved, Spare, Stopped};
+use mc_engine::{Bell, Keeper, Next, RunError, Saved, Stopped};
 use mc_types::{CheckpointEvery, Cid};
 use std::{io::Cursor, path::Path, sync::Arc, time::Duration};
 use tokio::{
@@ -30,8 +30,14 @@ struct Taken {
     stderr: Vec<u8>,
 }
 
-/// A state, and the place that it has until it is stored.
-type Held = (Taken, OwnedSemaphorePermit);
+/// A state, with what it has until it is stored.
+struct Held {
+    taken: Taken,
+    /// The only one of its guest.
+    place: OwnedSemaphorePermit,
+    /// Among the copies of all guests.
+    room: OwnedSemaphorePermit,
+}
 
 /// Hands the states of a guest on.
 struct Hand {
@@ -39,22 +45,35 @@ struct Hand {
     /// One, so that of a guest's memory there is one copy at a time.
     place: Arc<Semaphore>,
     runtime: Handle,
-    spare: Spare,
+    buffer: Buffer,
     when: When,
     leaving: CancellationToken,
 }
 
 impl Hand {
-    /// Waits until the state before is stored; there is no place any more once nobody stores them.
-    fn place(&self) -> Option<OwnedSemaphorePermit> {
+    /// Copies the state, once the one before is stored and there is room for it. There is neither any more once nobody
+    /// stores states.
+    fn copy(&self, stopped: &Stopped<'_>) -> Option<Held> {
+        let bytes = stopped.memories.iter().map(|memory| memory.len()).sum();
         let place = Arc::clone(&self.place).acquire_owned();
-        self.runtime.block_on(async {
+        let both = async {
+            let place = place.await.ok()?;
+            let (last, room) = self.buffer.take(bytes).await.ok()?;
+            Some((place, last, room))
+        };
+        let (place, last, room) = self.runtime.block_on(async {
             tokio::select! {
                 biased;
                 () = self.states.closed() => None,
-                place = place => place.ok(),
+                both = both => both,
             }
-        })
+        })?;
+        let taken = Taken {
+            saved: stopped.save(last),
+            stdout: stopped.stdout.to_vec(),
+            stderr: stopped.stderr.to_vec(),
+        };
+        Some(Held { taken, place, room })
     }
 }
 
@@ -78,13 +97,8 @@ impl Keeper for Hand {
     fn keep(&mut self, stopped: &Stopped<'_>) -> Result<Next, RunError> {
         let nobody = || RunError::Host("nobody takes checkpoints".to_owned());
         // A guest is not stopped more often than its states are stored.
-        let place = self.place().ok_or_else(nobody)?;
-        let taken = Taken {
-            saved: stopped.save(self.spare.take()),
-            stdout: stopped.stdout.to_vec(),
-            stderr: stopped.stderr.to_vec(),
-        };
-        let handed = self.states.blocking_send((taken, place));
+        let held = self.copy(stopped).ok_or_else(nobody)?;
+        let handed = self.states.blocking_send(held);
         handed.map_err(|_| nobody())?;
         if self.leaving.is_cancelled() || matches!(self.when, When::LeaveAt(_)) {
             return Ok(Next::Leave);
@@ -156,12 +170,12 @@ impl<'a> Recorder<'a> {
         self.before = before;
         let (states, saved) = mpsc::channel(1);
         let bell = self.bell.clone();
-        let spare = Spare::default();
+        let buffer = self.shared.copies.buffer();
         let hand = Hand {
             states,
             place: Arc::new(Semaphore::new(1)),
             runtime: Handle::current(),
-            spare: spare.clone(),
+            buffer: buffer.clone(),
             when: self.of.when,
             leaving: self.controls.leaving.clone(),
         };
@@ -170,7 +184,12 @@ impl<'a> Recorder<'a> {
             bell: bell.clone(),
             keeper: Box::new(hand),
         };
-        (checkpoints, Taking { saved, spare, bell })
+        let taking = Taking {
+            saved,
+            buffer,
+            bell,
+        };
+        (checkpoints, taking)
     }
 
     /// Rings the bell when it is time, and keeps what comes, until the guest has ended or left.
@@ -192,12 +211,13 @@ impl<'a> Recorder<'a> {
             };
             tokio::select! {
                 taken = taking.saved.recv() => match taken {
-                    Some((taken, place)) => {
+                    Some(Held { taken, place, room }) => {
                         let position = taken.saved.position;
                         let taken = Arc::new(taken);
                         let stored = self.store(&taken).await;
                         if let Ok(taken) = Arc::try_unwrap(taken) {
-                            taking.spare.give(taken.saved);
+                            // The world is dropped: its files may be on a disk, where they would take room.
+                            taking.buffer.give(taken.saved.memories, room);
                         }
                         drop(place);
                         self.keep(stored, position).await;
@@ -310,7 +330,7 @@ fn encode(
 /// The way from a guest to its recorder.
 pub(super) struct Taking {
     saved: mpsc::Receiver<Held>,
-    spare: Spare,
+    buffer: Buffer,
     bell: Bell,
 }
 

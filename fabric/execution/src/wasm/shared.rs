@@ -1,5 +1,6 @@
 //! What all attempts of one executor share.
 
+use super::{Bounds, copies::Copies};
 use crate::{
     blocks::Blocks,
     error::ExecutionError,
@@ -25,15 +26,20 @@ pub(super) struct Shared {
     pub(super) encoders: Threads,
     /// Bounds how many compilers run at a time.
     compilers: Arc<Semaphore>,
+    /// What checkpoints are made of.
+    pub(super) copies: Copies,
 }
 
 impl Shared {
-    pub(super) fn new(options: &Options, guests: usize, compilers: usize) -> Result<Self, Error> {
+    pub(super) fn new(options: &Options, bounds: Bounds) -> Result<Self, Error> {
         Ok(Self {
             engine: Engine::new(options)?,
-            guests: Threads::new("attempt", guests),
+            guests: Threads::new("attempt", bounds.guests),
             encoders: Threads::new("checkpoint", ENCODERS),
-            compilers: Arc::new(Semaphore::new(compilers.clamp(1, Semaphore::MAX_PERMITS))),
+            copies: Copies::new(bounds.copied_bytes),
+            compilers: Arc::new(Semaphore::new(
+                bounds.compilers.clamp(1, Semaphore::MAX_PERMITS),
+            )),
         })
     }
 

@@ -10,7 +10,7 @@ use mc_content::{MemoryBlocks, unixfs};
 use mc_execution::{
     AttemptContext, Blocks, Checkpoints, Controls, Ended, ExecutionError, Executors, Finished,
     Leaves, LogFiles, Need, Start, Streams, Unwatched, When,
-    wasm::{Options, Wasm},
+    wasm::{Bounds, Options, Wasm},
     world::{GivenInputs, TaskInputs},
 };
 use mc_types::{CheckpointEvery, Cid, End, TaskSpec, canonical, cid};
@@ -39,7 +39,14 @@ impl Fixture {
         let added = unixfs::add_bytes(&program, &memory).await.unwrap();
         let task = TaskSpec::wasm(added.cid);
         let (cid, _) = canonical::encode(&task).unwrap();
-        let wasm = Wasm::new(&Options::default(), 2, 1).unwrap();
+        let wasm = Wasm::new(
+            &Options::default(),
+            Bounds {
+                guests: 2,
+                ..Bounds::ONE
+            },
+        )
+        .unwrap();
         Self {
             executors: Executors::new(vec![Arc::new(wasm)]),
             blocks: Arc::new(memory),

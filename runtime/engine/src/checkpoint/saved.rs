@@ -2,12 +2,9 @@
 
 use crate::{MemoryImage, Resume, Stopped};
 use mc_wasi::State;
-use std::sync::{Arc, Mutex, PoisonError};
 
 /// Bytes that are given at a time when a memory is filled.
 const PIECE_BYTES: usize = 4096;
-/// Bytes of a guest's memories whose copy is kept to be overwritten by the next.
-const SPARE_BYTES: usize = 256 << 20;
 
 /// The state of a guest that was stopped, for as long as it is wanted.
 #[derive(Clone, PartialEq)]
@@ -37,11 +34,11 @@ impl std::fmt::Debug for Saved {
 }
 
 impl Stopped<'_> {
-    /// Copies the state, so that the guest can go on. The copy is put into the memories of `spare`, which nobody needs
-    /// any more: memory that the system has to provide first takes several times as long to fill.
+    /// Copies the state, so that the guest can go on. The copy is put into the memories of `last`, an earlier one that
+    /// nobody needs any more: memory that the system has to provide first takes several times as long to fill.
     #[must_use]
-    pub fn save(&self, spare: Option<Vec<Vec<u8>>>) -> Saved {
-        let mut memories = spare.unwrap_or_default();
+    pub fn save(&self, last: Option<Vec<Vec<u8>>>) -> Saved {
+        let mut memories = last.unwrap_or_default();
         memories.resize_with(self.memories.len(), Vec::new);
         for (copy, memory) in memories.iter_mut().zip(self.memories) {
             copy.clear();
@@ -75,33 +72,6 @@ impl Saved {
             memories: memories.collect(),
             memory_refused: self.memory_refused,
             world: self.world.clone(),
-        }
-    }
-}
-
-/// Memories of an earlier copy that nobody needs any more, for [`Stopped::save`]. Cheap to clone.
-#[derive(Clone, Default)]
-pub struct Spare(Arc<Mutex<Option<Vec<Vec<u8>>>>>);
-
-impl std::fmt::Debug for Spare {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Spare").finish_non_exhaustive()
-    }
-}
-
-impl Spare {
-    /// Takes them, if there are any.
-    #[must_use]
-    pub fn take(&self) -> Option<Vec<Vec<u8>>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
-    }
-
-    /// Keeps the memories for the next time, unless they are so large that others need them more. The world is dropped:
-    /// its files may be on a disk, where they would take room.
-    pub fn give(&self, saved: Saved) {
-        let bytes: usize = saved.memories.iter().map(Vec::len).sum();
-        if bytes <= SPARE_BYTES {
-            *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(saved.memories);
         }
     }
 }
