@@ -26,6 +26,11 @@ const DELIBERATE: &[(&str, &str, &str)] = &[
         "the parts of one task's state, each with the methods by which the whole serves it",
     ),
     (
+        "fabric/coordinator/src/coordinator/",
+        "fabric/coordinator/src/coordinator.rs",
+        "the things that a coordinator does, each with the methods of the one handle",
+    ),
+    (
         "fabric/cli/src/home.rs",
         "fabric/cli/src/client.rs",
         "a client whose node has ended finds the next one, which is asked who it is",

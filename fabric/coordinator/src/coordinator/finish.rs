@@ -1,11 +1,10 @@
 //! Taking results: their blocks are in this node's store before the ledger says that they exist.
 
 use super::{Coordinator, arriving, no_answer, pin, respond};
-use crate::error::Error;
-use mc_content::Block;
+use crate::{ContentError, Error, UNLIMITED};
 use mc_protocol::{Response, budget};
 use mc_scheduler::{Answer, Command};
-use mc_types::{Cid, Completion, Ending, FencingToken, JobId, NodeId, Outcome, canonical, cid};
+use mc_types::{Cid, Completion, Ending, FencingToken, JobId, NodeId, Outcome, canonical};
 use std::time::Duration;
 
 /// How long a worker waits for one answer. It asks again, so that a large result does not exceed the
@@ -14,7 +13,7 @@ const ANSWER_WITHIN: Duration = Duration::from_secs(5);
 
 impl Coordinator {
     /// An attempt ended. Repeating it changes nothing.
-    pub(crate) async fn finish(
+    pub async fn finish(
         &self,
         worker: NodeId,
         job: JobId,
@@ -132,25 +131,21 @@ impl Coordinator {
                 "it is the outcome of another task".to_owned(),
             ));
         }
-        let store = self.content.store();
         if worker != self.peers.local() {
             // What the job needs stays pinned until all of its result is here.
-            let outcome_block = Block::encode(cid::DAG_CBOR, bytes)?;
             let arriving = arriving(job);
-            self.content
-                .put_pinned(vec![outcome_block], &arriving, cid)
-                .await?;
+            self.content.put_pinned(&arriving, cid, bytes).await?;
             let fetched = self.fetch_result(worker, job, outcome).await;
             if fetched.is_err() {
-                store.unpin(&arriving).await?;
+                self.content.unpin(&arriving).await?;
             }
             fetched?;
-            store.pin(&pin(job), cid).await?;
-            store.unpin(&arriving).await?;
+            self.content.pin(&pin(job), cid).await?;
+            self.content.unpin(&arriving).await?;
             return Ok(());
         }
         // The worker of this node has put everything into the same store already.
-        store.pin(&pin(job), cid).await?;
+        self.content.pin(&pin(job), cid).await?;
         Ok(())
     }
 
@@ -171,20 +166,19 @@ impl Coordinator {
                 let bytes = self.content.bytes_below(*root, providers()).await?;
                 rewritten = rewritten.saturating_add(bytes);
             } else {
-                self.content.fetch(*root, providers(), None).await?;
+                let mut unlimited = UNLIMITED;
+                self.content
+                    .fetch(*root, providers(), &mut unlimited)
+                    .await?;
             }
         }
         let mut budget = budget::of_result(&task.limits, rewritten);
         let roots = [outcome.stdout, outcome.stderr, outcome.outputs];
         for root in roots.into_iter().chain(outcome.dirs.values().copied()) {
-            let fetching = self
-                .content
-                .fetch_within(root, providers(), None, &mut budget);
+            let fetching = self.content.fetch(root, providers(), &mut budget);
             fetching.await.map_err(|error| match error {
-                too_large @ mc_content::Error::TooLarge { .. } => {
-                    Error::FalseResult(too_large.to_string())
-                }
-                error => error.into(),
+                too_large @ ContentError::TooLarge(_) => Error::FalseResult(too_large.to_string()),
+                error @ ContentError::Failed(_) => error.into(),
             })?;
         }
         Ok(())
