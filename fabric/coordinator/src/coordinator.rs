@@ -21,14 +21,15 @@ use crate::{
     pins::{ARRIVING, JOB},
 };
 use actor::{Actor, Input};
+use finish::kept_root;
 pub use logs::Written;
 use marks::Marks;
 use mc_protocol::{Announcement, Exchange, Response};
 use mc_scheduler::{Answer, Command, Stats, WorkerOffer, WorkerView};
 use mc_supervision::Supervisor;
 use mc_types::{
-    Clock, ErrorCode, FencingToken, JobId, JobRecord, JobSpec, JobState, MAX_COORDINATORS, NodeId,
-    TARGET_NODE, Why, canonical,
+    Cid, Clock, ErrorCode, FencingToken, JobId, JobRecord, JobSpec, JobState, MAX_COORDINATORS,
+    NodeId, TARGET_NODE, Why, canonical,
 };
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 use tokio::sync::{mpsc, oneshot, watch};
@@ -48,7 +49,7 @@ const MAX_ID_AGE: Duration = Duration::from_secs(3600);
 const NO_ANSWER: &str = "this node failed to answer, or is about to end";
 
 /// A job, if it is of the task.
-fn is_of(job: JobRecord, task: mc_types::Cid) -> Result<JobRecord, Error> {
+fn is_of(job: JobRecord, task: Cid) -> Result<JobRecord, Error> {
     if job.task_cid == task {
         return Ok(job);
     }
@@ -64,9 +65,9 @@ fn pin(job: JobId) -> String {
     format!("{JOB}{job}")
 }
 
-/// The name of the pin that keeps what has come of a job's result.
-fn arriving(job: JobId) -> String {
-    format!("{ARRIVING}{job}")
+/// The name of the pin that keeps what has come of the result of a job's attempt.
+fn arriving(job: JobId, token: FencingToken) -> String {
+    format!("{ARRIVING}{job}/{token}")
 }
 
 /// A cheap handle to this node's coordinator.
@@ -84,7 +85,9 @@ pub struct Coordinator {
     submitting: Arc<Marks<JobId>>,
     /// Results that are being fetched.
     finishes: Arc<Marks<(JobId, FencingToken)>>,
-    /// Logs that are.
+    /// Jobs whose pins are being moved to a result.
+    pinning: Arc<Marks<JobId>>,
+    /// Logs that are being fetched.
     logging: Arc<Marks<(JobId, FencingToken)>>,
     checkpointed: Arc<checkpoints::Checkpointed>,
     recent: Arc<recent::Recent>,
@@ -126,6 +129,7 @@ impl Coordinator {
             watchers: Arc::default(),
             submitting: Arc::default(),
             finishes: Arc::default(),
+            pinning: Arc::default(),
             logging: Arc::default(),
             checkpointed: Arc::default(),
             recent: Arc::default(),
@@ -159,12 +163,13 @@ impl Coordinator {
         Ok(coordinator)
     }
 
-    /// A crash between pinning a job and recording it leaves a pin that nobody would remove.
+    /// A crash between pinning a job and recording it leaves a pin that nobody would remove, or one of a result that does
+    /// not count.
     async fn remove_orphaned_pins(&self) -> Result<(), Error> {
-        for (name, _) in self.content.pins().await? {
+        for (name, root) in self.content.pins().await? {
             let is_orphan = if let Some(id) = name.strip_prefix(JOB) {
                 match id.parse::<JobId>() {
-                    Ok(job) => self.needs_no_pin(job).await?,
+                    Ok(job) => !self.put_right(job, root).await?,
                     Err(_) => false,
                 }
             } else {
@@ -178,6 +183,19 @@ impl Coordinator {
             }
         }
         Ok(())
+    }
+
+    /// Has the pin of a job, which keeps `root`, keep what counts now. False if the job needs no pin.
+    async fn put_right(&self, job: JobId, root: Cid) -> Result<bool, Error> {
+        if self.needs_no_pin(job).await? {
+            return Ok(false);
+        }
+        let record = self.jobs.get(job).await?;
+        let ended = record.filter(|record| record.ending.is_some());
+        if let Some(kept) = ended.as_ref().map(kept_root).filter(|kept| *kept != root) {
+            self.content.pin(&pin(job), kept).await?;
+        }
+        Ok(true)
     }
 
     /// Whether there is no such job, or it has ended and its result is another coordinator's to keep.
@@ -279,12 +297,7 @@ impl Coordinator {
         Ok(spec)
     }
 
-    async fn record(
-        &self,
-        id: JobId,
-        task_cid: mc_types::Cid,
-        spec: JobSpec,
-    ) -> Result<Submitted, Error> {
+    async fn record(&self, id: JobId, task_cid: Cid, spec: JobSpec) -> Result<Submitted, Error> {
         for root in spec.task.roots() {
             let mut unlimited = UNLIMITED;
             self.content.fetch(root, Vec::new(), &mut unlimited).await?;

@@ -4,12 +4,23 @@ use super::{Coordinator, arriving, no_answer, pin, respond};
 use crate::{ContentError, Error, UNLIMITED};
 use mc_protocol::{Response, budget};
 use mc_scheduler::{Answer, Command};
-use mc_types::{Cid, Completion, Ending, FencingToken, JobId, NodeId, Outcome, canonical};
+use mc_types::{
+    Cid, Completion, Ending, FencingToken, JobId, JobRecord, NodeId, Outcome, canonical,
+};
 use std::time::Duration;
 
 /// How long a worker waits for one answer. It asks again, so that a large result does not exceed the
 /// time of a request.
 const ANSWER_WITHIN: Duration = Duration::from_secs(5);
+
+/// Between two looks whether another attempt of the same job is done with its pin.
+const LOOK_EVERY: Duration = Duration::from_millis(10);
+
+/// What the pin of a job keeps: its result, or else what it needs.
+pub(super) fn kept_root(job: &JobRecord) -> Cid {
+    job.completion()
+        .map_or(job.task_cid, |completion| completion.outcome_cid)
+}
 
 impl Coordinator {
     /// An attempt ended. Repeating it changes nothing.
@@ -47,8 +58,12 @@ impl Coordinator {
                 Ok(task) => task,
                 Err(refusal) => return refusal,
             };
-            match self.keep_result(&worker, job, task, completion).await {
-                Ok(()) => {}
+            let fetched = self.fetch_checked(&worker, (job, token), task, completion);
+            match fetched.await {
+                Ok(()) => {
+                    let outcome = completion.outcome_cid;
+                    return self.end_with(worker, (job, token), outcome, ending).await;
+                }
                 Err(Error::FalseResult(reason)) => {
                     tracing::warn!(%worker, %job, %reason, "a result that cannot be true");
                     let message = format!("reported a result that cannot be true: {reason}");
@@ -59,18 +74,75 @@ impl Coordinator {
                 Err(error) => return error.into(),
             }
         }
-        match self
-            .ask(Command::Finish {
-                worker,
-                job,
-                token,
-                ending,
-            })
-            .await
-        {
-            Ok(Answer::NotOpen) => self.ended(job, token).await,
-            answer => respond(answer),
+        self.record_ending(worker, (job, token), ending).await.0
+    }
+
+    /// Records how an attempt ended; says also whether that is in the store now, or was already.
+    async fn record_ending(
+        &self,
+        worker: NodeId,
+        (job, token): (JobId, FencingToken),
+        ending: Ending,
+    ) -> (Response, bool) {
+        let finish = Command::Finish {
+            worker,
+            job,
+            token,
+            ending,
+        };
+        match self.ask(finish).await {
+            Ok(Answer::NotOpen) => (self.ended(job, token).await, false),
+            answer => {
+                let is_recorded = matches!(answer, Ok(Answer::Recorded));
+                (respond(answer), is_recorded)
+            }
         }
+    }
+
+    /// Pins a result that is here in place of the task, and records it. If it is not the one that counts, the pin goes
+    /// back to what does.
+    async fn end_with(
+        &self,
+        worker: NodeId,
+        (job, token): (JobId, FencingToken),
+        outcome: Cid,
+        ending: Ending,
+    ) -> Response {
+        // Two attempts may report at the same time. The pin of the one whose result counts is not to be moved by the other.
+        let _pinning = loop {
+            match self.pinning.begin(job) {
+                Some(mark) => break mark,
+                None => tokio::time::sleep(LOOK_EVERY).await,
+            }
+        };
+        let is_remote = worker != *self.peers.local();
+        if let Err(error) = self.content.pin(&pin(job), outcome).await {
+            return Error::from(error).into();
+        }
+        let (response, is_recorded) = self.record_ending(worker, (job, token), ending).await;
+        let moved = async {
+            if !is_recorded {
+                self.pin_what_counts(job).await?;
+            }
+            if is_remote {
+                self.content.unpin(&arriving(job, token)).await?;
+            }
+            Ok::<_, Error>(())
+        };
+        if let Err(error) = moved.await {
+            // The next start moves the pin, and removes the other one.
+            tracing::warn!(%job, %error, "a pin is not where it should be");
+        }
+        response
+    }
+
+    /// Moves the pin of a job to its result, or to its task if there is none.
+    async fn pin_what_counts(&self, job: JobId) -> Result<(), Error> {
+        match self.jobs.get(job).await? {
+            Some(record) => self.content.pin(&pin(job), kept_root(&record)).await?,
+            None => self.content.unpin(&pin(job)).await?,
+        }
+        Ok(())
     }
 
     /// The task that a result must be of, if it is wanted.
@@ -112,11 +184,12 @@ impl Coordinator {
         }
     }
 
-    /// Makes the result's blocks this node's own, and pins them in place of the task.
-    async fn keep_result(
+    /// Makes the result's blocks this node's own, if it is one of the task. Those of another node are pinned beside the
+    /// task.
+    async fn fetch_checked(
         &self,
         worker: &NodeId,
-        job: JobId,
+        (job, token): (JobId, FencingToken),
         task: Cid,
         completion: &Completion,
     ) -> Result<(), Error> {
@@ -131,22 +204,18 @@ impl Coordinator {
                 "it is the outcome of another task".to_owned(),
             ));
         }
-        if worker != self.peers.local() {
-            // What the job needs stays pinned until all of its result is here.
-            let arriving = arriving(job);
-            self.content.put_pinned(&arriving, cid, bytes).await?;
-            let fetched = self.fetch_result(worker, job, outcome).await;
-            if fetched.is_err() {
-                self.content.unpin(&arriving).await?;
-            }
-            fetched?;
-            self.content.pin(&pin(job), cid).await?;
-            self.content.unpin(&arriving).await?;
+        if worker == self.peers.local() {
+            // The worker of this node has put everything into the same store already.
             return Ok(());
         }
-        // The worker of this node has put everything into the same store already.
-        self.content.pin(&pin(job), cid).await?;
-        Ok(())
+        // What the job needs stays pinned until all of its result is here.
+        let arriving = arriving(job, token);
+        self.content.put_pinned(&arriving, cid, bytes).await?;
+        let fetched = self.fetch_result(worker, job, outcome).await;
+        if fetched.is_err() {
+            self.content.unpin(&arriving).await?;
+        }
+        fetched
     }
 
     /// Fetches what an outcome names, as long as it is no more than its task may make.
