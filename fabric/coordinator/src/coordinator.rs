@@ -277,10 +277,11 @@ impl Coordinator {
         let name = pin(id);
         self.content.put_pinned(&name, task_cid, bytes).await?;
         let recorded = self.record(id, task_cid, spec).await;
-        // What failed may have been written all the same, and then the job needs its inputs. An orphaned pin is removed at
-        // the next start; of all errors, the first is the one that matters.
-        if recorded.is_err() && matches!(self.jobs.get(id).await, Ok(None)) {
-            let _ = self.content.unpin(&name).await;
+        if recorded.is_err() {
+            // What failed may have been written all the same, or by another coordinator. The first error is the one that
+            // matters; an orphaned pin is removed at the next start.
+            let _turn = self.turn_to_pin(id).await;
+            let _ = self.pin_what_counts(id).await;
         }
         recorded
     }

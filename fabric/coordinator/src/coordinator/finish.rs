@@ -1,6 +1,6 @@
 //! Taking results: their blocks are in this node's store before the ledger says that they exist.
 
-use super::{Coordinator, arriving, no_answer, pin, respond};
+use super::{Coordinator, arriving, marks::Mark, no_answer, pin, respond};
 use crate::{ContentError, Error, UNLIMITED};
 use mc_protocol::{Response, budget};
 use mc_scheduler::{Answer, Command};
@@ -13,7 +13,7 @@ use std::time::Duration;
 /// time of a request.
 const ANSWER_WITHIN: Duration = Duration::from_secs(5);
 
-/// Between two looks whether another attempt of the same job is done with its pin.
+/// Between two looks whether the pin of a job is being moved.
 const LOOK_EVERY: Duration = Duration::from_millis(10);
 
 /// What the pin of a job keeps: its result, or else what it needs.
@@ -109,12 +109,7 @@ impl Coordinator {
         ending: Ending,
     ) -> Response {
         // Two attempts may report at the same time. The pin of the one whose result counts is not to be moved by the other.
-        let _pinning = loop {
-            match self.pinning.begin(job) {
-                Some(mark) => break mark,
-                None => tokio::time::sleep(LOOK_EVERY).await,
-            }
-        };
+        let _turn = self.turn_to_pin(job).await;
         let is_remote = worker != *self.peers.local();
         if let Err(error) = self.content.pin(&pin(job), outcome).await {
             return Error::from(error).into();
@@ -136,8 +131,19 @@ impl Coordinator {
         response
     }
 
-    /// Moves the pin of a job to its result, or to its task if there is none.
-    async fn pin_what_counts(&self, job: JobId) -> Result<(), Error> {
+    /// Waits until nobody else moves the pin of a job.
+    pub(super) async fn turn_to_pin(&self, job: JobId) -> Mark<'_, JobId> {
+        loop {
+            match self.pinning.begin(job) {
+                Some(mark) => return mark,
+                None => tokio::time::sleep(LOOK_EVERY).await,
+            }
+        }
+    }
+
+    /// Moves the pin of a job to its result, or to its task if there is none; removes it if there is no such job. It has to
+    /// be the caller's turn.
+    pub(super) async fn pin_what_counts(&self, job: JobId) -> Result<(), Error> {
         match self.jobs.get(job).await? {
             Some(record) => self.content.pin(&pin(job), kept_root(&record)).await?,
             None => self.content.unpin(&pin(job)).await?,

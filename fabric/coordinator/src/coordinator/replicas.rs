@@ -1,7 +1,7 @@
 //! Other coordinators on the same ledger. None of them leads: each grants leases for the jobs that were handed in
 //! there, and takes those of one that fell silent.
 
-use super::{Coordinator, actor::Input, pin, respond};
+use super::{Coordinator, actor::Input, finish::kept_root, pin, respond};
 use crate::{Error, UNLIMITED};
 use mc_protocol::{Request, Response};
 use mc_scheduler::Command;
@@ -158,8 +158,8 @@ impl Coordinator {
 
     /// Pins the task of a job that was another's. What is missing of it is asked for when it is needed.
     async fn hold_task(&self, job: &JobRecord) -> Result<(), Error> {
-        self.content.pin(&pin(job.id), job.task_cid).await?;
-        Ok(())
+        let _turn = self.turn_to_pin(job.id).await;
+        self.pin_what_counts(job.id).await
     }
 
     /// Has one of the others make the inputs of a new job its own, so that it can go on with the job without
@@ -210,7 +210,12 @@ impl Coordinator {
             return refusal;
         }
         let kept = async {
-            self.content.pin(&pin(job), task).await?;
+            let turn = self.turn_to_pin(job).await;
+            // The job may be this one's by now, and have a result.
+            let own = self.recent.get(job);
+            let root = own.map_or(task, |record| kept_root(&record));
+            self.content.pin(&pin(job), root).await?;
+            drop(turn);
             let mut unlimited = UNLIMITED;
             self.content.fetch(task, vec![from], &mut unlimited).await
         };
