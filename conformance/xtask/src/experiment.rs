@@ -47,7 +47,7 @@ fn experiment(arguments: &[&str]) -> Result<()> {
     )
 }
 
-/// The simulations of the scheduler and of the coordinator on other seeds than those of every test run: `cargo xtask simulate FROM..TO`.
+/// The scheduler's simulation on other seeds than those of every test run: `cargo xtask simulate FROM..TO`.
 pub(crate) fn simulate(mut arguments: impl Iterator<Item = String>) -> Result<()> {
     let seeds = arguments
         .next()
@@ -58,8 +58,6 @@ pub(crate) fn simulate(mut arguments: impl Iterator<Item = String>) -> Result<()
         "--release",
         "--package",
         "mc-scheduler",
-        "--package",
-        "mc-coordinator",
         "--test",
         "it",
         "simulation",
