@@ -274,8 +274,13 @@ impl Coordinator {
         let spec = self.with_key(spec)?;
         // The task links to component and inputs, so its pin keeps them too. Pinned first: what is
         // found complete afterwards cannot be collected any more.
-        let name = pin(id);
-        self.content.put_pinned(&name, task_cid, bytes).await?;
+        let turn = self.turn_to_pin(id).await;
+        if let Some(known) = self.recent.get(id) {
+            // It was another coordinator's, and is this one's by now.
+            return Ok((is_of(known, task_cid)?, None));
+        }
+        self.content.put_pinned(&pin(id), task_cid, bytes).await?;
+        drop(turn);
         let recorded = self.record(id, task_cid, spec).await;
         if recorded.is_err() {
             // What failed may have been written all the same, or by another coordinator. The first error is the one that

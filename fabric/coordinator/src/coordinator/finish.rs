@@ -108,27 +108,58 @@ impl Coordinator {
         outcome: Cid,
         ending: Ending,
     ) -> Response {
-        // Two attempts may report at the same time. The pin of the one whose result counts is not to be moved by the other.
-        let _turn = self.turn_to_pin(job).await;
         let is_remote = worker != *self.peers.local();
+        // Two attempts may report at the same time. The pin of the one whose result counts is not to be moved by the other.
+        let turn = self.turn_to_pin(job).await;
+        let response = match self.still_holds(&worker, job, token).await {
+            Ok(()) => self.move_pin(worker, (job, token), outcome, ending).await,
+            Err(refusal) => refusal,
+        };
+        drop(turn);
+        if is_remote && let Err(error) = self.content.unpin(&arriving(job, token)).await {
+            // The next start removes it.
+            tracing::warn!(%job, %error, "a pin is left behind");
+        }
+        response
+    }
+
+    /// Pins a result and records it, or else has the pin where it should be.
+    async fn move_pin(
+        &self,
+        worker: NodeId,
+        (job, token): (JobId, FencingToken),
+        outcome: Cid,
+        ending: Ending,
+    ) -> Response {
         if let Err(error) = self.content.pin(&pin(job), outcome).await {
             return Error::from(error).into();
         }
         let (response, is_recorded) = self.record_ending(worker, (job, token), ending).await;
-        let moved = async {
-            if !is_recorded {
-                self.pin_what_counts(job).await?;
-            }
-            if is_remote {
-                self.content.unpin(&arriving(job, token)).await?;
-            }
-            Ok::<_, Error>(())
-        };
-        if let Err(error) = moved.await {
-            // The next start moves the pin, and removes the other one.
+        if !is_recorded && let Err(error) = self.pin_what_counts(job).await {
+            // The next start moves it. The result of another attempt cannot have been recorded meanwhile.
             tracing::warn!(%job, %error, "a pin is not where it should be");
         }
         response
+    }
+
+    /// Refuses a result if its lease went to another while it was fetched.
+    async fn still_holds(
+        &self,
+        worker: &NodeId,
+        job: JobId,
+        token: FencingToken,
+    ) -> Result<(), Response> {
+        if self.held_task(worker, job, token).is_some() {
+            return Ok(());
+        }
+        self.check_finish(worker, job, token).await.map(drop)
+    }
+
+    /// The task of a job, if what was written last says that the worker holds it by `token`.
+    fn held_task(&self, worker: &NodeId, job: JobId, token: FencingToken) -> Option<Cid> {
+        let record = self.recent.get(job)?;
+        let holder = record.holder.as_ref()?;
+        (holder.node == *worker && holder.token == token).then_some(record.task_cid)
     }
 
     /// Waits until nobody else moves the pin of a job.
@@ -160,13 +191,9 @@ impl Coordinator {
     ) -> Result<Cid, Response> {
         // There is nothing to fetch from this node itself, and so no lease to renew before that.
         if worker == self.peers.local()
-            && let Some(record) = self.recent.get(job)
-            && record
-                .holder
-                .as_ref()
-                .is_some_and(|h| h.node == *worker && h.token == token)
+            && let Some(task) = self.held_task(worker, job, token)
         {
-            return Ok(record.task_cid);
+            return Ok(task);
         }
         self.check_finish(worker, job, token).await
     }
