@@ -151,9 +151,10 @@ impl Rows {
     }
 
     fn write(&mut self, node: &NodeId, record: &JobRecord) {
-        if let Some(holder) = &record.holder {
-            let lease = (record.id, holder.token);
-            self.grants.insert(lease, holder.node.clone());
+        // Also if the job was called off in the same transaction: then nobody holds it any more.
+        if let Some(node) = &record.last_node {
+            let lease = (record.id, record.last_token);
+            self.grants.insert(lease, node.clone());
         }
         let row = Row {
             record: record.clone(),
