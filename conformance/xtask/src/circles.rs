@@ -26,6 +26,26 @@ const DELIBERATE: &[(&str, &str, &str)] = &[
         "the parts of one task's state, each with the methods by which the whole serves it",
     ),
     (
+        "fabric/coordinator/src/coordinator/",
+        "fabric/coordinator/src/coordinator.rs",
+        "the things that a coordinator does, each with the methods of the one handle",
+    ),
+    (
+        "fabric/node/src/backend/",
+        "fabric/node/src/backend.rs",
+        "what the HTTP API is served from, with one file for each kind of question",
+    ),
+    (
+        "fabric/node/src/config/",
+        "fabric/node/src/config.rs",
+        "the settings, and how they come together from their sources",
+    ),
+    (
+        "fabric/node/src/worker/",
+        "fabric/node/src/worker.rs",
+        "the things that a worker does, each with the state of the one handle",
+    ),
+    (
         "fabric/cli/src/home.rs",
         "fabric/cli/src/client.rs",
         "a client whose node has ended finds the next one, which is asked who it is",
@@ -39,8 +59,8 @@ const DELIBERATE: &[(&str, &str, &str)] = &[
 
 /// Directories in which circles are not looked at, and why.
 const TANGLED: &[(&str, &str)] = &[(
-    "fabric/node/",
-    "coordinator and worker know each other through the peers, as long as they are one crate",
+    "fabric/node/src/worker/",
+    "an attempt, what it is made of and how its end is said know each other, as long as the worker is no crate",
 )];
 
 /// Reads every crate of the workspace and checks it.

@@ -24,6 +24,11 @@ const ALLOWED: &[(&str, &[&str])] = &[
         &["mc-types", "mc-protocol", "mc-bitswap", "mc-quic"],
     ),
     ("mc-supervision", &["mc-types"]),
+    // Neither a database, nor blocks, nor a network: tests are all of these.
+    (
+        "mc-coordinator",
+        &["mc-types", "mc-scheduler", "mc-protocol", "mc-supervision"],
+    ),
     ("mc-api", &["mc-types"]),
     ("mc-gateway", &["mc-types", "mc-content", "mc-api"]),
     (
@@ -44,6 +49,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "mc-system",
             "mc-content",
             "mc-scheduler",
+            "mc-coordinator",
             "mc-ledger",
             "mc-protocol",
             "mc-net",

@@ -2,6 +2,8 @@
 //! seldom otherwise.
 
 use crate::{peers::Peers, worker::Worker};
+use mc_coordinator::Coordinator;
+use mc_protocol::{Announcement, Request, Response};
 use mc_supervision::Supervisor;
 use mc_types::NodeId;
 use std::{
@@ -19,6 +21,8 @@ use tokio_util::sync::CancellationToken;
 const EVERY: Duration = Duration::from_secs(4);
 /// One of so many times it is said to all others too.
 const ALL_ONE_OF: u32 = 8;
+/// How long an announcement that was not heard is kept back before it is said once more.
+const AGAIN_AFTER: Duration = Duration::from_millis(300);
 /// Answers that may wait to be looked at.
 const ANSWERS: usize = 256;
 
@@ -36,8 +40,7 @@ enum Due {
 
 /// Tells coordinators what this node lends, and this node's own coordinator who has gone.
 pub(crate) async fn run(
-    peers: Peers,
-    worker: Worker,
+    (peers, coordinator, worker): (Peers, Coordinator, Worker),
     mut connected: watch::Receiver<Arc<BTreeSet<NodeId>>>,
     (tasks, stopping): (Supervisor, CancellationToken),
 ) {
@@ -87,7 +90,7 @@ pub(crate) async fn run(
         let now = connected.borrow_and_update().clone();
         for gone in known.difference(&now) {
             wanting.remove(gone);
-            peers.gone(gone).await;
+            coordinator.gone(gone.clone()).await;
         }
         for node in now.difference(&known) {
             worker.met(node.clone());
@@ -103,7 +106,12 @@ pub(crate) async fn run(
         };
         let own = matches!(due, Due::Regular { .. }).then(|| peers.local());
         for node in now.iter().filter(is_told).chain(own) {
-            peers.announce(&tasks, node, worker.announcement_to(node), &answers);
+            announce(
+                &tasks,
+                &peers,
+                (node, worker.announcement_to(node)),
+                &answers,
+            );
         }
         if let Due::One(node) = due
             && now.contains(&node)
@@ -112,4 +120,34 @@ pub(crate) async fn run(
         }
         known = now;
     }
+}
+
+/// Tells a node what this one lends, and takes note whether it wants to hear more. If it is not heard, it is said again
+/// soon.
+fn announce(
+    tasks: &Supervisor,
+    peers: &Peers,
+    (node, announcement): (&NodeId, Announcement),
+    wanted: &mpsc::Sender<(NodeId, bool)>,
+) {
+    let (peers, node, wanted) = (peers.clone(), node.clone(), wanted.clone());
+    tasks.serve("announcement", async move {
+        let mut heard = peers
+            .request(&node, Request::Announce(announcement.clone()))
+            .await;
+        if heard.is_err() {
+            // A node that has just connected may not know yet who this is.
+            tokio::time::sleep(AGAIN_AFTER).await;
+            heard = peers.request(&node, Request::Announce(announcement)).await;
+        }
+        let wants = match heard {
+            Ok(answer) => answer == Response::Wanted,
+            Err(error) => {
+                tracing::debug!(%error, "announcement not heard");
+                true
+            }
+        };
+        // Nobody listens any more when the node is stopping.
+        let _ = wanted.send((node, wants)).await;
+    });
 }

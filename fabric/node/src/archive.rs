@@ -1,14 +1,16 @@
 //! The ledger as text, its examination, its move to another database, and what becomes of old jobs.
 
 use crate::{Config, Error, data_dir::DataDir};
+use async_trait::async_trait;
 use futures::future::BoxFuture;
+use mc_coordinator::Failure;
 use mc_ledger::{Ledger, Location};
 use mc_net::Identity;
 use mc_types::{
     Cid, Completion, Ending, JobId, JobRecord, JobSpec, JobState, NodeId, Timestamp, canonical,
 };
 use serde::Serialize;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// Jobs that are read at a time.
 const PAGE: u32 = 256;
@@ -216,6 +218,25 @@ fn false_completion(record: &JobRecord, completion: &Completion) -> Option<Strin
     let encoded = canonical::encode(&completion.outcome);
     let is_false = encoded.is_ok_and(|(cid, _)| cid != completion.outcome_cid);
     is_false.then(|| "its outcome has another CID than it says".to_owned())
+}
+
+/// The file to which old jobs are written before the coordinator forgets them.
+#[derive(Debug)]
+pub(crate) struct OldJobs(pub(crate) PathBuf);
+
+#[async_trait]
+impl mc_coordinator::Archive for OldJobs {
+    async fn append(&self, jobs: Vec<JobRecord>) -> Result<(), Failure> {
+        let path = self.0.clone();
+        let write = move || append(&path, &jobs);
+        let written = tokio::task::spawn_blocking(write).await;
+        let written = written.unwrap_or_else(|e| Err(std::io::Error::other(e)));
+        written.map_err(|source| {
+            let path = self.0.clone();
+            let error = Error::Io { path, source };
+            Failure::new(error.code(), error)
+        })
+    }
 }
 
 /// Appends jobs to the file `path`, durably.

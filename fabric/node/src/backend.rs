@@ -10,10 +10,11 @@ use crate::{
     Config,
     advert::{self, Found, Wanted},
     content::Content,
-    coordinator::Coordinator,
     error::Error as NodeError,
     layers::Layer,
-    metrics, pins,
+    metrics,
+    peers::Peers,
+    pins,
     worker::Worker,
 };
 use async_trait::async_trait;
@@ -22,16 +23,39 @@ use mc_api::{
     BlockStat, DhtPeers, DhtRecord, ErrorBody, FsckView, GcView, Imported, JobView, LayerView,
     LogQuery, NodeQuery, NodeView, PeerAddresses, PeerView, PinView,
 };
+use mc_coordinator::Coordinator;
 use mc_gateway::{
     backend::{Backend, BlockStream, Blocks, Error, LogBytes, Reach},
     metrics::Metric,
 };
-use mc_net::{Client, Multiaddr, PeerInfo};
+use mc_ledger::Ledger;
+use mc_net::{Client, Identity, Multiaddr, PeerInfo};
 use mc_supervision::Supervisor;
 use mc_types::{
     CheckpointRecord, Cid, Digest, ErrorCode, JobId, JobSpec, JobState, NodeId, Why, with_causes,
 };
 use std::{collections::BTreeMap, ops::RangeInclusive, time::Duration};
+
+/// The parts of a node that the API is served from.
+#[derive(Debug)]
+pub(crate) struct Parts {
+    /// What it has.
+    pub content: Content,
+    /// Grants leases.
+    pub coordinator: Coordinator,
+    /// Runs tasks.
+    pub worker: Worker,
+    /// Where jobs are kept, for lists of them.
+    pub ledger: Ledger,
+    /// How workers are asked what a job has written.
+    pub peers: Peers,
+    /// The network.
+    pub net: Client,
+    /// To whom the keys of private jobs are sealed.
+    pub identity: Identity,
+    /// Counts panics.
+    pub tasks: Supervisor,
+}
 
 /// What the API is served from.
 #[derive(Debug)]
@@ -41,26 +65,26 @@ pub(crate) struct NodeBackend {
     content: Content,
     coordinator: Coordinator,
     worker: Worker,
+    ledger: Ledger,
+    peers: Peers,
     net: Client,
+    identity: Identity,
     tasks: Supervisor,
 }
 
 impl NodeBackend {
-    pub(crate) fn new(
-        config: &Config,
-        content: Content,
-        coordinator: Coordinator,
-        worker: Worker,
-        (net, tasks): (Client, Supervisor),
-    ) -> Self {
+    pub(crate) fn new(config: &Config, parts: Parts) -> Self {
         Self {
             network: config.network.clone(),
             bootstrap: config.bootstrap(),
-            content,
-            coordinator,
-            worker,
-            net,
-            tasks,
+            content: parts.content,
+            coordinator: parts.coordinator,
+            worker: parts.worker,
+            ledger: parts.ledger,
+            peers: parts.peers,
+            net: parts.net,
+            identity: parts.identity,
+            tasks: parts.tasks,
         }
     }
 }
@@ -139,7 +163,8 @@ const fn layer_view(digest: Digest, layer: Layer) -> LayerView {
 #[async_trait]
 impl Backend for NodeBackend {
     async fn submit(&self, id: Option<JobId>, job: JobSpec) -> Result<JobView, Error> {
-        let (job, why) = self.coordinator.submit(id, job).await?;
+        let submitted = self.coordinator.submit(id, job).await;
+        let (job, why) = submitted.map_err(refuse)?;
         Ok(JobView {
             waiting_for: why.and_then(|why| why.line()),
             ..JobView::from(&job)
@@ -153,22 +178,17 @@ impl Backend for NodeBackend {
         wait: Option<Duration>,
     ) -> Result<JobView, Error> {
         let job = match wait {
-            Some(wait) => self.coordinator.wait(id, seen, wait).await?,
-            None => self.coordinator.job(id).await?,
+            Some(wait) => self.coordinator.wait(id, seen, wait).await,
+            None => self.coordinator.job(id).await,
         };
-        match job.as_ref() {
+        match job.map_err(refuse)?.as_ref() {
             Some(job) => Ok(self.view(job).await),
             None => self.mirrored(id, seen, wait).await,
         }
     }
 
     async fn jobs(&self, state: Option<JobState>, limit: u32) -> Result<Vec<JobView>, Error> {
-        let jobs = self
-            .coordinator
-            .ledger()
-            .list(state, limit)
-            .await
-            .map_err(refuse)?;
+        let jobs = self.ledger.list(state, limit).await.map_err(refuse)?;
         self.views(&jobs).await
     }
 
@@ -178,7 +198,7 @@ impl Backend for NodeBackend {
             let message = format!("job {id} does not wait: it is {}", job.state);
             return Err(Error::new(ErrorCode::NotFound, message));
         }
-        Ok(self.coordinator.why(id).await?)
+        self.coordinator.why(id).await.map_err(refuse)
     }
 
     async fn jobs_between(
@@ -186,13 +206,13 @@ impl Backend for NodeBackend {
         ids: RangeInclusive<JobId>,
         limit: u32,
     ) -> Result<Vec<JobId>, Error> {
-        let found = self.coordinator.ledger().between(&ids, limit).await;
+        let found = self.ledger.between(&ids, limit).await;
         let found = found.map_err(refuse)?;
         Ok(found.into_iter().map(|job| job.id).collect())
     }
 
     async fn cancel(&self, id: JobId) -> Result<JobView, Error> {
-        match self.coordinator.cancel(id).await? {
+        match self.coordinator.cancel(id).await.map_err(refuse)? {
             Some(job) => Ok(JobView::from(&job)),
             None => Err(self.not_here(id).await),
         }
@@ -200,17 +220,19 @@ impl Backend for NodeBackend {
 
     async fn checkpoints(&self, id: JobId) -> Result<Vec<CheckpointRecord>, Error> {
         self.record(id).await?;
-        Ok(self.coordinator.checkpoints(id).await?)
+        self.coordinator.checkpoints(id).await.map_err(refuse)
     }
 
     async fn checkpoint(&self, id: JobId) -> Result<CheckpointRecord, Error> {
         let job = self.record(id).await?;
-        Ok(self.coordinator.checkpoint_now(&job).await?)
+        let taken = self.coordinator.checkpoint_now(&job).await;
+        taken.map_err(refuse)
     }
 
     async fn migrate(&self, id: JobId, to: NodeId) -> Result<JobView, Error> {
         let job = self.record(id).await?;
-        self.coordinator.migrate(&job, to).await?;
+        let moved = self.coordinator.migrate(&job, to).await;
+        moved.map_err(refuse)?;
         Ok(self.view(&self.record(id).await?).await)
     }
 
@@ -224,8 +246,9 @@ impl Backend for NodeBackend {
 
     async fn metrics(&self) -> Result<Vec<Metric>, Error> {
         let lent = self.worker.announcement();
-        let mut all = metrics::of_scheduler(&self.coordinator.stats().await?);
-        let counts = self.coordinator.ledger().counts().await.map_err(refuse)?;
+        let stats = self.coordinator.stats().await.map_err(refuse)?;
+        let mut all = metrics::of_scheduler(&stats);
+        let counts = self.ledger.counts().await.map_err(refuse)?;
         all.extend(metrics::of_ledger(counts));
         all.extend(metrics::of_dht(&self.net.refused().await.map_err(refuse)?));
         all.push(metrics::of_tasks(self.tasks.panics()));

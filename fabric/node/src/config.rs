@@ -6,12 +6,14 @@
 mod environment;
 mod locator;
 mod merge;
+mod origin;
 mod settings;
 mod shown;
 mod value;
 
 pub use locator::{is_database_url, is_http_url};
-pub use merge::{Merged, Origin, Sources};
+pub use merge::{Merged, Sources};
+pub use origin::Origin;
 pub use settings::{Kind, SETTINGS, Setting, Usual};
 pub use shown::{urls, without_password};
 pub use value::{ByteSize, Period};

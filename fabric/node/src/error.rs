@@ -1,5 +1,6 @@
 //! What can keep a node from starting or from doing what it was asked.
 
+use mc_coordinator::{ContentError, Error as CoordinatorError, Failure as PartFailure};
 use mc_execution::ExecutionError;
 use mc_protocol::Response;
 use mc_supervision::Failure;
@@ -40,14 +41,6 @@ pub enum Error {
     /// The ledger.
     #[error(transparent)]
     Ledger(#[from] mc_ledger::Error),
-    /// A write to the ledger failed, and with it everything in the same transaction.
-    #[error("the ledger could not be written: {reason}")]
-    LedgerWrite {
-        /// The code of the cause.
-        code: ErrorCode,
-        /// The cause.
-        reason: String,
-    },
     /// The network.
     #[error(transparent)]
     Net(#[from] mc_net::Error),
@@ -57,57 +50,9 @@ pub enum Error {
     /// The HTTP API.
     #[error(transparent)]
     Gateway(#[from] mc_gateway::ServerError),
-    /// A job that cannot be accepted as described.
-    #[error("{0}")]
-    InvalidJob(String),
-    /// The key of a private job is not sealed to this node.
-    #[error("the job is private, and its key is not sealed to this node, {node}")]
-    NoKey {
-        /// This node.
-        node: mc_types::NodeId,
-    },
-    /// There are too many open jobs.
-    #[error("this node has too many open jobs")]
-    Overloaded,
-    /// A worker reported what cannot be.
-    #[error("{0}")]
-    FalseResult(String),
-    /// The job does not run at the moment.
-    #[error("the job does not run")]
-    NotRunning,
-    /// No checkpoint came.
-    #[error(
-        "no checkpoint came within {} s: the job waits for its inputs, its node is busy with others, or it cannot be \
-         stopped where it is",
-        after.as_secs()
-    )]
-    NoCheckpoint {
-        /// How long it was waited for.
-        after: std::time::Duration,
-    },
-    /// The job cannot be run by the node that it is to move to.
-    #[error("{0}")]
-    CannotMove(String),
-    /// Somebody has the job moved already.
-    #[error("the job is already moving to {to}")]
-    Moving {
-        /// The node that it is to move to.
-        to: mc_types::NodeId,
-    },
-    /// Another node refused, or could not do, what it was asked.
-    #[error("{message}")]
-    Told {
-        /// The code that it gave.
-        code: ErrorCode,
-        /// What it said.
-        message: String,
-    },
-    /// The worker does not answer as it should.
-    #[error("the node that runs the job does not answer: {0}")]
-    Unanswered(String),
-    /// The node is going down.
-    #[error("the node is shutting down")]
-    ShuttingDown,
+    /// What the coordinator could not do, or refused.
+    #[error(transparent)]
+    Coordinator(mc_coordinator::Error),
     /// A task failed without which the node cannot go on.
     #[error("the node has ended since a part of it failed, {task}: {reason}")]
     Failed {
@@ -123,6 +68,32 @@ impl From<Failure> for Error {
         Self::Failed {
             task: failure.task,
             reason: failure.reason,
+        }
+    }
+}
+
+/// What the parts of the coordinator failed with is what this crate gave it.
+impl From<mc_coordinator::Error> for Error {
+    fn from(error: mc_coordinator::Error) -> Self {
+        match error {
+            CoordinatorError::Jobs(failure) => {
+                let code = failure.code();
+                match failure.into_inner().downcast::<mc_ledger::Error>() {
+                    Ok(ledger) => Self::Ledger(*ledger),
+                    Err(other) => Self::Coordinator(PartFailure::new(code, other).into()),
+                }
+            }
+            CoordinatorError::Content(error) => {
+                let code = error.code();
+                match error.into_inner().downcast::<mc_content::Error>() {
+                    Ok(content) => Self::Content(*content),
+                    Err(other) => {
+                        let other = ContentError::from(PartFailure::new(code, other));
+                        Self::Coordinator(other.into())
+                    }
+                }
+            }
+            other => Self::Coordinator(other),
         }
     }
 }
@@ -152,19 +123,10 @@ impl Error {
             Self::Io { .. } => ErrorCode::Path,
             Self::Content(error) => error.code(),
             Self::Ledger(error) => error.code(),
-            Self::LedgerWrite { code, .. } | Self::Told { code, .. } => *code,
+            Self::Coordinator(error) => error.code(),
             Self::Net(error) => error.code(),
             Self::Execution(error) => error.code().unwrap_or(ErrorCode::Internal),
             Self::Gateway(error) => error.code(),
-            Self::InvalidJob(_) => ErrorCode::InvalidTask,
-            Self::NoKey { .. } => ErrorCode::WrongKey,
-            Self::Overloaded => ErrorCode::Overloaded,
-            Self::NotRunning
-            | Self::NoCheckpoint { .. }
-            | Self::CannotMove(_)
-            | Self::Moving { .. } => ErrorCode::CannotStop,
-            Self::Unanswered(_) => ErrorCode::PeerUnreachable,
-            Self::FalseResult(_) | Self::ShuttingDown => ErrorCode::Infrastructure,
             Self::Failed { .. } => ErrorCode::Internal,
         }
     }
@@ -184,9 +146,15 @@ impl Error {
             Self::Content(mc_content::Error::NotFound { .. }) => {
                 "check the CID, and that a node which has it is connected: mc-wasm nodes"
             }
-            Self::Overloaded => "wait until some jobs have ended: mc-wasm ps",
-            Self::CannotMove(_) => "see which nodes are connected: mc-wasm nodes",
-            Self::Moving { .. } => "see where it is: mc-wasm status ID",
+            Self::Coordinator(CoordinatorError::Overloaded) => {
+                "wait until some jobs have ended: mc-wasm ps"
+            }
+            Self::Coordinator(CoordinatorError::CannotMove(_)) => {
+                "see which nodes are connected: mc-wasm nodes"
+            }
+            Self::Coordinator(CoordinatorError::Moving { .. }) => {
+                "see where it is: mc-wasm status ID"
+            }
             _ => return None,
         };
         Some(hint.to_owned())
@@ -212,5 +180,23 @@ mod tests {
         let (path, source) = (PathBuf::from("/d"), full());
         let body = ErrorBody::from(Error::Io { path, source });
         assert_eq!(body.message, "cannot use /d: no space");
+    }
+
+    #[test]
+    fn what_the_coordinators_parts_failed_with_keeps_its_code_and_its_hint() {
+        let full = mc_content::Error::DiskFull;
+        let failure = PartFailure::new(full.code(), full);
+        let error = Error::from(CoordinatorError::Content(failure.into()));
+        assert!(matches!(error, Error::Content(_)), "{error:?}");
+        assert!(error.hint().is_some());
+        let locked = PartFailure::new(ErrorCode::Ledger, mc_ledger::Error::Locked);
+        let error = Error::from(CoordinatorError::Jobs(locked));
+        assert!(matches!(error, Error::Ledger(_)), "{error:?}");
+        let foreign = PartFailure::new(ErrorCode::Storage, std::io::Error::other("no luck"));
+        let error = Error::from(CoordinatorError::Jobs(foreign));
+        assert_eq!(error.code(), ErrorCode::Storage);
+        assert_eq!(error.to_string(), "no luck");
+        let error = Error::from(CoordinatorError::Overloaded);
+        assert!(error.hint().is_some());
     }
 }

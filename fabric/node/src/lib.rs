@@ -2,14 +2,16 @@
 //!
 //! [`Node::start`] opens the data directory, joins the network, and serves the HTTP API. A node has
 //! two roles at once. Its *coordinator* grants leases from its ledger; its *worker* runs what
-//! coordinators offer, its own among them. Both talk through [`peers::Peers`], which carries requests
-//! to other nodes over the network and to this node's own roles directly.
+//! coordinators offer, its own among them. Both ask nodes through [`peers::Peers`], which carries requests
+//! to other nodes over the network, and to this node itself by a queue. The [dispatcher] takes those, and those of other
+//! nodes, and has the roles answer them.
 //!
 //! # Invariants
 //!
 //! * One process uses a data directory at a time.
-//! * Each task has an owner that waits for its end (`tasks.rs`). If one fails without which the node would answer and do
-//!   nothing, the node ends: [`Node::failed`].
+//! * Each task has an owner that waits for its end ([`mc_supervision`]). If one fails without which the node would answer
+//!   and do nothing, the node ends: [`Node::failed`].
+//! * No role keeps another one alive: they know each other only as nodes that may be asked.
 //! * What waits for blocks on a thread has one of its own ([`mc_execution::threads`]): tokio's are for reading blocks.
 //! * Shutdown goes from the outside in: no new requests, attempts finished or their leases given
 //!   back, then ledger, network and store.
@@ -21,12 +23,14 @@ mod backend;
 mod completion;
 pub mod config;
 mod content;
-mod coordinator;
+mod coordination;
 mod data_dir;
+mod dispatcher;
 mod error;
 mod layers;
 mod metrics;
 mod node;
+mod own_requests;
 mod peers;
 pub mod pins;
 pub mod private;

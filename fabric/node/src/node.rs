@@ -2,24 +2,26 @@
 
 use crate::{
     Config, Error, advert, announce, archive,
-    backend::NodeBackend,
+    backend::{self, NodeBackend},
     config::Placement,
     content::{Content, Served, usual_max_bytes},
-    coordinator::{Coordinator, Duty, Parts, Retention},
+    coordination::{Dht, Jobs, NodeKeys},
     data_dir::{DataDir, NodeFile},
-    layers,
-    peers::{Circle, Peers, Roles},
+    dispatcher::{self, Inbound, Roles},
+    layers, own_requests,
+    peers::Peers,
     worker::{self, Caps, Worker},
 };
 use futures::future::BoxFuture;
 use mc_content::Store;
+use mc_coordinator::{Archive, Coordinator, Duty, Parts, Retention};
 use mc_execution::{
     ExecutionError, Executors,
     wasm::{self, Allocation, Bounds, CompileLimits, Compiler, Wasm},
 };
 use mc_gateway::Server;
 use mc_ledger::{Ledger, Location};
-use mc_net::{Client, Identity, InboundRequest, Multiaddr, Started};
+use mc_net::{Client, Identity, Multiaddr, Started};
 use mc_protocol::Announcement;
 use mc_scheduler::Topology;
 use mc_supervision::Supervisor;
@@ -31,7 +33,6 @@ use std::{
     sync::Arc,
     time::Duration,
 };
-use tokio::sync::mpsc;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 /// The usual ports.
@@ -116,7 +117,6 @@ struct Tasks {
 struct Ends {
     _tasks: DropGuard,
     _server: DropGuard,
-    _circle: Circle,
 }
 
 impl Node {
@@ -183,14 +183,18 @@ impl Node {
             until.run_until_cancelled(written.closed()).await;
         });
         let content = Content::new(store.clone(), net.clone(), &config.content.gateways);
-        let peers = Peers::new(net.clone());
+        let (asks, own) = own_requests::queue();
+        let peers = Peers::new(net.clone(), asks);
         let parts = Parts {
-            ledger: ledger.clone(),
-            content: content.clone(),
-            peers: peers.clone(),
+            jobs: Arc::new(Jobs(ledger.clone())),
+            content: Arc::new(content.clone()),
+            peers: Arc::new(peers.clone()),
+            discovery: Arc::new(Dht(net.clone())),
+            keys: Arc::new(NodeKeys {
+                identity: identity.clone(),
+                network: config.network.clone(),
+            }),
             connected: connected.clone(),
-            identity: identity.clone(),
-            network: config.network.clone(),
             clock: Arc::new(SteadyClock::new()),
             duty: mode.duty(),
         };
@@ -207,7 +211,7 @@ impl Node {
         if let Some(keep) = config.ledger.keep.filter(|_| mode != Mode::Look) {
             let retention = Retention {
                 keep: keep.0,
-                archive: config.ledger.archive.clone(),
+                archive: config.ledger.archive.clone().map(archive),
             };
             let retain = coordinator.clone().retain(retention, stopping.clone());
             tasks.all.essential("archive", retain);
@@ -223,33 +227,39 @@ impl Node {
         };
         let with = (executors, content.clone(), peers.clone());
         let worker = Worker::new(options, with, tasks.all.group(stopping.clone()), &ended);
-        let circle = peers.set_roles(Roles {
-            coordinator: coordinator.clone(),
-            worker: worker.clone(),
-            content: content.clone(),
-        });
         let unsaid = worker.resume();
         if let Err(error) = coordinator.began_anew(unsaid).await {
             tracing::warn!(%error, "what ran here before goes on only when its leases expire");
         }
         tasks.all.serve("pins", provide_pins(content.clone()));
+        let roles = Roles {
+            coordinator: coordinator.clone(),
+            worker: worker.clone(),
+            content: content.clone(),
+        };
+        let others = requests;
         let with = (tasks.all.clone(), stopping.clone());
-        let answering = answer(peers.clone(), requests, with.clone());
-        tasks.all.essential("requests of peers", answering);
-        let announcing = announce::run(peers, worker.clone(), connected, with);
+        let answering = dispatcher::run(roles, Inbound { own, others }, with.clone());
+        tasks.all.essential("dispatcher", answering);
+        let speakers = (peers.clone(), coordinator.clone(), worker.clone());
+        let announcing = announce::run(speakers, connected, with);
         tasks.all.essential("announcements", announcing);
         let advertising = advert::run(content.clone(), worker.clone(), stopping.clone());
         tasks.all.essential("advert of the node", advertising);
 
         let api_url = format!("http://{}", server.address());
         let id = net.local_id().clone();
-        let backend = NodeBackend::new(
-            &config,
+        let parts = backend::Parts {
             content,
-            coordinator.clone(),
-            worker.clone(),
-            (net.clone(), tasks.all.clone()),
-        );
+            coordinator: coordinator.clone(),
+            worker: worker.clone(),
+            ledger: ledger.clone(),
+            peers,
+            net: net.clone(),
+            identity,
+            tasks: tasks.all.clone(),
+        };
+        let backend = NodeBackend::new(&config, parts);
         let serving = server.serve(Arc::new(backend), closing.clone());
         tasks.server.essential("HTTP API", serving);
         let addresses = net
@@ -281,7 +291,6 @@ impl Node {
             _ends: Ends {
                 _tasks: ends,
                 _server: closes,
-                _circle: circle,
             },
         })
     }
@@ -358,6 +367,11 @@ impl Node {
         self.tasks.network.join().await;
         self.store.close().await;
     }
+}
+
+/// Where the coordinator writes jobs that it is to forget.
+fn archive(path: PathBuf) -> Arc<dyn Archive> {
+    Arc::new(archive::OldJobs(path))
 }
 
 fn scheduler_config(config: &Config, local: NodeId) -> mc_scheduler::Config {
@@ -519,25 +533,6 @@ async fn provide_pins(content: Content) {
             None if name.contains('/') => {}
             None => content.net().announce(root).await,
         }
-    }
-}
-
-/// Answers what other nodes ask. How much of that is under way at a time, `mc-net` bounds.
-async fn answer(
-    peers: Peers,
-    mut requests: mpsc::Receiver<InboundRequest>,
-    (tasks, stopping): (Supervisor, CancellationToken),
-) {
-    while let Some(Some(request)) = stopping.run_until_cancelled(requests.recv()).await {
-        let peers = peers.clone();
-        tasks.serve("request of a peer", async move {
-            let InboundRequest {
-                from,
-                request,
-                reply,
-            } = request;
-            reply.send(peers.answer(from, request).await);
-        });
     }
 }
 

@@ -1,17 +1,11 @@
-//! Names of pins, and those that a node keeps for itself.
+//! Names of pins, and those that a node keeps for itself. Its coordinator has some of its own.
 
 use mc_api::ErrorBody;
 use mc_content::Store;
+pub(crate) use mc_coordinator::pins::ARRIVING;
+use mc_coordinator::pins::{CHECKPOINT, JOB, LOG};
 use mc_types::ErrorCode;
 
-/// What jobs need, until they have ended.
-pub(crate) const JOB: &str = "job/";
-/// What checkpoints need.
-pub(crate) const CHECKPOINT: &str = "checkpoint/";
-/// What has come of results that are being fetched.
-pub(crate) const ARRIVING: &str = "arriving/";
-/// What attempts wrote that came to no outcome.
-pub(crate) const LOG: &str = "log/";
 /// Results that no coordinator has taken yet.
 pub(crate) const OWED: &str = "owed/";
 /// Layers of container images, by their digests.

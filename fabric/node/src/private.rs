@@ -71,20 +71,18 @@ pub(crate) fn of_lease(
 /// The key of a job that a coordinator may grant leases for; `None` for one that has none.
 pub(crate) fn of_job(
     identity: &Identity,
-    local: &NodeId,
     spec: &JobSpec,
-) -> Result<Option<TaskKey>, Error> {
+) -> Result<Option<TaskKey>, mc_coordinator::Error> {
     let Some(private) = &spec.task.private else {
         return Ok(None);
     };
+    let local = identity.node_id();
     let sealed = spec.key.as_ref().map(|key| &key.coordinators);
-    let envelope = sealed.and_then(|sealed| sealed.get(local));
+    let envelope = sealed.and_then(|sealed| sealed.get(&local));
     envelope
         .and_then(|envelope| open(identity, envelope, Purpose::Leases, private.key))
         .map(Some)
-        .ok_or_else(|| Error::NoKey {
-            node: local.clone(),
-        })
+        .ok_or(mc_coordinator::Error::NoKey { node: local })
 }
 
 const fn by_lease(lease: &Lease) -> Purpose {

@@ -11,7 +11,7 @@ use mc_content::{
 };
 use mc_gateway::backend::{Error, LogBytes};
 use mc_protocol::{Request, Response};
-use mc_types::{Cid, Clock, ErrorCode, JobId, JobRecord, LogStream, SystemClock};
+use mc_types::{AttemptLog, Cid, Clock, ErrorCode, JobId, JobRecord, LogStream, SystemClock};
 use std::time::{Duration, Instant};
 
 /// Between two looks at what a running guest has written.
@@ -45,7 +45,7 @@ struct Follower {
 
 /// How far a follower is, and where it reads.
 pub(super) struct Position {
-    coordinator: crate::coordinator::Coordinator,
+    coordinator: mc_coordinator::Coordinator,
     peers: crate::peers::Peers,
     content: crate::content::Content,
     pub(super) id: JobId,
@@ -56,7 +56,7 @@ pub(super) struct Position {
 impl NodeBackend {
     /// A job of the ledger.
     pub(super) async fn record(&self, id: JobId) -> Result<JobRecord, Error> {
-        match self.coordinator.job(id).await? {
+        match self.coordinator.job(id).await.map_err(refuse)? {
             Some(job) => Ok(job),
             None => Err(self.not_here(id).await),
         }
@@ -77,10 +77,10 @@ impl NodeBackend {
             follow,
             attempt,
         } = wanted;
-        let known = self.coordinator.job(id).await?;
+        let known = self.coordinator.job(id).await.map_err(refuse)?;
         let at = Position {
             coordinator: self.coordinator.clone(),
-            peers: self.coordinator.peers().clone(),
+            peers: self.peers.clone(),
             content: self.content.clone(),
             id,
             stream,
@@ -89,7 +89,7 @@ impl NodeBackend {
         let Some(job) = known else {
             return self.follow_elsewhere(at, follow, attempt).await;
         };
-        let key = self.coordinator.key_of(&job)?;
+        let key = private::of_job(&self.identity, &job.spec).map_err(refuse)?;
         let rest = match attempt.filter(|attempt| !is_under_way(&job, *attempt)) {
             Some(attempt) => Some(at.of_attempt(&job, attempt, key.as_ref()).await?),
             // Whoever follows is told by the state of the job how it ended.
@@ -159,12 +159,8 @@ impl Follower {
                 return Ok(rest.next().await.transpose()?.map(|bytes| (bytes, self)));
             }
             let id = self.at.id;
-            let job = self
-                .at
-                .coordinator
-                .job(id)
-                .await?
-                .ok_or_else(|| unknown(id))?;
+            let known = self.at.coordinator.job(id).await.map_err(refuse)?;
+            let job = known.ok_or_else(|| unknown(id))?;
             if job.state.is_terminal() {
                 match self.at.ended(&job, self.key.as_ref()).await? {
                     Some(rest) => self.rest = Some(rest),
@@ -179,7 +175,7 @@ impl Follower {
             }
             if !self.follow && self.looked {
                 // Its process may have been killed, and not be missed yet.
-                let logs = self.at.coordinator.attempt_logs(id).await?;
+                let logs = self.at.attempt_logs().await?;
                 let kept = logs.first().filter(|log| log.token == job.last_token);
                 let Some(log) = kept else { return Ok(None) };
                 let kept = self.at.of(log.stdout, log.stderr, self.key.as_ref());
@@ -188,10 +184,9 @@ impl Follower {
             }
             self.looked = true;
             if self.follow {
-                self.at
-                    .coordinator
-                    .wait(id, Some(job.state), LOOK_EVERY)
-                    .await?;
+                let coordinator = &self.at.coordinator;
+                let changed = coordinator.wait(id, Some(job.state), LOOK_EVERY).await;
+                changed.map_err(refuse)?;
             }
         }
     }
@@ -211,6 +206,12 @@ fn lost(job: &JobRecord) -> Error {
 }
 
 impl Position {
+    /// What the attempts of the job wrote that came to no outcome, newest first.
+    async fn attempt_logs(&self) -> Result<Vec<AttemptLog>, Error> {
+        let logs = self.coordinator.attempt_logs(self.id).await;
+        logs.map_err(refuse)
+    }
+
     /// What the running attempt has written since; nothing when it cannot be asked. A later attempt
     /// of a deterministic task writes the same again, so the offset stays valid.
     async fn look(&self, job: &JobRecord) -> Bytes {
@@ -246,7 +247,7 @@ impl Position {
         // Whoever ended it may have another clock.
         let begun = Instant::now();
         loop {
-            let logs = self.coordinator.attempt_logs(self.id).await?;
+            let logs = self.attempt_logs().await?;
             let newest = logs.first();
             // One that was called off is over before its node has said what it wrote.
             let since = job.finished.map(|at| SystemClock.now().since(at));
@@ -270,7 +271,7 @@ impl Position {
             let outcome = &completion.outcome;
             return Ok(self.of(outcome.stdout, outcome.stderr, key));
         }
-        let logs = self.coordinator.attempt_logs(self.id).await?;
+        let logs = self.attempt_logs().await?;
         if let Some(log) = logs.iter().find(|log| log.attempt == attempt) {
             return Ok(self.of(log.stdout, log.stderr, key));
         }

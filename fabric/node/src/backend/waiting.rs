@@ -1,6 +1,6 @@
 //! Jobs as users see them, with what those that wait are waiting for.
 
-use super::NodeBackend;
+use super::{NodeBackend, refuse};
 use futures::{StreamExt, stream};
 use mc_api::JobView;
 use mc_gateway::backend::Error;
@@ -36,7 +36,8 @@ impl NodeBackend {
         let queued: Vec<JobId> = queued.map(|job| job.id).take(MAX_EXPLAINED).collect();
         let mut lines = HashMap::new();
         if !queued.is_empty() {
-            let whys = self.coordinator.why_own(queued.clone()).await?;
+            let whys = self.coordinator.why_own(queued.clone()).await;
+            let whys = whys.map_err(refuse)?;
             let known = whys.iter().filter_map(|why| Some((why.job, why.line()?)));
             lines.extend(known);
             let others = queued.into_iter().filter(|id| !lines.contains_key(id));

@@ -3,41 +3,17 @@
 use super::{
     Config, ConfigError,
     environment::{self, Variables},
+    origin::Origin,
     settings::{Kind, SETTINGS, Setting, Usual, nearest},
 };
 use serde::Deserialize;
 use std::{
     collections::BTreeMap,
-    fmt,
     io::ErrorKind,
     os::unix::fs::FileTypeExt,
     path::{Path, PathBuf},
 };
 use toml::{Table, Value};
-
-/// Where a value came from.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Origin {
-    /// The program.
-    Default,
-    /// The configuration file.
-    File(PathBuf),
-    /// An environment variable.
-    Variable(String),
-    /// The command line.
-    Flag,
-}
-
-impl fmt::Display for Origin {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Default => f.write_str("the defaults"),
-            Self::File(path) => write!(f, "{}", path.display()),
-            Self::Variable(name) => write!(f, "the environment variable {name}"),
-            Self::Flag => f.write_str("the command line"),
-        }
-    }
-}
 
 /// What a configuration is made from, weakest first.
 #[derive(Debug, Clone, Default)]

@@ -379,8 +379,8 @@ impl Owed {
                 inner.content.store().pin(&pin, root).await?;
             }
             let (dir, name) = (inner.options.owed.clone(), self.name());
-            let (_, bytes) =
-                canonical::encode(self).map_err(|e| Error::InvalidJob(e.to_string()))?;
+            let (_, bytes) = canonical::encode(self)
+                .map_err(|e| mc_coordinator::Error::InvalidJob(e.to_string()))?;
             let path = dir.join(&name);
             let write = move || -> std::io::Result<()> {
                 let mut file = tempfile::NamedTempFile::new_in(&dir)?;

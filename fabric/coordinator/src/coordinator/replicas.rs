@@ -1,17 +1,20 @@
 //! Other coordinators on the same ledger. None of them leads: each grants leases for the jobs that were handed in
 //! there, and takes those of one that fell silent.
 
-use super::{Coordinator, actor::Input, pin, respond};
-use crate::error::Error;
+use super::{Coordinator, actor::Input, finish::kept_root, pin, respond};
+use crate::{Error, UNLIMITED};
 use mc_protocol::{Request, Response};
 use mc_scheduler::Command;
 use mc_types::{Cid, ErrorCode, JobId, JobRecord, NodeId, Why};
 use std::{
-    collections::VecDeque,
-    sync::{Arc, Mutex, PoisonError, RwLock},
-    time::{Duration, Instant},
+    collections::{HashSet, VecDeque},
+    sync::{
+        Arc, Mutex, PoisonError, RwLock,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
 };
-use tokio::sync::oneshot;
+use tokio::{sync::oneshot, time::Instant};
 use tokio_util::sync::CancellationToken;
 
 /// How often in its own term a coordinator says that it is there: two may be lost.
@@ -20,7 +23,7 @@ const RENEWALS_PER_TERM: u32 = 3;
 /// the ledger.
 const LOOKED_AT_A_TIME: usize = 256;
 const LOOK_AGAIN_AFTER: Duration = Duration::from_secs(60);
-/// How long a sister may take to make a job's inputs its own before the job is accepted without.
+/// How long a replica may take to make a job's inputs its own before the job is accepted without.
 const KEEP_WITHIN: Duration = Duration::from_secs(5);
 
 /// How often the ledger is asked at most whether whoever says so is a coordinator: anybody may.
@@ -31,24 +34,26 @@ const MAX_KEPT: usize = 1_000_000;
 
 /// The other coordinators that are there, as of a moment ago.
 #[derive(Debug, Default)]
-pub(super) struct Sisters {
+pub(super) struct Replicas {
     there: RwLock<Arc<[NodeId]>>,
     /// Jobs of theirs whose inputs are kept here.
     kept: Mutex<VecDeque<(Instant, JobId)>>,
     /// When the ledger was asked for a stranger.
     looked: Mutex<Option<Instant>>,
+    /// Whether a round was not finished: this coordinator may own other jobs than it knows.
+    is_unsure: AtomicBool,
 }
 
-impl Sisters {
+impl Replicas {
     pub(super) fn now(&self) -> Arc<[NodeId]> {
-        let sisters = self.there.read().unwrap_or_else(PoisonError::into_inner);
-        Arc::clone(&sisters)
+        let replicas = self.there.read().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(&replicas)
     }
 
-    fn set(&self, sisters: Vec<NodeId>) {
+    fn set(&self, replicas: Vec<NodeId>) {
         let mut known = self.there.write().unwrap_or_else(PoisonError::into_inner);
-        if **known != *sisters {
-            *known = sisters.into();
+        if **known != *replicas {
+            *known = replicas.into();
         }
     }
 
@@ -92,40 +97,60 @@ impl Coordinator {
             }
         }
         // Others take over at once then; without this they do when the term is over.
-        if let Err(error) = self.ledger.resign().await {
+        if let Err(error) = self.jobs.resign().await {
             tracing::debug!(%error, "not resigned");
         }
     }
 
+    /// One round of that. What it could not finish, the next one does.
     pub(super) async fn be_there(&self, term: Duration) -> Result<(), Error> {
-        if !self.ledger.renew(term).await? {
+        // Until all of it is done, jobs may have come or gone of which this coordinator does not know.
+        let was_unsure = self.replicas.is_unsure.swap(true, Ordering::Relaxed);
+        let was_there = self.jobs.renew(term).await?;
+        if was_unsure || !was_there {
             // The jobs that this one believed to own may be another's by now.
             self.recent.clear();
             let _ = self.inputs.send(Input::Reload).await;
         }
-        self.sisters.set(self.ledger.sisters().await?);
-        let taken = self.ledger.take_over().await?;
+        self.replicas.set(self.jobs.replicas().await?);
+        let taken = self.jobs.take_over().await?;
+        if was_unsure {
+            self.hold_all().await?;
+        }
         if !taken.is_empty() {
-            tracing::info!(
-                jobs = taken.len(),
-                "took the jobs of a coordinator that fell silent"
-            );
+            let jobs = taken.len();
+            tracing::info!(jobs, "took the jobs of a coordinator that fell silent");
+        }
+        if was_unsure || !taken.is_empty() {
             for job in &taken {
                 self.hold_task(job).await?;
             }
             self.restore_checkpoints().await?;
             let _ = self.inputs.send(Input::Adopt { jobs: taken }).await;
         }
+        self.replicas.is_unsure.store(false, Ordering::Relaxed);
         self.unpin_ended().await
+    }
+
+    /// Pins the tasks of this coordinator's jobs that have no pin yet: those that it took without having heard so.
+    async fn hold_all(&self) -> Result<(), Error> {
+        let pins = self.content.pins().await?;
+        let pins: HashSet<String> = pins.into_iter().map(|(name, _)| name).collect();
+        for job in self.jobs.open_jobs().await? {
+            if !pins.contains(&pin(job.id)) {
+                self.hold_task(&job).await?;
+            }
+        }
+        Ok(())
     }
 
     /// Unpins the inputs of others' jobs that have ended: the oldest ones, some at a time.
     async fn unpin_ended(&self) -> Result<(), Error> {
-        for job in self.sisters.take_kept() {
+        for job in self.replicas.take_kept() {
             if self.needs_no_pin(job).await? {
-                self.content.store().unpin(&pin(job)).await?;
-            } else if self.ledger.owner_of(job).await?.as_ref() != Some(self.peers.local()) {
-                self.sisters.note_kept(job);
+                self.content.unpin(&pin(job)).await?;
+            } else if self.jobs.owner_of(job).await?.as_ref() != Some(self.peers.local()) {
+                self.replicas.note_kept(job);
             }
         }
         Ok(())
@@ -133,23 +158,23 @@ impl Coordinator {
 
     /// Pins the task of a job that was another's. What is missing of it is asked for when it is needed.
     async fn hold_task(&self, job: &JobRecord) -> Result<(), Error> {
-        self.content.store().pin(&pin(job.id), job.task_cid).await?;
-        Ok(())
+        let _turn = self.turn_to_pin(job.id).await;
+        self.pin_what_counts(job.id).await
     }
 
     /// Has one of the others make the inputs of a new job its own, so that it can go on with the job without
     /// this one. If none does in time, the job is as safe as this node.
     pub(super) async fn have_kept(&self, job: JobId, task: Cid) {
-        let sisters = self.sisters.now();
-        for sister in sisters.iter() {
-            let request = self.peers.request(sister, Request::Keep { job, task });
+        let replicas = self.replicas.now();
+        for replica in replicas.iter() {
+            let request = self.peers.request(replica, Request::Keep { job, task });
             match tokio::time::timeout(KEEP_WITHIN, request).await {
                 Ok(Ok(Response::Recorded)) => return,
-                Ok(answer) => tracing::debug!(%sister, ?answer, "inputs not kept"),
-                Err(_) => tracing::debug!(%sister, "inputs not kept in time"),
+                Ok(answer) => tracing::debug!(%replica, ?answer, "inputs not kept"),
+                Err(_) => tracing::debug!(%replica, "inputs not kept in time"),
             }
         }
-        if !sisters.is_empty() {
+        if !replicas.is_empty() {
             tracing::warn!(%job, "no other coordinator keeps the inputs");
         }
     }
@@ -157,38 +182,44 @@ impl Coordinator {
     /// What a node is told that is no coordinator on the same ledger.
     async fn refusal(&self, node: &NodeId) -> Option<Response> {
         let reason = "not a coordinator on the same ledger";
-        let is_stranger = !self.is_sister(node).await;
+        let is_stranger = !self.is_replica(node).await;
         // One that came just now is known in a moment.
         is_stranger.then(|| Response::refused(ErrorCode::Infrastructure, reason))
     }
 
     /// Whether `node` is a coordinator on the same ledger. One that came just now is only known there.
-    async fn is_sister(&self, node: &NodeId) -> bool {
-        if self.sisters.now().contains(node) {
+    async fn is_replica(&self, node: &NodeId) -> bool {
+        if self.replicas.now().contains(node) {
             return true;
         }
-        if !self.sisters.may_look() {
+        if !self.replicas.may_look() {
             return false;
         }
-        match self.ledger.sisters().await {
-            Ok(sisters) => {
-                self.sisters.set(sisters);
-                self.sisters.now().contains(node)
+        match self.jobs.replicas().await {
+            Ok(replicas) => {
+                self.replicas.set(replicas);
+                self.replicas.now().contains(node)
             }
             Err(_) => false,
         }
     }
 
     /// Makes the inputs of another coordinator's job this node's own.
-    pub(crate) async fn keep(&self, from: NodeId, job: JobId, task: Cid) -> Response {
+    pub async fn keep(&self, from: NodeId, job: JobId, task: Cid) -> Response {
         if let Some(refusal) = self.refusal(&from).await {
             return refusal;
         }
         let kept = async {
-            self.content.store().pin(&pin(job), task).await?;
-            self.content.fetch(task, vec![from], None).await
+            let turn = self.turn_to_pin(job).await;
+            // The job may be this one's by now, and have a result.
+            let own = self.recent.get(job);
+            let root = own.map_or(task, |record| kept_root(&record));
+            self.content.pin(&pin(job), root).await?;
+            drop(turn);
+            let mut unlimited = UNLIMITED;
+            self.content.fetch(task, vec![from], &mut unlimited).await
         };
-        self.sisters.note_kept(job);
+        self.replicas.note_kept(job);
         match kept.await {
             Ok(()) => Response::Recorded,
             Err(error) => Error::from(error).into(),
@@ -196,7 +227,7 @@ impl Coordinator {
     }
 
     /// Calls a job off on behalf of a user of another coordinator.
-    pub(crate) async fn cancel_for(&self, from: NodeId, job: JobId) -> Response {
+    pub async fn cancel_for(&self, from: NodeId, job: JobId) -> Response {
         if let Some(refusal) = self.refusal(&from).await {
             return refusal;
         }
@@ -217,7 +248,7 @@ impl Coordinator {
 
     /// Asks the owner of a job; `None` if that is this coordinator, or nobody.
     async fn at_owner(&self, job: JobId, request: Request) -> Result<Option<Response>, Error> {
-        let owner = self.ledger.owner_of(job).await?;
+        let owner = self.jobs.owner_of(job).await?;
         let Some(owner) = owner.filter(|owner| owner != self.peers.local()) else {
             return Ok(None);
         };
@@ -241,7 +272,7 @@ impl Coordinator {
     /// # Errors
     ///
     /// [`Error::NotRunning`] when it has ended.
-    pub(crate) async fn migrate(&self, job: &JobRecord, to: NodeId) -> Result<(), Error> {
+    pub async fn migrate(&self, job: &JobRecord, to: NodeId) -> Result<(), Error> {
         let request = Request::MigrateJob {
             job: job.id,
             to: to.clone(),
@@ -258,7 +289,7 @@ impl Coordinator {
     }
 
     /// Has a checkpoint taken on behalf of a user of another coordinator.
-    pub(crate) async fn stop_for(&self, from: NodeId, job: JobId) -> Response {
+    pub async fn stop_for(&self, from: NodeId, job: JobId) -> Response {
         if let Some(refusal) = self.refusal(&from).await {
             return refusal;
         }
@@ -269,7 +300,7 @@ impl Coordinator {
     }
 
     /// Moves a job on behalf of a user of another coordinator.
-    pub(crate) async fn migrate_for(&self, from: NodeId, job: JobId, to: NodeId) -> Response {
+    pub async fn migrate_for(&self, from: NodeId, job: JobId, to: NodeId) -> Response {
         if let Some(refusal) = self.refusal(&from).await {
             return refusal;
         }
@@ -281,7 +312,7 @@ impl Coordinator {
     /// # Errors
     ///
     /// [`Error::NotRunning`] when it has ended, or that its owner does not answer.
-    pub(crate) async fn why(&self, job: JobId) -> Result<Why, Error> {
+    pub async fn why(&self, job: JobId) -> Result<Why, Error> {
         match self.at_owner(job, Request::WhyJob { job }).await? {
             None => self
                 .why_own(vec![job])
@@ -294,7 +325,7 @@ impl Coordinator {
     }
 
     /// The same of some jobs of this coordinator, as far as they are open.
-    pub(crate) async fn why_own(&self, jobs: Vec<JobId>) -> Result<Vec<Why>, Error> {
+    pub async fn why_own(&self, jobs: Vec<JobId>) -> Result<Vec<Why>, Error> {
         let (reply, why) = oneshot::channel();
         let asked = self.inputs.send(Input::Why { jobs, reply }).await;
         asked.map_err(|_| Error::ShuttingDown)?;
@@ -302,7 +333,7 @@ impl Coordinator {
     }
 
     /// Says on behalf of a user of another coordinator why a job waits.
-    pub(crate) async fn why_for(&self, from: NodeId, job: JobId) -> Response {
+    pub async fn why_for(&self, from: NodeId, job: JobId) -> Response {
         if let Some(refusal) = self.refusal(&from).await {
             return refusal;
         }

@@ -1,23 +1,24 @@
 //! Finding workers when jobs wait.
 
-use super::{Coordinator, Duty};
-use mc_net::dht::Class;
+use super::Coordinator;
+use crate::Duty;
 use mc_protocol::Request;
 use mc_scheduler::Scheduler;
 use mc_types::{NodeId, Timestamp};
 use std::{
     sync::{
-        Mutex, PoisonError,
+        Arc, Mutex, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
-    time::{Duration, Instant},
+    time::Duration,
 };
+use tokio::time::Instant;
 
 /// Between two rounds in which workers are asked what they lend.
 const EVERY: Duration = Duration::from_millis(500);
 /// How long workers go on saying it often after the last job has ended.
 const LINGER: Duration = Duration::from_secs(60);
-/// Between two searches in the DHT for nodes that have nothing to do.
+/// Between two searches for nodes that have nothing to do.
 const SEARCH_EVERY: Duration = Duration::from_secs(2);
 /// Peers that are connected to in one round, when those that are connected already are not enough.
 const PEERS_PER_ROUND: usize = 8;
@@ -85,8 +86,8 @@ impl Every {
 }
 
 impl Coordinator {
-    /// Takes note of work, and if jobs wait, asks those what they lend of whom that is not known. Called after
-    /// every step.
+    /// Takes note of work. If jobs wait, the nodes that have not said of late what they lend are asked. Called after every
+    /// step.
     pub(super) fn recruit(&self, scheduler: &Scheduler, now: Timestamp) {
         if self.duty == Duty::Records || scheduler.open_jobs() == 0 {
             return;
@@ -108,19 +109,16 @@ impl Coordinator {
 
     async fn solicit(&self, silent: Vec<NodeId>) {
         for node in silent {
-            let peers = self.peers.clone();
+            let peers = Arc::clone(&self.peers);
             self.tasks.serve("solicitation", async move {
                 // Who does not answer is asked again in the next round.
                 let _ = peers.request(&node, Request::Solicit).await;
             });
         }
-        let net = self.content.net();
-        net.recruit(PEERS_PER_ROUND).await;
+        self.discovery.connect_more(PEERS_PER_ROUND).await;
         if self.recruiter.searched.is_due() {
-            // Those who registered are connected to while they are looked for, and asked in the next round.
-            if let Err(error) = net.find_registered(Class::Any).await {
-                tracing::debug!(%error, "no search for idle nodes");
-            }
+            // Those who are found are asked in the next round.
+            self.discovery.search_idle().await;
         }
     }
 }

@@ -12,25 +12,25 @@ mod logs;
 mod marks;
 mod recent;
 mod recruit;
+mod replicas;
 mod retention;
-mod sisters;
 mod watchers;
 
-use crate::{content::Content, error::Error, peers::Peers, private};
+use crate::{
+    ContentStore, Discovery, Duty, Error, JobStore, Keys, Parts, UNLIMITED,
+    pins::{ARRIVING, JOB},
+};
 use actor::{Actor, Input};
-pub(crate) use logs::Written;
+use finish::kept_root;
+pub use logs::Written;
 use marks::Marks;
-use mc_content::{Block, TaskKey};
-use mc_ledger::Ledger;
-use mc_net::Identity;
-use mc_protocol::{Announcement, Response};
+use mc_protocol::{Announcement, Exchange, Response};
 use mc_scheduler::{Answer, Command, Stats, WorkerOffer, WorkerView};
 use mc_supervision::Supervisor;
 use mc_types::{
-    Clock, ErrorCode, FencingToken, JobId, JobRecord, JobSpec, JobState, MAX_COORDINATORS, NodeId,
-    TARGET_NODE, Why, canonical, cid,
+    Cid, Clock, ErrorCode, FencingToken, JobId, JobRecord, JobSpec, JobState, MAX_COORDINATORS,
+    NodeId, TARGET_NODE, Why, canonical,
 };
-pub(crate) use retention::Retention;
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
@@ -49,7 +49,7 @@ const MAX_ID_AGE: Duration = Duration::from_secs(3600);
 const NO_ANSWER: &str = "this node failed to answer, or is about to end";
 
 /// A job, if it is of the task.
-fn is_of(job: JobRecord, task: mc_types::Cid) -> Result<JobRecord, Error> {
+fn is_of(job: JobRecord, task: Cid) -> Result<JobRecord, Error> {
     if job.task_cid == task {
         return Ok(job);
     }
@@ -62,39 +62,37 @@ fn is_of(job: JobRecord, task: mc_types::Cid) -> Result<JobRecord, Error> {
 
 /// The name of the pin that keeps what a job needs, and then its result.
 fn pin(job: JobId) -> String {
-    format!("{PIN_PREFIX}{job}")
+    format!("{JOB}{job}")
 }
 
-const PIN_PREFIX: &str = crate::pins::JOB;
-
-/// The name of the pin that keeps what has come of a job's result.
-fn arriving(job: JobId) -> String {
-    format!("{ARRIVING_PREFIX}{job}")
+/// The name of the pin that keeps what has come of the result of a job's attempt.
+fn arriving(job: JobId, token: FencingToken) -> String {
+    format!("{ARRIVING}{job}/{token}")
 }
-
-const ARRIVING_PREFIX: &str = crate::pins::ARRIVING;
 
 /// A cheap handle to this node's coordinator.
 #[derive(Debug, Clone)]
-pub(crate) struct Coordinator {
+pub struct Coordinator {
     inputs: mpsc::Sender<Input>,
-    ledger: Ledger,
-    content: Content,
-    peers: Peers,
+    jobs: Arc<dyn JobStore>,
+    content: Arc<dyn ContentStore>,
+    peers: Arc<dyn Exchange>,
+    discovery: Arc<dyn Discovery>,
+    keys: Arc<dyn Keys>,
     connected: watch::Receiver<Arc<BTreeSet<NodeId>>>,
-    identity: Identity,
-    network: String,
     watchers: Arc<Watchers>,
     /// Jobs that are being handed in.
     submitting: Arc<Marks<JobId>>,
     /// Results that are being fetched.
     finishes: Arc<Marks<(JobId, FencingToken)>>,
-    /// Logs that are.
+    /// Jobs whose pins are being moved to a result.
+    pinning: Arc<Marks<JobId>>,
+    /// Logs that are being fetched.
     logging: Arc<Marks<(JobId, FencingToken)>>,
     checkpointed: Arc<checkpoints::Checkpointed>,
     recent: Arc<recent::Recent>,
     recruiter: Arc<recruit::Recruiter>,
-    sisters: Arc<sisters::Sisters>,
+    replicas: Arc<replicas::Replicas>,
     clock: Arc<dyn Clock>,
     duty: Duty,
     /// What is done beside the actor.
@@ -103,38 +101,8 @@ pub(crate) struct Coordinator {
     offers: Supervisor,
 }
 
-/// What a coordinator does besides remembering jobs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Duty {
-    /// It grants leases, and lets them expire.
-    Grants,
-    /// Neither: it is gone soon, and what it had granted would be left behind.
-    Records,
-}
-
 /// A job that was handed in, and what it waits for if that is nothing that there is.
 type Submitted = (JobRecord, Option<Why>);
-
-/// What a coordinator works with.
-#[derive(Debug, Clone)]
-pub(crate) struct Parts {
-    /// Where jobs are kept.
-    pub ledger: Ledger,
-    /// Where inputs and results are kept.
-    pub content: Content,
-    /// How workers are reached.
-    pub peers: Peers,
-    /// Who may be asked to work.
-    pub connected: watch::Receiver<Arc<BTreeSet<NodeId>>>,
-    /// In whose name leases are signed.
-    pub identity: Identity,
-    /// The network.
-    pub network: String,
-    /// The time.
-    pub clock: Arc<dyn Clock>,
-    /// What it does.
-    pub duty: Duty,
-}
 
 impl Coordinator {
     /// Takes up the jobs of the ledger, and starts the actor; it runs until `stopping` is cancelled.
@@ -142,7 +110,7 @@ impl Coordinator {
     /// # Errors
     ///
     /// The ledger's or the store's.
-    pub(crate) async fn start(
+    pub async fn start(
         parts: Parts,
         config: mc_scheduler::Config,
         tasks: &Supervisor,
@@ -152,34 +120,35 @@ impl Coordinator {
         let (inputs, queue) = mpsc::channel(QUEUE_COMMANDS);
         let coordinator = Self {
             inputs,
-            ledger: parts.ledger,
+            jobs: parts.jobs,
             content: parts.content,
             peers: parts.peers,
+            discovery: parts.discovery,
+            keys: parts.keys,
             connected: parts.connected,
-            identity: parts.identity,
-            network: parts.network,
             watchers: Arc::default(),
             submitting: Arc::default(),
             finishes: Arc::default(),
+            pinning: Arc::default(),
             logging: Arc::default(),
             checkpointed: Arc::default(),
             recent: Arc::default(),
             recruiter: Arc::default(),
-            sisters: Arc::default(),
+            replicas: Arc::default(),
             clock: parts.clock,
             duty: parts.duty,
             tasks: tasks.clone(),
             offers: tasks.group(stopping.clone()),
         };
         coordinator.remove_orphaned_pins().await?;
-        let is_shared = coordinator.ledger.is_shared();
+        let is_shared = coordinator.jobs.is_shared();
         // One that grants nothing must not be counted on by the others.
         let joins = is_shared && coordinator.duty == Duty::Grants;
         if joins {
             // Said before the jobs are read, so that nobody takes them in between.
-            coordinator.ledger.renew(lease_ttl).await?;
+            coordinator.jobs.renew(lease_ttl).await?;
         } else if !is_shared {
-            coordinator.ledger.own_all().await?;
+            coordinator.jobs.own_all().await?;
         }
         coordinator.restore_checkpoints().await?;
         let actor = Actor::restore(coordinator.clone(), config, queue).await?;
@@ -194,34 +163,48 @@ impl Coordinator {
         Ok(coordinator)
     }
 
-    /// A crash between pinning a job and recording it leaves a pin that nobody would remove.
+    /// A crash between pinning a job and recording it leaves a pin that nobody would remove, or one of a result that does
+    /// not count.
     async fn remove_orphaned_pins(&self) -> Result<(), Error> {
-        for (name, _) in self.content.store().pins().await? {
-            let is_orphan = if let Some(id) = name.strip_prefix(PIN_PREFIX) {
+        for (name, root) in self.content.pins().await? {
+            let is_orphan = if let Some(id) = name.strip_prefix(JOB) {
                 match id.parse::<JobId>() {
-                    Ok(job) => self.needs_no_pin(job).await?,
+                    Ok(job) => !self.put_right(job, root).await?,
                     Err(_) => false,
                 }
             } else {
                 // Nothing arrives yet.
-                name.starts_with(ARRIVING_PREFIX)
+                name.starts_with(ARRIVING)
                     || self.is_orphaned_log(&name).await?
                     || self.is_orphaned_checkpoint(&name).await?
             };
             if is_orphan {
-                self.content.store().unpin(&name).await?;
+                self.content.unpin(&name).await?;
             }
         }
         Ok(())
     }
 
+    /// Has the pin of a job, which keeps `root`, keep what counts now. False if the job needs no pin.
+    async fn put_right(&self, job: JobId, root: Cid) -> Result<bool, Error> {
+        if self.needs_no_pin(job).await? {
+            return Ok(false);
+        }
+        let record = self.jobs.get(job).await?;
+        let ended = record.filter(|record| record.ending.is_some());
+        if let Some(kept) = ended.as_ref().map(kept_root).filter(|kept| *kept != root) {
+            self.content.pin(&pin(job), kept).await?;
+        }
+        Ok(true)
+    }
+
     /// Whether there is no such job, or it has ended and its result is another coordinator's to keep.
     async fn needs_no_pin(&self, job: JobId) -> Result<bool, Error> {
-        let Some(record) = self.ledger.get(job).await? else {
+        let Some(record) = self.jobs.get(job).await? else {
             return Ok(true);
         };
-        let is_over = record.ending.is_some() && self.ledger.is_shared();
-        Ok(is_over && self.ledger.owner_of(job).await?.as_ref() != Some(self.peers.local()))
+        let is_over = record.ending.is_some() && self.jobs.is_shared();
+        Ok(is_over && self.jobs.owner_of(job).await?.as_ref() != Some(self.peers.local()))
     }
 
     async fn ask(&self, command: Command) -> Result<Answer, Error> {
@@ -241,10 +224,7 @@ impl Coordinator {
     /// # Errors
     ///
     /// The ledger's. The leases expire then.
-    pub(crate) async fn began_anew(
-        &self,
-        but: BTreeSet<(JobId, FencingToken)>,
-    ) -> Result<(), Error> {
+    pub async fn began_anew(&self, but: BTreeSet<(JobId, FencingToken)>) -> Result<(), Error> {
         if self.duty == Duty::Records {
             return Ok(());
         }
@@ -257,7 +237,7 @@ impl Coordinator {
     }
 
     /// Waits until the leases that were offered last are taken or refused, so that none that nobody has is left behind.
-    pub(crate) async fn settle(&self, within: Duration) {
+    pub async fn settle(&self, within: Duration) {
         let _ = tokio::time::timeout(within, self.offers.join()).await;
     }
 
@@ -271,14 +251,10 @@ impl Coordinator {
     /// # Cancel safety
     ///
     /// Dropping the future leaves it open whether the job is recorded.
-    pub(crate) async fn submit(
-        &self,
-        id: Option<JobId>,
-        spec: JobSpec,
-    ) -> Result<Submitted, Error> {
+    pub async fn submit(&self, id: Option<JobId>, spec: JobSpec) -> Result<Submitted, Error> {
         spec.validate()
             .map_err(|e| Error::InvalidJob(e.to_string()))?;
-        check_target(&spec)?;
+        self.check_target(&spec)?;
         let (task_cid, bytes) =
             canonical::encode(&spec.task).map_err(|e| Error::InvalidJob(e.to_string()))?;
         let now = self.clock.now();
@@ -298,38 +274,39 @@ impl Coordinator {
         let spec = self.with_key(spec)?;
         // The task links to component and inputs, so its pin keeps them too. Pinned first: what is
         // found complete afterwards cannot be collected any more.
-        let task = Block::encode(cid::DAG_CBOR, bytes)?;
-        let name = pin(id);
-        self.content.put_pinned(vec![task], &name, task_cid).await?;
+        let turn = self.turn_to_pin(id).await;
+        if let Some(known) = self.recent.get(id) {
+            // It was another coordinator's, and is this one's by now.
+            return Ok((is_of(known, task_cid)?, None));
+        }
+        self.content.put_pinned(&pin(id), task_cid, bytes).await?;
+        drop(turn);
         let recorded = self.record(id, task_cid, spec).await;
         if recorded.is_err() {
-            // The first error is the one that matters; an orphaned pin is removed at the next start.
-            let _ = self.content.store().unpin(&name).await;
+            // What failed may have been written all the same, or by another coordinator. The first error is the one that
+            // matters; an orphaned pin is removed at the next start.
+            let _turn = self.turn_to_pin(id).await;
+            let _ = self.pin_what_counts(id).await;
         }
         recorded
     }
 
     /// The job, with the key of a private one sealed to all those who may have to grant leases for it.
     fn with_key(&self, mut spec: JobSpec) -> Result<JobSpec, Error> {
-        let local = self.peers.local();
-        let key = private::of_job(&self.identity, local, &spec)?;
-        if let Some((key, sealed)) = key.zip(spec.key.as_mut()) {
-            let sisters = self.sisters.now();
-            let sisters = sisters.iter().take(MAX_COORDINATORS - 1);
-            sealed.coordinators =
-                private::for_coordinators(&key, std::iter::once(local).chain(sisters))?;
+        let replicas = self.replicas.now();
+        let others = replicas.iter().take(MAX_COORDINATORS - 1);
+        let nodes: Vec<&NodeId> = std::iter::once(self.peers.local()).chain(others).collect();
+        let sealed = self.keys.for_coordinators(&spec, &nodes)?;
+        if let Some((coordinators, key)) = sealed.zip(spec.key.as_mut()) {
+            key.coordinators = coordinators;
         }
         Ok(spec)
     }
 
-    async fn record(
-        &self,
-        id: JobId,
-        task_cid: mc_types::Cid,
-        spec: JobSpec,
-    ) -> Result<Submitted, Error> {
+    async fn record(&self, id: JobId, task_cid: Cid, spec: JobSpec) -> Result<Submitted, Error> {
         for root in spec.task.roots() {
-            self.content.fetch(root, Vec::new(), None).await?;
+            let mut unlimited = UNLIMITED;
+            self.content.fetch(root, Vec::new(), &mut unlimited).await?;
         }
         let command = Command::Submit {
             id,
@@ -361,11 +338,11 @@ impl Coordinator {
     /// # Errors
     ///
     /// The ledger's.
-    pub(crate) async fn job(&self, id: JobId) -> Result<Option<JobRecord>, Error> {
+    pub async fn job(&self, id: JobId) -> Result<Option<JobRecord>, Error> {
         if let Some(recent) = self.recent.get(id) {
             return Ok(Some(recent));
         }
-        Ok(self.ledger.get(id).await?)
+        Ok(self.jobs.get(id).await?)
     }
 
     /// A job once its state differs from `seen`, it has ended, or `wait` has passed.
@@ -373,7 +350,7 @@ impl Coordinator {
     /// # Errors
     ///
     /// The ledger's.
-    pub(crate) async fn wait(
+    pub async fn wait(
         &self,
         id: JobId,
         seen: Option<JobState>,
@@ -404,25 +381,16 @@ impl Coordinator {
     /// # Errors
     ///
     /// The ledger's, or that the coordinator that owns the job does not answer.
-    pub(crate) async fn cancel(&self, id: JobId) -> Result<Option<JobRecord>, Error> {
+    pub async fn cancel(&self, id: JobId) -> Result<Option<JobRecord>, Error> {
         let answer = self.ask(Command::Cancel { job: id }).await?;
-        if answer == Answer::NotOpen && self.ledger.is_shared() {
+        if answer == Answer::NotOpen && self.jobs.is_shared() {
             self.cancel_at_owner(id).await?;
         }
         self.job(id).await
     }
 
-    /// The key of a private job; `None` of another one.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::NoKey`].
-    pub(crate) fn key_of(&self, job: &JobRecord) -> Result<Option<TaskKey>, Error> {
-        private::of_job(&self.identity, self.peers.local(), &job.spec)
-    }
-
     /// The workers that lend slots to this node.
-    pub(crate) async fn workers(&self) -> Vec<WorkerView> {
+    pub async fn workers(&self) -> Vec<WorkerView> {
         let (reply, workers) = oneshot::channel();
         if self.inputs.send(Input::Workers { reply }).await.is_err() {
             return Vec::new();
@@ -435,27 +403,15 @@ impl Coordinator {
     /// # Errors
     ///
     /// [`Error::ShuttingDown`].
-    pub(crate) async fn stats(&self) -> Result<Stats, Error> {
+    pub async fn stats(&self) -> Result<Stats, Error> {
         let (reply, stats) = oneshot::channel();
         let asked = self.inputs.send(Input::Stats { reply }).await;
         asked.map_err(|_| Error::ShuttingDown)?;
         stats.await.map_err(|_| Error::ShuttingDown)
     }
 
-    /// How workers are reached.
-    #[must_use]
-    pub(crate) const fn peers(&self) -> &Peers {
-        &self.peers
-    }
-
-    /// The ledger, for reading.
-    #[must_use]
-    pub(crate) const fn ledger(&self) -> &Ledger {
-        &self.ledger
-    }
-
     /// A worker says what it lends.
-    pub(crate) async fn announce(&self, worker: NodeId, announcement: Announcement) -> Response {
+    pub async fn announce(&self, worker: NodeId, announcement: Announcement) -> Response {
         if self.duty == Duty::Records {
             // A worker that is not known is granted nothing.
             return Response::Ok;
@@ -480,13 +436,13 @@ impl Coordinator {
     }
 
     /// The connection to a node is gone.
-    pub(crate) async fn gone(&self, worker: NodeId) {
+    pub async fn gone(&self, worker: NodeId) {
         // While shutting down it does not matter who is there.
         let _ = self.ask(Command::WorkerGone { worker }).await;
     }
 
     /// A worker renews its lease.
-    pub(crate) async fn heartbeat(
+    pub async fn heartbeat(
         &self,
         worker: NodeId,
         job: JobId,
@@ -505,14 +461,14 @@ impl Coordinator {
             Ok(Answer::NotOpen) => self.ended(job, token).await,
             Ok(Answer::Renewed { ttl }) => Response::Renewed {
                 ttl_ms: u64::try_from(ttl.as_millis()).unwrap_or(u64::MAX),
-                sisters: self.sisters.now().to_vec(),
+                sisters: self.replicas.now().to_vec(),
             },
             answer => respond(answer),
         }
     }
 
     /// A worker gives a lease back.
-    pub(crate) async fn release(
+    pub async fn release(
         &self,
         worker: NodeId,
         job: JobId,
@@ -531,9 +487,20 @@ impl Coordinator {
         }
     }
 
+    /// Refuses a job for a node that cannot be: it would wait for ever.
+    fn check_target(&self, spec: &JobSpec) -> Result<(), Error> {
+        let wrong = |reason: String| Error::InvalidJob(format!("label {TARGET_NODE}: {reason}"));
+        match spec.target().map_err(|e| wrong(e.to_string()))? {
+            Some(node) if !self.keys.is_node(&node) => {
+                Err(wrong(format!("{node} is not the id of a node")))
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// What to tell the worker of a job that is not open here: the ledger remembers all of them.
     async fn ended(&self, job: JobId, token: FencingToken) -> Response {
-        match self.ledger.get(job).await {
+        match self.jobs.get(job).await {
             Ok(Some(record)) if record.last_token == token => match record.state {
                 JobState::Cancelled => Response::Cancelled,
                 state if state.is_terminal() => Response::Recorded,
@@ -543,17 +510,6 @@ impl Coordinator {
             Ok(_) => Response::Stale,
             Err(error) => Error::from(error).into(),
         }
-    }
-}
-
-/// Refuses a job for a node that cannot be: it would wait for ever.
-fn check_target(spec: &JobSpec) -> Result<(), Error> {
-    let wrong = |reason: String| Error::InvalidJob(format!("label {TARGET_NODE}: {reason}"));
-    match spec.target().map_err(|e| wrong(e.to_string()))? {
-        Some(node) if !mc_net::is_node(&node) => {
-            Err(wrong(format!("{node} is not the id of a node")))
-        }
-        _ => Ok(()),
     }
 }
 

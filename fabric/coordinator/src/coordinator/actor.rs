@@ -1,16 +1,15 @@
 //! The one task that steps the scheduler.
 
-use super::{Coordinator, Duty};
-use crate::{error::Error, private};
-use mc_net::dht::seal_grant;
+use super::Coordinator;
+use crate::{Duty, Error, Failure};
 use mc_protocol::{Grant, Request, Response};
 use mc_scheduler::{Answer, Command, Config, Effect, Scheduler, Stats, WorkerView};
 use mc_types::{
-    Ending, Envelope, ErrorCode, FailureReason, FencingToken, JobId, JobRecord, JobSpec, Lease,
-    NodeId, Timestamp, Why,
+    Ending, ErrorCode, FailureReason, FencingToken, JobId, JobRecord, JobSpec, Lease, NodeId,
+    Timestamp, Why,
 };
 use std::{
-    collections::{BTreeSet, HashMap},
+    collections::{BTreeMap, BTreeSet},
     sync::Arc,
     time::Duration,
 };
@@ -65,7 +64,7 @@ pub(super) struct Actor {
 struct Group {
     replies: Vec<(oneshot::Sender<Result<Answer, Error>>, Answer)>,
     /// The newest record of each job.
-    records: HashMap<JobId, JobRecord>,
+    records: BTreeMap<JobId, JobRecord>,
     actions: Vec<Effect>,
 }
 
@@ -190,7 +189,7 @@ impl Actor {
             Input::Reload => self.is_ahead = true,
             Input::Step { reply, .. } if self.is_ahead => {
                 let (code, reason) = (ErrorCode::Ledger, "it cannot be read".to_owned());
-                let _ = reply.send(Err(Error::LedgerWrite { code, reason }));
+                let _ = reply.send(Err(Error::Unwritten { code, reason }));
             }
             Input::Stats { reply } => drop(reply.send(self.scheduler.stats())),
             Input::Why { jobs, reply } => {
@@ -224,7 +223,7 @@ impl Actor {
     async fn commit(&mut self, group: Group) {
         let records: Vec<_> = group.records.into_values().collect();
         if !records.is_empty() {
-            if let Err(error) = self.coordinator.ledger.apply(&records).await {
+            if let Err(error) = self.coordinator.jobs.apply(&records).await {
                 let cause: &dyn std::error::Error = &error;
                 tracing::error!(error = cause, "the ledger failed");
                 self.roll_back(group.replies, &error);
@@ -246,12 +245,12 @@ impl Actor {
     fn roll_back(
         &mut self,
         replies: Vec<(oneshot::Sender<Result<Answer, Error>>, Answer)>,
-        error: &mc_ledger::Error,
+        error: &Failure,
     ) {
         self.is_ahead = true;
         self.coordinator.recent.clear();
         for (reply, _) in replies {
-            let unwritten = Error::LedgerWrite {
+            let unwritten = Error::Unwritten {
                 code: error.code(),
                 reason: error.to_string(),
             };
@@ -283,7 +282,7 @@ impl Actor {
                 self.coordinator.tasks.serve("probe", probe);
             }
             Effect::CancelAttempt { worker, job, token } => {
-                let peers = self.coordinator.peers.clone();
+                let peers = Arc::clone(&self.coordinator.peers);
                 self.coordinator.tasks.serve("cancellation", async move {
                     // If this is lost, the next heartbeat is told.
                     let _ = peers.request(&worker, Request::Cancel { job, token }).await;
@@ -304,23 +303,11 @@ impl Coordinator {
             token,
             worker: worker.clone(),
         };
-        seal_grant(&grant, &self.identity, &self.network)
+        self.keys.sign(&grant)
     }
 }
 
 impl Coordinator {
-    /// The key of a private job, for the holder of a lease.
-    fn key_for(
-        &self,
-        worker: &NodeId,
-        lease: &Lease,
-        spec: &JobSpec,
-    ) -> Result<Option<Envelope>, Error> {
-        let key = private::of_job(&self.identity, self.peers.local(), spec)?;
-        let sealed = key.map(|key| private::for_lease(&key, worker, lease));
-        Ok(sealed.transpose()?)
-    }
-
     /// Ends a job that no node can run, in the name of the one that it was leased to.
     async fn reject(&self, worker: NodeId, lease: Lease, error: Error) {
         let (code, message) = (Some(error.code()), error.to_string());
@@ -352,8 +339,8 @@ async fn probe(coordinator: Coordinator, worker: NodeId, newest: FencingToken) {
 }
 
 async fn restored(coordinator: &Coordinator, config: &Config) -> Result<Scheduler, Error> {
-    let ledger = &coordinator.ledger;
-    let (jobs, token) = (ledger.open_jobs().await?, ledger.newest_token().await?);
+    let jobs = coordinator.jobs.open_jobs().await?;
+    let token = coordinator.jobs.newest_token().await?;
     let now = coordinator.clock.now();
     // Renewed terms need not be written: after another restart they are renewed again.
     let (scheduler, _) = Scheduler::restore(config.clone(), jobs, token, now);
@@ -362,7 +349,7 @@ async fn restored(coordinator: &Coordinator, config: &Config) -> Result<Schedule
 
 async fn offer(coordinator: Coordinator, worker: NodeId, lease: Lease, spec: Arc<JobSpec>) {
     let (job, token) = (lease.job, lease.token);
-    let key = match coordinator.key_for(&worker, &lease, &spec) {
+    let key = match coordinator.keys.for_lease(&spec, &worker, &lease) {
         Ok(key) => key,
         Err(error) => return coordinator.reject(worker, lease, error).await,
     };
@@ -381,7 +368,7 @@ async fn offer(coordinator: Coordinator, worker: NodeId, lease: Lease, spec: Arc
             .iter()
             .map(|checkpoint| checkpoint.cid)
             .collect(),
-        sisters: coordinator.sisters.now().to_vec(),
+        sisters: coordinator.replicas.now().to_vec(),
         grant: coordinator.grant(job, token, &worker),
         key,
     };

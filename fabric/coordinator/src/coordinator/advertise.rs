@@ -1,13 +1,10 @@
-//! Saying in the DHT in which state jobs are, for those who ask at other nodes. Short ones are over before anybody
+//! Saying in which state jobs are, for those who ask at other nodes. Short ones are over before anybody
 //! could ask, and their coordinator knows them anyway.
 
 use super::Coordinator;
-use crate::task_advert;
 use mc_types::{JobId, JobRecord, JobState, Timestamp};
-use std::{
-    collections::HashMap,
-    time::{Duration, Instant},
-};
+use std::{collections::HashMap, time::Duration};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 /// Between two rounds.
@@ -31,10 +28,7 @@ impl Coordinator {
         every.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         while stopping.run_until_cancelled(every.tick()).await.is_some() {
             for record in self.due(&mut said, self.clock.now()) {
-                let published = task_advert::publish(self.content.net(), &record).await;
-                if let Err(refusal) = published {
-                    tracing::debug!(job = %record.id, %refusal, "not said in the DHT");
-                }
+                self.discovery.publish(&record).await;
                 if record.state.is_terminal() {
                     said.remove(&record.id);
                 } else {

@@ -1,8 +1,7 @@
 //! What attempts wrote that came to no outcome: it is in this node's store before the ledger says that it exists.
 
 use super::{Coordinator, no_answer};
-use crate::error::Error;
-use mc_net::dht::open_grant;
+use crate::{Error, pins::LOG};
 use mc_protocol::{Response, budget};
 use mc_types::{AttemptLog, Cid, FencingToken, JobId, JobRecord, NodeId};
 use std::time::Duration;
@@ -12,26 +11,29 @@ const ANSWER_WITHIN: Duration = Duration::from_secs(5);
 
 /// What an attempt wrote, as its worker says.
 #[derive(Debug, Clone)]
-pub(crate) struct Written {
+pub struct Written {
+    /// The job.
     pub job: JobId,
+    /// The token of its lease.
     pub token: FencingToken,
+    /// Which attempt it was.
     pub attempt: u32,
+    /// Standard output.
     pub stdout: Cid,
+    /// Standard error.
     pub stderr: Cid,
     /// The lease, as it was signed.
     pub grant: Vec<u8>,
 }
 
-const PIN_PREFIX: &str = crate::pins::LOG;
-
 /// The names of the pins that keep the two streams of an attempt.
 fn pins(job: JobId, token: FencingToken) -> [String; 2] {
-    ["stdout", "stderr"].map(|stream| format!("{PIN_PREFIX}{job}/{token}/{stream}"))
+    ["stdout", "stderr"].map(|stream| format!("{LOG}{job}/{token}/{stream}"))
 }
 
 impl Coordinator {
     /// A worker says what its attempt wrote. Repeating it changes nothing.
-    pub(crate) async fn keep_log(&self, worker: NodeId, written: Written) -> Response {
+    pub async fn keep_log(&self, worker: NodeId, written: Written) -> Response {
         let coordinator = self.clone();
         // Of its own accord: a fetch that takes longer than one request goes on.
         let keep = async move { coordinator.keep_written(worker, written).await };
@@ -59,10 +61,10 @@ impl Coordinator {
         if !self.had_lease(&worker, &record, &written) {
             return Ok(Response::Stale);
         }
-        if self.ledger.owner_of(job).await?.as_ref() != Some(self.peers.local()) {
+        if self.jobs.owner_of(job).await?.as_ref() != Some(self.peers.local()) {
             return Ok(Response::Elsewhere);
         }
-        let known = self.ledger.logs(job).await?;
+        let known = self.jobs.logs(job).await?;
         if known.iter().any(|log| log.token == token) {
             return Ok(Response::Recorded);
         }
@@ -71,11 +73,9 @@ impl Coordinator {
         let kept = async {
             for (name, root) in pins.iter().zip([written.stdout, written.stderr]) {
                 // Pinned first: what is found complete afterwards cannot be collected any more.
-                self.content.store().pin(name, root).await?;
+                self.content.pin(name, root).await?;
                 let providers = vec![worker.clone()];
-                self.content
-                    .fetch_within(root, providers, None, &mut left)
-                    .await?;
+                self.content.fetch(root, providers, &mut left).await?;
             }
             let log = AttemptLog {
                 attempt: written.attempt,
@@ -85,12 +85,14 @@ impl Coordinator {
                 stderr: written.stderr,
                 kept: self.clock.now(),
             };
-            Ok::<_, Error>(self.ledger.add_log(job, &log).await?)
+            Ok::<_, Error>(self.jobs.add_log(job, &log).await?)
         };
         let kept = kept.await;
-        if !matches!(kept, Ok(true)) {
+        let is_known = |log: &AttemptLog| log.token == token;
+        // What failed may have been written all the same.
+        if !matches!(kept, Ok(true)) && !self.jobs.logs(job).await?.iter().any(is_known) {
             for name in &pins {
-                self.content.store().unpin(name).await?;
+                self.content.unpin(name).await?;
             }
         }
         Ok(if kept? {
@@ -109,10 +111,10 @@ impl Coordinator {
         if record.last_token == written.token && record.last_node.as_ref() == Some(worker) {
             return true;
         }
-        let Some((grant, signer)) = open_grant(&self.network, &written.grant) else {
+        let Some((grant, signer)) = self.keys.signed(&written.grant) else {
             return false;
         };
-        let is_ours = signer == *self.peers.local() || self.sisters.now().contains(&signer);
+        let is_ours = signer == *self.peers.local() || self.replicas.now().contains(&signer);
         let (job, token) = (written.job, written.token);
         is_ours && grant.job == job && grant.token == token && grant.worker == *worker
     }
@@ -122,15 +124,15 @@ impl Coordinator {
     /// # Errors
     ///
     /// The ledger's.
-    pub(crate) async fn attempt_logs(&self, job: JobId) -> Result<Vec<AttemptLog>, Error> {
-        Ok(self.ledger.logs(job).await?)
+    pub async fn attempt_logs(&self, job: JobId) -> Result<Vec<AttemptLog>, Error> {
+        Ok(self.jobs.logs(job).await?)
     }
 
     /// Lets go of what the attempts of a job wrote, which is forgotten.
     pub(super) async fn unpin_logs(&self, job: JobId) -> Result<(), Error> {
-        for log in self.ledger.logs(job).await? {
+        for log in self.jobs.logs(job).await? {
             for name in pins(job, log.token) {
-                self.content.store().unpin(&name).await?;
+                self.content.unpin(&name).await?;
             }
         }
         Ok(())
@@ -138,7 +140,7 @@ impl Coordinator {
 
     /// Whether `name` is the pin of a log that the ledger does not have.
     pub(super) async fn is_orphaned_log(&self, name: &str) -> Result<bool, Error> {
-        let Some(name) = name.strip_prefix(PIN_PREFIX) else {
+        let Some(name) = name.strip_prefix(LOG) else {
             return Ok(false);
         };
         let mut parts = name.split('/');
@@ -147,7 +149,7 @@ impl Coordinator {
         let (Some(job), Some(token)) = (job, token.map(FencingToken)) else {
             return Ok(false);
         };
-        let known = self.ledger.logs(job).await?;
+        let known = self.jobs.logs(job).await?;
         Ok(known.iter().all(|log| log.token != token))
     }
 }

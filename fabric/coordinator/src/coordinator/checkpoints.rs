@@ -1,7 +1,7 @@
 //! Checkpoints of jobs: their blocks are in this node's store before the ledger says that they exist.
 
 use super::Coordinator;
-use crate::error::Error;
+use crate::{Error, pins::CHECKPOINT};
 use mc_protocol::{Request, Response, budget};
 use mc_scheduler::{Answer, Command};
 use mc_types::{CheckpointRecord, Cid, FencingToken, JobId, JobRecord, JobState, NodeId};
@@ -50,14 +50,12 @@ impl Checkpointed {
 }
 
 fn pin(job: JobId, position: u64) -> String {
-    format!("{PIN_PREFIX}{job}/{position}")
+    format!("{CHECKPOINT}{job}/{position}")
 }
-
-const PIN_PREFIX: &str = crate::pins::CHECKPOINT;
 
 impl Coordinator {
     /// A worker has taken a checkpoint. Repeating it changes nothing.
-    pub(crate) async fn keep_checkpoint(
+    pub async fn keep_checkpoint(
         &self,
         worker: NodeId,
         job: JobId,
@@ -101,7 +99,7 @@ impl Coordinator {
     ) -> Result<bool, Error> {
         let name = pin(job, record.position);
         // Pinned first: what is found complete afterwards cannot be collected any more.
-        self.content.store().pin(&name, record.cid).await?;
+        self.content.pin(&name, record.cid).await?;
         let limits = self.job(job).await?.map(|job| job.spec.task.limits);
         let mut budget = budget::of_checkpoint(&limits.unwrap_or_default());
         let mut complete = self.checkpointed.take(job);
@@ -113,20 +111,24 @@ impl Coordinator {
         self.checkpointed.put(job, complete);
         let recorded = match fetched {
             Ok(()) => self
-                .ledger
+                .jobs
                 .add_checkpoint(job, record)
                 .await
                 .map_err(Error::from),
             Err(error) => Err(error.into()),
         };
+        let known = self.jobs.checkpoints(job).await?;
         if !matches!(recorded, Ok(true)) {
-            self.content.store().unpin(&name).await?;
-            if self.ledger.checkpoints(job).await?.is_empty() {
+            match known.iter().find(|known| known.position == record.position) {
+                // It was written all the same, or an earlier attempt was just as far.
+                Some(known) => self.content.pin(&name, known.cid).await?,
+                None => self.content.unpin(&name).await?,
+            }
+            if known.is_empty() {
                 self.checkpointed.remove(job);
             }
             return recorded;
         }
-        let known = self.ledger.checkpoints(job).await?;
         // An earlier attempt was beyond this one: its checkpoint could not be had, or was none.
         let (lost, usable): (Vec<_>, Vec<_>) = known
             .iter()
@@ -140,7 +142,7 @@ impl Coordinator {
     /// Whether `name` is the pin of a checkpoint that the ledger does not have.
     pub(super) async fn is_orphaned_checkpoint(&self, name: &str) -> Result<bool, Error> {
         let name = name
-            .strip_prefix(PIN_PREFIX)
+            .strip_prefix(CHECKPOINT)
             .and_then(|name| name.split_once('/'));
         let Some((job, position)) = name else {
             return Ok(false);
@@ -148,23 +150,23 @@ impl Coordinator {
         let (Ok(job), Ok(position)) = (job.parse::<JobId>(), position.parse::<u64>()) else {
             return Ok(false);
         };
-        let known = self.ledger.checkpoints(job).await?;
+        let known = self.jobs.checkpoints(job).await?;
         Ok(known
             .iter()
             .all(|checkpoint| checkpoint.position != position))
     }
 
     async fn forget_checkpoint(&self, job: JobId, position: u64) -> Result<(), Error> {
-        self.ledger.remove_checkpoint(job, position).await?;
-        self.content.store().unpin(&pin(job, position)).await?;
+        self.jobs.remove_checkpoint(job, position).await?;
+        self.content.unpin(&pin(job, position)).await?;
         Ok(())
     }
 
     /// Takes up the checkpoints of open jobs. A crash between the end of a job and the removal of its
     /// checkpoints leaves some that nobody would remove.
     pub(super) async fn restore_checkpoints(&self) -> Result<(), Error> {
-        for job in self.ledger.jobs_with_checkpoints().await? {
-            let record = self.ledger.get(job).await?;
+        for job in self.jobs.jobs_with_checkpoints().await? {
+            let record = self.jobs.get(job).await?;
             if record.is_some_and(|record| record.ending.is_none()) {
                 self.checkpointed.put(job, HashSet::new());
             } else {
@@ -178,7 +180,7 @@ impl Coordinator {
     pub(super) async fn forget_checkpoints(&self, job: JobId) {
         self.checkpointed.remove(job);
         let forget = async {
-            for checkpoint in self.ledger.checkpoints(job).await? {
+            for checkpoint in self.jobs.checkpoints(job).await? {
                 self.forget_checkpoint(job, checkpoint.position).await?;
             }
             Ok::<_, Error>(())
@@ -193,8 +195,8 @@ impl Coordinator {
     /// # Errors
     ///
     /// The ledger's.
-    pub(crate) async fn checkpoints(&self, job: JobId) -> Result<Vec<CheckpointRecord>, Error> {
-        Ok(self.ledger.checkpoints(job).await?)
+    pub async fn checkpoints(&self, job: JobId) -> Result<Vec<CheckpointRecord>, Error> {
+        Ok(self.jobs.checkpoints(job).await?)
     }
 
     /// Has a checkpoint taken of a running job now.
@@ -202,7 +204,7 @@ impl Coordinator {
     /// # Errors
     ///
     /// [`Error::NotRunning`], also if it ends meanwhile, or [`Error::NoCheckpoint`] when none came in time.
-    pub(crate) async fn checkpoint_now(&self, job: &JobRecord) -> Result<CheckpointRecord, Error> {
+    pub async fn checkpoint_now(&self, job: &JobRecord) -> Result<CheckpointRecord, Error> {
         let before = self.newest_position(job.id).await?;
         self.stop_at_owner(job).await?;
         let deadline = tokio::time::Instant::now() + WAIT;

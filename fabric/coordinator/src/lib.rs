@@ -1,0 +1,40 @@
+//! The coordinator: it grants leases for the jobs of a node, and remembers every job.
+//!
+//! A [`Coordinator`] drives the pure scheduler ([`mc_scheduler`]) over what it is given in [`Parts`]: a [`JobStore`], a
+//! [`ContentStore`], an [`Exchange`](mc_protocol::Exchange) by which nodes are asked, [`Keys`] and [`Discovery`]. It knows
+//! no database, no blocks and no network, so that a test can be all of these: `tests/it/simulation.rs` has the
+//! coordinator that is shipped go through hundreds of seeded failures, under a clock of its own.
+//!
+//! # Invariants
+//!
+//! * What is not in the job store did not happen. Nobody is answered, told or offered anything of a group of commands
+//!   before the group is written. If that fails, the scheduler is made anew from what the store says.
+//! * Inputs are in this node's content before a job is acknowledged, and a result, a checkpoint or a log is before the job
+//!   store says that it exists.
+//! * What is pinned for a job is so before it is looked whether all of it is here, and is unpinned when the store has said
+//!   that it is needed no more. A crash in between leaves a pin too many, which the next start removes, and never one too
+//!   few.
+//! * One task steps the scheduler. It never waits for another node: whoever is asked is asked by a task of its own.
+//! * Time is that of the clock in [`Parts`], and of tokio. The id of a job that comes without one is the only thing that is
+//!   left to chance.
+
+mod content;
+mod coordinator;
+mod discovery;
+mod error;
+mod failure;
+mod jobs;
+mod keys;
+mod parts;
+pub mod pins;
+mod retention;
+
+pub use content::{ContentError, ContentStore, UNLIMITED};
+pub use coordinator::{Coordinator, Written};
+pub use discovery::Discovery;
+pub use error::Error;
+pub use failure::Failure;
+pub use jobs::JobStore;
+pub use keys::Keys;
+pub use parts::{Duty, Parts};
+pub use retention::{Archive, Retention};

@@ -1,0 +1,8 @@
+//! The coordinator as it is shipped, over jobs, content and nodes that are made up.
+
+#![expect(
+    clippy::unwrap_used,
+    reason = "a failed expectation is how a test fails"
+)]
+
+mod simulation;
