@@ -14,7 +14,6 @@ use crate::{
     error::Error as NodeError,
     layers::Layer,
     metrics, pins,
-    worker::Worker,
 };
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -31,6 +30,7 @@ use mc_supervision::Supervisor;
 use mc_types::{
     CheckpointRecord, Cid, Digest, ErrorCode, JobId, JobSpec, JobState, NodeId, Why, with_causes,
 };
+use mc_worker::Worker;
 use std::{collections::BTreeMap, ops::RangeInclusive, time::Duration};
 
 /// What the API is served from.
@@ -233,7 +233,7 @@ impl Backend for NodeBackend {
         all.extend(metrics::of_worker(
             lent.slots_total,
             lent.slots_free,
-            self.worker.owed(),
+            self.worker.unacknowledged(),
             counts,
         ));
         Ok(all)

@@ -15,15 +15,17 @@
 //!   back, then ledger, network and store.
 
 mod advert;
-mod announce;
 mod archive;
 mod backend;
+mod caps;
 mod completion;
 pub mod config;
 mod content;
 mod coordinator;
 mod data_dir;
+mod departures;
 mod error;
+mod exchange;
 mod layers;
 mod metrics;
 mod node;

@@ -1,15 +1,16 @@
 //! Starting a node, and stopping it in order.
 
 use crate::{
-    Config, Error, advert, announce, archive,
+    Config, Error, advert, archive,
     backend::NodeBackend,
+    caps,
     config::Placement,
     content::{Content, Served, usual_max_bytes},
     coordinator::{Coordinator, Duty, Parts, Retention},
     data_dir::{DataDir, NodeFile},
-    layers,
+    departures, layers,
     peers::{Circle, Peers, Roles},
-    worker::{self, Caps, Worker},
+    worker::{Dht, NodeKey},
 };
 use futures::future::BoxFuture;
 use mc_content::Store;
@@ -24,6 +25,7 @@ use mc_protocol::Announcement;
 use mc_scheduler::Topology;
 use mc_supervision::Supervisor;
 use mc_types::{NodeId, SteadyClock};
+use mc_worker::{Caps, Worker};
 use std::{
     ffi::OsString,
     net::{Ipv4Addr, SocketAddr},
@@ -152,8 +154,8 @@ impl Node {
         let location = Location::of(config.ledger.url.as_deref(), &data_dir.ledger());
         let ledger = Ledger::open(&location, identity.node_id()).await?;
         let slots = mode.slots(&config);
-        let caps = Caps::of(&config, slots, &data_dir.scratch());
-        let executors = executors(&config, slots, &caps, compiler)?;
+        let caps = caps::of(&config, slots, &data_dir.scratch());
+        let executors = executors(&config, slots, compiler)?;
         let server = bind(&config, mode).await?;
         let started = join(&config, mode, &identity, (&store, data_dir.peers())).await?;
         let Started {
@@ -210,17 +212,22 @@ impl Node {
             let retain = coordinator.clone().retain(retention, stopping.clone());
             tasks.all.essential("archive", retain);
         }
-        let options = worker::Options {
-            identity: identity.clone(),
+        let options = mc_worker::Options {
             announcement: announcement(&config, slots, &caps),
             caps,
             scratch: data_dir.scratch(),
             before: data_dir.before(),
-            owed: data_dir.owed(),
+            outbox: data_dir.owed(),
             silent_terms: config.worker.silent_terms,
         };
-        let with = (executors, content.clone(), peers.clone());
-        let worker = Worker::new(options, with, tasks.all.group(stopping.clone()), &ended);
+        let parts = mc_worker::Parts {
+            executors,
+            content: Arc::new(content.clone()),
+            peers: Arc::new(peers.clone()),
+            completions: Arc::new(Dht(net.clone())),
+            keys: Arc::new(NodeKey(identity)),
+        };
+        let worker = Worker::new(options, parts, tasks.all.group(stopping.clone()), &ended);
         let circle = peers.set_roles(Roles {
             coordinator: coordinator.clone(),
             worker: worker.clone(),
@@ -234,7 +241,9 @@ impl Node {
         let with = (tasks.all.clone(), stopping.clone());
         let answering = answer(peers.clone(), requests, with.clone());
         tasks.all.essential("requests of peers", answering);
-        let announcing = announce::run(peers, worker.clone(), connected, with);
+        let leaving = departures::run(peers, connected.clone(), stopping.clone());
+        tasks.all.essential("departures of peers", leaving);
+        let announcing = mc_worker::announce(worker.clone(), connected, with);
         tasks.all.essential("announcements", announcing);
         let advertising = advert::run(content.clone(), worker.clone(), stopping.clone());
         tasks.all.essential("advert of the node", advertising);
@@ -375,7 +384,6 @@ fn scheduler_config(config: &Config, local: NodeId) -> mc_scheduler::Config {
 fn executors(
     config: &Config,
     slots: u32,
-    caps: &Caps,
     compiler: Option<(PathBuf, Vec<OsString>)>,
 ) -> Result<Executors, ExecutionError> {
     let limits = CompileLimits {
@@ -400,7 +408,7 @@ fn executors(
         on_guest_thread: Some(mc_system::priority::give_way),
     };
     let guests = usize::try_from(guests).unwrap_or(usize::MAX);
-    let wasm = Wasm::new(&options, guests, caps.compilers)?;
+    let wasm = Wasm::new(&options, guests, caps::compilers(config))?;
     Ok(Executors::new(vec![Arc::new(wasm)]))
 }
 

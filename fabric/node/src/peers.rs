@@ -3,20 +3,15 @@
 use crate::{
     content::Content,
     coordinator::{Coordinator, Written},
-    worker::{Coordinators, Offered, Worker},
 };
 use mc_net::Client;
-use mc_protocol::{Announcement, Request, RequestError, Response};
-use mc_supervision::Supervisor;
+use mc_protocol::{Request, RequestError, Response};
 use mc_types::{ErrorCode, NodeId};
+use mc_worker::{Offer, Worker};
 use std::{
     sync::{Arc, PoisonError, RwLock},
     time::Duration,
 };
-use tokio::sync::mpsc;
-
-/// How long an announcement that was not heard is kept back before it is said once more.
-const ANNOUNCE_AGAIN_AFTER: Duration = Duration::from_millis(300);
 
 /// Carries requests to other nodes by the network, and to this node's own roles directly, so that
 /// one node alone works in the same way as many.
@@ -109,37 +104,6 @@ impl Peers {
         }
     }
 
-    /// Tells a node what this one lends, and takes note whether it wants to hear more. If it is not heard, it
-    /// is said again soon.
-    pub(crate) fn announce(
-        &self,
-        tasks: &Supervisor,
-        node: &NodeId,
-        announcement: Announcement,
-        wanted: &mpsc::Sender<(NodeId, bool)>,
-    ) {
-        let (peers, node, wanted) = (self.clone(), node.clone(), wanted.clone());
-        tasks.serve("announcement", async move {
-            let mut heard = peers
-                .request(&node, Request::Announce(announcement.clone()))
-                .await;
-            if heard.is_err() {
-                // A node that has just connected may not know yet who this is.
-                tokio::time::sleep(ANNOUNCE_AGAIN_AFTER).await;
-                heard = peers.request(&node, Request::Announce(announcement)).await;
-            }
-            let wants = match heard {
-                Ok(answer) => answer == Response::Wanted,
-                Err(error) => {
-                    tracing::debug!(%error, "announcement not heard");
-                    true
-                }
-            };
-            // Nobody listens any more when the node is stopping.
-            let _ = wanted.send((node, wants)).await;
-        });
-    }
-
     /// Whether the process of a node has ended whose connection was closed; `false` if that cannot be known.
     pub(crate) async fn has_ended(&self, node: &NodeId) -> bool {
         self.net.has_ended(node).await
@@ -193,9 +157,15 @@ impl Peers {
                 grant,
                 key,
             } => {
-                let coordinators = Coordinators::new(from, sisters);
-                let lease = Offered { lease, grant, key };
-                worker.offer(coordinators, lease, *job, checkpoints)
+                let offer = Offer {
+                    lease,
+                    grant,
+                    key,
+                    job: *job,
+                    checkpoints,
+                    replicas: sisters,
+                };
+                worker.offer(from, offer)
             }
             Request::Layer { digest } => match content.layer_root(&digest).await {
                 Ok(root) => Response::Layer { root },

@@ -13,7 +13,7 @@ pub(crate) const ARRIVING: &str = "arriving/";
 /// What attempts wrote that came to no outcome.
 pub(crate) const LOG: &str = "log/";
 /// Results that no coordinator has taken yet.
-pub(crate) const OWED: &str = "owed/";
+pub(crate) const OWED: &str = mc_worker::PIN_PREFIX;
 /// Layers of container images, by their digests.
 pub(crate) const LAYER: &str = "layer/";
 

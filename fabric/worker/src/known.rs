@@ -1,19 +1,20 @@
 //! What this node knows by itself of the jobs that it runs, or ran of late.
 
-use super::execute::Wrote;
+use crate::streams::Wrote;
 use mc_types::{Cid, Ending, FailureReason, FencingToken, JobId, KeyId, NodeId};
 use std::{
     collections::{HashMap, VecDeque},
     sync::{Mutex, MutexGuard, PoisonError},
-    time::Instant,
 };
+use tokio::time::Instant;
 
 /// Endings that are remembered.
 const MAX_REMEMBERED: usize = 1024;
 
 /// A job of which an attempt runs here, or ended here of late.
 #[derive(Debug, Clone)]
-pub(crate) struct Known {
+pub struct Known {
+    /// Its task.
     pub task: Cid,
     /// The one that granted the lease.
     pub coordinator: NodeId,
@@ -23,24 +24,32 @@ pub(crate) struct Known {
     pub key: Option<KeyId>,
     /// What it wrote, if it ended without an outcome.
     pub wrote: Option<Wrote>,
+    /// How far the attempt is.
     pub stage: Stage,
 }
 
 /// How far an attempt is.
 #[derive(Debug, Clone)]
-pub(crate) enum Stage {
+pub enum Stage {
     /// What it needs is fetched.
     Held,
     /// The guest runs.
-    Running { begun: Instant },
+    Running {
+        /// When it began.
+        begun: Instant,
+    },
     /// It ended, and so did the job, unless a machine failed it.
     Ended {
+        /// How.
         ending: Ending,
         /// Whether the coordinator knows.
         is_recorded: bool,
     },
     /// It came to no end: its coordinators were silent for too long, or its process was killed.
-    Left { was_killed: bool },
+    Left {
+        /// Whether its process was.
+        was_killed: bool,
+    },
 }
 
 impl Known {
@@ -57,7 +66,7 @@ impl Known {
 
 /// The newest of the jobs whose attempts ended here.
 #[derive(Debug, Default)]
-pub(super) struct Recent(Mutex<Jobs>);
+pub(crate) struct Recent(Mutex<Jobs>);
 
 #[derive(Debug, Default)]
 struct Jobs {
@@ -72,12 +81,12 @@ impl Recent {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(super) fn get(&self, job: JobId) -> Option<Known> {
+    pub(crate) fn get(&self, job: JobId) -> Option<Known> {
         self.jobs().by_id.get(&job).map(|(_, known)| known.clone())
     }
 
     /// An attempt ended.
-    pub(super) fn ended(&self, job: JobId, token: FencingToken, known: Known) {
+    pub(crate) fn ended(&self, job: JobId, token: FencingToken, known: Known) {
         let mut jobs = self.jobs();
         // What an earlier process left may be of several attempts.
         if jobs.by_id.get(&job).is_some_and(|(last, _)| *last > token) {
@@ -94,7 +103,7 @@ impl Recent {
     }
 
     /// The coordinator has heard how the attempt ended.
-    pub(super) fn recorded(&self, job: JobId, token: FencingToken) {
+    pub(crate) fn recorded(&self, job: JobId, token: FencingToken) {
         if let Some((last, known)) = self.jobs().by_id.get_mut(&job)
             && *last == token
             && let Stage::Ended { is_recorded, .. } = &mut known.stage
@@ -104,12 +113,12 @@ impl Recent {
     }
 
     /// The coordinator has heard of the attempt: if the job is not over, it knows better from now on what becomes of it.
-    pub(super) fn heard(&self, job: JobId, token: FencingToken) {
+    pub(crate) fn heard(&self, job: JobId, token: FencingToken) {
         self.forget(job, |last, known| last == token && !known.is_over());
     }
 
     /// The attempt was another's: how it ended says nothing of the job.
-    pub(super) fn refused(&self, job: JobId, token: FencingToken) {
+    pub(crate) fn refused(&self, job: JobId, token: FencingToken) {
         self.forget(job, |last, _| last == token);
     }
 

@@ -10,19 +10,19 @@ use std::{
 /// A checkpoint that an attempt left.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Left {
+pub(crate) struct Left {
     #[serde(with = "mc_types::cid::portable")]
-    pub(super) cid: Cid,
+    pub(crate) cid: Cid,
     /// Operators that were executed.
-    pub(super) position: u64,
+    pub(crate) position: u64,
     /// The number of the attempt.
-    pub(super) attempt: u32,
+    pub(crate) attempt: u32,
 }
 
 /// The checkpoints that are kept here since no coordinator has them: an attempt of the same job goes on from them,
 /// should the coordinator have forgotten of the one that left them.
 #[derive(Debug, Default)]
-pub(super) struct Kept(Mutex<HashMap<JobId, Left>>);
+pub(crate) struct Kept(Mutex<HashMap<JobId, Left>>);
 
 impl Kept {
     fn all(&self) -> MutexGuard<'_, HashMap<JobId, Left>> {
@@ -30,16 +30,16 @@ impl Kept {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(super) fn add(&self, job: JobId, left: Left) {
+    pub(crate) fn add(&self, job: JobId, left: Left) {
         self.all().insert(job, left);
     }
 
-    pub(super) fn remove(&self, job: JobId) {
+    pub(crate) fn remove(&self, job: JobId) {
         self.all().remove(&job);
     }
 
     /// The checkpoint for an attempt, if nobody had another one in between.
-    pub(super) fn of(&self, lease: &Lease) -> Option<Cid> {
+    pub(crate) fn of(&self, lease: &Lease) -> Option<Cid> {
         let all = self.all();
         let left = all.get(&lease.job)?;
         (left.attempt.checked_add(1) == Some(lease.attempt)).then_some(left.cid)

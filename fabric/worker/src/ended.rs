@@ -18,7 +18,7 @@ struct Attempts {
 
 /// The newest attempt of each job that ended here.
 #[derive(Debug, Default)]
-pub(super) struct Ended(Mutex<Attempts>);
+pub(crate) struct Ended(Mutex<Attempts>);
 
 impl Ended {
     fn attempts(&self) -> MutexGuard<'_, Attempts> {
@@ -26,11 +26,11 @@ impl Ended {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(super) fn contains(&self, job: JobId, token: FencingToken) -> bool {
+    pub(crate) fn contains(&self, job: JobId, token: FencingToken) -> bool {
         self.attempts().tokens.get(&job) == Some(&token)
     }
 
-    pub(super) fn add(&self, job: JobId, token: FencingToken) {
+    pub(crate) fn add(&self, job: JobId, token: FencingToken) {
         let mut attempts = self.attempts();
         attempts.tokens.insert(job, token);
         attempts.order.push_back((job, token));

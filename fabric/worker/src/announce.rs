@@ -1,7 +1,8 @@
 //! Telling coordinators what this node lends: at once when they connect or ask, often while they have work, and
 //! seldom otherwise.
 
-use crate::{peers::Peers, worker::Worker};
+use crate::Worker;
+use mc_protocol::{Announcement, Exchange, Request, Response};
 use mc_supervision::Supervisor;
 use mc_types::NodeId;
 use std::{
@@ -19,6 +20,8 @@ use tokio_util::sync::CancellationToken;
 const EVERY: Duration = Duration::from_secs(4);
 /// One of so many times it is said to all others too.
 const ALL_ONE_OF: u32 = 8;
+/// How long an announcement that was not heard is kept back before it is said once more.
+const AGAIN_AFTER: Duration = Duration::from_millis(300);
 /// Answers that may wait to be looked at.
 const ANSWERS: usize = 256;
 
@@ -34,13 +37,14 @@ enum Due {
     Regular { all: bool },
 }
 
-/// Tells coordinators what this node lends, and this node's own coordinator who has gone.
-pub(crate) async fn run(
-    peers: Peers,
+/// Tells coordinators what this node lends, for as long as nodes are told by `connected`, or until `stopping`; and the worker
+/// who has connected.
+pub async fn announce(
     worker: Worker,
     mut connected: watch::Receiver<Arc<BTreeSet<NodeId>>>,
     (tasks, stopping): (Supervisor, CancellationToken),
 ) {
+    let peers = worker.peers();
     let mut free = worker.free_slots();
     let mut solicitations = worker.solicitations();
     let (answers, mut answered) = mpsc::channel(ANSWERS);
@@ -87,7 +91,6 @@ pub(crate) async fn run(
         let now = connected.borrow_and_update().clone();
         for gone in known.difference(&now) {
             wanting.remove(gone);
-            peers.gone(gone).await;
         }
         for node in now.difference(&known) {
             worker.met(node.clone());
@@ -103,7 +106,12 @@ pub(crate) async fn run(
         };
         let own = matches!(due, Due::Regular { .. }).then(|| peers.local());
         for node in now.iter().filter(is_told).chain(own) {
-            peers.announce(&tasks, node, worker.announcement_to(node), &answers);
+            let said = say(
+                Arc::clone(&peers),
+                (node.clone(), worker.announcement_to(node)),
+                answers.clone(),
+            );
+            tasks.serve("announcement", said);
         }
         if let Due::One(node) = due
             && now.contains(&node)
@@ -112,4 +120,29 @@ pub(crate) async fn run(
         }
         known = now;
     }
+}
+
+/// Tells a node what this one lends, and takes note whether it wants to hear more. If it is not heard, it is said again
+/// soon.
+async fn say(
+    peers: Arc<dyn Exchange>,
+    (node, announcement): (NodeId, Announcement),
+    wanted: mpsc::Sender<(NodeId, bool)>,
+) {
+    let request = Request::Announce(announcement);
+    let mut heard = peers.request(&node, request.clone()).await;
+    if heard.is_err() {
+        // A node that has just connected may not know yet who this is.
+        tokio::time::sleep(AGAIN_AFTER).await;
+        heard = peers.request(&node, request).await;
+    }
+    let wants = match heard {
+        Ok(answer) => answer == Response::Wanted,
+        Err(error) => {
+            tracing::debug!(%error, "announcement not heard");
+            true
+        }
+    };
+    // Nobody listens any more when the node is stopping.
+    let _ = wanted.send((node, wants)).await;
 }

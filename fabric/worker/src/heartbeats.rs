@@ -1,13 +1,12 @@
 //! Renewing the lease of an attempt. This is a task of its own, so that heartbeats wait for nothing that the attempt
 //! does, such as the writing of a checkpoint.
 
-use super::{Inner, attempt::Attempt, coordinators::Coordinators};
-use crate::peers::Peers;
-use mc_protocol::{Request, RequestError, Response};
+use crate::{accepted::Accepted, coordinators::Coordinators, shared::Shared};
+use mc_protocol::{Exchange, Request, RequestError, Response};
 use mc_supervision::Supervisor;
 use mc_types::{FencingToken, JobId};
-use std::time::{Duration, Instant};
-use tokio::sync::watch;
+use std::{sync::Arc, time::Duration};
+use tokio::{sync::watch, time::Instant};
 use tokio_util::task::AbortOnDropHandle;
 use tracing::{Instrument, Span, debug};
 
@@ -22,7 +21,7 @@ const ANSWER_WITHIN: Duration = Duration::from_secs(1);
 const REPORT_START_AFTER: Duration = Duration::from_millis(10);
 
 /// Why heartbeats ended before the attempt did.
-pub(super) enum Lost {
+pub(crate) enum Lost {
     /// The lease is another's: whatever this attempt comes to is of no interest.
     Stale,
     /// The user called the job off.
@@ -32,8 +31,8 @@ pub(super) enum Lost {
 }
 
 /// The heartbeats of an attempt.
-pub(super) struct Heartbeats {
-    peers: Peers,
+pub(crate) struct Heartbeats {
+    peers: Arc<dyn Exchange>,
     coordinators: Coordinators,
     job: JobId,
     token: FencingToken,
@@ -45,22 +44,22 @@ pub(super) struct Heartbeats {
 }
 
 impl Heartbeats {
-    pub(super) fn of(attempt: &Attempt, inner: &Inner) -> Self {
+    pub(crate) fn of(attempt: &Accepted, shared: &Shared) -> Self {
         let lease = &attempt.lease;
         let term = Duration::from_millis(lease.ttl_ms.clamp(MIN_TERM_MS, MAX_TERM_MS));
         Self {
-            peers: inner.peers.clone(),
+            peers: Arc::clone(&shared.parts.peers),
             coordinators: attempt.coordinators.clone(),
             job: lease.job,
             token: lease.token,
             term,
-            patience: term.saturating_mul(inner.options.silent_terms),
+            patience: term.saturating_mul(shared.options.silent_terms),
             begun: attempt.controls.begun.subscribe(),
         }
     }
 
     /// Begins with them; they end when the handle is dropped.
-    pub(super) fn begin(self, tasks: &Supervisor) -> AbortOnDropHandle<Lost> {
+    pub(crate) fn begin(self, tasks: &Supervisor) -> AbortOnDropHandle<Lost> {
         let beating = self.until_lost().instrument(Span::current());
         AbortOnDropHandle::new(tasks.part("heartbeats", beating))
     }
@@ -79,7 +78,7 @@ impl Heartbeats {
             let _ = tokio::time::timeout(due, self.has_begun()).await;
             sent = Instant::now();
             let request = self.request();
-            let answer = self.coordinators.ask_within(within, &self.peers, request);
+            let answer = self.coordinators.ask_within(within, &*self.peers, request);
             match answer.await {
                 Ok(Response::Stale) => return Lost::Stale,
                 Ok(Response::Cancelled) => return Lost::Cancelled,

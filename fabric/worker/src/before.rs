@@ -1,12 +1,12 @@
 //! Attempts that an earlier process was killed with: what they had written is said to their coordinators.
 
-use super::{
-    Inner,
-    attempt::Attempt,
-    execute,
-    owed::{Owed, What},
+use crate::{
+    accepted::Accepted,
+    outbox::{Item, What},
+    scratch::Scratch,
+    shared::Shared,
+    streams::Wrote,
 };
-use crate::data_dir::Scratch;
 use mc_execution::LogFiles;
 use mc_types::canonical;
 use serde::{Deserialize, Serialize};
@@ -28,11 +28,13 @@ const NOTE: &str = "attempt";
 #[serde(deny_unknown_fields)]
 struct Note {
     attempt: u32,
-    owed: Owed,
+    /// Called so in what is on disk.
+    #[serde(rename = "owed")]
+    item: Item,
 }
 
 /// Ends once the guest has run for so long that a note is worth it.
-pub(super) async fn is_worth_a_note(attempt: &Attempt) {
+pub(crate) async fn is_worth_a_note(attempt: &Accepted) {
     let mut begun = attempt.controls.begun.subscribe();
     if begun.wait_for(Option::is_some).await.is_err() {
         std::future::pending::<()>().await;
@@ -41,7 +43,7 @@ pub(super) async fn is_worth_a_note(attempt: &Attempt) {
 }
 
 /// Leaves a note in the directory of an attempt. It goes with the directory.
-pub(super) async fn note(attempt: &Attempt, scratch: &Scratch) {
+pub(crate) async fn note(attempt: &Accepted, scratch: &Scratch) {
     if attempt.key.is_some() {
         // Its key is in memory alone, so that nobody could encrypt what it wrote.
         return;
@@ -55,7 +57,7 @@ pub(super) async fn note(attempt: &Attempt, scratch: &Scratch) {
     let lease = (&attempt.lease, attempt.grant.clone());
     let note = Note {
         attempt: attempt.lease.attempt,
-        owed: Owed::new(&attempt.coordinators, lease, what),
+        item: Item::new(&attempt.coordinators, lease, what),
     };
     let written = async {
         scratch.create().map_err(|e| e.to_string())?;
@@ -70,41 +72,41 @@ pub(super) async fn note(attempt: &Attempt, scratch: &Scratch) {
 }
 
 /// Says what attempts had written that an earlier process was killed with.
-pub(super) fn resume(inner: &Arc<Inner>) {
-    let Ok(entries) = fs::read_dir(&inner.options.before) else {
+pub(crate) fn resume(shared: &Arc<Shared>) {
+    let Ok(entries) = fs::read_dir(&shared.options.before) else {
         return;
     };
     for entry in entries.flatten() {
-        let inner_too = Arc::clone(inner);
-        inner.attempts.serve("earlier attempt", async move {
-            say(&inner_too, entry.path()).await;
+        let shared_too = Arc::clone(shared);
+        shared.attempts.serve("earlier attempt", async move {
+            deliver(&shared_too, entry.path()).await;
         });
     }
 }
 
-async fn say(inner: &Inner, dir: PathBuf) {
-    let owed = owed(inner, &dir).await;
+async fn deliver(shared: &Shared, dir: PathBuf) {
+    let item = item(shared, &dir).await;
     // It is kept elsewhere by now, or cannot be. What stays is looked at once more after a restart.
     let _ = tokio::fs::remove_dir_all(&dir).await;
-    let Some(owed) = owed else {
+    let Some(item) = item else {
         return;
     };
-    if let Some(coordinators) = owed.coordinators() {
+    if let Some(coordinators) = item.coordinators() {
         info!("what an attempt wrote that was killed with its process is said");
-        owed.remember(inner);
-        owed.say(inner, coordinators, true).await;
+        item.remember(shared);
+        item.deliver(shared, coordinators, true).await;
     }
 }
 
 /// What is to be said of an attempt, on disk; nothing of one that left no note.
-async fn owed(inner: &Inner, dir: &Path) -> Option<Owed> {
+async fn item(shared: &Shared, dir: &Path) -> Option<Item> {
     let bytes = tokio::fs::read(dir.join(NOTE)).await.ok()?;
     let note = canonical::decode::<Note>(&bytes);
     let note = note.inspect_err(|error| warn!(dir = %dir.display(), %error, "unreadable"));
     let note = note.ok()?;
-    let wrote = execute::wrote_before(inner, &LogFiles::within(dir)).await;
+    let wrote = Wrote::store(&shared.parts.content, &LogFiles::within(dir), None).await;
     let wrote = wrote.inspect_err(|error| warn!(%error, "what an attempt wrote was not kept"));
-    let owed = note.owed.killed(note.attempt, wrote.ok()?);
-    owed.keep(inner).await;
-    Some(owed)
+    let item = note.item.killed(note.attempt, wrote.ok()?);
+    item.keep(shared).await;
+    Some(item)
 }

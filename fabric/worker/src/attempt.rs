@@ -1,24 +1,18 @@
 //! One attempt from the accepted offer to the recorded finish.
 
-use super::{
-    Inner, Known, Stage,
-    coordinators::Coordinators,
-    disk::{Purpose, Share},
-    execute::{self, Executed, Wrote},
+use crate::{
+    accepted::Accepted,
+    disk::{Purpose, Taken},
+    execute::{self, Executed},
     heartbeats::{Heartbeats, Lost},
-    kept::Left,
-    owed::{Owed, What},
+    known::{Known, Stage},
+    outbox::{Item, What},
+    shared::Shared,
+    streams::Wrote,
 };
-use mc_content::TaskKey;
-use mc_execution::LogFiles;
 use mc_protocol::{Request, Response};
-use mc_types::{Cid, Ending, FailureReason, JobSpec, Lease};
-use std::{
-    sync::Arc,
-    time::{Duration, Instant},
-};
-use tokio::sync::{Notify, watch};
-use tokio_util::sync::CancellationToken;
+use mc_types::{Ending, ErrorCode, FailureReason};
+use std::{sync::Arc, time::Duration};
 use tracing::{debug, info, warn};
 
 /// How often a coordinator is told what an attempt wrote that it gave up, and the pause in between.
@@ -30,63 +24,8 @@ const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// for too long.
 const LEAVE_WITHIN: Duration = Duration::from_secs(60);
 
-/// An accepted offer.
-#[derive(Debug)]
-pub(super) struct Attempt {
-    /// What is told of it here.
-    pub(super) known: Known,
-    pub(super) coordinators: Coordinators,
-    pub(super) lease: Lease,
-    /// The lease, as the coordinator signed it.
-    pub(super) grant: Vec<u8>,
-    /// Of a private task.
-    pub(super) key: Option<TaskKey>,
-    pub(super) spec: JobSpec,
-    /// Checkpoints of earlier attempts, newest first.
-    pub(super) checkpoints: Vec<Cid>,
-    pub(super) controls: Controls,
-    pub(super) logs: LogFiles,
-}
-
-/// By what an attempt is influenced from outside. Cheap to clone.
-#[derive(Debug, Clone)]
-pub(super) struct Controls {
-    /// Set when the user calls the job off, the lease is lost, or the node shuts down.
-    pub(super) cancel: CancellationToken,
-    /// Set when the attempt is to end with a checkpoint.
-    pub(super) leaving: CancellationToken,
-    /// Asks for a checkpoint.
-    pub(super) stop_now: Arc<Notify>,
-    /// Set as soon as it is known that the program cannot be stopped.
-    pub(super) cannot_stop: CancellationToken,
-    /// When the guest began, once it has.
-    pub(super) begun: watch::Sender<Option<Instant>>,
-    /// The newest checkpoint that is stored here, and its position.
-    pub(super) newest: watch::Sender<Option<(Cid, u64)>>,
-}
-
-impl Controls {
-    /// Those of an attempt on a node that is `leaving`, and then `closing`.
-    pub(super) fn new(leaving: &CancellationToken, closing: &CancellationToken) -> Self {
-        Self {
-            cancel: closing.child_token(),
-            leaving: leaving.child_token(),
-            stop_now: Arc::default(),
-            cannot_stop: CancellationToken::new(),
-            begun: watch::Sender::new(None),
-            newest: watch::Sender::new(None),
-        }
-    }
-
-    /// Those that whatever runs the task obeys.
-    pub(super) fn of_execution(&self) -> mc_execution::Controls {
-        mc_execution::Controls {
-            cancel: self.cancel.clone(),
-            leaving: self.leaving.clone(),
-            stop_now: Arc::clone(&self.stop_now),
-        }
-    }
-}
+/// What is said of one that is ended since what it prints has no room.
+const NO_ROOM: &str = "the node has no more room for what tasks print";
 
 /// Why an attempt is ended that has not ended by itself.
 enum Cause {
@@ -94,8 +33,10 @@ enum Cause {
     Lost(Lost),
     /// It has run for as long as this node lets one.
     TooLong,
-    /// What it prints has no more room here.
+    /// What it prints has no room here, however little else there is.
     NoRoom,
+    /// What it prints has no room here for now, since others have it.
+    CrowdedOut,
 }
 
 impl Cause {
@@ -104,15 +45,15 @@ impl Cause {
         match self {
             Self::Lost(Lost::Silent) => Some(Came::Back),
             Self::TooLong => Some(Came::ToNothing),
-            Self::Lost(Lost::Stale | Lost::Cancelled) | Self::NoRoom => None,
+            Self::Lost(Lost::Stale | Lost::Cancelled) | Self::NoRoom | Self::CrowdedOut => None,
         }
     }
 
     /// What the attempt comes to if it leaves none.
     fn came(&self) -> Came {
-        let failed = |message: &str| {
+        let failed = |code, message: &str| {
             Came::To(Ending::Failed(FailureReason::Infrastructure {
-                code: None,
+                code,
                 message: message.to_owned(),
             }))
         };
@@ -120,8 +61,9 @@ impl Cause {
             Self::Lost(Lost::Stale) => Came::ToNothing,
             Self::Lost(Lost::Cancelled) => Came::To(Ending::Cancelled),
             Self::Lost(Lost::Silent) => Came::Back,
-            Self::TooLong => failed("it took longer than the node lets an attempt take"),
-            Self::NoRoom => failed("the node has no more room for what tasks print"),
+            Self::TooLong => failed(None, "it took longer than the node lets an attempt take"),
+            Self::NoRoom => failed(None, NO_ROOM),
+            Self::CrowdedOut => failed(Some(ErrorCode::Overloaded), NO_ROOM),
         }
     }
 }
@@ -156,28 +98,28 @@ impl Came {
     }
 }
 
-impl Attempt {
+impl Accepted {
     /// Runs the attempt. The slot is free again when this returns.
     #[tracing::instrument(name = "attempt", skip_all, fields(job = %self.lease.job, token = %self.lease.token))]
-    pub(super) async fn run(self, inner: Arc<Inner>) {
-        let (came, wrote) = Box::pin(self.execute(&inner)).await;
+    pub(crate) async fn run(self, shared: Arc<Shared>) {
+        let (came, wrote) = Box::pin(self.execute(&shared)).await;
         if let Some(stage) = came.stage() {
             let known = Known {
                 wrote,
                 stage,
                 ..self.known.clone()
             };
-            inner.recent.ended(self.lease.job, self.lease.token, known);
+            shared.recent.ended(self.lease.job, self.lease.token, known);
         }
         // The slot is free as soon as the machine is; reporting may take longer.
-        inner.remove(self.lease.job, self.lease.token);
+        shared.remove(self.lease.job, self.lease.token);
         let (ending, left) = match came {
             Came::To(ending) => (Some(ending), None),
             Came::Back => (None, self.left()),
             Came::ToNothing => {
-                self.tell(&inner, wrote).await;
-                if inner.closing.is_cancelled() || self.controls.leaving.is_cancelled() {
-                    self.release(&inner).await;
+                self.tell(&shared, wrote).await;
+                if shared.closing.is_cancelled() || self.controls.leaving.is_cancelled() {
+                    self.release(&shared).await;
                 } else {
                     info!("attempt dropped: the lease is another's");
                 }
@@ -191,32 +133,23 @@ impl Attempt {
             left,
             wrote,
         };
-        let owed = Owed::new(&self.coordinators, lease, what);
-        owed.say(&inner, self.coordinators, false).await;
-    }
-
-    /// The newest checkpoint.
-    fn left(&self) -> Option<Left> {
-        let newest = *self.controls.newest.borrow();
-        newest.map(|(cid, position)| Left {
-            cid,
-            position,
-            attempt: self.lease.attempt,
-        })
+        let item = Item::new(&self.coordinators, lease, what);
+        item.deliver(&shared, self.coordinators, false).await;
     }
 
     /// How the attempt ended, and what it wrote if it came to no outcome.
-    async fn execute(&self, inner: &Inner) -> (Came, Option<Wrote>) {
-        let mut heartbeats = Heartbeats::of(self, inner).begin(&inner.attempts);
-        let work = execute::execute(inner, self);
+    async fn execute(&self, shared: &Shared) -> (Came, Option<Wrote>) {
+        let mut heartbeats = Heartbeats::of(self, shared).begin(&shared.attempts);
+        let taken = Arc::new(Taken::new(Arc::clone(&shared.disk)));
+        let work = execute::execute(shared, self, &taken);
         tokio::pin!(work);
         let cause = tokio::select! {
             biased;
             executed = &mut work => return Came::of(executed, Came::ToNothing),
             // They end by themselves only when the lease is lost.
             lost = &mut heartbeats => Cause::Lost(lost.unwrap_or(Lost::Silent)),
-            () = self.outlasts(inner) => Cause::TooLong,
-            () = self.outgrows(inner) => Cause::NoRoom,
+            () = self.outlasts(shared) => Cause::TooLong,
+            cause = self.outgrows(&taken) => cause,
         };
         if let Some(left) = cause.leaving() {
             warn!(
@@ -238,8 +171,8 @@ impl Attempt {
 
     /// Ends when the guest has run for as long as this node lets one. A job that names a time itself is ended by that: with
     /// a longer one it would not have been accepted.
-    async fn outlasts(&self, inner: &Inner) {
-        let longest = inner.options.caps.attempt;
+    async fn outlasts(&self, shared: &Shared) {
+        let longest = shared.options.caps.attempt;
         let Some(longest) = longest.filter(|_| self.spec.timeout_ms.is_none()) else {
             return std::future::pending().await;
         };
@@ -249,27 +182,29 @@ impl Attempt {
         tokio::time::sleep(longest).await;
     }
 
-    /// Ends when what is printed here has no more room, and this attempt prints more.
-    async fn outgrows(&self, inner: &Inner) {
-        let disk = Arc::clone(&inner.options.caps.disk);
-        let share = Share::new(disk, Purpose::Output);
+    /// Ends when what this attempt prints has no more room here.
+    async fn outgrows(&self, taken: &Taken) -> Cause {
         loop {
             tokio::time::sleep(LOOK_EVERY).await;
-            if !share.grow_to(self.logs.bytes().await) {
-                return;
+            if taken.grow_to(Purpose::Output, self.logs.bytes().await) {
+                continue;
             }
+            return match taken.was_crowded_out() {
+                true => Cause::CrowdedOut,
+                false => Cause::NoRoom,
+            };
         }
     }
 
     /// Says what the attempt wrote.
-    async fn tell(&self, inner: &Inner, wrote: Option<Wrote>) {
+    async fn tell(&self, shared: &Shared, wrote: Option<Wrote>) {
         let Some(wrote) = wrote else {
             return;
         };
         for _ in 0..TELLS {
             let lease = (self.lease.job, self.lease.token, self.lease.attempt);
             let request = wrote.request(lease, self.grant.clone());
-            match self.coordinators.ask(&inner.peers, request).await {
+            match self.coordinators.ask(&*shared.parts.peers, request).await {
                 Ok(Response::Pending | Response::Elsewhere) => {}
                 Ok(_) => return,
                 Err(error) => debug!(%error, "what was written was not heard"),
@@ -278,11 +213,11 @@ impl Attempt {
         }
     }
 
-    async fn release(&self, inner: &Inner) {
+    async fn release(&self, shared: &Shared) {
         let (job, token) = (self.lease.job, self.lease.token);
         let reason = "the attempt goes on elsewhere".to_owned();
         let request = Request::Release { job, token, reason };
-        if let Err(error) = self.coordinators.ask(&inner.peers, request).await {
+        if let Err(error) = self.coordinators.ask(&*shared.parts.peers, request).await {
             // Nothing is lost: the lease expires by itself.
             debug!(%error, "release not answered");
         }

@@ -1,11 +1,16 @@
-//! What no coordinator has heard yet: how attempts ended, and checkpoints of those that were ended since their
-//! coordinators were silent for too long. It is kept on disk, and said again until one has heard it, also after a
-//! restart.
+//! The outbox: what no coordinator has heard yet. It has how attempts ended, and checkpoints of those that were ended since
+//! their coordinators were silent for too long. An item is said again until a coordinator has taken it; if the first answer
+//! does not come, it is kept on disk, and a later process goes on.
 
-use super::{
-    Inner, Known, Stage, coordinators::Coordinators, debts::Entry, execute::Wrote, kept::Left,
+use crate::{
+    Error,
+    backlog::Entry,
+    coordinators::Coordinators,
+    kept::Left,
+    known::{Known, Stage},
+    shared::Shared,
+    streams::Wrote,
 };
-use crate::{completion, error::Error};
 use mc_protocol::{Request, RequestError, Response};
 use mc_types::{Cid, Ending, FencingToken, JobId, KeyId, Lease, NodeId, canonical};
 use serde::{Deserialize, Serialize};
@@ -13,10 +18,11 @@ use std::{
     collections::BTreeSet,
     fs,
     io::Write,
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::{Arc, atomic::Ordering},
-    time::{Duration, Instant},
+    time::Duration,
 };
+use tokio::time::Instant;
 use tracing::{debug, info, warn};
 
 /// First pause before an ending is said again, and the longest: it doubles in between.
@@ -31,13 +37,13 @@ const GIVE_UP: Duration = Duration::from_secs(24 * 3600);
 const MIRROR_EVERY: Duration = Duration::from_secs(6 * 3600);
 /// How often a checkpoint is offered to a coordinator that cannot take it.
 const OFFERS: u32 = 10;
-/// Prefix of the pins that keep results which no coordinator has fetched yet.
-const PIN_PREFIX: &str = crate::pins::OWED;
+/// How the names of the pins begin that keep what no coordinator has fetched yet.
+pub const PIN_PREFIX: &str = "owed/";
 
-/// An ending on its way to its coordinator.
+/// What is on its way to the coordinator of an attempt.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Owed {
+pub(crate) struct Item {
     coordinators: Vec<NodeId>,
     job: JobId,
     token: FencingToken,
@@ -66,7 +72,7 @@ pub(super) struct Owed {
 /// Of which task the attempt is, to be told here for as long as no coordinator tells more of it.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Of {
+pub(crate) struct Of {
     #[serde(with = "mc_types::cid::portable")]
     task: Cid,
     attempt: u32,
@@ -86,11 +92,11 @@ impl From<&Known> for Of {
 }
 
 /// What is left of an attempt.
-pub(super) struct What {
-    pub(super) of: Of,
-    pub(super) ending: Option<Ending>,
-    pub(super) left: Option<Left>,
-    pub(super) wrote: Option<Wrote>,
+pub(crate) struct What {
+    pub(crate) of: Of,
+    pub(crate) ending: Option<Ending>,
+    pub(crate) left: Option<Left>,
+    pub(crate) wrote: Option<Wrote>,
 }
 
 /// What has not been said yet, in the order in which it is.
@@ -123,8 +129,8 @@ enum Pause {
     Closing,
 }
 
-impl Owed {
-    pub(super) fn new(
+impl Item {
+    pub(crate) fn new(
         coordinators: &Coordinators,
         (lease, grant): (&Lease, Vec<u8>),
         what: What,
@@ -144,7 +150,7 @@ impl Owed {
     }
 
     /// The same of an attempt whose process was killed, with what it had written by then.
-    pub(super) fn killed(self, attempt: u32, wrote: Wrote) -> Self {
+    pub(crate) fn killed(self, attempt: u32, wrote: Wrote) -> Self {
         Self {
             wrote: Some((attempt, wrote)),
             killed: true,
@@ -153,7 +159,7 @@ impl Owed {
     }
 
     /// Whom it is to be said to.
-    pub(super) fn coordinators(&self) -> Option<Coordinators> {
+    pub(crate) fn coordinators(&self) -> Option<Coordinators> {
         Coordinators::restored(&self.coordinators)
     }
 
@@ -188,9 +194,9 @@ impl Owed {
     }
 
     /// Tells here of the attempt of an earlier process.
-    pub(super) fn remember(&self, inner: &Inner) {
+    pub(crate) fn remember(&self, shared: &Shared) {
         if let Some(known) = self.known() {
-            inner.recent.ended(self.job, self.token, known);
+            shared.recent.ended(self.job, self.token, known);
         }
     }
 
@@ -205,32 +211,32 @@ impl Owed {
 
     /// Says it until a coordinator has it in its ledger or wants it no more. `is_kept` says whether it is on
     /// disk already.
-    pub(super) async fn say(self, inner: &Inner, coordinators: Coordinators, is_kept: bool) {
-        let mut debt = inner.debts.add(coordinators.granting());
+    pub(crate) async fn deliver(self, shared: &Shared, coordinators: Coordinators, is_kept: bool) {
+        let mut waiting = shared.backlog.add(coordinators.granting());
         if let Some(left) = &self.left {
-            inner.kept.add(self.job, left.clone());
+            shared.kept.add(self.job, left.clone());
         }
         if is_kept {
-            self.weigh(inner, &mut debt).await;
+            self.weigh(shared, &mut waiting).await;
         }
         let is_known = self
-            .repeat(inner, &coordinators, (&mut debt, is_kept))
+            .repeat(shared, &coordinators, (&mut waiting, is_kept))
             .await;
         if self.left.is_some() {
-            inner.kept.remove(self.job);
+            shared.kept.remove(self.job);
         }
         if is_known {
-            inner.recent.heard(self.job, self.token);
-            self.forget(inner).await;
+            shared.recent.heard(self.job, self.token);
+            self.forget(shared).await;
         }
     }
 
     /// Says it again and again; `false` if it has to be said by the next process.
     async fn repeat(
         &self,
-        inner: &Inner,
+        shared: &Shared,
         coordinators: &Coordinators,
-        (debt, is_kept): (&mut Entry, bool),
+        (waiting, is_kept): (&mut Entry, bool),
     ) -> bool {
         let (mut is_kept, mut mirrored) = (is_kept, None);
         let mut unsaid = Unsaid {
@@ -240,24 +246,24 @@ impl Owed {
         let mut pause = RETRY_MIN;
         let begun = Instant::now();
         while begun.elapsed() < GIVE_UP {
-            let answer = coordinators.ask(&inner.peers, self.request(&unsaid));
-            match self.heard(inner, answer.await, &mut unsaid) {
+            let answer = coordinators.ask(&*shared.parts.peers, self.request(&unsaid));
+            match self.heard(shared, answer.await, &mut unsaid) {
                 Next::Over => return true,
                 Next::Now => continue,
                 Next::Soon => pause = RETRY_MIN,
                 Next::Later => {}
                 Next::Unheard => {
                     if !std::mem::replace(&mut is_kept, true) {
-                        self.keep(inner).await;
-                        self.weigh(inner, debt).await;
+                        self.keep(shared).await;
+                        self.weigh(shared, waiting).await;
                     }
                     if mirrored.is_none_or(|at: Instant| at.elapsed() >= MIRROR_EVERY) {
                         mirrored = Some(Instant::now());
-                        self.mirror(inner).await;
+                        self.mirror(shared).await;
                     }
                 }
             }
-            pause = match wait(inner, coordinators, pause).await {
+            pause = match wait(shared, coordinators, pause).await {
                 Pause::Over => (pause * 2).min(self.longest_pause(begun.elapsed())),
                 Pause::Met => RETRY_MIN,
                 // What is on disk is said again by the next process.
@@ -298,7 +304,7 @@ impl Owed {
     /// What has come of an answer.
     fn heard(
         &self,
-        inner: &Inner,
+        shared: &Shared,
         answer: Result<Response, RequestError>,
         unsaid: &mut Unsaid,
     ) -> Next {
@@ -320,13 +326,13 @@ impl Owed {
             }
             Ok(Response::Ok | Response::Recorded) if self.ending.is_none() => Next::Over,
             Ok(Response::Recorded) => {
-                inner.recent.recorded(self.job, self.token);
-                inner.counts.recorded.fetch_add(1, Ordering::Relaxed);
+                shared.recent.recorded(self.job, self.token);
+                shared.counts.recorded.fetch_add(1, Ordering::Relaxed);
                 Next::Over
             }
             Ok(Response::Stale | Response::Cancelled) => {
-                inner.recent.refused(self.job, self.token);
-                inner.counts.refused.fetch_add(1, Ordering::Relaxed);
+                shared.recent.refused(self.job, self.token);
+                shared.counts.refused.fetch_add(1, Ordering::Relaxed);
                 info!("finish refused: the lease is another's");
                 Next::Over
             }
@@ -373,14 +379,13 @@ impl Owed {
     }
 
     /// Keeps the ending and its content over a restart.
-    pub(super) async fn keep(&self, inner: &Inner) {
+    pub(crate) async fn keep(&self, shared: &Shared) {
         let kept = async {
             for (pin, root) in self.pins() {
-                inner.content.store().pin(&pin, root).await?;
+                shared.parts.content.pin(&pin, root).await?;
             }
-            let (dir, name) = (inner.options.owed.clone(), self.name());
-            let (_, bytes) =
-                canonical::encode(self).map_err(|e| Error::InvalidJob(e.to_string()))?;
+            let (dir, name) = (shared.options.outbox.clone(), self.name());
+            let (_, bytes) = canonical::encode(self)?;
             let path = dir.join(&name);
             let write = move || -> std::io::Result<()> {
                 let mut file = tempfile::NamedTempFile::new_in(&dir)?;
@@ -399,38 +404,35 @@ impl Owed {
     }
 
     /// Counts what is kept for it.
-    async fn weigh(&self, inner: &Inner, debt: &mut Entry) {
+    async fn weigh(&self, shared: &Shared, waiting: &mut Entry) {
         let mut sum = 0_u64;
         for (_, root) in self.pins() {
-            match mc_content::stored_bytes(inner.content.store(), root).await {
+            match shared.parts.content.stored_bytes(root).await {
                 Ok(bytes) => sum = sum.saturating_add(bytes),
                 Err(error) => debug!(%error, "what is kept for an ending is not counted"),
             }
         }
-        debt.weighs(sum);
+        waiting.weighs(sum);
     }
 
     /// Says in the DHT what the job came to, for those who ask while its coordinator is away.
-    async fn mirror(&self, inner: &Inner) {
+    async fn mirror(&self, shared: &Shared) {
         let Some(Ending::Completed(completion)) = &self.ending else {
             return;
         };
-        let said = completion::publish(
-            inner.content.net(),
-            self.job,
-            (self.token, self.grant.clone()),
-            completion,
-        );
-        if let Err(refusal) = said.await {
-            debug!(%refusal, "a completion was not published");
+        let lease = (self.token, self.grant.clone());
+        let completions = &shared.parts.completions;
+        let said = completions.publish(self.job, lease, completion);
+        if let Err(error) = said.await {
+            debug!(%error, "nobody learns of it from the DHT");
         }
     }
 
-    async fn forget(&self, inner: &Inner) {
+    async fn forget(&self, shared: &Shared) {
         // What stays is said once more after a restart, and refused.
-        let _ = tokio::fs::remove_file(inner.options.owed.join(self.name())).await;
+        let _ = tokio::fs::remove_file(shared.options.outbox.join(self.name())).await;
         for (pin, _) in self.pins() {
-            if let Err(error) = inner.content.store().unpin(&pin).await {
+            if let Err(error) = shared.parts.content.unpin(&pin).await {
                 debug!(%error, "a result is kept for longer than needed");
             }
         }
@@ -438,14 +440,14 @@ impl Owed {
 }
 
 /// Waits, unless one of the coordinators connects.
-async fn wait(inner: &Inner, coordinators: &Coordinators, pause: Duration) -> Pause {
-    let mut met = inner.met.subscribe();
+async fn wait(shared: &Shared, coordinators: &Coordinators, pause: Duration) -> Pause {
+    let mut met = shared.met.subscribe();
     let over = tokio::time::sleep(pause);
     tokio::pin!(over);
     loop {
         tokio::select! {
             () = &mut over => return Pause::Over,
-            () = inner.closing.cancelled() => return Pause::Closing,
+            () = shared.closing.cancelled() => return Pause::Closing,
             node = met.recv() => match node {
                 Ok(node) if !coordinators.contains(&node) => {}
                 // It may have been among those that were missed.
@@ -456,33 +458,33 @@ async fn wait(inner: &Inner, coordinators: &Coordinators, pause: Duration) -> Pa
 }
 
 /// Goes on saying what an earlier process could not. Gives the attempts that came to an end of their own.
-pub(super) fn resume(inner: &Arc<Inner>) -> BTreeSet<(JobId, FencingToken)> {
+pub(crate) fn resume(shared: &Arc<Shared>) -> BTreeSet<(JobId, FencingToken)> {
     let mut unsaid = BTreeSet::new();
-    for owed in read_all(&inner.options.owed) {
-        let Some(coordinators) = owed.coordinators() else {
+    for item in read_all(&shared.options.outbox) {
+        let Some(coordinators) = item.coordinators() else {
             continue;
         };
-        info!(job = %owed.job, token = %owed.token, "an ending of an earlier process is said again");
-        owed.remember(inner);
-        if !owed.killed {
-            unsaid.insert((owed.job, owed.token));
+        info!(job = %item.job, token = %item.token, "an ending of an earlier process is said again");
+        item.remember(shared);
+        if !item.killed {
+            unsaid.insert((item.job, item.token));
         }
-        let inner_too = Arc::clone(inner);
-        inner.attempts.serve("ending", async move {
-            owed.say(&inner_too, coordinators, true).await;
+        let shared_too = Arc::clone(shared);
+        shared.attempts.serve("ending", async move {
+            item.deliver(&shared_too, coordinators, true).await;
         });
     }
     unsaid
 }
 
-fn read_all(dir: &PathBuf) -> Vec<Owed> {
+fn read_all(dir: &Path) -> Vec<Item> {
     let Ok(entries) = fs::read_dir(dir) else {
         return Vec::new();
     };
     let read = |path: PathBuf| {
         let bytes = fs::read(&path).ok()?;
-        let owed = canonical::decode::<Owed>(&bytes);
-        owed.inspect_err(|error| warn!(path = %path.display(), %error, "unreadable"))
+        let item = canonical::decode::<Item>(&bytes);
+        item.inspect_err(|error| warn!(path = %path.display(), %error, "unreadable"))
             .ok()
     };
     let paths = entries.flatten().map(|entry| entry.path());
@@ -517,14 +519,14 @@ mod tests {
             ending: Ending::Cancelled,
         };
         let (_, bytes) = canonical::encode(&earlier).unwrap();
-        let owed: Owed = canonical::decode(&bytes).unwrap();
-        assert_eq!(owed.ending, Some(Ending::Cancelled));
-        assert!(owed.left.is_none() && !owed.killed);
+        let item: Item = canonical::decode(&bytes).unwrap();
+        assert_eq!(item.ending, Some(Ending::Cancelled));
+        assert!(item.left.is_none() && !item.killed);
     }
 
     #[test]
     fn an_ending_is_said_within_a_term_at_first_and_seldom_later() {
-        let owed = Owed {
+        let item = Item {
             coordinators: Vec::new(),
             job: JobId::new(Timestamp::from_millis(1), 1),
             token: FencingToken(3),
@@ -536,7 +538,7 @@ mod tests {
             wrote: None,
             killed: false,
         };
-        let pause = |after| owed.longest_pause(Duration::from_secs(after));
+        let pause = |after| item.longest_pause(Duration::from_secs(after));
         assert_eq!(pause(1), Duration::from_secs(1));
         assert_eq!(pause(3_600), RETRY_SELDOM);
     }

@@ -1,0 +1,36 @@
+//! An attempt that was accepted.
+
+use crate::{controls::Controls, coordinators::Coordinators, kept::Left, known::Known};
+use mc_content::TaskKey;
+use mc_execution::LogFiles;
+use mc_types::{Cid, JobSpec, Lease};
+
+/// An accepted offer.
+#[derive(Debug)]
+pub(crate) struct Accepted {
+    /// What is told of it here.
+    pub(crate) known: Known,
+    pub(crate) coordinators: Coordinators,
+    pub(crate) lease: Lease,
+    /// The lease, as the coordinator signed it.
+    pub(crate) grant: Vec<u8>,
+    /// Of a private task.
+    pub(crate) key: Option<TaskKey>,
+    pub(crate) spec: JobSpec,
+    /// Checkpoints of earlier attempts, newest first.
+    pub(crate) checkpoints: Vec<Cid>,
+    pub(crate) controls: Controls,
+    pub(crate) logs: LogFiles,
+}
+
+impl Accepted {
+    /// The newest checkpoint that it has left here.
+    pub(crate) fn left(&self) -> Option<Left> {
+        let newest = *self.controls.newest.borrow();
+        newest.map(|(cid, position)| Left {
+            cid,
+            position,
+            attempt: self.lease.attempt,
+        })
+    }
+}
