@@ -266,8 +266,13 @@ impl Item {
             pause = match wait(shared, coordinators, pause).await {
                 Pause::Over => (pause * 2).min(self.longest_pause(begun.elapsed())),
                 Pause::Met => RETRY_MIN,
-                // What is on disk is said again by the next process.
-                Pause::Closing => return false,
+                // The next process says it again.
+                Pause::Closing => {
+                    if !is_kept {
+                        self.keep(shared).await;
+                    }
+                    return false;
+                }
             };
         }
         warn!("an ending is given up: no coordinator answered for a day");

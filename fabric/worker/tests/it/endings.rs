@@ -77,6 +77,21 @@ async fn an_ending_is_said_again_after_a_restart_and_to_a_replica() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_ending_that_a_coordinator_was_about_to_take_survives_a_node_that_goes_down() {
+    let world = World::new();
+    world.network.set(node('A'), Manner::Fetching);
+    world.begin(1, "ends");
+    world.network.finished(id(1)).await;
+    assert!(world.kept().is_empty(), "it is heard");
+    world.worker.shutdown(Duration::from_secs(2)).await;
+    assert_eq!(world.kept().len(), 1);
+    let world = world.restart().await;
+    assert_eq!(world.worker.resume().len(), 1);
+    world.network.set(node('A'), Manner::Takes);
+    world.until_acknowledged().await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn an_ending_that_is_another_ones_by_now_is_forgotten() {
     let world = World::new();
     unheard(&world).await;

@@ -26,6 +26,8 @@ pub(crate) enum Manner {
     Stale,
     /// Its user has called the job off.
     Cancelled,
+    /// It is still fetching results.
+    Fetching,
 }
 
 /// All nodes but the worker's. Whoever is not spoken of takes whatever it is told.
@@ -140,6 +142,7 @@ fn answer(manner: Manner, node: &NodeId, request: &Request) -> Result<Response, 
         (_, Request::Announce(_)) => Response::Wanted,
         (Manner::Stale, _) => Response::Stale,
         (Manner::Cancelled, Request::Heartbeat { .. }) => Response::Cancelled,
+        (Manner::Fetching, Request::Finish { .. }) => Response::Pending,
         (_, Request::Heartbeat { .. }) => Response::Renewed {
             ttl_ms: u64::try_from(TTL.as_millis()).unwrap(),
             sisters: Vec::new(),
