@@ -1,6 +1,6 @@
 //! An attempt that was accepted.
 
-use crate::{controls::Controls, coordinators::Coordinators, kept::Left, known::Known};
+use crate::{controls::Controls, coordinators::Coordinators, kept::LeftCheckpoint, known::Known};
 use mc_content::TaskKey;
 use mc_execution::LogFiles;
 use mc_types::{Cid, JobSpec, Lease};
@@ -25,9 +25,9 @@ pub(crate) struct Accepted {
 
 impl Accepted {
     /// The newest checkpoint that it has left here.
-    pub(crate) fn left(&self) -> Option<Left> {
+    pub(crate) fn left(&self) -> Option<LeftCheckpoint> {
         let newest = *self.controls.newest.borrow();
-        newest.map(|(cid, position)| Left {
+        newest.map(|(cid, position)| LeftCheckpoint {
             cid,
             position,
             attempt: self.lease.attempt,

@@ -6,9 +6,9 @@ use crate::{
     execute::{self, Executed},
     heartbeats::{Heartbeats, Lost},
     known::{Known, Stage},
-    outbox::{Item, What},
+    outbox::{Item, Report},
     shared::Shared,
-    streams::Wrote,
+    streams::StoredStreams,
 };
 use mc_protocol::{Request, Response};
 use mc_types::{Ending, ErrorCode, FailureReason};
@@ -41,26 +41,26 @@ enum Cause {
 
 impl Cause {
     /// What the attempt comes to if it leaves a checkpoint; `None` if it need not.
-    const fn leaving(&self) -> Option<Came> {
+    const fn with_checkpoint(&self) -> Option<Conclusion> {
         match self {
-            Self::Lost(Lost::Silent) => Some(Came::Back),
-            Self::TooLong => Some(Came::ToNothing),
+            Self::Lost(Lost::Silent) => Some(Conclusion::CalledBack),
+            Self::TooLong => Some(Conclusion::Nothing),
             Self::Lost(Lost::Stale | Lost::Cancelled) | Self::NoRoom | Self::CrowdedOut => None,
         }
     }
 
     /// What the attempt comes to if it leaves none.
-    fn came(&self) -> Came {
+    fn conclusion(&self) -> Conclusion {
         let failed = |code, message: &str| {
-            Came::To(Ending::Failed(FailureReason::Infrastructure {
+            Conclusion::Ending(Ending::Failed(FailureReason::Infrastructure {
                 code,
                 message: message.to_owned(),
             }))
         };
         match self {
-            Self::Lost(Lost::Stale) => Came::ToNothing,
-            Self::Lost(Lost::Cancelled) => Came::To(Ending::Cancelled),
-            Self::Lost(Lost::Silent) => Came::Back,
+            Self::Lost(Lost::Stale) => Conclusion::Nothing,
+            Self::Lost(Lost::Cancelled) => Conclusion::Ending(Ending::Cancelled),
+            Self::Lost(Lost::Silent) => Conclusion::CalledBack,
             Self::TooLong => failed(None, "it took longer than the node lets an attempt take"),
             Self::NoRoom => failed(None, NO_ROOM),
             Self::CrowdedOut => failed(Some(ErrorCode::Overloaded), NO_ROOM),
@@ -69,31 +69,31 @@ impl Cause {
 }
 
 /// How an attempt ended.
-enum Came {
+enum Conclusion {
     /// By itself.
-    To(Ending),
+    Ending(Ending),
     /// It was called back since its coordinators are silent.
-    Back,
+    CalledBack,
     /// It lost its lease, or the node shuts down.
-    ToNothing,
+    Nothing,
 }
 
-impl Came {
+impl Conclusion {
     /// What an execution that ended by itself came to; `otherwise`, if that is nothing.
-    fn of(executed: Executed, otherwise: Self) -> (Self, Option<Wrote>) {
-        let came = executed.ending.map_or(otherwise, Self::To);
-        (came, executed.wrote)
+    fn of(executed: Executed, otherwise: Self) -> (Self, Option<StoredStreams>) {
+        let conclusion = executed.ending.map_or(otherwise, Self::Ending);
+        (conclusion, executed.wrote)
     }
 
     /// What is told here of the job from now on.
     fn stage(&self) -> Option<Stage> {
         match self {
-            Self::To(ending) => Some(Stage::Ended {
+            Self::Ending(ending) => Some(Stage::Ended {
                 ending: ending.clone(),
                 is_recorded: false,
             }),
-            Self::Back => Some(Stage::Left { was_killed: false }),
-            Self::ToNothing => None,
+            Self::CalledBack => Some(Stage::Left { was_killed: false }),
+            Self::Nothing => None,
         }
     }
 }
@@ -102,8 +102,8 @@ impl Accepted {
     /// Runs the attempt. The slot is free again when this returns.
     #[tracing::instrument(name = "attempt", skip_all, fields(job = %self.lease.job, token = %self.lease.token))]
     pub(crate) async fn run(self, shared: Arc<Shared>) {
-        let (came, wrote) = Box::pin(self.execute(&shared)).await;
-        if let Some(stage) = came.stage() {
+        let (conclusion, wrote) = Box::pin(self.execute(&shared)).await;
+        if let Some(stage) = conclusion.stage() {
             let known = Known {
                 wrote,
                 stage,
@@ -113,10 +113,10 @@ impl Accepted {
         }
         // The slot is free as soon as the machine is; reporting may take longer.
         shared.remove(self.lease.job, self.lease.token);
-        let (ending, left) = match came {
-            Came::To(ending) => (Some(ending), None),
-            Came::Back => (None, self.left()),
-            Came::ToNothing => {
+        let (ending, left) = match conclusion {
+            Conclusion::Ending(ending) => (Some(ending), None),
+            Conclusion::CalledBack => (None, self.left()),
+            Conclusion::Nothing => {
                 self.tell(&shared, wrote).await;
                 if shared.closing.is_cancelled() || self.controls.leaving.is_cancelled() {
                     self.release(&shared).await;
@@ -127,38 +127,38 @@ impl Accepted {
             }
         };
         let lease = (&self.lease, self.grant);
-        let what = What {
+        let report = Report {
             of: (&self.known).into(),
             ending,
             left,
             wrote,
         };
-        let item = Item::new(&self.coordinators, lease, what);
+        let item = Item::new(&self.coordinators, lease, report);
         item.deliver(&shared, self.coordinators, false).await;
     }
 
     /// How the attempt ended, and what it wrote if it came to no outcome.
-    async fn execute(&self, shared: &Shared) -> (Came, Option<Wrote>) {
+    async fn execute(&self, shared: &Shared) -> (Conclusion, Option<StoredStreams>) {
         let mut heartbeats = Heartbeats::of(self, shared).begin(&shared.attempts);
         let taken = Arc::new(Taken::new(Arc::clone(&shared.disk)));
         let work = execute::execute(shared, self, &taken);
         tokio::pin!(work);
         let cause = tokio::select! {
             biased;
-            executed = &mut work => return Came::of(executed, Came::ToNothing),
+            executed = &mut work => return Conclusion::of(executed, Conclusion::Nothing),
             // They end by themselves only when the lease is lost.
             lost = &mut heartbeats => Cause::Lost(lost.unwrap_or(Lost::Silent)),
             () = self.outlasts(shared) => Cause::TooLong,
             cause = self.outgrows(&taken) => cause,
         };
-        if let Some(left) = cause.leaving() {
+        if let Some(left) = cause.with_checkpoint() {
             warn!(
                 "ended with a checkpoint, if it can be: it takes too long, or no coordinator has answered for too long"
             );
             self.controls.leaving.cancel();
             tokio::select! {
                 biased;
-                executed = &mut work => return Came::of(executed, left),
+                executed = &mut work => return Conclusion::of(executed, left),
                 () = self.controls.cannot_stop.cancelled() => {}
                 () = tokio::time::sleep(LEAVE_WITHIN) => {}
             }
@@ -166,7 +166,7 @@ impl Accepted {
         // The guest is stopped before its slot is given to another.
         self.controls.cancel.cancel();
         let wrote = work.await.wrote;
-        (cause.came(), wrote)
+        (cause.conclusion(), wrote)
     }
 
     /// Ends when the guest has run for as long as this node lets one. A job that names a time itself is ended by that: with
@@ -197,7 +197,7 @@ impl Accepted {
     }
 
     /// Says what the attempt wrote.
-    async fn tell(&self, shared: &Shared, wrote: Option<Wrote>) {
+    async fn tell(&self, shared: &Shared, wrote: Option<StoredStreams>) {
         let Some(wrote) = wrote else {
             return;
         };

@@ -2,10 +2,10 @@
 
 use crate::{
     accepted::Accepted,
-    outbox::{Item, What},
+    outbox::{Item, Report},
     scratch::Scratch,
     shared::Shared,
-    streams::Wrote,
+    streams::StoredStreams,
 };
 use mc_execution::LogFiles;
 use mc_types::canonical;
@@ -48,7 +48,7 @@ pub(crate) async fn note(attempt: &Accepted, scratch: &Scratch) {
         // Its key is in memory alone, so that nobody could encrypt what it wrote.
         return;
     }
-    let what = What {
+    let report = Report {
         of: (&attempt.known).into(),
         ending: None,
         left: None,
@@ -57,7 +57,7 @@ pub(crate) async fn note(attempt: &Accepted, scratch: &Scratch) {
     let lease = (&attempt.lease, attempt.grant.clone());
     let note = Note {
         attempt: attempt.lease.attempt,
-        item: Item::new(&attempt.coordinators, lease, what),
+        item: Item::new(&attempt.coordinators, lease, report),
     };
     let written = async {
         scratch.create().map_err(|e| e.to_string())?;
@@ -104,7 +104,7 @@ async fn item(shared: &Shared, dir: &Path) -> Option<Item> {
     let note = canonical::decode::<Note>(&bytes);
     let note = note.inspect_err(|error| warn!(dir = %dir.display(), %error, "unreadable"));
     let note = note.ok()?;
-    let wrote = Wrote::store(&shared.parts.content, &LogFiles::within(dir), None).await;
+    let wrote = StoredStreams::store(&shared.parts.content, &LogFiles::within(dir), None).await;
     let wrote = wrote.inspect_err(|error| warn!(%error, "what an attempt wrote was not kept"));
     let item = note.item.killed(note.attempt, wrote.ok()?);
     item.keep(shared).await;

@@ -7,7 +7,7 @@ use crate::{
     disk::{ScratchRoom, Taken},
     scratch::Scratch,
     shared::Shared,
-    streams::Wrote,
+    streams::StoredStreams,
 };
 use async_trait::async_trait;
 use futures::FutureExt;
@@ -33,7 +33,7 @@ pub(crate) struct Executed {
     /// What it came to; `None` when it was stopped because this node shuts down.
     pub(crate) ending: Option<Ending>,
     /// What it wrote, if it came to no outcome: that has it otherwise.
-    pub(crate) wrote: Option<Wrote>,
+    pub(crate) wrote: Option<StoredStreams>,
 }
 
 /// Runs the attempt.
@@ -63,8 +63,8 @@ pub(crate) async fn execute(shared: &Shared, attempt: &Accepted, taken: &Arc<Tak
 }
 
 /// Stores what an attempt wrote.
-async fn wrote(shared: &Shared, attempt: &Accepted) -> Result<Wrote, mc_content::Error> {
-    Wrote::store(&shared.parts.content, &attempt.logs, attempt.key.as_ref()).await
+async fn wrote(shared: &Shared, attempt: &Accepted) -> Result<StoredStreams, mc_content::Error> {
+    StoredStreams::store(&shared.parts.content, &attempt.logs, attempt.key.as_ref()).await
 }
 
 /// What the attempt came to; nothing if it was stopped because this node shuts down.

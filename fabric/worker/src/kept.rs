@@ -10,7 +10,7 @@ use std::{
 /// A checkpoint that an attempt left.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct Left {
+pub(crate) struct LeftCheckpoint {
     #[serde(with = "mc_types::cid::portable")]
     pub(crate) cid: Cid,
     /// Operators that were executed.
@@ -22,15 +22,15 @@ pub(crate) struct Left {
 /// The checkpoints that are kept here since no coordinator has them: an attempt of the same job goes on from them,
 /// should the coordinator have forgotten of the one that left them.
 #[derive(Debug, Default)]
-pub(crate) struct Kept(Mutex<HashMap<JobId, Left>>);
+pub(crate) struct Kept(Mutex<HashMap<JobId, LeftCheckpoint>>);
 
 impl Kept {
-    fn all(&self) -> MutexGuard<'_, HashMap<JobId, Left>> {
+    fn all(&self) -> MutexGuard<'_, HashMap<JobId, LeftCheckpoint>> {
         // Every update is a single insertion or removal, so a poisoned map is still consistent.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(crate) fn add(&self, job: JobId, left: Left) {
+    pub(crate) fn add(&self, job: JobId, left: LeftCheckpoint) {
         self.all().insert(job, left);
     }
 
@@ -66,7 +66,7 @@ mod tests {
             ttl_ms: 1,
         };
         assert_eq!(kept.of(&lease(3)), None);
-        let two = Left {
+        let two = LeftCheckpoint {
             cid: left,
             position: 7,
             attempt: 2,

@@ -1,6 +1,6 @@
 //! What this node knows by itself of the jobs that it runs, or ran of late.
 
-use crate::streams::Wrote;
+use crate::streams::StoredStreams;
 use mc_types::{Cid, Ending, FailureReason, FencingToken, JobId, KeyId, NodeId};
 use std::{
     collections::{HashMap, VecDeque},
@@ -23,7 +23,7 @@ pub struct Known {
     /// Of a private task: by what its key is known.
     pub key: Option<KeyId>,
     /// What it wrote, if it ended without an outcome.
-    pub wrote: Option<Wrote>,
+    pub wrote: Option<StoredStreams>,
     /// How far the attempt is.
     pub stage: Stage,
 }

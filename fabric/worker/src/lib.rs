@@ -70,5 +70,5 @@ pub use known::{Known, Stage};
 pub use outbox::PIN_PREFIX;
 pub use parts::{Options, Parts};
 pub use shared::Counts;
-pub use streams::Wrote;
+pub use streams::StoredStreams;
 pub use worker::{Offer, Worker};

@@ -6,10 +6,10 @@ use crate::{
     Error,
     backlog::Entry,
     coordinators::Coordinators,
-    kept::Left,
+    kept::LeftCheckpoint,
     known::{Known, Stage},
     shared::Shared,
-    streams::Wrote,
+    streams::StoredStreams,
 };
 use mc_protocol::{Request, RequestError, Response};
 use mc_types::{Cid, Ending, FencingToken, JobId, KeyId, Lease, NodeId, canonical};
@@ -53,16 +53,16 @@ pub(crate) struct Item {
     grant: Vec<u8>,
     /// Absent in what an earlier version kept.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    of: Option<Of>,
+    of: Option<Origin>,
     /// Absent if the attempt came to none, and its lease is given back.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     ending: Option<Ending>,
     /// What another attempt can go on from.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    left: Option<Left>,
+    left: Option<LeftCheckpoint>,
     /// What the attempt wrote, if it came to no outcome, and which one it was.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    wrote: Option<(u32, Wrote)>,
+    wrote: Option<(u32, StoredStreams)>,
     /// Whether it ended because its process was killed. Then nothing is said but what it wrote: its lease has been
     /// missed, or is about to be, and counts as lost.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
@@ -72,7 +72,7 @@ pub(crate) struct Item {
 /// Of which task the attempt is, to be told here for as long as no coordinator tells more of it.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct Of {
+pub(crate) struct Origin {
     #[serde(with = "mc_types::cid::portable")]
     task: Cid,
     attempt: u32,
@@ -81,7 +81,7 @@ pub(crate) struct Of {
     key: Option<KeyId>,
 }
 
-impl From<&Known> for Of {
+impl From<&Known> for Origin {
     fn from(known: &Known) -> Self {
         Self {
             task: known.task,
@@ -92,16 +92,16 @@ impl From<&Known> for Of {
 }
 
 /// What is left of an attempt.
-pub(crate) struct What {
-    pub(crate) of: Of,
+pub(crate) struct Report {
+    pub(crate) of: Origin,
     pub(crate) ending: Option<Ending>,
-    pub(crate) left: Option<Left>,
-    pub(crate) wrote: Option<Wrote>,
+    pub(crate) left: Option<LeftCheckpoint>,
+    pub(crate) wrote: Option<StoredStreams>,
 }
 
 /// What has not been said yet, in the order in which it is.
-struct Unsaid {
-    wrote: Option<(u32, Wrote)>,
+struct Undelivered {
+    wrote: Option<(u32, StoredStreams)>,
     /// How often the checkpoint is still offered.
     offers: u32,
 }
@@ -117,7 +117,7 @@ enum Next {
     /// It is said again after the pause.
     Later,
     /// The same, and nobody has heard it.
-    Unheard,
+    Unanswered,
 }
 
 /// How a pause ended.
@@ -133,7 +133,7 @@ impl Item {
     pub(crate) fn new(
         coordinators: &Coordinators,
         (lease, grant): (&Lease, Vec<u8>),
-        what: What,
+        report: Report,
     ) -> Self {
         Self {
             coordinators: coordinators.all(),
@@ -141,16 +141,16 @@ impl Item {
             token: lease.token,
             ttl_ms: lease.ttl_ms,
             grant,
-            of: Some(what.of),
-            ending: what.ending,
-            left: what.left,
-            wrote: what.wrote.map(|wrote| (lease.attempt, wrote)),
+            of: Some(report.of),
+            ending: report.ending,
+            left: report.left,
+            wrote: report.wrote.map(|wrote| (lease.attempt, wrote)),
             killed: false,
         }
     }
 
     /// The same of an attempt whose process was killed, with what it had written by then.
-    pub(crate) fn killed(self, attempt: u32, wrote: Wrote) -> Self {
+    pub(crate) fn killed(self, attempt: u32, wrote: StoredStreams) -> Self {
         Self {
             wrote: Some((attempt, wrote)),
             killed: true,
@@ -239,20 +239,20 @@ impl Item {
         (waiting, is_kept): (&mut Entry, bool),
     ) -> bool {
         let (mut is_kept, mut mirrored) = (is_kept, None);
-        let mut unsaid = Unsaid {
+        let mut undelivered = Undelivered {
             wrote: self.wrote,
             offers: self.left.as_ref().map_or(0, |_| OFFERS),
         };
         let mut pause = RETRY_MIN;
         let begun = Instant::now();
         while begun.elapsed() < GIVE_UP {
-            let answer = coordinators.ask(&*shared.parts.peers, self.request(&unsaid));
-            match self.heard(shared, answer.await, &mut unsaid) {
+            let answer = coordinators.ask(&*shared.parts.peers, self.request(&undelivered));
+            match self.take_answer(shared, answer.await, &mut undelivered) {
                 Next::Over => return true,
                 Next::Now => continue,
                 Next::Soon => pause = RETRY_MIN,
                 Next::Later => {}
-                Next::Unheard => {
+                Next::Unanswered => {
                     if !std::mem::replace(&mut is_kept, true) {
                         self.keep(shared).await;
                         self.weigh(shared, waiting).await;
@@ -281,9 +281,9 @@ impl Item {
 
     /// What is said next: what the attempt wrote comes first, so that it is there when the job has ended; a
     /// checkpoint comes before the lease is given back.
-    fn request(&self, unsaid: &Unsaid) -> Request {
+    fn request(&self, undelivered: &Undelivered) -> Request {
         let (job, token) = (self.job, self.token);
-        if let Some((attempt, wrote)) = unsaid.wrote {
+        if let Some((attempt, wrote)) = undelivered.wrote {
             return wrote.request((job, token, attempt), self.grant.clone());
         }
         match (&self.ending, &self.left) {
@@ -292,7 +292,7 @@ impl Item {
                 token,
                 ending: ending.clone(),
             },
-            (None, Some(left)) if unsaid.offers > 0 => Request::Checkpoint {
+            (None, Some(left)) if undelivered.offers > 0 => Request::Checkpoint {
                 job,
                 token,
                 cid: left.cid,
@@ -307,11 +307,11 @@ impl Item {
     }
 
     /// What has come of an answer.
-    fn heard(
+    fn take_answer(
         &self,
         shared: &Shared,
         answer: Result<Response, RequestError>,
-        unsaid: &mut Unsaid,
+        undelivered: &mut Undelivered,
     ) -> Next {
         match answer {
             // It is kept, or cannot be.
@@ -319,14 +319,14 @@ impl Item {
                 Response::Recorded | Response::Stale | Response::Cancelled | Response::Error { .. },
             )
             | Err(RequestError::Unsupported { .. })
-                if unsaid.wrote.is_some() =>
+                if undelivered.wrote.is_some() =>
             {
-                unsaid.wrote = None;
+                undelivered.wrote = None;
                 if self.killed { Next::Over } else { Next::Now }
             }
-            Ok(Response::Recorded) if self.ending.is_none() && unsaid.offers > 0 => {
+            Ok(Response::Recorded) if self.ending.is_none() && undelivered.offers > 0 => {
                 // It has the checkpoint: now the lease is given back.
-                unsaid.offers = 0;
+                undelivered.offers = 0;
                 Next::Now
             }
             Ok(Response::Ok | Response::Recorded) if self.ending.is_none() => Next::Over,
@@ -346,7 +346,7 @@ impl Item {
             Ok(other) => {
                 // Whoever answers like this may do so as often as it likes: it fills no log.
                 debug!(?other, "unexpected answer to a finish");
-                unsaid.offers = unsaid.offers.saturating_sub(1);
+                undelivered.offers = undelivered.offers.saturating_sub(1);
                 Next::Later
             }
             Err(error) => {
@@ -356,8 +356,8 @@ impl Item {
                     RequestError::Unsupported { .. } | RequestError::UnsupportedAnswer { .. }
                 );
                 // It is of another version, and may not want a checkpoint.
-                unsaid.offers = unsaid.offers.saturating_sub(is_there.into());
-                Next::Unheard
+                undelivered.offers = undelivered.offers.saturating_sub(is_there.into());
+                Next::Unanswered
             }
         }
     }
@@ -464,7 +464,7 @@ async fn wait(shared: &Shared, coordinators: &Coordinators, pause: Duration) -> 
 
 /// Goes on saying what an earlier process could not. Gives the attempts that came to an end of their own.
 pub(crate) fn resume(shared: &Arc<Shared>) -> BTreeSet<(JobId, FencingToken)> {
-    let mut unsaid = BTreeSet::new();
+    let mut undelivered = BTreeSet::new();
     for item in read_all(&shared.options.outbox) {
         let Some(coordinators) = item.coordinators() else {
             continue;
@@ -472,14 +472,14 @@ pub(crate) fn resume(shared: &Arc<Shared>) -> BTreeSet<(JobId, FencingToken)> {
         info!(job = %item.job, token = %item.token, "an ending of an earlier process is said again");
         item.remember(shared);
         if !item.killed {
-            unsaid.insert((item.job, item.token));
+            undelivered.insert((item.job, item.token));
         }
         let shared_too = Arc::clone(shared);
         shared.attempts.serve("ending", async move {
             item.deliver(&shared_too, coordinators, true).await;
         });
     }
-    unsaid
+    undelivered
 }
 
 fn read_all(dir: &Path) -> Vec<Item> {

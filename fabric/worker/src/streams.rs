@@ -11,7 +11,7 @@ use std::sync::Arc;
 /// The two streams of an attempt, as content of this node.
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Wrote {
+pub struct StoredStreams {
     /// Standard output: a UnixFS file.
     #[serde(with = "cid::portable")]
     pub stdout: Cid,
@@ -20,7 +20,7 @@ pub struct Wrote {
     pub stderr: Cid,
 }
 
-impl Wrote {
+impl StoredStreams {
     /// Stores what is in the files, encrypted if there is a key.
     pub(crate) async fn store(
         content: &Arc<dyn Content>,
