@@ -8,13 +8,13 @@ use mc_types::{Cid, JobSpec, Lease};
 /// An accepted offer.
 #[derive(Debug)]
 pub(crate) struct Accepted {
-    /// What is told of it here.
+    /// What this node tells about it.
     pub(crate) known: Known,
     pub(crate) coordinators: Coordinators,
     pub(crate) lease: Lease,
     /// The lease, as the coordinator signed it.
     pub(crate) grant: Vec<u8>,
-    /// Of a private task.
+    /// The key of a private task.
     pub(crate) key: Option<TaskKey>,
     pub(crate) spec: JobSpec,
     /// Checkpoints of earlier attempts, newest first.
@@ -24,7 +24,7 @@ pub(crate) struct Accepted {
 }
 
 impl Accepted {
-    /// The newest checkpoint that it has left here.
+    /// The newest checkpoint that it has stored here.
     pub(crate) fn left(&self) -> Option<LeftCheckpoint> {
         let newest = *self.controls.newest.borrow();
         newest.map(|(cid, position)| LeftCheckpoint {

@@ -1,4 +1,4 @@
-//! Telling coordinators what this node lends: at once when they connect or ask, often while they have work, and
+//! Announces to coordinators what this node lends: at once when they connect or ask, often while they have work, and
 //! seldom otherwise.
 
 use crate::Worker;
@@ -16,29 +16,29 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-/// How often it is said to coordinators that have work, in case it was not heard.
+/// How often coordinators that have work get an announcement, in case the last one was lost.
 const EVERY: Duration = Duration::from_secs(4);
-/// One of so many times it is said to all others too.
+/// One in this many rounds goes to all other coordinators, too.
 const ALL_ONE_OF: u32 = 8;
-/// How long an announcement that was not heard is kept back before it is said once more.
+/// The pause before an announcement is repeated that was not answered.
 const AGAIN_AFTER: Duration = Duration::from_millis(300);
-/// Answers that may wait to be looked at.
+/// How many answers may wait to be read.
 const ANSWERS: usize = 256;
 
-/// To whom something is to be said.
+/// Who gets an announcement.
 enum Due {
-    /// Those that have connected.
+    /// Coordinators that have just connected.
     Newcomers,
     /// This coordinator.
     One(NodeId),
-    /// Those that have work.
+    /// All that have work.
     Wanting,
-    /// Those that have work and this node itself; if set, all others too.
+    /// All that have work, and this node itself; if set, all others, too.
     Regular { all: bool },
 }
 
-/// Tells coordinators what this node lends, for as long as nodes are told by `connected`, or until `stopping`; and the worker
-/// who has connected.
+/// Announces to coordinators what `worker` lends, and tells `worker` which nodes have connected. Returns when `stopping`
+/// is cancelled, or when nobody updates `connected` any more.
 pub async fn announce(
     worker: Worker,
     mut connected: watch::Receiver<Arc<BTreeSet<NodeId>>>,
@@ -69,14 +69,13 @@ pub async fn announce(
                 }
                 continue;
             }
-            // Those that were missed ask again.
+            // Coordinators whose question was lost ask again.
             Ok(node) = solicitations.recv() => Due::One(node),
             _ = every.tick() => {
                 turn = turn.wrapping_add(1);
                 Due::Regular { all: turn.is_multiple_of(ALL_ONE_OF) }
             }
-            // Coordinators count what they granted themselves. A slot that another one's job has
-            // given back they can only learn from here.
+            // A coordinator counts its own grants. Only the worker can tell it that a job of another one has freed a slot.
             Ok(()) = free.changed() => {
                 let is_free = *free.borrow_and_update() > 0;
                 let was_free = std::mem::replace(&mut was_free, is_free);
@@ -85,7 +84,7 @@ pub async fn announce(
                 }
                 Due::Wanting
             }
-            // The same of memory that another one's job has given back, while slots were free all the time.
+            // The same for memory, when a slot was free all the time.
             () = worker.has_room() => Due::Wanting,
         };
         let now = connected.borrow_and_update().clone();
@@ -122,8 +121,8 @@ pub async fn announce(
     }
 }
 
-/// Tells a node what this one lends, and takes note whether it wants to hear more. If it is not heard, it is said again
-/// soon.
+/// Sends an announcement to a node, and passes on whether the node wants more of them. Without an answer it is sent
+/// again soon.
 async fn say(
     peers: Arc<dyn Exchange>,
     (node, announcement): (NodeId, Announcement),
@@ -132,7 +131,7 @@ async fn say(
     let request = Request::Announce(announcement);
     let mut heard = peers.request(&node, request.clone()).await;
     if heard.is_err() {
-        // A node that has just connected may not know yet who this is.
+        // A node that has just connected may not know this one yet.
         tokio::time::sleep(AGAIN_AFTER).await;
         heard = peers.request(&node, request).await;
     }
@@ -143,6 +142,6 @@ async fn say(
             true
         }
     };
-    // Nobody listens any more when the node is stopping.
+    // The receiver is gone when the node stops.
     let _ = wanted.send((node, wants)).await;
 }

@@ -15,32 +15,32 @@ use mc_types::{Ending, ErrorCode, FailureReason};
 use std::{sync::Arc, time::Duration};
 use tracing::{debug, info, warn};
 
-/// How often a coordinator is told what an attempt wrote that it gave up, and the pause in between.
+/// After an attempt is given up, its coordinator is told what it wrote: at most this often, with this pause in between.
 const TELLS: u32 = 3;
 const TELL_AGAIN_AFTER: Duration = Duration::from_millis(200);
-/// How often it is looked how much an attempt has printed.
+/// How often the worker checks how much an attempt has printed.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// How long a guest may take to leave a checkpoint when its coordinators have been silent for too long, or it has run
 /// for too long.
 const LEAVE_WITHIN: Duration = Duration::from_secs(60);
 
-/// What is said of one that is ended since what it prints has no room.
+/// The message of a failure for want of room for output.
 const NO_ROOM: &str = "the node has no more room for what tasks print";
 
-/// Why an attempt is ended that has not ended by itself.
+/// Why the worker ends an attempt that has not ended by itself.
 enum Cause {
-    /// Its lease is lost, or nobody renews it.
+    /// Its lease is lost, or no coordinator renews it.
     Lost(Lost),
-    /// It has run for as long as this node lets one.
+    /// It has run for as long as this node allows.
     TooLong,
-    /// What it prints has no room here, however little else there is.
+    /// It prints more than this node has room for, even without other attempts.
     NoRoom,
-    /// What it prints has no room here for now, since others have it.
+    /// Other attempts leave no room for what it prints.
     CrowdedOut,
 }
 
 impl Cause {
-    /// What the attempt comes to if it leaves a checkpoint; `None` if it need not.
+    /// How the attempt concludes if it leaves a checkpoint first; `None` if it is stopped without one.
     const fn with_checkpoint(&self) -> Option<Conclusion> {
         match self {
             Self::Lost(Lost::Silent) => Some(Conclusion::CalledBack),
@@ -49,7 +49,7 @@ impl Cause {
         }
     }
 
-    /// What the attempt comes to if it leaves none.
+    /// How the attempt concludes if it leaves no checkpoint.
     fn conclusion(&self) -> Conclusion {
         let failed = |code, message: &str| {
             Conclusion::Ending(Ending::Failed(FailureReason::Infrastructure {
@@ -72,20 +72,20 @@ impl Cause {
 enum Conclusion {
     /// By itself.
     Ending(Ending),
-    /// It was called back since its coordinators are silent.
+    /// The worker ended it because its coordinators are silent.
     CalledBack,
     /// It lost its lease, or the node shuts down.
     Nothing,
 }
 
 impl Conclusion {
-    /// What an execution that ended by itself came to; `otherwise`, if that is nothing.
+    /// How an execution concluded that ended by itself; `otherwise` if it has no ending.
     fn of(executed: Executed, otherwise: Self) -> (Self, Option<StoredStreams>) {
         let conclusion = executed.ending.map_or(otherwise, Self::Ending);
         (conclusion, executed.wrote)
     }
 
-    /// What is told here of the job from now on.
+    /// What this node tells about the job from now on.
     fn stage(&self) -> Option<Stage> {
         match self {
             Self::Ending(ending) => Some(Stage::Ended {
@@ -111,7 +111,7 @@ impl Accepted {
             };
             shared.recent.ended(self.lease.job, self.lease.token, known);
         }
-        // The slot is free as soon as the machine is; reporting may take longer.
+        // The slot is free as soon as the machine is. The report may take longer.
         shared.remove(self.lease.job, self.lease.token);
         let (ending, left) = match conclusion {
             Conclusion::Ending(ending) => (Some(ending), None),
@@ -146,7 +146,7 @@ impl Accepted {
         let cause = tokio::select! {
             biased;
             executed = &mut work => return Conclusion::of(executed, Conclusion::Nothing),
-            // They end by themselves only when the lease is lost.
+            // Heartbeats end by themselves only when the lease is lost.
             lost = &mut heartbeats => Cause::Lost(lost.unwrap_or(Lost::Silent)),
             () = self.outlasts(shared) => Cause::TooLong,
             cause = self.outgrows(&taken) => cause,
@@ -169,20 +169,20 @@ impl Accepted {
         (cause.conclusion(), wrote)
     }
 
-    /// Ends when the guest has run for as long as this node lets one. A job that names a time itself is ended by that: with
-    /// a longer one it would not have been accepted.
+    /// Returns when the guest has run for as long as this node allows. A job with a timeout of its own never gets there: a
+    /// timeout beyond the cap is refused.
     async fn outlasts(&self, shared: &Shared) {
         let longest = shared.options.caps.attempt;
         let Some(longest) = longest.filter(|_| self.spec.timeout_ms.is_none()) else {
             return std::future::pending().await;
         };
         let mut begun = self.controls.begun.subscribe();
-        // Only an attempt that is gone sends nothing any more.
+        // The sender lives as long as the attempt.
         let _ = begun.wait_for(Option::is_some).await;
         tokio::time::sleep(longest).await;
     }
 
-    /// Ends when what this attempt prints has no more room here.
+    /// Returns when there is no more room for what this attempt prints.
     async fn outgrows(&self, taken: &Taken) -> Cause {
         loop {
             tokio::time::sleep(LOOK_EVERY).await;
@@ -196,7 +196,7 @@ impl Accepted {
         }
     }
 
-    /// Says what the attempt wrote.
+    /// Tells a coordinator what the attempt wrote.
     async fn tell(&self, shared: &Shared, wrote: Option<StoredStreams>) {
         let Some(wrote) = wrote else {
             return;
@@ -218,7 +218,7 @@ impl Accepted {
         let reason = "the attempt goes on elsewhere".to_owned();
         let request = Request::Release { job, token, reason };
         if let Err(error) = self.coordinators.ask(&*shared.parts.peers, request).await {
-            // Nothing is lost: the lease expires by itself.
+            // No harm is done: the lease expires by itself.
             debug!(%error, "release not answered");
         }
     }

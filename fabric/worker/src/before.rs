@@ -1,4 +1,4 @@
-//! Attempts that an earlier process was killed with: what they had written is said to their coordinators.
+//! Attempts that ended because an earlier process was killed: their coordinators are told what they had written.
 
 use crate::{
     accepted::Accepted,
@@ -18,7 +18,7 @@ use std::{
 };
 use tracing::{debug, info, warn};
 
-/// Of attempts that take less than this nothing is noted: a file for each would cost more than what is lost with it.
+/// An attempt leaves a note once it has run this long. For shorter ones the file would cost more than it saves.
 const NOTED_AFTER: Duration = Duration::from_millis(100);
 /// The file beside what an attempt writes.
 const NOTE: &str = "attempt";
@@ -28,12 +28,12 @@ const NOTE: &str = "attempt";
 #[serde(deny_unknown_fields)]
 struct Note {
     attempt: u32,
-    /// Called so in what is on disk.
+    /// The name that files of earlier versions have for it.
     #[serde(rename = "owed")]
     item: Item,
 }
 
-/// Ends once the guest has run for so long that a note is worth it.
+/// Returns once the guest has run long enough for a note.
 pub(crate) async fn is_worth_a_note(attempt: &Accepted) {
     let mut begun = attempt.controls.begun.subscribe();
     if begun.wait_for(Option::is_some).await.is_err() {
@@ -42,10 +42,10 @@ pub(crate) async fn is_worth_a_note(attempt: &Accepted) {
     tokio::time::sleep(NOTED_AFTER).await;
 }
 
-/// Leaves a note in the directory of an attempt. It goes with the directory.
+/// Leaves a note in the directory of an attempt, which is removed with the directory.
 pub(crate) async fn note(attempt: &Accepted, scratch: &Scratch) {
     if attempt.key.is_some() {
-        // Its key is in memory alone, so that nobody could encrypt what it wrote.
+        // Its key is only in memory, so the next process could not encrypt what it wrote.
         return;
     }
     let report = Report {
@@ -71,7 +71,7 @@ pub(crate) async fn note(attempt: &Accepted, scratch: &Scratch) {
     }
 }
 
-/// Says what attempts had written that an earlier process was killed with.
+/// Tells coordinators what attempts had written when an earlier process was killed.
 pub(crate) fn resume(shared: &Arc<Shared>) {
     let Ok(entries) = fs::read_dir(&shared.options.before) else {
         return;
@@ -86,19 +86,19 @@ pub(crate) fn resume(shared: &Arc<Shared>) {
 
 async fn deliver(shared: &Shared, dir: PathBuf) {
     let item = item(shared, &dir).await;
-    // It is kept elsewhere by now, or cannot be. What stays is looked at once more after a restart.
+    // The content is stored by now, or cannot be. If the directory stays, the next process looks at it again.
     let _ = tokio::fs::remove_dir_all(&dir).await;
     let Some(item) = item else {
         return;
     };
     if let Some(coordinators) = item.coordinators() {
-        info!("what an attempt wrote that was killed with its process is said");
+        info!("reporting what an attempt wrote before its process was killed");
         item.remember(shared);
         item.deliver(shared, coordinators, true).await;
     }
 }
 
-/// What is to be said of an attempt, on disk; nothing of one that left no note.
+/// The outbox item of an attempt, written to disk; `None` if the attempt left no note.
 async fn item(shared: &Shared, dir: &Path) -> Option<Item> {
     let bytes = tokio::fs::read(dir.join(NOTE)).await.ok()?;
     let note = canonical::decode::<Note>(&bytes);

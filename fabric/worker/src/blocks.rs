@@ -1,4 +1,4 @@
-//! The blocks of an attempt: of this node's store, and of those who have what it was given.
+//! The blocks of an attempt: from the store of this node, or else from its coordinators and other peers.
 
 use crate::{Content, Source, accepted::Accepted, coordinators::Coordinators};
 use async_trait::async_trait;
@@ -9,7 +9,7 @@ use mc_protocol::budget;
 use mc_types::{Cid, Limits};
 use std::{sync::Arc, time::Duration};
 
-/// How long the blocks of a checkpoint are waited for before an older one is tried.
+/// How long to wait for the blocks of a checkpoint before an older one is tried.
 const FETCH_CHECKPOINT: Duration = Duration::from_secs(10);
 
 /// The blocks of an attempt.

@@ -1,4 +1,4 @@
-//! By what an attempt is influenced from outside.
+//! How an attempt is controlled from outside.
 
 use mc_types::Cid;
 use std::sync::Arc;
@@ -8,16 +8,16 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-/// By what an attempt is influenced from outside. Cheap to clone.
+/// How an attempt is controlled from outside. Cheap to clone.
 #[derive(Debug, Clone)]
 pub(crate) struct Controls {
-    /// Set when the user calls the job off, the lease is lost, or the node shuts down.
+    /// Cancelled when the user cancels the job, the lease is lost, or the node shuts down.
     pub(crate) cancel: CancellationToken,
-    /// Set when the attempt is to end with a checkpoint.
+    /// Cancelled when the attempt should end with a checkpoint.
     pub(crate) leaving: CancellationToken,
     /// Asks for a checkpoint.
     pub(crate) stop_now: Arc<Notify>,
-    /// Set as soon as it is known that the program cannot be stopped.
+    /// Cancelled once it is known that the program cannot be stopped.
     pub(crate) cannot_stop: CancellationToken,
     /// When the guest began, once it has.
     pub(crate) begun: watch::Sender<Option<Instant>>,
@@ -26,7 +26,7 @@ pub(crate) struct Controls {
 }
 
 impl Controls {
-    /// Those of an attempt on a node that is `leaving`, and then `closing`.
+    /// The controls of an attempt on a node that cancels `leaving`, and then `closing`, when it shuts down.
     pub(crate) fn new(leaving: &CancellationToken, closing: &CancellationToken) -> Self {
         Self {
             cancel: closing.child_token(),
@@ -38,7 +38,7 @@ impl Controls {
         }
     }
 
-    /// Those that whatever runs the task obeys.
+    /// The part of them that the executor obeys.
     pub(crate) fn of_execution(&self) -> mc_execution::Controls {
         mc_execution::Controls {
             cancel: self.cancel.clone(),

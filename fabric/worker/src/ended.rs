@@ -1,4 +1,4 @@
-//! Attempts that ended here of late: an offer may arrive twice, and the second time after the attempt has ended.
+//! Attempts that ended here lately: an offer may arrive twice, the second time after the attempt has ended.
 
 use mc_types::{FencingToken, JobId};
 use std::{
@@ -6,7 +6,7 @@ use std::{
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
-/// Attempts that are remembered: those of two seconds of the shortest tasks.
+/// How many attempts are remembered: those of two seconds, if all tasks are of the shortest.
 const MAX_REMEMBERED: usize = 8192;
 
 #[derive(Debug, Default)]
@@ -22,7 +22,7 @@ pub(crate) struct Ended(Mutex<Attempts>);
 
 impl Ended {
     fn attempts(&self) -> MutexGuard<'_, Attempts> {
-        // What is forgotten by a half-made update would only run once more.
+        // At worst, an attempt that a half-made update forgot runs once more.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

@@ -1,4 +1,4 @@
-//! Having one task run: what a worker gives it, and what it makes of how it ended.
+//! Runs the task of one attempt: what a worker gives to the executor, and how it reads the result.
 
 use crate::{
     accepted::Accepted,
@@ -30,16 +30,16 @@ const MOST_FILE_BYTES: u64 = 1 << 30;
 
 /// What became of an attempt.
 pub(crate) struct Executed {
-    /// What it came to; `None` when it was stopped because this node shuts down.
+    /// How it ended; `None` if it left a checkpoint, or was stopped because the node shuts down.
     pub(crate) ending: Option<Ending>,
-    /// What it wrote, if it came to no outcome: that has it otherwise.
+    /// What it wrote, if it has no outcome. An outcome names the streams itself.
     pub(crate) wrote: Option<StoredStreams>,
 }
 
 /// Runs the attempt.
 pub(crate) async fn execute(shared: &Shared, attempt: &Accepted, taken: &Arc<Taken>) -> Executed {
     let (job, token) = (attempt.lease.job, attempt.lease.token);
-    // Its files are there until all that is wanted of them is stored.
+    // Its files stay until what is needed of them is stored.
     let scratch = Scratch::new(&shared.options.scratch, job, token);
     let mut work = pin!(ending(shared, attempt, taken));
     let ending = tokio::select! {
@@ -67,7 +67,7 @@ async fn wrote(shared: &Shared, attempt: &Accepted) -> Result<StoredStreams, mc_
     StoredStreams::store(&shared.parts.content, &attempt.logs, attempt.key.as_ref()).await
 }
 
-/// What the attempt came to; nothing if it was stopped because this node shuts down.
+/// How the attempt ended; `None` if it left a checkpoint, or was stopped because the node shuts down.
 async fn ending(shared: &Shared, attempt: &Accepted, taken: &Arc<Taken>) -> Option<Ending> {
     if attempt.spec.task.determinism != Determinism::Deterministic {
         let reason = "relaxed tasks run on the machine of their owner only: mc-wasm run --relaxed";
@@ -76,7 +76,7 @@ async fn ending(shared: &Shared, attempt: &Accepted, taken: &Arc<Taken>) -> Opti
             message: reason.to_owned(),
         }));
     }
-    // Whatever panics in there, the coordinator is told, and need not wait for the lease to expire.
+    // If the executor panics, the coordinator is told at once, instead of waiting for the lease to expire.
     let work = AssertUnwindSafe(run(shared, attempt, taken)).catch_unwind();
     let result = tokio::select! {
         biased;
@@ -84,7 +84,7 @@ async fn ending(shared: &Shared, attempt: &Accepted, taken: &Arc<Taken>) -> Opti
             let reason = panic_message(&*panic);
             Err(NotDone::Panicked { reason }.into())
         }),
-        // The task itself is stopped by the same token; this ends a fetch.
+        // The same token stops the task itself. This branch ends a fetch.
         () = stopped_for_long(attempt) => Err(ExecutionError::Cancelled),
     };
     match result {
@@ -107,7 +107,7 @@ async fn ending(shared: &Shared, attempt: &Accepted, taken: &Arc<Taken>) -> Opti
     }
 }
 
-/// What is told of an attempt that has no outcome. If it was crowded out, it has not failed, and neither has this machine.
+/// The reason for which an attempt has no outcome. An attempt that was crowded out has not failed, nor has this machine.
 fn reason(error: &ExecutionError, was_crowded_out: bool) -> FailureReason {
     let (code, message) = (error.code(), with_causes(error));
     match error {
@@ -123,7 +123,7 @@ fn reason(error: &ExecutionError, was_crowded_out: bool) -> FailureReason {
     }
 }
 
-/// Ends a while after the attempt was stopped, which is time enough for a guest to be.
+/// Returns a while after the attempt was stopped, when a guest should have ended.
 async fn stopped_for_long(attempt: &Accepted) {
     attempt.controls.cancel.cancelled().await;
     tokio::time::sleep(Duration::from_millis(500)).await;
@@ -166,7 +166,7 @@ async fn run(
     prepared.run(context).await
 }
 
-/// Tells this node, and the coordinator, how an attempt goes.
+/// Tells this node and the coordinator about the progress of an attempt.
 struct Reporting<'a> {
     shared: &'a Shared,
     attempt: &'a Accepted,

@@ -1,4 +1,4 @@
-//! Checkpoints of attempts that were ended since their coordinators were silent.
+//! Checkpoints of attempts that the worker ended because their coordinators were silent.
 
 use mc_types::{Cid, JobId, Lease};
 use serde::{Deserialize, Serialize};
@@ -19,8 +19,8 @@ pub(crate) struct LeftCheckpoint {
     pub(crate) attempt: u32,
 }
 
-/// The checkpoints that are kept here since no coordinator has them: an attempt of the same job goes on from them,
-/// should the coordinator have forgotten of the one that left them.
+/// Checkpoints that no coordinator has yet. If a coordinator has forgotten the attempt that left one, the next attempt of
+/// the job can still go on from it.
 #[derive(Debug, Default)]
 pub(crate) struct Kept(Mutex<HashMap<JobId, LeftCheckpoint>>);
 
@@ -38,7 +38,7 @@ impl Kept {
         self.all().remove(&job);
     }
 
-    /// The checkpoint for an attempt, if nobody had another one in between.
+    /// The checkpoint for an attempt, unless another attempt came in between.
     pub(crate) fn of(&self, lease: &Lease) -> Option<Cid> {
         let all = self.all();
         let left = all.get(&lease.job)?;

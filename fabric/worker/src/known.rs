@@ -1,4 +1,4 @@
-//! What this node knows by itself of the jobs that it runs, or ran of late.
+//! What this node itself knows about the jobs that it runs, or ran lately.
 
 use crate::streams::StoredStreams;
 use mc_types::{Cid, Ending, FailureReason, FencingToken, JobId, KeyId, NodeId};
@@ -8,19 +8,19 @@ use std::{
 };
 use tokio::time::Instant;
 
-/// Endings that are remembered.
+/// How many ended jobs are remembered.
 const MAX_REMEMBERED: usize = 1024;
 
-/// A job of which an attempt runs here, or ended here of late.
+/// A job of which an attempt runs here, or ended here lately.
 #[derive(Debug, Clone)]
 pub struct Known {
     /// Its task.
     pub task: Cid,
-    /// The one that granted the lease.
+    /// The coordinator that granted the lease.
     pub coordinator: NodeId,
     /// Which attempt it is, from 1 on.
     pub attempt: u32,
-    /// Of a private task: by what its key is known.
+    /// The id of its key, if the task is private.
     pub key: Option<KeyId>,
     /// What it wrote, if it ended without an outcome.
     pub wrote: Option<StoredStreams>,
@@ -31,29 +31,29 @@ pub struct Known {
 /// How far an attempt is.
 #[derive(Debug, Clone)]
 pub enum Stage {
-    /// What it needs is fetched.
+    /// The worker fetches what the task needs.
     Held,
     /// The guest runs.
     Running {
         /// When it began.
         begun: Instant,
     },
-    /// It ended, and so did the job, unless a machine failed it.
+    /// The attempt ended, and with it the job, unless the machine failed.
     Ended {
         /// How.
         ending: Ending,
-        /// Whether the coordinator knows.
+        /// Whether a coordinator has recorded it.
         is_recorded: bool,
     },
-    /// It came to no end: its coordinators were silent for too long, or its process was killed.
+    /// The attempt stopped without an ending: its coordinators were silent for too long, or its process was killed.
     Left {
-        /// Whether its process was.
+        /// Whether its process was killed.
         was_killed: bool,
     },
 }
 
 impl Known {
-    /// Whether the job has ended. What another machine may do better is no end of it.
+    /// Whether the job has ended. It has not if another machine may do better.
     fn is_over(&self) -> bool {
         match &self.stage {
             Stage::Ended { ending, .. } => {
@@ -77,7 +77,7 @@ struct Jobs {
 
 impl Recent {
     fn jobs(&self) -> MutexGuard<'_, Jobs> {
-        // What a half-made update forgets is looked for elsewhere.
+        // If a panic left an update half made, users ask other nodes.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -88,7 +88,7 @@ impl Recent {
     /// An attempt ended.
     pub(crate) fn ended(&self, job: JobId, token: FencingToken, known: Known) {
         let mut jobs = self.jobs();
-        // What an earlier process left may be of several attempts.
+        // An earlier process may have left several attempts of one job.
         if jobs.by_id.get(&job).is_some_and(|(last, _)| *last > token) {
             return;
         }
@@ -102,7 +102,7 @@ impl Recent {
         }
     }
 
-    /// The coordinator has heard how the attempt ended.
+    /// A coordinator has recorded how the attempt ended.
     pub(crate) fn recorded(&self, job: JobId, token: FencingToken) {
         if let Some((last, known)) = self.jobs().by_id.get_mut(&job)
             && *last == token
@@ -112,12 +112,12 @@ impl Recent {
         }
     }
 
-    /// The coordinator has heard of the attempt: if the job is not over, it knows better from now on what becomes of it.
+    /// A coordinator has acknowledged the attempt. If the job is not over, the coordinator knows more about it from now on.
     pub(crate) fn heard(&self, job: JobId, token: FencingToken) {
         self.forget(job, |last, known| last == token && !known.is_over());
     }
 
-    /// The attempt was another's: how it ended says nothing of the job.
+    /// The lease was stale: how the attempt ended says nothing about the job.
     pub(crate) fn refused(&self, job: JobId, token: FencingToken) {
         self.forget(job, |last, _| last == token);
     }

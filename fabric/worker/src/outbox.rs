@@ -1,6 +1,6 @@
-//! The outbox: what no coordinator has heard yet. It has how attempts ended, and checkpoints of those that were ended since
-//! their coordinators were silent for too long. An item is said again until a coordinator has taken it; if the first answer
-//! does not come, it is kept on disk, and a later process goes on.
+//! The outbox: how attempts ended, and the checkpoints of attempts that the worker ended because their coordinators were
+//! silent. An item is sent until a coordinator acknowledges it. If the first try is not answered, the item is written to
+//! disk, so that a later process can go on.
 
 use crate::{
     Error,
@@ -25,22 +25,22 @@ use std::{
 use tokio::time::Instant;
 use tracing::{debug, info, warn};
 
-/// First pause before an ending is said again, and the longest: it doubles in between.
+/// The first pause before an item is sent again, and the longest: it doubles in between.
 const RETRY_MIN: Duration = Duration::from_millis(50);
 const RETRY_MAX: Duration = Duration::from_secs(5);
-/// After so long it is said more seldom. A coordinator that connects is told at once.
+/// After this time the pause is longer. A coordinator that connects gets the item at once.
 const SELDOM_AFTER: Duration = Duration::from_secs(600);
 const RETRY_SELDOM: Duration = Duration::from_secs(60);
-/// How long an ending is said to coordinators that do not answer. The lease is long gone by then.
+/// When an item is given up that no coordinator acknowledges. The lease has expired long before.
 const GIVE_UP: Duration = Duration::from_secs(24 * 3600);
-/// How often a completion is published while no coordinator has heard it.
+/// How often a completion is published while no coordinator answers.
 const MIRROR_EVERY: Duration = Duration::from_secs(6 * 3600);
-/// How often a checkpoint is offered to a coordinator that cannot take it.
+/// How often a checkpoint is sent to a coordinator that cannot take it.
 const OFFERS: u32 = 10;
-/// How the names of the pins begin that keep what no coordinator has fetched yet.
+/// The prefix of the pins that keep content which no coordinator has fetched yet.
 pub const PIN_PREFIX: &str = "owed/";
 
-/// What is on its way to the coordinator of an attempt.
+/// What the coordinator of an attempt has to be told.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Item {
@@ -51,32 +51,32 @@ pub(crate) struct Item {
     /// The lease, as the coordinator signed it.
     #[serde(with = "serde_bytes")]
     grant: Vec<u8>,
-    /// Absent in what an earlier version kept.
+    /// Absent in files of earlier versions.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     of: Option<Origin>,
-    /// Absent if the attempt came to none, and its lease is given back.
+    /// Absent if the attempt has none; then its lease is released.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     ending: Option<Ending>,
-    /// What another attempt can go on from.
+    /// The checkpoint that the next attempt can go on from.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     left: Option<LeftCheckpoint>,
-    /// What the attempt wrote, if it came to no outcome, and which one it was.
+    /// The number of the attempt and what it wrote, if it has no outcome.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     wrote: Option<(u32, StoredStreams)>,
-    /// Whether it ended because its process was killed. Then nothing is said but what it wrote: its lease has been
-    /// missed, or is about to be, and counts as lost.
+    /// Whether it ended because its process was killed. Then only what it wrote is sent: its lease has expired, or is about
+    /// to, and counts as lost.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     killed: bool,
 }
 
-/// Of which task the attempt is, to be told here for as long as no coordinator tells more of it.
+/// The task of an attempt. This node tells users about it while no coordinator does.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Origin {
     #[serde(with = "mc_types::cid::portable")]
     task: Cid,
     attempt: u32,
-    /// Of a private task: by what its key is known.
+    /// The id of its key, if the task is private.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     key: Option<KeyId>,
 }
@@ -91,7 +91,7 @@ impl From<&Known> for Origin {
     }
 }
 
-/// What is left of an attempt.
+/// What an attempt leaves to be sent.
 pub(crate) struct Report {
     pub(crate) of: Origin,
     pub(crate) ending: Option<Ending>,
@@ -99,24 +99,24 @@ pub(crate) struct Report {
     pub(crate) wrote: Option<StoredStreams>,
 }
 
-/// What has not been said yet, in the order in which it is.
+/// What has not been acknowledged yet, in the order in which it is sent.
 struct Undelivered {
     wrote: Option<(u32, StoredStreams)>,
-    /// How often the checkpoint is still offered.
+    /// How often the checkpoint may still be sent.
     offers: u32,
 }
 
-/// What is to be done after an answer.
+/// What to do after an answer.
 enum Next {
-    /// Nothing: it is known, or nobody wants to know it.
+    /// Nothing: a coordinator has the item, or wants it no more.
     Over,
-    /// The rest is said at once.
+    /// Send the rest at once.
     Now,
-    /// It is said again soon.
+    /// Send it again soon.
     Soon,
-    /// It is said again after the pause.
+    /// Send it again after the pause.
     Later,
-    /// The same, and nobody has heard it.
+    /// The same; no coordinator has answered.
     Unanswered,
 }
 
@@ -149,7 +149,7 @@ impl Item {
         }
     }
 
-    /// The same of an attempt whose process was killed, with what it had written by then.
+    /// The item of the same attempt, whose process was killed after it had written this.
     pub(crate) fn killed(self, attempt: u32, wrote: StoredStreams) -> Self {
         Self {
             wrote: Some((attempt, wrote)),
@@ -158,7 +158,7 @@ impl Item {
         }
     }
 
-    /// Whom it is to be said to.
+    /// The coordinators that it is sent to.
     pub(crate) fn coordinators(&self) -> Option<Coordinators> {
         Coordinators::restored(&self.coordinators)
     }
@@ -167,7 +167,7 @@ impl Item {
         format!("{}-{}", self.job, self.token)
     }
 
-    /// What an ending of an earlier process says of the job.
+    /// What the item of an earlier process says about the job.
     fn known(&self) -> Option<Known> {
         let (task, attempt, key) = match (&self.of, &self.ending) {
             (Some(of), _) => (of.task, of.attempt, of.key),
@@ -193,14 +193,14 @@ impl Item {
         })
     }
 
-    /// Tells here of the attempt of an earlier process.
+    /// Lets this node tell users about the attempt of an earlier process.
     pub(crate) fn remember(&self, shared: &Shared) {
         if let Some(known) = self.known() {
             shared.recent.ended(self.job, self.token, known);
         }
     }
 
-    /// The root of what it came to.
+    /// The root of its outcome or checkpoint.
     fn content(&self) -> Option<Cid> {
         match &self.ending {
             Some(Ending::Completed(completion)) => Some(completion.outcome_cid),
@@ -209,8 +209,7 @@ impl Item {
         }
     }
 
-    /// Says it until a coordinator has it in its ledger or wants it no more. `is_kept` says whether it is on
-    /// disk already.
+    /// Sends the item until a coordinator has recorded it or wants it no more. `is_kept` says whether it is on disk already.
     pub(crate) async fn deliver(self, shared: &Shared, coordinators: Coordinators, is_kept: bool) {
         let mut waiting = shared.backlog.add(coordinators.granting());
         if let Some(left) = &self.left {
@@ -231,7 +230,7 @@ impl Item {
         }
     }
 
-    /// Says it again and again; `false` if it has to be said by the next process.
+    /// Sends it again and again; `false` if the next process has to go on.
     async fn repeat(
         &self,
         shared: &Shared,
@@ -266,7 +265,7 @@ impl Item {
             pause = match wait(shared, coordinators, pause).await {
                 Pause::Over => (pause * 2).min(self.longest_pause(begun.elapsed())),
                 Pause::Met => RETRY_MIN,
-                // The next process says it again.
+                // The next process goes on.
                 Pause::Closing => {
                     if !is_kept {
                         self.keep(shared).await;
@@ -279,8 +278,8 @@ impl Item {
         true
     }
 
-    /// What is said next: what the attempt wrote comes first, so that it is there when the job has ended; a
-    /// checkpoint comes before the lease is given back.
+    /// What is sent next. What the attempt wrote comes first, so that it can be read when the job has ended. A checkpoint
+    /// comes before the release of the lease.
     fn request(&self, undelivered: &Undelivered) -> Request {
         let (job, token) = (self.job, self.token);
         if let Some((attempt, wrote)) = undelivered.wrote {
@@ -306,7 +305,7 @@ impl Item {
         }
     }
 
-    /// What has come of an answer.
+    /// Takes note of an answer, and says what to do next.
     fn take_answer(
         &self,
         shared: &Shared,
@@ -314,7 +313,7 @@ impl Item {
         undelivered: &mut Undelivered,
     ) -> Next {
         match answer {
-            // It is kept, or cannot be.
+            // The coordinator has the streams, or cannot keep them.
             Ok(
                 Response::Recorded | Response::Stale | Response::Cancelled | Response::Error { .. },
             )
@@ -325,7 +324,7 @@ impl Item {
                 if self.killed { Next::Over } else { Next::Now }
             }
             Ok(Response::Recorded) if self.ending.is_none() && undelivered.offers > 0 => {
-                // It has the checkpoint: now the lease is given back.
+                // It has the checkpoint: now the lease is released.
                 undelivered.offers = 0;
                 Next::Now
             }
@@ -344,7 +343,7 @@ impl Item {
             Ok(Response::Pending) => Next::Soon,
             Ok(Response::Elsewhere) => Next::Later,
             Ok(other) => {
-                // Whoever answers like this may do so as often as it likes: it fills no log.
+                // Anybody may answer so as often as it likes, and must not fill a log.
                 debug!(?other, "unexpected answer to a finish");
                 undelivered.offers = undelivered.offers.saturating_sub(1);
                 Next::Later
@@ -355,14 +354,14 @@ impl Item {
                     error,
                     RequestError::Unsupported { .. } | RequestError::UnsupportedAnswer { .. }
                 );
-                // It is of another version, and may not want a checkpoint.
+                // It runs another version, which may not know checkpoints.
                 undelivered.offers = undelivered.offers.saturating_sub(is_there.into());
                 Next::Unanswered
             }
         }
     }
 
-    /// A coordinator that has come back waits for this no longer than a term, if it is not heard of before.
+    /// The longest pause by now. At first, a coordinator that comes back gets the item within a term.
     fn longest_pause(&self, elapsed: Duration) -> Duration {
         if elapsed >= SELDOM_AFTER {
             return RETRY_SELDOM;
@@ -370,7 +369,7 @@ impl Item {
         Duration::from_millis(self.ttl_ms / 3).clamp(RETRY_MIN, RETRY_MAX)
     }
 
-    /// What has to be there for as long as no coordinator has fetched it, by the names of its pins.
+    /// The content that must stay until a coordinator has fetched it, with the names of its pins.
     fn pins(&self) -> Vec<(String, Cid)> {
         let name = format!("{PIN_PREFIX}{}", self.name());
         let wrote = self.wrote.iter().flat_map(|(_, wrote)| {
@@ -383,7 +382,7 @@ impl Item {
         content.into_iter().chain(wrote).collect()
     }
 
-    /// Keeps the ending and its content over a restart.
+    /// Writes the item to disk and pins its content, so that both survive a restart.
     pub(crate) async fn keep(&self, shared: &Shared) {
         let kept = async {
             for (pin, root) in self.pins() {
@@ -408,7 +407,7 @@ impl Item {
         }
     }
 
-    /// Counts what is kept for it.
+    /// Counts the bytes that are kept for it.
     async fn weigh(&self, shared: &Shared, waiting: &mut Entry) {
         let mut sum = 0_u64;
         for (_, root) in self.pins() {
@@ -420,7 +419,7 @@ impl Item {
         waiting.weighs(sum);
     }
 
-    /// Says in the DHT what the job came to, for those who ask while its coordinator is away.
+    /// Publishes the outcome in the DHT, for those who ask while the coordinator is away.
     async fn mirror(&self, shared: &Shared) {
         let Some(Ending::Completed(completion)) = &self.ending else {
             return;
@@ -434,7 +433,7 @@ impl Item {
     }
 
     async fn forget(&self, shared: &Shared) {
-        // What stays is said once more after a restart, and refused.
+        // A file that stays is sent once more after a restart, and refused as stale.
         let _ = tokio::fs::remove_file(shared.options.outbox.join(self.name())).await;
         for (pin, _) in self.pins() {
             if let Err(error) = shared.parts.content.unpin(&pin).await {
@@ -444,7 +443,7 @@ impl Item {
     }
 }
 
-/// Waits, unless one of the coordinators connects.
+/// Waits, but not longer than until one of the coordinators connects.
 async fn wait(shared: &Shared, coordinators: &Coordinators, pause: Duration) -> Pause {
     let mut met = shared.met.subscribe();
     let over = tokio::time::sleep(pause);
@@ -455,21 +454,21 @@ async fn wait(shared: &Shared, coordinators: &Coordinators, pause: Duration) -> 
             () = shared.closing.cancelled() => return Pause::Closing,
             node = met.recv() => match node {
                 Ok(node) if !coordinators.contains(&node) => {}
-                // It may have been among those that were missed.
+                // One of them may be among those that this receiver missed.
                 _ => return Pause::Met,
             },
         }
     }
 }
 
-/// Goes on saying what an earlier process could not. Gives the attempts that came to an end of their own.
+/// Goes on sending what an earlier process could not. Gives the attempts that had ended by themselves.
 pub(crate) fn resume(shared: &Arc<Shared>) -> BTreeSet<(JobId, FencingToken)> {
     let mut undelivered = BTreeSet::new();
     for item in read_all(&shared.options.outbox) {
         let Some(coordinators) = item.coordinators() else {
             continue;
         };
-        info!(job = %item.job, token = %item.token, "an ending of an earlier process is said again");
+        info!(job = %item.job, token = %item.token, "an ending of an earlier process is sent again");
         item.remember(shared);
         if !item.killed {
             undelivered.insert((item.job, item.token));

@@ -14,7 +14,7 @@ pub struct Parts {
     pub content: Arc<dyn Content>,
     /// How coordinators are asked.
     pub peers: Arc<dyn Exchange>,
-    /// Where completions are published that no coordinator hears of.
+    /// Where completions are published while no coordinator answers.
     pub completions: Arc<dyn Completions>,
     /// What opens the keys of private tasks.
     pub keys: Arc<dyn Keys>,
@@ -27,12 +27,12 @@ pub struct Options {
     pub announcement: Announcement,
     /// What it lends at most.
     pub caps: Caps,
-    /// Where attempts keep their files. The directory is there, and nobody else uses it.
+    /// Where attempts keep their files. The directory exists, and nobody else uses it.
     pub scratch: PathBuf,
-    /// Where those are of attempts that an earlier process was killed with.
+    /// Where the files are of attempts that ended because an earlier process was killed.
     pub before: PathBuf,
-    /// Where it is kept how attempts ended of which no coordinator has heard yet. The directory is there.
+    /// Where the outbox keeps what no coordinator has acknowledged. The directory exists.
     pub outbox: PathBuf,
-    /// For so many terms the coordinators of an attempt may be silent before it is ended.
+    /// For how many terms the coordinators of an attempt may be silent before the worker ends it.
     pub silent_terms: u32,
 }

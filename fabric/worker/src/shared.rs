@@ -24,9 +24,9 @@ use std::{
 use tokio::sync::{Notify, broadcast, watch};
 use tokio_util::sync::CancellationToken;
 
-/// Coordinators that may have asked what is lent before they are answered. They ask again.
+/// How many questions of coordinators may wait. Those that are lost are asked again.
 const SOLICITATIONS: usize = 256;
-/// Nodes that may have connected before those who wait for them are told. They look too.
+/// How many new connections may wait to be noticed by the outbox, which also retries by itself.
 const MET: usize = 256;
 
 /// What all attempts of a worker share.
@@ -41,11 +41,11 @@ pub(crate) struct Shared {
     pub(crate) backlog: Arc<Backlog>,
     pub(crate) kept: Kept,
     pub(crate) free: watch::Sender<u32>,
-    /// Whether an offer was refused, though a slot was free, since something ended here last.
+    /// Whether, since an attempt last ended, an offer was refused although a slot was free.
     pub(crate) was_short: AtomicBool,
-    /// Told when something ends then.
+    /// Notified when an attempt ends after such a refusal.
     pub(crate) room: Notify,
-    /// Coordinators that ask what is lent.
+    /// Coordinators that ask what this worker lends.
     pub(crate) solicited: broadcast::Sender<NodeId>,
     /// Nodes that have connected.
     pub(crate) met: broadcast::Sender<NodeId>,
@@ -56,7 +56,7 @@ pub(crate) struct Shared {
     pub(crate) closing: CancellationToken,
 }
 
-/// How often it was heard what became of attempts.
+/// How often coordinators took the ending of an attempt, or refused it.
 #[derive(Debug, Default)]
 pub struct Counts {
     /// Endings that a coordinator has in its ledger.
@@ -72,14 +72,14 @@ pub(crate) struct Running {
     pub(crate) token: FencingToken,
     pub(crate) controls: Controls,
     pub(crate) logs: LogFiles,
-    /// What is kept for it.
+    /// What is reserved for it.
     pub(crate) reserved: Resources,
-    /// As it was when it was accepted.
+    /// What was known about it when it was accepted.
     pub(crate) known: Known,
 }
 
 impl Shared {
-    /// Nothing runs yet.
+    /// The state of a worker that runs nothing yet.
     pub(crate) fn new(
         options: Options,
         parts: Parts,
@@ -123,7 +123,7 @@ impl Shared {
         usize::try_from(self.options.announcement.slots_total).unwrap_or(usize::MAX)
     }
 
-    /// What this worker lends, and what of that is free while these run.
+    /// What this worker lends, and what of it is free while these attempts run.
     pub(crate) fn lent(&self, running: &HashMap<JobId, Running>) -> Lent {
         let reserved: Resources = running.values().map(|attempt| attempt.reserved).sum();
         let lent = self.options.caps.lent();
@@ -133,7 +133,7 @@ impl Shared {
         }
     }
 
-    /// What this worker lends while these run.
+    /// The announcement while these attempts run.
     pub(crate) fn announcement(&self, running: &HashMap<JobId, Running>) -> Announcement {
         Announcement {
             slots_free: *self.free.borrow(),

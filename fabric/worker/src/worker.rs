@@ -66,8 +66,8 @@ impl Worker {
         }
     }
 
-    /// Goes on telling coordinators how attempts of an earlier process ended. Gives those of which it does so: they did
-    /// not end with the process.
+    /// Goes on delivering what an earlier process left in the outbox. Gives the attempts that had ended by themselves, and
+    /// not because that process did.
     #[must_use]
     pub fn resume(&self) -> BTreeSet<(JobId, FencingToken)> {
         let unsaid = outbox::resume(&self.shared);
@@ -75,17 +75,17 @@ impl Worker {
         unsaid
     }
 
-    /// What this worker lends at the moment.
+    /// What this worker lends now.
     #[must_use]
     pub fn announcement(&self) -> Announcement {
         let running = self.shared.running();
         self.shared.announcement(&running)
     }
 
-    /// What this worker tells a coordinator that it lends.
+    /// The same for one coordinator, with its jobs that take slots.
     #[must_use]
     pub fn announcement_to(&self, coordinator: &NodeId) -> Announcement {
-        // Both of one moment: what is free is what is not running.
+        // Both under one lock, so that they agree.
         let running = self.shared.running();
         let yours = running
             .iter()
@@ -96,15 +96,15 @@ impl Worker {
         }
     }
 
-    /// A coordinator asks what is lent here.
+    /// A coordinator asks what this worker lends.
     pub fn solicited(&self, coordinator: NodeId) {
         // While starting, nobody listens yet; it asks again.
         let _ = self.shared.solicited.send(coordinator);
     }
 
-    /// A node has connected: it is told what it has not heard yet.
+    /// A node has connected: what waits for it is delivered at once.
     pub fn met(&self, node: NodeId) {
-        // Mostly there is nothing that anybody has not heard.
+        // There is no receiver while nothing waits.
         let _ = self.shared.met.send(node);
     }
 
@@ -143,8 +143,8 @@ impl Worker {
         self.shared.room.notified().await;
     }
 
-    /// Takes an offer of `coordinator`, or refuses it. An accepted attempt runs until it ended and a coordinator knows it, or
-    /// until it lost its lease.
+    /// Takes an offer of `coordinator`, or refuses it. An accepted attempt runs until it has ended, or has lost its lease; how
+    /// it ended is delivered in any case.
     #[must_use]
     pub fn offer(&self, coordinator: NodeId, offer: Offer) -> Response {
         let attempt = match self.check(coordinator, offer) {
@@ -167,7 +167,7 @@ impl Worker {
         Response::Accepted
     }
 
-    /// What is to be run of an offer, or why it cannot be run here, whatever else runs.
+    /// The attempt that an offer asks for, or why it cannot run here, whatever else runs.
     fn check(&self, coordinator: NodeId, offer: Offer) -> Result<Accepted, Response> {
         let Offer {
             lease,
@@ -215,8 +215,8 @@ impl Worker {
         })
     }
 
-    /// Takes a slot for an attempt, and what it asks for. If that cannot be done, or was done before, gives the answer to
-    /// the offer.
+    /// Reserves a slot and the resources for an attempt. Gives the answer to the offer if that is impossible, or was done
+    /// before.
     fn reserve(&self, attempt: &Accepted) -> Option<Response> {
         let busy = |reason: &str| Some(Response::refused(ErrorCode::Overloaded, reason));
         let (shared, lease) = (&self.shared, &attempt.lease);
@@ -233,7 +233,7 @@ impl Worker {
         if running.contains_key(&lease.job) {
             return busy("an earlier attempt of the job has not ended here yet");
         }
-        // Whatever the coordinator takes to be free: others may have taken it.
+        // The coordinator may not know what attempts of others have taken.
         if let Some(clause) = shared.lent(&running).lacks(&attempt.spec) {
             shared.was_short.store(true, Ordering::Relaxed);
             return busy(&format!("the node lacks {clause}"));
@@ -254,7 +254,7 @@ impl Worker {
         None
     }
 
-    /// Stops an attempt, if it is the one that was granted with `token` and `coordinator` has a say in it.
+    /// Cancels the attempt that was granted with `token`, if `coordinator` is one of its coordinators.
     #[must_use]
     pub fn cancel(&self, coordinator: &NodeId, job: JobId, token: FencingToken) -> Response {
         if let Some(running) = self.shared.running().get(&job)
@@ -266,8 +266,8 @@ impl Worker {
         Response::Ok
     }
 
-    /// Has a checkpoint taken of an attempt, if it is the one that was granted with `token` and `coordinator` has a say in it. With
-    /// `leave`, the attempt ends with that.
+    /// Asks for a checkpoint of the attempt that was granted with `token`, if `coordinator` is one of its coordinators. With
+    /// `leave`, the attempt ends with it.
     #[must_use]
     pub fn stop(
         &self,
@@ -296,7 +296,7 @@ impl Worker {
         }
     }
 
-    /// What this node knows by itself of a job.
+    /// What this node itself knows about a job.
     #[must_use]
     pub fn known(&self, job: JobId) -> Option<Known> {
         let running = self.shared.running().get(&job).map(|running| {
@@ -319,7 +319,7 @@ impl Worker {
         Some(logs.read(stream, offset).await)
     }
 
-    /// What an attempt has written from `offset` on, if `coordinator` has a say in it.
+    /// What an attempt has written from `offset` on, if `coordinator` is one of its coordinators.
     pub async fn log(
         &self,
         coordinator: &NodeId,
@@ -339,8 +339,8 @@ impl Worker {
         }
     }
 
-    /// Accepts nothing more, has a last checkpoint taken of running attempts and their leases released,
-    /// and gives `grace` to those that cannot be stopped before they are called off.
+    /// Shuts down: takes no more offers, lets running attempts leave a last checkpoint and release their leases, and
+    /// cancels after `grace` those that cannot be stopped.
     pub async fn shutdown(&self, grace: Duration) {
         self.shared.leaving.cancel();
         self.shared.publish_free(&self.shared.running());
