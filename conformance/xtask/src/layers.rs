@@ -43,6 +43,16 @@ const ALLOWED: &[(&str, &[&str])] = &[
         ],
     ),
     (
+        "mc-worker",
+        &[
+            "mc-types",
+            "mc-content",
+            "mc-protocol",
+            "mc-execution",
+            "mc-supervision",
+        ],
+    ),
+    (
         "mc-node",
         &[
             "mc-types",
@@ -57,6 +67,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "mc-gateway",
             "mc-execution",
             "mc-supervision",
+            "mc-worker",
         ],
     ),
     ("mc-options", &["mc-types", "mc-node"]),
@@ -241,6 +252,7 @@ mod tests {
             ["mc-engine may not use mc-net"]
         );
         assert_eq!(one("mc-ledger", "mc-scheduler", false).len(), 1);
+        assert_eq!(one("mc-worker", "mc-net", false).len(), 1);
         let runs = |name: &str| one(name, "mc-engine", false).is_empty();
         let all = ALLOWED.iter().map(|(name, _)| *name);
         let running: Vec<_> = all.filter(|name| runs(name)).collect();

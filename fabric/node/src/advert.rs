@@ -1,12 +1,13 @@
 //! What this node says of itself in the DHT, and how others are found there.
 
-use crate::{content::Content, worker::Worker};
+use crate::content::Content;
 use mc_net::{
     Client, PeerInfo,
     dht::{Class, EPOCH, Kind},
 };
 use mc_protocol::{Advert, Announcement, Request, Response};
 use mc_types::NodeId;
+use mc_worker::Worker;
 use std::{collections::BTreeMap, time::Duration};
 use tokio_util::sync::CancellationToken;
 

@@ -15,7 +15,6 @@ use crate::{
     metrics,
     peers::Peers,
     pins,
-    worker::Worker,
 };
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -34,6 +33,7 @@ use mc_supervision::Supervisor;
 use mc_types::{
     CheckpointRecord, Cid, Digest, ErrorCode, JobId, JobSpec, JobState, NodeId, Why, with_causes,
 };
+use mc_worker::Worker;
 use std::{collections::BTreeMap, ops::RangeInclusive, time::Duration};
 
 /// The parts of a node that the API is served from.
@@ -256,7 +256,7 @@ impl Backend for NodeBackend {
         all.extend(metrics::of_worker(
             lent.slots_total,
             lent.slots_free,
-            self.worker.owed(),
+            self.worker.unacknowledged(),
             counts,
         ));
         Ok(all)

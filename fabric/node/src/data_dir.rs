@@ -2,7 +2,7 @@
 
 use crate::error::Error;
 use mc_system::lock::{DirLock, LockError};
-use mc_types::{JobId, NodeId};
+use mc_types::NodeId;
 use serde::{Deserialize, Serialize};
 use std::{
     fs,
@@ -169,39 +169,6 @@ impl DataDir {
     pub(crate) fn remove_node_file(&self) {
         // A file that is not there, or stays there, does no harm: readers ask the API.
         let _ = fs::remove_file(self.root.join("node.json"));
-    }
-}
-
-/// A directory of one attempt's files, removed with everything in it when dropped.
-#[derive(Debug)]
-pub(crate) struct Scratch(PathBuf);
-
-impl Scratch {
-    /// `<scratch>/<job>-<token>`, which is made by whoever needs it first.
-    #[must_use]
-    pub(crate) fn new(scratch: &Path, job: JobId, token: impl std::fmt::Display) -> Self {
-        Self(scratch.join(format!("{job}-{token}")))
-    }
-
-    /// Where it is.
-    pub(crate) fn path(&self) -> &Path {
-        &self.0
-    }
-
-    /// Creates it.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Io`] when it cannot be created.
-    pub(crate) fn create(&self) -> Result<(), Error> {
-        create_private_dir(&self.0)
-    }
-}
-
-impl Drop for Scratch {
-    fn drop(&mut self) {
-        // What cannot be removed now is removed when the node starts again.
-        let _ = fs::remove_dir_all(&self.0);
     }
 }
 

@@ -1,16 +1,13 @@
 //! Who answers what this node is asked: it stands above the roles of the node and owns them. They know it only as a queue
 //! that takes requests, so that nothing keeps itself alive.
 
-use crate::{
-    content::Content,
-    own_requests::OwnRequest,
-    worker::{Coordinators, Offered, Worker},
-};
+use crate::{content::Content, own_requests::OwnRequest};
 use mc_coordinator::{Coordinator, Written};
 use mc_net::InboundRequest;
 use mc_protocol::{Request, Response};
 use mc_supervision::Supervisor;
 use mc_types::NodeId;
+use mc_worker::{Offer, Worker};
 use std::{sync::Arc, time::Duration};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
@@ -119,9 +116,15 @@ impl Answers for Roles {
                 grant,
                 key,
             } => {
-                let coordinators = Coordinators::new(from, sisters);
-                let lease = Offered { lease, grant, key };
-                worker.offer(coordinators, lease, *job, checkpoints)
+                let offer = Offer {
+                    lease,
+                    grant,
+                    key,
+                    job: *job,
+                    checkpoints,
+                    replicas: sisters,
+                };
+                worker.offer(from, offer)
             }
             Request::Layer { digest } => match content.layer_root(&digest).await {
                 Ok(root) => Response::Layer { root },

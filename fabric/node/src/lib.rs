@@ -17,14 +17,15 @@
 //!   back, then ledger, network and store.
 
 mod advert;
-mod announce;
 mod archive;
 mod backend;
+mod caps;
 mod completion;
 pub mod config;
 mod content;
 mod coordination;
 mod data_dir;
+mod departures;
 mod dispatcher;
 mod error;
 mod layers;

@@ -1,10 +1,10 @@
 //! What this node counts: every name in one place.
 
-use crate::worker::Counts;
 use mc_gateway::metrics::{Kind, Metric};
 use mc_net::dht::{Refusal, Refused};
 use mc_scheduler::Stats;
 use mc_types::JobState;
+use mc_worker::Counts;
 use std::{collections::BTreeMap, sync::atomic::Ordering};
 
 const fn counter(name: &'static str, help: &'static str, value: u64) -> Metric {

@@ -1,16 +1,18 @@
 //! Starting a node, and stopping it in order.
 
 use crate::{
-    Config, Error, advert, announce, archive,
+    Config, Error, advert, archive,
     backend::{self, NodeBackend},
+    caps,
     config::Placement,
     content::{Content, Served, usual_max_bytes},
     coordination::{Dht, Jobs, NodeKeys},
     data_dir::{DataDir, NodeFile},
+    departures,
     dispatcher::{self, Inbound, Roles},
     layers, own_requests,
     peers::Peers,
-    worker::{self, Caps, Worker},
+    worker::{Completions, NodeKey},
 };
 use futures::future::BoxFuture;
 use mc_content::Store;
@@ -26,6 +28,7 @@ use mc_protocol::Announcement;
 use mc_scheduler::Topology;
 use mc_supervision::Supervisor;
 use mc_types::{NodeId, SteadyClock};
+use mc_worker::{Caps, Worker};
 use std::{
     ffi::OsString,
     net::{Ipv4Addr, SocketAddr},
@@ -154,8 +157,8 @@ impl Node {
         let location = Location::of(config.ledger.url.as_deref(), &data_dir.ledger());
         let ledger = Ledger::open(&location, identity.node_id()).await?;
         let slots = mode.slots(&config);
-        let caps = Caps::of(&config, slots, &data_dir.scratch());
-        let executors = executors(&config, slots, &caps, compiler)?;
+        let caps = caps::of(&config, slots, &data_dir.scratch());
+        let executors = executors(&config, slots, compiler)?;
         let server = bind(&config, mode).await?;
         let started = join(&config, mode, &identity, (&store, data_dir.peers())).await?;
         let Started {
@@ -216,17 +219,22 @@ impl Node {
             let retain = coordinator.clone().retain(retention, stopping.clone());
             tasks.all.essential("archive", retain);
         }
-        let options = worker::Options {
-            identity: identity.clone(),
+        let options = mc_worker::Options {
             announcement: announcement(&config, slots, &caps),
             caps,
             scratch: data_dir.scratch(),
             before: data_dir.before(),
-            owed: data_dir.owed(),
+            outbox: data_dir.owed(),
             silent_terms: config.worker.silent_terms,
         };
-        let with = (executors, content.clone(), peers.clone());
-        let worker = Worker::new(options, with, tasks.all.group(stopping.clone()), &ended);
+        let parts = mc_worker::Parts {
+            executors,
+            content: Arc::new(content.clone()),
+            peers: Arc::new(peers.clone()),
+            completions: Arc::new(Completions(net.clone())),
+            keys: Arc::new(NodeKey(identity.clone())),
+        };
+        let worker = Worker::new(options, parts, tasks.all.group(stopping.clone()), &ended);
         let unsaid = worker.resume();
         if let Err(error) = coordinator.began_anew(unsaid).await {
             tracing::warn!(%error, "what ran here before goes on only when its leases expire");
@@ -241,8 +249,9 @@ impl Node {
         let with = (tasks.all.clone(), stopping.clone());
         let answering = dispatcher::run(roles, Inbound { own, others }, with.clone());
         tasks.all.essential("dispatcher", answering);
-        let speakers = (peers.clone(), coordinator.clone(), worker.clone());
-        let announcing = announce::run(speakers, connected, with);
+        let leaving = departures::run(coordinator.clone(), connected.clone(), stopping.clone());
+        tasks.all.essential("departures of peers", leaving);
+        let announcing = mc_worker::announce(worker.clone(), connected, with);
         tasks.all.essential("announcements", announcing);
         let advertising = advert::run(content.clone(), worker.clone(), stopping.clone());
         tasks.all.essential("advert of the node", advertising);
@@ -391,7 +400,6 @@ fn scheduler_config(config: &Config, local: NodeId) -> mc_scheduler::Config {
 fn executors(
     config: &Config,
     slots: u32,
-    caps: &Caps,
     compiler: Option<(PathBuf, Vec<OsString>)>,
 ) -> Result<Executors, ExecutionError> {
     let limits = CompileLimits {
@@ -420,8 +428,8 @@ fn executors(
         &options,
         Bounds {
             guests,
-            compilers: caps.compilers,
-            copied_bytes: caps.total.memory_bytes / COPIED_PART,
+            compilers: caps::compilers(config),
+            copied_bytes: config.memory_bytes() / COPIED_PART,
         },
     )?;
     Ok(Executors::new(vec![Arc::new(wasm)]))

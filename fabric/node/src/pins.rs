@@ -7,7 +7,7 @@ use mc_coordinator::pins::{CHECKPOINT, JOB, LOG};
 use mc_types::ErrorCode;
 
 /// Results that no coordinator has taken yet.
-pub(crate) const OWED: &str = "owed/";
+pub(crate) const OWED: &str = mc_worker::PIN_PREFIX;
 /// Layers of container images, by their digests.
 pub(crate) const LAYER: &str = "layer/";
 

@@ -15,7 +15,7 @@ use mc_net::{
     Identity,
     envelope::{self, Purpose},
 };
-use mc_types::{Envelope, JobSpec, KeyId, Lease, LogStream, NodeId, SealedKey, TaskSpec};
+use mc_types::{Envelope, JobSpec, KeyId, Lease, LogStream, NodeId, SealedKey};
 use std::{collections::BTreeMap, path::Path};
 
 /// Most bytes of a log that are sealed together.
@@ -52,20 +52,14 @@ fn open(identity: &Identity, envelope: &Envelope, purpose: Purpose, id: KeyId) -
     (key.id() == id).then_some(key)
 }
 
-/// The key that came with a lease; `None` for a task that has none.
-pub(crate) fn of_lease(
+/// The key that was sealed to the holder of a lease; `None` if that is another, or the key is not the one with this id.
+pub(crate) fn open_for_lease(
     identity: &Identity,
-    task: &TaskSpec,
+    envelope: &Envelope,
     lease: &Lease,
-    envelope: Option<&Envelope>,
-) -> Result<Option<TaskKey>, &'static str> {
-    let Some(private) = &task.private else {
-        return Ok(None);
-    };
-    let envelope = envelope.ok_or("the task is private, and its key did not come along")?;
-    open(identity, envelope, by_lease(lease), private.key)
-        .map(Some)
-        .ok_or("the key of the task does not open")
+    id: KeyId,
+) -> Option<TaskKey> {
+    open(identity, envelope, by_lease(lease), id)
 }
 
 /// The key of a job that a coordinator may grant leases for; `None` for one that has none.

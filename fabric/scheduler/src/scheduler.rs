@@ -39,6 +39,8 @@ pub(crate) struct Job {
     granted_wish: Option<Wish>,
     /// Attempts that failed because of a machine. A lease that was given back does not count.
     failures: u32,
+    /// Attempts in a row that found no room on the disk of their node, since others had it.
+    crowded_out: u32,
     /// The node that failed it last.
     avoid: Option<NodeId>,
     /// When it was granted, if it is held.
@@ -58,6 +60,7 @@ impl Job {
             wish: None,
             granted_wish: None,
             failures: 0,
+            crowded_out: 0,
             avoid: None,
             granted: now,
             due: now,

@@ -28,7 +28,8 @@ pub enum FailureReason {
     },
     /// Machines failed until no retry was left.
     Infrastructure {
-        /// The code of the error, if it had one.
+        /// The code of the error, if it had one. [`ErrorCode::Overloaded`] says that others had the room which the attempt
+        /// needed: that costs the job no retry.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         code: Option<ErrorCode>,
         /// What happened to the last attempt.

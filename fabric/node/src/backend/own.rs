@@ -1,7 +1,6 @@
 //! Jobs of other coordinators that this node runs, or ran of late: it need not ask anybody.
 
 use super::{NodeBackend, jobs::Position, mirrored::view};
-use crate::worker::{Known, Stage, Worker};
 use bytes::Bytes;
 use futures::{StreamExt, stream};
 use mc_api::{JobFailure, JobView};
@@ -10,7 +9,9 @@ use mc_types::{
     Cid, Clock, Completion, Ending, ErrorCode, FailureReason, JobId, JobState, LogStream, NodeId,
     SystemClock,
 };
-use std::time::{Duration, Instant};
+use mc_worker::{Known, Stage, Worker};
+use std::time::Duration;
+use tokio::time::Instant;
 
 /// Between two looks at what a running guest has written.
 const LOOK_EVERY: Duration = Duration::from_millis(100);

@@ -86,6 +86,7 @@ impl Scheduler {
             return;
         };
         job.failures += 1;
+        job.crowded_out = 0;
         job.avoid = job.record.last_node.clone();
         job.failed_by.extend(job.record.last_node.clone());
         if job.failures <= job.record.spec.retries {
@@ -102,6 +103,19 @@ impl Scheduler {
         let message = format!("node {node} {what}; no retry is left");
         let ending = Ending::Failed(FailureReason::Infrastructure { code, message });
         self.end(now, id, JobState::Failed, ending, None, effects);
+    }
+
+    /// The attempt found no room on the disk of its node, since others had it: neither the job nor the node has failed. The
+    /// job waits, longer each time, so that jobs which do find room go before it.
+    pub(super) fn crowd_out(&mut self, now: Timestamp, id: JobId, effects: &mut Vec<Effect>) {
+        let Some(job) = self.jobs.get_mut(&id) else {
+            return;
+        };
+        job.crowded_out = job.crowded_out.saturating_add(1);
+        job.avoid = job.record.last_node.clone();
+        let (base, cap) = (self.config.backoff_base, self.config.backoff_cap);
+        let pause = retry::pause(base, cap, id, job.crowded_out);
+        self.requeue(now, id, Some(pause), effects);
     }
 
     /// Takes the job from its holder and puts it back into the queue.

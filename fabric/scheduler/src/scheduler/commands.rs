@@ -6,7 +6,8 @@ use crate::{
     placement::place,
 };
 use mc_types::{
-    End, Ending, FailureReason, FencingToken, JobId, JobRecord, JobState, NodeId, Timestamp,
+    End, Ending, ErrorCode, FailureReason, FencingToken, JobId, JobRecord, JobState, NodeId,
+    Timestamp,
 };
 use std::{collections::BTreeSet, time::Duration};
 
@@ -178,6 +179,10 @@ impl Scheduler {
             return refusal;
         }
         match ending {
+            Ending::Failed(FailureReason::Infrastructure {
+                code: Some(ErrorCode::Overloaded),
+                ..
+            }) => self.crowd_out(now, id, effects),
             Ending::Failed(FailureReason::Infrastructure { code, message }) => {
                 self.fail(now, id, code, &format!("failed: {message}"), effects);
             }

@@ -1,5 +1,6 @@
 use crate::support::{
-    TTL, announce, at, broke, config, exited, job, lent, node, offer, record, spec, submit,
+    TTL, announce, at, broke, config, crowded_out, exited, job, lent, node, offer, record, spec,
+    submit,
 };
 use mc_scheduler::{Answer, Command, Effect, Scheduler};
 use mc_types::{Ending, FailureReason, FencingToken, JobState, NodeId};
@@ -177,6 +178,35 @@ fn released_and_refused_leases_cost_no_retry() {
         let step = scheduler.step(at(1), give_back);
         assert_eq!(record(&step).state, JobState::Queued);
     }
+}
+
+/// One job that prints as much as a node lends made another one fail for good.
+#[test]
+fn an_attempt_that_others_left_no_room_costs_no_retry_and_is_tried_elsewhere_and_later() {
+    let mut scheduler = Scheduler::new(config());
+    for n in 0..2 {
+        scheduler.step(at(0), announce(node(n), 1));
+    }
+    let mut job_spec = spec();
+    job_spec.retries = 0;
+    let mut step = scheduler.step(at(0), submit(job(1), job_spec));
+    let (mut now, mut last, mut first) = (0, None, None);
+    for _ in 0..20 {
+        let (worker, lease) = offer(&step).unwrap();
+        assert_ne!(last.replace(worker.clone()), Some(worker.clone()));
+        step = scheduler.step(at(now), finish(&worker, lease.token, crowded_out()));
+        assert_eq!((&step.answer, offer(&step)), (&Answer::Recorded, None));
+        let queued = record(&step);
+        assert_eq!(queued.state, JobState::Queued);
+        let pause = queued.not_before.since(at(now));
+        assert!(!pause.is_zero() && pause <= config().backoff_cap);
+        assert!(pause >= *first.get_or_insert(pause), "it waits longer");
+        now += u64::try_from(pause.as_millis()).unwrap() + 1;
+        step = scheduler.step(at(now), Command::Tick);
+    }
+    let (worker, lease) = offer(&step).unwrap();
+    let step = scheduler.step(at(now), finish(&worker, lease.token, broke()));
+    assert_eq!(record(&step).state, JobState::Failed, "that is a failure");
 }
 
 #[test]

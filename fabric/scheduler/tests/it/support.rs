@@ -2,8 +2,8 @@
 
 use mc_scheduler::{Command, Config, Effect, Step, WorkerOffer};
 use mc_types::{
-    Completion, End, Ending, FailureReason, JobId, JobRecord, JobSpec, Lease, Lent, Meter, NodeId,
-    Outcome, Resources, TaskSpec, Timestamp, Usage, cid,
+    Completion, End, Ending, ErrorCode, FailureReason, JobId, JobRecord, JobSpec, Lease, Lent,
+    Meter, NodeId, Outcome, Resources, TaskSpec, Timestamp, Usage, cid,
 };
 use std::{sync::Arc, time::Duration};
 
@@ -122,5 +122,12 @@ pub(crate) fn broke() -> Ending {
     Ending::Failed(FailureReason::Infrastructure {
         code: None,
         message: "the disk broke".to_owned(),
+    })
+}
+
+pub(crate) fn crowded_out() -> Ending {
+    Ending::Failed(FailureReason::Infrastructure {
+        code: Some(ErrorCode::Overloaded),
+        message: "there is no more room for what tasks print".to_owned(),
     })
 }

@@ -1,50 +1,59 @@
-//! What this node knows by itself of the jobs that it runs, or ran of late.
+//! What this node itself knows about the jobs that it runs, or ran lately.
 
-use super::execute::Wrote;
+use crate::streams::StoredStreams;
 use mc_types::{Cid, Ending, FailureReason, FencingToken, JobId, KeyId, NodeId};
 use std::{
     collections::{HashMap, VecDeque},
     sync::{Mutex, MutexGuard, PoisonError},
-    time::Instant,
 };
+use tokio::time::Instant;
 
-/// Endings that are remembered.
+/// How many ended jobs are remembered.
 const MAX_REMEMBERED: usize = 1024;
 
-/// A job of which an attempt runs here, or ended here of late.
+/// A job of which an attempt runs here, or ended here lately.
 #[derive(Debug, Clone)]
-pub(crate) struct Known {
+pub struct Known {
+    /// Its task.
     pub task: Cid,
-    /// The one that granted the lease.
+    /// The coordinator that granted the lease.
     pub coordinator: NodeId,
     /// Which attempt it is, from 1 on.
     pub attempt: u32,
-    /// Of a private task: by what its key is known.
+    /// The id of its key, if the task is private.
     pub key: Option<KeyId>,
     /// What it wrote, if it ended without an outcome.
-    pub wrote: Option<Wrote>,
+    pub wrote: Option<StoredStreams>,
+    /// How far the attempt is.
     pub stage: Stage,
 }
 
 /// How far an attempt is.
 #[derive(Debug, Clone)]
-pub(crate) enum Stage {
-    /// What it needs is fetched.
+pub enum Stage {
+    /// The worker fetches what the task needs.
     Held,
     /// The guest runs.
-    Running { begun: Instant },
-    /// It ended, and so did the job, unless a machine failed it.
+    Running {
+        /// When it began.
+        begun: Instant,
+    },
+    /// The attempt ended, and with it the job, unless the machine failed.
     Ended {
+        /// How.
         ending: Ending,
-        /// Whether the coordinator knows.
+        /// Whether a coordinator has recorded it.
         is_recorded: bool,
     },
-    /// It came to no end: its coordinators were silent for too long, or its process was killed.
-    Left { was_killed: bool },
+    /// The attempt stopped without an ending: its coordinators were silent for too long, or its process was killed.
+    Left {
+        /// Whether its process was killed.
+        was_killed: bool,
+    },
 }
 
 impl Known {
-    /// Whether the job has ended. What another machine may do better is no end of it.
+    /// Whether the job has ended. It has not if another machine may do better.
     fn is_over(&self) -> bool {
         match &self.stage {
             Stage::Ended { ending, .. } => {
@@ -57,7 +66,7 @@ impl Known {
 
 /// The newest of the jobs whose attempts ended here.
 #[derive(Debug, Default)]
-pub(super) struct Recent(Mutex<Jobs>);
+pub(crate) struct Recent(Mutex<Jobs>);
 
 #[derive(Debug, Default)]
 struct Jobs {
@@ -68,18 +77,18 @@ struct Jobs {
 
 impl Recent {
     fn jobs(&self) -> MutexGuard<'_, Jobs> {
-        // What a half-made update forgets is looked for elsewhere.
+        // If a panic left an update half made, users ask other nodes.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(super) fn get(&self, job: JobId) -> Option<Known> {
+    pub(crate) fn get(&self, job: JobId) -> Option<Known> {
         self.jobs().by_id.get(&job).map(|(_, known)| known.clone())
     }
 
     /// An attempt ended.
-    pub(super) fn ended(&self, job: JobId, token: FencingToken, known: Known) {
+    pub(crate) fn ended(&self, job: JobId, token: FencingToken, known: Known) {
         let mut jobs = self.jobs();
-        // What an earlier process left may be of several attempts.
+        // An earlier process may have left several attempts of one job.
         if jobs.by_id.get(&job).is_some_and(|(last, _)| *last > token) {
             return;
         }
@@ -93,8 +102,8 @@ impl Recent {
         }
     }
 
-    /// The coordinator has heard how the attempt ended.
-    pub(super) fn recorded(&self, job: JobId, token: FencingToken) {
+    /// A coordinator has recorded how the attempt ended.
+    pub(crate) fn recorded(&self, job: JobId, token: FencingToken) {
         if let Some((last, known)) = self.jobs().by_id.get_mut(&job)
             && *last == token
             && let Stage::Ended { is_recorded, .. } = &mut known.stage
@@ -103,13 +112,13 @@ impl Recent {
         }
     }
 
-    /// The coordinator has heard of the attempt: if the job is not over, it knows better from now on what becomes of it.
-    pub(super) fn heard(&self, job: JobId, token: FencingToken) {
+    /// A coordinator has acknowledged the attempt. If the job is not over, the coordinator knows more about it from now on.
+    pub(crate) fn heard(&self, job: JobId, token: FencingToken) {
         self.forget(job, |last, known| last == token && !known.is_over());
     }
 
-    /// The attempt was another's: how it ended says nothing of the job.
-    pub(super) fn refused(&self, job: JobId, token: FencingToken) {
+    /// The lease was stale: how the attempt ended says nothing about the job.
+    pub(crate) fn refused(&self, job: JobId, token: FencingToken) {
         self.forget(job, |last, _| last == token);
     }
 

@@ -1,39 +1,38 @@
-//! Renewing the lease of an attempt. This is a task of its own, so that heartbeats wait for nothing that the attempt
-//! does, such as the writing of a checkpoint.
+//! Renews the lease of an attempt. Heartbeats are a task of their own, so that nothing that the attempt does, such as
+//! writing a checkpoint, delays them.
 
-use super::{Inner, attempt::Attempt, coordinators::Coordinators};
-use crate::peers::Peers;
-use mc_protocol::{Request, RequestError, Response};
+use crate::{accepted::Accepted, coordinators::Coordinators, shared::Shared};
+use mc_protocol::{Exchange, Request, RequestError, Response};
 use mc_supervision::Supervisor;
 use mc_types::{FencingToken, JobId};
-use std::time::{Duration, Instant};
-use tokio::sync::watch;
+use std::{sync::Arc, time::Duration};
+use tokio::{sync::watch, time::Instant};
 use tokio_util::task::AbortOnDropHandle;
 use tracing::{Instrument, Span, debug};
 
 /// Heartbeats in one term of a lease: two may be lost.
 const PER_TERM: u32 = 3;
-/// The shortest and the longest term that a coordinator can mean.
+/// Bounds on the term, which a coordinator chooses.
 const MIN_TERM_MS: u64 = 100;
 const MAX_TERM_MS: u64 = 3_600_000;
-/// How long an answer is waited for at least. If none has come when the next heartbeat is due, one was lost.
+/// The least time that an answer may take. If none has come when the next heartbeat is due, the heartbeat counts as lost.
 const ANSWER_WITHIN: Duration = Duration::from_secs(1);
-/// Tasks that take less than this never say that they run: their end says it.
+/// A task that takes less than this is never reported as running: its ending follows at once.
 const REPORT_START_AFTER: Duration = Duration::from_millis(10);
 
 /// Why heartbeats ended before the attempt did.
-pub(super) enum Lost {
-    /// The lease is another's: whatever this attempt comes to is of no interest.
+pub(crate) enum Lost {
+    /// Another node holds the lease, so nobody wants the result of this attempt.
     Stale,
-    /// The user called the job off.
+    /// The user cancelled the job.
     Cancelled,
     /// No coordinator has answered for too long.
     Silent,
 }
 
 /// The heartbeats of an attempt.
-pub(super) struct Heartbeats {
-    peers: Peers,
+pub(crate) struct Heartbeats {
+    peers: Arc<dyn Exchange>,
     coordinators: Coordinators,
     job: JobId,
     token: FencingToken,
@@ -45,45 +44,43 @@ pub(super) struct Heartbeats {
 }
 
 impl Heartbeats {
-    pub(super) fn of(attempt: &Attempt, inner: &Inner) -> Self {
+    pub(crate) fn of(attempt: &Accepted, shared: &Shared) -> Self {
         let lease = &attempt.lease;
         let term = Duration::from_millis(lease.ttl_ms.clamp(MIN_TERM_MS, MAX_TERM_MS));
         Self {
-            peers: inner.peers.clone(),
+            peers: Arc::clone(&shared.parts.peers),
             coordinators: attempt.coordinators.clone(),
             job: lease.job,
             token: lease.token,
             term,
-            patience: term.saturating_mul(inner.options.silent_terms),
+            patience: term.saturating_mul(shared.options.silent_terms),
             begun: attempt.controls.begun.subscribe(),
         }
     }
 
-    /// Begins with them; they end when the handle is dropped.
-    pub(super) fn begin(self, tasks: &Supervisor) -> AbortOnDropHandle<Lost> {
+    /// Starts them. They end when the handle is dropped.
+    pub(crate) fn begin(self, tasks: &Supervisor) -> AbortOnDropHandle<Lost> {
         let beating = self.until_lost().instrument(Span::current());
         AbortOnDropHandle::new(tasks.part("heartbeats", beating))
     }
 
-    /// Renews the lease until it is lost. A coordinator that does not answer is no reason to stop for long:
-    /// it may come back, and until then nobody else is granted the job. One that does not come back must not
-    /// keep a slot for ever.
+    /// Renews the lease until it is lost. A silent coordinator may come back, and nobody else is granted the job until
+    /// then, so the attempt goes on for a while; but a coordinator that stays away must not keep a slot for ever.
     async fn until_lost(mut self) -> Lost {
         let pause = self.term / PER_TERM;
         let within = pause.max(ANSWER_WITHIN);
         let (mut heard, mut sent) = (Instant::now(), Instant::now());
         loop {
-            // A start is reported soon, unless the end comes sooner; anything else in due time, however long the last
-            // answer took.
+            // The start is reported soon after it; all else at regular times, however long the last answer took.
             let due = pause.saturating_sub(sent.elapsed());
             let _ = tokio::time::timeout(due, self.has_begun()).await;
             sent = Instant::now();
             let request = self.request();
-            let answer = self.coordinators.ask_within(within, &self.peers, request);
+            let answer = self.coordinators.ask_within(within, &*self.peers, request);
             match answer.await {
                 Ok(Response::Stale) => return Lost::Stale,
                 Ok(Response::Cancelled) => return Lost::Cancelled,
-                // Whoever answers is there, whatever it means.
+                // The coordinator is there, even if its answer is not understood.
                 Ok(_) | Err(RequestError::UnsupportedAnswer { .. }) => heard = Instant::now(),
                 Err(error) => {
                     debug!(%error, "heartbeat not answered");
@@ -95,7 +92,7 @@ impl Heartbeats {
         }
     }
 
-    /// Ends soon after the guest has begun.
+    /// Returns soon after the guest has begun.
     async fn has_begun(&mut self) {
         if self.begun.changed().await.is_err() {
             std::future::pending::<()>().await;

@@ -1,9 +1,8 @@
-//! Telling coordinators what this node lends: at once when they connect or ask, often while they have work, and
+//! Announces to coordinators what this node lends: at once when they connect or ask, often while they have work, and
 //! seldom otherwise.
 
-use crate::{peers::Peers, worker::Worker};
-use mc_coordinator::Coordinator;
-use mc_protocol::{Announcement, Request, Response};
+use crate::Worker;
+use mc_protocol::{Announcement, Exchange, Request, Response};
 use mc_supervision::Supervisor;
 use mc_types::NodeId;
 use std::{
@@ -17,33 +16,35 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-/// How often it is said to coordinators that have work, in case it was not heard.
+/// How often coordinators that have work get an announcement, in case the last one was lost.
 const EVERY: Duration = Duration::from_secs(4);
-/// One of so many times it is said to all others too.
+/// One in this many rounds goes to all other coordinators, too.
 const ALL_ONE_OF: u32 = 8;
-/// How long an announcement that was not heard is kept back before it is said once more.
+/// The pause before an announcement is repeated that was not answered.
 const AGAIN_AFTER: Duration = Duration::from_millis(300);
-/// Answers that may wait to be looked at.
+/// How many answers may wait to be read.
 const ANSWERS: usize = 256;
 
-/// To whom something is to be said.
+/// Who gets an announcement.
 enum Due {
-    /// Those that have connected.
+    /// Coordinators that have just connected.
     Newcomers,
     /// This coordinator.
     One(NodeId),
-    /// Those that have work.
+    /// All that have work.
     Wanting,
-    /// Those that have work and this node itself; if set, all others too.
+    /// All that have work, and this node itself; if set, all others, too.
     Regular { all: bool },
 }
 
-/// Tells coordinators what this node lends, and this node's own coordinator who has gone.
-pub(crate) async fn run(
-    (peers, coordinator, worker): (Peers, Coordinator, Worker),
+/// Announces to coordinators what `worker` lends, and tells `worker` which nodes have connected. Returns when `stopping`
+/// is cancelled, or when nobody updates `connected` any more.
+pub async fn announce(
+    worker: Worker,
     mut connected: watch::Receiver<Arc<BTreeSet<NodeId>>>,
     (tasks, stopping): (Supervisor, CancellationToken),
 ) {
+    let peers = worker.peers();
     let mut free = worker.free_slots();
     let mut solicitations = worker.solicitations();
     let (answers, mut answered) = mpsc::channel(ANSWERS);
@@ -68,14 +69,13 @@ pub(crate) async fn run(
                 }
                 continue;
             }
-            // Those that were missed ask again.
+            // Coordinators whose question was lost ask again.
             Ok(node) = solicitations.recv() => Due::One(node),
             _ = every.tick() => {
                 turn = turn.wrapping_add(1);
                 Due::Regular { all: turn.is_multiple_of(ALL_ONE_OF) }
             }
-            // Coordinators count what they granted themselves. A slot that another one's job has
-            // given back they can only learn from here.
+            // A coordinator counts its own grants. Only the worker can tell it that a job of another one has freed a slot.
             Ok(()) = free.changed() => {
                 let is_free = *free.borrow_and_update() > 0;
                 let was_free = std::mem::replace(&mut was_free, is_free);
@@ -84,13 +84,12 @@ pub(crate) async fn run(
                 }
                 Due::Wanting
             }
-            // The same of memory that another one's job has given back, while slots were free all the time.
+            // The same for memory, when a slot was free all the time.
             () = worker.has_room() => Due::Wanting,
         };
         let now = connected.borrow_and_update().clone();
         for gone in known.difference(&now) {
             wanting.remove(gone);
-            coordinator.gone(gone.clone()).await;
         }
         for node in now.difference(&known) {
             worker.met(node.clone());
@@ -106,12 +105,12 @@ pub(crate) async fn run(
         };
         let own = matches!(due, Due::Regular { .. }).then(|| peers.local());
         for node in now.iter().filter(is_told).chain(own) {
-            announce(
-                &tasks,
-                &peers,
-                (node, worker.announcement_to(node)),
-                &answers,
+            let said = say(
+                Arc::clone(&peers),
+                (node.clone(), worker.announcement_to(node)),
+                answers.clone(),
             );
+            tasks.serve("announcement", said);
         }
         if let Due::One(node) = due
             && now.contains(&node)
@@ -122,32 +121,27 @@ pub(crate) async fn run(
     }
 }
 
-/// Tells a node what this one lends, and takes note whether it wants to hear more. If it is not heard, it is said again
-/// soon.
-fn announce(
-    tasks: &Supervisor,
-    peers: &Peers,
-    (node, announcement): (&NodeId, Announcement),
-    wanted: &mpsc::Sender<(NodeId, bool)>,
+/// Sends an announcement to a node, and passes on whether the node wants more of them. Without an answer it is sent
+/// again soon.
+async fn say(
+    peers: Arc<dyn Exchange>,
+    (node, announcement): (NodeId, Announcement),
+    wanted: mpsc::Sender<(NodeId, bool)>,
 ) {
-    let (peers, node, wanted) = (peers.clone(), node.clone(), wanted.clone());
-    tasks.serve("announcement", async move {
-        let mut heard = peers
-            .request(&node, Request::Announce(announcement.clone()))
-            .await;
-        if heard.is_err() {
-            // A node that has just connected may not know yet who this is.
-            tokio::time::sleep(AGAIN_AFTER).await;
-            heard = peers.request(&node, Request::Announce(announcement)).await;
+    let request = Request::Announce(announcement);
+    let mut heard = peers.request(&node, request.clone()).await;
+    if heard.is_err() {
+        // A node that has just connected may not know this one yet.
+        tokio::time::sleep(AGAIN_AFTER).await;
+        heard = peers.request(&node, request).await;
+    }
+    let wants = match heard {
+        Ok(answer) => answer == Response::Wanted,
+        Err(error) => {
+            tracing::debug!(%error, "announcement not heard");
+            true
         }
-        let wants = match heard {
-            Ok(answer) => answer == Response::Wanted,
-            Err(error) => {
-                tracing::debug!(%error, "announcement not heard");
-                true
-            }
-        };
-        // Nobody listens any more when the node is stopping.
-        let _ = wanted.send((node, wants)).await;
-    });
+    };
+    // The receiver is gone when the node stops.
+    let _ = wanted.send((node, wants)).await;
 }

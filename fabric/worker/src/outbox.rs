@@ -1,11 +1,16 @@
-//! What no coordinator has heard yet: how attempts ended, and checkpoints of those that were ended since their
-//! coordinators were silent for too long. It is kept on disk, and said again until one has heard it, also after a
-//! restart.
+//! The outbox: how attempts ended, and the checkpoints of attempts that the worker ended because their coordinators were
+//! silent. An item is sent until a coordinator acknowledges it. If the first try is not answered, the item is written to
+//! disk, so that a later process can go on.
 
-use super::{
-    Inner, Known, Stage, coordinators::Coordinators, debts::Entry, execute::Wrote, kept::Left,
+use crate::{
+    Error,
+    backlog::Entry,
+    coordinators::Coordinators,
+    kept::LeftCheckpoint,
+    known::{Known, Stage},
+    shared::Shared,
+    streams::StoredStreams,
 };
-use crate::{completion, error::Error};
 use mc_protocol::{Request, RequestError, Response};
 use mc_types::{Cid, Ending, FencingToken, JobId, KeyId, Lease, NodeId, canonical};
 use serde::{Deserialize, Serialize};
@@ -13,31 +18,32 @@ use std::{
     collections::BTreeSet,
     fs,
     io::Write,
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::{Arc, atomic::Ordering},
-    time::{Duration, Instant},
+    time::Duration,
 };
+use tokio::time::Instant;
 use tracing::{debug, info, warn};
 
-/// First pause before an ending is said again, and the longest: it doubles in between.
+/// The first pause before an item is sent again, and the longest: it doubles in between.
 const RETRY_MIN: Duration = Duration::from_millis(50);
 const RETRY_MAX: Duration = Duration::from_secs(5);
-/// After so long it is said more seldom. A coordinator that connects is told at once.
+/// After this time the pause is longer. A coordinator that connects gets the item at once.
 const SELDOM_AFTER: Duration = Duration::from_secs(600);
 const RETRY_SELDOM: Duration = Duration::from_secs(60);
-/// How long an ending is said to coordinators that do not answer. The lease is long gone by then.
+/// When an item is given up that no coordinator acknowledges. The lease has expired long before.
 const GIVE_UP: Duration = Duration::from_secs(24 * 3600);
-/// How often a completion is published while no coordinator has heard it.
+/// How often a completion is published while no coordinator answers.
 const MIRROR_EVERY: Duration = Duration::from_secs(6 * 3600);
-/// How often a checkpoint is offered to a coordinator that cannot take it.
+/// How often a checkpoint is sent to a coordinator that cannot take it.
 const OFFERS: u32 = 10;
-/// Prefix of the pins that keep results which no coordinator has fetched yet.
-const PIN_PREFIX: &str = crate::pins::OWED;
+/// The prefix of the pins that keep content which no coordinator has fetched yet.
+pub const PIN_PREFIX: &str = "owed/";
 
-/// An ending on its way to its coordinator.
+/// What the coordinator of an attempt has to be told.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Owed {
+pub(crate) struct Item {
     coordinators: Vec<NodeId>,
     job: JobId,
     token: FencingToken,
@@ -45,37 +51,37 @@ pub(super) struct Owed {
     /// The lease, as the coordinator signed it.
     #[serde(with = "serde_bytes")]
     grant: Vec<u8>,
-    /// Absent in what an earlier version kept.
+    /// Absent in files of earlier versions.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    of: Option<Of>,
-    /// Absent if the attempt came to none, and its lease is given back.
+    of: Option<Origin>,
+    /// Absent if the attempt has none; then its lease is released.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     ending: Option<Ending>,
-    /// What another attempt can go on from.
+    /// The checkpoint that the next attempt can go on from.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    left: Option<Left>,
-    /// What the attempt wrote, if it came to no outcome, and which one it was.
+    left: Option<LeftCheckpoint>,
+    /// The number of the attempt and what it wrote, if it has no outcome.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    wrote: Option<(u32, Wrote)>,
-    /// Whether it ended because its process was killed. Then nothing is said but what it wrote: its lease has been
-    /// missed, or is about to be, and counts as lost.
+    wrote: Option<(u32, StoredStreams)>,
+    /// Whether it ended because its process was killed. Then only what it wrote is sent: its lease has expired, or is about
+    /// to, and counts as lost.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     killed: bool,
 }
 
-/// Of which task the attempt is, to be told here for as long as no coordinator tells more of it.
+/// The task of an attempt. This node tells users about it while no coordinator does.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Of {
+pub(crate) struct Origin {
     #[serde(with = "mc_types::cid::portable")]
     task: Cid,
     attempt: u32,
-    /// Of a private task: by what its key is known.
+    /// The id of its key, if the task is private.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     key: Option<KeyId>,
 }
 
-impl From<&Known> for Of {
+impl From<&Known> for Origin {
     fn from(known: &Known) -> Self {
         Self {
             task: known.task,
@@ -85,33 +91,33 @@ impl From<&Known> for Of {
     }
 }
 
-/// What is left of an attempt.
-pub(super) struct What {
-    pub(super) of: Of,
-    pub(super) ending: Option<Ending>,
-    pub(super) left: Option<Left>,
-    pub(super) wrote: Option<Wrote>,
+/// What an attempt leaves to be sent.
+pub(crate) struct Report {
+    pub(crate) of: Origin,
+    pub(crate) ending: Option<Ending>,
+    pub(crate) left: Option<LeftCheckpoint>,
+    pub(crate) wrote: Option<StoredStreams>,
 }
 
-/// What has not been said yet, in the order in which it is.
-struct Unsaid {
-    wrote: Option<(u32, Wrote)>,
-    /// How often the checkpoint is still offered.
+/// What has not been acknowledged yet, in the order in which it is sent.
+struct Undelivered {
+    wrote: Option<(u32, StoredStreams)>,
+    /// How often the checkpoint may still be sent.
     offers: u32,
 }
 
-/// What is to be done after an answer.
+/// What to do after an answer.
 enum Next {
-    /// Nothing: it is known, or nobody wants to know it.
+    /// Nothing: a coordinator has the item, or wants it no more.
     Over,
-    /// The rest is said at once.
+    /// Send the rest at once.
     Now,
-    /// It is said again soon.
+    /// Send it again soon.
     Soon,
-    /// It is said again after the pause.
+    /// Send it again after the pause.
     Later,
-    /// The same, and nobody has heard it.
-    Unheard,
+    /// The same; no coordinator has answered.
+    Unanswered,
 }
 
 /// How a pause ended.
@@ -123,11 +129,11 @@ enum Pause {
     Closing,
 }
 
-impl Owed {
-    pub(super) fn new(
+impl Item {
+    pub(crate) fn new(
         coordinators: &Coordinators,
         (lease, grant): (&Lease, Vec<u8>),
-        what: What,
+        report: Report,
     ) -> Self {
         Self {
             coordinators: coordinators.all(),
@@ -135,16 +141,16 @@ impl Owed {
             token: lease.token,
             ttl_ms: lease.ttl_ms,
             grant,
-            of: Some(what.of),
-            ending: what.ending,
-            left: what.left,
-            wrote: what.wrote.map(|wrote| (lease.attempt, wrote)),
+            of: Some(report.of),
+            ending: report.ending,
+            left: report.left,
+            wrote: report.wrote.map(|wrote| (lease.attempt, wrote)),
             killed: false,
         }
     }
 
-    /// The same of an attempt whose process was killed, with what it had written by then.
-    pub(super) fn killed(self, attempt: u32, wrote: Wrote) -> Self {
+    /// The item of the same attempt, whose process was killed after it had written this.
+    pub(crate) fn killed(self, attempt: u32, wrote: StoredStreams) -> Self {
         Self {
             wrote: Some((attempt, wrote)),
             killed: true,
@@ -152,8 +158,8 @@ impl Owed {
         }
     }
 
-    /// Whom it is to be said to.
-    pub(super) fn coordinators(&self) -> Option<Coordinators> {
+    /// The coordinators that it is sent to.
+    pub(crate) fn coordinators(&self) -> Option<Coordinators> {
         Coordinators::restored(&self.coordinators)
     }
 
@@ -161,7 +167,7 @@ impl Owed {
         format!("{}-{}", self.job, self.token)
     }
 
-    /// What an ending of an earlier process says of the job.
+    /// What the item of an earlier process says about the job.
     fn known(&self) -> Option<Known> {
         let (task, attempt, key) = match (&self.of, &self.ending) {
             (Some(of), _) => (of.task, of.attempt, of.key),
@@ -187,14 +193,14 @@ impl Owed {
         })
     }
 
-    /// Tells here of the attempt of an earlier process.
-    pub(super) fn remember(&self, inner: &Inner) {
+    /// Lets this node tell users about the attempt of an earlier process.
+    pub(crate) fn remember(&self, shared: &Shared) {
         if let Some(known) = self.known() {
-            inner.recent.ended(self.job, self.token, known);
+            shared.recent.ended(self.job, self.token, known);
         }
     }
 
-    /// The root of what it came to.
+    /// The root of its outcome or checkpoint.
     fn content(&self) -> Option<Cid> {
         match &self.ending {
             Some(Ending::Completed(completion)) => Some(completion.outcome_cid),
@@ -203,76 +209,80 @@ impl Owed {
         }
     }
 
-    /// Says it until a coordinator has it in its ledger or wants it no more. `is_kept` says whether it is on
-    /// disk already.
-    pub(super) async fn say(self, inner: &Inner, coordinators: Coordinators, is_kept: bool) {
-        let mut debt = inner.debts.add(coordinators.granting());
+    /// Sends the item until a coordinator has recorded it or wants it no more. `is_kept` says whether it is on disk already.
+    pub(crate) async fn deliver(self, shared: &Shared, coordinators: Coordinators, is_kept: bool) {
+        let mut waiting = shared.backlog.add(coordinators.granting());
         if let Some(left) = &self.left {
-            inner.kept.add(self.job, left.clone());
+            shared.kept.add(self.job, left.clone());
         }
         if is_kept {
-            self.weigh(inner, &mut debt).await;
+            self.weigh(shared, &mut waiting).await;
         }
         let is_known = self
-            .repeat(inner, &coordinators, (&mut debt, is_kept))
+            .repeat(shared, &coordinators, (&mut waiting, is_kept))
             .await;
         if self.left.is_some() {
-            inner.kept.remove(self.job);
+            shared.kept.remove(self.job);
         }
         if is_known {
-            inner.recent.heard(self.job, self.token);
-            self.forget(inner).await;
+            shared.recent.heard(self.job, self.token);
+            self.forget(shared).await;
         }
     }
 
-    /// Says it again and again; `false` if it has to be said by the next process.
+    /// Sends it again and again; `false` if the next process has to go on.
     async fn repeat(
         &self,
-        inner: &Inner,
+        shared: &Shared,
         coordinators: &Coordinators,
-        (debt, is_kept): (&mut Entry, bool),
+        (waiting, is_kept): (&mut Entry, bool),
     ) -> bool {
         let (mut is_kept, mut mirrored) = (is_kept, None);
-        let mut unsaid = Unsaid {
+        let mut undelivered = Undelivered {
             wrote: self.wrote,
             offers: self.left.as_ref().map_or(0, |_| OFFERS),
         };
         let mut pause = RETRY_MIN;
         let begun = Instant::now();
         while begun.elapsed() < GIVE_UP {
-            let answer = coordinators.ask(&inner.peers, self.request(&unsaid));
-            match self.heard(inner, answer.await, &mut unsaid) {
+            let answer = coordinators.ask(&*shared.parts.peers, self.request(&undelivered));
+            match self.take_answer(shared, answer.await, &mut undelivered) {
                 Next::Over => return true,
                 Next::Now => continue,
                 Next::Soon => pause = RETRY_MIN,
                 Next::Later => {}
-                Next::Unheard => {
+                Next::Unanswered => {
                     if !std::mem::replace(&mut is_kept, true) {
-                        self.keep(inner).await;
-                        self.weigh(inner, debt).await;
+                        self.keep(shared).await;
+                        self.weigh(shared, waiting).await;
                     }
                     if mirrored.is_none_or(|at: Instant| at.elapsed() >= MIRROR_EVERY) {
                         mirrored = Some(Instant::now());
-                        self.mirror(inner).await;
+                        self.mirror(shared).await;
                     }
                 }
             }
-            pause = match wait(inner, coordinators, pause).await {
+            pause = match wait(shared, coordinators, pause).await {
                 Pause::Over => (pause * 2).min(self.longest_pause(begun.elapsed())),
                 Pause::Met => RETRY_MIN,
-                // What is on disk is said again by the next process.
-                Pause::Closing => return false,
+                // The next process goes on.
+                Pause::Closing => {
+                    if !is_kept {
+                        self.keep(shared).await;
+                    }
+                    return false;
+                }
             };
         }
         warn!("an ending is given up: no coordinator answered for a day");
         true
     }
 
-    /// What is said next: what the attempt wrote comes first, so that it is there when the job has ended; a
-    /// checkpoint comes before the lease is given back.
-    fn request(&self, unsaid: &Unsaid) -> Request {
+    /// What is sent next. What the attempt wrote comes first, so that it can be read when the job has ended. A checkpoint
+    /// comes before the release of the lease.
+    fn request(&self, undelivered: &Undelivered) -> Request {
         let (job, token) = (self.job, self.token);
-        if let Some((attempt, wrote)) = unsaid.wrote {
+        if let Some((attempt, wrote)) = undelivered.wrote {
             return wrote.request((job, token, attempt), self.grant.clone());
         }
         match (&self.ending, &self.left) {
@@ -281,7 +291,7 @@ impl Owed {
                 token,
                 ending: ending.clone(),
             },
-            (None, Some(left)) if unsaid.offers > 0 => Request::Checkpoint {
+            (None, Some(left)) if undelivered.offers > 0 => Request::Checkpoint {
                 job,
                 token,
                 cid: left.cid,
@@ -295,47 +305,47 @@ impl Owed {
         }
     }
 
-    /// What has come of an answer.
-    fn heard(
+    /// Takes note of an answer, and says what to do next.
+    fn take_answer(
         &self,
-        inner: &Inner,
+        shared: &Shared,
         answer: Result<Response, RequestError>,
-        unsaid: &mut Unsaid,
+        undelivered: &mut Undelivered,
     ) -> Next {
         match answer {
-            // It is kept, or cannot be.
+            // The coordinator has the streams, or cannot keep them.
             Ok(
                 Response::Recorded | Response::Stale | Response::Cancelled | Response::Error { .. },
             )
             | Err(RequestError::Unsupported { .. })
-                if unsaid.wrote.is_some() =>
+                if undelivered.wrote.is_some() =>
             {
-                unsaid.wrote = None;
+                undelivered.wrote = None;
                 if self.killed { Next::Over } else { Next::Now }
             }
-            Ok(Response::Recorded) if self.ending.is_none() && unsaid.offers > 0 => {
-                // It has the checkpoint: now the lease is given back.
-                unsaid.offers = 0;
+            Ok(Response::Recorded) if self.ending.is_none() && undelivered.offers > 0 => {
+                // It has the checkpoint: now the lease is released.
+                undelivered.offers = 0;
                 Next::Now
             }
             Ok(Response::Ok | Response::Recorded) if self.ending.is_none() => Next::Over,
             Ok(Response::Recorded) => {
-                inner.recent.recorded(self.job, self.token);
-                inner.counts.recorded.fetch_add(1, Ordering::Relaxed);
+                shared.recent.recorded(self.job, self.token);
+                shared.counts.recorded.fetch_add(1, Ordering::Relaxed);
                 Next::Over
             }
             Ok(Response::Stale | Response::Cancelled) => {
-                inner.recent.refused(self.job, self.token);
-                inner.counts.refused.fetch_add(1, Ordering::Relaxed);
+                shared.recent.refused(self.job, self.token);
+                shared.counts.refused.fetch_add(1, Ordering::Relaxed);
                 info!("finish refused: the lease is another's");
                 Next::Over
             }
             Ok(Response::Pending) => Next::Soon,
             Ok(Response::Elsewhere) => Next::Later,
             Ok(other) => {
-                // Whoever answers like this may do so as often as it likes: it fills no log.
+                // Anybody may answer so as often as it likes, and must not fill a log.
                 debug!(?other, "unexpected answer to a finish");
-                unsaid.offers = unsaid.offers.saturating_sub(1);
+                undelivered.offers = undelivered.offers.saturating_sub(1);
                 Next::Later
             }
             Err(error) => {
@@ -344,14 +354,14 @@ impl Owed {
                     error,
                     RequestError::Unsupported { .. } | RequestError::UnsupportedAnswer { .. }
                 );
-                // It is of another version, and may not want a checkpoint.
-                unsaid.offers = unsaid.offers.saturating_sub(is_there.into());
-                Next::Unheard
+                // It runs another version, which may not know checkpoints.
+                undelivered.offers = undelivered.offers.saturating_sub(is_there.into());
+                Next::Unanswered
             }
         }
     }
 
-    /// A coordinator that has come back waits for this no longer than a term, if it is not heard of before.
+    /// The longest pause by now. At first, a coordinator that comes back gets the item within a term.
     fn longest_pause(&self, elapsed: Duration) -> Duration {
         if elapsed >= SELDOM_AFTER {
             return RETRY_SELDOM;
@@ -359,7 +369,7 @@ impl Owed {
         Duration::from_millis(self.ttl_ms / 3).clamp(RETRY_MIN, RETRY_MAX)
     }
 
-    /// What has to be there for as long as no coordinator has fetched it, by the names of its pins.
+    /// The content that must stay until a coordinator has fetched it, with the names of its pins.
     fn pins(&self) -> Vec<(String, Cid)> {
         let name = format!("{PIN_PREFIX}{}", self.name());
         let wrote = self.wrote.iter().flat_map(|(_, wrote)| {
@@ -372,15 +382,14 @@ impl Owed {
         content.into_iter().chain(wrote).collect()
     }
 
-    /// Keeps the ending and its content over a restart.
-    pub(super) async fn keep(&self, inner: &Inner) {
+    /// Writes the item to disk and pins its content, so that both survive a restart.
+    pub(crate) async fn keep(&self, shared: &Shared) {
         let kept = async {
             for (pin, root) in self.pins() {
-                inner.content.store().pin(&pin, root).await?;
+                shared.parts.content.pin(&pin, root).await?;
             }
-            let (dir, name) = (inner.options.owed.clone(), self.name());
-            let (_, bytes) = canonical::encode(self)
-                .map_err(|e| mc_coordinator::Error::InvalidJob(e.to_string()))?;
+            let (dir, name) = (shared.options.outbox.clone(), self.name());
+            let (_, bytes) = canonical::encode(self)?;
             let path = dir.join(&name);
             let write = move || -> std::io::Result<()> {
                 let mut file = tempfile::NamedTempFile::new_in(&dir)?;
@@ -398,91 +407,88 @@ impl Owed {
         }
     }
 
-    /// Counts what is kept for it.
-    async fn weigh(&self, inner: &Inner, debt: &mut Entry) {
+    /// Counts the bytes that are kept for it.
+    async fn weigh(&self, shared: &Shared, waiting: &mut Entry) {
         let mut sum = 0_u64;
         for (_, root) in self.pins() {
-            match mc_content::stored_bytes(inner.content.store(), root).await {
+            match shared.parts.content.stored_bytes(root).await {
                 Ok(bytes) => sum = sum.saturating_add(bytes),
                 Err(error) => debug!(%error, "what is kept for an ending is not counted"),
             }
         }
-        debt.weighs(sum);
+        waiting.weighs(sum);
     }
 
-    /// Says in the DHT what the job came to, for those who ask while its coordinator is away.
-    async fn mirror(&self, inner: &Inner) {
+    /// Publishes the outcome in the DHT, for those who ask while the coordinator is away.
+    async fn mirror(&self, shared: &Shared) {
         let Some(Ending::Completed(completion)) = &self.ending else {
             return;
         };
-        let said = completion::publish(
-            inner.content.net(),
-            self.job,
-            (self.token, self.grant.clone()),
-            completion,
-        );
-        if let Err(refusal) = said.await {
-            debug!(%refusal, "a completion was not published");
+        let lease = (self.token, self.grant.clone());
+        let completions = &shared.parts.completions;
+        let said = completions.publish(self.job, lease, completion);
+        if let Err(error) = said.await {
+            debug!(%error, "nobody learns of it from the DHT");
         }
     }
 
-    async fn forget(&self, inner: &Inner) {
-        // What stays is said once more after a restart, and refused.
-        let _ = tokio::fs::remove_file(inner.options.owed.join(self.name())).await;
+    async fn forget(&self, shared: &Shared) {
+        // A file that stays is sent once more after a restart, and refused as stale.
+        let _ = tokio::fs::remove_file(shared.options.outbox.join(self.name())).await;
         for (pin, _) in self.pins() {
-            if let Err(error) = inner.content.store().unpin(&pin).await {
+            if let Err(error) = shared.parts.content.unpin(&pin).await {
                 debug!(%error, "a result is kept for longer than needed");
             }
         }
     }
 }
 
-/// Waits, unless one of the coordinators connects.
-async fn wait(inner: &Inner, coordinators: &Coordinators, pause: Duration) -> Pause {
-    let mut met = inner.met.subscribe();
+/// Waits, but not longer than until one of the coordinators connects.
+async fn wait(shared: &Shared, coordinators: &Coordinators, pause: Duration) -> Pause {
+    let mut met = shared.met.subscribe();
     let over = tokio::time::sleep(pause);
     tokio::pin!(over);
     loop {
         tokio::select! {
             () = &mut over => return Pause::Over,
-            () = inner.closing.cancelled() => return Pause::Closing,
+            () = shared.closing.cancelled() => return Pause::Closing,
             node = met.recv() => match node {
                 Ok(node) if !coordinators.contains(&node) => {}
-                // It may have been among those that were missed.
+                // One of them may be among those that this receiver missed.
                 _ => return Pause::Met,
             },
         }
     }
 }
 
-/// Goes on saying what an earlier process could not. Gives the attempts that came to an end of their own.
-pub(super) fn resume(inner: &Arc<Inner>) -> BTreeSet<(JobId, FencingToken)> {
-    let mut unsaid = BTreeSet::new();
-    for owed in read_all(&inner.options.owed) {
-        let Some(coordinators) = owed.coordinators() else {
+/// Goes on sending what an earlier process could not. Gives the attempts that had ended by themselves.
+pub(crate) fn resume(shared: &Arc<Shared>) -> BTreeSet<(JobId, FencingToken)> {
+    let mut undelivered = BTreeSet::new();
+    for item in read_all(&shared.options.outbox) {
+        let Some(coordinators) = item.coordinators() else {
             continue;
         };
-        info!(job = %owed.job, token = %owed.token, "an ending of an earlier process is said again");
-        owed.remember(inner);
-        if !owed.killed {
-            unsaid.insert((owed.job, owed.token));
+        info!(job = %item.job, token = %item.token, "an ending of an earlier process is sent again");
+        item.remember(shared);
+        if !item.killed {
+            undelivered.insert((item.job, item.token));
         }
-        let inner_too = Arc::clone(inner);
-        inner.attempts.serve("ending", async move {
-            owed.say(&inner_too, coordinators, true).await;
+        let shared_too = Arc::clone(shared);
+        shared.attempts.serve("ending", async move {
+            item.deliver(&shared_too, coordinators, true).await;
         });
     }
-    unsaid
+    undelivered
 }
 
-fn read_all(dir: &PathBuf) -> Vec<Owed> {
+fn read_all(dir: &Path) -> Vec<Item> {
     let Ok(entries) = fs::read_dir(dir) else {
         return Vec::new();
     };
     let read = |path: PathBuf| {
         let bytes = fs::read(&path).ok()?;
-        let owed = canonical::decode::<Owed>(&bytes);
-        owed.inspect_err(|error| warn!(path = %path.display(), %error, "unreadable"))
+        let item = canonical::decode::<Item>(&bytes);
+        item.inspect_err(|error| warn!(path = %path.display(), %error, "unreadable"))
             .ok()
     };
     let paths = entries.flatten().map(|entry| entry.path());
@@ -517,14 +523,14 @@ mod tests {
             ending: Ending::Cancelled,
         };
         let (_, bytes) = canonical::encode(&earlier).unwrap();
-        let owed: Owed = canonical::decode(&bytes).unwrap();
-        assert_eq!(owed.ending, Some(Ending::Cancelled));
-        assert!(owed.left.is_none() && !owed.killed);
+        let item: Item = canonical::decode(&bytes).unwrap();
+        assert_eq!(item.ending, Some(Ending::Cancelled));
+        assert!(item.left.is_none() && !item.killed);
     }
 
     #[test]
     fn an_ending_is_said_within_a_term_at_first_and_seldom_later() {
-        let owed = Owed {
+        let item = Item {
             coordinators: Vec::new(),
             job: JobId::new(Timestamp::from_millis(1), 1),
             token: FencingToken(3),
@@ -536,7 +542,7 @@ mod tests {
             wrote: None,
             killed: false,
         };
-        let pause = |after| owed.longest_pause(Duration::from_secs(after));
+        let pause = |after| item.longest_pause(Duration::from_secs(after));
         assert_eq!(pause(1), Duration::from_secs(1));
         assert_eq!(pause(3_600), RETRY_SELDOM);
     }

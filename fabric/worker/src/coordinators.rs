@@ -1,7 +1,6 @@
 //! Whom an attempt reports to.
 
-use crate::peers::Peers;
-use mc_protocol::{Request, RequestError, Response};
+use mc_protocol::{Exchange, Request, RequestError, Response};
 use mc_types::NodeId;
 use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -9,7 +8,7 @@ use std::{
 };
 
 /// Other coordinators that are remembered.
-const MAX_SISTERS: usize = 16;
+const MAX_REPLICAS: usize = 16;
 
 #[derive(Debug)]
 struct Known {
@@ -30,7 +29,7 @@ pub(crate) struct Coordinators {
 impl Coordinators {
     /// `granting` is asked first.
     #[must_use]
-    pub(crate) fn new(granting: NodeId, sisters: Vec<NodeId>) -> Self {
+    pub(crate) fn new(granting: NodeId, replicas: Vec<NodeId>) -> Self {
         let known = Known {
             all: vec![granting.clone()],
             now: 0,
@@ -39,15 +38,15 @@ impl Coordinators {
             granting,
             known: Arc::new(Mutex::new(known)),
         };
-        coordinators.learn(sisters);
+        coordinators.learn(replicas);
         coordinators
     }
 
     /// Those of a lease that was granted before this process began; the first is asked first.
     #[must_use]
     pub(crate) fn restored(all: &[NodeId]) -> Option<Self> {
-        let (granting, sisters) = all.split_first()?;
-        Some(Self::new(granting.clone(), sisters.to_vec()))
+        let (granting, replicas) = all.split_first()?;
+        Some(Self::new(granting.clone(), replicas.to_vec()))
     }
 
     fn known(&self) -> MutexGuard<'_, Known> {
@@ -56,11 +55,11 @@ impl Coordinators {
     }
 
     /// Takes note of coordinators that came later.
-    fn learn(&self, sisters: Vec<NodeId>) {
+    fn learn(&self, replicas: Vec<NodeId>) {
         let mut known = self.known();
-        for sister in sisters {
-            if known.all.len() <= MAX_SISTERS && !known.all.contains(&sister) {
-                known.all.push(sister);
+        for replica in replicas {
+            if known.all.len() <= MAX_REPLICAS && !known.all.contains(&replica) {
+                known.all.push(replica);
             }
         }
     }
@@ -69,7 +68,7 @@ impl Coordinators {
     /// next time.
     pub(crate) async fn ask(
         &self,
-        peers: &Peers,
+        peers: &dyn Exchange,
         request: Request,
     ) -> Result<Response, RequestError> {
         self.ask_within(Duration::MAX, peers, request).await
@@ -79,7 +78,7 @@ impl Coordinators {
     pub(crate) async fn ask_within(
         &self,
         patience: Duration,
-        peers: &Peers,
+        peers: &dyn Exchange,
         request: Request,
     ) -> Result<Response, RequestError> {
         let (asked, count) = {
@@ -89,8 +88,7 @@ impl Coordinators {
         let Some(asked) = asked else {
             return Err(RequestError::Closed);
         };
-        let answer = Box::pin(peers.request(&asked, request));
-        let answer = tokio::time::timeout(patience, answer).await;
+        let answer = tokio::time::timeout(patience, peers.request(&asked, request)).await;
         let answer = answer.unwrap_or_else(|_| Err(RequestError::Timeout(asked)));
         match &answer {
             Ok(Response::Renewed { sisters, .. }) => self.learn(sisters.clone()),

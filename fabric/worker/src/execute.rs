@@ -1,29 +1,27 @@
-//! Having one task run: what a worker gives it, and what it makes of how it ended.
+//! Runs the task of one attempt: what a worker gives to the executor, and how it reads the result.
 
-use super::{
-    Inner,
-    attempt::Attempt,
+use crate::{
+    accepted::Accepted,
     before,
     blocks::AttemptBlocks,
-    disk::{Purpose, Share},
+    disk::{ScratchRoom, Taken},
+    scratch::Scratch,
+    shared::Shared,
+    streams::StoredStreams,
 };
-use crate::data_dir::Scratch;
 use async_trait::async_trait;
+use futures::FutureExt;
 use mc_execution::{
-    AttemptContext, Blocks, Checkpoints, Deferred, ExecutionError, Finished, Leaves, LogFiles,
-    Need, Spill, Start, Streams, Watch, When,
+    AttemptContext, Blocks, Checkpoints, ExecutionError, Finished, Leaves, Need, Spill, Start,
+    Streams, Watch, When,
     checkpoint::CheckpointError,
     threads::NotDone,
     world::{GivenInputs, TaskInputs},
 };
 use mc_protocol::{Request, Response};
-use mc_types::{Cid, Determinism, Ending, FailureReason, FencingToken, JobId, cid, with_causes};
-use serde::{Deserialize, Serialize};
-use std::{
-    pin::pin,
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use mc_types::{Cid, Determinism, Ending, ErrorCode, FailureReason, panic_message, with_causes};
+use std::{panic::AssertUnwindSafe, pin::pin, sync::Arc, time::Duration};
+use tokio::time::Instant;
 
 /// How often a checkpoint is reported to a coordinator that does not answer.
 const REPORTS: u32 = 3;
@@ -31,47 +29,19 @@ const REPORTS: u32 = 3;
 const MOST_FILE_BYTES: u64 = 1 << 30;
 
 /// What became of an attempt.
-pub(super) struct Executed {
-    /// What it came to; `None` when it was stopped because this node shuts down.
-    pub(super) ending: Option<Ending>,
-    /// What it wrote, if it came to no outcome: that has it otherwise.
-    pub(super) wrote: Option<Wrote>,
-}
-
-/// The two streams of an attempt, as content of this node.
-#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct Wrote {
-    #[serde(with = "cid::portable")]
-    pub(crate) stdout: Cid,
-    #[serde(with = "cid::portable")]
-    pub(crate) stderr: Cid,
-}
-
-impl Wrote {
-    /// How a coordinator is told, with the lease as it was signed.
-    pub(super) fn request(
-        self,
-        (job, token, attempt): (JobId, FencingToken, u32),
-        grant: Vec<u8>,
-    ) -> Request {
-        Request::Wrote {
-            job,
-            token,
-            attempt,
-            stdout: self.stdout,
-            stderr: self.stderr,
-            grant,
-        }
-    }
+pub(crate) struct Executed {
+    /// How it ended; `None` if it left a checkpoint, or was stopped because the node shuts down.
+    pub(crate) ending: Option<Ending>,
+    /// What it wrote, if it has no outcome. An outcome names the streams itself.
+    pub(crate) wrote: Option<StoredStreams>,
 }
 
 /// Runs the attempt.
-pub(super) async fn execute(inner: &Inner, attempt: &Attempt) -> Executed {
+pub(crate) async fn execute(shared: &Shared, attempt: &Accepted, taken: &Arc<Taken>) -> Executed {
     let (job, token) = (attempt.lease.job, attempt.lease.token);
-    // Its files are there until all that is wanted of them is stored.
-    let scratch = Scratch::new(&inner.options.scratch, job, token);
-    let mut work = pin!(ending(inner, attempt));
+    // Its files stay until what is needed of them is stored.
+    let scratch = Scratch::new(&shared.options.scratch, job, token);
+    let mut work = pin!(ending(shared, attempt, taken));
     let ending = tokio::select! {
         biased;
         ending = &mut work => ending,
@@ -81,7 +51,7 @@ pub(super) async fn execute(inner: &Inner, attempt: &Attempt) -> Executed {
     };
     let wrote = match &ending {
         Some(Ending::Completed(_)) => None,
-        _ => match wrote(inner, attempt).await {
+        _ => match wrote(shared, attempt).await {
             Ok(wrote) => Some(wrote),
             Err(error) => {
                 tracing::warn!(%error, "what the attempt wrote was not kept");
@@ -93,25 +63,12 @@ pub(super) async fn execute(inner: &Inner, attempt: &Attempt) -> Executed {
 }
 
 /// Stores what an attempt wrote.
-async fn wrote(inner: &Inner, attempt: &Attempt) -> Result<Wrote, mc_content::Error> {
-    let made = Deferred::new(inner.content.clone());
-    let (stdout, stderr) = attempt.logs.add(attempt.key.as_ref(), &made).await?;
-    made.flush().await?;
-    Ok(Wrote { stdout, stderr })
+async fn wrote(shared: &Shared, attempt: &Accepted) -> Result<StoredStreams, mc_content::Error> {
+    StoredStreams::store(&shared.parts.content, &attempt.logs, attempt.key.as_ref()).await
 }
 
-/// Stores what an attempt wrote that was not private.
-pub(super) async fn wrote_before(
-    inner: &Inner,
-    logs: &LogFiles,
-) -> Result<Wrote, mc_content::Error> {
-    let made = Deferred::new(inner.content.clone());
-    let (stdout, stderr) = logs.add(None, &made).await?;
-    made.flush().await?;
-    Ok(Wrote { stdout, stderr })
-}
-
-async fn ending(inner: &Inner, attempt: &Attempt) -> Option<Ending> {
+/// How the attempt ended; `None` if it left a checkpoint, or was stopped because the node shuts down.
+async fn ending(shared: &Shared, attempt: &Accepted, taken: &Arc<Taken>) -> Option<Ending> {
     if attempt.spec.task.determinism != Determinism::Deterministic {
         let reason = "relaxed tasks run on the machine of their owner only: mc-wasm run --relaxed";
         return Some(Ending::Failed(FailureReason::Rejected {
@@ -119,11 +76,15 @@ async fn ending(inner: &Inner, attempt: &Attempt) -> Option<Ending> {
             message: reason.to_owned(),
         }));
     }
-    let work = run(inner, attempt);
+    // If the executor panics, the coordinator is told at once, instead of waiting for the lease to expire.
+    let work = AssertUnwindSafe(run(shared, attempt, taken)).catch_unwind();
     let result = tokio::select! {
         biased;
-        result = work => result,
-        // The task itself is stopped by the same token; this ends a fetch.
+        result = work => result.unwrap_or_else(|panic| {
+            let reason = panic_message(&*panic);
+            Err(NotDone::Panicked { reason }.into())
+        }),
+        // The same token stops the task itself. This branch ends a fetch.
         () = stopped_for_long(attempt) => Err(ExecutionError::Cancelled),
     };
     match result {
@@ -135,37 +96,47 @@ async fn ending(inner: &Inner, attempt: &Attempt) -> Option<Ending> {
             })),
         },
         Ok(Finished::Left(_)) => None,
-        Err(ExecutionError::Cancelled) if inner.closing.is_cancelled() => None,
+        Err(ExecutionError::Cancelled) if shared.closing.is_cancelled() => None,
         Err(ExecutionError::Cancelled) => Some(Ending::Cancelled),
         Err(error) => {
             if let ExecutionError::Threads(NotDone::Panicked { reason }) = &error {
-                inner.attempts.panicked("guest", reason);
+                shared.attempts.panicked("guest", reason);
             }
-            Some(Ending::Failed(reason(&error)))
+            Some(Ending::Failed(reason(&error, taken.was_crowded_out())))
         }
     }
 }
 
-/// What is told of an attempt that has no outcome.
-fn reason(error: &ExecutionError) -> FailureReason {
+/// The reason for which an attempt has no outcome. An attempt that was crowded out has not failed, nor has this machine.
+fn reason(error: &ExecutionError, was_crowded_out: bool) -> FailureReason {
     let (code, message) = (error.code(), with_causes(error));
     match error {
         ExecutionError::Timeout { .. } => FailureReason::Timeout,
         _ if error.is_tasks_fault() => FailureReason::Rejected { code, message },
-        _ => FailureReason::Infrastructure { code, message },
+        _ => FailureReason::Infrastructure {
+            code: match was_crowded_out {
+                true => Some(ErrorCode::Overloaded),
+                false => code,
+            },
+            message,
+        },
     }
 }
 
-/// Ends a while after the attempt was stopped, which is time enough for a guest to be.
-async fn stopped_for_long(attempt: &Attempt) {
+/// Returns a while after the attempt was stopped, when a guest should have ended.
+async fn stopped_for_long(attempt: &Accepted) {
     attempt.controls.cancel.cancelled().await;
     tokio::time::sleep(Duration::from_millis(500)).await;
 }
 
-async fn run(inner: &Inner, attempt: &Attempt) -> Result<Finished, ExecutionError> {
+async fn run(
+    shared: &Shared,
+    attempt: &Accepted,
+    taken: &Arc<Taken>,
+) -> Result<Finished, ExecutionError> {
     let task = &attempt.spec.task;
-    let executor = inner.executors.of(task.kind)?;
-    let blocks: Arc<dyn Blocks> = Arc::new(AttemptBlocks::new(&inner.content, attempt));
+    let executor = shared.parts.executors.of(task.kind)?;
+    let blocks: Arc<dyn Blocks> = Arc::new(AttemptBlocks::new(&shared.parts.content, attempt));
     let goes_on = !attempt.checkpoints.is_empty() || attempt.spec.checkpoint_every.is_some();
     let need = if goes_on { Need::GoOn } else { Need::Run };
     let prepared = executor.prepare(task, need, &blocks).await?;
@@ -173,15 +144,14 @@ async fn run(inner: &Inner, attempt: &Attempt) -> Result<Finished, ExecutionErro
         attempt.controls.cannot_stop.cancel();
     }
     let (key, task_cid) = (attempt.key.clone(), attempt.known.task);
-    let disk = Arc::clone(&inner.options.caps.disk);
-    let room = Share::new(disk, Purpose::Scratch);
-    let watch = Reporting { inner, attempt };
+    let room = ScratchRoom(Arc::clone(taken));
+    let watch = Reporting { shared, attempt };
     let context = AttemptContext {
         inputs: TaskInputs::Given(GivenInputs::of_task(task, task_cid, key.as_ref())),
         blocks,
         key,
         streams: Streams::Files(attempt.logs.clone()),
-        storage: Some(Arc::new(Spill::new(inner.options.scratch.clone(), room))),
+        storage: Some(Arc::new(Spill::new(shared.options.scratch.clone(), room))),
         timeout: attempt.spec.timeout_ms.map(Duration::from_millis),
         controls: attempt.controls.of_execution(),
         checkpoints: Some(Checkpoints {
@@ -196,10 +166,10 @@ async fn run(inner: &Inner, attempt: &Attempt) -> Result<Finished, ExecutionErro
     prepared.run(context).await
 }
 
-/// Tells this node, and the coordinator, how an attempt goes.
+/// Tells this node and the coordinator about the progress of an attempt.
 struct Reporting<'a> {
-    inner: &'a Inner,
-    attempt: &'a Attempt,
+    shared: &'a Shared,
+    attempt: &'a Accepted,
 }
 
 #[async_trait]
@@ -220,7 +190,7 @@ impl Watch for Reporting<'_> {
                 position,
             };
             let coordinators = &self.attempt.coordinators;
-            match coordinators.ask(&self.inner.peers, request).await {
+            match coordinators.ask(&*self.shared.parts.peers, request).await {
                 Ok(Response::Recorded | Response::Stale | Response::Cancelled) => return,
                 other => tracing::debug!(?other, position, "checkpoint not recorded"),
             }
@@ -230,7 +200,7 @@ impl Watch for Reporting<'_> {
     fn lost(&self, position: u64, error: &CheckpointError) {
         tracing::warn!(%error, position, "a checkpoint was lost");
         if let CheckpointError::Threads(NotDone::Panicked { reason }) = error {
-            self.inner.attempts.panicked("checkpoint", reason);
+            self.shared.attempts.panicked("checkpoint", reason);
         }
     }
 }
@@ -238,27 +208,32 @@ impl Watch for Reporting<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use mc_types::ErrorCode;
 
     #[test]
     fn only_what_is_the_same_on_every_machine_is_not_tried_again() {
         let message = "no luck".to_owned();
-        let machine = reason(&ExecutionError::Machine(message.clone()));
+        let machine = reason(&ExecutionError::Machine(message.clone()), false);
         let code = None;
-        let tried_again = FailureReason::Infrastructure { code, message };
+        let tried_again = FailureReason::Infrastructure {
+            code,
+            message: message.clone(),
+        };
         assert_eq!(machine, tried_again);
+        let crowded_out = reason(&ExecutionError::Machine(message.clone()), true);
+        let code = Some(ErrorCode::Overloaded);
+        assert_eq!(crowded_out, FailureReason::Infrastructure { code, message });
         let message = "not a file".to_owned();
-        let input = reason(&ExecutionError::Unusable(message.clone()));
+        let input = reason(&ExecutionError::Unusable(message.clone()), true);
         let code = Some(ErrorCode::CorruptContent);
         assert_eq!(input, FailureReason::Rejected { code, message });
         let none = std::io::Error::other("too many");
-        let no_thread = reason(&ExecutionError::from(NotDone::NoThread(none)));
+        let no_thread = reason(&ExecutionError::from(NotDone::NoThread(none)), false);
         assert!(
             matches!(&no_thread, FailureReason::Infrastructure { message, .. } if message.ends_with(": too many")),
             "{no_thread:?}"
         );
         let after = Duration::from_secs(1);
-        let late = reason(&ExecutionError::Timeout { after });
+        let late = reason(&ExecutionError::Timeout { after }, true);
         assert_eq!(late, FailureReason::Timeout);
     }
 }

@@ -1,4 +1,4 @@
-//! Attempts that ended here of late: an offer may arrive twice, and the second time after the attempt has ended.
+//! Attempts that ended here lately: an offer may arrive twice, the second time after the attempt has ended.
 
 use mc_types::{FencingToken, JobId};
 use std::{
@@ -6,7 +6,7 @@ use std::{
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
-/// Attempts that are remembered: those of two seconds of the shortest tasks.
+/// How many attempts are remembered: those of two seconds, if all tasks are of the shortest.
 const MAX_REMEMBERED: usize = 8192;
 
 #[derive(Debug, Default)]
@@ -18,19 +18,19 @@ struct Attempts {
 
 /// The newest attempt of each job that ended here.
 #[derive(Debug, Default)]
-pub(super) struct Ended(Mutex<Attempts>);
+pub(crate) struct Ended(Mutex<Attempts>);
 
 impl Ended {
     fn attempts(&self) -> MutexGuard<'_, Attempts> {
-        // What is forgotten by a half-made update would only run once more.
+        // At worst, an attempt that a half-made update forgot runs once more.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(super) fn contains(&self, job: JobId, token: FencingToken) -> bool {
+    pub(crate) fn contains(&self, job: JobId, token: FencingToken) -> bool {
         self.attempts().tokens.get(&job) == Some(&token)
     }
 
-    pub(super) fn add(&self, job: JobId, token: FencingToken) {
+    pub(crate) fn add(&self, job: JobId, token: FencingToken) {
         let mut attempts = self.attempts();
         attempts.tokens.insert(job, token);
         attempts.order.push_back((job, token));

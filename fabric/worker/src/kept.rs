@@ -1,4 +1,4 @@
-//! Checkpoints of attempts that were ended since their coordinators were silent.
+//! Checkpoints of attempts that the worker ended because their coordinators were silent.
 
 use mc_types::{Cid, JobId, Lease};
 use serde::{Deserialize, Serialize};
@@ -10,36 +10,36 @@ use std::{
 /// A checkpoint that an attempt left.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Left {
+pub(crate) struct LeftCheckpoint {
     #[serde(with = "mc_types::cid::portable")]
-    pub(super) cid: Cid,
+    pub(crate) cid: Cid,
     /// Operators that were executed.
-    pub(super) position: u64,
+    pub(crate) position: u64,
     /// The number of the attempt.
-    pub(super) attempt: u32,
+    pub(crate) attempt: u32,
 }
 
-/// The checkpoints that are kept here since no coordinator has them: an attempt of the same job goes on from them,
-/// should the coordinator have forgotten of the one that left them.
+/// Checkpoints that no coordinator has yet. If a coordinator has forgotten the attempt that left one, the next attempt of
+/// the job can still go on from it.
 #[derive(Debug, Default)]
-pub(super) struct Kept(Mutex<HashMap<JobId, Left>>);
+pub(crate) struct Kept(Mutex<HashMap<JobId, LeftCheckpoint>>);
 
 impl Kept {
-    fn all(&self) -> MutexGuard<'_, HashMap<JobId, Left>> {
+    fn all(&self) -> MutexGuard<'_, HashMap<JobId, LeftCheckpoint>> {
         // Every update is a single insertion or removal, so a poisoned map is still consistent.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(super) fn add(&self, job: JobId, left: Left) {
+    pub(crate) fn add(&self, job: JobId, left: LeftCheckpoint) {
         self.all().insert(job, left);
     }
 
-    pub(super) fn remove(&self, job: JobId) {
+    pub(crate) fn remove(&self, job: JobId) {
         self.all().remove(&job);
     }
 
-    /// The checkpoint for an attempt, if nobody had another one in between.
-    pub(super) fn of(&self, lease: &Lease) -> Option<Cid> {
+    /// The checkpoint for an attempt, unless another attempt came in between.
+    pub(crate) fn of(&self, lease: &Lease) -> Option<Cid> {
         let all = self.all();
         let left = all.get(&lease.job)?;
         (left.attempt.checked_add(1) == Some(lease.attempt)).then_some(left.cid)
@@ -66,7 +66,7 @@ mod tests {
             ttl_ms: 1,
         };
         assert_eq!(kept.of(&lease(3)), None);
-        let two = Left {
+        let two = LeftCheckpoint {
             cid: left,
             position: 7,
             attempt: 2,

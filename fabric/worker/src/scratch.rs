@@ -1,0 +1,47 @@
+//! The directory of one attempt.
+
+use crate::Error;
+use mc_types::{FencingToken, JobId};
+use std::{
+    fs,
+    os::unix::fs::DirBuilderExt,
+    path::{Path, PathBuf},
+};
+
+/// A directory of one attempt's files, removed with everything in it when dropped.
+#[derive(Debug)]
+pub(crate) struct Scratch(PathBuf);
+
+impl Scratch {
+    /// The directory of an attempt below `scratch`, which is made by whoever needs it first.
+    pub(crate) fn new(scratch: &Path, job: JobId, token: FencingToken) -> Self {
+        Self(dir(scratch, job, token))
+    }
+
+    /// Where it is.
+    pub(crate) fn path(&self) -> &Path {
+        &self.0
+    }
+
+    /// Creates it; only its owner can enter.
+    pub(crate) fn create(&self) -> Result<(), Error> {
+        let mut private = fs::DirBuilder::new();
+        let created = private.recursive(true).mode(0o700).create(&self.0);
+        created.map_err(|source| Error::Io {
+            path: self.0.clone(),
+            source,
+        })
+    }
+}
+
+/// Where an attempt has its directory.
+pub(crate) fn dir(scratch: &Path, job: JobId, token: FencingToken) -> PathBuf {
+    scratch.join(format!("{job}-{token}"))
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        // What cannot be removed now is removed when the node starts again.
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
