@@ -138,6 +138,17 @@ impl TaskSpec {
         }
     }
 
+    /// How many files it may make, if they are so many that they count as memory; 0 otherwise.
+    #[must_use]
+    pub const fn files_in_memory(&self) -> u64 {
+        match self.kind {
+            TaskKind::Wasm => match Resources::memory_of_files(self.limits.scratch_files) {
+                0 => 0,
+                _ => self.limits.scratch_files,
+            },
+        }
+    }
+
     /// Every CID whose DAG must be at hand before the task can start.
     pub fn roots(&self) -> impl Iterator<Item = Cid> {
         std::iter::once(self.component)
