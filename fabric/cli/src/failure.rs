@@ -10,6 +10,7 @@ use std::{
     io::{self, Write},
     path::Path,
     process::ExitCode,
+    time::Duration,
 };
 
 /// Why a command cannot do what it was asked.
@@ -20,6 +21,8 @@ pub(crate) struct Failure {
     is_closed: bool,
     /// Content does not have the form that it should have.
     is_malformed: bool,
+    /// The node has too much to do, and says after what time to ask again.
+    again_after: Option<Duration>,
 }
 
 impl Failure {
@@ -54,6 +57,18 @@ impl Failure {
     pub(crate) fn about(mut self, what: &str) -> Self {
         self.body.message = format!("{what}: {}", self.body.message);
         self
+    }
+
+    /// This failure, after which the node wants to be asked again in a while.
+    #[must_use]
+    pub(crate) fn with_pause(mut self, again_after: Option<Duration>) -> Self {
+        self.again_after = again_after;
+        self
+    }
+
+    /// After what time to ask the same node again, if it said so.
+    pub(crate) const fn again_after(&self) -> Option<Duration> {
+        self.again_after
     }
 
     /// What was wrong.
@@ -164,6 +179,7 @@ impl From<ErrorBody> for Failure {
             body,
             is_closed: false,
             is_malformed: false,
+            again_after: None,
         }
     }
 }
