@@ -86,5 +86,5 @@ pub use error::ExecutionError;
 pub use executor::{Executor, Executors, Need, Prepared};
 pub use log::LogFiles;
 pub use outcome::completion;
-pub use spill::{Room, Spill};
+pub use spill::{Room, Spill, WholeDisk};
 pub use streams::Streams;

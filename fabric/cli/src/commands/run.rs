@@ -21,7 +21,7 @@ use mc_api::{JobFailure, JobView};
 use mc_content::{MemoryBlocks, unixfs};
 use mc_execution::{
     AttemptContext, Blocks, Controls, ExecutionError, Executors, Finished, Leaves, Need, Prepared,
-    Streams, Unwatched,
+    Spill, Streams, Unwatched, WholeDisk,
     wasm::{self, Options, Target, Wasm},
     world::TaskInputs,
 };
@@ -136,7 +136,7 @@ fn context(
             Format::Text if args.checkpoint.is_some() => Streams::Copy,
             Format::Text => Streams::Inherit,
         },
-        storage: None,
+        storage: Some(Arc::new(Spill::new(std::env::temp_dir(), WholeDisk))),
         timeout: args.task.timeout.map(|timeout| timeout.0),
         controls: Controls::default(),
         checkpoints: None,
