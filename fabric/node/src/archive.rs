@@ -2,7 +2,7 @@
 
 use crate::{Config, Error, data_dir::DataDir};
 use futures::future::BoxFuture;
-use mc_ledger::{Ledger, Location};
+use mc_ledger::{Batch, Ledger, Location};
 use mc_net::Identity;
 use mc_types::{
     Cid, Completion, Ending, JobId, JobRecord, JobSpec, JobState, NodeId, Timestamp, canonical,
@@ -135,7 +135,7 @@ impl Archive {
             let to = Ledger::open(&to, self.ledger.owner().clone()).await?;
             let mut pages = Pages::of(&self.ledger);
             while let Some(page) = pages.next().await? {
-                to.apply(&page).await?;
+                to.commit(Batch { jobs: &page }).await?;
                 for record in &page {
                     for log in self.ledger.logs(record.id).await? {
                         to.add_log(record.id, &log).await?;

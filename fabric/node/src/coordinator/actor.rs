@@ -224,7 +224,12 @@ impl Actor {
     async fn commit(&mut self, group: Group) {
         let records: Vec<_> = group.records.into_values().collect();
         if !records.is_empty() {
-            if let Err(error) = self.coordinator.ledger.apply(&records).await {
+            if let Err(error) = self
+                .coordinator
+                .ledger
+                .commit(mc_ledger::Batch { jobs: &records })
+                .await
+            {
                 let cause: &dyn std::error::Error = &error;
                 tracing::error!(error = cause, "the ledger failed");
                 self.roll_back(group.replies, &error);
