@@ -19,7 +19,7 @@ use crate::{exit, failure::Failure, inputs::Dirs, links, output, terminal};
 use mc_directories::{DirectoryId, Fingerprint, Report, Transaction};
 use mc_execution::world::Seen;
 use mc_options::{Format, Global};
-use mc_types::ErrorCode;
+use mc_types::{ErrorCode, with_causes};
 use std::{
     collections::BTreeSet,
     path::{Path, PathBuf},
@@ -150,13 +150,7 @@ pub(crate) fn conclude(json: bool, code: ExitCode, left: Result<Left, Failure>) 
 }
 
 fn failed(error: mc_directories::Error) -> Failure {
-    let mut message = error.to_string();
-    let mut source = std::error::Error::source(&error);
-    while let Some(cause) = source {
-        message = format!("{message}: {cause}");
-        source = cause.source();
-    }
-    Failure::new(ErrorCode::Path, message)
+    Failure::new(ErrorCode::Path, with_causes(&error))
 }
 
 /// Names directories to a transaction, which wants none after one that is inside of it.

@@ -142,7 +142,9 @@ impl Content {
                     return Ok(Some(Layer { root, bytes }));
                 }
                 Ok((found, _)) => tracing::warn!(%peer, %digest, %found, "a false layer"),
-                Err(error) => tracing::debug!(%peer, %digest, %error, "no layer"),
+                Err(error) => {
+                    tracing::debug!(%peer, %digest, error = %mc_types::with_causes(&error), "no layer")
+                }
             }
         }
         Ok(None)

@@ -16,7 +16,7 @@ use crate::{
 };
 use mc_content::TaskKey;
 use mc_engine::{Execution, Invocation, Need, Output, Program, Resume, RunError, World};
-use mc_types::{Cid, TaskSpec};
+use mc_types::{Cid, TaskSpec, with_causes};
 use std::{
     collections::VecDeque,
     sync::Arc,
@@ -126,7 +126,7 @@ impl Attempt<'_> {
                 }
                 Err(error) if must_fit => return Err(error),
                 Err(error) => {
-                    tracing::warn!(%cid, %error, "a checkpoint cannot be used");
+                    tracing::warn!(%cid, error = %with_causes(&error), "a checkpoint cannot be used");
                     checkpoints.pop_front();
                 }
             }

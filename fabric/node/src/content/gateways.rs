@@ -7,7 +7,7 @@ use crate::config::without_password;
 use bytes::BytesMut;
 use futures::StreamExt;
 use mc_content::{Block, MAX_BLOCK_BYTES};
-use mc_types::Cid;
+use mc_types::{Cid, with_causes};
 use reqwest::{Client, header};
 use std::{sync::Arc, time::Duration};
 use tokio::sync::Semaphore;
@@ -75,18 +75,18 @@ impl Gateways {
     async fn ask(&self, base: &str, cid: &Cid) -> Result<Block, String> {
         let url = format!("{base}/ipfs/{cid}?format=raw");
         let request = self.http.get(url).header(header::ACCEPT, RAW);
-        let response = request.send().await.map_err(|e| e.to_string())?;
+        let response = request.send().await.map_err(|e| with_causes(&e))?;
         if !response.status().is_success() {
             return Err(response.status().to_string());
         }
         let mut bytes = BytesMut::new();
         let mut pieces = response.bytes_stream();
         while let Some(piece) = pieces.next().await {
-            bytes.extend_from_slice(&piece.map_err(|e| e.to_string())?);
+            bytes.extend_from_slice(&piece.map_err(|e| with_causes(&e))?);
             if bytes.len() > MAX_BLOCK_BYTES {
                 return Err("more than a block".to_owned());
             }
         }
-        Block::new(*cid, bytes.freeze()).map_err(|e| e.to_string())
+        Block::new(*cid, bytes.freeze()).map_err(|e| with_causes(&e))
     }
 }

@@ -328,7 +328,7 @@ impl Coordinator {
 
     /// Ends a job that no node can run, in the name of the one that it was leased to.
     async fn reject(&self, worker: NodeId, lease: Lease, error: Error) {
-        let (code, message) = (Some(error.code()), error.to_string());
+        let (code, message) = (Some(error.code()), mc_types::with_causes(&error));
         let rejected = Command::Finish {
             worker,
             job: lease.job,

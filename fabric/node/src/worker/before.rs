@@ -103,7 +103,9 @@ async fn owed(inner: &Inner, dir: &Path) -> Option<Owed> {
     let note = note.inspect_err(|error| warn!(dir = %dir.display(), %error, "unreadable"));
     let note = note.ok()?;
     let wrote = execute::wrote_before(inner, &LogFiles::within(dir)).await;
-    let wrote = wrote.inspect_err(|error| warn!(%error, "what an attempt wrote was not kept"));
+    let wrote = wrote.inspect_err(
+        |error| warn!(error = %mc_types::with_causes(error), "what an attempt wrote was not kept"),
+    );
     let owed = note.owed.killed(note.attempt, wrote.ok()?);
     owed.keep(inner).await;
     Some(owed)

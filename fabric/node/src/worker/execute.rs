@@ -84,7 +84,7 @@ pub(super) async fn execute(inner: &Inner, attempt: &Attempt) -> Executed {
         _ => match wrote(inner, attempt).await {
             Ok(wrote) => Some(wrote),
             Err(error) => {
-                tracing::warn!(%error, "what the attempt wrote was not kept");
+                tracing::warn!(error = %with_causes(&error), "what the attempt wrote was not kept");
                 None
             }
         },
@@ -228,7 +228,7 @@ impl Watch for Reporting<'_> {
     }
 
     fn lost(&self, position: u64, error: &CheckpointError) {
-        tracing::warn!(%error, position, "a checkpoint was lost");
+        tracing::warn!(error = %with_causes(error), position, "a checkpoint was lost");
         if let CheckpointError::Threads(NotDone::Panicked { reason }) = error {
             self.inner.attempts.panicked("checkpoint", reason);
         }

@@ -394,7 +394,7 @@ impl Owed {
             written.map_err(|source| Error::Io { path, source })
         };
         if let Err(error) = kept.await {
-            warn!(%error, "an ending that no coordinator has heard would not survive a restart");
+            warn!(error = %mc_types::with_causes(&error), "an ending that no coordinator has heard would not survive a restart");
         }
     }
 
@@ -404,7 +404,9 @@ impl Owed {
         for (_, root) in self.pins() {
             match mc_content::stored_bytes(inner.content.store(), root).await {
                 Ok(bytes) => sum = sum.saturating_add(bytes),
-                Err(error) => debug!(%error, "what is kept for an ending is not counted"),
+                Err(error) => {
+                    debug!(error = %mc_types::with_causes(&error), "what is kept for an ending is not counted")
+                }
             }
         }
         debt.weighs(sum);
