@@ -76,8 +76,9 @@ pub(crate) fn unread(args: &Task, dirs: &Dirs) -> Result<TaskSpec, Failure> {
             .collect()
     };
     Ok(TaskSpec {
-        kind: TaskKind::Wasm,
-        component: Cid::default(),
+        kind: TaskKind::Wasm {
+            component: Cid::default(),
+        },
         argv0: args.argv0.clone(),
         args: args.args.clone(),
         env: inputs::pairs("--env", &args.env)?,
@@ -221,8 +222,7 @@ pub(crate) async fn prepare(
         Some(path) => Some(taking.take(path, TaskSpec::STDIN.to_owned()).await?),
     };
     let task = TaskSpec {
-        kind: TaskKind::Wasm,
-        component,
+        kind: TaskKind::Wasm { component },
         argv0: args.argv0.clone(),
         args: args.args.clone(),
         env: inputs::pairs("--env", &args.env)?,

@@ -29,7 +29,7 @@
 //!
 //! let executors = Executors::new(vec![Arc::new(Wasm::new(&Options::default(), 1, 1)?)]);
 //! let blocks: Arc<dyn Blocks> = Arc::new(memory);
-//! let executor = executors.of(task.kind)?;
+//! let executor = executors.of(task.kind.name())?;
 //! let prepared = executor.prepare(&task, Need::Run, &blocks).await?;
 //! let finished = prepared
 //!     .run(AttemptContext {

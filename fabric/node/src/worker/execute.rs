@@ -164,7 +164,7 @@ async fn stopped_for_long(attempt: &Attempt) {
 
 async fn run(inner: &Inner, attempt: &Attempt) -> Result<Finished, ExecutionError> {
     let task = &attempt.spec.task;
-    let executor = inner.executors.of(task.kind)?;
+    let executor = inner.executors.of(task.kind.name())?;
     let blocks: Arc<dyn Blocks> = Arc::new(AttemptBlocks::new(&inner.content, attempt));
     let goes_on = !attempt.checkpoints.is_empty() || attempt.spec.checkpoint_every.is_some();
     let need = if goes_on { Need::GoOn } else { Need::Run };

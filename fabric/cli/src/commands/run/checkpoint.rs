@@ -18,7 +18,7 @@ use mc_execution::{
 };
 use mc_node::config::ByteSize;
 use mc_options::{Resume as ResumeArgs, Run, Task};
-use mc_types::{Cid, ErrorCode, TaskSpec, canonical, cid, with_causes};
+use mc_types::{Cid, ErrorCode, TaskKind, TaskSpec, canonical, cid, with_causes};
 use std::{
     io::{Read, Write},
     path::{Path, PathBuf},
@@ -137,7 +137,8 @@ impl From {
         let task = mc_content::BlockSource::get(&blocks, &task_cid).await;
         let task = task.map_err(|_| bad("it does not have the task"))?;
         let task: TaskSpec = canonical::decode(&task).map_err(|e| bad(&e.to_string()))?;
-        let component = unixfs::read_to_vec(&blocks, task.component, MAX_COMPONENT_BYTES).await;
+        let TaskKind::Wasm { component: program } = task.kind;
+        let component = unixfs::read_to_vec(&blocks, program, MAX_COMPONENT_BYTES).await;
         let component = component.ok().map(|bytes| {
             let mut file = tempfile::NamedTempFile::new()?;
             file.write_all(&bytes)?;
@@ -148,7 +149,7 @@ impl From {
             .map_err(|e| Failure::path(&std::env::temp_dir(), &e))?;
         let name = match &component {
             Some(file) => file.path().display().to_string(),
-            None => task.component.to_string(),
+            None => program.to_string(),
         };
         let run = run_of(name, &task, args);
         let from = Self {
