@@ -27,7 +27,16 @@ pub(crate) const fn of_error(code: ErrorCode) -> u8 {
         | ErrorCode::NoResult => NOT_THERE,
         ErrorCode::NodeUnreachable => UNREACHABLE,
         ErrorCode::Conflict => CONFLICT,
-        _ => INFRASTRUCTURE,
+        ErrorCode::DataDirLocked
+        | ErrorCode::Listen
+        | ErrorCode::Storage
+        | ErrorCode::Ledger
+        | ErrorCode::Identity
+        | ErrorCode::Infrastructure
+        | ErrorCode::PeerUnreachable
+        | ErrorCode::Overloaded
+        | ErrorCode::Internal
+        | ErrorCode::Unknown => INFRASTRUCTURE,
     }
 }
 
