@@ -182,3 +182,17 @@ impl Content {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_pin_of_a_layer_tells_its_digest_and_others_do_not() {
+        let digest = Digest::new([7; 32]);
+        assert_eq!(of_pin(&pin(&digest)), Some(digest));
+        for other in ["", "job/x", &digest.to_string(), &format!("{PIN_PREFIX}x")] {
+            assert_eq!(of_pin(other), None, "{other}");
+        }
+    }
+}

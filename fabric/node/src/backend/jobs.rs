@@ -305,3 +305,51 @@ impl Position {
         bytes.map(|piece| piece.map_err(refuse)).boxed()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use mc_types::{FencingToken, Holder, JobSpec, JobState, TaskSpec, Timestamp};
+    use std::sync::Arc;
+
+    fn job() -> JobRecord {
+        let at = Timestamp::from_millis(1);
+        let spec = Arc::new(JobSpec::new(TaskSpec::wasm(Cid::default())));
+        JobRecord::queued(JobId::new(at, 1), Cid::default(), spec, at)
+    }
+
+    #[test]
+    fn only_the_newest_attempt_of_a_job_that_is_held_is_under_way() {
+        let mut job = job();
+        job.attempts = 2;
+        assert!(!is_under_way(&job, 2), "nobody holds it");
+        job.holder = Some(Holder {
+            node: "12D3KooWa".parse().unwrap(),
+            token: FencingToken(7),
+            expires: Timestamp::from_millis(9),
+        });
+        assert!(is_under_way(&job, 2));
+        assert!(!is_under_way(&job, 1) && !is_under_way(&job, 3));
+    }
+
+    #[test]
+    fn whoever_asks_for_a_log_that_is_not_here_is_told_where_to_ask() {
+        let mut job = job();
+        job.last_node = "12D3KooWa".parse().ok();
+        let lost = lost(&job);
+        assert_eq!(lost.0.code, ErrorCode::NoResult);
+        assert!(lost.0.message.ends_with("12D3KooWa"), "{lost}");
+        let view = JobView {
+            state: JobState::Running,
+            message: Some("as its node says".to_owned()),
+            ..JobView::default()
+        };
+        let elsewhere = elsewhere(job.id, &view);
+        assert_eq!(elsewhere.0.code, ErrorCode::NotFound);
+        assert!(
+            elsewhere.0.message.contains("is running, as its node says"),
+            "{elsewhere}"
+        );
+        assert!(elsewhere.0.hint.is_some() && unknown(job.id).0.hint.is_some());
+    }
+}
