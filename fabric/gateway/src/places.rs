@@ -30,7 +30,8 @@ const MAX_UPLOADS: usize = 64;
 const MAX_ANSWERS: usize = 64;
 /// Lists of jobs that are under way at a time. The longest has some ten megabytes.
 const MAX_LISTS: usize = 64;
-/// Clients that follow what jobs print. There may be many, and while a job runs each has 64 KiB in memory.
+/// Clients that follow what jobs print. There may be many: each has 64 KiB in memory while its job runs, and some three
+/// mebibytes afterwards, since nothing is read ahead for it.
 const MAX_FOLLOWERS: usize = 1024;
 /// An answer of so many bytes needs no place once it is there.
 const SHORT_BYTES: u64 = 64 << 10;

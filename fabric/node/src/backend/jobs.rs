@@ -6,7 +6,7 @@ use bytes::Bytes;
 use futures::{StreamExt, stream};
 use mc_api::{JobView, LogQuery};
 use mc_content::{
-    TaskKey,
+    BlockSource, TaskKey,
     unixfs::{self, Entity},
 };
 use mc_gateway::backend::{Error, LogBytes};
@@ -51,6 +51,21 @@ pub(super) struct Position {
     pub(super) id: JobId,
     pub(super) stream: LogStream,
     pub(super) offset: u64,
+    /// Whether there may be many that read at the same time.
+    follows: bool,
+}
+
+/// Blocks of which none is asked for before it is needed.
+struct OneByOne<S>(S);
+
+impl<S: BlockSource> BlockSource for OneByOne<S> {
+    fn ahead(&self) -> usize {
+        1
+    }
+
+    async fn load(&self, cid: &Cid) -> Result<Bytes, mc_content::Error> {
+        self.0.load(cid).await
+    }
 }
 
 impl NodeBackend {
@@ -85,6 +100,7 @@ impl NodeBackend {
             id,
             stream,
             offset,
+            follows: follow,
         };
         let Some(job) = known else {
             return self.follow_elsewhere(at, follow, attempt).await;
@@ -300,8 +316,12 @@ impl Position {
 
     /// A log that is content, from the offset on.
     pub(super) fn read(&self, log: Entity) -> LogBytes {
-        let source = self.content.source(Vec::new(), None);
-        let bytes = unixfs::stream(source, log, self.offset..u64::MAX);
+        let (source, range) = (self.content.source(Vec::new(), None), self.offset..u64::MAX);
+        let bytes = match self.follows {
+            // A thousand may follow, and leave unread what was read for them.
+            true => unixfs::stream(OneByOne(source), log, range).boxed(),
+            false => unixfs::stream(source, log, range).boxed(),
+        };
         bytes.map(|piece| piece.map_err(refuse)).boxed()
     }
 }
