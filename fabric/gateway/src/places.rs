@@ -21,7 +21,7 @@ use std::{
     },
     time::{Duration, Instant},
 };
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, SemaphorePermit};
 
 /// Uploads that are read at a time. Each has blocks of up to 16 MiB in memory.
 const MAX_UPLOADS: usize = 64;
@@ -129,6 +129,14 @@ impl Places {
         }
     }
 
+    /// Whether a request wants the place of an upload. It is that upload's only, then.
+    fn is_wanted(&self) -> bool {
+        self.wanted
+            .try_acquire()
+            .map(SemaphorePermit::forget)
+            .is_ok()
+    }
+
     /// Returns when a request wants the place of an upload that has `left` to be slow.
     async fn is_taken_back(&self, left: Duration) {
         tokio::time::sleep(left).await;
@@ -188,15 +196,15 @@ impl Upload {
     async fn next(mut self) -> Result<Option<(Bytes, Self)>, axum::Error> {
         let earned = Duration::from_secs(self.bytes / BYTES_PER_SECOND);
         let left = (self.places.grace + earned).saturating_sub(self.waited);
+        // However small its pieces are, and however often they come.
+        if left.is_zero() && self.places.is_wanted() {
+            return Err(self.break_off());
+        }
         let begun = Instant::now();
         let piece = tokio::select! {
             biased;
             piece = self.pieces.next() => piece,
-            () = self.places.is_taken_back(left) => {
-                self.is_broken_off.store(true, Ordering::Relaxed);
-                let message = "the upload comes slowly, and others wait for its place";
-                return Err(axum::Error::new(message));
-            }
+            () = self.places.is_taken_back(left) => return Err(self.break_off()),
         };
         let Some(piece) = piece.transpose()? else {
             return Ok(None);
@@ -204,6 +212,11 @@ impl Upload {
         self.waited += begun.elapsed();
         self.bytes += u64::try_from(piece.len()).unwrap_or(u64::MAX);
         Ok(Some((piece, self)))
+    }
+
+    fn break_off(&self) -> axum::Error {
+        self.is_broken_off.store(true, Ordering::Relaxed);
+        axum::Error::new("the upload comes slowly, and others wait for its place")
     }
 }
 

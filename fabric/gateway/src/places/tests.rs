@@ -121,6 +121,23 @@ async fn an_upload_that_does_not_come_gives_its_place_to_the_next() {
 }
 
 #[tokio::test]
+async fn pieces_that_come_often_and_are_small_keep_no_place() {
+    let places = one(Duration::from_secs(20), Duration::from_millis(50));
+    let app = taking(&places);
+    // A thousand bytes a second, one by one.
+    let drops = stream::unfold((), async |()| {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+        Some((Ok::<_, Infallible>(Bytes::from_static(b"x")), ()))
+    });
+    let (slow, quick) = tokio::join!(send(&app, Body::from_stream(drops.boxed())), async {
+        tokio::task::yield_now().await;
+        send(&app, Body::from("quick")).await
+    });
+    assert_eq!(slow.status(), StatusCode::SERVICE_UNAVAILABLE);
+    assert_eq!(text(quick).await, "5");
+}
+
+#[tokio::test]
 async fn an_upload_may_be_slow_while_nobody_waits() {
     let places = shortly();
     let app = taking(&places);
