@@ -6,7 +6,6 @@ mod validate;
 pub use validate::TaskSpecError;
 
 use crate::{Cid, Limits, Private, Resources};
-use encoding::Encoded;
 use serde::{Deserialize, Serialize};
 use std::{collections::BTreeMap, fmt};
 
@@ -66,8 +65,7 @@ pub enum Determinism {
 }
 
 /// A unit of computation. Two tasks with the same CID compute the same thing.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(try_from = "Encoded", into = "Encoded")]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TaskSpec {
     /// What runs it, and what is run.
     pub kind: TaskKind,

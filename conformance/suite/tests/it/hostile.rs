@@ -97,9 +97,10 @@ const PROMISED: usize = 1 << 20;
 /// A connection on which a CAR is uploaded whose only block does not come.
 fn upload(api: &str) -> TcpStream {
     let host = api.trim_start_matches("http://");
-    let block = Block::encode(mc_types::cid::RAW, vec![7; PROMISED]).unwrap();
+    let block = Block::encode(mc_types::cid::RAW, vec![7_u8; PROMISED]).unwrap();
     let [head, _] = car::section(&block);
-    let begin = [car::header(&[]), head].concat();
+    let mut begin = car::header(&[]).to_vec();
+    begin.extend_from_slice(&head);
     let request = format!(
         "POST /api/v1/content HTTP/1.1\r\nhost: {host}\r\ncontent-length: {}\r\n\r\n",
         begin.len() + PROMISED

@@ -3,13 +3,13 @@
 
 use super::{Determinism, KindName, TaskKind, TaskSpec};
 use crate::{Cid, Limits, Private, cid::portable};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 use std::collections::BTreeMap;
 
 /// A task with the parts of all kinds.
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Encoded {
+struct Encoded {
     kind: KindName,
     #[serde(
         default,
@@ -72,15 +72,20 @@ impl From<TaskSpec> for Encoded {
     }
 }
 
-impl TryFrom<Encoded> for TaskSpec {
-    /// What is missing.
-    type Error = String;
+impl Serialize for TaskSpec {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        Encoded::from(self.clone()).serialize(serializer)
+    }
+}
 
-    fn try_from(encoded: Encoded) -> Result<Self, String> {
-        let missing = |field: &str| format!("missing field `{field}`");
+impl<'de> Deserialize<'de> for TaskSpec {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let encoded = Encoded::deserialize(deserializer)?;
         let kind = match encoded.kind {
             KindName::Wasm => TaskKind::Wasm {
-                component: encoded.component.ok_or_else(|| missing("component"))?,
+                component: encoded
+                    .component
+                    .ok_or_else(|| D::Error::missing_field("component"))?,
             },
         };
         Ok(Self {
