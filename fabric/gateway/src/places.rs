@@ -42,8 +42,8 @@ const WITHIN: Duration = Duration::from_secs(20);
 const AGAIN_SECONDS: u16 = 5;
 /// How often a request that waits asks anew for the place of a slow upload.
 const ASK_EVERY: Duration = Duration::from_secs(1);
-/// How long an upload may take in any case, and how much it must bring for each second beyond that, while others wait for
-/// its place. The time that this node takes to store it does not count.
+/// How long an upload may take in any case, and how much it must bring for each second beyond that, while others wait
+/// for its place. The time that this node takes to store it does not count.
 const GRACE: Duration = Duration::from_secs(10);
 const BYTES_PER_SECOND: u64 = 64 << 10;
 
