@@ -19,7 +19,7 @@ use libp2p::{
     swarm::{ConnectionId, NotifyHandler, ToSwarm},
 };
 use lookup::{Found, Lookup, lookup};
-use mc_types::Cid;
+use mc_types::{Cid, Verified};
 use std::{
     collections::{HashMap, VecDeque},
     sync::Arc,
@@ -34,12 +34,10 @@ const TICK: Duration = Duration::from_millis(125);
 /// What the behaviour reports.
 #[derive(Debug)]
 pub enum Event {
-    /// A wanted block came; it is verified.
+    /// A wanted block came.
     Block {
-        /// Its CID, in the form in which it was wanted.
-        cid: Cid,
-        /// Its bytes.
-        bytes: Bytes,
+        /// It, under its CID in the form in which it was wanted.
+        block: Verified<Bytes>,
         /// Who sent it.
         peer: PeerId,
         /// The sessions that wanted it.
@@ -170,20 +168,20 @@ impl Behaviour {
 
     fn received(&mut self, peer: PeerId, message: Message) {
         for payload in message.payload {
-            let Some(cid) = protocol::cid_of(&payload) else {
+            let Some(block) = protocol::verified(&payload) else {
                 tracing::debug!(%peer, "a block that cannot be verified");
                 self.client.misbehaved(&peer);
                 continue;
             };
-            let block = (&cid, payload.data.len());
-            let sessions = self.client.received(&peer, block, Instant::now());
+            let cid = block.cid();
+            let received = (cid, block.bytes().len());
+            let sessions = self.client.received(&peer, received, Instant::now());
             if sessions.is_empty() {
                 tracing::trace!(%peer, %cid, "a block that nobody wants");
                 continue;
             }
             let block = Event::Block {
-                cid,
-                bytes: payload.data,
+                block,
                 peer,
                 sessions,
             };

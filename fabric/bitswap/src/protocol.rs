@@ -8,7 +8,7 @@ use crate::{
 use bytes::Bytes;
 use futures::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use libp2p::StreamProtocol;
-use mc_types::{Cid, cid};
+use mc_types::{Cid, Verified, cid::Version};
 use prost::Message as _;
 use std::io::{Error, ErrorKind, Result};
 use tokio::sync::Semaphore;
@@ -41,7 +41,7 @@ pub async fn read_frame<S: AsyncRead + Unpin>(stream: &mut S) -> Result<Option<F
     let Some(message) = read(stream).await? else {
         return Ok(None);
     };
-    let block = |payload: &Payload| Some((cid_of(payload)?, payload.data.clone()));
+    let block = |payload: &Payload| Some(verified(payload)?.into_parts());
     Ok(Some(Frame {
         wants: message.wantlist.map_or(0, |list| list.entries.len()),
         blocks: message.payload.iter().filter_map(block).collect(),
@@ -192,27 +192,28 @@ pub(crate) fn payload(cid: &Cid, data: Bytes) -> Payload {
     Payload { prefix, data }
 }
 
-/// The CID that a received block hashes to; `None` for a hash function that is not accepted, or a
-/// block that is too large. Since it is computed here, the bytes are verified by construction.
-pub(crate) fn cid_of(payload: &Payload) -> Option<Cid> {
+/// A received block under the CID that it hashes to; `None` for a hash function that is not accepted, or a
+/// block that is too large.
+pub(crate) fn verified(payload: &Payload) -> Option<Verified<Bytes>> {
     if payload.data.len() > MAX_BLOCK_BYTES {
         return None;
     }
     let (version, rest) = unsigned_varint::decode::u64(&payload.prefix).ok()?;
     let (codec, rest) = unsigned_varint::decode::u64(rest).ok()?;
     let (hash, _) = unsigned_varint::decode::u64(rest).ok()?;
-    let cid = cid::of_function(codec, hash, &payload.data)?;
-    match version {
-        0 => Cid::new_v0(*cid.hash()).ok(),
-        1 => Some(cid),
-        _ => None,
-    }
+    let version = match version {
+        0 => Version::V0,
+        1 => Version::V1,
+        _ => return None,
+    };
+    Verified::hash(version, codec, hash, payload.data.clone())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use futures::{FutureExt, io::Cursor};
+    use mc_types::cid;
 
     fn block_on<T>(future: impl Future<Output = T>) -> T {
         tokio::runtime::Builder::new_current_thread()
@@ -226,14 +227,9 @@ mod tests {
         let v1 = cid::of(cid::RAW, b"bytes");
         let v0 = Cid::new_v0(*v1.hash()).unwrap();
         for cid in [v0, v1, cid::of(cid::DAG_CBOR, b"bytes")] {
-            assert_eq!(
-                cid_of(&payload(&cid, Bytes::from_static(b"bytes"))),
-                Some(cid)
-            );
-            assert_ne!(
-                cid_of(&payload(&cid, Bytes::from_static(b"other"))),
-                Some(cid)
-            );
+            let hashed = |bytes| *verified(&payload(&cid, bytes)).unwrap().cid();
+            assert_eq!(hashed(Bytes::from_static(b"bytes")), cid);
+            assert_ne!(hashed(Bytes::from_static(b"other")), cid);
         }
     }
 
@@ -314,7 +310,7 @@ mod tests {
             }));
             if let Ok(Some(message)) = block_on(read(&mut Cursor::new(bytes))) {
                 for payload in &message.payload {
-                    let _ = cid_of(payload);
+                    let _ = verified(payload);
                 }
             }
         }

@@ -18,7 +18,7 @@ use mc_api::{
 use mc_node::config::{self, without_password};
 use mc_options::JobName;
 use mc_types::{CheckpointRecord, Cid, ErrorCode, JobId, JobSpec, JobState, NodeId, Why};
-use reqwest::{Method, RequestBuilder, Response};
+use reqwest::{Method, RequestBuilder, Response, StatusCode, header::RETRY_AFTER};
 use serde::{Serialize, de::DeserializeOwned};
 use std::{sync::Arc, time::Duration};
 use tokio::sync::watch;
@@ -33,6 +33,10 @@ const BETWEEN_NODES: Duration = Duration::from_millis(200);
 const WAIT_MS: u64 = 20_000;
 const WAIT_QUEUED_MS: u64 = 2_000;
 const ANSWER_WITHIN: Duration = Duration::from_secs(15);
+/// How often a node that has too much to do is asked again, and the longest pause that it may ask for. Before a node
+/// refuses, it lets the request wait for 20 seconds.
+const MAX_PAUSES: usize = 30;
+const MAX_PAUSE: Duration = Duration::from_secs(30);
 /// Longest answer that is read as a whole: more than the longest list of jobs takes, and less than a machine has memory,
 /// whoever answers.
 const MAX_ANSWER_BYTES: usize = 256 << 20;
@@ -61,6 +65,18 @@ pub(crate) struct Tries {
     left: usize,
     /// The turn in which the last request was made.
     turn: usize,
+    /// How often the node had too much to do.
+    pauses: usize,
+}
+
+impl Tries {
+    const fn new(left: usize) -> Self {
+        Self {
+            left,
+            turn: 0,
+            pauses: 0,
+        }
+    }
 }
 
 impl Client {
@@ -124,17 +140,15 @@ impl Client {
 
     /// As many as for something that is asked of one node once, and of several in turn.
     pub(crate) fn tries(&self) -> Tries {
-        let left = match self.bases.len() {
+        Tries::new(match self.bases.len() {
             1 => 1,
             several => several * ROUNDS,
-        };
-        Tries { left, turn: 0 }
+        })
     }
 
     /// As many as for something that was under way already: then a node that is alone is asked again, too.
     fn tries_to_resume(&self) -> Tries {
-        let left = self.bases.len() * ROUNDS;
-        Tries { left, turn: 0 }
+        Tries::new(self.bases.len() * ROUNDS)
     }
 
     /// Takes note that a request is made now.
@@ -147,9 +161,16 @@ impl Client {
         self.turn() != tries.turn
     }
 
-    /// Whether to ask once more, after a pause, because the node that was asked last is gone. If there is another
-    /// one, that is asked from now on.
+    /// Whether to ask once more, after a pause, because the node that was asked last is gone, or has too much to do. If
+    /// it is gone and there is another one, that is asked from now on.
     pub(crate) async fn asks_again(&self, failure: &Failure, tries: &mut Tries) -> bool {
+        if let Some(pause) = failure.again_after()
+            && tries.pauses < MAX_PAUSES
+        {
+            tries.pauses += 1;
+            tokio::time::sleep(pause).await;
+            return true;
+        }
         if failure.code() == ErrorCode::NodeUnreachable && self.comes_home(tries).await {
             return true;
         }
@@ -204,9 +225,10 @@ impl Client {
         if status.is_success() {
             return Ok(response);
         }
+        let again_after = again_after(&response);
         let body = self.whole(&base, response).await.unwrap_or_default();
         match serde_json::from_slice::<ErrorBody>(&body) {
-            Ok(body) => Err(body.into()),
+            Ok(body) => Err(Failure::from(body).with_pause(again_after)),
             Err(_) => {
                 let message = format!("{} answered {status}: is it a node?", self.shown());
                 Err(Failure::new(ErrorCode::NodeUnreachable, message))
@@ -466,6 +488,16 @@ fn is_url(url: &str) -> bool {
     url.starts_with("http://") && config::is_http_url(url) && !place.contains(',')
 }
 
+/// After what time a node that has too much to do wants to be asked again.
+fn again_after(response: &Response) -> Option<Duration> {
+    if response.status() != StatusCode::SERVICE_UNAVAILABLE {
+        return None;
+    }
+    let seconds = response.headers().get(RETRY_AFTER)?.to_str().ok()?;
+    let pause = Duration::from_secs(seconds.parse().ok()?);
+    Some(pause.min(MAX_PAUSE))
+}
+
 /// All of an answer, unless it is too long.
 async fn read(mut response: Response) -> Result<Option<Bytes>, reqwest::Error> {
     let mut all = BytesMut::new();
@@ -477,3 +509,6 @@ async fn read(mut response: Response) -> Result<Option<Bytes>, reqwest::Error> {
     }
     Ok(Some(all.freeze()))
 }
+
+#[cfg(test)]
+mod tests;

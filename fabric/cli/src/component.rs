@@ -197,6 +197,7 @@ fn no_cargo(error: &std::io::Error) -> Failure {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::typed;
 
     #[test]
     fn what_never_ends_is_not_read_to_its_end() {
@@ -209,5 +210,52 @@ mod tests {
         std::fs::write(&file, "bytes").unwrap();
         let metadata = std::fs::metadata(&file).unwrap();
         assert_eq!(read(&file, &metadata).unwrap(), b"bytes");
+    }
+
+    #[test]
+    fn what_is_typed_is_a_file_or_a_cid() {
+        let global = typed::global(&[]);
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("x.wasm");
+        std::fs::write(&file, "").unwrap();
+        let text = file.to_str().unwrap();
+        let found = resolve(text, None, &global).unwrap();
+        assert_eq!(found, Component::File(file.clone()));
+        let cid = "bafkreihdwdcefgh4dqkjv67uzcmw7ojee6xedzdetojuzjevtenxquvyku";
+        let found = resolve(cid, None, &global).unwrap();
+        assert_eq!(found, Component::Cid(cid.parse().unwrap()));
+        let empty = dir.path().to_str().unwrap();
+        for (text, bin, code) in [
+            (text, Some("x"), ErrorCode::Usage),
+            ("oci://r.example/x", None, ErrorCode::Usage),
+            ("/nonexistent/x.wasm", None, ErrorCode::Path),
+            (empty, None, ErrorCode::Build),
+        ] {
+            let failure = resolve(text, bin, &global).unwrap_err();
+            assert_eq!(failure.code(), code, "{text}");
+            assert!(
+                failure.message().contains(text) || bin.is_some(),
+                "{failure:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn of_several_binaries_one_has_to_be_chosen() {
+        let dir = Path::new("package");
+        let built = |names: &[&str]| {
+            let line = |name: &&str| format!("{{\"executable\":\"/t/{name}.wasm\"}}\n");
+            let lines: String = names.iter().map(line).collect();
+            only_component(dir, &format!("{{\"reason\":\"x\"}}\nno json\n{lines}"))
+        };
+        assert_eq!(built(&["a"]).unwrap(), Path::new("/t/a.wasm"));
+        let none = built(&[]).unwrap_err();
+        assert!(none.message().contains("no binary"), "{none:?}");
+        let several = built(&["a", "b"]).unwrap_err();
+        assert!(
+            several.message().ends_with("several binaries: a, b"),
+            "{several:?}"
+        );
+        assert!(several.hint().is_some_and(|hint| hint.contains("--bin")));
     }
 }

@@ -10,6 +10,7 @@ use std::{
     io::{self, Write},
     path::Path,
     process::ExitCode,
+    time::Duration,
 };
 
 /// Why a command cannot do what it was asked.
@@ -20,6 +21,8 @@ pub(crate) struct Failure {
     is_closed: bool,
     /// Content does not have the form that it should have.
     is_malformed: bool,
+    /// The node has too much to do, and says after what time to ask again.
+    again_after: Option<Duration>,
 }
 
 impl Failure {
@@ -54,6 +57,18 @@ impl Failure {
     pub(crate) fn about(mut self, what: &str) -> Self {
         self.body.message = format!("{what}: {}", self.body.message);
         self
+    }
+
+    /// This failure, after which the node wants to be asked again in a while.
+    #[must_use]
+    pub(crate) fn with_pause(mut self, again_after: Option<Duration>) -> Self {
+        self.again_after = again_after;
+        self
+    }
+
+    /// After what time to ask the same node again, if it said so.
+    pub(crate) const fn again_after(&self) -> Option<Duration> {
+        self.again_after
     }
 
     /// What was wrong.
@@ -164,6 +179,7 @@ impl From<ErrorBody> for Failure {
             body,
             is_closed: false,
             is_malformed: false,
+            again_after: None,
         }
     }
 }
@@ -225,5 +241,84 @@ impl From<mc_node::Error> for Failure {
 impl From<mc_node::config::ConfigError> for Failure {
     fn from(error: mc_node::config::ConfigError) -> Self {
         Self::usage(with_causes(&error)).with_hint("mc-wasm config print")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::typed;
+    use std::io::ErrorKind;
+
+    fn said(words: &[&str]) -> String {
+        let error = typed::refused(words);
+        message(&error, &error.render().to_string())
+    }
+
+    #[test]
+    fn what_was_typed_wrongly_is_said_without_what_is_always_said() {
+        let text = said(&["run", "x.wasm", "--memroy", "1MiB"]);
+        assert!(text.starts_with("unexpected argument '--memroy'"), "{text}");
+        assert!(text.contains("--memory"), "{text}");
+        assert!(!text.contains("Usage:"), "{text}");
+        assert_eq!(said(&[]), "no command is given");
+    }
+
+    #[test]
+    fn errors_are_json_if_that_was_typed_wherever_the_rest_went_wrong() {
+        let wants = |words: &[&str]| wants_json(words.iter().map(OsString::from));
+        for json in [
+            &["mc-wasm", "--format", "json", "nonsense"][..],
+            &["mc-wasm", "nonsense", "--format=json"],
+        ] {
+            assert!(wants(json), "{json:?}");
+        }
+        for text in [
+            &["mc-wasm", "ps"][..],
+            &["mc-wasm", "--format", "text", "json"],
+            &["mc-wasm", "run", "x.wasm", "--", "--format=json"],
+        ] {
+            assert!(!wants(text), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn an_error_of_content_keeps_its_code_and_says_its_cause_once() {
+        let path = mc_content::Error::Path {
+            path: "/d/f".into(),
+            source: io::Error::other("no luck"),
+        };
+        let failure = Failure::from(path);
+        assert_eq!(failure.code(), ErrorCode::Path);
+        assert_eq!(failure.message(), "/d/f: no luck");
+        let full = Failure::from(mc_content::Error::DiskFull);
+        assert_eq!(full.code(), ErrorCode::Storage);
+        assert!(full.hint().is_some_and(|hint| hint.contains("gc")));
+        let malformed = Failure::from(mc_content::Error::Malformed {
+            cid: mc_types::Cid::default(),
+            reason: "cut off".to_owned(),
+        });
+        assert!(malformed.is_malformed() && !full.is_malformed());
+    }
+
+    #[test]
+    fn nobody_is_told_that_nobody_reads() {
+        let closed = Failure::path(Path::new("standard output"), &ErrorKind::BrokenPipe.into());
+        assert_eq!(closed.report(false), ExitCode::from(exit::CLOSED));
+        let missing = Failure::path(Path::new("x"), &ErrorKind::NotFound.into()).about("the key");
+        assert!(missing.message().starts_with("the key: x: "), "{missing:?}");
+        assert_eq!(missing.report(true), ExitCode::from(exit::NOT_THERE));
+    }
+
+    #[test]
+    fn another_node_is_asked_only_if_this_one_is_away() {
+        for (code, away) in [
+            (ErrorCode::NodeUnreachable, true),
+            (ErrorCode::Ledger, true),
+            (ErrorCode::NotFound, false),
+            (ErrorCode::Overloaded, false),
+        ] {
+            assert_eq!(Failure::new(code, "x").is_away(), away, "{code}");
+        }
     }
 }

@@ -224,3 +224,50 @@ pub(crate) fn conclude(global: &Global, job: &JobView, name: &str) -> Result<Exi
     }
     Ok(exit::of_job(job))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::typed;
+
+    #[test]
+    fn a_command_to_go_on_with_can_be_typed_as_it_is_and_shows_no_password() {
+        let plain = typed::global(&[]);
+        assert_eq!(command(&plain, "wait", "01j"), "mc-wasm wait 01j");
+        let global = typed::global(&[
+            "--config=my file.toml",
+            "--node=http://ada:secret@gw.example:7780",
+            "--data-dir=/d",
+        ]);
+        assert_eq!(
+            command(&global, "logs -f", "01j"),
+            "mc-wasm --config 'my file.toml' --node 'http://ada:***@gw.example:7780' --data-dir /d logs -f 01j"
+        );
+    }
+
+    #[test]
+    fn a_line_of_progress_says_where_a_job_is_and_steers_nothing() {
+        let id: JobId = "01jd5xz7m8q9r0s1t2v3w4x5y6".parse().unwrap();
+        let mut job = JobView {
+            node: "12D3KooWa".parse().ok(),
+            waiting_for: Some("a node\u{1b}[2J".to_owned()),
+            ..JobView::default()
+        };
+        let line = in_words(id, &job);
+        assert_eq!(line, format!("{id} queued: a node\\u{{1b}}[2J"));
+        job.state = JobState::Running;
+        job.waiting_for = None;
+        assert_eq!(in_words(id, &job), format!("{id} running on 12D3KooWa"));
+    }
+
+    #[test]
+    fn a_job_that_failed_ends_with_its_own_exit_code() {
+        let job = JobView {
+            state: JobState::Failed,
+            failure: Some(JobFailure::OutOfFuel),
+            ..JobView::default()
+        };
+        let code = conclude(&typed::global(&[]), &job, "x.wasm").unwrap();
+        assert_eq!(code, ExitCode::from(exit::FUEL));
+    }
+}

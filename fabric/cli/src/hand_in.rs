@@ -59,7 +59,7 @@ async fn submitted(
     (id, spec): (JobId, &JobSpec),
 ) -> Result<JobView, Failure> {
     let submitting = client.submit(id, spec.clone());
-    let mut given = spec.task.inputs.values().chain([&spec.task.component]);
+    let mut given = spec.task.inputs.values().chain([spec.task.kind.program()]);
     if given.all(|cid| prepared.files.contains_key(cid)) {
         return submitting.await;
     }

@@ -159,4 +159,32 @@ mod tests {
         let twice = ["a=/".to_owned(), "a=/".to_owned()];
         assert_eq!(inputs(&twice).unwrap_err().code(), ErrorCode::Usage);
     }
+
+    #[test]
+    fn only_what_can_be_read_as_a_file_is_one() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("file");
+        std::fs::write(&file, "").unwrap();
+        check_file(&file).unwrap();
+        for other in [
+            dir.path(),
+            Path::new("/dev/null"),
+            Path::new("/nonexistent"),
+        ] {
+            let failure = check_file(other).unwrap_err();
+            assert_eq!(failure.code(), ErrorCode::Path, "{}", other.display());
+        }
+    }
+
+    #[test]
+    fn paths_of_this_machine_may_have_colons() {
+        let dir = tempfile::tempdir().unwrap();
+        let host = dir.path().join("a::b");
+        std::fs::create_dir(&host).unwrap();
+        let typed = format!("{}::/w", host.display());
+        let dirs = dirs(&[typed.clone()]).unwrap();
+        assert_eq!(dirs.get("/w"), Some(&host));
+        let twice = super::dirs(&[typed.clone(), typed]).unwrap_err();
+        assert!(twice.message().contains("twice"), "{twice:?}");
+    }
 }

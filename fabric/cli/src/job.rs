@@ -76,8 +76,9 @@ pub(crate) fn unread(args: &Task, dirs: &Dirs) -> Result<TaskSpec, Failure> {
             .collect()
     };
     Ok(TaskSpec {
-        kind: TaskKind::Wasm,
-        component: Cid::default(),
+        kind: TaskKind::Wasm {
+            component: Cid::default(),
+        },
         argv0: args.argv0.clone(),
         args: args.args.clone(),
         env: inputs::pairs("--env", &args.env)?,
@@ -221,8 +222,7 @@ pub(crate) async fn prepare(
         Some(path) => Some(taking.take(path, TaskSpec::STDIN.to_owned()).await?),
     };
     let task = TaskSpec {
-        kind: TaskKind::Wasm,
-        component,
+        kind: TaskKind::Wasm { component },
         argv0: args.argv0.clone(),
         args: args.args.clone(),
         env: inputs::pairs("--env", &args.env)?,
@@ -298,4 +298,124 @@ pub(crate) async fn upload(client: &Client, prepared: &Prepared) -> Result<(), F
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::typed;
+    use mc_types::ErrorCode;
+
+    #[test]
+    fn limits_are_those_that_were_typed_or_the_usual_ones() {
+        let usual = Limits::default();
+        assert_eq!(limits(&typed::run(&["x.wasm"]).task), usual);
+        let words = [
+            "--fuel=5",
+            "--memory=64MiB",
+            "--output=1KiB",
+            "--scratch=2GB",
+            "--files=7",
+            "--handles=9",
+            "--stack=1MiB",
+            "--table=11",
+            "x.wasm",
+        ];
+        let all = Limits {
+            fuel: Some(5),
+            memory_bytes: 64 << 20,
+            output_bytes: 1 << 10,
+            scratch_bytes: 2_000_000_000,
+            scratch_files: 7,
+            handles: 9,
+            stack_bytes: 1 << 20,
+            table_entries: 11,
+        };
+        assert_eq!(limits(&typed::run(&words).task), all);
+    }
+
+    #[test]
+    fn what_cannot_be_run_is_refused_by_its_name() {
+        let check = |words: &[&str]| validate(&typed::run(words).task, &Dirs::new());
+        check(&["--timeout=1s", "x.wasm"]).unwrap();
+        for (words, code, name) in [
+            (&["--timeout=0s", "x"], ErrorCode::Usage, "timeout"),
+            (&["--memory=1", "x"], ErrorCode::Usage, "memory_bytes"),
+            (&["--env=novalue", "x"], ErrorCode::Usage, "novalue"),
+            (&["--stdin=/", "x"], ErrorCode::Path, "/"),
+            (&["--out=/dev/null", "x"], ErrorCode::Path, "/dev/null"),
+        ] {
+            let failure = check(words).unwrap_err();
+            assert_eq!(failure.code(), code, "{words:?}");
+            assert!(failure.message().contains(name), "{failure:?}");
+        }
+    }
+
+    #[test]
+    fn a_job_is_called_as_its_file_unless_somebody_says_otherwise() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("word-count.wasm");
+        std::fs::write(&file, "").unwrap();
+        let file = file.to_str().unwrap();
+        let name = |words: &[&str]| {
+            let submit = typed::submit(&[words, &[file]].concat());
+            let task = unread(&submit.task, &Dirs::new()).unwrap();
+            spec(&submit, task).unwrap().labels.get(NAME).cloned()
+        };
+        assert_eq!(name(&[]).as_deref(), Some("word-count"));
+        assert_eq!(name(&["--name=mine"]).as_deref(), Some("mine"));
+        assert_eq!(name(&["--label=name=its"]).as_deref(), Some("its"));
+        assert_eq!(name(&["--encrypt"]), None, "a name may say too much");
+        assert_eq!(
+            usual_name(dir.path()).as_deref(),
+            dir.path().file_name().and_then(|name| name.to_str())
+        );
+        let steers = dir.path().join("a\u{1b}[2J.wasm");
+        std::fs::write(&steers, "").unwrap();
+        assert_eq!(usual_name(&steers), None);
+        let long = dir.path().join("a".repeat(MAX_NAME_BYTES + 1));
+        std::fs::write(&long, "").unwrap();
+        assert_eq!(usual_name(&long), None);
+        assert_eq!(usual_name(Path::new("/nonexistent/x.wasm")), None);
+    }
+
+    #[test]
+    fn labels_name_nodes_that_can_be() {
+        let words = ["--label=target_node=a/b", "x.wasm"];
+        let submit = typed::submit(&words);
+        let refused = validate_submit(&submit, &Dirs::new()).unwrap_err();
+        assert_eq!(refused.code(), ErrorCode::Usage);
+        assert!(refused.message().contains("target_node"), "{refused:?}");
+    }
+
+    #[tokio::test]
+    async fn what_a_private_task_is_given_is_encrypted_but_for_its_component() {
+        let dir = tempfile::tempdir().unwrap();
+        let at = |name: &str| dir.path().join(name);
+        std::fs::write(at("x.wasm"), "component").unwrap();
+        std::fs::write(at("text"), "text").unwrap();
+        let (component, input) = (at("x.wasm"), format!("--input=a={}", at("text").display()));
+        let task = typed::run(&[&input, component.to_str().unwrap()]).task;
+        let (known, dirs) = (KnownFiles::below(None), Dirs::new());
+        let prepare = async |key| {
+            let component = Component::File(component.clone());
+            let class = Determinism::Deterministic;
+            let given = (&task, &dirs);
+            super::prepare(given, &component, class, &known, key)
+                .await
+                .unwrap()
+        };
+        let open = prepare(None).await;
+        let [cid, text] = ["x.wasm", "text"]
+            .map(|name| std::fs::read(at(name)).unwrap())
+            .map(|bytes| mc_types::cid::of(mc_types::cid::RAW, &bytes));
+        assert_eq!(*open.task.kind.program(), cid);
+        assert_eq!(open.task.inputs.get("a"), Some(&text));
+        assert_eq!(open.task.private, None);
+        let private = prepare(Some(TaskKey::generate())).await;
+        assert_eq!(*private.task.kind.program(), cid, "it may be cached");
+        assert_ne!(private.task.inputs.get("a"), Some(&text));
+        assert!(private.task.is_private("/in/a"));
+        assert_eq!(private.files.len(), 2);
+    }
 }

@@ -19,7 +19,7 @@ use crate::{exit, failure::Failure, inputs::Dirs, links, output, terminal};
 use mc_directories::{DirectoryId, Fingerprint, Report, Transaction};
 use mc_execution::world::Seen;
 use mc_options::{Format, Global};
-use mc_types::ErrorCode;
+use mc_types::{ErrorCode, with_causes};
 use std::{
     collections::BTreeSet,
     path::{Path, PathBuf},
@@ -150,13 +150,7 @@ pub(crate) fn conclude(json: bool, code: ExitCode, left: Result<Left, Failure>) 
 }
 
 fn failed(error: mc_directories::Error) -> Failure {
-    let mut message = error.to_string();
-    let mut source = std::error::Error::source(&error);
-    while let Some(cause) = source {
-        message = format!("{message}: {cause}");
-        source = cause.source();
-    }
-    Failure::new(ErrorCode::Path, message)
+    Failure::new(ErrorCode::Path, with_causes(&error))
 }
 
 /// Names directories to a transaction, which wants none after one that is inside of it.
@@ -251,5 +245,57 @@ impl Directory<'_> {
     ) -> Result<(), Failure> {
         let made = self.transaction.make_directory(self.id, place, was, like);
         made.map_err(failed)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn fault() -> Left {
+        Left {
+            faults: vec![Fault {
+                place: "/d/f".into(),
+                reason: "it was changed".to_owned(),
+            }],
+            ..Left::default()
+        }
+    }
+
+    #[test]
+    fn a_task_keeps_its_own_exit_code_and_a_success_does_not_hide_what_is_lost() {
+        let (success, own) = (ExitCode::SUCCESS, ExitCode::from(3));
+        assert_eq!(conclude(false, success, Ok(Left::default())), success);
+        assert_eq!(
+            conclude(false, success, Ok(fault())),
+            ExitCode::from(exit::CONFLICT)
+        );
+        assert_eq!(conclude(false, own, Ok(fault())), own);
+        let full = || Err(Failure::new(ErrorCode::Storage, "the disk is full"));
+        assert_eq!(
+            conclude(false, success, full()),
+            ExitCode::from(exit::INFRASTRUCTURE)
+        );
+        assert_eq!(conclude(true, own, full()), own);
+    }
+
+    #[test]
+    fn no_directory_is_changed_through_another() {
+        let dir = tempfile::tempdir().unwrap();
+        let at = |name: &str| dir.path().join(name);
+        std::fs::create_dir_all(at("outer/inner")).unwrap();
+        std::fs::create_dir(at("outermost")).unwrap();
+        let dirs = |hosts: &[&str]| -> Dirs {
+            let hosts = hosts.iter().map(|host| (format!("/{host}"), at(host)));
+            hosts.collect()
+        };
+        check(None, &dirs(&["outer", "outermost"])).unwrap();
+        check(Some(&at("outer/inner")), &dirs(&["outer"])).unwrap();
+        for hosts in [&["outer", "outer/inner"][..], &["outer", "outer/../outer"]] {
+            let refused = check(None, &dirs(hosts)).unwrap_err();
+            assert_eq!(refused.code(), ErrorCode::Usage, "{hosts:?}");
+        }
+        let both = check(Some(&at("outer/.")), &dirs(&["outer"])).unwrap_err();
+        assert!(both.message().contains("--out and --dir"), "{both:?}");
     }
 }

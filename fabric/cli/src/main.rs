@@ -23,6 +23,8 @@ mod progress;
 mod sealed;
 mod show;
 mod terminal;
+#[cfg(test)]
+mod typed;
 mod unread;
 
 use failure::Failure;

@@ -126,4 +126,19 @@ mod tests {
         assert_eq!(quoted("it's"), r"'it'\''s'");
         assert_eq!(quoted(""), "''");
     }
+
+    #[test]
+    fn each_row_of_a_table_is_one_line_and_columns_stand_below_each_other() {
+        let row = |cells: &[&str]| cells.iter().map(|cell| (*cell).to_owned()).collect();
+        let rows: Vec<Vec<String>> = vec![
+            row(&["ID", "NAME"]),
+            row(&["1", "two\nlines"]),
+            row(&["1234", "ü", "more"]),
+        ];
+        assert_eq!(
+            table(&rows),
+            "ID    NAME\n1     two\\nlines\n1234  ü           more\n"
+        );
+        assert_eq!(table(&[]), "");
+    }
 }

@@ -130,4 +130,38 @@ mod tests {
         assert_eq!(size(1234), "1234B");
         assert_eq!(size(65_536), "64 KiB");
     }
+
+    #[test]
+    fn a_list_has_something_in_each_column() {
+        let job = JobView {
+            submitted_ms: Some(1),
+            ..JobView::default()
+        };
+        let table = table(&[job]);
+        let row = table.lines().nth(1).unwrap();
+        let cells: Vec<_> = row.split_whitespace().collect();
+        assert_eq!((cells.len(), cells[0], cells[2]), (8, "-", "queued"));
+    }
+
+    #[test]
+    fn a_description_has_a_line_for_each_value_and_none_for_what_is_not_known() {
+        let job = JobView {
+            wall_ms: Some(1234),
+            memory_peak_bytes: Some(64 << 20),
+            message: Some("two\nlines".to_owned()),
+            labels: [("team".to_owned(), "physics".to_owned())].into(),
+            ..JobView::default()
+        };
+        let text = description(&job);
+        for line in [
+            "wall               1.234 s",
+            "memory_peak        64 MiB",
+            "message            two\\nlines",
+            "labels             team=physics",
+            "state              queued",
+        ] {
+            assert!(text.lines().any(|shown| shown == line), "{line} in {text}");
+        }
+        assert!(!text.contains("exit_code"), "{text}");
+    }
 }

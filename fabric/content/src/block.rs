@@ -2,7 +2,7 @@
 
 use crate::{Error, MAX_BLOCK_BYTES};
 use bytes::Bytes;
-use mc_types::{Cid, cid};
+use mc_types::{Cid, Verified, cid};
 use std::future::Future;
 
 /// Bytes together with the CID that they hash to.
@@ -42,9 +42,8 @@ impl Block {
         })
     }
 
-    /// Bytes that were hashed to `cid` just now, by the caller or by whoever it has them from.
-    #[must_use]
-    pub fn hashed(cid: Cid, bytes: impl Into<Bytes>) -> Self {
+    /// Bytes that this crate hashed to `cid`, or had as a block before.
+    pub(crate) fn hashed(cid: Cid, bytes: impl Into<Bytes>) -> Self {
         Self {
             cid,
             bytes: bytes.into(),
@@ -67,6 +66,19 @@ impl Block {
     #[must_use]
     pub fn into_parts(self) -> (Cid, Bytes) {
         (self.cid, self.bytes)
+    }
+}
+
+/// Bytes that were hashed already are not hashed once more.
+impl TryFrom<Verified<Bytes>> for Block {
+    type Error = Error;
+
+    fn try_from(verified: Verified<Bytes>) -> Result<Self, Error> {
+        let (cid, bytes) = verified.into_parts();
+        if bytes.len() > MAX_BLOCK_BYTES {
+            return Err(Error::BlockTooLarge { bytes: bytes.len() });
+        }
+        Ok(Self { cid, bytes })
     }
 }
 

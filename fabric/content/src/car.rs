@@ -39,11 +39,17 @@ pub fn header(roots: &[Cid]) -> Bytes {
 /// The section of one block: its length and its CID, and then its bytes, which are not copied.
 #[must_use]
 pub fn section(block: &Block) -> [Bytes; 2] {
-    let cid = block.cid().to_bytes();
+    section_of(block.cid(), block.bytes().clone())
+}
+
+/// The section of the block that `cid` names, with its bytes: readers verify them.
+#[must_use]
+pub fn section_of(cid: &Cid, bytes: Bytes) -> [Bytes; 2] {
+    let cid = cid.to_bytes();
     let mut head = BytesMut::with_capacity(MAX_VARINT_BYTES + cid.len());
-    put_length(&mut head, cid.len() + block.bytes().len());
+    put_length(&mut head, cid.len() + bytes.len());
     head.extend_from_slice(&cid);
-    [head.freeze(), block.bytes().clone()]
+    [head.freeze(), bytes]
 }
 
 fn put_length(bytes: &mut BytesMut, length: usize) {

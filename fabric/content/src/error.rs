@@ -74,7 +74,7 @@ pub enum Error {
         reason: &'static str,
     },
     /// A file or directory could not be read or written.
-    #[error("{path}: {source}")]
+    #[error("{path}")]
     Path {
         /// Where.
         path: PathBuf,
@@ -82,7 +82,7 @@ pub enum Error {
         source: std::io::Error,
     },
     /// Encrypted content that the key does not open.
-    #[error("{cid} does not open: {source}")]
+    #[error("{cid} does not open")]
     Sealed {
         /// The block.
         cid: Cid,
@@ -195,4 +195,63 @@ impl Error {
 pub(crate) fn is_disk_full(error: &std::io::Error) -> bool {
     use std::io::ErrorKind::{FileTooLarge, QuotaExceeded, StorageFull};
     matches!(error.kind(), StorageFull | QuotaExceeded | FileTooLarge)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use mc_types::{cid, with_causes};
+
+    #[test]
+    fn what_caused_an_error_is_told_once() {
+        let path = Error::Path {
+            path: "/d/f".into(),
+            source: std::io::Error::other("no luck"),
+        };
+        assert_eq!(path.to_string(), "/d/f");
+        assert_eq!(with_causes(&path), "/d/f: no luck");
+        let cid = cid::of(cid::RAW, b"");
+        let sealed = Error::Sealed {
+            cid,
+            source: DoesNotOpen,
+        };
+        let cause = "it was encrypted with another key, or has been changed";
+        let all = format!("{cid} does not open: {cause}");
+        assert_eq!(with_causes(&sealed), all);
+    }
+
+    #[test]
+    fn bytes_of_a_path_that_are_no_text_can_be_told() {
+        use std::{ffi::OsStr, os::unix::ffi::OsStrExt};
+        let error = Error::Unsupported {
+            path: Path::new(OsStr::from_bytes(b"/d/\xff")).to_owned(),
+            reason: "no file",
+        };
+        let said = error.to_string();
+        assert!(
+            said.contains("xFF") && said.ends_with(": no file"),
+            "{said}"
+        );
+    }
+
+    #[test]
+    fn only_content_that_is_wrong_everywhere_is_at_fault() {
+        let cid = cid::of(cid::RAW, b"");
+        let malformed = Error::Malformed {
+            cid,
+            reason: String::new(),
+        };
+        assert!(malformed.is_contents_fault());
+        let missing = Error::NotFound {
+            cid,
+            peers: Some(2),
+        };
+        assert!(!missing.is_contents_fault());
+        assert!(missing.to_string().ends_with("(2 peers were asked)"));
+        assert!(!Error::DiskFull.is_contents_fault());
+        assert!(
+            !Error::Corrupt { cid }.is_contents_fault(),
+            "others may have it"
+        );
+    }
 }

@@ -28,7 +28,7 @@ pub trait JobStore: std::fmt::Debug + Send + Sync {
     /// # Errors
     ///
     /// If one of the records may not be written, none is.
-    async fn apply(&self, records: &[JobRecord]) -> Result<(), Failure>;
+    async fn commit(&self, records: &[JobRecord]) -> Result<(), Failure>;
 
     /// A job, of whatever node.
     async fn get(&self, job: JobId) -> Result<Option<JobRecord>, Failure>;

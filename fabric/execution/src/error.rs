@@ -1,17 +1,17 @@
 //! Why an attempt has no outcome.
 
 use crate::{checkpoint::CheckpointError, threads::NotDone};
-use mc_types::{ErrorCode, TaskKind, canonical};
+use mc_types::{ErrorCode, KindName, canonical};
 use std::time::Duration;
 
 /// Why an attempt has no outcome. What each variant says decides whether the task is tried again.
 #[derive(Debug, thiserror::Error)]
 pub enum ExecutionError {
     /// Nothing here runs tasks of this kind.
-    #[error("nothing here runs tasks of the kind {}", .kind.name())]
+    #[error("nothing here runs tasks of the kind {kind}")]
     NoExecutor {
         /// The kind.
-        kind: TaskKind,
+        kind: KindName,
     },
     /// The program cannot be run.
     #[error(transparent)]

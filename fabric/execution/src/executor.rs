@@ -6,7 +6,7 @@ use crate::{
     error::ExecutionError,
 };
 use async_trait::async_trait;
-use mc_types::{TaskKind, TaskSpec};
+use mc_types::{KindName, TaskSpec};
 use std::sync::Arc;
 
 /// What a task is prepared for.
@@ -22,7 +22,7 @@ pub enum Need {
 #[async_trait]
 pub trait Executor: std::fmt::Debug + Send + Sync {
     /// The kind.
-    fn kind(&self) -> TaskKind;
+    fn kind(&self) -> KindName;
 
     /// Prepares a task if all that this takes is on this machine. Blocks as long as a file is read.
     fn ready(&self, task: &TaskSpec, need: Need) -> Option<Box<dyn Prepared>>;
@@ -81,7 +81,7 @@ impl Executors {
     /// # Errors
     ///
     /// [`ExecutionError::NoExecutor`].
-    pub fn of(&self, kind: TaskKind) -> Result<&dyn Executor, ExecutionError> {
+    pub fn of(&self, kind: KindName) -> Result<&dyn Executor, ExecutionError> {
         let mut all = self.0.iter();
         let found = all.find(|executor| executor.kind() == kind);
         let found = found.map(|executor| &**executor);
@@ -101,7 +101,7 @@ mod tests {
 
     #[test]
     fn a_kind_without_an_executor_is_named_and_tried_elsewhere() {
-        let refused = Executors::default().of(TaskKind::Wasm).unwrap_err();
+        let refused = Executors::default().of(KindName::Wasm).unwrap_err();
         assert!(refused.to_string().ends_with("wasm"), "{refused}");
         assert!(!refused.is_tasks_fault());
     }

@@ -29,7 +29,7 @@
 //!
 //! let executors = Executors::new(vec![Arc::new(Wasm::new(&Options::default(), Bounds::ONE)?)]);
 //! let blocks: Arc<dyn Blocks> = Arc::new(memory);
-//! let executor = executors.of(task.kind)?;
+//! let executor = executors.of(task.kind.name())?;
 //! let prepared = executor.prepare(&task, Need::Run, &blocks).await?;
 //! let finished = prepared
 //!     .run(AttemptContext {
@@ -86,5 +86,5 @@ pub use error::ExecutionError;
 pub use executor::{Executor, Executors, Need, Prepared};
 pub use log::LogFiles;
 pub use outcome::completion;
-pub use spill::{Room, Spill};
+pub use spill::{Room, Spill, WholeDisk};
 pub use streams::Streams;

@@ -14,6 +14,16 @@ pub trait Room: std::fmt::Debug + Send + Sync {
     fn take(&self, bytes: u64) -> bool;
 }
 
+/// All of a disk: it comes to an end when the system says so.
+#[derive(Debug, Clone, Copy)]
+pub struct WholeDisk;
+
+impl Room for WholeDisk {
+    fn take(&self, _: u64) -> bool {
+        true
+    }
+}
+
 /// A file without a name, so that the system removes it with the process, whatever that ends by.
 #[derive(Debug)]
 pub struct Spill {
@@ -54,10 +64,17 @@ impl Spill {
         if let Some(file) = &pages.file {
             return Ok(Arc::clone(file));
         }
-        let file = tempfile::tempfile_in(&self.dir).map_err(failed)?;
+        let file = tempfile::tempfile_in(&self.dir).map_err(|e| self.failed(&e))?;
         let file = Arc::new(file);
         pages.file = Some(Arc::clone(&file));
         Ok(file)
+    }
+
+    fn failed(&self, error: &std::io::Error) -> Stop {
+        let dir = self.dir.display();
+        Stop::Host(format!(
+            "files of the task cannot be kept in {dir}: {error}"
+        ))
     }
 }
 
@@ -83,23 +100,19 @@ impl Storage for Spill {
     fn read(&self, page: u64, offset: usize, into: &mut [u8]) -> Result<(), Stop> {
         let file = self.file()?;
         file.read_exact_at(into, place(page, offset))
-            .map_err(failed)
+            .map_err(|e| self.failed(&e))
     }
 
     fn write(&self, page: u64, offset: usize, bytes: &[u8]) -> Result<(), Stop> {
         let file = self.file()?;
         file.write_all_at(bytes, place(page, offset))
-            .map_err(failed)
+            .map_err(|e| self.failed(&e))
     }
 }
 
 fn place(page: u64, offset: usize) -> u64 {
     let offset = u64::try_from(offset).unwrap_or(u64::MAX);
     page.saturating_mul(PAGE_BYTES).saturating_add(offset)
-}
-
-fn failed(error: std::io::Error) -> Stop {
-    Stop::Host(format!("files of the task cannot be kept on disk: {error}"))
 }
 
 #[cfg(test)]
@@ -149,7 +162,10 @@ mod tests {
         let storage = spill(&dir, PAGE_BYTES);
         drop(dir);
         let page = storage.allocate().unwrap();
-        let failed = storage.write(page, 0, b"x");
-        assert!(matches!(failed, Err(Stop::Host(_))), "{failed:?}");
+        let Err(Stop::Host(reason)) = storage.write(page, 0, b"x") else {
+            panic!("the directory is gone");
+        };
+        let dir = storage.dir.display().to_string();
+        assert!(reason.contains(&dir), "{reason}");
     }
 }

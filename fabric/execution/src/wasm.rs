@@ -22,8 +22,8 @@ use crate::{
 };
 use async_trait::async_trait;
 use mc_engine::Program;
-use mc_types::{Determinism, TaskKind, TaskSpec};
-use shared::Shared;
+use mc_types::{Determinism, KindName, TaskSpec};
+use shared::{Shared, component};
 use std::sync::Arc;
 
 /// Runs WebAssembly. Cheap to clone.
@@ -75,13 +75,13 @@ impl Wasm {
 
 #[async_trait]
 impl Executor for Wasm {
-    fn kind(&self) -> TaskKind {
-        TaskKind::Wasm
+    fn kind(&self) -> KindName {
+        KindName::Wasm
     }
 
     fn ready(&self, task: &TaskSpec, need: Need) -> Option<Box<dyn Prepared>> {
         let need = engines(need, task.determinism);
-        let program = self.shared.engine.cached(&task.component, need)?;
+        let program = self.shared.engine.cached(&component(task), need)?;
         Some(self.prepared(task, program))
     }
 
@@ -92,7 +92,7 @@ impl Executor for Wasm {
         blocks: &Arc<dyn Blocks>,
     ) -> Result<Box<dyn Prepared>, ExecutionError> {
         let need = engines(need, task.determinism);
-        let program = self.shared.program(task.component, need, blocks).await?;
+        let program = self.shared.program(component(task), need, blocks).await?;
         Ok(self.prepared(task, program))
     }
 

@@ -26,7 +26,25 @@ const fn status(code: ErrorCode) -> StatusCode {
         ErrorCode::Infrastructure | ErrorCode::Internal | ErrorCode::Ledger => {
             StatusCode::INTERNAL_SERVER_ERROR
         }
-        _ => StatusCode::BAD_REQUEST,
+        ErrorCode::Usage
+        | ErrorCode::Path
+        | ErrorCode::NotWasm
+        | ErrorCode::CoreModule
+        | ErrorCode::UnsupportedImport
+        | ErrorCode::UnsupportedProposal
+        | ErrorCode::InvalidComponent
+        | ErrorCode::Build
+        | ErrorCode::NodeUnreachable
+        | ErrorCode::DataDirLocked
+        | ErrorCode::Listen
+        | ErrorCode::CorruptContent
+        | ErrorCode::InvalidTask
+        | ErrorCode::Identity
+        | ErrorCode::InvalidCheckpoint
+        | ErrorCode::CannotStop
+        | ErrorCode::WrongKey
+        | ErrorCode::Conflict
+        | ErrorCode::Unknown => StatusCode::BAD_REQUEST,
     }
 }
 

@@ -15,7 +15,8 @@
 //! | `/metrics` | numbers for monitoring |
 //! | `/api/health` | whether it answers |
 //!
-//! How many connections there are and how long each may be silent has bounds (`connections.rs`, `limits.rs`). A request
+//! How many connections there are and how long each may be silent has bounds (`connections.rs`, `limits.rs`),
+//! and so has the number of uploads and of answers with content that are under way (`places.rs`). A request
 //! whose handling panics is answered with an error, told to the backend, and harms no other.
 //!
 //! Every error is an [`mc_api::ErrorBody`]. Requests from web pages are refused: see [`Server`].
@@ -27,6 +28,7 @@ mod extract;
 mod guard;
 mod limits;
 pub mod metrics;
+mod places;
 mod routes;
 mod server;
 mod shared;

@@ -11,20 +11,21 @@ mod nodes;
 mod parse;
 mod pins;
 
-use crate::shared::Shared;
+use crate::{places::AllPlaces, shared::Shared};
 use axum::{Json, Router, routing::get};
 use mc_api::paths;
 
 /// Every route.
 pub(crate) fn all() -> Router<Shared> {
+    let places = AllPlaces::new();
     Router::new()
         .route(paths::HEALTH, get(async || Json("ok")))
-        .merge(jobs::routes())
+        .merge(jobs::routes(&places))
         .merge(metrics::routes())
         .merge(nodes::routes())
-        .merge(content::routes())
-        .merge(blocks::routes())
-        .merge(ipfs::routes())
+        .merge(content::routes(&places))
+        .merge(blocks::routes(&places))
+        .merge(ipfs::routes(&places))
         .merge(pins::routes())
         .merge(layers::routes())
         .merge(dht::routes())

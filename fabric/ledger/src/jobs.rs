@@ -1,7 +1,7 @@
 //! Jobs: written in groups, read one by one or in lists.
 
 use crate::{
-    Error, Ledger,
+    Batch, Error, Ledger,
     database::{failed, is_gone},
     kind::Kind,
     row::{COLUMNS, Written, count, record},
@@ -50,8 +50,7 @@ fn upsert(kind: Kind) -> String {
 }
 
 impl Ledger {
-    /// Writes records of this node's jobs in one transaction; on disk when it returns. Each job may occur
-    /// once.
+    /// Writes a batch in one transaction; on disk when it returns.
     ///
     /// # Errors
     ///
@@ -60,9 +59,10 @@ impl Ledger {
     /// # Cancel safety
     ///
     /// Dropping the future leaves it open whether the transaction was committed.
-    pub fn apply<'a>(&'a self, records: &'a [JobRecord]) -> BoxFuture<'a, Result<(), Error>> {
+    pub fn commit<'a>(&'a self, batch: Batch<'a>) -> BoxFuture<'a, Result<(), Error>> {
         Box::pin(async move {
-            let written = records.iter().map(Written::of);
+            let Batch { jobs } = batch;
+            let written = jobs.iter().map(Written::of);
             let written = written.collect::<Result<Vec<_>, _>>()?;
             let json = serde_json::to_string(&written).map_err(|e| Error::Database {
                 reason: e.to_string(),
@@ -75,7 +75,7 @@ impl Ledger {
             };
             match done {
                 Ok(()) => Ok(()),
-                Err(error) if is_refused(&error) => Err(self.refused(records).await?),
+                Err(error) if is_refused(&error) => Err(self.refused(jobs).await?),
                 Err(error) => Err(failed(error)),
             }
         })

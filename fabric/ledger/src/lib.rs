@@ -7,11 +7,12 @@
 //!
 //! # Invariants
 //!
-//! * A record is on disk (`fsync`) when [`Ledger::apply`] returns.
+//! * A record is on disk (`fsync`) when [`Ledger::commit`] returns.
 //! * A transaction is applied whole or not at all.
 //! * A job has one owner at a time: the node that may write it.
 
 mod attempt_logs;
+mod batch;
 mod checkpoints;
 mod coordinators;
 mod database;
@@ -23,6 +24,7 @@ mod location;
 mod migrations;
 mod row;
 
+pub use batch::Batch;
 pub use error::Error;
 pub use ledger::Ledger;
 pub use location::Location;

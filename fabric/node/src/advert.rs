@@ -122,3 +122,38 @@ async fn described(net: &Client, node: &NodeId) -> Option<Announcement> {
     let advert: Advert = mc_protocol::decode(&entry.body).ok()?;
     Some(advert.lends)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_node_fits_if_it_has_all_that_is_wanted() {
+        let mut lends = Announcement {
+            slots_total: 2,
+            labels: [("room".to_owned(), "attic".to_owned())].into(),
+            ..Announcement::default()
+        };
+        lends.lent.total.memory_bytes = 8 << 30;
+        let any = Wanted::default();
+        assert!(any.fits(&lends));
+        assert!(!any.fits(&Announcement::default()), "it runs nothing");
+        let idle = Wanted {
+            idle: true,
+            ..Wanted::default()
+        };
+        assert!(!idle.fits(&lends));
+        lends.slots_free = 1;
+        assert!(idle.fits(&lends));
+        let memory = |gibibytes: u64| Wanted {
+            memory_bytes: gibibytes << 30,
+            ..Wanted::default()
+        };
+        assert!(memory(8).fits(&lends) && !memory(9).fits(&lends));
+        let in_room = |room: &str| Wanted {
+            labels: [("room".to_owned(), room.to_owned())].into(),
+            ..Wanted::default()
+        };
+        assert!(in_room("attic").fits(&lends) && !in_room("cellar").fits(&lends));
+    }
+}

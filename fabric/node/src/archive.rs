@@ -4,7 +4,7 @@ use crate::{Config, Error, data_dir::DataDir};
 use async_trait::async_trait;
 use futures::future::BoxFuture;
 use mc_coordinator::Failure;
-use mc_ledger::{Ledger, Location};
+use mc_ledger::{Batch, Ledger, Location};
 use mc_net::Identity;
 use mc_types::{
     Cid, Completion, Ending, JobId, JobRecord, JobSpec, JobState, NodeId, Timestamp, canonical,
@@ -137,7 +137,7 @@ impl Archive {
             let to = Ledger::open(&to, self.ledger.owner().clone()).await?;
             let mut pages = Pages::of(&self.ledger);
             while let Some(page) = pages.next().await? {
-                to.apply(&page).await?;
+                to.commit(Batch { jobs: &page }).await?;
                 for record in &page {
                     for log in self.ledger.logs(record.id).await? {
                         to.add_log(record.id, &log).await?;
@@ -252,4 +252,145 @@ pub(crate) fn append(path: &Path, records: &[JobRecord]) -> std::io::Result<()> 
     let lines: String = records.iter().map(line).collect();
     file.write_all(lines.as_bytes())?;
     file.sync_all()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Sources;
+    use mc_types::{End, FailureReason, Meter, Outcome, TaskSpec, Usage, cid};
+    use std::{collections::BTreeMap, sync::Arc};
+
+    fn queued(n: u64) -> JobRecord {
+        let spec = JobSpec::new(TaskSpec::wasm(cid::of(cid::RAW, b"component")));
+        let (task, _) = canonical::encode(&spec.task).unwrap();
+        let at = Timestamp::from_millis(1_790_000_000_000 + n);
+        JobRecord::queued(JobId::new(at, u128::from(n)), task, Arc::new(spec), at)
+    }
+
+    fn succeeded() -> JobRecord {
+        let job = queued(1);
+        let content = cid::of(cid::RAW, b"content");
+        let outcome = Outcome {
+            task: job.task_cid,
+            end: End::Exited { code: 0 },
+            stdout: content,
+            stderr: content,
+            outputs: content,
+            dirs: BTreeMap::new(),
+            fuel: 5,
+            meter: Meter::Wasmtime48,
+        };
+        let (outcome_cid, _) = canonical::encode(&outcome).unwrap();
+        JobRecord {
+            state: JobState::Succeeded,
+            ending: Some(Ending::Completed(Box::new(Completion {
+                outcome_cid,
+                outcome,
+                usage: Usage::default(),
+            }))),
+            ..job
+        }
+    }
+
+    /// A job whose outcome was changed afterwards.
+    fn forged(change: impl FnOnce(&mut Completion)) -> JobRecord {
+        let mut job = succeeded();
+        if let Some(Ending::Completed(completion)) = &mut job.ending {
+            change(completion);
+        }
+        job
+    }
+
+    #[test]
+    fn jobs_that_cannot_be_as_they_are_written_are_found() {
+        assert_eq!(fault(&queued(1)), None);
+        assert_eq!(fault(&succeeded()), None);
+        let another_task = JobRecord {
+            task_cid: cid::of(cid::DAG_CBOR, b"another"),
+            ..queued(1)
+        };
+        let never_ended = JobRecord {
+            state: JobState::Failed,
+            ..queued(1)
+        };
+        let mut spec = JobSpec::clone(&queued(1).spec);
+        spec.priority = 99;
+        let no_priority = JobRecord {
+            spec: Arc::new(spec),
+            ..queued(1)
+        };
+        for (job, said) in [
+            (another_task, "its task has another CID"),
+            (never_ended, "it is failed, but"),
+            (no_priority, "priority is 99"),
+            (
+                forged(|it| it.outcome.task = Cid::default()),
+                "that of another task",
+            ),
+            (
+                forged(|it| it.outcome.fuel += 1),
+                "its outcome has another CID",
+            ),
+        ] {
+            let fault = fault(&job).unwrap();
+            assert!(fault.contains(said), "{fault}");
+        }
+        let timeout = JobRecord {
+            state: JobState::Failed,
+            ending: Some(Ending::Failed(FailureReason::Timeout)),
+            ..queued(1)
+        };
+        assert_eq!(fault(&timeout), None);
+    }
+
+    #[test]
+    fn a_job_is_one_line_of_json() {
+        let job = queued(1);
+        let line = line(&job);
+        assert_eq!(line.find('\n'), Some(line.len() - 1));
+        let json: serde_json::Value = serde_json::from_str(&line).unwrap();
+        assert_eq!(json["id"], job.id.to_string());
+        assert_eq!(json["task_cid"], job.task_cid.to_string());
+        assert_eq!(json["state"], "queued");
+        assert_eq!(json["submitted_ms"], job.submitted.as_millis());
+        assert!(json["finished_ms"].is_null());
+    }
+
+    #[test]
+    fn old_jobs_are_appended_to_a_file_that_is_made_where_it_is_missing() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("old/jobs.jsonl");
+        append(&path, &[queued(1), queued(2)]).unwrap();
+        append(&path, &[queued(3)]).unwrap();
+        let text = std::fs::read_to_string(&path).unwrap();
+        let expected: String = [1, 2, 3].map(|n| line(&queued(n))).concat();
+        assert_eq!(text, expected);
+        append(Path::new("/dev/null/jobs"), &[queued(1)]).unwrap_err();
+    }
+
+    #[tokio::test]
+    async fn all_jobs_are_exported_in_order_while_no_node_runs() {
+        let dir = tempfile::tempdir().unwrap();
+        let config = Config::load(Sources {
+            environment: [("HOME".to_owned(), dir.path().display().to_string())].into(),
+            ..Sources::default()
+        });
+        let config = config.unwrap();
+        let archive = Archive::open(&config).await.unwrap();
+        let locked = Archive::open(&config).await.unwrap_err();
+        assert!(matches!(locked, Error::DataDirLocked { .. }), "{locked}");
+        // More than are read at a time.
+        let jobs: Vec<_> = (1..=300).map(queued).collect();
+        archive.ledger.commit(Batch { jobs: &jobs }).await.unwrap();
+        let mut lines = Vec::new();
+        let count = archive.export(|line| {
+            lines.push(line.to_owned());
+            Ok::<_, Error>(())
+        });
+        assert_eq!(count.await.unwrap(), 300);
+        assert_eq!(lines, jobs.iter().map(line).collect::<Vec<_>>());
+        assert_eq!(archive.verify().await.unwrap(), (300, Vec::new()));
+        archive.close().await;
+    }
 }

@@ -505,3 +505,56 @@ impl Backend for NodeBackend {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use mc_protocol::Announcement;
+
+    #[test]
+    fn labels_are_names_and_values_with_commas_between_them() {
+        let read = labels("room=attic,,formula=a=b,").unwrap();
+        let all = [("formula", "a=b"), ("room", "attic")];
+        let all = all.map(|(name, value)| (name.to_owned(), value.to_owned()));
+        assert_eq!(read, BTreeMap::from(all));
+        assert_eq!(labels("").unwrap(), BTreeMap::new());
+        let refused = labels("room=attic,cellar").unwrap_err();
+        assert_eq!(refused.0.code, ErrorCode::Usage);
+        assert!(refused.0.message.contains("cellar"), "{refused}");
+    }
+
+    #[test]
+    fn errors_keep_their_code_their_causes_and_what_to_do() {
+        let refused = refuse(NodeError::Overloaded);
+        assert_eq!(refused.0.code, ErrorCode::Overloaded);
+        assert!(refused.0.hint.is_some());
+        let path = "/d".into();
+        let source = std::io::Error::other("no luck");
+        let refused = refuse(NodeError::Io { path, source });
+        assert_eq!(refused.0.message, "cannot use /d: no luck");
+        assert_eq!(refused.0.hint, None);
+    }
+
+    #[test]
+    fn a_node_that_was_found_is_connected_only_if_it_has_answered() {
+        let found = |is_verified| Found {
+            peer: PeerInfo {
+                id: "12D3KooWa".parse().unwrap(),
+                addresses: vec!["/ip4/192.0.2.1/tcp/1".to_owned()],
+                agent: None,
+                rtt: None,
+                is_relayed: true,
+            },
+            lends: Announcement {
+                slots_total: 4,
+                slots_free: 1,
+                ..Announcement::default()
+            },
+            is_verified,
+        };
+        let said = view(found(false));
+        assert!(!said.connected && !said.this_node && said.relayed);
+        assert_eq!((said.slots_total, said.slots_free), (Some(4), Some(1)));
+        assert!(view(found(true)).connected);
+    }
+}

@@ -4,6 +4,7 @@
 //! the key in capitals with `MC_WASM_` before it and `_` for the dots (`p2p.listen`, `MC_WASM_P2P_LISTEN`).
 
 mod environment;
+mod lent;
 mod locator;
 mod merge;
 mod origin;
@@ -29,12 +30,6 @@ use std::{
     time::Duration,
 };
 
-/// Most tasks at a time: far more than any machine has cores.
-const MAX_SLOTS: u32 = 1024;
-/// Half a year of the usual terms.
-const MAX_SILENT_TERMS: u32 = 1_000_000;
-/// Within a shorter time hardly any attempt comes to its first checkpoint.
-const MIN_ATTEMPT_TIME: Duration = Duration::from_secs(1);
 /// A shorter term would expire between two heartbeats on a busy machine.
 const MIN_TTL: Duration = Duration::from_secs(1);
 /// Longest name of a host, in bytes, as DNS has it.
@@ -310,23 +305,8 @@ impl Config {
         if let Some((key, _)) = empty {
             return refuse(*key, "it is empty; a directory is to be named");
         }
-        if self
-            .worker
-            .slots
-            .is_some_and(|slots| slots == 0 || slots > MAX_SLOTS)
-        {
-            return refuse(
-                "worker.slots",
-                "1 to 1024 are accepted; to run nothing, set execute",
-            );
-        }
-        if !(1..=MAX_SILENT_TERMS).contains(&self.worker.silent_terms) {
-            return refuse("worker.silent_terms", "1 to 1000000 are accepted");
-        }
-        let too_short = |time: Period| time.0 < MIN_ATTEMPT_TIME;
-        if self.worker.attempt_time.is_some_and(too_short) {
-            return refuse("worker.attempt_time", "1s or more is accepted");
-        }
+        self.worker.validate(mc_system::inventory::memory_bytes())?;
+        self.compile.validate()?;
         if !(MIN_TTL..=MAX_TTL).contains(&self.lease.ttl.0) {
             return refuse("lease.ttl", "1s to 1h are accepted");
         }

@@ -306,7 +306,7 @@ impl Source {
     }
 
     /// A block from peers; from a gateway, if they take long.
-    async fn fetch(&self, cid: Cid) -> Result<Bytes, Error> {
+    async fn fetch(&self, cid: Cid) -> Result<Block, Error> {
         let Some(gateways) = &self.content.gateways else {
             return self.fetch_from_peers(cid).await;
         };
@@ -323,17 +323,17 @@ impl Source {
         };
         let by_peers = self.fetch_from_peers(cid);
         match futures::future::select(pin!(by_peers), pin!(by_gateway)).await {
-            Either::Left((Ok(bytes), _)) => Ok(bytes),
+            Either::Left((Ok(block), _)) => Ok(block),
             Either::Left((Err(error), by_gateway)) => by_gateway.await.ok_or(error),
             Either::Right((None, by_peers)) => by_peers.await,
-            Either::Right((Some(bytes), _)) => {
+            Either::Right((Some(block), _)) => {
                 self.by_gateway.store(true, Ordering::Relaxed);
-                Ok(bytes)
+                Ok(block)
             }
         }
     }
 
-    async fn fetch_from_peers(&self, cid: Cid) -> Result<Bytes, Error> {
+    async fn fetch_from_peers(&self, cid: Cid) -> Result<Block, Error> {
         let closed = |e: FetchError| Error::Source(e.to_string());
         let open = || {
             self.content
@@ -341,13 +341,14 @@ impl Source {
                 .session(self.providers.clone(), self.timeout)
         };
         let session = self.session.get_or_try_init(open).await.map_err(closed)?;
-        session.get(cid).await.map_err(|error| match error {
+        let found = session.get(cid).await.map_err(|error| match error {
             FetchError::NotFound { cid, peers } => Error::NotFound {
                 cid,
                 peers: Some(peers),
             },
             error => closed(error),
-        })
+        });
+        Block::try_from(found?)
     }
 }
 
@@ -372,8 +373,9 @@ impl Source {
     async fn get_new(&self, cid: &Cid) -> Result<Bytes, Error> {
         // Nobody could send what could be verified.
         cid::check(cid)?;
-        let bytes = self.fetch(*cid).await?;
-        let block = vec![Block::hashed(*cid, bytes.clone())];
+        let block = self.fetch(*cid).await?;
+        let bytes = block.bytes().clone();
+        let block = vec![block];
         if self.must_store {
             self.content.put(block).await?;
             return Ok(bytes);

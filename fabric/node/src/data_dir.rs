@@ -197,3 +197,96 @@ fn remove_dir_if_present(path: &Path) -> Result<(), Error> {
         _ => Ok(()),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use mc_types::{ErrorCode, Timestamp};
+    use std::os::unix::fs::PermissionsExt;
+
+    fn mode(path: &Path) -> u32 {
+        fs::metadata(path).unwrap().permissions().mode() & 0o777
+    }
+
+    #[test]
+    fn one_process_has_a_data_directory_and_nobody_else_looks_into_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let root = dir.path().join("not/there/yet");
+        let first = DataDir::open(&root).unwrap();
+        for path in [root.clone(), first.scratch(), first.before(), first.owed()] {
+            assert_eq!(mode(&path), 0o700, "{}", path.display());
+        }
+        let refused = DataDir::open(&root).unwrap_err();
+        let own = std::process::id();
+        assert!(
+            matches!(refused, Error::DataDirLocked { pid: Some(pid), .. } if pid == own),
+            "{refused}"
+        );
+        drop(first);
+        DataDir::open(&root).unwrap();
+    }
+
+    #[test]
+    fn what_a_killed_process_left_is_set_aside() {
+        let dir = tempfile::tempdir().unwrap();
+        let attempt = dir.path().join("scratch/job-1");
+        fs::create_dir_all(&attempt).unwrap();
+        fs::write(attempt.join("stdout"), "said").unwrap();
+        fs::write(dir.path().join("node.json"), "{}").unwrap();
+        let opened = DataDir::open(dir.path()).unwrap();
+        let said = fs::read(opened.before().join("job-1/stdout")).unwrap();
+        assert_eq!(said, b"said");
+        assert_eq!(fs::read_dir(opened.scratch()).unwrap().count(), 0);
+        assert!(!dir.path().join("node.json").exists());
+    }
+
+    #[test]
+    fn a_node_file_is_read_as_it_was_written_and_nothing_else_is() {
+        let dir = tempfile::tempdir().unwrap();
+        let opened = DataDir::open(dir.path()).unwrap();
+        let file = NodeFile {
+            api: "http://127.0.0.1:7780".to_owned(),
+            pid: 7,
+            id: "12D3KooWa".parse().unwrap(),
+            is_embedded: true,
+        };
+        opened.write_node_file(&file).unwrap();
+        assert_eq!(NodeFile::read(dir.path()), Some(file));
+        let path = dir.path().join("node.json");
+        assert_eq!(mode(&path), 0o600);
+        let plain = r#"{"api":"http://127.0.0.1:1","pid":1,"id":"12D3KooWa"}"#;
+        let long = format!("{plain}{}", " ".repeat(5000));
+        for bad in ["", "{}", "no json", &long] {
+            fs::write(&path, bad).unwrap();
+            assert_eq!(NodeFile::read(dir.path()), None, "{bad}");
+        }
+        fs::write(&path, plain).unwrap();
+        let read = NodeFile::read(dir.path());
+        assert!(read.is_some_and(|file| !file.is_embedded));
+        opened.remove_node_file();
+        assert_eq!(NodeFile::read(dir.path()), None);
+    }
+
+    #[test]
+    fn files_of_an_attempt_go_with_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let job = JobId::new(Timestamp::from_millis(1), 1);
+        let scratch = Scratch::new(dir.path(), job, 3);
+        let path = scratch.path().to_owned();
+        assert!(!path.exists(), "most attempts need none");
+        scratch.create().unwrap();
+        fs::write(path.join("stdout"), "said").unwrap();
+        assert_eq!(mode(&path), 0o700);
+        drop(scratch);
+        assert!(!path.exists());
+        // Nor is it an error that there is nothing.
+        drop(Scratch::new(dir.path(), job, 4));
+    }
+
+    #[test]
+    fn a_directory_that_cannot_be_made_is_named() {
+        let refused = DataDir::open(Path::new("/dev/null/below")).unwrap_err();
+        assert_eq!(refused.code(), ErrorCode::Path);
+        assert!(refused.to_string().contains("/dev/null/below"), "{refused}");
+    }
+}

@@ -4,7 +4,7 @@ use mc_coordinator::{ContentError, Error as CoordinatorError, Failure as PartFai
 use mc_execution::ExecutionError;
 use mc_protocol::Response;
 use mc_supervision::Failure;
-use mc_types::ErrorCode;
+use mc_types::{ErrorCode, with_causes};
 use std::path::PathBuf;
 
 /// Why a node cannot start, or cannot do what it was asked.
@@ -28,7 +28,7 @@ pub enum Error {
         source: mc_system::lock::LockError,
     },
     /// A file or directory could not be read or written.
-    #[error("cannot use {path}: {source}")]
+    #[error("cannot use {path}")]
     Io {
         /// The path.
         path: PathBuf,
@@ -101,7 +101,7 @@ impl From<mc_coordinator::Error> for Error {
 /// What another node is told of it.
 impl From<Error> for Response {
     fn from(error: Error) -> Self {
-        Self::error(error.code(), error.to_string())
+        Self::error(error.code(), with_causes(&error))
     }
 }
 
@@ -178,8 +178,18 @@ mod tests {
             (ErrorCode::Storage, all)
         );
         let (path, source) = (PathBuf::from("/d"), full());
-        let body = ErrorBody::from(Error::Io { path, source });
+        let io = Error::Io { path, source };
+        assert_eq!(
+            io.to_string(),
+            "cannot use /d",
+            "its cause is told by itself"
+        );
+        let body = ErrorBody::from(io);
         assert_eq!(body.message, "cannot use /d: no space");
+        let (path, source) = (PathBuf::from("/d"), full());
+        let told = Response::from(Error::Io { path, source });
+        let all = "cannot use /d: no space";
+        assert_eq!(told, Response::error(ErrorCode::Path, all));
     }
 
     #[test]

@@ -142,7 +142,9 @@ impl Content {
                     return Ok(Some(Layer { root, bytes }));
                 }
                 Ok((found, _)) => tracing::warn!(%peer, %digest, %found, "a false layer"),
-                Err(error) => tracing::debug!(%peer, %digest, %error, "no layer"),
+                Err(error) => {
+                    tracing::debug!(%peer, %digest, error = %mc_types::with_causes(&error), "no layer")
+                }
             }
         }
         Ok(None)
@@ -178,5 +180,19 @@ impl Content {
         self.fetch(root, Vec::new(), None).await?;
         self.net().provide(digest.cid()).await;
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_pin_of_a_layer_tells_its_digest_and_others_do_not() {
+        let digest = Digest::new([7; 32]);
+        assert_eq!(of_pin(&pin(&digest)), Some(digest));
+        for other in ["", "job/x", &digest.to_string(), &format!("{PIN_PREFIX}x")] {
+            assert_eq!(of_pin(other), None, "{other}");
+        }
     }
 }

@@ -237,7 +237,7 @@ impl Node {
         let worker = Worker::new(options, parts, tasks.all.group(stopping.clone()), &ended);
         let unsaid = worker.resume();
         if let Err(error) = coordinator.began_anew(unsaid).await {
-            tracing::warn!(%error, "what ran here before goes on only when its leases expire");
+            tracing::warn!(error = %mc_types::with_causes(&error), "what ran here before goes on only when its leases expire");
         }
         tasks.all.serve("pins", provide_pins(content.clone()));
         let roles = Roles {

@@ -156,3 +156,109 @@ pub(crate) fn sealed_log(
     });
     sealed.boxed()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use bytes::Bytes;
+    use futures::{TryStreamExt, stream};
+    use mc_types::{FencingToken, JobId, Private, Timestamp, cid};
+
+    fn lease(token: u64) -> Lease {
+        let at = Timestamp::from_millis(1);
+        Lease {
+            job: JobId::new(at, 1),
+            token: FencingToken(token),
+            attempt: 1,
+            expires: at,
+            ttl_ms: 15_000,
+        }
+    }
+
+    fn task(key: Option<&TaskKey>) -> TaskSpec {
+        let private = |key: &TaskKey| Private {
+            key: key.id(),
+            given: ["/in/a".to_owned()].into(),
+        };
+        TaskSpec {
+            private: key.map(private),
+            ..TaskSpec::wasm(cid::of(cid::RAW, b"component"))
+        }
+    }
+
+    #[test]
+    fn a_key_opens_for_the_worker_and_the_lease_that_it_came_with() {
+        let (worker, key) = (Identity::generate(), TaskKey::generate());
+        let task = task(Some(&key));
+        let sealed = for_lease(&key, &worker.node_id(), &lease(7)).unwrap();
+        let open = |who: &Identity, lease: &Lease| of_lease(who, &task, lease, Some(&sealed));
+        let opened = open(&worker, &lease(7)).unwrap().unwrap();
+        assert_eq!(opened.as_bytes(), key.as_bytes());
+        open(&worker, &lease(8)).unwrap_err();
+        open(&Identity::generate(), &lease(7)).unwrap_err();
+        of_lease(&worker, &task, &lease(7), None).unwrap_err();
+        let none = of_lease(&worker, &super::tests::task(None), &lease(7), None);
+        assert!(none.unwrap().is_none());
+    }
+
+    #[test]
+    fn a_coordinator_opens_what_was_sealed_to_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let submitter = Submitter::load(dir.path()).unwrap();
+        let (node, key) = (Identity::generate(), TaskKey::generate());
+        let id = node.node_id();
+        let sealed = submitter.seal(&key, &id).unwrap();
+        let mut spec = JobSpec::new(task(Some(&key)));
+        let refused = of_job(&node, &id, &spec).unwrap_err();
+        assert!(matches!(refused, Error::NoKey { .. }), "{refused}");
+        spec.key = Some(sealed.clone());
+        let opened = of_job(&node, &id, &spec).unwrap().unwrap();
+        assert_eq!(opened.as_bytes(), key.as_bytes());
+        let other = Identity::generate();
+        of_job(&other, &other.node_id(), &spec).unwrap_err();
+        // The submitter opens it, too, also after a restart; nobody else does.
+        let again = Submitter::load(dir.path()).unwrap();
+        assert!(again.open(&sealed.submitter, key.id()).is_some());
+        let elsewhere = tempfile::tempdir().unwrap();
+        let stranger = Submitter::load(elsewhere.path()).unwrap();
+        assert!(stranger.open(&sealed.submitter, key.id()).is_none());
+        let another = TaskKey::generate();
+        assert!(again.open(&sealed.submitter, another.id()).is_none());
+    }
+
+    #[tokio::test]
+    async fn a_log_is_sealed_in_pieces_that_belong_where_they_are() {
+        let key = TaskKey::generate();
+        let log = vec![vec![7; MAX_PIECE_BYTES + 5], b"end".to_vec()];
+        let pieces = log.clone().into_iter().map(|piece| Ok(Bytes::from(piece)));
+        let pieces = stream::iter(pieces).boxed();
+        let sealed = sealed_log(&key, LogStream::Stdout, 100, pieces);
+        let sealed: Vec<Bytes> = sealed.try_collect().await.unwrap();
+        let sealed: Vec<u8> = sealed.iter().flatten().copied().collect();
+        let (cipher, mut rest, mut offset) = (key.logs().cipher(), sealed.as_slice(), 100);
+        let mut opened = Vec::new();
+        while let Some((length, frames)) = rest.split_first_chunk::<LENGTH_BYTES>() {
+            let length = usize::try_from(u32::from_le_bytes(*length)).unwrap();
+            assert!(length <= MAX_PIECE_BYTES + OVERHEAD_BYTES);
+            let (frame, after) = frames.split_at(length);
+            let place = |stream, offset| log_place(stream, offset);
+            assert!(
+                cipher
+                    .open(place(LogStream::Stderr, offset), frame)
+                    .is_err()
+            );
+            assert!(
+                cipher
+                    .open(place(LogStream::Stdout, offset + 1), frame)
+                    .is_err()
+            );
+            let piece = cipher
+                .open(place(LogStream::Stdout, offset), frame)
+                .unwrap();
+            offset += u64::try_from(piece.len()).unwrap();
+            opened.extend(piece);
+            rest = after;
+        }
+        assert_eq!(opened, log.concat());
+    }
+}

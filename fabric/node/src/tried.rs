@@ -79,3 +79,15 @@ pub fn connects<'a>(network: &'a str, address: &'a str) -> BoxFuture<'a, Result<
         Ok(connected?)
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn what_is_no_address_is_told_with_what_would_be() {
+        let trouble = connects("main", "192.0.2.1:7781").await.unwrap_err();
+        assert!(trouble.reason.contains("192.0.2.1:7781"), "{trouble:?}");
+        assert!(trouble.hint.is_some_and(|hint| hint.contains("/p2p/")));
+    }
+}

@@ -59,3 +59,18 @@ pub enum SymlinksName {
     /// The directory is not added.
     Refuse,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn files_are_cut_into_pieces_that_a_block_can_have() {
+        for (text, bytes) in [("1KiB", 1 << 10), ("1MiB", 1 << 20), ("5000", 5000)] {
+            assert_eq!(chunk_size(text), Ok(ByteSize(bytes)));
+        }
+        for wrong in ["0", "1023", "2MiB", "x"] {
+            assert!(chunk_size(wrong).is_err(), "{wrong}");
+        }
+    }
+}

@@ -32,3 +32,20 @@ impl FromStr for JobName {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_job_is_named_by_its_id_or_the_beginning_of_it() {
+        let id = "01jd5xz7m8q9r0s1t2v3w4x5y6";
+        assert_eq!(id.parse::<JobName>(), Ok(JobName::Id(id.parse().unwrap())));
+        let beginning: JobName = "01jd5".parse().unwrap();
+        assert_eq!(beginning, JobName::Beginning("01jd5".to_owned()));
+        assert_eq!(beginning.to_string(), "01jd5");
+        for wrong in ["nonsense!", "01jd5xz7m8q9r0s1t2v3w4x5y6z"] {
+            assert!(wrong.parse::<JobName>().is_err(), "{wrong}");
+        }
+    }
+}

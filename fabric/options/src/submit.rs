@@ -73,3 +73,18 @@ fn interval(text: &str) -> Result<CheckpointEvery, String> {
     let millis = u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
     Ok(CheckpointEvery::Millis(millis))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn checkpoints_are_taken_after_times_or_operators() {
+        assert_eq!(interval("5s"), Ok(CheckpointEvery::Millis(5000)));
+        assert_eq!(interval("100000"), Ok(CheckpointEvery::Operators(100_000)));
+        for wrong in ["", "-1", "often", "1.5s"] {
+            let refused = interval(wrong).unwrap_err();
+            assert!(refused.contains("5s"), "{wrong}: {refused}");
+        }
+    }
+}

@@ -25,6 +25,7 @@ type Set = u128;
 struct Asks<'j> {
     target: Option<&'j NodeId>,
     takes: Resources,
+    files: u64,
     timeout_ms: Option<u64>,
     require: &'j BTreeMap<String, String>,
 }
@@ -35,6 +36,7 @@ impl<'j> Asks<'j> {
         Self {
             target: job.place.target.as_ref(),
             takes: spec.task.resources(),
+            files: spec.task.files_in_memory(),
             timeout_ms: spec.timeout_ms,
             require: &spec.require,
         }
@@ -235,20 +237,21 @@ fn nearest_miss<'w>(
     let (set, mut group) = groups.into_iter().min_by_key(distance)?;
     let lacked = clauses.iter().filter(|(bit, _)| set & bit != 0);
     let changes = lacked.map(|(_, clause)| change(clause, &mut group));
-    let changes = changes.collect::<Option<_>>()?;
+    let changes = changes.collect::<Option<Vec<_>>>()?;
     Some(NearestMiss {
         nodes: number(group.len()),
-        changes,
+        changes: changes.concat(),
     })
 }
 
 /// How a clause would have to change so that workers that lack it would have it. If it is an amount, the group keeps
 /// only the workers that have as much as the changed clause asks for.
-fn change(clause: &Clause<'_>, group: &mut Vec<Seen<'_>>) -> Option<Change> {
-    Some(match clause {
-        Clause::Memory { .. } => Change::Memory {
-            bytes: most(group, |lent| lent.total.memory_bytes)?,
-        },
+fn change(clause: &Clause<'_>, group: &mut Vec<Seen<'_>>) -> Option<Vec<Change>> {
+    let change = match clause {
+        Clause::Memory { bytes, files } => {
+            let most = most(group, |lent| lent.total.memory_bytes)?;
+            return Some(less_memory(*bytes, *files, most));
+        }
         Clause::Scratch { .. } => Change::Scratch {
             bytes: most(group, |lent| lent.total.scratch_bytes)?,
         },
@@ -275,7 +278,21 @@ fn change(clause: &Clause<'_>, group: &mut Vec<Seen<'_>>) -> Option<Change> {
         | Clause::FreeSlot
         | Clause::FreeMemory { .. }
         | Clause::Unknown => return None,
-    })
+    };
+    Some(vec![change])
+}
+
+/// What a job that asks for `bytes` of memory, those for so many files included, has to do without to take at most `most`.
+fn less_memory(bytes: u64, files: u64, most: u64) -> Vec<Change> {
+    let own = bytes.saturating_sub(Resources::memory_of_files(files));
+    let fewer = Change::Files {
+        files: Resources::files_within(most.saturating_sub(own)),
+    };
+    match own <= most {
+        true => vec![fewer],
+        false if files == 0 => vec![Change::Memory { bytes: most }],
+        false => vec![Change::Memory { bytes: most }, fewer],
+    }
 }
 
 /// The largest amount that a worker of the group has, rounded down. The group keeps the workers that have that much.

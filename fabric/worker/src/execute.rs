@@ -54,7 +54,7 @@ pub(crate) async fn execute(shared: &Shared, attempt: &Accepted, taken: &Arc<Tak
         _ => match wrote(shared, attempt).await {
             Ok(wrote) => Some(wrote),
             Err(error) => {
-                tracing::warn!(%error, "what the attempt wrote was not kept");
+                tracing::warn!(error = %with_causes(&error), "what the attempt wrote was not kept");
                 None
             }
         },
@@ -135,7 +135,7 @@ async fn run(
     taken: &Arc<Taken>,
 ) -> Result<Finished, ExecutionError> {
     let task = &attempt.spec.task;
-    let executor = shared.parts.executors.of(task.kind)?;
+    let executor = shared.parts.executors.of(task.kind.name())?;
     let blocks: Arc<dyn Blocks> = Arc::new(AttemptBlocks::new(&shared.parts.content, attempt));
     let goes_on = !attempt.checkpoints.is_empty() || attempt.spec.checkpoint_every.is_some();
     let need = if goes_on { Need::GoOn } else { Need::Run };
@@ -198,7 +198,7 @@ impl Watch for Reporting<'_> {
     }
 
     fn lost(&self, position: u64, error: &CheckpointError) {
-        tracing::warn!(%error, position, "a checkpoint was lost");
+        tracing::warn!(error = %with_causes(error), position, "a checkpoint was lost");
         if let CheckpointError::Threads(NotDone::Panicked { reason }) = error {
             self.shared.attempts.panicked("checkpoint", reason);
         }

@@ -403,7 +403,7 @@ impl Item {
             written.map_err(|source| Error::Io { path, source })
         };
         if let Err(error) = kept.await {
-            warn!(%error, "an ending that no coordinator has heard would not survive a restart");
+            warn!(error = %mc_types::with_causes(&error), "an ending that no coordinator has heard would not survive a restart");
         }
     }
 
@@ -413,7 +413,9 @@ impl Item {
         for (_, root) in self.pins() {
             match shared.parts.content.stored_bytes(root).await {
                 Ok(bytes) => sum = sum.saturating_add(bytes),
-                Err(error) => debug!(%error, "what is kept for an ending is not counted"),
+                Err(error) => {
+                    debug!(error = %mc_types::with_causes(&error), "what is kept for an ending is not counted")
+                }
             }
         }
         waiting.weighs(sum);

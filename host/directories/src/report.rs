@@ -5,7 +5,6 @@ use std::{fmt, path::PathBuf};
 
 /// What a transaction did to the host.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-#[non_exhaustive]
 pub struct Report {
     /// Changes that are in place. After a recovery, those that it put there itself.
     pub changed: u64,
@@ -20,7 +19,6 @@ pub struct Report {
 
 /// A change that was not made, because something of the user's would have been lost.
 #[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
 pub struct Conflict {
     /// Where the change was to be.
     pub place: PathBuf,
@@ -33,7 +31,6 @@ pub struct Conflict {
 /// What stood in the way of a change.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-#[non_exhaustive]
 pub enum Reason {
     /// The host changed or replaced the entry after the guest had seen it.
     Edited,

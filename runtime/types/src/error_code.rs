@@ -8,7 +8,6 @@ macro_rules! error_codes {
         ///
         /// Each code has a help page, `fabric/cli/errors/<code>.md`.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
-        #[non_exhaustive]
         pub enum ErrorCode {
             $($(#[doc = $doc])+ #[serde(rename = $code)] $name,)+
             /// A code that a later version gave, and that this one does not know. No error of this version's own has it.

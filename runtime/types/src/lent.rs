@@ -23,12 +23,12 @@ impl Lent {
     pub fn has(&self, clause: &Clause<'_>) -> Option<bool> {
         let Self { total, free, .. } = self;
         Some(match clause {
-            Clause::Memory { bytes } => *bytes <= total.memory_bytes,
+            Clause::Memory { bytes, .. } => *bytes <= total.memory_bytes,
             Clause::Scratch { bytes } => *bytes <= total.scratch_bytes,
             Clause::Output { bytes } => *bytes <= total.output_bytes,
             Clause::AttemptTime { millis } => *millis <= self.attempt_millis.unwrap_or(u64::MAX),
             // If the node never has so much, the clause for memory says so.
-            Clause::FreeMemory { bytes } => {
+            Clause::FreeMemory { bytes, .. } => {
                 *bytes <= free.memory_bytes || *bytes > total.memory_bytes
             }
             Clause::Lends
@@ -55,6 +55,7 @@ impl Lent {
         [
             Clause::Memory {
                 bytes: takes.memory_bytes,
+                files: job.task.files_in_memory(),
             },
             Clause::Scratch {
                 bytes: takes.scratch_bytes,
@@ -72,6 +73,7 @@ impl Lent {
     pub const fn free_memory<'c>(job: &JobSpec) -> Clause<'c> {
         Clause::FreeMemory {
             bytes: job.task.resources().memory_bytes,
+            files: job.task.files_in_memory(),
         }
     }
 }
@@ -101,6 +103,10 @@ mod tests {
         let mut large = job();
         large.task.limits.memory_bytes += 1;
         assert_eq!(said(&large).unwrap(), "1 GiB of memory");
+        let mut many = job();
+        many.task.limits.scratch_files = 100_000 + (1 << 20);
+        let text = "1.5 GiB of memory (512 MiB of it for 1148576 files)";
+        assert_eq!(said(&many).unwrap(), text);
         let mut wide = job();
         wide.task.limits.scratch_bytes = 100 << 30;
         assert_eq!(said(&wide).unwrap(), "100 GiB of scratch");

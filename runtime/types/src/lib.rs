@@ -53,6 +53,7 @@ mod record;
 mod resources;
 mod task;
 mod usage;
+mod verified;
 mod why;
 
 pub use crate::cid::Cid;
@@ -81,6 +82,7 @@ pub use private::{Envelope, KeyId, NoKeyId, Private, SealedKey};
 pub use reachability::Reachability;
 pub use record::{Completion, Ending, Holder, JobRecord};
 pub use resources::{ONE_CORE_MILLIS, Resources};
-pub use task::{Determinism, TaskKind, TaskSpec, TaskSpecError};
+pub use task::{Determinism, KindName, TaskKind, TaskSpec, TaskSpecError};
 pub use usage::Usage;
+pub use verified::Verified;
 pub use why::{Change, Clause, Lack, NearestMiss, Turn, Why};

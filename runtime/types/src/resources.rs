@@ -9,6 +9,8 @@ pub const ONE_CORE_MILLIS: u64 = 1000;
 /// Memory that a file, directory or link takes besides its bytes, which may be on a disk. As many of them as tasks may
 /// usually make are not counted.
 const FILE_MEMORY_BYTES: u64 = 512;
+/// Numbers of files are suggested in such steps.
+const FILES_STEP: u64 = 1000;
 
 /// Amounts of everything that a machine has a limited amount of. A new kind of resource is a field here, with its unit in
 /// its name and absent where it is zero, and a line in [`Resources::combine`].
@@ -32,7 +34,7 @@ pub struct Resources {
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes it so")]
-const fn is_zero(amount: &u64) -> bool {
+pub(crate) const fn is_zero(amount: &u64) -> bool {
     *amount == 0
 }
 
@@ -40,8 +42,7 @@ impl Resources {
     /// The most that a wasm task with these limits takes.
     #[must_use]
     pub const fn of_limits(limits: &Limits) -> Self {
-        let files = limits.scratch_files.saturating_sub(default_scratch_files());
-        let files = files.saturating_mul(FILE_MEMORY_BYTES);
+        let files = Self::memory_of_files(limits.scratch_files);
         Self {
             cpu_millis: ONE_CORE_MILLIS,
             memory_bytes: limits.memory_bytes.saturating_add(files),
@@ -49,6 +50,20 @@ impl Resources {
             output_bytes: limits.output_bytes,
             gpus: 0,
         }
+    }
+
+    /// The memory that so many files, directories and links take: none for as many as a task may usually make.
+    #[must_use]
+    pub const fn memory_of_files(files: u64) -> u64 {
+        let counted = files.saturating_sub(default_scratch_files());
+        counted.saturating_mul(FILE_MEMORY_BYTES)
+    }
+
+    /// How many files take no more than so much memory, in a round number.
+    #[must_use]
+    pub const fn files_within(memory_bytes: u64) -> u64 {
+        let files = default_scratch_files().saturating_add(memory_bytes / FILE_MEMORY_BYTES);
+        files / FILES_STEP * FILES_STEP
     }
 
     /// The part of it that is kept for the task from the grant to the end. Disk is not kept: few tasks write as much as
@@ -185,6 +200,11 @@ mod tests {
         };
         let takes = Resources::of_limits(&many);
         assert_eq!(takes.memory_bytes, limits.memory_bytes + (512 << 20));
+        assert_eq!(Resources::memory_of_files(100_000), 0);
+        assert_eq!(Resources::files_within(0), 100_000);
+        let within = Resources::files_within(512 << 20);
+        assert_eq!(within, 1_148_000);
+        assert!(Resources::memory_of_files(within) <= 512 << 20);
         let all = Limits {
             scratch_files: u64::MAX,
             ..limits

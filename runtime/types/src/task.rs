@@ -1,29 +1,55 @@
 //! What is to be computed.
 
+mod encoding;
 mod validate;
 
 pub use validate::TaskSpecError;
 
 use crate::{Cid, Limits, Private, Resources};
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, fmt};
 
-/// The technology that runs a task.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
+/// The technology that runs a task, with what only its tasks have.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum TaskKind {
     /// A WASI 0.2 command component.
-    #[default]
-    Wasm,
+    Wasm {
+        /// The component: a UnixFS file or a raw block.
+        component: Cid,
+    },
 }
 
 impl TaskKind {
-    /// What it is called in tasks and messages.
+    /// What it is called.
     #[must_use]
-    pub const fn name(self) -> &'static str {
+    pub const fn name(&self) -> KindName {
         match self {
-            Self::Wasm => "wasm",
+            Self::Wasm { .. } => KindName::Wasm,
         }
+    }
+
+    /// The program, all of which must be at hand before the task can start.
+    #[must_use]
+    pub const fn program(&self) -> &Cid {
+        match self {
+            Self::Wasm { component } => component,
+        }
+    }
+}
+
+/// What a kind of task is called, in tasks and messages.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum KindName {
+    /// Of [`TaskKind::Wasm`].
+    Wasm,
+}
+
+impl fmt::Display for KindName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Wasm => "wasm",
+        })
     }
 }
 
@@ -39,54 +65,30 @@ pub enum Determinism {
 }
 
 /// A unit of computation. Two tasks with the same CID compute the same thing.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TaskSpec {
-    /// How to read the other fields.
+    /// What runs it, and what is run.
     pub kind: TaskKind,
-    /// The component: a UnixFS file or a raw block.
-    #[serde(with = "crate::cid::portable")]
-    pub component: Cid,
     /// The program's own name, its zeroth argument; absent means `task`, so that a task is the same wherever its
     /// program lies.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub argv0: Option<String>,
     /// Arguments after the program's name.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub args: Vec<String>,
     /// Environment variables.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub env: BTreeMap<String, String>,
     /// Files and directories by name, readable under `/in/<name>`.
-    #[serde(
-        default,
-        skip_serializing_if = "BTreeMap::is_empty",
-        with = "crate::cid::portable::map"
-    )]
     pub inputs: BTreeMap<String, Cid>,
     /// What standard input reads; absent means empty.
-    #[serde(
-        default,
-        skip_serializing_if = "Option::is_none",
-        with = "crate::cid::portable::option"
-    )]
     pub stdin: Option<Cid>,
     /// Directories by absolute path that the task may change, and what they hold in the beginning.
-    #[serde(
-        default,
-        skip_serializing_if = "BTreeMap::is_empty",
-        with = "crate::cid::portable::map"
-    )]
     pub dirs: BTreeMap<String, Cid>,
     /// When the task believes to start, in seconds since 1970; absent means 2026-01-01.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub clock: Option<u64>,
     /// Bounds on the execution.
     pub limits: Limits,
     /// What peers may be expected to agree on.
     pub determinism: Determinism,
     /// What of it is encrypted; absent if nothing is, and results are not either.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub private: Option<Private>,
 }
 
@@ -100,8 +102,7 @@ impl TaskSpec {
     #[must_use]
     pub fn wasm(component: Cid) -> Self {
         Self {
-            kind: TaskKind::Wasm,
-            component,
+            kind: TaskKind::Wasm { component },
             argv0: None,
             args: Vec::new(),
             env: BTreeMap::new(),
@@ -134,13 +135,24 @@ impl TaskSpec {
     #[must_use]
     pub const fn resources(&self) -> Resources {
         match self.kind {
-            TaskKind::Wasm => Resources::of_limits(&self.limits),
+            TaskKind::Wasm { .. } => Resources::of_limits(&self.limits),
+        }
+    }
+
+    /// How many files it may make, if they are so many that they count as memory; 0 otherwise.
+    #[must_use]
+    pub const fn files_in_memory(&self) -> u64 {
+        match self.kind {
+            TaskKind::Wasm { .. } => match Resources::memory_of_files(self.limits.scratch_files) {
+                0 => 0,
+                _ => self.limits.scratch_files,
+            },
         }
     }
 
     /// Every CID whose DAG must be at hand before the task can start.
     pub fn roots(&self) -> impl Iterator<Item = Cid> {
-        std::iter::once(self.component)
+        std::iter::once(*self.kind.program())
             .chain(self.inputs.values().copied())
             .chain(self.stdin)
             .chain(self.dirs.values().copied())
@@ -154,8 +166,8 @@ mod tests {
 
     #[test]
     fn a_kind_is_called_as_it_is_encoded() {
-        let (_, kind) = crate::canonical::encode(&TaskKind::Wasm).unwrap();
-        let (_, name) = crate::canonical::encode(&TaskKind::Wasm.name()).unwrap();
+        let (_, kind) = crate::canonical::encode(&KindName::Wasm).unwrap();
+        let (_, name) = crate::canonical::encode(&KindName::Wasm.to_string()).unwrap();
         assert_eq!(kind, name);
     }
 
@@ -168,7 +180,7 @@ mod tests {
         task.stdin = Some(stdin);
         assert_eq!(
             task.roots().collect::<Vec<_>>(),
-            [task.component, input, stdin]
+            [*task.kind.program(), input, stdin]
         );
     }
 }

@@ -146,7 +146,10 @@ mod tests {
 
     #[test]
     fn one_line_tells_what_is_lacking_and_what_comes_near() {
-        let memory = Clause::Memory { bytes: 900 << 30 };
+        let memory = Clause::Memory {
+            bytes: 900 << 30,
+            files: 0,
+        };
         let label = Clause::Label {
             name: "room".into(),
             value: "cel\x1blar".into(),

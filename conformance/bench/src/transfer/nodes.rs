@@ -177,9 +177,9 @@ impl Peer {
         });
         let session = &session;
         let fetch = |cid: Cid| async move {
-            let bytes = session.get(cid).await?;
+            let block = session.get(cid).await?;
             if keeps {
-                self.memory.keep(cid, bytes);
+                self.memory.keep(cid, block.into_parts().1);
                 self.client.blocks_added(vec![cid]).await;
             }
             Ok::<_, anyhow::Error>(())

@@ -2,7 +2,7 @@
 
 use crate::disk::SmallDisk;
 use mc_artifacts::guest;
-use mc_conformance::{Finished, NodeOptions, mc, mc_in, privileged};
+use mc_conformance::{Finished, NodeOptions, mc, mc_in, mc_with, privileged};
 
 /// Checks the exit code, the error code and that the message names what matters.
 #[track_caller]
@@ -198,6 +198,39 @@ fn ports_in_use_are_named() {
         &listen,
     ];
     refused(&mc(args), 70, "MC0010", &[&port]);
+}
+
+#[test]
+fn what_no_node_can_lend_is_refused_at_once() {
+    let dir = tempfile::tempdir().unwrap();
+    let data = dir.path().display().to_string();
+    let node = |flag: &str, value: &str| {
+        let typed = ["--data-dir", &data, "node", "--no-mdns"];
+        mc([&typed[..], &[flag, value]].concat())
+    };
+    for (flag, value, names) in [
+        (
+            "--slots",
+            "0",
+            ["worker.slots", "1 to 1024", "--no-execute"],
+        ),
+        ("--memory", "0", ["worker.memory", "1MiB", "--no-execute"]),
+        ("--disk", "0", ["worker.disk", "1MiB", "--no-execute"]),
+        ("--memory", "100TiB", ["worker.memory", "100TiB", "1MiB to"]),
+    ] {
+        refused(&node(flag, value), 2, "MC0001", &names);
+    }
+    let variable = [("MC_WASM_WORKER_MEMORY", "0")];
+    let typed = ["--data-dir", &data, "node", "--no-mdns"];
+    let done = mc_with(typed, |command| {
+        command.envs(variable);
+    });
+    refused(
+        &done,
+        2,
+        "MC0001",
+        &["MC_WASM_WORKER_MEMORY", "worker.memory"],
+    );
 }
 
 /// The node started, and said so twice a second.

@@ -2,7 +2,14 @@
 
 use mc_artifacts::guest;
 use mc_conformance::{Node, NodeOptions, eventually, mc};
-use std::time::{Duration, Instant};
+use mc_content::{Block, car};
+use std::{
+    io::Write,
+    net::TcpStream,
+    sync::mpsc,
+    thread,
+    time::{Duration, Instant},
+};
 
 #[test]
 fn a_node_serves_others_while_hostile_tasks_end_as_documented() {
@@ -82,4 +89,50 @@ fn a_component_that_is_too_large_is_refused() {
     file.set_len(129 << 20).unwrap();
     let refused = mc(["run", path.to_str().unwrap()]).expect_code(65);
     assert!(refused.stderr.contains("at most"), "{}", refused.stderr);
+}
+
+/// Bytes that a slow upload promises.
+const PROMISED: usize = 1 << 20;
+
+/// A connection on which a CAR is uploaded whose only block does not come.
+fn upload(api: &str) -> TcpStream {
+    let host = api.trim_start_matches("http://");
+    let block = Block::encode(mc_types::cid::RAW, vec![7_u8; PROMISED]).unwrap();
+    let [head, _] = car::section(&block);
+    let mut begin = car::header(&[]).to_vec();
+    begin.extend_from_slice(&head);
+    let request = format!(
+        "POST /api/v1/content HTTP/1.1\r\nhost: {host}\r\ncontent-length: {}\r\n\r\n",
+        begin.len() + PROMISED
+    );
+    let mut stream = TcpStream::connect(host).unwrap();
+    stream.write_all(request.as_bytes()).unwrap();
+    stream.write_all(&begin).unwrap();
+    stream
+}
+
+/// They bring what an upload has to bring at least, and would be there for a quarter of an hour.
+#[test]
+fn uploads_that_come_slowly_give_their_places_to_others() {
+    let node = NodeOptions::new().start();
+    let mut slow: Vec<_> = (0..64).map(|_| upload(&node.api)).collect();
+    let (stop, stopped) = mpsc::channel::<()>();
+    let each_second = Duration::from_secs(1);
+    let dripping = thread::spawn(move || {
+        while stopped.recv_timeout(each_second) == Err(mpsc::RecvTimeoutError::Timeout) {
+            for stream in &mut slow {
+                // The node hangs up on some of them.
+                let _ = stream.write_all(&[7; 1100]);
+            }
+        }
+    });
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), "quick").unwrap();
+    let begun = Instant::now();
+    node.mc(["add", file.path().to_str().unwrap()])
+        .expect_code(0);
+    let took = begun.elapsed();
+    assert!(took < Duration::from_secs(60), "{took:?}");
+    drop(stop);
+    dripping.join().unwrap();
 }

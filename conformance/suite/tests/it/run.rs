@@ -1,8 +1,11 @@
 //! `run`: here and now, without a node.
 
-use crate::wasm;
-use mc_conformance::{NodeOptions, mc};
-use std::path::{Path, PathBuf};
+use crate::{disk::SmallDisk, wasm};
+use mc_conformance::{NodeOptions, mc, mc_with, privileged, spawn_in, within};
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 #[test]
 fn run_passes_output_and_exit_code_through() {
@@ -38,6 +41,52 @@ fn run_reads_inputs_and_leaves_outputs() {
         b"in a directory"
     );
     assert_eq!(std::fs::read(out.join("single")).unwrap(), b"alone");
+}
+
+/// The most memory that a command had that succeeds, in bytes.
+fn peak_memory_of(dir: &Path, args: &[&str]) -> u64 {
+    let mut child = spawn_in(dir, args);
+    let status = format!("/proc/{}/status", child.id());
+    let mut peak = 0;
+    let ended = within(Duration::from_secs(120), || {
+        let text = std::fs::read_to_string(&status).unwrap_or_default();
+        let line = text.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+        let kib = line.and_then(|line| line.split_whitespace().next()?.parse::<u64>().ok());
+        peak = kib.map_or(peak, |kib| peak.max(kib << 10));
+        child.try_wait().unwrap()
+    });
+    assert!(ended.is_some_and(|status| status.success()), "{args:?}");
+    peak
+}
+
+#[test]
+fn files_that_a_run_writes_take_disk_and_not_memory() {
+    let dir = tempfile::tempdir().unwrap();
+    let flood = wasm("file_flood");
+    // Compiled once for all.
+    mc(["run", &flood, "--", "1"]).expect_code(0);
+    let run = ["run", "--out", "out", &flood, "--", "600"];
+    let peak = peak_memory_of(dir.path(), &run);
+    assert!(peak < 300 << 20, "600 MiB of files took {peak} bytes");
+    let left = dir.path().join("out/flood");
+    assert_eq!(left.metadata().unwrap().len(), 600 << 20);
+}
+
+#[test]
+fn a_run_with_more_files_than_the_disk_has_room_for_says_where() {
+    privileged(|| {
+        let dir = tempfile::tempdir().unwrap();
+        let disk = SmallDisk::mount(dir.path(), 32);
+        let args = ["run", &wasm("file_flood"), "--", "100"].map(str::to_owned);
+        let full = mc_with(args, |command| {
+            command.env("TMPDIR", dir.path());
+        });
+        let full = full.expect_code(70);
+        assert!(full.stderr.contains("MC0019"), "{}", full.stderr);
+        let place = dir.path().display().to_string();
+        assert!(full.stderr.contains(&place), "{}", full.stderr);
+        drop(disk);
+    });
 }
 
 /// The same task has the same CIDs, whoever runs it.

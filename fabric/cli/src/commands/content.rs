@@ -162,3 +162,50 @@ fn list(found: &DhtPeers) -> String {
     };
     found.peers.iter().map(line).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::typed;
+    use mc_types::Cid;
+
+    const CID: &str = "bafkreihdwdcefgh4dqkjv67uzcmw7ojee6xedzdetojuzjevtenxquvyku";
+
+    #[test]
+    fn names_that_a_node_would_refuse_are_refused_before_anything_is_sent() {
+        let check = |words: &[&str]| check_names(&typed::cli(words).command);
+        check(&["add", "x"]).unwrap();
+        check(&["add", "--name=mine", "x"]).unwrap();
+        for name in ["", "two\nlines"] {
+            let named = format!("--name={name}");
+            let refused = check(&["add", &named, "x"]).unwrap_err();
+            assert_eq!(refused.code(), ErrorCode::Usage, "{name:?}");
+        }
+        let of_a_job = check(&["pin", "add", "--name=job/x", CID]).unwrap_err();
+        assert!(of_a_job.message().contains("job/"), "{of_a_job:?}");
+    }
+
+    #[test]
+    fn what_others_named_steers_no_terminal() {
+        let cid = Cid::default();
+        let pin = PinView {
+            name: "a\nb".to_owned(),
+            cid,
+        };
+        assert_eq!(pin_line(&pin), format!("{cid} a\\nb"));
+        let peers = DhtPeers {
+            peers: vec![PeerAddresses {
+                id: "12D3KooWa".parse().unwrap(),
+                addresses: vec!["/ip4/192.0.2.1".to_owned(), "\u{7}".to_owned()],
+            }],
+        };
+        assert_eq!(list(&peers), "12D3KooWa /ip4/192.0.2.1 \\u{7}\n");
+    }
+
+    #[test]
+    fn who_waited_in_vain_is_told_how_long() {
+        let failure = not_in_time("bafy", "90s".parse().unwrap());
+        assert_eq!(failure.code(), ErrorCode::ContentNotFound);
+        assert!(failure.message().ends_with("within 90s"), "{failure:?}");
+    }
+}

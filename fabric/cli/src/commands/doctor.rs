@@ -297,3 +297,74 @@ async fn database(config: &Config) -> Check {
         None => ok("database", "SQLite (built in)"),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_check_is_one_line_and_how_to_mend_it_another() {
+        assert_eq!(
+            line(&ok("disk", "12 MiB free")),
+            "ok    disk               12 MiB free\n"
+        );
+        let shown = line(&fail("peer", "a\u{1b}[2J", "do this"));
+        let mut lines = shown.lines();
+        assert_eq!(lines.next(), Some("FAIL  peer               a\\u{1b}[2J"));
+        assert!(lines.next().is_some_and(|fix| fix.ends_with("-> do this")));
+        assert_eq!(lines.next(), None);
+        let json = serde_json::to_value(warn("x", "y", "z")).unwrap();
+        assert_eq!(json["verdict"], "warn");
+    }
+
+    #[test]
+    fn who_cannot_be_reached_by_anybody_is_warned() {
+        let relay = "12D3KooWa".parse().unwrap();
+        for (how, verdict, named) in [
+            (Reachability::Unknown, Verdict::Ok, "not known"),
+            (
+                Reachability::Direct {
+                    addresses: vec!["/ip4/192.0.2.1/tcp/1".to_owned()],
+                },
+                Verdict::Ok,
+                "192.0.2.1",
+            ),
+            (
+                Reachability::Indirect { relays: Vec::new() },
+                Verdict::Warn,
+                "cannot connect",
+            ),
+            (
+                Reachability::Indirect {
+                    relays: vec![relay],
+                },
+                Verdict::Warn,
+                "by way of 12D3KooWa",
+            ),
+        ] {
+            let check = reachability(&how);
+            assert_eq!(check.verdict, verdict, "{check:?}");
+            assert!(check.found.contains(named), "{check:?}");
+        }
+    }
+
+    #[test]
+    fn each_address_is_tried_once_in_the_order_of_the_list() {
+        let addresses = ["b", "a", "b"].map(str::to_owned).to_vec();
+        assert_eq!(unique(addresses), ["b", "a"]);
+        let missing = peer("/ip4/192.0.2.1/tcp/1", Err(("no answer".to_owned(), None)));
+        assert_eq!(missing.verdict, Verdict::Fail);
+        assert!(missing.found.ends_with("tcp/1: no answer"), "{missing:?}");
+        assert_eq!(peer("a", Ok(())).verdict, Verdict::Ok);
+    }
+
+    #[test]
+    fn a_data_directory_that_cannot_be_made_fails() {
+        let dir = tempfile::tempdir().unwrap();
+        let new = dir.path().join("not/there/yet");
+        assert_eq!(data_dir(&new).verdict, Verdict::Ok);
+        assert!(!new.exists(), "it is only looked at");
+        let never = data_dir(Path::new("/proc/no/where"));
+        assert_eq!(never.verdict, Verdict::Fail, "{never:?}");
+    }
+}

@@ -519,3 +519,6 @@ async fn import(
     }
     Ok(roots)
 }
+
+#[cfg(test)]
+mod tests;

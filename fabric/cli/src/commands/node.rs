@@ -111,3 +111,34 @@ fn row(node: &PeerView) -> Vec<String> {
         },
     ]
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_node_did_not_say_is_a_dash() {
+        let mut node = PeerView {
+            id: "12D3KooWa".parse().unwrap(),
+            this_node: false,
+            connected: true,
+            addresses: Vec::new(),
+            relayed: true,
+            agent: None,
+            rtt_us: None,
+            slots_total: None,
+            slots_free: Some(1),
+            cpus: None,
+            memory_bytes: None,
+            labels: std::collections::BTreeMap::new(),
+        };
+        assert_eq!(row(&node), ["12D3KooWa", "-", "-", "-", "-", "relayed"]);
+        node.slots_total = Some(4);
+        node.cpus = Some(8);
+        node.memory_bytes = Some(1 << 30);
+        node.rtt_us = Some(250);
+        node.this_node = true;
+        let known = ["12D3KooWa", "1/4", "8", "1024MiB", "250us", "this node"];
+        assert_eq!(row(&node), known);
+    }
+}

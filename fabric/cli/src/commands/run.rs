@@ -21,13 +21,13 @@ use mc_api::{JobFailure, JobView};
 use mc_content::{MemoryBlocks, unixfs};
 use mc_execution::{
     AttemptContext, Blocks, Controls, ExecutionError, Executors, Finished, Leaves, Need, Prepared,
-    Streams, Unwatched,
+    Spill, Streams, Unwatched, WholeDisk,
     wasm::{self, Bounds, Options, Target, Wasm},
     world::TaskInputs,
 };
 use mc_node::config::Cache;
 use mc_options::{EngineName, Format, Global, Resume, Run};
-use mc_types::{Cid, Determinism, JobState, TaskSpec};
+use mc_types::{Cid, Determinism, JobState, TaskKind, TaskSpec};
 use std::{process::ExitCode, sync::Arc, time::Duration};
 
 /// How long a guest that was called off may take to end.
@@ -136,7 +136,7 @@ fn context(
             Format::Text if args.checkpoint.is_some() => Streams::Copy,
             Format::Text => Streams::Inherit,
         },
-        storage: None,
+        storage: Some(Arc::new(Spill::new(std::env::temp_dir(), WholeDisk))),
         timeout: args.task.timeout.map(|timeout| timeout.0),
         controls: Controls::default(),
         checkpoints: None,
@@ -198,7 +198,7 @@ async fn ready(
     (mut task, need): (TaskSpec, Need),
 ) -> Result<Ready, Failure> {
     let executors = executors(global, what, cache)?;
-    let executor = executors.of(task.kind)?;
+    let executor = executors.of(task.kind.name())?;
     let known = match &what.component {
         Component::File(path) => {
             let metadata = std::fs::metadata(path).map_err(|e| Failure::path(path, &e))?;
@@ -207,7 +207,7 @@ async fn ready(
         Component::Cid(cid) => Some(*cid),
     };
     if let Some(cid) = known {
-        task.component = cid;
+        task.kind = TaskKind::Wasm { component: cid };
         if let Some(prepared) = executor.ready(&task, need) {
             return Ok(Ready {
                 executors,
@@ -221,7 +221,7 @@ async fn ready(
         bytes,
         name,
     } = read(global, what).await?;
-    task.component = cid;
+    task.kind = TaskKind::Wasm { component: cid };
     let megabytes = bytes.div_ceil(1 << 20);
     let compiling = format!(
         "compiling {}, {megabytes} MiB; the next run finds it compiled",

@@ -87,7 +87,14 @@ mod tests {
             able: 0,
             ready: 0,
             lacks: vec![
-                lack(Clause::Memory { bytes: 6 << 30 }, 3, 2),
+                lack(
+                    Clause::Memory {
+                        bytes: 6 << 30,
+                        files: 0,
+                    },
+                    3,
+                    2,
+                ),
                 lack(Clause::FreeSlot, 1, 0),
             ],
             nearest: None,

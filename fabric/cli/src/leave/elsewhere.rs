@@ -198,3 +198,23 @@ impl Keeping<'_, '_> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_list_takes_no_name_that_a_file_of_the_guests_has() {
+        let dir = tempfile::tempdir().unwrap();
+        fs::write(dir.path().join(LIST), "the guest's").unwrap();
+        for number in 1..3 {
+            let mut list = NamedTempFile::new_in(dir.path()).unwrap();
+            writeln!(list, "removed").unwrap();
+            name(list, dir.path()).unwrap();
+            let named = dir.path().join(format!("changes-{number}.txt"));
+            assert_eq!(fs::read_to_string(named).unwrap(), "removed\n");
+        }
+        let guests = fs::read_to_string(dir.path().join(LIST)).unwrap();
+        assert_eq!(guests, "the guest's");
+    }
+}

@@ -223,7 +223,7 @@ impl Actor {
     async fn commit(&mut self, group: Group) {
         let records: Vec<_> = group.records.into_values().collect();
         if !records.is_empty() {
-            if let Err(error) = self.coordinator.jobs.apply(&records).await {
+            if let Err(error) = self.coordinator.jobs.commit(&records).await {
                 let cause: &dyn std::error::Error = &error;
                 tracing::error!(error = cause, "the ledger failed");
                 self.roll_back(group.replies, &error);
@@ -310,7 +310,7 @@ impl Coordinator {
 impl Coordinator {
     /// Ends a job that no node can run, in the name of the one that it was leased to.
     async fn reject(&self, worker: NodeId, lease: Lease, error: Error) {
-        let (code, message) = (Some(error.code()), error.to_string());
+        let (code, message) = (Some(error.code()), mc_types::with_causes(&error));
         let rejected = Command::Finish {
             worker,
             job: lease.job,

@@ -186,7 +186,7 @@ impl Coordinator {
             Ok::<_, Error>(())
         };
         if let Err(error) = forget.await {
-            tracing::warn!(%job, %error, "checkpoints were not removed");
+            tracing::warn!(%job, error = %mc_types::with_causes(&error), "checkpoints were not removed");
         }
     }
 

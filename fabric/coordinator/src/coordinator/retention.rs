@@ -21,7 +21,7 @@ impl Coordinator {
                     Ok(0) => break,
                     Ok(jobs) => tracing::info!(jobs, "jobs that ended long ago were removed"),
                     Err(error) => {
-                        tracing::warn!(%error, "old jobs were not removed");
+                        tracing::warn!(error = %mc_types::with_causes(&error), "old jobs were not removed");
                         break;
                     }
                 }

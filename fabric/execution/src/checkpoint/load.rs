@@ -96,7 +96,7 @@ pub fn load(
     let (later, handle, key_later) = (Arc::clone(source), runtime.clone(), key.map(Key::cipher));
     let get_later = move |cid: &Cid| fetch(&later, &handle, key_later.as_ref(), cid);
     let checkpoint = Checkpoint::read(&get(cid)?)?;
-    checkpoint.is_of(task_cid, &task.component)?;
+    checkpoint.is_of(task_cid, task.kind.program())?;
     if checkpoint.kind != Kind::Wasm || checkpoint.host != mc_wasi::STATE_VERSION {
         return Err(BadCheckpoint::Version {
             format: checkpoint.format,

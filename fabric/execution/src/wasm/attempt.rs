@@ -2,7 +2,7 @@
 
 use super::{
     recorder::{Recorder, Taking},
-    shared::Shared,
+    shared::{Shared, component},
 };
 use crate::{
     attempt::{AttemptContext, Ended, Finished, Leaves, Left, Start, When},
@@ -16,7 +16,7 @@ use crate::{
 };
 use mc_content::TaskKey;
 use mc_engine::{Execution, Invocation, Need, Output, Program, Resume, RunError, World};
-use mc_types::{Cid, TaskSpec};
+use mc_types::{Cid, TaskSpec, with_causes};
 use std::{
     collections::VecDeque,
     sync::Arc,
@@ -37,7 +37,7 @@ pub(super) async fn run(
     program: Program,
     cx: AttemptContext<'_>,
 ) -> Result<Finished, ExecutionError> {
-    let mut recorder = Recorder::new(shared, task.component, &cx);
+    let mut recorder = Recorder::new(shared, component(task), &cx);
     let (mut checkpoints, must_fit) = match cx.checkpoints.as_ref().map(|of| &of.start) {
         None | Some(Start::Anew) => (VecDeque::new(), false),
         Some(Start::At(checkpoint)) => (VecDeque::from([*checkpoint]), true),
@@ -126,7 +126,7 @@ impl Attempt<'_> {
                 }
                 Err(error) if must_fit => return Err(error),
                 Err(error) => {
-                    tracing::warn!(%cid, %error, "a checkpoint cannot be used");
+                    tracing::warn!(%cid, error = %with_causes(&error), "a checkpoint cannot be used");
                     checkpoints.pop_front();
                 }
             }
@@ -147,8 +147,8 @@ impl Attempt<'_> {
     /// Sees to it that the program can go on from where it was stopped, if it can be stopped at all.
     async fn prepare_to_go_on(&mut self) -> Result<(), ExecutionError> {
         if !self.program.resumes() {
-            let (component, blocks) = (self.task.component, &self.cx.blocks);
-            self.program = self.shared.program(component, Need::Resume, blocks).await?;
+            let (cid, blocks) = (component(self.task), &self.cx.blocks);
+            self.program = self.shared.program(cid, Need::Resume, blocks).await?;
         }
         Ok(())
     }

@@ -8,7 +8,7 @@ use crate::{
 };
 use mc_content::unixfs;
 use mc_engine::{Engine, Error, MAX_COMPONENT_BYTES, Need, Options, Program};
-use mc_types::Cid;
+use mc_types::{Cid, TaskKind, TaskSpec};
 use std::sync::Arc;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
@@ -28,6 +28,13 @@ pub(super) struct Shared {
     compilers: Arc<Semaphore>,
     /// What checkpoints are made of.
     pub(super) copies: Copies,
+}
+
+/// The component of a task, which is of the kind that is run here.
+pub(super) const fn component(task: &TaskSpec) -> Cid {
+    match task.kind {
+        TaskKind::Wasm { component } => component,
+    }
 }
 
 impl Shared {

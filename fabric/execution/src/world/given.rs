@@ -5,6 +5,7 @@ use mc_content::{
     BlockSource, Error,
     unixfs::{Entity, Found, RandomAccess},
 };
+use mc_types::with_causes;
 use mc_wasi::{At, Given as Kind, Inputs, Stop, Storage};
 use std::{
     collections::HashMap,
@@ -253,9 +254,9 @@ impl Patience {
 
 fn failed(error: &Error) -> Stop {
     if error.is_contents_fault() {
-        Stop::Unusable(error.to_string())
+        Stop::Unusable(with_causes(error))
     } else {
-        Stop::Host(format!("{}: {error}", error.code()))
+        Stop::Host(format!("{}: {}", error.code(), with_causes(error)))
     }
 }
 

@@ -61,7 +61,7 @@ impl Fixture {
         streams: Streams,
         checkpoints: Option<(Start, When)>,
     ) -> Result<Finished, ExecutionError> {
-        let executor = self.executors.of(self.task.kind)?;
+        let executor = self.executors.of(self.task.kind.name())?;
         let prepared = executor.prepare(&self.task, need, &self.blocks).await?;
         assert!(prepared.can_checkpoint());
         let context = AttemptContext {

@@ -1,21 +1,32 @@
 //! `/api/v1/blocks`
 
 use super::parse::cid;
-use crate::{backend::Error, extract::Path, shared::Shared};
+use crate::{
+    backend::Error,
+    extract::Path,
+    places::{AllPlaces, answered_in_turn, uploaded_in_turn},
+    shared::Shared,
+};
 use axum::{
     Json, Router,
     body::Bytes,
     extract::{State, rejection::BytesRejection},
     http::{StatusCode, header},
+    middleware::from_fn_with_state,
     response::{IntoResponse, Response},
-    routing::get,
+    routing::{MethodRouter, get, put},
 };
 use futures::{StreamExt, stream};
 use mc_api::{BlockStat, Imported, paths};
+use std::sync::Arc;
 
-pub(super) fn routes() -> Router<Shared> {
+pub(super) fn routes(places: &AllPlaces) -> Router<Shared> {
+    let answers = from_fn_with_state(Arc::clone(&places.answers), answered_in_turn);
+    let uploads = from_fn_with_state(Arc::clone(&places.uploads), uploaded_in_turn);
+    let given: MethodRouter<Shared> = get(local).route_layer(answers);
+    let taken: MethodRouter<Shared> = put(store).route_layer(uploads);
     Router::new()
-        .route(paths::BLOCK, get(local).put(put).delete(remove))
+        .route(paths::BLOCK, given.merge(taken).delete(remove))
         .route(paths::BLOCK_STAT, get(stat))
 }
 
@@ -45,7 +56,7 @@ async fn stat(
     Ok(Json(shared.backend.block_stat(cid(&text)?).await?))
 }
 
-async fn put(
+async fn store(
     State(shared): State<Shared>,
     Path(text): Path<String>,
     bytes: Result<Bytes, BytesRejection>,

@@ -2,7 +2,7 @@
 
 use crate::{
     backend::Error,
-    limits::{MAX_UPLOADS, in_turn},
+    places::{AllPlaces, uploaded_in_turn},
     shared::Shared,
 };
 use axum::{
@@ -17,20 +17,19 @@ use mc_api::{CidList, Imported, paths};
 use mc_content::car;
 use mc_types::{Cid, ErrorCode};
 use std::sync::Arc;
-use tokio::sync::Semaphore;
 
 /// Most CIDs that are asked about at a time.
 const MAX_CIDS: usize = 4096;
 
-pub(super) fn routes() -> Router<Shared> {
-    let uploads = Arc::new(Semaphore::new(MAX_UPLOADS));
+pub(super) fn routes(places: &AllPlaces) -> Router<Shared> {
+    let uploads = Arc::clone(&places.uploads);
     Router::new()
         // Read block by block, so that its length does not matter.
         .route(
             paths::CONTENT,
             post(import)
                 .layer(DefaultBodyLimit::disable())
-                .layer(middleware::from_fn_with_state(uploads, in_turn)),
+                .layer(middleware::from_fn_with_state(uploads, uploaded_in_turn)),
         )
         .route(paths::CONTENT_MISSING, post(missing))
         .route(paths::CONTENT_LACKING, post(lacking))

@@ -16,7 +16,7 @@ mod way;
 use crate::{
     backend::{Error, Reach},
     extract::Path,
-    limits::{MAX_ANSWERS, answered_in_turn},
+    places::{AllPlaces, answered_in_turn},
     shared::Shared,
 };
 use axum::{
@@ -32,11 +32,10 @@ use mc_types::ErrorCode;
 use request::{Form, Parameters, Wanted};
 use response::Head;
 use std::sync::Arc;
-use tokio::sync::Semaphore;
 use way::Way;
 
-pub(super) fn routes() -> Router<Shared> {
-    let answers = Arc::new(Semaphore::new(MAX_ANSWERS));
+pub(super) fn routes(places: &AllPlaces) -> Router<Shared> {
+    let answers = Arc::clone(&places.answers);
     Router::new()
         .route("/ipfs/{cid}", get(root))
         // With nothing after the slash: the next route does not take that.

@@ -1,7 +1,12 @@
 //! `/api/v1/jobs`
 
 use super::parse::parsed;
-use crate::{backend::Error, extract::Path, shared::Shared};
+use crate::{
+    backend::Error,
+    extract::Path,
+    places::{AllPlaces, answered_in_turn, logs_in_turn},
+    shared::Shared,
+};
 use axum::{
     Json, Router,
     body::Body,
@@ -10,6 +15,7 @@ use axum::{
         rejection::{JsonRejection, QueryRejection},
     },
     http::{StatusCode, header},
+    middleware::from_fn_with_state,
     response::{IntoResponse, Response},
     routing::{get, post},
 };
@@ -19,7 +25,7 @@ use mc_api::{
     SubmitRequest, paths,
 };
 use mc_types::{CheckpointRecord, ErrorCode, JobId, Why};
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 /// Longest wait of one request, in milliseconds; clients ask again.
 const MAX_WAIT_MS: u64 = 30_000;
@@ -30,16 +36,18 @@ const SHUTTING_DOWN: &str = "the node is shutting down";
 /// How many ids with the same beginning are returned at most: enough to see that there are several.
 const MAX_ALIKE: u32 = 8;
 
-pub(super) fn routes() -> Router<Shared> {
+pub(super) fn routes(places: &AllPlaces) -> Router<Shared> {
+    let lists = from_fn_with_state(Arc::clone(&places.lists), answered_in_turn);
+    let logged = from_fn_with_state(places.clone(), logs_in_turn);
     Router::new()
-        .route(paths::JOBS, get(list).post(submit))
+        .route(paths::JOBS, get(list).route_layer(lists).post(submit))
         .route(paths::JOBS_BEGINNING, get(beginning))
         .route(paths::JOB, get(show))
         .route(paths::JOB_WHY, get(why))
         .route(paths::JOB_CANCEL, post(cancel))
         .route(paths::JOB_CHECKPOINTS, get(checkpoints).post(checkpoint))
         .route(paths::JOB_MIGRATE, post(migrate))
-        .route(paths::JOB_LOGS, get(logs))
+        .route(paths::JOB_LOGS, get(logs).route_layer(logged))
 }
 
 async fn submit(

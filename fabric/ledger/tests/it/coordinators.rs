@@ -1,7 +1,7 @@
 //! Several nodes on one ledger.
 
 use super::{Place, completed, ended, name, on_both, queued, running};
-use mc_ledger::Error;
+use mc_ledger::{Batch, Error};
 use mc_types::{JobRecord, JobState};
 use std::time::Duration;
 
@@ -28,7 +28,7 @@ async fn jobs_of_a_silent_node_are_taken_once_and_fenced_from_it(place: Place) {
     second.renew(LONG).await.unwrap();
     third.renew(LONG).await.unwrap();
     let jobs = [queued(1), running(2, 7)];
-    first.apply(&jobs).await.unwrap();
+    first.commit(Batch { jobs: &jobs }).await.unwrap();
     assert_eq!(first.sisters().await.unwrap(), [name(2), name(3)]);
     assert_eq!(second.sisters().await.unwrap(), [name(3)]);
     assert_eq!(second.take_over().await.unwrap(), jobs);
@@ -36,20 +36,34 @@ async fn jobs_of_a_silent_node_are_taken_once_and_fenced_from_it(place: Place) {
     assert_eq!(second.open_jobs().await.unwrap(), jobs);
     assert_eq!(first.open_jobs().await.unwrap(), []);
     assert_eq!(first.owner_of(jobs[0].id).await.unwrap(), Some(name(2)));
-    let stale = first.apply(&[running(2, 9)]).await;
+    let stale = first
+        .commit(Batch {
+            jobs: &[running(2, 9)],
+        })
+        .await;
     assert!(
         matches!(stale, Err(Error::Fenced { job }) if job == jobs[1].id),
         "{stale:?}"
     );
-    second.apply(&[running(2, 8)]).await.unwrap();
+    second
+        .commit(Batch {
+            jobs: &[running(2, 8)],
+        })
+        .await
+        .unwrap();
 }
 
 async fn open_jobs_are_those_of_the_node_and_ended_ones_stay_where_they_are(place: Place) {
     let (first, second) = (place.open(1).await, place.open(2).await);
     first.renew(OVER).await.unwrap();
     let done = ended(1, 3, JobState::Succeeded, completed());
-    first.apply(std::slice::from_ref(&done)).await.unwrap();
-    second.apply(&[queued(2)]).await.unwrap();
+    first
+        .commit(Batch {
+            jobs: std::slice::from_ref(&done),
+        })
+        .await
+        .unwrap();
+    second.commit(Batch { jobs: &[queued(2)] }).await.unwrap();
     assert_eq!(first.open_jobs().await.unwrap(), []);
     assert_eq!(second.take_over().await.unwrap(), []);
     assert_eq!(
@@ -67,7 +81,7 @@ async fn node_that_comes_back_is_told_that_it_lost_its_jobs(place: Place) {
         first.renew(OVER).await.unwrap(),
         "late, but nobody took anything"
     );
-    first.apply(&[queued(1)]).await.unwrap();
+    first.commit(Batch { jobs: &[queued(1)] }).await.unwrap();
     assert_eq!(second.take_over().await.unwrap().len(), 1);
     assert!(!first.renew(LONG).await.unwrap());
     assert!(first.renew(LONG).await.unwrap());
@@ -76,7 +90,7 @@ async fn node_that_comes_back_is_told_that_it_lost_its_jobs(place: Place) {
 async fn of_many_that_take_over_at_once_one_gets_each_job(place: Place) {
     let dead = place.open(9).await;
     let jobs: Vec<JobRecord> = (1..200).map(queued).collect();
-    dead.apply(&jobs).await.unwrap();
+    dead.commit(Batch { jobs: &jobs }).await.unwrap();
     dead.renew(OVER).await.unwrap();
     let mut heirs = Vec::new();
     for node in 1..=4 {
@@ -96,7 +110,7 @@ async fn of_many_that_take_over_at_once_one_gets_each_job(place: Place) {
 async fn node_that_resigns_is_succeeded_at_once(place: Place) {
     let (first, second) = (place.open(1).await, place.open(2).await);
     first.renew(LONG).await.unwrap();
-    first.apply(&[queued(1)]).await.unwrap();
+    first.commit(Batch { jobs: &[queued(1)] }).await.unwrap();
     assert_eq!(second.take_over().await.unwrap(), []);
     first.resign().await.unwrap();
     assert_eq!(second.sisters().await.unwrap(), []);

@@ -9,7 +9,7 @@
 
 mod coordinators;
 
-use mc_ledger::{Error, Ledger, Location};
+use mc_ledger::{Batch, Error, Ledger, Location};
 use mc_types::{
     AttemptLog, CheckpointRecord, Completion, End, Ending, ErrorCode, FailureReason, FencingToken,
     Holder, JobId, JobRecord, JobSpec, JobState, Meter, NodeId, Outcome, TaskSpec, Timestamp,
@@ -157,7 +157,7 @@ async fn every_kind_of_record_is_read_back_as_it_was_after_reopening(place: Plac
         ended(5, 0, JobState::Cancelled, Ending::Cancelled),
     ];
     let ledger = place.open(1).await;
-    ledger.apply(&records).await.unwrap();
+    ledger.commit(Batch { jobs: &records }).await.unwrap();
     ledger.close().await;
     let ledger = place.open(1).await;
     for record in &records {
@@ -182,7 +182,12 @@ async fn every_kind_of_record_is_read_back_as_it_was_after_reopening(place: Plac
 async fn older_tokens_and_ended_jobs_are_fenced_and_nothing_of_the_transaction_stays(place: Place) {
     let ledger = place.open(1).await;
     let done = ended(2, 5, JobState::Succeeded, completed());
-    ledger.apply(&[running(1, 7), done.clone()]).await.unwrap();
+    ledger
+        .commit(Batch {
+            jobs: &[running(1, 7), done.clone()],
+        })
+        .await
+        .unwrap();
     let other = ended(
         2,
         6,
@@ -190,7 +195,11 @@ async fn older_tokens_and_ended_jobs_are_fenced_and_nothing_of_the_transaction_s
         Ending::Failed(FailureReason::Timeout),
     );
     for bad in [running(1, 6), running(2, 9), other] {
-        let refused = ledger.apply(&[queued(3), bad.clone()]).await;
+        let refused = ledger
+            .commit(Batch {
+                jobs: &[queued(3), bad.clone()],
+            })
+            .await;
         assert!(
             matches!(refused, Err(Error::Fenced { job }) if job == bad.id),
             "{refused:?}"
@@ -201,8 +210,13 @@ async fn older_tokens_and_ended_jobs_are_fenced_and_nothing_of_the_transaction_s
             "half a transaction"
         );
     }
-    ledger.apply(&[done]).await.unwrap();
-    ledger.apply(&[running(1, 8)]).await.unwrap();
+    ledger.commit(Batch { jobs: &[done] }).await.unwrap();
+    ledger
+        .commit(Batch {
+            jobs: &[running(1, 8)],
+        })
+        .await
+        .unwrap();
 }
 
 #[tokio::test]
@@ -235,7 +249,7 @@ async fn child_writes_jobs_until_it_is_killed() {
             newest.submitted.as_millis() - at(0).as_millis() + 1
         });
     for n in begin.. {
-        ledger.apply(&[queued(n)]).await.unwrap();
+        ledger.commit(Batch { jobs: &[queued(n)] }).await.unwrap();
         println!("\nwritten {n}");
     }
 }
@@ -285,7 +299,7 @@ async fn groups_make_durable_writes_cheap(place: Place) {
         for group in 0..20 {
             let first = (size << 20) + group * size;
             let records: Vec<_> = (first..first + size).map(queued).collect();
-            ledger.apply(&records).await.unwrap();
+            ledger.commit(Batch { jobs: &records }).await.unwrap();
         }
         println!(
             "20 transactions of {size} records took {:?}",
@@ -298,7 +312,12 @@ async fn groups_make_durable_writes_cheap(place: Place) {
 async fn checkpoints_are_kept_of_the_newest_attempt_of_an_open_job(place: Place) {
     let ledger = place.open(1).await;
     let job = running(1, 7);
-    ledger.apply(slice::from_ref(&job)).await.unwrap();
+    ledger
+        .commit(Batch {
+            jobs: slice::from_ref(&job),
+        })
+        .await
+        .unwrap();
     let checkpoint = |position, token| CheckpointRecord {
         cid: cid::of(cid::DAG_CBOR, b"checkpoint"),
         position,
@@ -322,7 +341,7 @@ async fn checkpoints_are_kept_of_the_newest_attempt_of_an_open_job(place: Place)
     assert_eq!(ledger.jobs_with_checkpoints().await.unwrap(), [job.id]);
     ledger.remove_checkpoint(job.id, 70).await.unwrap();
     let done = ended(1, 7, JobState::Succeeded, completed());
-    ledger.apply(&[done]).await.unwrap();
+    ledger.commit(Batch { jobs: &[done] }).await.unwrap();
     assert!(
         !ledger
             .add_checkpoint(job.id, &checkpoint(99, 7))
@@ -338,7 +357,7 @@ async fn jobs_that_ended_can_be_paged_through_and_removed(place: Place) {
         .map(|n| ended(n, n, JobState::Succeeded, completed()))
         .collect();
     records.push(running(6, 6));
-    ledger.apply(&records).await.unwrap();
+    ledger.commit(Batch { jobs: &records }).await.unwrap();
     let ids = |records: &[JobRecord]| records.iter().map(|r| r.id).collect::<Vec<_>>();
     let first = ledger.page(None, 4).await.unwrap();
     assert_eq!(ids(&first), ids(&records[..4]));
@@ -390,7 +409,12 @@ async fn server_that_is_not_there_is_named_as_the_reason() {
 async fn logs_are_kept_of_every_attempt_that_was_granted(place: Place) {
     let ledger = place.open(1).await;
     let job = running(1, 7);
-    ledger.apply(slice::from_ref(&job)).await.unwrap();
+    ledger
+        .commit(Batch {
+            jobs: slice::from_ref(&job),
+        })
+        .await
+        .unwrap();
     let log = |token, attempt| AttemptLog {
         attempt,
         token: FencingToken(token),
@@ -406,14 +430,19 @@ async fn logs_are_kept_of_every_attempt_that_was_granted(place: Place) {
     }
     // The end of the job is no end of its logs.
     let done = ended(1, 7, JobState::Succeeded, completed());
-    ledger.apply(&[done]).await.unwrap();
+    ledger.commit(Batch { jobs: &[done] }).await.unwrap();
     assert!(ledger.add_log(job.id, &log(5, 2)).await.unwrap());
     let tokens = ledger.logs(job.id).await.unwrap();
     let tokens: Vec<_> = tokens.iter().map(|log| log.token.0).collect();
     assert_eq!(tokens, [7, 5, 3]);
     // Nobody fills the ledger.
     let more = ended(2, 1000, JobState::Succeeded, completed());
-    ledger.apply(slice::from_ref(&more)).await.unwrap();
+    ledger
+        .commit(Batch {
+            jobs: slice::from_ref(&more),
+        })
+        .await
+        .unwrap();
     let mut kept = 0;
     for token in 1..=200 {
         let added = ledger.add_log(more.id, &log(token, 1)).await.unwrap();

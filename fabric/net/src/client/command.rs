@@ -8,7 +8,7 @@ use crate::{
 use bytes::Bytes;
 use libp2p::Multiaddr;
 use mc_protocol::{Request, RequestError, Response};
-use mc_types::{Cid, NodeId, Reachability};
+use mc_types::{Cid, NodeId, Reachability, Verified};
 use std::{net::SocketAddr, time::Duration};
 use tokio::sync::oneshot;
 
@@ -38,7 +38,7 @@ pub(crate) enum Command {
     Get {
         session: SessionKey,
         cid: Cid,
-        reply: oneshot::Sender<Result<Bytes, FetchError>>,
+        reply: oneshot::Sender<Result<Verified<Bytes>, FetchError>>,
     },
     CloseSession {
         session: SessionKey,

@@ -6,7 +6,7 @@ use super::{
 };
 use crate::FetchError;
 use bytes::Bytes;
-use mc_types::{Cid, NodeId};
+use mc_types::{Cid, NodeId, Verified};
 use std::time::Duration;
 use tokio::sync::mpsc;
 
@@ -18,7 +18,7 @@ pub struct Session {
 }
 
 impl Session {
-    /// A block, verified. Any number may be under way at a time.
+    /// A block. Any number may be under way at a time.
     ///
     /// # Errors
     ///
@@ -27,7 +27,7 @@ impl Session {
     /// # Cancel safety
     ///
     /// Dropping the future cancels the want.
-    pub async fn get(&self, cid: Cid) -> Result<Bytes, FetchError> {
+    pub async fn get(&self, cid: Cid) -> Result<Verified<Bytes>, FetchError> {
         let get = |reply| Command::Get {
             session: self.key,
             cid,

@@ -83,7 +83,6 @@ pub struct Entry {
 
 /// Why an entry was not accepted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, thiserror::Error)]
-#[non_exhaustive]
 pub enum Refusal {
     /// Longer than [`MAX_ENTRY_BYTES`].
     #[error("oversized")]

@@ -11,7 +11,6 @@ const SHARDS: u8 = 4;
 
 /// A class of nodes. A node registers in every class that it satisfies.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-#[non_exhaustive]
 pub enum Class {
     /// Any node that runs tasks.
     Any,

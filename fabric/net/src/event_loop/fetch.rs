@@ -5,7 +5,7 @@ use crate::{FetchError, client::SessionKey, identity::peer_id};
 use bytes::Bytes;
 use libp2p::PeerId;
 use mc_bitswap::Event;
-use mc_types::{Cid, NodeId};
+use mc_types::{Cid, NodeId, Verified};
 use rand::seq::IteratorRandom;
 use std::{
     collections::{HashMap, HashSet},
@@ -22,7 +22,7 @@ const SWARM_EVERY: usize = 64;
 /// Peers that are asked each time.
 const SWARM_PEERS: usize = 16;
 
-type Reply = oneshot::Sender<Result<Bytes, FetchError>>;
+type Reply = oneshot::Sender<Result<Verified<Bytes>, FetchError>>;
 
 #[derive(Debug)]
 struct Fetch {
@@ -152,11 +152,9 @@ impl EventLoop {
     pub(super) fn bitswap_event(&mut self, event: Event) {
         match event {
             Event::Block {
-                cid,
-                bytes,
-                sessions,
-                ..
+                block, sessions, ..
             } => {
+                let cid = *block.cid();
                 let mut in_swarms = Vec::new();
                 for session in sessions {
                     let Some(fetch) = self.fetches.0.get_mut(&session) else {
@@ -170,7 +168,7 @@ impl EventLoop {
                     }
                     for reply in fetch.waiting.remove(&cid).unwrap_or_default() {
                         // Whoever asked may have lost interest.
-                        let _ = reply.send(Ok(bytes.clone()));
+                        let _ = reply.send(Ok(block.clone()));
                     }
                 }
                 in_swarms

@@ -124,3 +124,46 @@ fn batches(blocks: BlockStream) -> impl Stream<Item = Result<Vec<Block>, Error>>
         Ok((!batch.is_empty()).then_some((batch, blocks)))
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use mc_types::cid::RAW;
+
+    fn block(number: u32, bytes: usize) -> Block {
+        let mut content = number.to_le_bytes().to_vec();
+        content.resize(bytes.max(4), 0);
+        Block::encode(RAW, content).unwrap()
+    }
+
+    /// How many blocks each batch has.
+    async fn lengths(blocks: Vec<Result<Block, Error>>) -> Vec<Result<usize, ErrorCode>> {
+        let batches = batches(stream::iter(blocks).boxed());
+        let lengths = batches.map(|batch| batch.map(|it| it.len()).map_err(|e| e.0.code));
+        lengths.collect().await
+    }
+
+    #[tokio::test]
+    async fn an_upload_is_stored_in_batches_of_bounded_length() {
+        let large = (0..10).map(|n| Ok(block(n, 1 << 20))).collect();
+        assert_eq!(lengths(large).await, [Ok(8), Ok(2)]);
+        let small = (0..5000).map(|n| Ok(block(n, 4))).collect();
+        assert_eq!(lengths(small).await, [Ok(4096), Ok(904)]);
+        assert_eq!(lengths(Vec::new()).await, []);
+    }
+
+    #[tokio::test]
+    async fn an_upload_that_breaks_off_is_an_error_whatever_came_before() {
+        let broken = Err(Error::new(ErrorCode::CorruptContent, "cut off"));
+        let blocks = vec![Ok(block(1, 4)), broken];
+        assert_eq!(lengths(blocks).await, [Err(ErrorCode::CorruptContent)]);
+    }
+
+    #[test]
+    fn blocks_and_their_bytes_are_counted() {
+        let sum = imported(&[block(1, 10), block(2, 20)]);
+        assert_eq!((sum.blocks, sum.bytes), (2, 30));
+        let unknown = unknown(block(1, 10).cid());
+        assert_eq!(unknown.0.code, ErrorCode::NotFound);
+    }
+}

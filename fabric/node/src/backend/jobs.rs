@@ -6,7 +6,7 @@ use bytes::Bytes;
 use futures::{StreamExt, stream};
 use mc_api::{JobView, LogQuery};
 use mc_content::{
-    TaskKey,
+    BlockSource, TaskKey,
     unixfs::{self, Entity},
 };
 use mc_gateway::backend::{Error, LogBytes};
@@ -51,6 +51,21 @@ pub(super) struct Position {
     pub(super) id: JobId,
     pub(super) stream: LogStream,
     pub(super) offset: u64,
+    /// Whether there may be many that read at the same time.
+    follows: bool,
+}
+
+/// Blocks of which none is asked for before it is needed.
+struct OneByOne<S>(S);
+
+impl<S: BlockSource> BlockSource for OneByOne<S> {
+    fn ahead(&self) -> usize {
+        1
+    }
+
+    async fn load(&self, cid: &Cid) -> Result<Bytes, mc_content::Error> {
+        self.0.load(cid).await
+    }
 }
 
 impl NodeBackend {
@@ -85,6 +100,7 @@ impl NodeBackend {
             id,
             stream,
             offset,
+            follows: follow,
         };
         let Some(job) = known else {
             return self.follow_elsewhere(at, follow, attempt).await;
@@ -301,8 +317,60 @@ impl Position {
 
     /// A log that is content, from the offset on.
     pub(super) fn read(&self, log: Entity) -> LogBytes {
-        let source = self.content.source(Vec::new(), None);
-        let bytes = unixfs::stream(source, log, self.offset..u64::MAX);
+        let (source, range) = (self.content.source(Vec::new(), None), self.offset..u64::MAX);
+        let bytes = match self.follows {
+            // A thousand may follow, and leave unread what was read for them.
+            true => unixfs::stream(OneByOne(source), log, range).boxed(),
+            false => unixfs::stream(source, log, range).boxed(),
+        };
         bytes.map(|piece| piece.map_err(refuse)).boxed()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use mc_types::{FencingToken, Holder, JobSpec, JobState, TaskSpec, Timestamp};
+    use std::sync::Arc;
+
+    fn job() -> JobRecord {
+        let at = Timestamp::from_millis(1);
+        let spec = Arc::new(JobSpec::new(TaskSpec::wasm(Cid::default())));
+        JobRecord::queued(JobId::new(at, 1), Cid::default(), spec, at)
+    }
+
+    #[test]
+    fn only_the_newest_attempt_of_a_job_that_is_held_is_under_way() {
+        let mut job = job();
+        job.attempts = 2;
+        assert!(!is_under_way(&job, 2), "nobody holds it");
+        job.holder = Some(Holder {
+            node: "12D3KooWa".parse().unwrap(),
+            token: FencingToken(7),
+            expires: Timestamp::from_millis(9),
+        });
+        assert!(is_under_way(&job, 2));
+        assert!(!is_under_way(&job, 1) && !is_under_way(&job, 3));
+    }
+
+    #[test]
+    fn whoever_asks_for_a_log_that_is_not_here_is_told_where_to_ask() {
+        let mut job = job();
+        job.last_node = "12D3KooWa".parse().ok();
+        let lost = lost(&job);
+        assert_eq!(lost.0.code, ErrorCode::NoResult);
+        assert!(lost.0.message.ends_with("12D3KooWa"), "{lost}");
+        let view = JobView {
+            state: JobState::Running,
+            message: Some("as its node says".to_owned()),
+            ..JobView::default()
+        };
+        let elsewhere = elsewhere(job.id, &view);
+        assert_eq!(elsewhere.0.code, ErrorCode::NotFound);
+        assert!(
+            elsewhere.0.message.contains("is running, as its node says"),
+            "{elsewhere}"
+        );
+        assert!(elsewhere.0.hint.is_some() && unknown(job.id).0.hint.is_some());
     }
 }

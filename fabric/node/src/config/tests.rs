@@ -180,6 +180,13 @@ fn bad_values_name_their_key_and_origin() {
         ("[worker]\nslots = 0", "worker.slots"),
         ("[worker]\nsilent_terms = 0", "worker.silent_terms"),
         ("[worker]\nmemory = 'much'", "worker.memory"),
+        ("[worker]\nmemory = '0'", "worker.memory"),
+        ("[worker]\nmemory = '100000TiB'", "worker.memory"),
+        ("[worker]\ndisk = '0'", "worker.disk"),
+        ("[compile]\nmax_component = '0'", "compile.max_component"),
+        ("[compile]\nmemory = '0'", "compile.memory"),
+        ("[compile]\nmax_code = '0'", "compile.max_code"),
+        ("[compile]\ntime = '0s'", "compile.time"),
         ("[worker]\nattempt_time = '10ms'", "worker.attempt_time"),
         ("[cache]\nmax = '-1'", "cache.max"),
         ("network = 'Main Net'", "network"),
@@ -285,4 +292,47 @@ fn every_default_is_a_value_that_its_setting_takes() {
     }
     // With nothing but defaults, the whole is one.
     assert!(Config::load(sources(None, &[])).is_ok());
+}
+
+/// The XDG specification says so of paths that are relative.
+#[test]
+fn directories_of_the_user_that_are_relative_are_passed_over() {
+    let relative = [("XDG_DATA_HOME", "data"), ("XDG_CACHE_HOME", "")];
+    let config = Config::load(sources(None, &relative)).unwrap();
+    assert_eq!(config.data_dir, Path::new("/home/ada/.local/share/mc-wasm"));
+    assert_eq!(config.cache.dir, Path::new("/home/ada/.cache/mc-wasm"));
+}
+
+#[test]
+fn each_setting_has_one_key_and_a_variable_of_its_own() {
+    let keys: BTreeSet<_> = SETTINGS.iter().map(|setting| setting.key).collect();
+    assert_eq!(keys.len(), SETTINGS.len());
+    let variable = |key: &&str| key.to_uppercase().replace('.', "_");
+    let variables: BTreeSet<_> = keys.iter().map(variable).collect();
+    assert_eq!(variables.len(), SETTINGS.len());
+    // A table in a table would be no setting: files have one level.
+    assert!(keys.iter().all(|key| key.matches('.').count() <= 1));
+}
+
+#[test]
+fn peers_that_are_near_are_connected_to_at_start_too() {
+    let id = "12D3KooWQYhTNQdmr3ArTeUHRYzFg94BKyTkoWBDWez9kSCVe2Xo";
+    let near = format!("/ip4/192.0.2.1/tcp/1/p2p/{id}");
+    let bootstrap = "/ip4/192.0.2.2/tcp/1";
+    let variables = [
+        ("MC_WASM_P2P_BOOTSTRAP", bootstrap),
+        ("MC_WASM_PLACEMENT_PARENT", near.as_str()),
+    ];
+    let config = Config::load(sources(None, &variables)).unwrap();
+    assert_eq!(config.bootstrap(), [bootstrap, near.as_str()]);
+    let ids = Placement::ids(&config.placement.addresses());
+    assert_eq!(ids, BTreeSet::from([id.parse().unwrap()]));
+    for nameless in ["/ip4/192.0.2.1/tcp/1", "192.0.2.1:1", id] {
+        let variables = [("MC_WASM_PLACEMENT_PARENT", nameless)];
+        let refused = Config::load(sources(None, &variables)).unwrap_err();
+        assert!(
+            refused.to_string().contains("placement.parent"),
+            "{refused}"
+        );
+    }
 }

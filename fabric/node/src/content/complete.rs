@@ -40,3 +40,35 @@ impl Complete {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use mc_types::cid;
+
+    fn root(number: usize) -> Cid {
+        cid::of(cid::RAW, number.to_string().as_bytes())
+    }
+
+    #[test]
+    fn what_was_complete_is_looked_through_again_once_something_was_removed() {
+        let complete = Complete::default();
+        assert!(!complete.has(&root(1), 0));
+        complete.add(root(1), 0);
+        assert!(complete.has(&root(1), 0) && !complete.has(&root(2), 0));
+        assert!(!complete.has(&root(1), 1));
+        complete.add(root(2), 1);
+        assert!(complete.has(&root(2), 1) && !complete.has(&root(1), 1));
+        // Something was removed while it was looked through.
+        complete.add(root(3), 0);
+        assert!(!complete.has(&root(3), 0) && !complete.has(&root(3), 1));
+    }
+
+    #[test]
+    fn no_more_roots_are_remembered_than_there_may_be() {
+        let complete = Complete::default();
+        (0..=MAX_ROOTS).for_each(|number| complete.add(root(number), 0));
+        assert!(complete.has(&root(MAX_ROOTS - 1), 0));
+        assert!(!complete.has(&root(MAX_ROOTS), 0));
+    }
+}

@@ -4,10 +4,10 @@
 //! that they need not be trusted; but they learn what is looked for.
 
 use crate::config::without_password;
-use bytes::{Bytes, BytesMut};
+use bytes::BytesMut;
 use futures::StreamExt;
 use mc_content::{Block, MAX_BLOCK_BYTES};
-use mc_types::Cid;
+use mc_types::{Cid, with_causes};
 use reqwest::{Client, header};
 use std::{sync::Arc, time::Duration};
 use tokio::sync::Semaphore;
@@ -50,7 +50,7 @@ impl Gateways {
     }
 
     /// A block, from the first of them that has it, if that takes no longer than it may once it is asked for.
-    pub(super) async fn get(&self, cid: &Cid, within: Option<Duration>) -> Option<Bytes> {
+    pub(super) async fn get(&self, cid: &Cid, within: Option<Duration>) -> Option<Block> {
         let _place = self.places.acquire().await.ok()?;
         let asking = self.ask_each(cid);
         match within {
@@ -59,10 +59,10 @@ impl Gateways {
         }
     }
 
-    async fn ask_each(&self, cid: &Cid) -> Option<Bytes> {
+    async fn ask_each(&self, cid: &Cid) -> Option<Block> {
         for base in &*self.bases {
             match self.ask(base, cid).await {
-                Ok(bytes) => return Some(bytes),
+                Ok(block) => return Some(block),
                 Err(reason) => {
                     let gateway = without_password(base);
                     tracing::debug!(%gateway, %cid, %reason, "not there");
@@ -72,22 +72,21 @@ impl Gateways {
         None
     }
 
-    async fn ask(&self, base: &str, cid: &Cid) -> Result<Bytes, String> {
+    async fn ask(&self, base: &str, cid: &Cid) -> Result<Block, String> {
         let url = format!("{base}/ipfs/{cid}?format=raw");
         let request = self.http.get(url).header(header::ACCEPT, RAW);
-        let response = request.send().await.map_err(|e| e.to_string())?;
+        let response = request.send().await.map_err(|e| with_causes(&e))?;
         if !response.status().is_success() {
             return Err(response.status().to_string());
         }
         let mut bytes = BytesMut::new();
         let mut pieces = response.bytes_stream();
         while let Some(piece) = pieces.next().await {
-            bytes.extend_from_slice(&piece.map_err(|e| e.to_string())?);
+            bytes.extend_from_slice(&piece.map_err(|e| with_causes(&e))?);
             if bytes.len() > MAX_BLOCK_BYTES {
                 return Err("more than a block".to_owned());
             }
         }
-        let block = Block::new(*cid, bytes.freeze()).map_err(|e| e.to_string())?;
-        Ok(block.into_parts().1)
+        Block::new(*cid, bytes.freeze()).map_err(|e| with_causes(&e))
     }
 }

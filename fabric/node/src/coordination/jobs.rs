@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 use mc_coordinator::{Failure, JobStore};
-use mc_ledger::{Error, Ledger};
+use mc_ledger::{Batch, Error, Ledger};
 use mc_types::{AttemptLog, CheckpointRecord, FencingToken, JobId, JobRecord, NodeId, Timestamp};
 use std::time::Duration;
 
@@ -20,8 +20,8 @@ impl JobStore for Jobs {
         self.0.is_shared()
     }
 
-    async fn apply(&self, records: &[JobRecord]) -> Result<(), Failure> {
-        self.0.apply(records).await.map_err(failed)
+    async fn commit(&self, jobs: &[JobRecord]) -> Result<(), Failure> {
+        self.0.commit(Batch { jobs }).await.map_err(failed)
     }
 
     async fn get(&self, job: JobId) -> Result<Option<JobRecord>, Failure> {

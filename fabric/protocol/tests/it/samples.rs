@@ -253,18 +253,24 @@ pub(crate) fn requests() -> Vec<(Name, Request)> {
     requests
 }
 
-/// A job that waits, with every clause and every change.
+/// A job that waits, with every clause and every change but those of [`why_files`].
 pub(crate) fn why() -> Why {
     let clauses = [
         Clause::Lends,
         Clause::Target {
             node: Cow::Owned(node()),
         },
-        Clause::Memory { bytes: 8 << 30 },
+        Clause::Memory {
+            bytes: 8 << 30,
+            files: 0,
+        },
         Clause::Scratch { bytes: 9 << 30 },
         Clause::Output { bytes: 7 << 30 },
         Clause::AttemptTime { millis: 60_000 },
-        Clause::FreeMemory { bytes: 6 << 30 },
+        Clause::FreeMemory {
+            bytes: 6 << 30,
+            files: 0,
+        },
         Clause::Label {
             name: "room".into(),
             value: "cellar".into(),
@@ -314,6 +320,29 @@ pub(crate) fn why() -> Why {
     }
 }
 
+/// A job that waits for memory, a part of which is for its files.
+fn why_files() -> Why {
+    let (bytes, files) = (2_557_541_824, 3_000_000);
+    let lacks = [
+        Clause::Memory { bytes, files },
+        Clause::FreeMemory { bytes, files },
+    ];
+    let lack = |clause| Lack {
+        clause,
+        nodes: 3,
+        alone: 1,
+        able: 2,
+    };
+    Why {
+        lacks: lacks.into_iter().map(lack).collect(),
+        nearest: Some(NearestMiss {
+            nodes: 2,
+            changes: vec![Change::Files { files: 2_197_000 }],
+        }),
+        ..why()
+    }
+}
+
 pub(crate) fn responses() -> Vec<(Name, Response)> {
     let root = Some(cid::of(cid::DAG_PB, b"layer"));
     let bytes = Bytes::from_static(b"what was written");
@@ -338,6 +367,7 @@ pub(crate) fn responses() -> Vec<(Name, Response)> {
         ("elsewhere", Response::Elsewhere),
         ("pending", Response::Pending),
         ("why", Response::Why(Box::new(why()))),
+        ("why-files", Response::Why(Box::new(why_files()))),
         ("log", Response::Log { bytes }),
         ("layer", Response::Layer { root }),
         ("layer-none", Response::Layer { root: None }),

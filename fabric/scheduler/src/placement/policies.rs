@@ -37,7 +37,7 @@ impl Placement for Random {
     fn choose(&self, job: &JobSpec, candidates: &[Candidate<'_>]) -> usize {
         first_by_key(candidates, |candidate| {
             let mut hasher = DefaultHasher::new();
-            (&job.task.component, &job.task.args, candidate.id).hash(&mut hasher);
+            (job.task.kind.program(), &job.task.args, candidate.id).hash(&mut hasher);
             hasher.finish()
         })
     }

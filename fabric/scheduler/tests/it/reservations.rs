@@ -55,7 +55,7 @@ fn two_jobs_of_more_than_half_of_a_machine_run_there_one_after_the_other() {
     assert_eq!((why.able, why.ready), (1, 0));
     assert_eq!(why.lacks.len(), 1, "{why:?}");
     let bytes = 6 * GIBIBYTE;
-    assert_eq!(why.lacks[0].clause, Clause::FreeMemory { bytes });
+    assert_eq!(why.lacks[0].clause, Clause::FreeMemory { bytes, files: 0 });
     assert_eq!(
         why.line().unwrap(),
         "1 node can run it: 1 lacks 6 GiB of free memory"

@@ -57,6 +57,35 @@ fn each_clause_says_how_many_nodes_it_turns_away_and_what_comes_near() {
     assert!(line.contains("memory ≤ 7 GiB"), "{line}");
 }
 
+/// Once, only the memory was named, for which the job had not asked.
+#[test]
+fn memory_that_is_for_files_is_called_so() {
+    let mut scheduler = Scheduler::new(config());
+    scheduler.step(at(0), lending(0, 2, "cellar"));
+    let mut many = needing(1, "cellar");
+    many.task.limits.scratch_files = 3_000_000;
+    scheduler.step(at(0), submit(job(1), many.clone()));
+    let said = why(&scheduler, 0);
+    assert_eq!(
+        said.line().unwrap(),
+        "none of 1 known node can run it: 1 lacks 2.3 GiB of memory (1.3 GiB of it for 3000000 files); \
+         1 node could with files ≤ 2197000"
+    );
+    many.task.limits.scratch_files = 2_197_000;
+    let answer = scheduler.step(at(0), submit(job(2), many.clone())).answer;
+    assert_ne!(answer, Answer::Unplaceable);
+    // Without files it would still be too much.
+    many.task.limits.scratch_files = 3_000_000;
+    many.task.limits.memory_bytes = 3 << 30;
+    scheduler.step(at(0), submit(job(3), many));
+    let said = scheduler.why(at(0), &[job(3)]).pop().unwrap();
+    let nearest = said.nearest.unwrap().to_string();
+    assert_eq!(
+        nearest,
+        "1 node could with memory ≤ 2 GiB and with files ≤ 100000"
+    );
+}
+
 #[test]
 fn nodes_that_lack_a_label_are_shown_with_what_they_have_instead() {
     let mut scheduler = Scheduler::new(config());

@@ -14,6 +14,11 @@ pub enum Change {
         /// In bytes.
         bytes: u64,
     },
+    /// It may make no more files than this, since so many take memory.
+    Files {
+        /// How many.
+        files: u64,
+    },
     /// It asks for no more disk for its files than this.
     Scratch {
         /// In bytes.
@@ -52,6 +57,7 @@ impl fmt::Display for Change {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Memory { bytes } => write!(f, "with memory ≤ {}", Size(*bytes)),
+            Self::Files { files } => write!(f, "with files ≤ {files}"),
             Self::Scratch { bytes } => write!(f, "with scratch ≤ {}", Size(*bytes)),
             Self::Output { bytes } => write!(f, "with output ≤ {}", Size(*bytes)),
             Self::AttemptTime { millis } => write!(f, "with timeout ≤ {}", Time(*millis)),

@@ -1,7 +1,7 @@
 //! What a job asks of a node.
 
 use super::units::{Size, Time};
-use crate::NodeId;
+use crate::{NodeId, Resources, resources::is_zero};
 use serde::{Deserialize, Serialize};
 use std::{borrow::Cow, fmt};
 
@@ -21,6 +21,9 @@ pub enum Clause<'a> {
     Memory {
         /// In bytes.
         bytes: u64,
+        /// How many files the job may make, if that takes a part of the memory; 0 otherwise.
+        #[serde(default, skip_serializing_if = "is_zero")]
+        files: u64,
     },
     /// It lends so much disk for the files that a task writes.
     Scratch {
@@ -55,6 +58,9 @@ pub enum Clause<'a> {
     FreeMemory {
         /// In bytes.
         bytes: u64,
+        /// As in [`Clause::Memory`].
+        #[serde(default, skip_serializing_if = "is_zero")]
+        files: u64,
     },
     /// What a later version asks for, and this one does not know.
     #[default]
@@ -80,7 +86,7 @@ impl Clause<'_> {
             Self::Target { node } => Clause::Target {
                 node: Cow::Owned(node.into_owned()),
             },
-            Self::Memory { bytes } => Clause::Memory { bytes },
+            Self::Memory { bytes, files } => Clause::Memory { bytes, files },
             Self::Scratch { bytes } => Clause::Scratch { bytes },
             Self::Output { bytes } => Clause::Output { bytes },
             Self::AttemptTime { millis } => Clause::AttemptTime { millis },
@@ -92,7 +98,7 @@ impl Clause<'_> {
             Self::Trusted => Clause::Trusted,
             Self::FreeSlot => Clause::FreeSlot,
             Self::Unknown => Clause::Unknown,
-            Self::FreeMemory { bytes } => Clause::FreeMemory { bytes },
+            Self::FreeMemory { bytes, files } => Clause::FreeMemory { bytes, files },
         }
     }
 }
@@ -103,7 +109,9 @@ impl fmt::Display for Clause<'_> {
         match self {
             Self::Lends => f.write_str("slots for tasks"),
             Self::Target { node } => write!(f, "the id {node}"),
-            Self::Memory { bytes } => write!(f, "{} of memory", Size(*bytes)),
+            Self::Memory { bytes, files } => {
+                write!(f, "{} of memory{}", Size(*bytes), OfFiles(*files))
+            }
             Self::Scratch { bytes } => write!(f, "{} of scratch", Size(*bytes)),
             Self::Output { bytes } => write!(f, "{} of output", Size(*bytes)),
             Self::AttemptTime { millis } => write!(f, "{} for an attempt", Time(*millis)),
@@ -116,7 +124,21 @@ impl fmt::Display for Clause<'_> {
             Self::Trusted => f.write_str("trust after failures"),
             Self::FreeSlot => f.write_str("a free slot"),
             Self::Unknown => f.write_str("what only a later version of mc-wasm knows"),
-            Self::FreeMemory { bytes } => write!(f, "{} of free memory", Size(*bytes)),
+            Self::FreeMemory { bytes, files } => {
+                write!(f, "{} of free memory{}", Size(*bytes), OfFiles(*files))
+            }
+        }
+    }
+}
+
+/// The part of some memory that files take, if they are so many that it counts.
+struct OfFiles(u64);
+
+impl fmt::Display for OfFiles {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match Resources::memory_of_files(self.0) {
+            0 => Ok(()),
+            bytes => write!(f, " ({} of it for {} files)", Size(bytes), self.0),
         }
     }
 }

@@ -21,8 +21,9 @@ fn component() -> Cid {
 
 fn smallest_task() -> TaskSpec {
     TaskSpec {
-        kind: TaskKind::Wasm,
-        component: component(),
+        kind: TaskKind::Wasm {
+            component: component(),
+        },
         argv0: None,
         args: vec![],
         env: BTreeMap::new(),
@@ -47,8 +48,9 @@ fn smallest_task() -> TaskSpec {
 
 fn full_task() -> TaskSpec {
     TaskSpec {
-        kind: TaskKind::Wasm,
-        component: component(),
+        kind: TaskKind::Wasm {
+            component: component(),
+        },
         argv0: None,
         args: vec!["-n".to_owned(), String::new(), "wörter".to_owned()],
         env: [

@@ -18,7 +18,7 @@ use mc_execution::{
 };
 use mc_node::config::ByteSize;
 use mc_options::{Resume as ResumeArgs, Run, Task};
-use mc_types::{Cid, ErrorCode, TaskSpec, canonical, cid, with_causes};
+use mc_types::{Cid, ErrorCode, TaskKind, TaskSpec, canonical, cid, with_causes};
 use std::{
     io::{Read, Write},
     path::{Path, PathBuf},
@@ -137,7 +137,8 @@ impl From {
         let task = mc_content::BlockSource::get(&blocks, &task_cid).await;
         let task = task.map_err(|_| bad("it does not have the task"))?;
         let task: TaskSpec = canonical::decode(&task).map_err(|e| bad(&e.to_string()))?;
-        let component = unixfs::read_to_vec(&blocks, task.component, MAX_COMPONENT_BYTES).await;
+        let TaskKind::Wasm { component: program } = task.kind;
+        let component = unixfs::read_to_vec(&blocks, program, MAX_COMPONENT_BYTES).await;
         let component = component.ok().map(|bytes| {
             let mut file = tempfile::NamedTempFile::new()?;
             file.write_all(&bytes)?;
@@ -148,7 +149,7 @@ impl From {
             .map_err(|e| Failure::path(&std::env::temp_dir(), &e))?;
         let name = match &component {
             Some(file) => file.path().display().to_string(),
-            None => task.component.to_string(),
+            None => program.to_string(),
         };
         let run = run_of(name, &task, args);
         let from = Self {
@@ -284,5 +285,72 @@ pub(super) fn wanted(run: &Run) -> Result<Option<(u64, &Path)>, Failure> {
         (None, None) => Ok(None),
         _ if run.relaxed => Err(Failure::usage("relaxed tasks have no checkpoints")),
         _ => Err(Failure::usage("--checkpoint-at and -o belong together")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{job, typed};
+
+    #[test]
+    fn where_a_run_stops_and_where_the_checkpoint_goes_belong_together() {
+        let both = typed::run(&["--checkpoint-at=5", "-o", "f", "x.wasm"]);
+        assert_eq!(wanted(&both).unwrap(), Some((5, Path::new("f"))));
+        assert_eq!(wanted(&typed::run(&["x.wasm"])).unwrap(), None);
+        for words in [
+            &["--checkpoint-at=5", "x.wasm"][..],
+            &["-o", "f", "x.wasm"],
+            &["--relaxed", "--checkpoint-at=5", "-o", "f", "x.wasm"],
+        ] {
+            let refused = wanted(&typed::run(words)).unwrap_err();
+            assert_eq!(refused.code(), ErrorCode::Usage, "{words:?}");
+        }
+    }
+
+    #[test]
+    fn a_command_to_resume_with_names_what_the_run_was_given() {
+        let words = ["--input=a=b c", "--dir=/d::/w", "--stdin=f", "x.wasm"];
+        let task = typed::run(&words).task;
+        assert_eq!(
+            resumption(Path::new("half done.car"), &task),
+            "mc-wasm resume 'half done.car' --input 'a=b c' --dir /d::/w --stdin FILE"
+        );
+    }
+
+    #[test]
+    fn a_checkpoint_replaces_nothing_that_the_task_is_given() {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::create_dir(dir.path().join("in")).unwrap();
+        std::fs::write(dir.path().join("x.wasm"), "").unwrap();
+        let at = |name: &str| dir.path().join(name).display().to_string();
+        let (component, input) = (at("x.wasm"), format!("--input=a={}", at("in")));
+        let check = |output: &str| {
+            let output = at(output);
+            let run = typed::run(&["--checkpoint-at=5", "-o", &output, &input, &component]);
+            check_place(&run, &Dirs::new())
+        };
+        check("half.car").unwrap();
+        for within in ["in/half.car", "x.wasm"] {
+            let refused = check(within).unwrap_err();
+            assert_eq!(refused.code(), ErrorCode::Usage, "{within}");
+        }
+    }
+
+    #[test]
+    fn a_run_that_goes_on_has_the_limits_and_inputs_that_it_had() {
+        let cid = cid::of(cid::RAW, b"input");
+        let mut task = TaskSpec::wasm(cid).with_args(["--", "-n"]);
+        task.limits.memory_bytes = 1 << 26;
+        task.limits.scratch_files = 7;
+        task.inputs = [("a".to_owned(), cid), ("b".to_owned(), cid)].into();
+        task.env = [("K".to_owned(), "v=w".to_owned())].into();
+        let typed = typed::resume(&["half.car", "--input=a=./x", "--timeout=5s"]);
+        let run = run_of("x.wasm".to_owned(), &task, typed);
+        assert_eq!(job::limits(&run.task), task.limits);
+        assert_eq!(run.task.args, task.args);
+        assert_eq!(run.task.env, ["K=v=w"]);
+        assert_eq!(run.task.input, ["a=./x".to_owned(), format!("b={cid}")]);
+        assert!(!run.relaxed && run.task.timeout.is_some());
     }
 }

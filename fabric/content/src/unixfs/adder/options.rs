@@ -1,7 +1,7 @@
 //! How files become blocks, and what is left out.
 
 use crate::{Error, limits::CHUNK_BYTES, seal::Key};
-use mc_types::cid;
+use mc_types::{cid, with_causes};
 use std::{
     collections::BTreeMap,
     path::PathBuf,
@@ -31,7 +31,7 @@ impl Skipped {
             return None;
         };
         let mut skipped = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        skipped.insert(path.clone(), error.to_string());
+        skipped.insert(path.clone(), with_causes(error));
         Some(())
     }
 

@@ -191,7 +191,7 @@ impl JobStore for Jobs {
         true
     }
 
-    async fn apply(&self, records: &[JobRecord]) -> Result<(), Failure> {
+    async fn commit(&self, records: &[JobRecord]) -> Result<(), Failure> {
         let apply = |rows: &mut Rows| {
             if records.iter().any(|record| rows.refuses(self.me(), record)) {
                 self.world.count("writes that were refused");

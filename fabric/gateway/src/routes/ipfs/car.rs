@@ -15,7 +15,7 @@ use futures::{
     stream::{self, BoxStream},
 };
 use mc_content::{
-    Block, BlockSource, Order, car, links, ordered_by,
+    BlockSource, Order, car, links, ordered_by,
     unixfs::{self, Kind},
 };
 use mc_types::{Cid, ErrorCode, cid};
@@ -98,7 +98,7 @@ fn sections(
         std::future::ready(block.as_ref().map_or(true, |(cid, _)| is_new(*cid)))
     });
     all.flat_map(|block| {
-        let sections = block.map(|(cid, bytes)| car::section(&Block::hashed(cid, bytes)));
+        let sections = block.map(|(cid, bytes)| car::section_of(&cid, bytes));
         let (pieces, failure) = match sections {
             Ok(pieces) => (Some(pieces), None),
             Err(error) => (None, Some(error)),
