@@ -115,7 +115,7 @@ impl Lines {
 /// How many submitters without running jobs are remembered, with when they were last served.
 const MAX_IDLE: usize = 10_000;
 
-/// A submitter's share of the machines. Whoever has less is served first.
+/// A submitter's share of the machines. The submitter with the smaller share goes first.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
 struct Share {
     /// Jobs that are held by workers.
@@ -165,8 +165,7 @@ impl Running {
 
 /// Which jobs may be placed, in the order in which they may.
 ///
-/// Jobs that only one node may run wait in lines of their own, so that a line for an absent node
-/// holds up nobody else.
+/// Jobs that only one node may run wait in lines of their own, so a line for an absent node holds up no other job.
 #[derive(Debug, Default)]
 pub(crate) struct Queue {
     anywhere: Lines,
