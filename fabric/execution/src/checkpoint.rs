@@ -15,7 +15,7 @@ pub enum CheckpointError {
     /// It is not one that this task can go on from.
     #[error(transparent)]
     Bad(#[from] BadCheckpoint),
-    /// The state of the guest's world is not one that the task can have.
+    /// The task cannot have the state of the world that the checkpoint has.
     #[error(transparent)]
     State(#[from] mc_wasi::BadState),
     /// Its blocks cannot be had.
