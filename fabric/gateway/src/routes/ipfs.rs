@@ -39,7 +39,7 @@ pub(super) fn routes() -> Router<Shared> {
     let answers = Arc::new(Semaphore::new(MAX_ANSWERS));
     Router::new()
         .route("/ipfs/{cid}", get(root))
-        // With nothing after the slash: the next route does not take that.
+        // With nothing after the slash, which the next route does not match.
         .route("/ipfs/{cid}/", get(root))
         .route("/ipfs/{cid}/{*path}", get(below))
         .layer(middleware::from_fn_with_state(answers, answered_in_turn))
