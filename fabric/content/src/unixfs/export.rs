@@ -275,7 +275,7 @@ impl<S: BlockSource> Export<'_, S> {
         Ok(())
     }
 
-    /// A directory is complete. It gets its permissions now, unless they would prevent writing.
+    /// A directory is complete. Permissions that restrict its owner are set after everything is written.
     fn done(&mut self, path: PathBuf, mode: Option<u32>) -> Result<(), Error> {
         let Some(mode) = mode.filter(|mode| mode & OPEN != OPEN) else {
             return Ok(());

@@ -17,7 +17,7 @@ use std::collections::BTreeMap;
 const HASH: u64 = 0x22;
 /// The number of links per shard, here and by default in other implementations.
 const FANOUT: u64 = 256;
-/// A directory with this many bytes of names and CIDs is sharded.
+/// A directory with more bytes of names and CIDs than this is sharded.
 const SHARD_ABOVE_BYTES: usize = 256 << 10;
 /// The widest shard that is read.
 const MAX_FANOUT: u64 = 1024;
