@@ -23,7 +23,7 @@ pub struct Lack {
     pub nodes: u32,
     /// How many of them lack nothing else.
     pub alone: u32,
-    /// How many of them meet all lasting conditions, and lack only what time may give.
+    /// How many of them meet all lasting conditions, and only have to become free.
     pub able: u32,
 }
 
@@ -32,7 +32,7 @@ pub struct Lack {
 pub struct Why {
     /// The job.
     pub job: JobId,
-    /// Where it is in its life. All that follows is about jobs that are queued.
+    /// The state of the job. All other fields are about queued jobs.
     pub state: JobState,
     /// The node that has it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -46,9 +46,9 @@ pub struct Why {
     pub nodes: u32,
     /// Those that could run it if they had nothing else to do.
     pub able: u32,
-    /// Those that could be given it now, were it its turn.
+    /// Nodes that could take it now, if it were its turn.
     pub ready: u32,
-    /// What it asks for that some nodes lack, in the order in which it is looked at.
+    /// The requirements that some nodes do not meet, in the order of checking.
     pub lacks: Vec<Lack>,
     /// If no node is able, those that come nearest.
     #[serde(default, skip_serializing_if = "Option::is_none")]
