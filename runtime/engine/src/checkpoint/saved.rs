@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 /// Bytes that are given at a time when a memory is filled.
 const PIECE_BYTES: usize = 4096;
-/// Bytes of a guest's memories whose copy is kept to be overwritten by the next.
+/// Copies of at most this many bytes are kept, for the next copy to overwrite.
 const SPARE_BYTES: usize = 256 << 20;
 
 /// The state of a guest that was stopped, for as long as it is wanted.
@@ -37,8 +37,8 @@ impl std::fmt::Debug for Saved {
 }
 
 impl Stopped<'_> {
-    /// Copies the state, so that the guest can go on. The copy is put into the memories of `spare`, which nobody needs
-    /// any more: memory that the system has to provide first takes several times as long to fill.
+    /// Copies the state, so that the guest can go on. The copy reuses the memories of `spare`, since filling memory
+    /// that the system has to provide first takes several times as long.
     #[must_use]
     pub fn save(&self, spare: Option<Vec<Vec<u8>>>) -> Saved {
         let mut memories = spare.unwrap_or_default();
@@ -79,7 +79,7 @@ impl Saved {
     }
 }
 
-/// Memories of an earlier copy that nobody needs any more, for [`Stopped::save`]. Cheap to clone.
+/// Memories of an earlier copy, for [`Stopped::save`] to reuse. Cheap to clone.
 #[derive(Clone, Default)]
 pub struct Spare(Arc<Mutex<Option<Vec<Vec<u8>>>>>);
 
