@@ -44,7 +44,7 @@ pub(crate) struct Pass<'a> {
     pub(crate) types: Types,
     pub(crate) sites: Vec<SiteInfo>,
     pub(crate) hints: BranchHints,
-    /// Functions that go on from frames, with what they return. They follow after all others.
+    /// Functions that resume from frames, with their results. They follow after all others.
     pub(crate) resuming: Vec<(Vec<ValType>, Rewritten)>,
     /// Which function comes next.
     next: u32,

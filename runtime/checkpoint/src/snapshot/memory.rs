@@ -42,7 +42,7 @@ fn height(bytes: u64) -> u32 {
 }
 
 impl Memory {
-    /// Names `memory`. Blocks that `pages` does not have go to `emit`; after that it has them.
+    /// Names `memory`. Blocks that `pages` does not have go to `emit`; afterwards `pages` has them.
     pub fn write(
         memory: &[u8],
         pages: &mut Pages,
@@ -133,7 +133,7 @@ impl Reader {
         self.bytes
     }
 
-    /// The next page that is not zero, with its address. `get` gives the bytes of a block, verified.
+    /// The next page that is not zero, with its address. `get` returns the verified bytes of a block.
     ///
     /// # Errors
     ///
