@@ -237,7 +237,7 @@ impl Client {
         let read = read.map_err(|e| self.unreachable(&e))?;
         read.ok_or_else(|| {
             let base = without_password(base);
-            let message = format!("{base} gave a longer answer than a node does");
+            let message = format!("{base} gave a longer answer than any node");
             Failure::new(ErrorCode::NodeUnreachable, message)
         })
     }
@@ -274,7 +274,7 @@ impl Client {
 
     fn parsed<T: DeserializeOwned>(&self, answer: &[u8]) -> Result<T, Failure> {
         serde_json::from_slice(answer).map_err(|e| {
-            let message = format!("{} gave another answer than a node does: {e}", self.shown());
+            let message = format!("{} did not answer like a node: {e}", self.shown());
             Failure::new(ErrorCode::NodeUnreachable, message)
         })
     }

@@ -38,13 +38,13 @@ pub enum ExecutionError {
     #[error("called off")]
     Cancelled,
     /// It exceeds its limits from the start, on every machine.
-    #[error("the component has too much to begin with: {reason}")]
+    #[error("the component exceeds its limits from the start: {reason}")]
     TooMuch {
         /// What it has too much of.
         reason: String,
     },
     /// The reader of its output has gone.
-    #[error("nobody reads the output any more")]
+    #[error("the reader of the output has gone")]
     OutputClosed,
     /// A file or directory of the user cannot be read, or no longer.
     #[error("{0}")]

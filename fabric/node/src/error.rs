@@ -109,7 +109,7 @@ pub enum Error {
     #[error("the node is shutting down")]
     ShuttingDown,
     /// A task failed without which the node cannot go on.
-    #[error("the node has ended since a part of it failed, {task}: {reason}")]
+    #[error("the node has ended because its part {task} failed: {reason}")]
     Failed {
         /// The task.
         task: &'static str,

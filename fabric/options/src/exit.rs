@@ -38,12 +38,12 @@ Exit codes: the guest's own, or
    69  no node answers
    70  the machine, the network or the node failed
    73  what the task changed was changed here too; both are kept
-   75  nobody waits any longer, or no node answers any more: the job goes on
+   75  detached, the time to wait is over, or no node answers: the job goes on
   124  the timeout passed
   130  cancelled
   134  the guest trapped
   137  memory limit
-  141  nobody reads the output any more
+  141  the reader of the output has gone
   152  out of fuel
   153  output limit
 A component of WASI 0.2 can say of its exit only that all is well, or that it is not: 0 or 1,

@@ -69,7 +69,7 @@ impl Why {
         parts.extend(self.nearest.as_ref().map(ToString::to_string));
         if self.pause_ms > 0 {
             let seconds = self.pause_ms.div_ceil(1000);
-            parts.push(format!("it is tried again in {seconds} s"));
+            parts.push(format!("it is retried in {seconds} s"));
         }
         let turn = self.turn.as_ref().filter(|turn| turn.ahead() > 0);
         parts.extend(turn.filter(|_| self.able > 0).map(ToString::to_string));
@@ -80,14 +80,14 @@ impl Why {
     fn nodes_in_words(&self) -> String {
         let lends_none = |lack: &Lack| lack.clause == Clause::Lends && lack.nodes == self.nodes;
         if self.nodes == 0 || self.lacks.iter().any(lends_none) {
-            return "no node that is known lends slots".to_owned();
+            return "no known node lends slots".to_owned();
         }
         let away = self.lacks.iter().find_map(|lack| match &lack.clause {
             Clause::Target { node } if lack.nodes == self.nodes => Some(node),
             _ => None,
         });
         if let Some(node) = away {
-            return format!("the node {node} is away, which is the only one that may run it");
+            return format!("the only node that may run it is away: {node}");
         }
         let lacking = |lack: &Lack| match self.able {
             0 if lack.clause.is_lasting() => Some((lack.nodes, lack.clause.clone())),
@@ -182,11 +182,11 @@ mod tests {
         });
         assert_eq!(
             why.line().unwrap(),
-            "3 nodes can run it: 2 lack a free slot, 1 lacks a sign of life of late; \
+            "3 nodes can run it: 2 lack a free slot, 1 lacks a recent sign of life; \
              4 jobs go first: 3 of higher priority, 1 of the same submitter"
         );
         let nobody = super::tests::why(0, 0, Vec::new());
-        assert_eq!(nobody.line().unwrap(), "no node that is known lends slots");
+        assert_eq!(nobody.line().unwrap(), "no known node lends slots");
     }
 
     #[test]
@@ -202,7 +202,7 @@ mod tests {
         });
         assert_eq!(
             why.line().unwrap(),
-            "the node 12D3KooWa is away, which is the only one that may run it; \
+            "the only node that may run it is away: 12D3KooWa; \
              2 nodes could without target_node=12D3KooWa"
         );
     }

@@ -67,8 +67,7 @@ pub(super) async fn pin(
             if now {
                 return gc(global, client, true).await;
             }
-            let note =
-                "what no other pin needs can go now: when room is needed, or with mc-wasm gc";
+            let note = "blocks that no other pin needs can go now: when room is needed, or with mc-wasm gc";
             output::note(global, note);
         }
         Pin::Ls => output::value(global, &client.pins().await?, |list| {
@@ -128,7 +127,7 @@ pub(super) async fn fsck(global: &Global, client: &Client) -> Result<ExitCode, F
         return DONE;
     }
     let message = "the block store is damaged";
-    let hint = "what others have comes back with: mc-wasm pin add CID";
+    let hint = "to fetch again what others have: mc-wasm pin add CID";
     Err(Failure::new(ErrorCode::CorruptContent, message).with_hint(hint))
 }
 

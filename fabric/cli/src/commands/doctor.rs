@@ -225,11 +225,9 @@ fn reachability(reachability: &Reachability) -> Check {
         Reachability::Direct { addresses } => {
             ok(what, format!("others connect to {}", addresses.join(", ")))
         }
-        Reachability::Indirect { relays } if relays.is_empty() => warn(
-            what,
-            "others cannot connect, and none of them relays",
-            forward,
-        ),
+        Reachability::Indirect { relays } if relays.is_empty() => {
+            warn(what, "others cannot connect, and no peer relays", forward)
+        }
         Reachability::Indirect { relays } => {
             let relays: Vec<_> = relays.iter().map(ToString::to_string).collect();
             let found = format!("others connect by way of {}", relays.join(", "));

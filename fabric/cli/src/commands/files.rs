@@ -115,7 +115,7 @@ fn tell_skipped(options: &AddOptions) {
 
 fn unreadable(failure: Failure, options: &AddOptions) -> Failure {
     if failure.code() == ErrorCode::Path && options.skipped.is_none() {
-        return failure.with_hint("to leave out what cannot be read: --skip-unreadable");
+        return failure.with_hint("to leave out unreadable entries: --skip-unreadable");
     }
     failure
 }
@@ -417,7 +417,8 @@ async fn leave_layer(
     client.leave(cid.into(), &written, Links::Refuse).await?;
     let found = digest_of(&written).map_err(failed)?;
     if found != *digest {
-        let message = format!("what was found as {digest} is {found}, and was not kept");
+        let message =
+            format!("the content found as {digest} has the digest {found}, and was not kept");
         return Err(Failure::new(ErrorCode::CorruptContent, message));
     }
     // It is where it belongs from now on, and not removed with the directory.

@@ -225,7 +225,7 @@ async fn leave_dirs(
     let task: TaskSpec = canonical::decode(&task).map_err(|e| Failure::internal(e.to_string()))?;
     let changed = (0..).zip(dirs).map(|(mount, (guest, host))| {
         let (Some(given), Some(left)) = (task.dirs.get(&guest), job.dirs.get(&guest)) else {
-            let message = format!("--dir: the task was given nothing as {guest}");
+            let message = format!("--dir: the task was given no directory {guest}");
             return Err(Failure::usage(message));
         };
         let place = (mount, host, &*guest);

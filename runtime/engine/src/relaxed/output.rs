@@ -27,7 +27,7 @@ pub(crate) struct OutputLimitReached;
 
 /// The reader of the guest's output has gone.
 #[derive(Debug, thiserror::Error)]
-#[error("nobody reads the output any more")]
+#[error("the reader of the output has gone")]
 pub(crate) struct OutputClosed;
 
 /// What the two streams may still write together.

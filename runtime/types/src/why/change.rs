@@ -68,7 +68,9 @@ impl fmt::Display for Change {
                 }
             }
             Self::Target { node } => write!(f, "without target_node={node}"),
-            Self::Unknown => f.write_str("with what only a later version of mc-wasm knows"),
+            Self::Unknown => {
+                f.write_str("with a change that only a later version of mc-wasm knows")
+            }
         }
     }
 }

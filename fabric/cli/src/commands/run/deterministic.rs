@@ -100,7 +100,7 @@ pub(super) async fn run(
     if let (Some(Ok(Finished::Ended(ended))), Some((at, path))) = (&executed, wanted) {
         let (position, path) = (ended.usage.fuel, path.display());
         output::error(&format!(
-            "it came to no site beyond {at} before it ended at position {position}: there was nothing to stop, and {path} was not written"
+            "it ended at position {position}, with no site beyond {at}: it was not stopped, and {path} was not written"
         ));
     }
     let ended = finish(executed, &what, (dirs, seen), prepared).await;
@@ -156,7 +156,7 @@ async fn tell_of_lacking(global: &Global, args: &Run, connection: &Connection) {
     {
         let names = names.join(", ");
         let note = format!(
-            "no other node is connected yet that could have what is missing here of: {names}"
+            "parts are missing here, and no other node is connected yet that could have them: {names}"
         );
         output::note(global, &note);
     }
@@ -173,7 +173,7 @@ async fn what_lacks(args: &Run, connection: &Connection) -> Option<Failure> {
         .map(|name| format!("--input {name}=PATH"))
         .collect();
     let names = names.join(", ");
-    let message = format!("nobody who can be reached has all of what it reads as input: {names}");
+    let message = format!("no reachable node has all of the input: {names}");
     let failure = Failure::new(ErrorCode::ContentNotFound, message);
     Some(failure.with_hint(format!(
         "give it as a file or directory: {}",
@@ -265,7 +265,7 @@ async fn finish(
     let mut ended = match executed {
         Some(Ok(Finished::Ended(ended))) => ended,
         Some(Ok(Finished::Left(_))) => {
-            return Err(Failure::internal("it left, which nobody asked for"));
+            return Err(Failure::internal("it left without being asked to"));
         }
         Some(Err(error)) => return Ok(Some(Err(error))),
         None => return Ok(None),

@@ -33,7 +33,7 @@ pub(super) async fn run(global: &Global, ready: Ready, what: &What) -> Result<Ex
     let name = &args.task.component;
     match execute(ready, context).await {
         Some(Ok(Finished::Ended(ended))) => follow::conclude(global, &view::brief(&ended), name),
-        Some(Ok(Finished::Left(_))) => Err(Failure::internal("it left, which nobody asked for")),
+        Some(Ok(Finished::Left(_))) => Err(Failure::internal("it left without being asked to")),
         Some(Err(error)) => conclude_failed(global, name, error),
         None => Ok(ExitCode::from(exit::CANCELLED)),
     }
