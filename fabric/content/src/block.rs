@@ -13,11 +13,11 @@ pub struct Block {
 }
 
 impl Block {
-    /// A block that claims to be `cid`.
+    /// A block that is said to be `cid`.
     ///
     /// # Errors
     ///
-    /// [`Error::BlockTooLarge`] before hashing, [`Error::Verify`] when the bytes do not match.
+    /// [`Error::BlockTooLarge`] before hashing, [`Error::Verify`] when the bytes are others.
     pub fn new(cid: Cid, bytes: Bytes) -> Result<Self, Error> {
         if bytes.len() > MAX_BLOCK_BYTES {
             return Err(Error::BlockTooLarge { bytes: bytes.len() });
@@ -42,7 +42,7 @@ impl Block {
         })
     }
 
-    /// Bytes whose hash the caller, or its source, has just checked against `cid`.
+    /// Bytes that were hashed to `cid` just now, by the caller or by whoever it has them from.
     #[must_use]
     pub fn hashed(cid: Cid, bytes: impl Into<Bytes>) -> Self {
         Self {
@@ -70,17 +70,18 @@ impl Block {
     }
 }
 
-/// How many blocks to request ahead: enough to hide a round trip, at most 32 MiB.
+/// Blocks that are asked for ahead of the one that is needed: enough to hide a round trip, at most 32 MiB.
 const AHEAD_BLOCKS: usize = 16;
 
 /// Where blocks come from.
 pub trait BlockSource: Send + Sync {
-    /// How many blocks to request ahead. A source that can only give them in the order of a walk returns 1.
+    /// How many blocks to ask for ahead of the one that is needed. A source that can only give them in
+    /// the order of a walk says 1.
     fn ahead(&self) -> usize {
         AHEAD_BLOCKS
     }
 
-    /// The verified bytes of `cid`. If the CID itself contains them, they are taken from it.
+    /// The bytes of `cid`, verified; if they are part of the CID itself, they are taken from it.
     ///
     /// # Errors
     ///
@@ -94,8 +95,8 @@ pub trait BlockSource: Send + Sync {
         }
     }
 
-    /// The bytes of `cid`, verified by the source. The CID does not contain them itself. Sources implement this;
-    /// readers call [`Self::get`].
+    /// The bytes of `cid`, which are not part of the CID itself, and which the source has verified. Sources implement
+    /// this; readers call [`Self::get`].
     ///
     /// # Errors
     ///

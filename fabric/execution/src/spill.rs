@@ -1,4 +1,4 @@
-//! The files of one guest that exceed the room in memory, in one file on disk.
+//! Files of one guest that have no room in memory, in one file on disk.
 
 use mc_wasi::{PAGE_BYTES, Stop, Storage};
 use std::{
@@ -8,13 +8,13 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-/// A bounded amount of disk. Dropping this returns what was taken.
+/// Disk that can come to an end. What was taken of it is given back when this is dropped.
 pub trait Room: std::fmt::Debug + Send + Sync {
-    /// Takes this many more bytes; returns whether they were available.
+    /// Takes so many bytes more; tells whether they were there.
     fn take(&self, bytes: u64) -> bool;
 }
 
-/// A file without a name, so that the system removes it however the process ends.
+/// A file without a name, so that the system removes it with the process, whatever that ends by.
 #[derive(Debug)]
 pub struct Spill {
     dir: PathBuf,
@@ -27,7 +27,7 @@ pub struct Spill {
 struct Pages {
     /// Made with the first page: most guests write little.
     file: Option<Arc<File>>,
-    /// Pages of the file that are free.
+    /// Pages of the file that nobody needs any more.
     free: Vec<u64>,
     /// How many the file has.
     count: u64,
@@ -139,7 +139,7 @@ mod tests {
         assert!(matches!(refused, Err(Stop::Host(_))), "{refused:?}");
         storage.release(other);
         assert_eq!(storage.allocate(), Ok(other), "it is there already");
-        // No file remains, even without cleaning up.
+        // Nothing is left of it, even if nobody cleans up.
         assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0);
     }
 

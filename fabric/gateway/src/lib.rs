@@ -15,8 +15,8 @@
 //! | `/metrics` | numbers for monitoring |
 //! | `/api/health` | whether it answers |
 //!
-//! The number of connections and the silence of each have bounds (`connections.rs`, `limits.rs`). If the handler of a
-//! request panics, the client gets an error, the backend is told, and no other request suffers.
+//! How many connections there are and how long each may be silent has bounds (`connections.rs`, `limits.rs`). A request
+//! whose handling panics is answered with an error, told to the backend, and harms no other.
 //!
 //! Every error is an [`mc_api::ErrorBody`]. Requests from web pages are refused: see [`Server`].
 

@@ -21,14 +21,13 @@ use tokio::sync::Semaphore;
 const BODY_PATIENCE: Duration = Duration::from_secs(60);
 const LEAST_BYTES_PER_SECOND: u64 = 1024;
 
-/// How many uploads are read at a time. Each holds blocks of up to 16 MiB in memory; further uploads wait before they
-/// are read.
+/// Uploads that are read at a time. Each has blocks of up to 16 MiB in memory; others wait with theirs on their way.
 pub(crate) const MAX_UPLOADS: usize = 64;
 
-/// How many answers with content are sent at a time. Each reads up to 16 MiB ahead, which stay in memory if its client
-/// does not read; further answers wait.
+/// Answers with content that are under way at a time. For each, up to 16 MiB are read ahead, and stay in memory if its
+/// client does not read them; others wait.
 pub(crate) const MAX_ANSWERS: usize = 64;
-/// Answers of at most this many bytes are not read ahead.
+/// An answer of so many bytes is none that is read ahead.
 const SHORT_BYTES: u64 = 64 << 10;
 
 /// Breaks off requests whose bodies do not come.
@@ -89,7 +88,7 @@ pub(crate) async fn in_turn(
     next.run(request).await
 }
 
-/// Limits the answers in progress to the number of places, from the request to the last byte.
+/// Lets as many answers be under way at a time as there are places, from the request to the last byte.
 pub(crate) async fn answered_in_turn(
     State(places): State<Arc<Semaphore>>,
     request: Request,

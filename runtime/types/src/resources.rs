@@ -3,11 +3,11 @@
 use crate::{Limits, limits::default_scratch_files};
 use serde::{Deserialize, Serialize};
 
-/// The processor share of a program with one thread, in thousandths of a core.
+/// What a program with one thread takes of the processors, in thousandths of a core.
 pub const ONE_CORE_MILLIS: u64 = 1000;
 
-/// Memory that a file, directory or link takes besides its bytes, which may be on a disk. Only files beyond the default
-/// limit are counted.
+/// Memory that a file, directory or link takes besides its bytes, which may be on a disk. As many of them as tasks may
+/// usually make are not counted.
 const FILE_MEMORY_BYTES: u64 = 512;
 
 /// Amounts of everything that a machine has a limited amount of. A new kind of resource is a field here, with its unit in
@@ -51,8 +51,8 @@ impl Resources {
         }
     }
 
-    /// The part that stays reserved for the task from the grant to the end. Disk is not reserved: few tasks write as
-    /// much as they may, so workers count the bytes written.
+    /// The part of it that is kept for the task from the grant to the end. Disk is not kept: few tasks write as much as
+    /// they may, so workers count what is written.
     #[must_use]
     pub const fn reserved(self) -> Self {
         Self {
@@ -62,13 +62,13 @@ impl Resources {
         }
     }
 
-    /// The sum; `None` on overflow.
+    /// Both together; `None` if that is more than can be counted.
     #[must_use]
     pub fn checked_add(self, other: Self) -> Option<Self> {
         self.combine(other, u64::checked_add)
     }
 
-    /// The difference; `None` if `other` has more of some resource.
+    /// What is left when `other` is taken away; `None` if there is not enough of something.
     #[must_use]
     pub fn checked_sub(self, other: Self) -> Option<Self> {
         self.combine(other, u64::checked_sub)
@@ -80,7 +80,7 @@ impl Resources {
         self.with(other, u64::saturating_add)
     }
 
-    /// The difference; zero where `other` has more.
+    /// What is left when `other` is taken away; of anything of which there is not enough, nothing is left.
     #[must_use]
     pub fn saturating_sub(self, other: Self) -> Self {
         self.with(other, u64::saturating_sub)
@@ -106,7 +106,7 @@ impl Resources {
 
     /// Applies `op` to both amounts of each kind; `None` as soon as one result is none.
     fn combine(self, other: Self, op: impl Fn(u64, u64) -> Option<u64>) -> Option<Self> {
-        // Each field is named, so that a new one cannot be forgotten here.
+        // Each field is named, so that nobody forgets a new one here.
         let Self {
             cpu_millis,
             memory_bytes,

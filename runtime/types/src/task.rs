@@ -34,7 +34,7 @@ pub enum Determinism {
     /// The outcome depends on the task alone: it may be cached, compared and audited.
     #[default]
     Deterministic,
-    /// The task may see the outside world, so it can only be retried.
+    /// The task may see the outside world: it can be retried, nothing more.
     Relaxed,
 }
 
@@ -47,8 +47,8 @@ pub struct TaskSpec {
     /// The component: a UnixFS file or a raw block.
     #[serde(with = "crate::cid::portable")]
     pub component: Cid,
-    /// The program's own name, its zeroth argument; absent means `task`, so that the task does not depend on the path
-    /// of its program.
+    /// The program's own name, its zeroth argument; absent means `task`, so that a task is the same wherever its
+    /// program lies.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub argv0: Option<String>,
     /// Arguments after the program's name.
@@ -71,21 +71,21 @@ pub struct TaskSpec {
         with = "crate::cid::portable::option"
     )]
     pub stdin: Option<Cid>,
-    /// Directories by absolute path that the task may change, and their initial content.
+    /// Directories by absolute path that the task may change, and what they hold in the beginning.
     #[serde(
         default,
         skip_serializing_if = "BTreeMap::is_empty",
         with = "crate::cid::portable::map"
     )]
     pub dirs: BTreeMap<String, Cid>,
-    /// The start time that the task sees, in seconds since 1970; absent means 2026-01-01.
+    /// When the task believes to start, in seconds since 1970; absent means 2026-01-01.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub clock: Option<u64>,
     /// Bounds on the execution.
     pub limits: Limits,
     /// What peers may be expected to agree on.
     pub determinism: Determinism,
-    /// Which parts of it are encrypted; absent if neither any part nor the results are.
+    /// What of it is encrypted; absent if nothing is, and results are not either.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub private: Option<Private>,
 }
@@ -122,7 +122,8 @@ impl TaskSpec {
         self
     }
 
-    /// Whether the input at `path` is encrypted: `/in/<name>`, a directory of the task's own, or [`TaskSpec::STDIN`].
+    /// Whether what the guest finds at `path` is encrypted: `/in/<name>`, a directory of its own, or
+    /// [`TaskSpec::STDIN`].
     #[must_use]
     pub fn is_private(&self, path: &str) -> bool {
         let given = self.private.as_ref().map(|private| &private.given);
@@ -137,7 +138,7 @@ impl TaskSpec {
         }
     }
 
-    /// Every CID whose DAG must be available before the task can start.
+    /// Every CID whose DAG must be at hand before the task can start.
     pub fn roots(&self) -> impl Iterator<Item = Cid> {
         std::iter::once(self.component)
             .chain(self.inputs.values().copied())

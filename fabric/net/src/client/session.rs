@@ -18,11 +18,11 @@ pub struct Session {
 }
 
 impl Session {
-    /// A verified block. Any number of fetches may run at a time.
+    /// A block, verified. Any number may be under way at a time.
     ///
     /// # Errors
     ///
-    /// [`FetchError::NotFound`] when no reachable peer has it.
+    /// [`FetchError::NotFound`] when nobody who could be asked has it.
     ///
     /// # Cancel safety
     ///
@@ -43,7 +43,7 @@ impl Drop for Session {
         if let Err(mpsc::error::TrySendError::Full(close)) = self.client.commands.try_send(close) {
             let commands = self.client.commands.clone();
             if let Ok(runtime) = tokio::runtime::Handle::try_current() {
-                // It ends once the loop has taken the commands before it, or has ended itself.
+                // It ends as soon as the loop takes what waits before, or has ended itself.
                 runtime.spawn(async move { commands.send(close).await });
             }
         }
@@ -51,9 +51,9 @@ impl Drop for Session {
 }
 
 impl Client {
-    /// Opens a session that fetches blocks from `providers` first, then from connected peers, then from peers that the
-    /// DHT names. `timeout` replaces the default patience; it also applies to peers that promise a block and do not
-    /// send it.
+    /// Opens a session that fetches blocks from `providers` first, then from connected peers, then from those that the
+    /// DHT names. `timeout` replaces the usual patience; it also holds while no block comes from peers that promise
+    /// one.
     ///
     /// # Errors
     ///

@@ -17,17 +17,17 @@ pub enum Clause<'a> {
         /// That node.
         node: Cow<'a, NodeId>,
     },
-    /// It lends this much memory.
+    /// It lends so much memory.
     Memory {
         /// In bytes.
         bytes: u64,
     },
-    /// It lends this much disk for the files that a task writes.
+    /// It lends so much disk for the files that a task writes.
     Scratch {
         /// In bytes.
         bytes: u64,
     },
-    /// It lends this much disk for the output streams of a task.
+    /// It lends so much disk for what a task prints.
     Output {
         /// In bytes.
         bytes: u64,
@@ -44,25 +44,25 @@ pub enum Clause<'a> {
         /// Its value.
         value: Cow<'a, str>,
     },
-    /// It announced itself recently.
+    /// It said something of late.
     Heard,
-    /// It is not avoided for failing jobs that others could run.
+    /// It is not passed over for having failed what others could.
     Trusted,
     /// One of its slots is free.
     FreeSlot,
-    /// This much of the memory that it lends is free. If a node never lends this much, only [`Clause::Memory`] reports
-    /// that, not this clause.
+    /// So much of the memory that it lends is free. If a node never lends so much, only [`Clause::Memory`] says that it
+    /// lacks memory, and this one does not.
     FreeMemory {
         /// In bytes.
         bytes: u64,
     },
-    /// A requirement of a later version, unknown to this one.
+    /// What a later version asks for, and this one does not know.
     #[default]
     Unknown,
 }
 
 impl Clause<'_> {
-    /// Whether it stays true or false until somebody changes the node or the job. The other clauses change with time
+    /// Whether it holds, or does not, until somebody changes the node or the job. The other clauses change with time
     /// alone.
     #[must_use]
     pub const fn is_lasting(&self) -> bool {
