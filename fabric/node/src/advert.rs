@@ -1,4 +1,4 @@
-//! This node's advert in the DHT, and the search for other nodes there.
+//! What this node says of itself in the DHT, and how others are found there.
 
 use crate::{content::Content, worker::Worker};
 use mc_net::{
@@ -10,12 +10,12 @@ use mc_types::NodeId;
 use std::{collections::BTreeMap, time::Duration};
 use tokio_util::sync::CancellationToken;
 
-/// How often the advert is published, and how long it is valid: two may be lost.
+/// How often it is said, and for how long it holds: two may be lost.
 const EVERY: Duration = Duration::from_secs(60);
 const TTL: Duration = Duration::from_secs(180);
-/// How long a node waits after its start before it publishes anything: many nodes live for one command only.
+/// How long a node waits after its start before it says anything: many come for one command.
 const FIRST: Duration = Duration::from_secs(3);
-/// How long connecting to a candidate and its answer may take together.
+/// How long a candidate may take to be connected to and to answer.
 const ANSWER_WITHIN: Duration = Duration::from_secs(5);
 /// Candidates that are asked.
 const MAX_CANDIDATES: usize = 64;
@@ -43,11 +43,11 @@ impl Wanted {
 pub(crate) struct Found {
     pub peer: PeerInfo,
     pub lends: Announcement,
-    /// Whether it answered just now itself, rather than published an advert recently.
+    /// Whether it said so itself just now, rather than in the DHT of late.
     pub is_verified: bool,
 }
 
-/// Publishes this node's advert, and registers the node as idle while it is.
+/// Says what this node is, and while it is idle, registers it as such.
 pub(crate) async fn run(content: Content, worker: Worker, stopping: CancellationToken) {
     let net = content.net();
     let mut free = worker.free_slots();
@@ -63,7 +63,7 @@ pub(crate) async fn run(content: Content, worker: Worker, stopping: Cancellation
         tokio::select! {
             () = stopping.cancelled() => return,
             _ = every.tick() => say(net, &worker.announcement()).await,
-            // Only when it is idle again: a searcher that asks it learns that it is busy.
+            // Only that it is idle again: that it is busy, whoever asks it hears.
             Ok(()) = free.changed() => {}
         }
         let lends = worker.announcement();
@@ -87,7 +87,8 @@ async fn say(net: &Client, lends: &Announcement) {
     }
 }
 
-/// Searches the DHT for nodes, and asks each of them. For a node that does not answer, returns its last advert.
+/// Looks in the DHT for nodes, and asks each of them. One that does not answer is given as it last
+/// described itself.
 pub(crate) async fn find(net: &Client, wanted: &Wanted) -> Result<Vec<Found>, mc_net::Error> {
     let class = Class::of_need(wanted.memory_bytes);
     let candidates = net.find_registered(class).await?;

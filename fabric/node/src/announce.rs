@@ -1,5 +1,5 @@
-//! Announces to coordinators what this node lends: at once when they connect or ask, often while they have work, and
-//! rarely otherwise.
+//! Telling coordinators what this node lends: at once when they connect or ask, often while they have work, and
+//! seldom otherwise.
 
 use crate::{peers::Peers, worker::Worker};
 use mc_supervision::Supervisor;
@@ -15,9 +15,9 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-/// How often coordinators with work get the announcement again, in case one was lost.
+/// How often it is said to coordinators that have work, in case it was not heard.
 const EVERY: Duration = Duration::from_secs(4);
-/// All other coordinators get one announcement out of this many.
+/// One of so many times it is said to all others too.
 const ALL_ONE_OF: u32 = 8;
 /// Answers that may wait to be looked at.
 const ANSWERS: usize = 256;
@@ -30,11 +30,11 @@ enum Due {
     One(NodeId),
     /// Those that have work.
     Wanting,
-    /// Coordinators with work, and this node itself; if set, all others too.
+    /// Those that have work and this node itself; if set, all others too.
     Regular { all: bool },
 }
 
-/// Announces to coordinators what this node lends, and tells this node's own coordinator which peers have gone.
+/// Tells coordinators what this node lends, and this node's own coordinator who has gone.
 pub(crate) async fn run(
     peers: Peers,
     worker: Worker,
@@ -71,8 +71,8 @@ pub(crate) async fn run(
                 turn = turn.wrapping_add(1);
                 Due::Regular { all: turn.is_multiple_of(ALL_ONE_OF) }
             }
-            // A coordinator counts its own grants. It learns only from announcements that another coordinator's job has
-            // freed a slot.
+            // Coordinators count what they granted themselves. A slot that another one's job has
+            // given back they can only learn from here.
             Ok(()) = free.changed() => {
                 let is_free = *free.borrow_and_update() > 0;
                 let was_free = std::mem::replace(&mut was_free, is_free);
@@ -81,7 +81,7 @@ pub(crate) async fn run(
                 }
                 Due::Wanting
             }
-            // The same for memory that another coordinator's job has freed, while slots were free all the time.
+            // The same of memory that another one's job has given back, while slots were free all the time.
             () = worker.has_room() => Due::Wanting,
         };
         let now = connected.borrow_and_update().clone();

@@ -1,4 +1,4 @@
-//! Exports, verifies and migrates the ledger, and archives old jobs.
+//! The ledger as text, its examination, its move to another database, and what becomes of old jobs.
 
 use crate::{Config, Error, data_dir::DataDir};
 use futures::future::BoxFuture;
@@ -55,7 +55,7 @@ pub(crate) fn line(record: &JobRecord) -> String {
     line
 }
 
-/// A ledger that is read while no node uses the data directory.
+/// A ledger that is looked at while no node uses the data directory.
 #[derive(Debug)]
 pub struct Archive {
     ledger: Ledger,
@@ -78,7 +78,7 @@ impl Archive {
         })
     }
 
-    /// Passes every job to `write` as a line of JSON, oldest first; returns their number.
+    /// Hands every job to `write` as a line of JSON, oldest first; gives their number.
     ///
     /// # Errors
     ///
@@ -96,11 +96,11 @@ impl Archive {
         Ok(pages.jobs)
     }
 
-    /// Checks every job; returns their number, and a sentence about each inconsistent one.
+    /// Looks at every job; gives their number, and a sentence about each that cannot be as it is.
     ///
     /// # Errors
     ///
-    /// When the ledger cannot be read. A row that cannot be parsed ends the check with a sentence.
+    /// That the ledger cannot be read. A row that cannot be understood ends the examination with a sentence.
     pub fn verify<'a>(&'a self) -> BoxFuture<'a, Result<(u64, Vec<String>), Error>> {
         Box::pin(async move {
             let mut faults = Vec::new();
@@ -123,12 +123,12 @@ impl Archive {
         })
     }
 
-    /// Copies every job with its checkpoints and logs to the PostgreSQL database `url`, in this node's name; returns
-    /// their number. Repeating it copies what is missing.
+    /// Copies every job with its checkpoints and logs to the PostgreSQL database `url`, in this node's name; gives their
+    /// number. Doing it again copies what is missing.
     ///
     /// # Errors
     ///
-    /// When either cannot be used, or the other has newer records of these jobs.
+    /// That either cannot be used, or the other has newer records of these jobs.
     pub fn migrate<'a>(&'a self, url: &'a str) -> BoxFuture<'a, Result<u64, Error>> {
         Box::pin(async move {
             let to = Location::Postgres(url.to_owned());

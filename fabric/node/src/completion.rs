@@ -1,4 +1,4 @@
-//! Outcomes of jobs, which their workers publish in the DHT while the coordinator is away.
+//! What jobs came to, as their workers say in the DHT while the coordinator is away.
 
 use mc_net::{
     Client,

@@ -1,4 +1,4 @@
-//! Content of this node and of its peers: first from the store, then from the network.
+//! Content of this node and of its peers: the store first, then the network.
 
 mod complete;
 mod gateways;
@@ -31,8 +31,8 @@ use tokio::sync::OnceCell;
 
 /// How long peers may take before gateways are asked too.
 const BEFORE_GATEWAYS: Duration = Duration::from_secs(1);
-/// How many blocks of one DAG are fetched or stored at a time, and how many small ones: more than the window of a
-/// provider, so that it can send while this node stores.
+/// Blocks of one DAG that are fetched or stored at a time: more than the window of a provider, so that it has
+/// something to send while what came is stored; and how many small ones.
 const FETCH_BLOCKS: usize = 36;
 const FETCH_SMALL_BLOCKS: usize = 384;
 /// What a user asked for may be of any size that a DAG may have.
@@ -71,8 +71,8 @@ impl Content {
         &self.store
     }
 
-    /// A source that reads blocks from the store, or else fetches them, first from `providers`. Fetched blocks are
-    /// stored before they are returned, as long as there is room. `timeout` replaces the usual patience.
+    /// Blocks that are read from the store, or else fetched, first from `providers`. What is fetched
+    /// is stored before it is handed on, as long as there is room. `timeout` replaces the usual patience.
     #[must_use]
     pub(crate) fn source(&self, providers: Vec<NodeId>, timeout: Option<Duration>) -> Source {
         self.source_that(false, providers, timeout)
@@ -143,7 +143,7 @@ impl Content {
             .await
     }
 
-    /// The same, but fetches at most `budget` bytes, and subtracts the fetched bytes from it.
+    /// The same, as long as what has to be fetched is within `budget`, which is less by that afterwards.
     ///
     /// # Errors
     ///
@@ -165,8 +165,8 @@ impl Content {
         Ok(())
     }
 
-    /// Completes the DAG below `root` in the store. The DAGs below `complete` must be complete already. Afterwards
-    /// `complete` holds all inner blocks of this DAG, and no others.
+    /// Makes the DAG below `root` complete in the store, if that is so already of the DAGs below
+    /// `complete`. Those below all of its inner blocks are so afterwards, and no others are.
     ///
     /// # Errors
     ///
@@ -189,7 +189,7 @@ impl Content {
         Ok(())
     }
 
-    /// Completes the DAG below `root` in the store; returns how many bytes its blocks have.
+    /// Makes the DAG below `root` complete in the store; gives how many bytes its blocks have.
     ///
     /// # Errors
     ///
@@ -218,7 +218,7 @@ impl Content {
             FuturesUnordered::new();
         let mut most = Ahead::new(FETCH_BLOCKS, FETCH_SMALL_BLOCKS);
         loop {
-            // In random order, so that nodes that fetch the same DAG at the same time have different parts to exchange.
+            // In no order: then those that fetch the same at once have different parts of it to give.
             while fetching.len() < most.blocks()
                 && let Some(cid) = pending.swap_remove_back(random_below(pending.len()))
             {
@@ -267,7 +267,7 @@ struct Sure {
 /// The store and the network as one source of blocks.
 #[derive(Debug)]
 pub(crate) struct Source {
-    /// Whether a block that cannot be stored is an error; otherwise it is returned nevertheless.
+    /// Whether a block that cannot be stored is no good; otherwise it is read all the same.
     must_store: bool,
     content: Content,
     providers: Vec<NodeId>,
@@ -368,7 +368,7 @@ impl BlockSource for Source {
 }
 
 impl Source {
-    /// Fetches a block that is not in the store, and stores it if there is room.
+    /// A block that is not in the store: it is afterwards, if there is room.
     async fn get_new(&self, cid: &Cid) -> Result<Bytes, Error> {
         // Nobody could send what could be verified.
         cid::check(cid)?;

@@ -1,4 +1,4 @@
-//! The coordinator: one actor that grants leases and remembers every job.
+//! The coordinator: grants leases, and remembers every job, through one actor.
 //!
 //! The actor steps the pure scheduler, writes what changed into the ledger, and only then answers
 //! and acts. Commands that arrive while a transaction is being written share the next one, so the
@@ -36,7 +36,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 use watchers::Watchers;
 
-/// How many commands may wait for the actor; further senders wait themselves.
+/// Commands that may wait for the actor. A sender beyond that waits itself.
 const QUEUE_COMMANDS: usize = 1024;
 
 /// Between two looks at a job that somebody waits for.
@@ -67,7 +67,7 @@ fn pin(job: JobId) -> String {
 
 const PIN_PREFIX: &str = crate::pins::JOB;
 
-/// The name of the pin that keeps the fetched part of a job's result.
+/// The name of the pin that keeps what has come of a job's result.
 fn arriving(job: JobId) -> String {
     format!("{ARRIVING_PREFIX}{job}")
 }
@@ -99,7 +99,7 @@ pub(crate) struct Coordinator {
     duty: Duty,
     /// What is done beside the actor.
     tasks: Supervisor,
-    /// Leases whose workers have not answered the offer yet.
+    /// Leases of which it is not known yet whether their workers take them.
     offers: Supervisor,
 }
 
@@ -108,11 +108,11 @@ pub(crate) struct Coordinator {
 pub(crate) enum Duty {
     /// It grants leases, and lets them expire.
     Grants,
-    /// Neither: it will be gone soon, and would leave its leases behind.
+    /// Neither: it is gone soon, and what it had granted would be left behind.
     Records,
 }
 
-/// A submitted job, and why it waits if no known node could ever run it.
+/// A job that was handed in, and what it waits for if that is nothing that there is.
 type Submitted = (JobRecord, Option<Why>);
 
 /// What a coordinator works with.
@@ -137,7 +137,7 @@ pub(crate) struct Parts {
 }
 
 impl Coordinator {
-    /// Loads the jobs of the ledger, and starts the actor, which runs until `stopping` is cancelled.
+    /// Takes up the jobs of the ledger, and starts the actor; it runs until `stopping` is cancelled.
     ///
     /// # Errors
     ///
@@ -176,7 +176,7 @@ impl Coordinator {
         // One that grants nothing must not be counted on by the others.
         let joins = is_shared && coordinator.duty == Duty::Grants;
         if joins {
-            // Announced before the jobs are read, so that no other coordinator takes them in between.
+            // Said before the jobs are read, so that nobody takes them in between.
             coordinator.ledger.renew(lease_ttl).await?;
         } else if !is_shared {
             coordinator.ledger.own_all().await?;
@@ -194,7 +194,7 @@ impl Coordinator {
         Ok(coordinator)
     }
 
-    /// A crash between pinning a job and recording it leaves a pin, which this removes.
+    /// A crash between pinning a job and recording it leaves a pin that nobody would remove.
     async fn remove_orphaned_pins(&self) -> Result<(), Error> {
         for (name, _) in self.content.store().pins().await? {
             let is_orphan = if let Some(id) = name.strip_prefix(PIN_PREFIX) {
@@ -215,7 +215,7 @@ impl Coordinator {
         Ok(())
     }
 
-    /// Whether there is no such job, or it has ended and another coordinator keeps its result.
+    /// Whether there is no such job, or it has ended and its result is another coordinator's to keep.
     async fn needs_no_pin(&self, job: JobId) -> Result<bool, Error> {
         let Some(record) = self.ledger.get(job).await? else {
             return Ok(true);
@@ -234,9 +234,9 @@ impl Coordinator {
         answer.await.map_err(|_| Error::ShuttingDown)?
     }
 
-    /// The previous process of this node has ended, since only one process can hold the data directory. So its attempts
-    /// are retried at once, except those whose end the worker still reports. Call this before the worker announces what
-    /// it lends, so that none of the leases is new.
+    /// This process is another than the one that had this node's leases until now, since nobody else can have the data
+    /// directory: what that ran goes on at once, but for attempts of which the worker still says the end. To be called
+    /// before the worker tells what it lends, so that no lease is a new one.
     ///
     /// # Errors
     ///
@@ -256,13 +256,13 @@ impl Coordinator {
         self.ask(ended).await.map(drop)
     }
 
-    /// Waits until workers have taken or refused the last offers, so that no lease without a holder is left behind.
+    /// Waits until the leases that were offered last are taken or refused, so that none that nobody has is left behind.
     pub(crate) async fn settle(&self, within: Duration) {
         let _ = tokio::time::timeout(within, self.offers.join()).await;
     }
 
-    /// Records a job durably, with everything that it needs in this node's store. If this id already belongs to a job
-    /// of this task, returns that job. Explains why the job waits if no known node could ever run it.
+    /// Records a job durably, with everything that it needs in this node's store. If there is a job of this id
+    /// already, and of this task, then it is that one. Says why it waits if no node that is known could ever run it.
     ///
     /// # Errors
     ///
@@ -270,7 +270,7 @@ impl Coordinator {
     ///
     /// # Cancel safety
     ///
-    /// After the future is dropped, the job may or may not be recorded.
+    /// Dropping the future leaves it open whether the job is recorded.
     pub(crate) async fn submit(
         &self,
         id: Option<JobId>,
@@ -288,7 +288,7 @@ impl Coordinator {
         let _mark = loop {
             match self.submitting.begin(id) {
                 Some(mark) => break mark,
-                // The first caller got no answer, or none yet.
+                // Whoever asked first was not answered, or not yet.
                 None => tokio::time::sleep(LOOK_EVERY).await,
             }
         };
@@ -296,8 +296,8 @@ impl Coordinator {
             return Ok((is_of(known, task_cid)?, None));
         }
         let spec = self.with_key(spec)?;
-        // The task links to component and inputs, so its pin keeps them too. Pinned first: a DAG that is complete
-        // afterwards can no longer be collected.
+        // The task links to component and inputs, so its pin keeps them too. Pinned first: what is
+        // found complete afterwards cannot be collected any more.
         let task = Block::encode(cid::DAG_CBOR, bytes)?;
         let name = pin(id);
         self.content.put_pinned(vec![task], &name, task_cid).await?;
@@ -309,7 +309,7 @@ impl Coordinator {
         recorded
     }
 
-    /// The job. The key of a private one is sealed to all coordinators that may have to grant leases for it.
+    /// The job, with the key of a private one sealed to all those who may have to grant leases for it.
     fn with_key(&self, mut spec: JobSpec) -> Result<JobSpec, Error> {
         let local = self.peers.local();
         let key = private::of_job(&self.identity, local, &spec)?;
@@ -403,7 +403,7 @@ impl Coordinator {
     ///
     /// # Errors
     ///
-    /// The ledger's, or when the coordinator that owns the job does not answer.
+    /// The ledger's, or that the coordinator that owns the job does not answer.
     pub(crate) async fn cancel(&self, id: JobId) -> Result<Option<JobRecord>, Error> {
         let answer = self.ask(Command::Cancel { job: id }).await?;
         if answer == Answer::NotOpen && self.ledger.is_shared() {
@@ -457,7 +457,7 @@ impl Coordinator {
     /// A worker says what it lends.
     pub(crate) async fn announce(&self, worker: NodeId, announcement: Announcement) -> Response {
         if self.duty == Duty::Records {
-            // An unknown worker gets no lease.
+            // A worker that is not known is granted nothing.
             return Response::Ok;
         }
         let offer = WorkerOffer {
@@ -546,7 +546,7 @@ impl Coordinator {
     }
 }
 
-/// Refuses a job whose node id is impossible: it would wait for ever.
+/// Refuses a job for a node that cannot be: it would wait for ever.
 fn check_target(spec: &JobSpec) -> Result<(), Error> {
     let wrong = |reason: String| Error::InvalidJob(format!("label {TARGET_NODE}: {reason}"));
     match spec.target().map_err(|e| wrong(e.to_string()))? {
@@ -557,7 +557,7 @@ fn check_target(spec: &JobSpec) -> Result<(), Error> {
     }
 }
 
-/// The answer to a worker when the handler of its request panicked.
+/// What a worker is told when what it asked for was begun, and ended in a panic.
 fn no_answer() -> Response {
     Response::error(ErrorCode::Infrastructure, NO_ANSWER)
 }

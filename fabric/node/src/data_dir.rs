@@ -49,8 +49,8 @@ pub struct NodeFile {
 }
 
 impl NodeFile {
-    /// The file in the data directory `root`, if there is a readable one. It may belong to a node that was killed: ask
-    /// its API before trusting it.
+    /// The file in the data directory `root`, if there is a readable one. It may be that of a node
+    /// that was killed: ask its API before trusting it.
     #[must_use]
     pub fn read(root: &Path) -> Option<Self> {
         let path = root.join("node.json");
@@ -62,7 +62,7 @@ impl NodeFile {
 }
 
 impl DataDir {
-    /// Creates the directory if it is missing, locks it, and removes what a killed process left.
+    /// Creates the directory where it is missing, locks it, and clears what a killed process left.
     ///
     /// # Errors
     ///
@@ -135,18 +135,18 @@ impl DataDir {
         self.root.join("before")
     }
 
-    /// The files of a killed process are read before they are removed.
+    /// What a process was killed with is looked at before it is removed.
     fn set_scratch_aside(&self) {
         let Ok(entries) = fs::read_dir(self.scratch()) else {
             return;
         };
         for entry in entries.flatten() {
-            // Files that cannot be moved are removed with the rest: only logs are lost.
+            // What cannot be moved is removed with all the rest: nothing but logs is lost.
             let _ = fs::rename(entry.path(), self.before().join(entry.file_name()));
         }
     }
 
-    /// Records where the API answers. Written under a temporary name first, so readers see all or nothing.
+    /// Says where the API answers. Written to a temporary name first, so readers see all or nothing.
     ///
     /// # Errors
     ///
@@ -177,7 +177,7 @@ impl DataDir {
 pub(crate) struct Scratch(PathBuf);
 
 impl Scratch {
-    /// `<scratch>/<job>-<token>`, created on first use.
+    /// `<scratch>/<job>-<token>`, which is made by whoever needs it first.
     #[must_use]
     pub(crate) fn new(scratch: &Path, job: JobId, token: impl std::fmt::Display) -> Self {
         Self(scratch.join(format!("{job}-{token}")))
@@ -200,7 +200,7 @@ impl Scratch {
 
 impl Drop for Scratch {
     fn drop(&mut self) {
-        // Files that cannot be removed now are removed when the node starts again.
+        // What cannot be removed now is removed when the node starts again.
         let _ = fs::remove_dir_all(&self.0);
     }
 }

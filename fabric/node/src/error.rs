@@ -1,4 +1,4 @@
-//! What can keep a node from starting or from fulfilling a request.
+//! What can keep a node from starting or from doing what it was asked.
 
 use mc_execution::ExecutionError;
 use mc_protocol::Response;
@@ -15,7 +15,7 @@ pub enum Error {
     DataDirLocked {
         /// The directory.
         path: PathBuf,
-        /// The process that holds it, if known.
+        /// The process that holds it, if it said so.
         pid: Option<u32>,
     },
     /// The lock of the data directory could not be asked for.

@@ -8,10 +8,9 @@
 //! # Invariants
 //!
 //! * One process uses a data directory at a time.
-//! * Each task has an owner that waits for its end (`tasks.rs`). If a task fails without which the node would be
-//!   useless, the node ends: [`Node::failed`].
-//! * Work that waits for blocks has threads of its own ([`mc_execution::threads`]): tokio's blocking threads read the
-//!   blocks.
+//! * Each task has an owner that waits for its end (`tasks.rs`). If one fails without which the node would answer and do
+//!   nothing, the node ends: [`Node::failed`].
+//! * What waits for blocks on a thread has one of its own ([`mc_execution::threads`]): tokio's are for reading blocks.
 //! * Shutdown goes from the outside in: no new requests, attempts finished or their leases given
 //!   back, then ledger, network and store.
 

@@ -65,7 +65,7 @@ pub(crate) fn of_dht(refused: &Refused) -> Vec<Metric> {
     Refusal::ALL.iter().map(refusal).collect()
 }
 
-/// The jobs of the ledger. States without jobs have 0, since monitoring treats absent numbers as unknown.
+/// The jobs of the ledger. States without any count 0, since what asks for a rate takes what is absent for unknown.
 pub(crate) fn of_ledger(mut counts: BTreeMap<String, u64>) -> Vec<Metric> {
     for state in JobState::ALL {
         counts.entry(state.to_string()).or_default();

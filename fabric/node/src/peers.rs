@@ -15,11 +15,11 @@ use std::{
 };
 use tokio::sync::mpsc;
 
-/// How long to wait before repeating an announcement that was not heard.
+/// How long an announcement that was not heard is kept back before it is said once more.
 const ANNOUNCE_AGAIN_AFTER: Duration = Duration::from_millis(300);
 
-/// Carries requests to other nodes over the network, and to this node's own roles directly, so that one node alone
-/// works in the same way as many.
+/// Carries requests to other nodes by the network, and to this node's own roles directly, so that
+/// one node alone works in the same way as many.
 #[derive(Debug, Clone)]
 pub(crate) struct Peers {
     local: NodeId,
@@ -59,8 +59,8 @@ impl Peers {
         }
     }
 
-    /// Connects the roles, which both send and receive. Dropping the returned value disconnects them, so that no part
-    /// of an ended node keeps itself alive.
+    /// Completes the circle: the roles need to send, and are sent to. It is open again once what this gives is dropped,
+    /// so that nothing of a node that has ended keeps itself alive.
     #[must_use]
     pub(crate) fn set_roles(&self, roles: Roles) -> Circle {
         self.replace(Some(Arc::new(roles)));
@@ -109,8 +109,8 @@ impl Peers {
         }
     }
 
-    /// Announces to a node what this one lends, and records whether that node wants to hear more. An announcement that
-    /// was not heard is repeated soon.
+    /// Tells a node what this one lends, and takes note whether it wants to hear more. If it is not heard, it
+    /// is said again soon.
     pub(crate) fn announce(
         &self,
         tasks: &Supervisor,
@@ -135,12 +135,12 @@ impl Peers {
                     true
                 }
             };
-            // No receiver is left when the node is stopping.
+            // Nobody listens any more when the node is stopping.
             let _ = wanted.send((node, wants)).await;
         });
     }
 
-    /// Whether the process of a node has ended, after its connection was closed; `false` if this node cannot tell.
+    /// Whether the process of a node has ended whose connection was closed; `false` if that cannot be known.
     pub(crate) async fn has_ended(&self, node: &NodeId) -> bool {
         self.net.has_ended(node).await
     }

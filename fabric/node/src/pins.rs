@@ -17,7 +17,7 @@ pub(crate) const OWED: &str = "owed/";
 /// Layers of container images, by their digests.
 pub(crate) const LAYER: &str = "layer/";
 
-/// Refuses invalid names of users' pins, before anything is fetched for them.
+/// Refuses what a user's pin cannot be called: that is known before there is anything for it to keep.
 ///
 /// # Errors
 ///
@@ -27,8 +27,7 @@ pub fn check(name: &str) -> Result<(), ErrorBody> {
     Store::check_pin_name(name).map_err(|error| crate::Error::from(error).into())
 }
 
-/// Refuses the node's own names to users: otherwise a job could lose its inputs, and a layer could differ from its
-/// digest.
+/// Refuses the node's names to users: a job could lose its inputs, and a layer be something else than its digest says.
 pub(crate) fn check_is_free(name: &str) -> Result<(), ErrorBody> {
     let reserved = [JOB, CHECKPOINT, ARRIVING, LOG, OWED, LAYER];
     let Some(prefix) = reserved.into_iter().find(|prefix| name.starts_with(prefix)) else {

@@ -1,8 +1,8 @@
 //! Keys of private tasks, on their way from the submitter to the coordinator and from there to the worker.
 //!
-//! The submitter seals a task's key to itself and to the node that it submits to. That node keeps the sealed key in its
-//! ledger, also for the other coordinators on the same ledger. It passes the key on with each lease, sealed to the
-//! worker and for that lease only. All others only see encrypted content.
+//! The submitter seals a task's key to itself and to the node that it submits to. That node keeps it sealed,
+//! in its ledger, also for the other coordinators on the same ledger, and hands it on with each lease: sealed
+//! to the worker, and for that lease only. Nobody else ever has it; what they see is what is encrypted.
 
 use crate::{data_dir, error::Error};
 use futures::StreamExt;
@@ -52,7 +52,7 @@ fn open(identity: &Identity, envelope: &Envelope, purpose: Purpose, id: KeyId) -
     (key.id() == id).then_some(key)
 }
 
-/// The key that came with a lease; `None` for a task without one.
+/// The key that came with a lease; `None` for a task that has none.
 pub(crate) fn of_lease(
     identity: &Identity,
     task: &TaskSpec,
@@ -68,7 +68,7 @@ pub(crate) fn of_lease(
         .ok_or("the key of the task does not open")
 }
 
-/// The key of a job that a coordinator may grant leases for; `None` for a job without one.
+/// The key of a job that a coordinator may grant leases for; `None` for one that has none.
 pub(crate) fn of_job(
     identity: &Identity,
     local: &NodeId,
@@ -94,12 +94,12 @@ const fn by_lease(lease: &Lease) -> Purpose {
     }
 }
 
-/// The submitter of a data directory. Its key is there in `user.key`, beside that of the node.
+/// Whoever submits tasks with a data directory: its key is there, in `user.key`, beside that of the node.
 #[derive(Debug)]
 pub struct Submitter(Identity);
 
 impl Submitter {
-    /// The submitter of the data directory `dir`, created if there is none.
+    /// The submitter of the data directory `dir`, who is made up if it has none.
     ///
     /// # Errors
     ///
@@ -123,7 +123,7 @@ impl Submitter {
         })
     }
 
-    /// The key with the id `id` that was sealed to this submitter; `None` if it was sealed to another one.
+    /// The key with the id `id` that was sealed to this submitter; `None` if it was sealed to another.
     #[must_use]
     pub fn open(&self, sealed: &Envelope, id: KeyId) -> Option<TaskKey> {
         open(&self.0, sealed, Purpose::Results, id)
@@ -140,8 +140,8 @@ pub const fn log_place(stream: LogStream, offset: u64) -> Place {
     Place::Log { stream, offset }
 }
 
-/// A log that only the submitter can read: pieces, each sealed for its stream and offset, and each preceded by its
-/// length in [`LENGTH_BYTES`] bytes, the lowest first.
+/// A log as only the submitter can read it: pieces that are sealed each for its stream and offset, each
+/// after its length in [`LENGTH_BYTES`] bytes, the lowest first.
 pub(crate) fn sealed_log(
     key: &TaskKey,
     stream: LogStream,

@@ -8,7 +8,7 @@ use mc_protocol::TaskAdvert;
 use mc_types::{JobId, JobRecord, NodeId};
 use std::time::Duration;
 
-/// How long the published state of an open job is believed, unless it is published again.
+/// How long the state of a job that has not ended is believed, unless it is said again.
 const OPEN_TTL: Duration = Duration::from_secs(180);
 
 /// Says in which state a job is.
@@ -23,7 +23,7 @@ pub(crate) async fn publish(net: &Client, record: &JobRecord) -> Result<(), Refu
     net.publish(what, None, body, ttl).await
 }
 
-/// Looks for a job; returns its advert, and the coordinator that published it.
+/// Looks for a job; gives what is said of it, and its coordinator, which says so.
 pub(crate) async fn find(net: &Client, job: JobId) -> Option<(NodeId, TaskAdvert)> {
     let entry = net.lookup(Kind::Task, &job.to_string()).await.ok()??;
     let advert = mc_protocol::decode(&entry.body).ok()?;

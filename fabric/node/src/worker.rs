@@ -43,12 +43,12 @@ use std::{
 use tokio::sync::{Notify, broadcast, watch};
 use tokio_util::sync::CancellationToken;
 
-/// How many coordinators may wait for an announcement; further ones ask again.
+/// Coordinators that may have asked what is lent before they are answered. They ask again.
 const SOLICITATIONS: usize = 256;
-/// How many new connections may wait to be reported to those who wait for them; these also poll.
+/// Nodes that may have connected before those who wait for them are told. They look too.
 const MET: usize = 256;
 
-/// How long cancelled guests may take to end when the node stops.
+/// How long guests that were called off may take to notice it when the node stops.
 const GUEST_GRACE: Duration = Duration::from_secs(2);
 
 /// A lease that a worker is offered.
@@ -72,11 +72,11 @@ pub(crate) struct Options {
     pub caps: Caps,
     /// Where attempts keep their files.
     pub scratch: PathBuf,
-    /// Where the files of attempts are that were running when an earlier process was killed.
+    /// Where those are of attempts that an earlier process was killed with.
     pub before: PathBuf,
     /// Where endings are kept that no coordinator has heard yet.
     pub owed: PathBuf,
-    /// For how many terms the coordinators of an attempt may be silent before it ends.
+    /// For so many terms the coordinators of an attempt may be silent before it is ended.
     pub silent_terms: u32,
 }
 
@@ -98,7 +98,7 @@ struct Inner {
     debts: Arc<Debts>,
     kept: Kept,
     free: watch::Sender<u32>,
-    /// Whether an offer was refused despite a free slot since the last attempt ended here.
+    /// Whether an offer was refused, though a slot was free, since something ended here last.
     was_short: AtomicBool,
     /// Told when something ends then.
     room: Notify,
@@ -118,7 +118,7 @@ struct Inner {
 pub(crate) struct Counts {
     /// Those that a coordinator has in its ledger.
     pub recorded: AtomicU64,
-    /// Those that no coordinator wanted.
+    /// Those that no coordinator wanted any more.
     pub refused: AtomicU64,
 }
 
@@ -136,7 +136,8 @@ struct Running {
 }
 
 impl Worker {
-    /// An idle worker, whose attempts belong to `attempts`. It ends at once when `ended` is cancelled.
+    /// A worker without anything to do yet, whose attempts belong to `attempts`. It ends at once when `ended` is
+    /// cancelled.
     #[must_use]
     pub(crate) fn new(
         options: Options,
@@ -170,7 +171,7 @@ impl Worker {
         }
     }
 
-    /// Continues to report to coordinators how attempts of an earlier process ended. Returns these attempts: they did
+    /// Goes on telling coordinators how attempts of an earlier process ended. Gives those of which it does so: they did
     /// not end with the process.
     pub(crate) fn resume(&self) -> BTreeSet<(JobId, FencingToken)> {
         let unsaid = owed::resume(&self.inner);
@@ -188,7 +189,7 @@ impl Worker {
     /// What this worker tells a coordinator that it lends.
     #[must_use]
     pub(crate) fn announcement_to(&self, coordinator: &NodeId) -> Announcement {
-        // Both at the same moment, so that the free part fits the running attempts.
+        // Both of one moment: what is free is what is not running.
         let running = self.inner.running();
         let yours = running
             .iter()
@@ -201,7 +202,7 @@ impl Worker {
 
     /// A coordinator asks what is lent here.
     pub(crate) fn solicited(&self, coordinator: NodeId) {
-        // While starting, there is no receiver yet; the coordinator asks again.
+        // While starting, nobody listens yet; it asks again.
         let _ = self.inner.solicited.send(coordinator);
     }
 
@@ -223,7 +224,7 @@ impl Worker {
         self.inner.solicited.subscribe()
     }
 
-    /// How many endings of attempts were delivered or dropped since this process began.
+    /// What became of the endings of attempts since this process began.
     #[must_use]
     pub(crate) fn counts(&self) -> &Counts {
         &self.inner.counts
@@ -240,8 +241,8 @@ impl Worker {
         self.inner.room.notified().await;
     }
 
-    /// Takes an offer of the first of `coordinators`, or refuses it. An accepted attempt runs until its coordinator
-    /// knows its end, or until it has lost its lease.
+    /// Takes an offer of the first of `coordinators`, or refuses it. An accepted attempt runs until it ended and its coordinator
+    /// knows it, or until it lost its lease.
     #[must_use]
     pub(crate) fn offer(
         &self,
@@ -296,7 +297,7 @@ impl Worker {
             if running.contains_key(&lease.job) {
                 return busy("an earlier attempt of the job has not ended here yet");
             }
-            // Checked here again, since other coordinators may have taken what this one believes to be free.
+            // Whatever the coordinator takes to be free: others may have taken it.
             if let Some(clause) = self.inner.lent(&running).lacks(&spec) {
                 self.inner.was_short.store(true, Ordering::Relaxed);
                 return busy(&format!("the node lacks {clause}"));
@@ -339,7 +340,7 @@ impl Worker {
         Response::Accepted
     }
 
-    /// Stops an attempt, if it was granted with `token` and `coordinator` has a say in it.
+    /// Stops an attempt, if it is the one that was granted with `token` and `coordinator` has a say in it.
     #[must_use]
     pub(crate) fn cancel(&self, coordinator: &NodeId, job: JobId, token: FencingToken) -> Response {
         if let Some(running) = self.inner.running().get(&job)
@@ -351,8 +352,8 @@ impl Worker {
         Response::Ok
     }
 
-    /// Requests a checkpoint of an attempt, if it was granted with `token` and `coordinator` has a say in it. With
-    /// `leave`, the attempt ends with it.
+    /// Has a checkpoint taken of an attempt, if it is the one that was granted with `token` and `coordinator` has a say in it. With
+    /// `leave`, the attempt ends with that.
     #[must_use]
     pub(crate) fn stop(
         &self,
@@ -393,7 +394,7 @@ impl Worker {
         running.or_else(|| self.inner.recent.get(job))
     }
 
-    /// The output of the running attempt from `offset` on; `None` if none runs here.
+    /// What the attempt that runs here has written from `offset` on; `None` if none does.
     pub(crate) async fn own_log(
         &self,
         job: JobId,
@@ -424,8 +425,8 @@ impl Worker {
         }
     }
 
-    /// Accepts no more offers, takes a last checkpoint of running attempts and releases their leases. Attempts that
-    /// cannot be stopped get `grace` before they are cancelled.
+    /// Accepts nothing more, has a last checkpoint taken of running attempts and their leases released,
+    /// and gives `grace` to those that cannot be stopped before they are called off.
     pub(crate) async fn shutdown(&self, grace: Duration) {
         self.inner.leaving.cancel();
         self.inner.publish_free(&self.inner.running());
@@ -439,7 +440,7 @@ impl Worker {
     }
 }
 
-/// The slot of an attempt. Dropping it frees the slot.
+/// The slot of an attempt. It is free again whatever becomes of the attempt.
 #[derive(Debug)]
 struct Slot {
     inner: Arc<Inner>,
@@ -463,7 +464,7 @@ impl Inner {
         usize::try_from(self.options.announcement.slots_total).unwrap_or(usize::MAX)
     }
 
-    /// What this worker lends, and how much of it is free while these run.
+    /// What this worker lends, and what of that is free while these run.
     fn lent(&self, running: &HashMap<JobId, Running>) -> Lent {
         let reserved: Resources = running.values().map(|attempt| attempt.reserved).sum();
         let lent = self.options.caps.lent();
@@ -482,7 +483,7 @@ impl Inner {
         }
     }
 
-    /// A node that is shutting down lends nothing, even when attempts end.
+    /// A node that is shutting down lends nothing, whatever ends on it.
     fn publish_free(&self, running: &HashMap<JobId, Running>) {
         let busy = u32::try_from(running.len()).unwrap_or(u32::MAX);
         let free = if self.leaving.is_cancelled() {

@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 
 /// Between two looks at what a running guest has written.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
-/// How long after the end of a job the output of its last attempt may still arrive.
+/// How long after the end of a job what its last attempt wrote may still come.
 const LATE: Duration = Duration::from_secs(5);
 
 pub(super) fn unknown(id: JobId) -> Error {
@@ -62,7 +62,7 @@ impl NodeBackend {
         }
     }
 
-    /// Why this node cannot do what only the coordinator of a job can.
+    /// Why what only the coordinator of a job can do or tell cannot be had here.
     pub(super) async fn not_here(&self, id: JobId) -> Error {
         match self.mirrored(id, None, None).await {
             Ok(job) => elsewhere(id, &job),
@@ -92,7 +92,7 @@ impl NodeBackend {
         let key = self.coordinator.key_of(&job)?;
         let rest = match attempt.filter(|attempt| !is_under_way(&job, *attempt)) {
             Some(attempt) => Some(at.of_attempt(&job, attempt, key.as_ref()).await?),
-            // A follower learns from the state of the job how it ended.
+            // Whoever follows is told by the state of the job how it ended.
             None if job.state.is_terminal() && !follow => {
                 let ended = at.ended(&job, key.as_ref()).await?;
                 Some(ended.ok_or_else(|| lost(&job))?)
@@ -115,7 +115,7 @@ impl NodeBackend {
 }
 
 impl NodeBackend {
-    /// The log of a job that this node's ledger does not have: of the newest attempt known here.
+    /// The log of a job that this node's ledger does not have: of one attempt, which is the newest that is known here.
     async fn follow_elsewhere(
         &self,
         at: Position,
@@ -129,7 +129,7 @@ impl NodeBackend {
             Some(job) => job,
             None => self.mirrored(id, None, None).await?,
         };
-        // Another worker published the outcome in the DHT, but not the attempt; coordinators know when it began.
+        // Another worker says in the DHT what the job came to, but not in which attempt; coordinators know when it began.
         let is_counted = is_own || job.submitted_ms.is_some();
         let another = attempt.filter(|attempt| is_counted && *attempt != job.attempts);
         if let Some(attempt) = another {
@@ -211,8 +211,8 @@ fn lost(job: &JobRecord) -> Error {
 }
 
 impl Position {
-    /// What the running attempt has written since; empty when its node cannot be asked. A later attempt of a
-    /// deterministic task writes the same again, so the offset stays valid.
+    /// What the running attempt has written since; nothing when it cannot be asked. A later attempt
+    /// of a deterministic task writes the same again, so the offset stays valid.
     async fn look(&self, job: &JobRecord) -> Bytes {
         let Some(holder) = &job.holder else {
             return Bytes::new();
@@ -228,8 +228,8 @@ impl Position {
         }
     }
 
-    /// The log of a job that has ended, from the offset on: of its outcome, or else of the newest attempt with a kept
-    /// log. `None` if it was lost with its node.
+    /// The log of a job that has ended, from the offset on: of its outcome, or else of the newest attempt of which it is
+    /// kept. `None` if it was lost with its node.
     async fn ended(
         &self,
         job: &JobRecord,
@@ -243,12 +243,12 @@ impl Position {
             // It never ran.
             return Ok(Some(stream::empty().boxed()));
         }
-        // The node that ended it may have another clock.
+        // Whoever ended it may have another clock.
         let begun = Instant::now();
         loop {
             let logs = self.coordinator.attempt_logs(self.id).await?;
             let newest = logs.first();
-            // A cancelled job is over before its node has reported the output.
+            // One that was called off is over before its node has said what it wrote.
             let since = job.finished.map(|at| SystemClock.now().since(at));
             let may_come = newest.is_none_or(|log| log.token < job.last_token)
                 && since.is_some_and(|since| since.max(begun.elapsed()) < LATE);

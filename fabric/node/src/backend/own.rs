@@ -1,4 +1,4 @@
-//! Jobs of other coordinators that this node runs or ran recently, so that it can answer by itself.
+//! Jobs of other coordinators that this node runs, or ran of late: it need not ask anybody.
 
 use super::{NodeBackend, jobs::Position, mirrored::view};
 use crate::worker::{Known, Stage, Worker};
@@ -114,7 +114,7 @@ fn told(id: JobId, known: &Known) -> JobView {
             started_ms: Some(started(*begun)),
             ..open(JobState::Running)
         },
-        // The last known state: the coordinator may have granted it to another node.
+        // As was last known of it: the coordinator may have granted it to another one.
         Stage::Left { was_killed } => open_until(id, known, JobState::Running, left(*was_killed)),
         Stage::Ended {
             ending: Ending::Failed(reason @ FailureReason::Infrastructure { .. }),
@@ -152,7 +152,7 @@ const fn left(was_killed: bool) -> &'static str {
     }
 }
 
-/// A job whose attempt is over, which the coordinator does not know yet.
+/// A job whose attempt is over, of which the coordinator has not heard.
 fn open_until(id: JobId, known: &Known, state: JobState, until: &str) -> JobView {
     let coordinator = &known.coordinator;
     let said = format!(

@@ -45,7 +45,7 @@ pub struct Sources {
     /// A file that must exist. Without it, `mc-wasm/config.toml` in the user's configuration
     /// directory is read if it is there.
     pub file: Option<PathBuf>,
-    /// The environment: `HOME`, `XDG_*` and `MC_WASM_*` are read.
+    /// The environment: `HOME`, `XDG_*` and `MC_WASM_*` are looked at.
     pub environment: BTreeMap<String, String>,
     /// Settings from the command line, by key.
     pub flags: Vec<(&'static str, Value)>,
@@ -58,7 +58,7 @@ pub struct Merged {
     pub config: Config,
     /// By key.
     pub origins: BTreeMap<&'static str, Origin>,
-    /// What users should change before a later version refuses it, in a sentence each.
+    /// What users should change before it is refused, in a sentence each.
     pub warnings: Vec<String>,
     /// What may be a mistake, in a sentence each.
     pub hints: Vec<String>,
@@ -233,7 +233,7 @@ impl Layers {
         }
     }
 
-    /// Finds the value that made the whole unreadable: without it, parsing succeeds.
+    /// Finds the value that made the whole unreadable: the one without which it would be read.
     fn blame(&self, message: &str) -> ConfigError {
         let culprit = self.values.iter().find(|(key, (value, _))| {
             let mut only = self.with_defaults_except(key);

@@ -1,5 +1,5 @@
-//! The table of settings: the one list of valid keys. The names of variables, how to parse them, defaults and what is
-//! printed follow from it.
+//! The table of settings: the one list of valid keys. Names of variables, how they are read, what holds where nothing is
+//! set and what is printed follow from it.
 
 /// The shape of a setting's value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -21,14 +21,14 @@ pub enum Kind {
 pub enum Usual {
     /// This value, written as in a variable.
     Value(&'static str),
-    /// Nothing is set, or a list is empty: then something else decides; this text says what.
+    /// Nothing is set, or a list is empty: then something else decides, which this says in words.
     Open(&'static str),
     /// `mc-wasm` in the user's directory of this kind (`$XDG_<kind>_HOME`), which without a variable is this one below
     /// the home directory.
     Directory(&'static str, &'static str),
 }
 
-/// One setting. The fields of [`Config`](super::Config) document its purpose.
+/// One setting. What it is for is said where it is read: at the fields of [`Config`](super::Config).
 #[derive(Debug, Clone, Copy)]
 pub struct Setting {
     /// Its dotted key.

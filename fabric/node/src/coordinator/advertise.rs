@@ -1,5 +1,5 @@
-//! Publishes the state of jobs in the DHT, for users of other nodes. Short jobs are over before anybody could ask, and
-//! their coordinator knows them anyway.
+//! Saying in the DHT in which state jobs are, for those who ask at other nodes. Short ones are over before anybody
+//! could ask, and their coordinator knows them anyway.
 
 use super::Coordinator;
 use crate::task_advert;
@@ -14,9 +14,9 @@ use tokio_util::sync::CancellationToken;
 const EVERY: Duration = Duration::from_secs(2);
 /// Jobs that are younger are not spoken of.
 const LEAST_AGE: Duration = Duration::from_secs(2);
-/// How often an unchanged state is published again.
+/// How often it is said again that nothing has changed.
 const SAY_AGAIN: Duration = Duration::from_secs(60);
-/// How many jobs are published in one round, and how many are followed.
+/// Jobs of which something is said in one round, and jobs that are followed.
 const PER_ROUND: usize = 16;
 const MAX_FOLLOWED: usize = 512;
 

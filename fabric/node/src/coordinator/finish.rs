@@ -1,4 +1,4 @@
-//! Fetches results: their blocks are in this node's store before the ledger records them.
+//! Taking results: their blocks are in this node's store before the ledger says that they exist.
 
 use super::{Coordinator, arriving, no_answer, pin, respond};
 use crate::error::Error;
@@ -22,7 +22,7 @@ impl Coordinator {
         ending: Ending,
     ) -> Response {
         let coordinator = self.clone();
-        // In a task of its own, so that a fetch that takes longer than one request continues.
+        // Of its own accord: a fetch that takes longer than one request goes on.
         let take = async move { coordinator.take(worker, job, token, ending).await };
         let finishing = self.tasks.ask("finish", take);
         match tokio::time::timeout(ANSWER_WITHIN, finishing).await {
@@ -81,7 +81,7 @@ impl Coordinator {
         job: JobId,
         token: FencingToken,
     ) -> Result<Cid, Response> {
-        // There is nothing to fetch from this node itself, so no lease must be renewed first.
+        // There is nothing to fetch from this node itself, and so no lease to renew before that.
         if worker == self.peers.local()
             && let Some(record) = self.recent.get(job)
             && record
@@ -94,7 +94,7 @@ impl Coordinator {
         self.check_finish(worker, job, token).await
     }
 
-    /// The task of a job, if the worker holds its lease with `token`; renews the lease then.
+    /// The task of a job, if the worker holds it by `token`; renews the lease then.
     pub(super) async fn check_finish(
         &self,
         worker: &NodeId,
@@ -154,7 +154,7 @@ impl Coordinator {
         Ok(())
     }
 
-    /// Fetches the content of an outcome, if it is no larger than its task may make.
+    /// Fetches what an outcome names, as long as it is no more than its task may make.
     async fn fetch_result(
         &self,
         worker: &NodeId,
@@ -164,7 +164,7 @@ impl Coordinator {
         let record = self.job(job).await?.ok_or(Error::NotRunning)?;
         let task = &record.spec.task;
         let providers = || vec![worker.clone()];
-        // Inputs of the user do not count as results of the worker, unless encrypted once more.
+        // What the user gave is no part of what the worker made, unless it is encrypted once more.
         let mut rewritten = 0_u64;
         for root in outcome.dirs.keys().filter_map(|path| task.dirs.get(path)) {
             if task.private.is_some() {

@@ -13,20 +13,20 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// The time between two rounds of asking workers what they lend.
+/// Between two rounds in which workers are asked what they lend.
 const EVERY: Duration = Duration::from_millis(500);
-/// How long workers keep announcing often after the last job has ended.
+/// How long workers go on saying it often after the last job has ended.
 const LINGER: Duration = Duration::from_secs(60);
-/// The time between two searches of the DHT for idle nodes.
+/// Between two searches in the DHT for nodes that have nothing to do.
 const SEARCH_EVERY: Duration = Duration::from_secs(2);
-/// How many further peers to connect to in one round, when the connected ones are not enough.
+/// Peers that are connected to in one round, when those that are connected already are not enough.
 const PEERS_PER_ROUND: usize = 8;
 
 /// When there was work, and when workers were asked.
 #[derive(Debug)]
 pub(super) struct Recruiter {
     begun: Instant,
-    /// When there was last work, in milliseconds since `begun`; 0 if never.
+    /// Milliseconds since `begun` when there was work last; 0 if never.
     worked: AtomicU64,
     asked: Every,
     searched: Every,
@@ -48,7 +48,7 @@ impl Recruiter {
         u64::try_from(self.begun.elapsed().as_millis()).unwrap_or(u64::MAX)
     }
 
-    /// Whether there is work, or was recently.
+    /// Whether there is work, or was of late.
     pub(super) fn has_work(&self) -> bool {
         let worked = self.worked.load(Ordering::Relaxed);
         let linger = u64::try_from(LINGER.as_millis()).unwrap_or(u64::MAX);
@@ -85,8 +85,8 @@ impl Every {
 }
 
 impl Coordinator {
-    /// Records that there is work. If jobs wait, asks workers what they lend, unless they have announced it. Called
-    /// after every step.
+    /// Takes note of work, and if jobs wait, asks those what they lend of whom that is not known. Called after
+    /// every step.
     pub(super) fn recruit(&self, scheduler: &Scheduler, now: Timestamp) {
         if self.duty == Duty::Records || scheduler.open_jobs() == 0 {
             return;
@@ -117,7 +117,7 @@ impl Coordinator {
         let net = self.content.net();
         net.recruit(PEERS_PER_ROUND).await;
         if self.recruiter.searched.is_due() {
-            // The search connects to registered nodes, and the next round asks them.
+            // Those who registered are connected to while they are looked for, and asked in the next round.
             if let Err(error) = net.find_registered(Class::Any).await {
                 tracing::debug!(%error, "no search for idle nodes");
             }

@@ -21,7 +21,7 @@ use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
-/// How often the output of an abandoned attempt is reported to a coordinator, and the pause in between.
+/// How often a coordinator is told what an attempt wrote that it gave up, and the pause in between.
 const TELLS: u32 = 3;
 const TELL_AGAIN_AFTER: Duration = Duration::from_millis(200);
 /// How often it is looked how much an attempt has printed.
@@ -48,10 +48,10 @@ pub(super) struct Attempt {
     pub(super) logs: LogFiles,
 }
 
-/// Signals to a running attempt from outside. Cheap to clone.
+/// By what an attempt is influenced from outside. Cheap to clone.
 #[derive(Debug, Clone)]
 pub(super) struct Controls {
-    /// Set when the user cancels the job, the lease is lost, or the node shuts down.
+    /// Set when the user calls the job off, the lease is lost, or the node shuts down.
     pub(super) cancel: CancellationToken,
     /// Set when the attempt is to end with a checkpoint.
     pub(super) leaving: CancellationToken,
@@ -90,7 +90,7 @@ impl Controls {
 
 /// Why an attempt is ended that has not ended by itself.
 enum Cause {
-    /// Its lease is lost, or no coordinator renews it.
+    /// Its lease is lost, or nobody renews it.
     Lost(Lost),
     /// It has run for as long as this node lets one.
     TooLong,
@@ -99,7 +99,7 @@ enum Cause {
 }
 
 impl Cause {
-    /// The result of the attempt if it leaves a checkpoint; `None` if it need not.
+    /// What the attempt comes to if it leaves a checkpoint; `None` if it need not.
     const fn leaving(&self) -> Option<Came> {
         match self {
             Self::Lost(Lost::Silent) => Some(Came::Back),
@@ -108,7 +108,7 @@ impl Cause {
         }
     }
 
-    /// The result of the attempt if it leaves none.
+    /// What the attempt comes to if it leaves none.
     fn came(&self) -> Came {
         let failed = |message: &str| {
             Came::To(Ending::Failed(FailureReason::Infrastructure {
@@ -137,7 +137,7 @@ enum Came {
 }
 
 impl Came {
-    /// The outcome of an execution that ended by itself; `otherwise`, if it has none.
+    /// What an execution that ended by itself came to; `otherwise`, if that is nothing.
     fn of(executed: Executed, otherwise: Self) -> (Self, Option<Wrote>) {
         let came = executed.ending.map_or(otherwise, Self::To);
         (came, executed.wrote)
@@ -205,7 +205,7 @@ impl Attempt {
         })
     }
 
-    /// How the attempt ended, and its output if it has no outcome.
+    /// How the attempt ended, and what it wrote if it came to no outcome.
     async fn execute(&self, inner: &Inner) -> (Came, Option<Wrote>) {
         let mut heartbeats = Heartbeats::of(self, inner).begin(&inner.attempts);
         let work = execute::execute(inner, self);
@@ -236,20 +236,20 @@ impl Attempt {
         (cause.came(), wrote)
     }
 
-    /// Ends when the guest has run for as long as this node allows. A job's own time limit ends it earlier: the node
-    /// would not have accepted a longer one.
+    /// Ends when the guest has run for as long as this node lets one. A job that names a time itself is ended by that: with
+    /// a longer one it would not have been accepted.
     async fn outlasts(&self, inner: &Inner) {
         let longest = inner.options.caps.attempt;
         let Some(longest) = longest.filter(|_| self.spec.timeout_ms.is_none()) else {
             return std::future::pending().await;
         };
         let mut begun = self.controls.begun.subscribe();
-        // Only an ended attempt stops sending.
+        // Only an attempt that is gone sends nothing any more.
         let _ = begun.wait_for(Option::is_some).await;
         tokio::time::sleep(longest).await;
     }
 
-    /// Ends when this attempt writes output for which there is no more disk.
+    /// Ends when what is printed here has no more room, and this attempt prints more.
     async fn outgrows(&self, inner: &Inner) {
         let disk = Arc::clone(&inner.options.caps.disk);
         let share = Share::new(disk, Purpose::Output);

@@ -1,4 +1,4 @@
-//! Attempts that were running when an earlier process was killed: their output is reported to their coordinators.
+//! Attempts that an earlier process was killed with: what they had written is said to their coordinators.
 
 use super::{
     Inner,
@@ -18,7 +18,7 @@ use std::{
 };
 use tracing::{debug, info, warn};
 
-/// Attempts that take less than this leave no note: a file for each would cost more than it could save.
+/// Of attempts that take less than this nothing is noted: a file for each would cost more than what is lost with it.
 const NOTED_AFTER: Duration = Duration::from_millis(100);
 /// The file beside what an attempt writes.
 const NOTE: &str = "attempt";
@@ -31,7 +31,7 @@ struct Note {
     owed: Owed,
 }
 
-/// Ends once the guest has run long enough for a note.
+/// Ends once the guest has run for so long that a note is worth it.
 pub(super) async fn is_worth_a_note(attempt: &Attempt) {
     let mut begun = attempt.controls.begun.subscribe();
     if begun.wait_for(Option::is_some).await.is_err() {
@@ -43,7 +43,7 @@ pub(super) async fn is_worth_a_note(attempt: &Attempt) {
 /// Leaves a note in the directory of an attempt. It goes with the directory.
 pub(super) async fn note(attempt: &Attempt, scratch: &Scratch) {
     if attempt.key.is_some() {
-        // Its key is only in memory, so a later process could not encrypt its output.
+        // Its key is in memory alone, so that nobody could encrypt what it wrote.
         return;
     }
     let what = What {
@@ -69,7 +69,7 @@ pub(super) async fn note(attempt: &Attempt, scratch: &Scratch) {
     }
 }
 
-/// Reports the output of attempts that were running when an earlier process was killed.
+/// Says what attempts had written that an earlier process was killed with.
 pub(super) fn resume(inner: &Arc<Inner>) {
     let Ok(entries) = fs::read_dir(&inner.options.before) else {
         return;
@@ -84,7 +84,7 @@ pub(super) fn resume(inner: &Arc<Inner>) {
 
 async fn say(inner: &Inner, dir: PathBuf) {
     let owed = owed(inner, &dir).await;
-    // The output is kept elsewhere by now, or cannot be. Remaining files are read again after a restart.
+    // It is kept elsewhere by now, or cannot be. What stays is looked at once more after a restart.
     let _ = tokio::fs::remove_dir_all(&dir).await;
     let Some(owed) = owed else {
         return;
@@ -96,7 +96,7 @@ async fn say(inner: &Inner, dir: PathBuf) {
     }
 }
 
-/// What to report about an attempt, on disk; none for an attempt without a note.
+/// What is to be said of an attempt, on disk; nothing of one that left no note.
 async fn owed(inner: &Inner, dir: &Path) -> Option<Owed> {
     let bytes = tokio::fs::read(dir.join(NOTE)).await.ok()?;
     let note = canonical::decode::<Note>(&bytes);

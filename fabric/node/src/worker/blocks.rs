@@ -1,4 +1,4 @@
-//! The blocks of an attempt: from this node's store, and from the holders of its inputs.
+//! The blocks of an attempt: of this node's store, and of those who have what it was given.
 
 use super::{attempt::Attempt, coordinators::Coordinators};
 use crate::content::{Content, Source};
@@ -10,7 +10,7 @@ use mc_protocol::budget;
 use mc_types::{Cid, Limits};
 use std::time::Duration;
 
-/// How long to wait for the blocks of a checkpoint before trying an older one.
+/// How long the blocks of a checkpoint are waited for before an older one is tried.
 const FETCH_CHECKPOINT: Duration = Duration::from_secs(10);
 
 /// The blocks of an attempt.

@@ -1,13 +1,13 @@
-//! The most that a worker lends, whatever coordinators and jobs ask for.
+//! What a worker lends at most, whatever a coordinator or a job says.
 
 use super::disk::Disk;
 use crate::config::{Config, Period};
 use mc_types::{Lent, ONE_CORE_MILLIS, Resources};
 use std::{path::Path, sync::Arc, time::Duration};
 
-/// The fraction of the free disk that tasks may fill.
+/// Of what the disk has free, tasks may fill so many parts of so many.
 const DISK_PARTS: (u64, u64) = (4, 5);
-/// Even on a small disk, a task with the default limits must be able to run.
+/// However little that is: a task that may write as much as tasks usually may is no task that can run nowhere.
 const LEAST_DISK_BYTES: u64 = 1 << 30;
 
 /// What a worker lends at most.
@@ -24,7 +24,7 @@ pub(crate) struct Caps {
 }
 
 impl Caps {
-    /// The caps of a node with this many slots, whose tasks keep their files in `dir`.
+    /// Those of a node with so many slots, whose tasks keep their files in `dir`.
     pub(crate) fn of(config: &Config, slots: u32, dir: &Path) -> Self {
         let worker = &config.worker;
         let all = worker.disk.map_or_else(|| usual_disk(dir), |disk| disk.0);
@@ -57,7 +57,7 @@ impl Caps {
     }
 }
 
-/// How many compilers of this size fit into this much memory. One may always run.
+/// How many compilers that take so much each may take so much together. One may always run.
 fn compilers(together: u64, each: u64) -> usize {
     let compilers = together.checked_div(each).unwrap_or(1).max(1);
     // A semaphore has fewer permits than numbers can express.

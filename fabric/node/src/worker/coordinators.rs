@@ -19,8 +19,8 @@ struct Known {
     now: usize,
 }
 
-/// The coordinator that granted a lease, and those that take over the job if it is gone. Cheap to clone; clones agree
-/// on which one to ask.
+/// The coordinator that granted a lease, and those that go on with the job if it is gone. Cheap to clone; clones
+/// agree on the one that is asked.
 #[derive(Debug, Clone)]
 pub(crate) struct Coordinators {
     granting: NodeId,
@@ -43,7 +43,7 @@ impl Coordinators {
         coordinators
     }
 
-    /// The coordinators of a lease that was granted before this process began; the first is asked first.
+    /// Those of a lease that was granted before this process began; the first is asked first.
     #[must_use]
     pub(crate) fn restored(all: &[NodeId]) -> Option<Self> {
         let (granting, sisters) = all.split_first()?;
@@ -51,7 +51,7 @@ impl Coordinators {
     }
 
     fn known(&self) -> MutexGuard<'_, Known> {
-        // Every update leaves a valid list, so a poisoned one is still usable.
+        // Every update leaves a list that can be asked, so a poisoned one is still of use.
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -65,8 +65,8 @@ impl Coordinators {
         }
     }
 
-    /// Asks the coordinator that answered last. If it does not answer, or does not know, the next call asks another
-    /// one.
+    /// Asks the one that answered last. If it does not answer, or does not know, another one is asked the
+    /// next time.
     pub(crate) async fn ask(
         &self,
         peers: &Peers,
@@ -75,7 +75,7 @@ impl Coordinators {
         self.ask_within(Duration::MAX, peers, request).await
     }
 
-    /// The same, but a coordinator that takes longer than `patience` counts as one that does not answer.
+    /// The same, of one that does not answer for `patience` as of one that does not answer at all.
     pub(crate) async fn ask_within(
         &self,
         patience: Duration,

@@ -1,4 +1,4 @@
-//! How much unacknowledged data is kept for each coordinator.
+//! What coordinators have not acknowledged: how much of it is kept for each of them.
 
 use mc_types::NodeId;
 use std::{
@@ -6,12 +6,12 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-/// How many endings one coordinator may leave unanswered: more than a busy one has in flight. Beyond that, this worker
-/// refuses its offers.
+/// Endings that one coordinator may owe an answer to: more than a busy one has on their way. One that owes more gets
+/// no more work done.
 const MAX_ENDINGS: u64 = 1024;
-/// Bytes of results and checkpoints that are kept for one coordinator that does not answer.
+/// Bytes of what is kept for one coordinator since it does not answer: results and checkpoints.
 const MAX_BYTES: u64 = 4 << 30;
-/// How many times as much is kept for all of them, since one party can pose as several.
+/// How many times as much is kept for all of them: anybody can be several.
 const ALL: u64 = 4;
 
 /// What one coordinator owes an answer to.
@@ -33,7 +33,7 @@ pub(super) struct Debts(Mutex<HashMap<NodeId, Debt>>);
 
 impl Debts {
     fn all(&self) -> MutexGuard<'_, HashMap<NodeId, Debt>> {
-        // Every update leaves numbers that are about right, so a poisoned map is still usable.
+        // Every update leaves numbers that are about right, so a poisoned map is still of use.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -57,7 +57,7 @@ impl Debts {
         is_full.then_some("too much waits for coordinators to acknowledge it")
     }
 
-    /// An ending counts as unanswered until the returned value is dropped.
+    /// An ending waits for an answer until what is given is dropped.
     pub(super) fn add(self: &Arc<Self>, coordinator: NodeId) -> Entry {
         self.all().entry(coordinator.clone()).or_default().endings += 1;
         Entry {

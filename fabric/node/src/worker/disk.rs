@@ -1,7 +1,7 @@
 //! Disk that running tasks fill, counted as they fill it.
 //!
-//! Disk is not reserved, since few tasks write as much as they may. So it can run out while they run: then the attempt
-//! that asks for more ends as a failure of the machine, and is retried.
+//! It is not reserved, since few tasks write as much as they may. So it can come to an end while they run: then the
+//! attempt that asks for more ends as one that the machine failed, and is tried again.
 
 use std::sync::{
     Arc,
@@ -23,7 +23,7 @@ impl Room {
         }
     }
 
-    /// Takes some of it, if this much is left.
+    /// Takes some of it, if there is so much left.
     fn take(&self, bytes: u64) -> bool {
         let with = |used: u64| used.checked_add(bytes).filter(|sum| *sum <= self.most);
         self.used
@@ -92,7 +92,7 @@ impl Disk {
     }
 }
 
-/// The disk that one attempt has taken for one purpose. Dropping this returns it.
+/// What one attempt has taken for one purpose. It is given back when this is dropped.
 #[derive(Debug)]
 pub(crate) struct Share {
     disk: Arc<Disk>,
@@ -110,7 +110,7 @@ impl Share {
         }
     }
 
-    /// Takes this many more bytes; returns whether they were available.
+    /// Takes so many bytes more; tells whether they were there.
     pub(crate) fn take(&self, bytes: u64) -> bool {
         let is_there = self.disk.take(self.purpose, bytes);
         if is_there {
@@ -119,7 +119,7 @@ impl Share {
         is_there
     }
 
-    /// Takes bytes up to this total; returns whether they were available.
+    /// Takes what is lacking to so many bytes in all; tells whether it was there.
     pub(crate) fn grow_to(&self, bytes: u64) -> bool {
         let taken = self.bytes.load(Ordering::Relaxed);
         bytes <= taken || self.take(bytes - taken)

@@ -1,4 +1,4 @@
-//! Attempts that ended here recently: an offer may arrive twice, the second time after the attempt has ended.
+//! Attempts that ended here of late: an offer may arrive twice, and the second time after the attempt has ended.
 
 use mc_types::{FencingToken, JobId};
 use std::{
@@ -22,7 +22,7 @@ pub(super) struct Ended(Mutex<Attempts>);
 
 impl Ended {
     fn attempts(&self) -> MutexGuard<'_, Attempts> {
-        // An attempt that a half-made update forgets would only run once more.
+        // What is forgotten by a half-made update would only run once more.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

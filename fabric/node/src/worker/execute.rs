@@ -1,4 +1,4 @@
-//! Runs one task: prepares its inputs, and reports how it ended.
+//! Having one task run: what a worker gives it, and what it makes of how it ended.
 
 use super::{
     Inner,
@@ -32,9 +32,9 @@ const MOST_FILE_BYTES: u64 = 1 << 30;
 
 /// What became of an attempt.
 pub(super) struct Executed {
-    /// The outcome; `None` when it was stopped because this node shuts down.
+    /// What it came to; `None` when it was stopped because this node shuts down.
     pub(super) ending: Option<Ending>,
-    /// Its output, if it has no outcome, which would contain it.
+    /// What it wrote, if it came to no outcome: that has it otherwise.
     pub(super) wrote: Option<Wrote>,
 }
 
@@ -69,7 +69,7 @@ impl Wrote {
 /// Runs the attempt.
 pub(super) async fn execute(inner: &Inner, attempt: &Attempt) -> Executed {
     let (job, token) = (attempt.lease.job, attempt.lease.token);
-    // Its files stay until everything needed of them is stored.
+    // Its files are there until all that is wanted of them is stored.
     let scratch = Scratch::new(&inner.options.scratch, job, token);
     let mut work = pin!(ending(inner, attempt));
     let ending = tokio::select! {
@@ -156,7 +156,7 @@ fn reason(error: &ExecutionError) -> FailureReason {
     }
 }
 
-/// Ends a while after the stop signal, long enough for a guest to stop.
+/// Ends a while after the attempt was stopped, which is time enough for a guest to be.
 async fn stopped_for_long(attempt: &Attempt) {
     attempt.controls.cancel.cancelled().await;
     tokio::time::sleep(Duration::from_millis(500)).await;

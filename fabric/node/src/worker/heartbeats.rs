@@ -1,5 +1,5 @@
-//! Renews the lease of an attempt. This is a tokio task of its own, so that heartbeats do not wait for the attempt, for
-//! example while it writes a checkpoint.
+//! Renewing the lease of an attempt. This is a task of its own, so that heartbeats wait for nothing that the attempt
+//! does, such as the writing of a checkpoint.
 
 use super::{Inner, attempt::Attempt, coordinators::Coordinators};
 use crate::peers::Peers;
@@ -16,14 +16,14 @@ const PER_TERM: u32 = 3;
 /// The shortest and the longest term that a coordinator can mean.
 const MIN_TERM_MS: u64 = 100;
 const MAX_TERM_MS: u64 = 3_600_000;
-/// How long to wait for an answer at least. If none has come when the next heartbeat is due, one was lost.
+/// How long an answer is waited for at least. If none has come when the next heartbeat is due, one was lost.
 const ANSWER_WITHIN: Duration = Duration::from_secs(1);
-/// Tasks that take less than this never report their start, only their end.
+/// Tasks that take less than this never say that they run: their end says it.
 const REPORT_START_AFTER: Duration = Duration::from_millis(10);
 
 /// Why heartbeats ended before the attempt did.
 pub(super) enum Lost {
-    /// Another node has the lease, so the result of this attempt does not matter.
+    /// The lease is another's: whatever this attempt comes to is of no interest.
     Stale,
     /// The user called the job off.
     Cancelled,
@@ -65,16 +65,16 @@ impl Heartbeats {
         AbortOnDropHandle::new(tasks.part("heartbeats", beating))
     }
 
-    /// Renews the lease until it is lost. When no coordinator answers, the attempt runs on for a while: one may come
-    /// back, and until then no other node gets the job. But a coordinator that stays away must not keep a slot for
-    /// ever.
+    /// Renews the lease until it is lost. A coordinator that does not answer is no reason to stop for long:
+    /// it may come back, and until then nobody else is granted the job. One that does not come back must not
+    /// keep a slot for ever.
     async fn until_lost(mut self) -> Lost {
         let pause = self.term / PER_TERM;
         let within = pause.max(ANSWER_WITHIN);
         let (mut heard, mut sent) = (Instant::now(), Instant::now());
         loop {
-            // A start is reported soon, unless the end comes sooner; all else at its regular time, however long the
-            // last answer took.
+            // A start is reported soon, unless the end comes sooner; anything else in due time, however long the last
+            // answer took.
             let due = pause.saturating_sub(sent.elapsed());
             let _ = tokio::time::timeout(due, self.has_begun()).await;
             sent = Instant::now();
@@ -83,7 +83,7 @@ impl Heartbeats {
             match answer.await {
                 Ok(Response::Stale) => return Lost::Stale,
                 Ok(Response::Cancelled) => return Lost::Cancelled,
-                // Any answer shows that the coordinator is there.
+                // Whoever answers is there, whatever it means.
                 Ok(_) | Err(RequestError::UnsupportedAnswer { .. }) => heard = Instant::now(),
                 Err(error) => {
                     debug!(%error, "heartbeat not answered");

@@ -1,4 +1,4 @@
-//! Checkpoints of attempts that ended because their coordinators were silent.
+//! Checkpoints of attempts that were ended since their coordinators were silent.
 
 use mc_types::{Cid, JobId, Lease};
 use serde::{Deserialize, Serialize};
@@ -19,8 +19,8 @@ pub(super) struct Left {
     pub(super) attempt: u32,
 }
 
-/// Checkpoints kept here because no coordinator has them. A later attempt of the same job resumes from them if the
-/// coordinator does not know of the attempt that left them.
+/// The checkpoints that are kept here since no coordinator has them: an attempt of the same job goes on from them,
+/// should the coordinator have forgotten of the one that left them.
 #[derive(Debug, Default)]
 pub(super) struct Kept(Mutex<HashMap<JobId, Left>>);
 
@@ -38,7 +38,7 @@ impl Kept {
         self.all().remove(&job);
     }
 
-    /// The checkpoint for an attempt, if no other node had an attempt in between.
+    /// The checkpoint for an attempt, if nobody had another one in between.
     pub(super) fn of(&self, lease: &Lease) -> Option<Cid> {
         let all = self.all();
         let left = all.get(&lease.job)?;

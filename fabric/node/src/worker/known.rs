@@ -1,4 +1,4 @@
-//! What this node itself knows about the jobs that it runs or ran recently.
+//! What this node knows by itself of the jobs that it runs, or ran of late.
 
 use super::execute::Wrote;
 use mc_types::{Cid, Ending, FailureReason, FencingToken, JobId, KeyId, NodeId};
@@ -11,7 +11,7 @@ use std::{
 /// Endings that are remembered.
 const MAX_REMEMBERED: usize = 1024;
 
-/// A job with an attempt that runs here or ended here recently.
+/// A job of which an attempt runs here, or ended here of late.
 #[derive(Debug, Clone)]
 pub(crate) struct Known {
     pub task: Cid,
@@ -19,7 +19,7 @@ pub(crate) struct Known {
     pub coordinator: NodeId,
     /// Which attempt it is, from 1 on.
     pub attempt: u32,
-    /// The id of a private task's key.
+    /// Of a private task: by what its key is known.
     pub key: Option<KeyId>,
     /// What it wrote, if it ended without an outcome.
     pub wrote: Option<Wrote>,
@@ -39,12 +39,12 @@ pub(crate) enum Stage {
         /// Whether the coordinator knows.
         is_recorded: bool,
     },
-    /// It did not finish: its coordinators were silent for too long, or its process was killed.
+    /// It came to no end: its coordinators were silent for too long, or its process was killed.
     Left { was_killed: bool },
 }
 
 impl Known {
-    /// Whether the job has ended. It has not if another machine may do better.
+    /// Whether the job has ended. What another machine may do better is no end of it.
     fn is_over(&self) -> bool {
         match &self.stage {
             Stage::Ended { ending, .. } => {
@@ -103,12 +103,12 @@ impl Recent {
         }
     }
 
-    /// The coordinator knows the result of the attempt. If the job is not over, the coordinator knows more from now on.
+    /// The coordinator has heard of the attempt: if the job is not over, it knows better from now on what becomes of it.
     pub(super) fn heard(&self, job: JobId, token: FencingToken) {
         self.forget(job, |last, known| last == token && !known.is_over());
     }
 
-    /// The attempt had lost its lease, so its end says nothing about the job.
+    /// The attempt was another's: how it ended says nothing of the job.
     pub(super) fn refused(&self, job: JobId, token: FencingToken) {
         self.forget(job, |last, _| last == token);
     }

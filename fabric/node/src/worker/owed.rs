@@ -1,5 +1,5 @@
-//! What no coordinator has acknowledged yet: how attempts ended, and checkpoints of attempts that ended because their
-//! coordinators were silent for too long. It is kept on disk and sent again until one has acknowledged it, also after a
+//! What no coordinator has heard yet: how attempts ended, and checkpoints of those that were ended since their
+//! coordinators were silent for too long. It is kept on disk, and said again until one has heard it, also after a
 //! restart.
 
 use super::{
@@ -19,15 +19,15 @@ use std::{
 };
 use tracing::{debug, info, warn};
 
-/// First pause before an ending is sent again, and the longest: it doubles in between.
+/// First pause before an ending is said again, and the longest: it doubles in between.
 const RETRY_MIN: Duration = Duration::from_millis(50);
 const RETRY_MAX: Duration = Duration::from_secs(5);
-/// After this time it is sent less often. A coordinator that connects gets it at once.
+/// After so long it is said more seldom. A coordinator that connects is told at once.
 const SELDOM_AFTER: Duration = Duration::from_secs(600);
 const RETRY_SELDOM: Duration = Duration::from_secs(60);
-/// How long an ending is sent to coordinators that do not answer. The lease has expired long before.
+/// How long an ending is said to coordinators that do not answer. The lease is long gone by then.
 const GIVE_UP: Duration = Duration::from_secs(24 * 3600);
-/// How often a completion is published while no coordinator has acknowledged it.
+/// How often a completion is published while no coordinator has heard it.
 const MIRROR_EVERY: Duration = Duration::from_secs(6 * 3600);
 /// How often a checkpoint is offered to a coordinator that cannot take it.
 const OFFERS: u32 = 10;
@@ -45,32 +45,32 @@ pub(super) struct Owed {
     /// The lease, as the coordinator signed it.
     #[serde(with = "serde_bytes")]
     grant: Vec<u8>,
-    /// Absent in files of earlier versions.
+    /// Absent in what an earlier version kept.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     of: Option<Of>,
-    /// Absent if the attempt has none, and gives its lease back.
+    /// Absent if the attempt came to none, and its lease is given back.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     ending: Option<Ending>,
     /// What another attempt can go on from.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     left: Option<Left>,
-    /// The output of the attempt, if it has no outcome, and which attempt it was.
+    /// What the attempt wrote, if it came to no outcome, and which one it was.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     wrote: Option<(u32, Wrote)>,
-    /// Whether it ended because its process was killed. Then only its output is sent: its lease has expired or is about
-    /// to, and counts as lost.
+    /// Whether it ended because its process was killed. Then nothing is said but what it wrote: its lease has been
+    /// missed, or is about to be, and counts as lost.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     killed: bool,
 }
 
-/// The task of the attempt, for answers of this node until a coordinator knows more.
+/// Of which task the attempt is, to be told here for as long as no coordinator tells more of it.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Of {
     #[serde(with = "mc_types::cid::portable")]
     task: Cid,
     attempt: u32,
-    /// The id of a private task's key.
+    /// Of a private task: by what its key is known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     key: Option<KeyId>,
 }
@@ -102,15 +102,15 @@ struct Unsaid {
 
 /// What is to be done after an answer.
 enum Next {
-    /// Nothing: a coordinator knows it, or none wants to know it.
+    /// Nothing: it is known, or nobody wants to know it.
     Over,
-    /// The rest is sent at once.
+    /// The rest is said at once.
     Now,
-    /// It is sent again soon.
+    /// It is said again soon.
     Soon,
-    /// It is sent again after the pause.
+    /// It is said again after the pause.
     Later,
-    /// The same, and no coordinator has received it.
+    /// The same, and nobody has heard it.
     Unheard,
 }
 
@@ -143,7 +143,7 @@ impl Owed {
         }
     }
 
-    /// The same for an attempt whose process was killed, with its output by then.
+    /// The same of an attempt whose process was killed, with what it had written by then.
     pub(super) fn killed(self, attempt: u32, wrote: Wrote) -> Self {
         Self {
             wrote: Some((attempt, wrote)),
@@ -203,8 +203,8 @@ impl Owed {
         }
     }
 
-    /// Sends it until a coordinator has it in its ledger or no longer wants it. `is_kept` says whether it is on disk
-    /// already.
+    /// Says it until a coordinator has it in its ledger or wants it no more. `is_kept` says whether it is on
+    /// disk already.
     pub(super) async fn say(self, inner: &Inner, coordinators: Coordinators, is_kept: bool) {
         let mut debt = inner.debts.add(coordinators.granting());
         if let Some(left) = &self.left {
@@ -225,7 +225,7 @@ impl Owed {
         }
     }
 
-    /// Sends it repeatedly; `false` if the next process must send it.
+    /// Says it again and again; `false` if it has to be said by the next process.
     async fn repeat(
         &self,
         inner: &Inner,
@@ -260,7 +260,7 @@ impl Owed {
             pause = match wait(inner, coordinators, pause).await {
                 Pause::Over => (pause * 2).min(self.longest_pause(begun.elapsed())),
                 Pause::Met => RETRY_MIN,
-                // The next process sends again what is on disk.
+                // What is on disk is said again by the next process.
                 Pause::Closing => return false,
             };
         }
@@ -268,8 +268,8 @@ impl Owed {
         true
     }
 
-    /// What to send next: the output of the attempt first, so that it is there when the job has ended; a checkpoint
-    /// before the lease is given back.
+    /// What is said next: what the attempt wrote comes first, so that it is there when the job has ended; a
+    /// checkpoint comes before the lease is given back.
     fn request(&self, unsaid: &Unsaid) -> Request {
         let (job, token) = (self.job, self.token);
         if let Some((attempt, wrote)) = unsaid.wrote {
@@ -333,7 +333,7 @@ impl Owed {
             Ok(Response::Pending) => Next::Soon,
             Ok(Response::Elsewhere) => Next::Later,
             Ok(other) => {
-                // A coordinator may answer like this any number of times without filling the log.
+                // Whoever answers like this may do so as often as it likes: it fills no log.
                 debug!(?other, "unexpected answer to a finish");
                 unsaid.offers = unsaid.offers.saturating_sub(1);
                 Next::Later
@@ -351,7 +351,7 @@ impl Owed {
         }
     }
 
-    /// A coordinator that has come back gets this within a term, unless it connects earlier.
+    /// A coordinator that has come back waits for this no longer than a term, if it is not heard of before.
     fn longest_pause(&self, elapsed: Duration) -> Duration {
         if elapsed >= SELDOM_AFTER {
             return RETRY_SELDOM;
@@ -359,7 +359,7 @@ impl Owed {
         Duration::from_millis(self.ttl_ms / 3).clamp(RETRY_MIN, RETRY_MAX)
     }
 
-    /// The content to keep until a coordinator has fetched it, by the names of its pins.
+    /// What has to be there for as long as no coordinator has fetched it, by the names of its pins.
     fn pins(&self) -> Vec<(String, Cid)> {
         let name = format!("{PIN_PREFIX}{}", self.name());
         let wrote = self.wrote.iter().flat_map(|(_, wrote)| {
@@ -410,7 +410,7 @@ impl Owed {
         debt.weighs(sum);
     }
 
-    /// Publishes the outcome of the job in the DHT, for users that ask while its coordinator is away.
+    /// Says in the DHT what the job came to, for those who ask while its coordinator is away.
     async fn mirror(&self, inner: &Inner) {
         let Some(Ending::Completed(completion)) = &self.ending else {
             return;
@@ -427,7 +427,7 @@ impl Owed {
     }
 
     async fn forget(&self, inner: &Inner) {
-        // A remaining file is sent once more after a restart, and refused.
+        // What stays is said once more after a restart, and refused.
         let _ = tokio::fs::remove_file(inner.options.owed.join(self.name())).await;
         for (pin, _) in self.pins() {
             if let Err(error) = inner.content.store().unpin(&pin).await {
@@ -455,7 +455,7 @@ async fn wait(inner: &Inner, coordinators: &Coordinators, pause: Duration) -> Pa
     }
 }
 
-/// Continues to send what an earlier process could not. Returns the attempts that ended by themselves.
+/// Goes on saying what an earlier process could not. Gives the attempts that came to an end of their own.
 pub(super) fn resume(inner: &Arc<Inner>) -> BTreeSet<(JobId, FencingToken)> {
     let mut unsaid = BTreeSet::new();
     for owed in read_all(&inner.options.owed) {
