@@ -115,7 +115,7 @@ impl fmt::Display for Clause<'_> {
             Self::Heard => f.write_str("a recent sign of life"),
             Self::Trusted => f.write_str("trust after failures"),
             Self::FreeSlot => f.write_str("a free slot"),
-            Self::Unknown => f.write_str("something that only a later version of mc-wasm knows"),
+            Self::Unknown => f.write_str("what only a later version of mc-wasm knows"),
             Self::FreeMemory { bytes } => write!(f, "{} of free memory", Size(*bytes)),
         }
     }
