@@ -9,7 +9,7 @@ use std::process::ExitCode;
 
 const DONE: Result<ExitCode, Failure> = Ok(ExitCode::SUCCESS);
 
-/// Refuses names that a node would refuse when everything has been sent to it.
+/// Refuses invalid names now, since a node would refuse them only after the upload.
 pub(super) fn check_names(command: &Command) -> Result<(), Failure> {
     let (Command::Add(Add { name, .. }) | Command::Pin(Pin::Add { name, .. })) = command else {
         return Ok(());
@@ -106,7 +106,7 @@ pub(super) async fn gc(global: &Global, client: &Client, now: bool) -> Result<Ex
     DONE
 }
 
-/// Fails when something was wrong: whoever runs this by the clock wants to know.
+/// Fails when a block is damaged, so that scheduled runs report it.
 pub(super) async fn fsck(global: &Global, client: &Client) -> Result<ExitCode, Failure> {
     let report = client.fsck().await?;
     let text = |report: &FsckView| {

@@ -131,7 +131,7 @@ fn disk(config: &Config) -> Check {
     }
 }
 
-/// The node of the data directory and whom it reaches; or, without one, the ports it would take.
+/// The node of the data directory and its peers; or, without one, the ports that it would use.
 async fn node(config: &Config) -> Vec<Check> {
     let client = NodeFile::read(&config.data_dir).and_then(|file| Client::new(&file.api).ok());
     let node = match &client {

@@ -42,7 +42,7 @@ struct Explained {
     page: Option<&'static str>,
 }
 
-/// What a page calls its code: the first line is `# MC0001: title`.
+/// The title of a page: its first line is `# MC0001: title`.
 fn title(page: &'static str) -> &'static str {
     let line = page.lines().next().unwrap_or_default();
     line.split_once(": ").map_or(line, |(_, title)| title)
@@ -95,7 +95,7 @@ fn list(global: &Global) -> Result<ExitCode, Failure> {
     DONE
 }
 
-/// Prints the configuration as TOML that reads back the same, but for passwords, which do not show.
+/// Prints the configuration as TOML that reads back the same, except for passwords, which are hidden.
 pub(super) fn config(global: &Global) -> Result<ExitCode, Failure> {
     let mut merged = connect::configuration(global)?;
     merged.config.hide_passwords();
@@ -123,7 +123,7 @@ pub(super) fn config(global: &Global) -> Result<ExitCode, Failure> {
     DONE
 }
 
-/// The configuration with the numbers that hold where none is set; `null` is no limit.
+/// The configuration with default numbers filled in; `null` means no limit.
 fn in_force(mut config: Config) -> serde_json::Value {
     config.worker.slots = Some(config.slots());
     config.worker.memory = Some(ByteSize(config.memory_bytes()));

@@ -45,8 +45,8 @@ pub(super) async fn run(
     let dirs = dirs(&what, &mounts);
     let seen = Seen::default();
     if from.is_some() {
-        // Some of it the guest has seen before it was stopped, and will not look at again. What is edited after this look
-        // is known to be newer.
+        // The guest saw some entries before it was stopped, and will not look at them again. This look makes later
+        // edits recognisable.
         for dir in &dirs {
             let walked = seen.walk(dir.mount, &dir.host);
             walked.map_err(|(path, e)| Failure::path(&path, &e))?;
@@ -128,7 +128,7 @@ pub(super) async fn run(
     }
 }
 
-/// Inputs of which the node has not all; `None` if it does not say.
+/// Inputs that the node does not have completely; `None` if it does not answer.
 async fn lacking(args: &Run, connection: &Connection) -> Option<Vec<String>> {
     let inputs = inputs::inputs(&args.task.input).ok()?.into_iter();
     let inputs = inputs.filter_map(|(name, input)| match input {
@@ -162,7 +162,7 @@ async fn tell_of_lacking(global: &Global, args: &Run, connection: &Connection) {
     }
 }
 
-/// What was in the way of a run that failed, if it is that the node has not all of an input and finds it nowhere.
+/// The reason of a failed run, if the node lacks parts of an input and finds them nowhere.
 async fn what_lacks(args: &Run, connection: &Connection) -> Option<Failure> {
     let names = lacking(args, connection).await?;
     if names.is_empty() {
@@ -251,7 +251,7 @@ fn internal(error: canonical::Error) -> Failure {
     Failure::internal(error.to_string())
 }
 
-/// How a run ended, if that can be told, and what became of what it left.
+/// How a run ended, if known, and whether its results were written.
 type Told = (Result<JobView, Failure>, Result<Left, Failure>);
 type Came = Option<Result<Told, ExecutionError>>;
 
@@ -272,7 +272,7 @@ async fn finish(
     };
     let (what, runtime) = (Arc::clone(what), Handle::current());
     let work = move || {
-        // What is too much for an outcome can be written to disk all the same.
+        // Results that are too large for an outcome can still be written to disk.
         let view = match &prepared {
             Some(prepared) => view_of(&mut ended, prepared, &runtime),
             None => Ok(view::brief(&ended)),

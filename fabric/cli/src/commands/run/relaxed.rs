@@ -71,7 +71,7 @@ fn mounts(what: &What, scratch: &Path) -> Result<Vec<HostMount>, Failure> {
                 mounts.push(mount(&path, format!("/in/{name}"), false));
             }
             Input::Path(path) => {
-                // A second name of a symbolic link would be one that leads nowhere from there.
+                // A hard link to a symbolic link would point nowhere from there.
                 let real = path.canonicalize();
                 let real = real.map_err(|e| Failure::path(&path, &e))?;
                 let linked = std::fs::hard_link(&real, &target);
