@@ -25,16 +25,16 @@ use tokio::sync::watch;
 
 /// How long it may take to connect. Nodes are near.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
-/// How often each of several nodes is asked before giving up, and the pause in between.
+/// How often each of several nodes is asked before all are given up, and the pause between two of them.
 const ROUNDS: usize = 3;
 const BETWEEN_NODES: Duration = Duration::from_millis(200);
-/// How long one request waits for a job before the next one, in milliseconds; and how much longer a healthy node may
-/// take.
+/// How long one wait for a job takes before it is asked again, in milliseconds; and how long a node that is there
+/// may take longer than that.
 const WAIT_MS: u64 = 20_000;
 const WAIT_QUEUED_MS: u64 = 2_000;
 const ANSWER_WITHIN: Duration = Duration::from_secs(15);
-/// Longest answer that is read whole: longer than the longest list of jobs, and shorter than a machine's memory, since
-/// any server may answer.
+/// Longest answer that is read as a whole: more than the longest list of jobs takes, and less than a machine has memory,
+/// whoever answers.
 const MAX_ANSWER_BYTES: usize = 256 << 20;
 
 /// The API of a node, or of several that share a ledger: when one is gone, another is asked.
@@ -43,7 +43,7 @@ pub(crate) struct Client {
     bases: Arc<[String]>,
     turns: watch::Sender<Turn>,
     http: reqwest::Client,
-    /// The data directory whose node is meant. When that node ends with its command, another one takes its place.
+    /// The data directory whose node is meant, which another one takes the place of when it ends with its command.
     home: Option<Arc<Home>>,
 }
 
@@ -122,7 +122,7 @@ impl Client {
         self.http.request(method, format!("{}{path}", self.base()))
     }
 
-    /// Tries for a first request: one node is asked once, several in turn.
+    /// As many as for something that is asked of one node once, and of several in turn.
     pub(crate) fn tries(&self) -> Tries {
         let left = match self.bases.len() {
             1 => 1,
@@ -131,7 +131,7 @@ impl Client {
         Tries { left, turn: 0 }
     }
 
-    /// Tries for an operation in progress: then even a single node is asked again.
+    /// As many as for something that was under way already: then a node that is alone is asked again, too.
     fn tries_to_resume(&self) -> Tries {
         let left = self.bases.len() * ROUNDS;
         Tries { left, turn: 0 }
@@ -147,8 +147,8 @@ impl Client {
         self.turn() != tries.turn
     }
 
-    /// Whether to ask again, after a pause, because the last node is gone. If there is another one, the client uses it
-    /// from now on.
+    /// Whether to ask once more, after a pause, because the node that was asked last is gone. If there is another
+    /// one, that is asked from now on.
     pub(crate) async fn asks_again(&self, failure: &Failure, tries: &mut Tries) -> bool {
         if failure.code() == ErrorCode::NodeUnreachable && self.comes_home(tries).await {
             return true;
@@ -175,7 +175,7 @@ impl Client {
         true
     }
 
-    /// Whether the data directory has a new node by now.
+    /// Whether the data directory has another node than the one that was asked.
     async fn comes_home(&self, tries: &Tries) -> bool {
         let Some(home) = &self.home else {
             return false;
@@ -195,7 +195,7 @@ impl Client {
         true
     }
 
-    /// Sends a request once; returns the response if it is a success, and the node's error otherwise.
+    /// Sends a request once; gives the response if it is a success, and the node's error otherwise.
     async fn send_once(&self, request: RequestBuilder) -> Result<Response, Failure> {
         let base = self.base();
         let sent = self.while_there(&base, request.send()).await;
@@ -214,8 +214,8 @@ impl Client {
         }
     }
 
-    /// Sends a request, and repeats it with other nodes if necessary. All requests may be repeated. `request` makes the
-    /// request for a node.
+    /// Sends what does no harm if it is sent again, elsewhere: all requests are such. `request` makes it for the
+    /// node that is asked.
     async fn send(&self, request: impl Fn() -> RequestBuilder) -> Result<Response, Failure> {
         self.in_turn(|| self.send_once(request())).await
     }
@@ -231,7 +231,7 @@ impl Client {
         self.whole(&base, response).await
     }
 
-    /// The whole answer of the node at `base`, unless the node goes away.
+    /// The whole answer of the node at `base`, for as long as that is there.
     async fn whole(&self, base: &str, response: Response) -> Result<Bytes, Failure> {
         let read = self.while_there(base, read(response)).await;
         let read = read.map_err(|e| self.unreachable(&e))?;
@@ -264,7 +264,7 @@ impl Client {
         &self,
         request: impl Fn() -> RequestBuilder,
     ) -> Result<T, Failure> {
-        // A server that answers anything else is no node: then another one is asked, too.
+        // Who answers something else is no node: another one is asked then, too.
         self.in_turn(|| {
             let answer = self.bytes_once(request());
             async move { self.parsed(&answer.await?) }
@@ -306,7 +306,7 @@ impl Client {
         self.get(paths::NODE).await
     }
 
-    /// The same, asked once: no other node should replace one that is only being looked for.
+    /// The same, asked once: nobody is to take the place of a node that is only looked for.
     pub(crate) async fn node_once(&self) -> Result<NodeView, Failure> {
         let request = self.request(Method::GET, paths::NODE);
         self.parsed(&self.bytes_once(request).await?)
@@ -317,7 +317,7 @@ impl Client {
             .await
     }
 
-    /// Submits a job, once: another node that shares the ledger needs the job's content first.
+    /// Hands a job in, once: another node that shares the ledger needs to be given what the job needs first.
     pub(crate) async fn submit(&self, id: JobId, job: JobSpec) -> Result<JobView, Failure> {
         let request = SubmitRequest { id: Some(id), job };
         let request = self.request(Method::POST, paths::JOBS).json(&request);
@@ -328,7 +328,7 @@ impl Client {
         self.get(&paths::with(paths::JOB, id)).await
     }
 
-    /// Whether a job makes no progress as long as this node runs.
+    /// Whether nothing becomes of a job for as long as this node is there.
     pub(crate) async fn is_stuck(&self, job: &JobView) -> Result<bool, Failure> {
         let (Some(id), Some(home)) = (job.id, &self.home) else {
             return Ok(false);
@@ -336,7 +336,7 @@ impl Client {
         if job.state.is_terminal() || !home.is_idle().await {
             return Ok(false);
         }
-        // Jobs of other nodes are not found by a beginning of their ids.
+        // Jobs that others keep are not found by a beginning of their ids; they go on.
         let kept: JobIds = self.get(&paths::with(paths::JOBS_BEGINNING, id)).await?;
         Ok(!kept.ids.is_empty())
     }
@@ -460,7 +460,7 @@ impl Client {
     }
 }
 
-/// Whether that is the URL of a single node, with the comma in its password.
+/// Whether that is the URL of one node: a comma can only be in a password.
 fn is_url(url: &str) -> bool {
     let place = url.rsplit_once('@').map_or(url, |(_, place)| place);
     url.starts_with("http://") && config::is_http_url(url) && !place.contains(',')
