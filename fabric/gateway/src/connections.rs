@@ -40,7 +40,7 @@ pub(crate) struct Bounds {
 }
 
 impl Bounds {
-    /// The usual ones, with so many connections at a time.
+    /// The default limits, with this many connections at a time.
     pub(crate) fn of(connections: usize) -> Self {
         Self {
             connections: connections.clamp(1, MAX_CONNECTIONS),

@@ -1,4 +1,4 @@
-//! Bounds of what is read of requests.
+//! Bounds on reading requests.
 
 use crate::{backend::Error, connections::OnPanic};
 use axum::{
