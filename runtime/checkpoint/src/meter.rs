@@ -40,7 +40,7 @@ pub enum Ask {
     Pages,
     /// Where the next bytes belong; [`u64::MAX`] if there are none left.
     Address,
-    /// Its first 8 bytes, of which use was made meanwhile.
+    /// Its first 8 bytes, which were used meanwhile.
     First,
 }
 
@@ -90,7 +90,7 @@ pub const ROOM: u64 = 48;
 pub const STOP: u64 = 56;
 /// Bytes of the page that tell how the guest stands.
 pub const BYTES: usize = 64;
-/// Offset of 8 bytes of which [`ATTACH_IMPORT`] makes use.
+/// Offset of 8 bytes that [`ATTACH_IMPORT`] uses.
 pub const SCRATCH: u64 = 64;
 /// Fuel that a guest takes at a time: what it uses in about a millisecond, or in some 20 when it is interpreted. It may
 /// take that long to notice that it was told to stop.

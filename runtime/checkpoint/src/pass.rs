@@ -17,7 +17,7 @@ use wasm_encoder::{
 };
 use wasmparser::{FuncValidatorAllocations, FunctionBody, ValType};
 
-/// Numbers memories anew: the meter comes after those that are imported.
+/// Renumbers memories: the meter comes after the imported ones.
 pub(crate) struct Renumber {
     pub(crate) imported_memories: u32,
     pub(crate) shift: u32,

@@ -37,7 +37,7 @@ pub fn wrong_run(component: &[u8], export: &str) -> Option<String> {
     ))
 }
 
-/// The types of a component, of which no code is validated.
+/// The types of a component. Its code is not validated.
 fn types(component: &[u8]) -> Option<Types> {
     let mut validator = Validator::new_with_features(WasmFeatures::all());
     let mut types = None;

@@ -27,13 +27,13 @@ pub enum Kind {
     App,
 }
 
-/// What a checkpoint is: a DAG-CBOR map, of which the CID is the checkpoint's.
+/// A checkpoint: a DAG-CBOR map, whose CID is the checkpoint's.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Checkpoint {
     /// [`FORMAT`].
     pub format: u32,
-    /// [`PASS_VERSION`] of whoever made it.
+    /// [`PASS_VERSION`] of its maker.
     pub pass: u32,
     /// The version of `world`.
     pub host: u32,

@@ -5,9 +5,8 @@
 //!
 //! # Core concepts
 //!
-//! A [`Host`] is a [`State`], all of which can be serialised between any two calls, together with the
-//! [`Inputs`] that it reads from. Every call is a function of the two and of the fuel that the guest
-//! has used, which stands for time.
+//! A [`Host`] is a [`State`] together with the [`Inputs`] that it reads from. The whole state can be serialised between
+//! any two calls. Every call is a function of the two and of the fuel that the guest has used, which stands for time.
 //!
 //! ```
 //! use mc_types::LogStream;

@@ -224,7 +224,7 @@ mod tests {
         // The page, the node above it, and the root.
         assert_eq!(emitted, 3);
         assert!(read(&second, &blocks).unwrap() == memory);
-        // Whoever did not see the first one comes to the same.
+        // A node that did not see the first one gets the same result.
         let alone = Memory::write(&memory, &mut Pages::default(), None, &mut |_| {});
         assert_eq!(alone, second);
     }

@@ -38,7 +38,7 @@ impl Data {
         (!self.changed).then_some(at)
     }
 
-    /// Where bytes of it were given, whatever was changed since.
+    /// Where bytes of it were given, regardless of later changes.
     pub(super) fn origin(&self) -> Option<&At> {
         self.given.as_ref().map(|(at, _)| at)
     }
