@@ -274,7 +274,7 @@ impl Client {
 
     fn parsed<T: DeserializeOwned>(&self, answer: &[u8]) -> Result<T, Failure> {
         serde_json::from_slice(answer).map_err(|e| {
-            let message = format!("{} did not answer like a node: {e}", self.shown());
+            let message = format!("{} gave another answer than a node does: {e}", self.shown());
             Failure::new(ErrorCode::NodeUnreachable, message)
         })
     }
