@@ -1,5 +1,5 @@
-//! A PostgreSQL server of one's own, for tests and measurements: a new cluster in a temporary directory, on a
-//! free port of the loopback interface, that ends with whoever started it.
+//! A private PostgreSQL server for tests and measurements: a new cluster in a temporary directory, on a free port of
+//! the loopback interface. It ends with the process that started it.
 //!
 //! The programs of the server have to be installed (Debian: `postgresql`); nothing else of the machine's
 //! PostgreSQL is used.
@@ -219,7 +219,7 @@ fn to_nobody(dir: &Path) -> Result<()> {
     Ok(())
 }
 
-/// A command that is ended with whoever started it, and is not run as root.
+/// A command that ends with the process that started it, and does not run as root.
 fn as_nobody(program: &Path) -> Command {
     let mut command = Command::new("setpriv");
     command.args(["--pdeathsig", "QUIT"]);

@@ -50,8 +50,8 @@ impl JobFailure {
 
 /// A job as users see it; also a run without a node, which is shown in the same form.
 ///
-/// Its fields are named here and nowhere else: whoever makes a view sets those that it knows, and takes the others from
-/// [`Self::default`] or from one of the conversions below. What the command line prints follows from the JSON.
+/// Its fields are listed only here. Code that makes a view sets the fields that it knows, and takes the others from
+/// [`Self::default`] or from one of the conversions below. The command line prints what is in the JSON.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct JobView {
     /// The job's id; empty for a component that ran without a node.
@@ -120,12 +120,12 @@ pub struct JobView {
     /// Of a private task: the id of its key. Its results and logs are encrypted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub key: Option<KeyId>,
-    /// Its key, sealed to whoever submitted it.
+    /// Its key, sealed to its submitter.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sealed_key: Option<Envelope>,
 }
 
-/// A guest that ended, of which nothing else is known.
+/// A guest that ended; nothing else is known about it.
 impl From<&End> for JobView {
     fn from(end: &End) -> Self {
         let failure = JobFailure::of(end);

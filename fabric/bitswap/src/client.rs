@@ -1,8 +1,8 @@
 //! Asking: which want is asked from which peer. Pure, with the time passed in.
 //!
-//! A session has *providers*, of which it is assumed that they have everything, and *others*, which are asked
-//! for each want whether they have it (want-have) and for the block only if they do. A want is asked from the
-//! peer that is likely to bring it first; from a second one as well when that takes much longer than usual.
+//! A session has *providers*, which are assumed to have everything, and *others*. It asks the others for each want
+//! whether they have it (want-have), and for the block only if they do. It asks the peer that will probably answer
+//! first, and a second one when the first takes much longer than usual.
 
 mod answers;
 mod late;

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 /// So many seconds' worth may be spent at once.
 const BURST_SECONDS: u64 = 4;
 
-/// So many of something a second. Whoever spends more at once makes up for it by waiting.
+/// A limit per second. A caller that spends more at once waits longer afterwards.
 #[derive(Debug)]
 pub(crate) struct Rate {
     per_second: u64,
@@ -39,7 +39,7 @@ impl Rate {
         self.left = self.left.saturating_add(gained).min(most);
     }
 
-    /// Notes that so many were done.
+    /// Records that this many were done.
     pub(crate) fn spend(&mut self, count: usize, now: Instant) {
         self.pass(now);
         let count = u64::try_from(count).unwrap_or(u64::MAX);

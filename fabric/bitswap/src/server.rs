@@ -109,7 +109,7 @@ impl Server {
         }
     }
 
-    /// A block of so many bytes was found for the peer.
+    /// A block of this many bytes was found for the peer.
     pub(crate) fn found(&mut self, id: &PeerId, bytes: usize) {
         if let Some(peer) = self.peers.get_mut(id) {
             peer.most_lookups.came(bytes);
@@ -123,7 +123,7 @@ impl Server {
         }
     }
 
-    /// An answer that takes so many bytes waits to be sent over this connection.
+    /// An answer of this many bytes waits to be sent over this connection.
     pub(crate) fn sending(&mut self, id: &PeerId, connection: ConnectionId, bytes: usize) {
         if let Some(peer) = self.peers.get_mut(id) {
             *peer.outgoing_bytes.entry(connection).or_default() += bytes;

@@ -19,7 +19,7 @@ pub trait BlockStore: Debug + Send + Sync + 'static {
     fn has(&self, cid: Cid) -> BoxFuture<'static, Result<bool, StoreError>>;
 }
 
-/// The store of whoever has no blocks.
+/// The store of a peer without blocks.
 #[derive(Debug, Clone, Copy)]
 pub struct NoBlocks;
 

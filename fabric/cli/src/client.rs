@@ -259,7 +259,7 @@ impl Client {
         let read = read.map_err(|e| self.unreachable(&e))?;
         read.ok_or_else(|| {
             let base = without_password(base);
-            let message = format!("{base} gave a longer answer than a node does");
+            let message = format!("{base} gave a longer answer than any node");
             Failure::new(ErrorCode::NodeUnreachable, message)
         })
     }

@@ -53,7 +53,7 @@ pub(crate) fn resolve(
     .with_hint("give a .wasm file, a directory with a Cargo.toml, or a CID"))
 }
 
-/// The bytes of a component, unless they are more than any is taken with.
+/// The bytes of a component, unless it exceeds the limit for components.
 pub(crate) fn read(path: &Path, metadata: &Metadata) -> Result<Vec<u8>, Failure> {
     let max = MAX_COMPONENT_BYTES;
     let mut read = Vec::new();
@@ -92,7 +92,7 @@ fn build(dir: &Path, bin: Option<&str>, global: &Global) -> Result<PathBuf, Fail
     if let Some(bin) = bin {
         cargo.args(["--bin", bin]);
     }
-    // What it says is kept from those who want quiet, unless it fails.
+    // With `--quiet` its output is shown only if it fails.
     let said = if global.quiet {
         Stdio::piped()
     } else {

@@ -45,7 +45,7 @@ pub(crate) fn cache(global: &Global) -> Result<Option<Cache>, Failure> {
     }
 }
 
-/// The URL that is named: whoever talks to a node needs no data directory.
+/// The given URL: a command that talks to a node needs no data directory.
 fn url(global: &Global) -> Result<Option<String>, Failure> {
     let (config, unread) = without_node(global, &["data_dir", "cache.dir"])?;
     match (config.node, unread) {
@@ -58,8 +58,8 @@ fn url(global: &Global) -> Result<Option<String>, Failure> {
     }
 }
 
-/// The configuration for what starts no node. Without a home, the `places` are those of nobody; without the user's
-/// configuration file, if that cannot be read, and why not.
+/// The configuration for commands that start no node. Without a home directory, the `places` are unusable. If the
+/// user's configuration file cannot be read, it is left out, and the reason is returned.
 fn without_node(
     global: &Global,
     places: &[&'static str],
@@ -101,7 +101,7 @@ fn merged(
     Ok(merged)
 }
 
-/// Says, once, what of the configuration should be written in another way.
+/// Prints, once, which parts of the configuration should be written differently.
 fn warn(global: &Global, warnings: &[String]) {
     static SAID: Once = Once::new();
     SAID.call_once(|| {
@@ -111,7 +111,7 @@ fn warn(global: &Global, warnings: &[String]) {
     });
 }
 
-/// The node that was named, if one was. Without it nothing is done for it.
+/// The named node, if any. Without one, none is started.
 pub(crate) async fn named(global: &Global) -> Result<Option<Client>, Failure> {
     let Some(url) = url(global)? else {
         return Ok(None);

@@ -1,4 +1,4 @@
-//! Errors as the user sees them: a code, what was wrong, and what to type instead.
+//! Errors as users see them: a code, what was wrong, and what to type instead.
 
 use crate::{exit, foreign, terminal};
 use clap::error::ErrorKind;
@@ -17,7 +17,7 @@ use std::{
 #[derive(Debug)]
 pub(crate) struct Failure {
     body: ErrorBody,
-    /// Nobody reads the output any more, which nobody has to be told.
+    /// The reader of the output has gone. This is not reported.
     is_closed: bool,
     /// Content does not have the form that it should have.
     is_malformed: bool,
@@ -85,8 +85,8 @@ impl Failure {
         self.body.code
     }
 
-    /// Whether another node may do what this one cannot, or the same one later: it does not answer, or does not reach
-    /// the database that it shares with others.
+    /// Whether another node, or the same one later, may succeed: this one does not answer, or does not reach the
+    /// database that it shares with others.
     pub(crate) const fn is_away(&self) -> bool {
         matches!(self.code(), ErrorCode::NodeUnreachable | ErrorCode::Ledger)
     }
@@ -108,7 +108,7 @@ impl Failure {
         } else {
             let explain = format!("mc-wasm explain {}", body.code);
             let hint = body.hint.as_deref().unwrap_or(&explain);
-            // What has several lines is set in, so that none of them looks like another error.
+            // Further lines are indented, so that none of them looks like another error.
             let shown = |text: &str| terminal::escaped_lines(text).replace('\n', "\n  ");
             let (code, message, hint) = (body.code, shown(&body.message), shown(hint));
             format!("error[{code}]: {message}\n  help: {hint}")

@@ -95,7 +95,7 @@ pub(crate) fn command(global: &Global, command: &str, jobs: impl Display) -> Str
     words.join(" ")
 }
 
-/// Says that no node tells any more what becomes of a job, and with which command to go on; gives the exit code.
+/// Prints that no node answers for a job any more, and the command to continue with; returns the exit code.
 pub(crate) fn lost(global: &Global, job: impl Display, again: &str, failure: Failure) -> ExitCode {
     let failure = failure.about(&format!("job {job}"));
     let failure = failure.with_hint(format!("go on with: {again}"));
@@ -123,7 +123,7 @@ pub(crate) async fn wait(
             None => {}
         }
         job = client.wait(id, job.state).await?;
-        // The node that ran it ended with its command, and that of this one only looks.
+        // The node that ran it ended with its command, and this command's node only reads.
         if client.is_stuck(&job).await? {
             let message = "the node that kept it has ended";
             return Err(Failure::new(ErrorCode::NodeUnreachable, message));
@@ -149,8 +149,8 @@ pub(crate) fn tell_why(global: &Global, job: &JobView) {
     }
 }
 
-/// Says that nothing becomes of a job until a node runs that keeps it, and gives the exit code. Waiting would keep that
-/// node from starting.
+/// Prints that a job makes no progress until its node runs, and returns the exit code. Waiting would keep that node
+/// from starting.
 pub(crate) fn stuck(global: &Global, job: &JobView) -> ExitCode {
     let id = job.id.map(|id| id.to_string()).unwrap_or_default();
     let state = job.state;

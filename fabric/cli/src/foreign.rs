@@ -1,6 +1,6 @@
-//! For whom a program was built that imports what is not offered here, as far as its imports tell.
+//! Guesses from unsupported imports for which environment a program was built.
 
-/// Parts of imports, and what those who have them should know. The first one counts.
+/// Parts of imports, and advice for programs that have them. The first match counts.
 const KINDS: &[(&[&str], &str)] = &[
     (
         &["env.napi_"],

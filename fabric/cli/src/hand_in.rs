@@ -1,4 +1,4 @@
-//! Handing a job in: at one node, or if that is gone at another one that shares its ledger; and once.
+//! Submits a job, once: to one node, or if that is gone, to another one that shares its ledger.
 
 use crate::{client::Client, failure::Failure, job, keys, progress};
 use mc_api::JobView;
@@ -9,12 +9,11 @@ use mc_types::{Clock, ErrorCode, JobId, JobSpec, SystemClock};
 pub(crate) enum HandedIn {
     /// A node has recorded it.
     Job { id: JobId, job: Box<JobView> },
-    /// The node went while it was told, and nobody else answers: it may have recorded the job.
+    /// The node went away during the request, and no other answers: it may have recorded the job.
     Unknown { id: JobId, failure: Failure },
 }
 
-/// Hands a job in with all that it needs. Every node is told the same id, by which it knows a job that was recorded
-/// by another one before.
+/// Submits a job with its content. Every node gets the same id, so it recognises a job that another one has recorded.
 pub(crate) async fn hand_in(
     global: &Global,
     client: &Client,
@@ -43,7 +42,7 @@ pub(crate) async fn hand_in(
         if client.asks_again(&failure, &mut tries).await {
             continue;
         }
-        // One that refuses has looked whether another one has recorded it, if it could.
+        // A node that refuses has first checked, if it could, whether another one has recorded the job.
         if may_be_recorded && failure.is_away() {
             return Ok(HandedIn::Unknown { id, failure });
         }
@@ -67,7 +66,7 @@ async fn submitted(
     progress::while_found(global, client, what, submitting).await
 }
 
-/// Gives a node what the job needs, and the key of a private one.
+/// Sends the job's content to a node, and the key of a private job.
 async fn give(
     global: &Global,
     client: &Client,

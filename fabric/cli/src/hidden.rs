@@ -1,4 +1,4 @@
-//! What of a directory that is given as `/` a task does not see.
+//! Entries of a directory mounted as `/` that a task does not see.
 
 use crate::{inputs::Dirs, output};
 use mc_execution::world;

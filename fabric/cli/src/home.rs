@@ -1,5 +1,5 @@
-//! The node of the data directory: one that is there already, or one of this command's own. When the node of another
-//! command ends with that, this command's takes its place: jobs and blocks are in the directory.
+//! The node of the data directory: a running one, or one of this command's own. When the node of another command ends
+//! with that command, this command's takes its place, since jobs and blocks are in the directory.
 
 use crate::{client::Client, failure::Failure, output};
 use futures::future::BoxFuture;
@@ -13,11 +13,11 @@ use std::{
 };
 use tokio::sync::{Mutex, MutexGuard};
 
-/// How long one process may have the directory without answering: it starts, or stops, or is no node.
+/// How long a process may hold the directory without answering: it is starting or stopping, or is no node.
 const PATIENCE: Duration = Duration::from_secs(20);
 /// After this time the user is told what is waited for.
 const TELL_AFTER: Duration = Duration::from_secs(2);
-/// Between two looks. Whoever would run the jobs that others wait for goes before whoever only looks.
+/// The pause between two tries. Commands that would run jobs go before commands that only read.
 const PAUSE: Duration = Duration::from_millis(25);
 const PAUSE_TO_LOOK: Duration = Duration::from_millis(250);
 
@@ -51,7 +51,7 @@ impl Home {
         }
     }
 
-    /// Who has the node. As long as this is held, nobody else looks for another one.
+    /// The current node. While this is locked, no other request looks for a new one.
     pub(crate) async fn keeper(&self) -> MutexGuard<'_, Keeper> {
         self.keeper.lock().await
     }
@@ -98,8 +98,8 @@ impl Home {
         })
     }
 
-    /// The URL of the node that takes the place of one that does not answer any more, if any does. The place of a
-    /// node that was started to stay is kept for whoever starts that again.
+    /// The URL of the node that replaces one that no longer answers, if any. A permanent node is not replaced: its user
+    /// starts it again.
     pub(crate) fn find_next<'a>(&'a self, keeper: &'a mut Keeper) -> BoxFuture<'a, Option<String>> {
         Box::pin(async move {
             let lost = match &*keeper {
@@ -142,8 +142,7 @@ impl Home {
         output::note(&self.global, &note);
     }
 
-    /// Whether nobody runs the jobs that the node keeps for as long as it is there. A database may be that of others,
-    /// too, who go on with its jobs.
+    /// Whether the node's jobs make no progress as long as it runs. With a shared database, other nodes may run them.
     pub(crate) async fn is_idle(&self) -> bool {
         let looks = self.mode == Mode::Look && self.config.ledger.url.is_none();
         looks && matches!(*self.keeper().await, Keeper::Own(_))
@@ -176,8 +175,8 @@ pub(crate) fn compiler() -> Option<(PathBuf, Vec<OsString>)> {
     Some((std::env::current_exe().ok()?, vec!["compile".into()]))
 }
 
-/// What the node that runs on the data directory says of itself, if one does. The file that says so may be that of a
-/// node that was killed, so the node is asked who it is.
+/// The running node of the data directory, if there is one. Its file may belong to a node that was killed, so the node
+/// is asked for its identity.
 async fn running(config: &Config) -> Option<NodeFile> {
     let file = NodeFile::read(&config.data_dir)?;
     let client = Client::new(&file.api).ok()?;

@@ -85,7 +85,7 @@ pub(crate) fn dirs(texts: &[String]) -> Result<Dirs, Failure> {
     Ok(dirs)
 }
 
-/// Names and values by name, of which none may have two: one of them would be left out without a word.
+/// Names and values, by name. No name may have two values: one of them would be lost silently.
 pub(crate) fn labels(option: &str, texts: &[String]) -> Result<BTreeMap<String, String>, Failure> {
     let mut labels = BTreeMap::new();
     for text in texts {

@@ -23,7 +23,7 @@ use std::{
 /// Longest name that a job is given unasked, in bytes.
 const MAX_NAME_BYTES: usize = 64;
 
-/// What a task is made of, with the files that its CIDs were made from.
+/// A task, with the files that its CIDs were made from.
 #[derive(Debug)]
 pub(crate) struct Prepared {
     pub(crate) task: TaskSpec,
@@ -49,7 +49,7 @@ pub(crate) fn limits(task: &Task) -> Limits {
     }
 }
 
-/// Refuses what cannot be run, or has no room for its results, before anything is read, built or run.
+/// Refuses a task that cannot run, or results that cannot be written, before anything is read, built or run.
 pub(crate) fn validate(args: &Task, dirs: &Dirs) -> Result<(), Failure> {
     let job = JobSpec {
         timeout_ms: millis(args.timeout),
@@ -96,7 +96,7 @@ fn millis(time: Option<Period>) -> Option<u64> {
     time.map(|time| u64::try_from(time.0.as_millis()).unwrap_or(u64::MAX))
 }
 
-/// Whether `--stdin` names something that can be read once only: `-`, or what a shell makes of `<(…)`.
+/// Whether `--stdin` names something that can be read only once: `-`, or a shell's `<(…)`.
 fn is_stream(path: &str) -> bool {
     let is_stream = |metadata: std::fs::Metadata| !metadata.is_file() && !metadata.is_dir();
     path == "-" || std::fs::metadata(path).is_ok_and(is_stream)
@@ -118,7 +118,7 @@ pub(crate) async fn cid_of(path: &Path, key: Option<&Key>) -> Result<Cid, Failur
     Ok(added.cid)
 }
 
-/// The CID of a file or directory, which may be known from an earlier time.
+/// The CID of a file or directory, perhaps remembered from earlier.
 async fn known_cid_of(path: &Path, known: &KnownFiles) -> Result<Cid, Failure> {
     let metadata = std::fs::metadata(path).map_err(|e| Failure::path(path, &e))?;
     let known = metadata.is_file().then_some(known);
@@ -246,7 +246,7 @@ pub(crate) async fn prepare(
     })
 }
 
-/// What a job is called whose component is this file or directory: as that, if it is a name to be printed.
+/// The name of a job with this component: that of the file or directory, if it is printable.
 fn usual_name(component: &Path) -> Option<String> {
     let real = component.canonicalize().ok()?;
     let path = component.file_name().map_or(real.as_path(), |_| component);

@@ -17,8 +17,8 @@ use zeroize::Zeroizing;
 
 /// Longest key file that is read, in bytes. A key has 43, and a line break.
 const MAX_FILE_BYTES: u64 = 1024;
-/// How long a task is looked for of which others tell. Whoever has its results has the task, too, in most cases; where
-/// nobody does, whoever asks need not wait for that.
+/// How long to look for a task of another coordinator's job. Nodes with its results usually have the task, too; if none
+/// has it, the user need not wait.
 const TASK_WITHIN: Duration = Duration::from_secs(1);
 
 /// The key in the file `path`.
@@ -101,7 +101,7 @@ pub(crate) async fn of_job(
     }
 }
 
-/// Whether a job is private of which the node knows only what others say: then it says so, and the task tells.
+/// Whether a job is private that the node knows only from others: the node marks such jobs, and the task tells.
 async fn is_private(client: &Client, job: &JobView) -> bool {
     if job.message.is_none() {
         return false;

@@ -91,7 +91,7 @@ impl From<Report> for Left {
     }
 }
 
-/// Tells of what could not be put in its place, which even those have to know who asked for quiet.
+/// Reports what could not be put in its place, even with `--quiet`.
 fn tell(left: &Left, json: bool) {
     let report = &left.report;
     let shown = |text: String| {
@@ -153,7 +153,7 @@ fn failed(error: mc_directories::Error) -> Failure {
     Failure::new(ErrorCode::Path, with_causes(&error))
 }
 
-/// Names directories to a transaction, which wants none after one that is inside of it.
+/// Adds directories to a transaction, each before the directories inside it.
 fn register<'p>(
     transaction: &mut Transaction,
     hosts: impl Iterator<Item = &'p Path>,
@@ -201,7 +201,7 @@ impl Directory<'_> {
         Ok(None)
     }
 
-    /// Removes what the guest saw at `base` and below it, but for what has another name now.
+    /// Removes what the guest saw at `base` and below it, except renamed entries.
     fn remove(&mut self, base: &str, renamed: &BTreeSet<String>) -> Result<(), Failure> {
         self.remove_below(base, renamed)?;
         if let Some(was) = self.seen.get(self.mount, base) {

@@ -25,7 +25,7 @@ pub(crate) const fn outside(links: Links) -> Outside {
 pub(crate) const LEADS_OUT: &str = "a symbolic link that leads out of the directory";
 pub(crate) const IMPOSSIBLE: &str = "a symbolic link that no disk takes";
 
-/// Says which links were left out, and why, which even those have to know who asked for quiet.
+/// Lists which links were left out, and why, even with `--quiet`.
 pub(crate) fn tell(left_out: &[PathBuf], why: &str, below: Option<&Path>) {
     for link in left_out.iter().take(MAX_NAMED) {
         let link = below.map_or_else(|| link.clone(), |below| below.join(link));

@@ -31,7 +31,7 @@ use failure::Failure;
 use mc_options::{Command, Format};
 use std::{process::ExitCode, time::Duration};
 
-/// How long what blocks may take to end once the command is over. What hangs must not keep the process.
+/// How long blocking work may take to end once the command is over. Work that hangs must not keep the process alive.
 const END_WITHIN: Duration = Duration::from_secs(10);
 
 fn main() -> ExitCode {
@@ -53,7 +53,7 @@ fn main() -> ExitCode {
     }
 }
 
-/// A command that runs one guest, or says something of this program, needs no threads but its own.
+/// A command that runs one guest, or describes this program, needs no further threads.
 fn runtime(command: &Command) -> Result<tokio::runtime::Runtime, Failure> {
     let mut builder = match command {
         Command::Run(_) | Command::Version | Command::Explain { .. } => {

@@ -30,7 +30,7 @@ pub(crate) fn init_logging(global: &Global) {
         .init();
 }
 
-/// Writes to standard output. Whoever reads it may stop at any time, which ends the command quietly.
+/// Writes to standard output. Its reader may stop at any time, which ends the command quietly.
 pub(crate) fn write(bytes: &[u8]) -> Result<(), Failure> {
     let mut stdout = std::io::stdout().lock();
     let written = stdout.write_all(bytes).and_then(|()| stdout.flush());
@@ -72,7 +72,7 @@ pub(crate) fn note(global: &Global, text: &str) {
     }
 }
 
-/// Says something that even those who asked for quiet have to know.
+/// Prints a message even with `--quiet`.
 pub(crate) fn error(text: &str) {
     // A closed standard error leaves nobody to tell.
     let _ = writeln!(std::io::stderr(), "{}", terminal::escaped_lines(text));

@@ -29,8 +29,8 @@ pub(crate) fn bytes(global: &Global, what: &'static str, total: Option<u64>) -> 
         .with_prefix(what)
 }
 
-/// Waits for work, and says `what` it is once that takes long: in a line that moves, or in one that stays if no terminal
-/// shows it.
+/// Waits for work, and shows `what` it is once that takes long: in a line that is updated, or in a plain line without a
+/// terminal.
 pub(crate) async fn patiently<T>(global: &Global, what: &str, work: impl Future<Output = T>) -> T {
     let mut work = pin!(work);
     tokio::select! {
@@ -49,8 +49,8 @@ pub(crate) async fn patiently<T>(global: &Global, what: &str, work: impl Future<
     done
 }
 
-/// Waits for what a node may have to find first, and says so once that takes long: that nobody is connected who could
-/// have it is known before the node gives up.
+/// Waits for content that a node may have to find first, and says so once that takes long: users learn that no peer is
+/// connected before the node gives up.
 pub(crate) async fn while_found<T>(
     global: &Global,
     client: &Client,

@@ -25,7 +25,7 @@ pub(crate) fn table(jobs: &[JobView]) -> String {
     ];
     let row = |job: &JobView| {
         let or_dash = |text: Option<String>| {
-            // A column without anything in it moves the others for whoever splits lines at blanks.
+            // An empty column would shift the others for scripts that split lines at blanks.
             let text = text.filter(|text| !text.is_empty());
             text.unwrap_or_else(|| "-".to_owned())
         };

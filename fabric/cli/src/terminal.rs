@@ -1,5 +1,5 @@
-//! Text on terminals. What a guest, a peer or the name of a file says could steer one, or show something else than it
-//! is, so control characters are written out.
+//! Text on terminals. Output of a guest, text from a peer or a file name could control a terminal, or show something
+//! false, so control characters are escaped.
 
 use std::{
     borrow::Cow,
@@ -48,7 +48,7 @@ pub(crate) fn escaped_lines(text: &str) -> Cow<'_, str> {
     written_out(text, |c| c == '\n', as_in_rust)
 }
 
-/// JSON, which says the same afterwards: control characters are in its strings only.
+/// JSON, whose meaning stays the same: control characters occur only in its strings.
 pub(crate) fn escaped_json(json: &str) -> Cow<'_, str> {
     written_out(
         json,

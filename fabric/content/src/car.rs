@@ -1,9 +1,8 @@
 //! CAR version 1: a header and then blocks, each with its CID.
 //!
-//! Format: <https://ipld.io/specs/transport/car/carv1/>. The list of roots may be empty here, since
-//! whoever streams a DAG bottom-up learns its root last. Version 2, which other software writes into files, is read too:
-//! version 1 with something around it, an index above all, which is passed over
-//! (<https://ipld.io/specs/transport/car/carv2/>).
+//! Format: <https://ipld.io/specs/transport/car/carv1/>. The list of roots may be empty here, since a writer that
+//! streams a DAG bottom-up learns its root last. Version 2, which other software writes into files, is read too. It is
+//! version 1 with an index and more around it, which the reader skips (<https://ipld.io/specs/transport/car/carv2/>).
 
 mod reader;
 

@@ -46,7 +46,7 @@ pub enum Error {
         /// What is wrong with it.
         reason: String,
     },
-    /// A block whose codec cannot be read here, so that nobody knows what it links to.
+    /// A block with an unknown codec, so that its links are unknown.
     #[error(
         "{cid} has the codec {codec:#x}, whose links cannot be read here; raw, dag-pb, dag-cbor, dag-json, cbor and json \
          can"
@@ -139,12 +139,12 @@ pub enum Error {
     Closed,
 }
 
-/// Something that was sealed with another key or for another place, or was changed since.
+/// Content that was sealed with another key or for another place, or was changed since.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("it was encrypted with another key, or has been changed")]
 pub struct DoesNotOpen;
 
-/// A path, of which it can be told which bytes are no text.
+/// A path, shown so that bytes that are no text can be told apart.
 fn shown(path: &Path) -> String {
     path.to_str()
         .map_or_else(|| format!("{path:?}"), str::to_owned)

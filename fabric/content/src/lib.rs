@@ -1,7 +1,7 @@
 //! Content by CID: a block store on disk, UnixFS files and directories, CAR streams.
 //!
-//! What it is not: it knows no peers. Where blocks come from is behind [`BlockSource`], where they
-//! go behind [`BlockSink`]; the store is one of each, a peer's blocks may be another.
+//! It knows no peers. Blocks come from a [`BlockSource`] and go to a [`BlockSink`]; the store is both, and peers may be
+//! another source.
 //!
 //! ```
 //! use mc_content::{AddOptions, MemoryBlocks, unixfs};

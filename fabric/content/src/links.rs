@@ -13,13 +13,13 @@ const DAG_JSON: u64 = 0x0129;
 /// What is followed from a block.
 pub type Follow = fn(&Cid, &[u8]) -> Result<Vec<Cid>, Error>;
 
-/// The CIDs of the blocks that a block links to, in order, repetitions included. A CID that contains its block is
-/// passed over, and what that block links to stands in its place.
+/// The CIDs of the blocks that a block links to, in order, repetitions included. In place of a CID that contains its
+/// block stand the links of that block.
 ///
 /// # Errors
 ///
-/// [`Error::Malformed`] when the block does not have the form that its codec promises,
-/// [`Error::UnknownCodec`] when nobody here knows what that is.
+/// [`Error::Malformed`] when the block does not have the form that its codec promises, [`Error::UnknownCodec`] when
+/// this version does not know the codec.
 pub fn of(cid: &Cid, bytes: &[u8]) -> Result<Vec<Cid>, Error> {
     beyond_inline(linked(cid, bytes)?, linked)
 }
@@ -34,8 +34,7 @@ pub fn as_known(cid: &Cid, bytes: &[u8]) -> Result<Vec<Cid>, Error> {
     beyond_inline(known(cid, bytes)?, known)
 }
 
-/// A block whose links cannot be read has none: there is nothing more to be sent then, and whoever has the block sees
-/// that, too.
+/// A block whose links cannot be read counts as one without links: both sides see that there is nothing more to send.
 ///
 /// # Errors
 ///
@@ -47,7 +46,7 @@ pub fn unless_unreadable(links: Result<Vec<Cid>, Error>) -> Result<Vec<Cid>, Err
     }
 }
 
-/// The CIDs among `cids` that have to be fetched. In place of the others stands what they link to.
+/// The CIDs among `cids` that must be fetched. In place of the others stand their links.
 ///
 /// # Errors
 ///
@@ -87,7 +86,7 @@ fn linked(cid: &Cid, bytes: &[u8]) -> Result<Vec<Cid>, Error> {
     }
 }
 
-/// Structured data, of which only names and links matter.
+/// Structured data. Only names and links matter here.
 ///
 /// # Errors
 ///
@@ -175,7 +174,7 @@ mod tests {
         assert!(of_json(r#"{"/":"no link"}"#).is_err());
         let deep = "[".repeat(100_000) + &"]".repeat(100_000);
         assert!(of_json(&deep).is_err());
-        // Data without links, and a codec that nobody here can read.
+        // Data without links, and an unknown codec.
         assert_eq!(of(&cid::of(JSON, b"{}"), b"{}").unwrap(), []);
         let unknown = of(&cid::of(0x78, b"blob"), b"blob").unwrap_err();
         assert!(

@@ -14,11 +14,11 @@ pub struct Reached {
 }
 
 /// Follows the first of `names` from `from`: one name of a directory, or as many as stay within one block of structured
-/// data. Returns where that leads, and how many names are left.
+/// data. Returns the CID that it leads to, and how many names are left.
 ///
 /// # Errors
 ///
-/// [`Error::NoEntry`] when there is no such thing, [`Error::UnknownCodec`] when nobody here can tell.
+/// [`Error::NoEntry`] when there is no such entry, [`Error::UnknownCodec`] when the codec is unknown.
 pub async fn step<S: BlockSource>(
     source: &S,
     from: Cid,

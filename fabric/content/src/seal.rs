@@ -1,17 +1,16 @@
-//! Encryption: content that only those can read who have its key.
+//! Encryption: only the holders of its key can read the content.
 //!
-//! A [`Key`] belongs to one file or directory; those of the entries below are derived from it by name, so
-//! that nothing that is sealed under one name opens under another. What is sealed is
+//! A [`Key`] belongs to one file or directory. The keys of the entries below are derived from it by name, so content
+//! sealed under one name does not open under another. The sealed form is
 //!
 //! ```text
 //! nonce (12 bytes) ‖ AES-256-GCM ciphertext ‖ tag (16 bytes)
 //! ```
 //!
-//! with associated data that say what it is and where it belongs ([`Place`]). The nonce is synthetic: the
-//! first bytes of a keyed BLAKE3 of the associated data and the plaintext. Equal content under one key is
-//! equal when sealed, so honest nodes come to the same CIDs and an upload that broke off goes on; other
-//! content never meets the same nonce but by chance (2⁻⁴⁸ after 2²⁴ pieces under one key), which plain
-//! counters could not promise when a task is run twice.
+//! with associated data that name its kind and its place ([`Place`]). The nonce is synthetic: the first bytes of a
+//! keyed BLAKE3 of the associated data and the plaintext. Equal content under one key has an equal sealed form, so
+//! honest nodes get the same CIDs and an interrupted upload can resume. Different content gets the same nonce only by
+//! chance (2⁻⁴⁸ after 2²⁴ pieces under one key). Plain counters could not promise that when a task runs twice.
 //!
 //! Sources: AES-GCM is NIST SP 800-38D; keys are derived by BLAKE3's `derive_key` with the contexts below,
 //! <https://github.com/BLAKE3-team/BLAKE3-specs>, §6.2.
@@ -24,7 +23,7 @@ use zeroize::{Zeroize, Zeroizing};
 
 /// Bytes of a key.
 pub const KEY_BYTES: usize = 32;
-/// By how many bytes what is sealed is longer.
+/// How many bytes sealing adds.
 pub const OVERHEAD_BYTES: usize = NONCE_BYTES + TAG_BYTES;
 /// Bytes of a file that are sealed together: with the overhead, one leaf of the usual size.
 pub const CHUNK_BYTES: usize = SEALED_CHUNK_BYTES - OVERHEAD_BYTES;
@@ -33,7 +32,7 @@ pub const SEALED_CHUNK_BYTES: usize = crate::limits::CHUNK_BYTES;
 
 const NONCE_BYTES: usize = 12;
 const TAG_BYTES: usize = 16;
-/// Names are padded to a multiple of this, so that their lengths tell less.
+/// Names are padded to a multiple of this, so that their lengths reveal less.
 pub const NAME_UNIT_BYTES: usize = 16;
 
 // What keys are derived for. They are part of the format.
@@ -42,7 +41,7 @@ const FOR_ENCRYPTION: &str = "mc-wasm 2026-11 content, AES-256-GCM";
 const FOR_NONCES: &str = "mc-wasm 2026-11 content, nonces";
 const FOR_IDS: &str = "mc-wasm 2026-11 content, id of a key";
 
-/// The key of a file or directory, and thereby of everything below it. It is overwritten when it is dropped.
+/// The key of a file or directory, and so of everything below it. Dropping it overwrites its memory.
 ///
 /// ```
 /// use mc_content::seal::{DoesNotOpen, Key, Place};
@@ -71,7 +70,7 @@ impl Drop for Key {
     }
 }
 
-/// What is sealed, and where it belongs. It does not open as anything else.
+/// What a piece is, and where it belongs. It opens only as that.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Place {
     /// Bytes of a file.
@@ -87,7 +86,7 @@ pub enum Place {
     Target,
     /// A block whose place is told by the block that links to it.
     Block,
-    /// A piece of what a guest writes, from a byte on.
+    /// A piece of a guest's output, from a byte on.
     Log {
         /// 1 for standard output, 2 for standard error.
         stream: u8,

@@ -1,11 +1,11 @@
 //! The block store on disk.
 //!
-//! Blocks are kept by multihash, so the same bytes under two codecs are stored once. All writes go
-//! through one thread that commits in groups: whatever waits when a commit begins shares its
-//! `fsync`, so many small writers cost little more than one.
+//! Blocks are kept by multihash, so the same bytes under two codecs are stored once. All writes go through one thread
+//! that commits in groups. All writes that wait when a commit begins share its `fsync`, so many small writers cost
+//! little more than one.
 //!
-//! Small blocks are in the tables of an engine (an LSM tree); large ones in [packs], and their places in the
-//! engine.
+//! Small blocks are in the tables of an engine (an LSM tree). Large ones are in [packs], and the engine has their
+//! places.
 
 mod engine;
 mod evict;
@@ -37,7 +37,7 @@ pub use fsck::FsckReport;
 pub use gc::GcReport;
 pub use options::Options;
 
-/// Operations that may wait for the writer; a caller beyond that waits itself.
+/// How many operations may wait for the writer; further callers wait themselves.
 const QUEUE_OPERATIONS: usize = 1024;
 /// Bytes of blocks that may wait for the writer.
 const QUEUE_BYTES: usize = 24 << 20;
@@ -75,7 +75,7 @@ struct Inner {
     options: Options,
     writer: std::sync::Mutex<Option<JoinHandle<()>>>,
     removals: Arc<AtomicU64>,
-    /// Keys of blocks that were read since such keys were last written down.
+    /// Keys of blocks that were read since reads were last recorded.
     uses: std::sync::Mutex<HashSet<Vec<u8>>>,
     /// Room is made by one at a time.
     evicting: tokio::sync::Mutex<()>,
@@ -135,13 +135,13 @@ impl Store {
     ///
     /// # Cancel safety
     ///
-    /// Dropping the future leaves it open whether the block is stored.
+    /// After the future is dropped, the block may or may not be stored.
     pub async fn put(&self, block: Block) -> Result<(), Error> {
         self.put_all(vec![block], None, true).await
     }
 
-    /// Stores blocks that nobody will pin and that can be fetched again. They go first when there is no room, and a
-    /// power cut may take those of the last moment.
+    /// Stores blocks that will not be pinned and can be fetched again. They are evicted first, and a power cut may lose
+    /// the newest ones.
     ///
     /// # Errors
     ///
@@ -192,7 +192,7 @@ impl Store {
     ///
     /// # Errors
     ///
-    /// [`Error::Corrupt`] when they are no longer what they were.
+    /// [`Error::Corrupt`] when they have changed on disk.
     pub async fn get(&self, cid: &Cid) -> Result<Option<Bytes>, Error> {
         if let Some(bytes) = cid::inline(cid) {
             return Ok(Some(Bytes::copy_from_slice(bytes)));
@@ -207,8 +207,8 @@ impl Store {
         .await
     }
 
-    /// Those of `cids` that are not there. The others stay for a while, as if they had been stored just now, so that a
-    /// caller who is about to store a DAG need not send them.
+    /// Those of `cids` that are missing. The others are spared for a while, as if they had just been stored, so that a
+    /// caller that stores a DAG need not send them.
     ///
     /// # Errors
     ///
@@ -220,8 +220,8 @@ impl Store {
         Ok(lacking.map(|(cid, _)| cid).collect())
     }
 
-    /// Notes that the blocks under these keys were used, and spares them for a while if that is wanted; returns for
-    /// each whether it is there.
+    /// Records that the blocks under these keys were used, and spares them for a while on request; returns for each
+    /// whether it exists.
     async fn renew(&self, keys: Vec<Vec<u8>>, spare: bool) -> Result<Vec<bool>, Error> {
         if keys.is_empty() {
             return Ok(Vec::new());
@@ -282,7 +282,7 @@ impl Store {
         }
     }
 
-    /// Returns once nothing can be written any more: the store was closed, or its writer has failed.
+    /// Returns once the store takes no more writes: it was closed, or its writer has failed.
     pub async fn closed(&self) {
         self.inner.operations.closed().await;
     }

@@ -8,7 +8,7 @@ use mc_types::KeyId;
 pub struct TaskKey(Key);
 
 impl TaskKey {
-    /// What the guest writes to its standard output is called among the results.
+    /// The name of standard output among the results.
     pub const STDOUT: &str = "/dev/stdout";
     /// And to its standard error.
     pub const STDERR: &str = "/dev/stderr";
@@ -43,7 +43,7 @@ impl TaskKey {
         self.0.below("given").below(path)
     }
 
-    /// Of what the guest leaves at `path`: `/out`, a directory of its own, [`Self::STDOUT`], [`Self::STDERR`].
+    /// For the result at `path`: `/out`, a directory of the task's own, [`Self::STDOUT`], [`Self::STDERR`].
     #[must_use]
     pub fn result(&self, path: &str) -> Key {
         self.0.below("results").below(path)
@@ -55,7 +55,7 @@ impl TaskKey {
         self.0.below("checkpoints")
     }
 
-    /// Of what the gateway passes on of what the guest writes.
+    /// For the guest's output that the gateway passes on.
     #[must_use]
     pub fn logs(&self) -> Key {
         self.0.below("logs")

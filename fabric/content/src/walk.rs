@@ -8,12 +8,12 @@ use crate::{Error, MAX_DAG_BLOCKS, Store, links};
 use mc_types::{Cid, cid};
 use std::{collections::HashSet, ops::ControlFlow};
 
-/// At most `limit` blocks of the DAG below `root` that the store lacks; none when it is complete.
+/// At most `limit` blocks of the DAG below `root` that the store lacks; empty when the DAG is complete.
 ///
 /// # Errors
 ///
-/// [`Error::Malformed`] or [`Error::Corrupt`] for a block that is there but cannot be read,
-/// [`Error::TooLarge`] beyond [`MAX_DAG_BLOCKS`].
+/// [`Error::Malformed`] or [`Error::Corrupt`] for a stored block that cannot be read, [`Error::TooLarge`] beyond
+/// [`MAX_DAG_BLOCKS`].
 pub async fn missing(store: &Store, root: Cid, limit: usize) -> Result<Vec<Cid>, Error> {
     let mut missing = Vec::new();
     walk(store, root, |cid, bytes| {

@@ -1,4 +1,4 @@
-//! One attempt: what it is given by whoever has it run, and what becomes of it.
+//! One attempt: what its caller gives it, and its result.
 
 use crate::{blocks::Blocks, checkpoint::CheckpointError, streams::Streams, world::TaskInputs};
 use async_trait::async_trait;
@@ -19,13 +19,13 @@ pub struct AttemptContext<'a> {
     pub key: Option<TaskKey>,
     /// Where its standard output and standard error go.
     pub streams: Streams,
-    /// Where files are kept that have no room in memory; in memory all the same if absent.
+    /// Where to keep files that exceed the room in memory. If absent, they stay in memory nevertheless.
     pub storage: Option<Arc<dyn Storage>>,
     /// After which time it is killed.
     pub timeout: Option<Duration>,
     /// By what it is influenced while it runs.
     pub controls: Controls,
-    /// From where it goes on, and when it is stopped; absent if it runs from its beginning to its end.
+    /// Where it resumes, and when it is stopped; absent if it runs from beginning to end.
     pub checkpoints: Option<Checkpoints>,
     /// What becomes of what it leaves.
     pub leaves: Leaves,
@@ -42,7 +42,7 @@ impl std::fmt::Debug for AttemptContext<'_> {
     }
 }
 
-/// By what an attempt is influenced from outside. Cheap to clone.
+/// Signals to a running attempt from outside. Cheap to clone.
 #[derive(Debug, Clone, Default)]
 pub struct Controls {
     /// Ends it when cancelled.
@@ -62,7 +62,8 @@ pub struct Checkpoints {
     pub start: Start,
     /// When it is stopped.
     pub when: When,
-    /// Most bytes of files in a checkpoint, which is made in memory. A task that has written more goes on without one.
+    /// The most bytes of files in a checkpoint, which is made in memory. A task that has written more runs on without
+    /// one.
     pub most_file_bytes: u64,
 }
 
@@ -73,22 +74,22 @@ pub enum Start {
     Anew,
     /// From this checkpoint and nowhere else.
     At(Cid),
-    /// From the first of these that can be had and fits; from its beginning if none does.
+    /// Resume from the first of these that is available and fits; start from the beginning if none does.
     Newest(VecDeque<Cid>),
 }
 
 /// When an attempt is stopped.
 #[derive(Debug, Clone, Copy)]
 pub enum When {
-    /// As often as this says, if it does, and whenever it is asked for.
+    /// At this interval, if there is one, and on request.
     Every(Option<CheckpointEvery>),
-    /// At the first site beyond a position, and it does not go on from there.
+    /// At the first site beyond a position, and then end the run.
     LeaveAt(u64),
     /// Never.
     Never,
 }
 
-/// What becomes of what a task leaves: files, and what it wrote to its streams.
+/// Where a task's results go: its files, and the output on its streams.
 #[derive(Debug, Clone, Copy)]
 pub enum Leaves {
     /// It is stored, and [`Ended::completion`] names it.
@@ -106,10 +107,10 @@ pub trait Watch: Send + Sync {
     /// The task begins, or goes on.
     fn begins(&self) {}
 
-    /// A checkpoint is stored. The next one is not taken before this returns.
+    /// A checkpoint is stored. The next one waits until this returns.
     async fn stored(&self, _checkpoint: Cid, _position: u64) {}
 
-    /// A checkpoint was lost; the task goes on, if it was not to leave.
+    /// A checkpoint was lost; the task runs on, unless it was asked to leave.
     fn lost(&self, _position: u64, _error: &CheckpointError) {}
 }
 
@@ -119,7 +120,7 @@ pub struct Unwatched;
 
 impl Watch for Unwatched {}
 
-/// What became of an attempt that the machine did not fail.
+/// The result of an attempt, if the machine did not fail.
 #[derive(Debug)]
 pub enum Finished {
     /// The task came to its end.
@@ -137,19 +138,19 @@ pub struct Ended {
     pub usage: Usage,
     /// What counted the fuel.
     pub meter: Meter,
-    /// What it wrote to standard output, if that is kept in memory.
+    /// Its standard output, if kept in memory.
     pub stdout: Vec<u8>,
     /// What it wrote to standard error, if that is.
     pub stderr: Vec<u8>,
-    /// What is left of its world, with the files that it wrote; absent if it saw this machine.
+    /// Its world at the end, with the files that it wrote; absent if it saw this machine's own.
     pub world: Option<Host>,
-    /// What it came to, if what it leaves is [stored](Leaves::Stored).
+    /// Its outcome, if its results are [stored](Leaves::Stored).
     pub completion: Option<Completion>,
 }
 
 /// A task that was stopped, to go on elsewhere.
 #[derive(Debug)]
 pub struct Left {
-    /// The checkpoint that it left, and its position, or why that was lost.
+    /// The checkpoint that it left, and its position, or why the checkpoint was lost.
     pub checkpoint: Result<(Cid, u64), CheckpointError>,
 }

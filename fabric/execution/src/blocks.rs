@@ -1,12 +1,12 @@
-//! Where an attempt has blocks from, and where it puts those that it makes.
+//! Where an attempt gets blocks, and where it puts new ones.
 
 use async_trait::async_trait;
 use bytes::Bytes;
 use mc_content::{Block, BlockSink, BlockSource, Error, MemoryBlocks};
 use mc_types::{Cid, Limits};
 
-/// The blocks of one attempt: a worker has them of its store and of peers, a command of memory and of a node. Whoever
-/// reads or adds content does it by [`BlockSource`] and [`BlockSink`], which this is too.
+/// The blocks of one attempt. A worker gets them from its store and from peers, a command from memory and from a node.
+/// Content is read by [`BlockSource`] and added by [`BlockSink`], which this implies.
 #[async_trait]
 pub trait Blocks: std::fmt::Debug + Send + Sync {
     /// The bytes of a block, which are verified.
@@ -16,14 +16,14 @@ pub trait Blocks: std::fmt::Debug + Send + Sync {
     /// [`Error::NotFound`] when it cannot be had.
     async fn block(&self, cid: &Cid) -> Result<Bytes, Error>;
 
-    /// Takes blocks; when it returns, they are where they belong.
+    /// Stores blocks; on return, they are stored.
     ///
     /// # Errors
     ///
     /// Whatever keeps them from being taken.
     async fn put(&self, blocks: Vec<Block>) -> Result<(), Error>;
 
-    /// Makes all blocks of a checkpoint ready to be read, unless it is larger than a task with these limits can have left.
+    /// Makes all blocks of a checkpoint readable, unless it is larger than a task with these limits can have left.
     ///
     /// # Errors
     ///

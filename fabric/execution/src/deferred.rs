@@ -33,7 +33,7 @@ impl<S: BlockSink> Deferred<S> {
         std::mem::take(&mut *waiting)
     }
 
-    /// Stores what was held back, and `last`; durable on return.
+    /// Stores the blocks held back, and `last`; durable on return.
     ///
     /// # Errors
     ///
@@ -43,7 +43,7 @@ impl<S: BlockSink> Deferred<S> {
         self.sink.put_many(all).await
     }
 
-    /// Stores what was held back, if anything was; durable on return.
+    /// Stores the blocks held back, if any; durable on return.
     ///
     /// # Errors
     ///

@@ -4,7 +4,7 @@ use crate::{checkpoint::CheckpointError, threads::NotDone};
 use mc_types::{ErrorCode, KindName, canonical};
 use std::time::Duration;
 
-/// Why an attempt has no outcome. What each variant says decides whether the task is tried again.
+/// Why an attempt has no outcome. The variant decides whether the task is tried again.
 #[derive(Debug, thiserror::Error)]
 pub enum ExecutionError {
     /// Nothing here runs tasks of this kind.
@@ -19,7 +19,7 @@ pub enum ExecutionError {
     /// Content that the task needs, or what it leaves.
     #[error(transparent)]
     Content(#[from] mc_content::Error),
-    /// It cannot go on from the checkpoint that it is told to go on from.
+    /// It cannot resume from the checkpoint that it was given.
     #[error(transparent)]
     Checkpoint(#[from] CheckpointError),
     /// The checkpoint is none of this program.
@@ -37,25 +37,25 @@ pub enum ExecutionError {
     /// It was called off.
     #[error("called off")]
     Cancelled,
-    /// It has more from the beginning than it may have, on whatever machine.
-    #[error("the component has too much to begin with: {reason}")]
+    /// It exceeds its limits from the start, on every machine.
+    #[error("the component exceeds its limits from the start: {reason}")]
     TooMuch {
         /// What it has too much of.
         reason: String,
     },
-    /// Whoever read what it wrote has gone.
-    #[error("nobody reads the output any more")]
+    /// The reader of its output has gone.
+    #[error("the reader of the output has gone")]
     OutputClosed,
-    /// A file or directory of the user's cannot be read (any more).
+    /// A file or directory of the user cannot be read, or no longer.
     #[error("{0}")]
     Unreadable(String),
-    /// An input is not what it should be, on whatever machine.
+    /// An input is invalid, on every machine.
     #[error("{0}")]
     Unusable(String),
     /// The machine failed.
     #[error("{0}")]
     Machine(String),
-    /// There was no thread for it, or what was done on one panicked.
+    /// There was no thread for it, or the work on its thread panicked.
     #[error(transparent)]
     Threads(#[from] NotDone),
     /// The outcome cannot be stated.
@@ -64,7 +64,7 @@ pub enum ExecutionError {
 }
 
 impl ExecutionError {
-    /// The stable code that users see, if there is one that says more than that the task failed.
+    /// The stable code for users, if there is one more precise than that the task failed.
     #[must_use]
     pub const fn code(&self) -> Option<ErrorCode> {
         match self {
@@ -84,7 +84,7 @@ impl ExecutionError {
         }
     }
 
-    /// Whether it would be the same on every machine, so that the task is not tried again.
+    /// Whether it would happen on every machine, so that trying again is useless.
     #[must_use]
     pub const fn is_tasks_fault(&self) -> bool {
         match self {

@@ -12,9 +12,9 @@ use std::sync::Arc;
 /// What a task is prepared for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Need {
-    /// To be run from its beginning, and to be stopped once if that is asked for.
+    /// To run from the beginning, and stop once on request.
     Run,
-    /// To go on from a checkpoint, or from each of many stops. Preparing may take longer.
+    /// To resume from a checkpoint, or after each of many stops. Preparing may take longer.
     GoOn,
 }
 
@@ -24,10 +24,10 @@ pub trait Executor: std::fmt::Debug + Send + Sync {
     /// The kind.
     fn kind(&self) -> KindName;
 
-    /// Prepares a task if all that this takes is on this machine. Blocks as long as a file is read.
+    /// Prepares a task if this machine already has all that it needs. Blocks while it reads a file.
     fn ready(&self, task: &TaskSpec, need: Need) -> Option<Box<dyn Prepared>>;
 
-    /// Gets and prepares what the task needs before it can begin.
+    /// Fetches and prepares what the task needs before it can begin.
     ///
     /// # Errors
     ///
@@ -35,7 +35,7 @@ pub trait Executor: std::fmt::Debug + Send + Sync {
     ///
     /// # Cancel safety
     ///
-    /// Dropping the future stops what compiles, and what is fetched.
+    /// Dropping the future stops the compiler and the fetches.
     async fn prepare(
         &self,
         task: &TaskSpec,
@@ -43,7 +43,7 @@ pub trait Executor: std::fmt::Debug + Send + Sync {
         blocks: &Arc<dyn Blocks>,
     ) -> Result<Box<dyn Prepared>, ExecutionError>;
 
-    /// Takes no more work, and waits until what it runs has ended.
+    /// Refuses further work, and waits until all running attempts have ended.
     async fn close(&self);
 }
 

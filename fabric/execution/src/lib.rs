@@ -1,15 +1,15 @@
-//! Running tasks: one road for a command that runs one here and for a worker that runs many for others.
+//! Running tasks: one way for a command that runs a task here and for a worker that runs many for others.
 //!
-//! What it is not: it knows neither peers nor coordinators, no leases, and not who wants a task to be run.
+//! It knows no peers, no coordinators and no leases, nor who submitted a task.
 //!
 //! # Core concepts
 //!
-//! There is an [`Executor`] for each kind of task; [`Executors`] has those of a node. It prepares a task, which gives a
-//! [`Prepared`], and that runs it, once. All that differs between one who has tasks run and another is in the
-//! [`AttemptContext`]: what the task sees ([`TaskInputs`](world::TaskInputs)), where its blocks come from and go to
-//! ([`Blocks`]), where it writes ([`Streams`]), from where it goes on and when it is stopped ([`Checkpoints`]), what becomes
-//! of what it leaves ([`Leaves`]), and who is told ([`Watch`]). An attempt comes to [`Finished`], or to an
-//! [`ExecutionError`], which says whether another machine may do better.
+//! There is an [`Executor`] for each kind of task; [`Executors`] has those of a node. An executor prepares a task and
+//! returns a [`Prepared`], which runs the task once. All differences between callers are in the [`AttemptContext`]:
+//! what the task sees ([`TaskInputs`](world::TaskInputs)), where its blocks come from and go to ([`Blocks`]), where it
+//! writes ([`Streams`]), where it resumes and when it is stopped ([`Checkpoints`]), where its results go ([`Leaves`]),
+//! and who watches ([`Watch`]). An attempt returns [`Finished`], or an [`ExecutionError`], which says whether another
+//! machine may do better.
 //!
 //! ```
 //! use mc_content::{MemoryBlocks, unixfs};
@@ -54,13 +54,13 @@
 //!
 //! # To add a kind of task
 //!
-//! A variant of [`TaskKind`](mc_types::TaskKind), whereupon the compiler shows what has to be said of it; a file beside
-//! [`wasm`], with an [`Executor`]; and that executor among those that `mc-node` makes when it starts.
+//! Add a variant of [`TaskKind`](mc_types::TaskKind), and the compiler shows every place that must handle it. Write an
+//! [`Executor`] in a file beside [`wasm`], and add it to the executors that `mc-node` makes at start.
 //!
 //! # Invariants
 //!
-//! * Nothing of an engine leaves the file of its kind, but what is to be chosen when it is made.
-//! * What waits for blocks on a thread has one of its own ([`threads`]): tokio's are for reading blocks.
+//! * An engine's types stay in the file of its kind, except the options of its constructor.
+//! * Work that waits for blocks has threads of its own ([`threads`]): tokio's blocking threads read the blocks.
 
 mod attempt;
 mod blocks;

@@ -9,7 +9,7 @@ use std::{
 };
 use tokio::io::{AsyncReadExt, AsyncSeekExt};
 
-/// Most bytes of one answer; the coordinator asks again for more.
+/// The most bytes of one answer; the coordinator asks again for more.
 const MAX_READ_BYTES: u64 = 64 << 10;
 
 /// The files that take the standard output and standard error of one attempt.
@@ -31,7 +31,7 @@ impl LogFiles {
         }
     }
 
-    /// Makes both, empty, in their directory, which only its owner can enter.
+    /// Makes both empty, in a directory that only its owner can enter.
     ///
     /// # Errors
     ///
@@ -55,7 +55,7 @@ impl LogFiles {
         bytes
     }
 
-    /// At most 64 KiB from `offset` on; none when nothing is there yet. Whoever wants more asks again.
+    /// At most 64 KiB from `offset` on; empty when nothing is there yet. The caller asks again for more.
     ///
     /// # Errors
     ///

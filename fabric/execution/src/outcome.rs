@@ -1,10 +1,10 @@
-//! From what a task left to the statement of what it came to.
+//! From a task's results to its outcome.
 
 use crate::{attempt::Ended, error::ExecutionError, world::TaskOutputs};
 use mc_content::Block;
 use mc_types::{Cid, Completion, Outcome, canonical, cid};
 
-/// States what the task with the CID `task` came to, and gives the block of the outcome.
+/// Makes the outcome of the task with the CID `task`, and its block.
 ///
 /// # Errors
 ///

@@ -19,7 +19,7 @@ pub enum Streams {
 }
 
 impl Streams {
-    /// Adds what was written to both, of which that which is kept in memory is given, encrypted if there is a key.
+    /// Adds the output of both streams, encrypted if there is a key. Streams in memory are passed in.
     ///
     /// # Errors
     ///
@@ -72,7 +72,7 @@ async fn add_bytes<S: BlockSink>(bytes: &[u8], key: Option<Key>, sink: &S) -> Re
     Ok(added.cid)
 }
 
-/// Adds what was written to a file. There is none if that was nothing.
+/// Adds the output in a file. Returns none if the output is empty.
 async fn add_file<S: BlockSink>(path: &Path, key: Option<Key>, sink: &S) -> Result<Cid, Error> {
     let added = if path.exists() {
         unixfs::add_path(path, sink, &options(key)).await?

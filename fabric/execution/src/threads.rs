@@ -1,9 +1,9 @@
-//! Threads of their own for work that waits for what tasks do.
+//! Separate threads for work that waits for blocks.
 //!
-//! A guest that reads an input holds its thread until the block is there, and the block comes by way of tokio's threads
-//! for blocking work, of which there are 512. If guests held those, 512 of them would wait for each other for ever. So
-//! guests, and what else waits for blocks, have threads that nobody else waits for; beyond as many as are meant to run at
-//! a time, work waits for its turn without holding anything.
+//! A guest that reads an input holds its thread until the block is there. Tokio's 512 threads for blocking work fetch
+//! that block. If guests held those threads, 512 guests would deadlock. So guests, and all other work that waits for
+//! blocks, run on threads of their own. At most a given number run at a time; further work waits for its turn and holds
+//! no thread.
 
 use mc_types::panic_message;
 use std::{
@@ -36,7 +36,7 @@ pub enum NotDone {
     Closed,
 }
 
-/// What is to be done, which gives its place back in the end.
+/// A piece of work, which frees its place at the end.
 type Work = Box<dyn FnOnce(OwnedSemaphorePermit) + Send>;
 
 #[derive(Default)]
@@ -47,7 +47,7 @@ struct Queue {
     is_closed: bool,
 }
 
-/// What the threads share with whoever gives them work.
+/// What the threads share with their handles.
 struct Shared {
     name: &'static str,
     queue: Mutex<Queue>,
@@ -56,7 +56,7 @@ struct Shared {
     running: TaskTracker,
 }
 
-/// Threads that do at most so many things at a time. Cheap to clone; they end once nobody has a clone any more.
+/// A bounded set of threads. Cheap to clone; the threads end when the last clone is dropped.
 #[derive(Debug, Clone)]
 pub struct Threads {
     owner: Arc<Owner>,
@@ -76,8 +76,7 @@ impl std::fmt::Debug for Owner {
 }
 
 impl Threads {
-    /// Threads that are called `name` and do at most `places` things at a time. There are none as long as there is
-    /// nothing to do.
+    /// Threads called `name`, at most `places` at a time. A thread starts only when there is work.
     #[must_use]
     pub fn new(name: &'static str, places: usize) -> Self {
         let shared = Shared {
@@ -94,7 +93,7 @@ impl Threads {
         }
     }
 
-    /// Does something that may block, as soon as there is a place for it.
+    /// Runs work that may block, as soon as there is a place for it.
     ///
     /// # Errors
     ///
@@ -102,17 +101,17 @@ impl Threads {
     ///
     /// # Cancel safety
     ///
-    /// Dropping the future leaves it open whether it is done; what has begun goes on to its end.
+    /// After the future is dropped the work may still run; work that has begun runs to its end.
     pub fn run<T: Send + 'static>(
         &self,
         work: impl FnOnce() -> T + Send + 'static,
     ) -> impl Future<Output = Result<T, NotDone>> + Send {
         let (reply, done) = oneshot::channel();
-        // Boxed before anything is waited for: whoever waits need not hold all that a guest is given.
+        // Boxed before the first wait, so that waiting callers stay small.
         let work: Work = Box::new(move |place| {
             let done = catch_unwind(AssertUnwindSafe(work));
             drop(place);
-            // Whoever wanted it done may have lost interest.
+            // The caller may have lost interest.
             let _ = reply.send(done);
         });
         let owner = Arc::clone(&self.owner);
@@ -127,7 +126,7 @@ impl Threads {
         }
     }
 
-    /// Takes no more work, and waits until the threads have ended.
+    /// Refuses further work, and waits until the threads have ended.
     pub async fn close(&self) {
         self.owner.places.close();
         self.owner.shared.close();
@@ -144,11 +143,11 @@ impl Drop for Owner {
 
 impl Shared {
     fn queue(&self) -> MutexGuard<'_, Queue> {
-        // Every update leaves a queue that can be worked on, whatever panicked.
+        // Every update leaves a valid queue, so a panic elsewhere does no harm.
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Gives work to a thread: to one that waits, or else to a new one.
+    /// Gives work to a waiting thread, or else to a new one.
     fn begin(self: &Arc<Self>, work: Work, place: OwnedSemaphorePermit) -> Result<(), NotDone> {
         let mut queue = self.queue();
         if queue.is_closed {
@@ -164,7 +163,7 @@ impl Shared {
             .name(self.name.to_owned())
             .spawn(move || {
                 shared.work();
-                // The token last: whoever waits for it finds nothing of this thread any more.
+                // The token last: when it is dropped, this thread holds nothing else.
                 drop(shared);
                 drop(token);
             });

@@ -1,7 +1,6 @@
 //! Tasks that are WebAssembly: components and core modules.
 //!
-//! Besides the executor, this has what a program is checked, compiled and inspected by, so that nothing else needs the
-//! engine.
+//! Besides the executor, this checks, compiles and inspects programs, so that no other module needs the engine.
 
 mod attempt;
 mod copies;

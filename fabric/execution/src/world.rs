@@ -28,8 +28,8 @@ pub fn program_name(argv0: Option<&str>) -> String {
     argv0.unwrap_or(PROGRAM_NAME).to_owned()
 }
 
-/// The names at the top of a task's tree that are not those of the directory that it is given as `/`, if it is given
-/// other `dirs` too.
+/// The names at the top of a task's tree that do not belong to the directory mounted as `/`, if other `dirs` are
+/// mounted too.
 #[must_use]
 pub fn above_root<'d>(dirs: impl IntoIterator<Item = &'d String>) -> BTreeSet<String> {
     let dirs = dirs.into_iter().map(|dir| dir.trim_start_matches('/'));
@@ -37,7 +37,7 @@ pub fn above_root<'d>(dirs: impl IntoIterator<Item = &'d String>) -> BTreeSet<St
     OWN.into_iter().chain(dirs).map(str::to_owned).collect()
 }
 
-/// A guest's path as one from its root on, without a slash.
+/// A guest's path relative to its root, without a leading slash.
 #[must_use]
 pub fn from_root(path: &str) -> &str {
     match path.trim_start_matches('/') {
@@ -46,8 +46,8 @@ pub fn from_root(path: &str) -> &str {
     }
 }
 
-/// The directories of a task, and what each of them is made from, if anything. `/in/NAME` are the
-/// task's inputs, which it cannot change; `/out`, `/tmp` and its own directories it can.
+/// The directories of a task, and the source of each, if it has one. `/in/NAME` are the task's inputs, which it cannot
+/// change; it can change `/out`, `/tmp` and its own directories.
 #[must_use]
 pub fn mounts<R>(
     inputs: impl IntoIterator<Item = (String, R)>,
@@ -79,7 +79,7 @@ pub fn mounts<R>(
     (mounts, roots)
 }
 
-/// The directories of `task`, which are all made from content; `key` opens what is encrypted of it.
+/// The directories of `task`, all made from content; `key` decrypts the encrypted ones.
 fn of_task(task: &TaskSpec, key: Option<&TaskKey>) -> (Vec<Mount>, Vec<Option<Root>>) {
     let inputs = task.inputs.iter().map(|(name, cid)| {
         let entity = entity(task, key, &format!("/in/{name}"), *cid);

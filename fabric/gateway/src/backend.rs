@@ -83,11 +83,11 @@ impl BlockSource for Blocks {
     }
 }
 
-/// The node behind the gateway. Every method may be dropped while it waits: what was acknowledged stays done, and what
-/// was not need not be done.
+/// The node behind the gateway. The future of every method may be dropped: acknowledged work stays done, and other work
+/// may be left undone.
 #[async_trait]
 pub trait Backend: Send + Sync + 'static {
-    /// Records a job durably, under the id `id` if one is given. To return is to acknowledge.
+    /// Records a job durably, under the id `id` if one is given. Returning acknowledges the job.
     async fn submit(&self, id: Option<JobId>, job: JobSpec) -> Result<JobView, Error>;
     /// A job. With `wait`, returns only once its state differs from `seen`, it is terminal, or
     /// that time has passed.
@@ -99,7 +99,7 @@ pub trait Backend: Send + Sync + 'static {
     ) -> Result<JobView, Error>;
     /// The newest `limit` jobs, newest first, only those in `state` if given.
     async fn jobs(&self, state: Option<JobState>, limit: u32) -> Result<Vec<JobView>, Error>;
-    /// The first `limit` ids of jobs in a range, of those that the ledger has.
+    /// The first `limit` ids of jobs in a range of the ledger.
     async fn jobs_between(
         &self,
         ids: RangeInclusive<JobId>,
@@ -113,13 +113,13 @@ pub trait Backend: Send + Sync + 'static {
     async fn checkpoints(&self, id: JobId) -> Result<Vec<CheckpointRecord>, Error>;
     /// Has a checkpoint taken of a running job.
     async fn checkpoint(&self, id: JobId) -> Result<CheckpointRecord, Error>;
-    /// Moves a job to another node, with what it has done so far.
+    /// Moves a job to another node, together with its progress.
     async fn migrate(&self, id: JobId, to: NodeId) -> Result<JobView, Error>;
     /// What a job wrote.
     async fn logs(&self, id: JobId, wanted: LogQuery) -> Result<LogBytes, Error>;
 
-    /// The handling of a request panicked, which is a defect. The client got an error, or its answer was broken off if
-    /// that had begun.
+    /// The handler of a request panicked, which is a defect. The client got an error, or a broken answer if the answer
+    /// had begun.
     fn panicked(&self, reason: &str);
 
     /// What this node counts.
@@ -130,10 +130,10 @@ pub trait Backend: Send + Sync + 'static {
     /// The nodes that this node knows, itself first.
     async fn nodes(&self) -> Result<Vec<PeerView>, Error>;
 
-    /// Makes a file, all of which is in the store, a layer of container images.
+    /// Registers a file as a layer of container images. All of it is in the store.
     async fn add_layer(&self, cid: Cid) -> Result<LayerView, Error>;
-    /// A layer by its digest, from the store or from peers; of `size` bytes if that is given. All of it is
-    /// verified and in the store when this returns.
+    /// A layer by its digest, from the store or from peers, of `size` bytes if given. On return all of it is verified
+    /// and in the store.
     async fn layer(
         &self,
         digest: Digest,
@@ -141,16 +141,16 @@ pub trait Backend: Send + Sync + 'static {
         timeout: Option<Duration>,
     ) -> Result<LayerView, Error>;
 
-    /// Lets nothing keep a layer any more.
+    /// Forgets a layer, so that its blocks may be collected.
     async fn remove_layer(&self, digest: Digest) -> Result<(), Error>;
 
     /// Connects to a peer of this network, or to an IPFS node, by a multiaddr that ends in its id.
     async fn connect(&self, address: String) -> Result<(), Error>;
 
-    /// Stores verified blocks; durable on return. They are kept from collection for a while, so
-    /// that the caller can pin or submit.
+    /// Stores verified blocks; durable on return. Collection spares them for a while, so that the caller can pin or
+    /// submit.
     async fn import(&self, blocks: BlockStream) -> Result<Imported, Error>;
-    /// Those of `cids` whose block is not in the store. The others are kept from collection for a while.
+    /// Those of `cids` whose block is not in the store. Collection spares the others for a while.
     async fn lacking(&self, cids: Vec<Cid>) -> Result<Vec<Cid>, Error>;
     /// Those of `roots` whose DAG is not complete in the store.
     async fn missing(&self, roots: Vec<Cid>) -> Result<Vec<Cid>, Error>;
@@ -174,7 +174,7 @@ pub trait Backend: Send + Sync + 'static {
     /// Hashes every block, and removes those that are corrupt.
     async fn fsck(&self) -> Result<FsckView, Error>;
 
-    /// Nodes that are looked for in the DHT and asked what they lend.
+    /// Searches the DHT for nodes, and asks each of them what it lends.
     async fn find_nodes(&self, query: NodeQuery) -> Result<Vec<PeerView>, Error>;
 
     /// Nodes that the DHT says provide a CID.

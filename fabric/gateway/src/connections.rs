@@ -1,4 +1,4 @@
-//! The connections of the HTTP server: how many there are, and how long one may be silent.
+//! The connections of the HTTP server, with bounds on their number and their silence.
 
 use crate::unread::Unread;
 use axum::Router;
@@ -16,17 +16,17 @@ use tokio::{
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-/// How many connections there are at a time, and so requests, since each connection has one at a time. Whoever follows
-/// a log or waits for a job has one, and there may be a thousand of those. More connections wait in the queue of the
-/// system.
+/// How many connections may be open at a time. Each carries one request at a time, so this bounds requests too. A
+/// client that follows a log or waits for a job holds one, and there may be a thousand such clients. More connections
+/// wait in the queue of the system.
 pub const MAX_CONNECTIONS: usize = 4096;
-/// How long a client may take to say what it wants, also on a connection that it keeps. This is longer than reqwest
-/// keeps an unused connection, so that none is closed just when it is used again.
+/// How long a client may take to send a request, also on a connection that it keeps. This is longer than reqwest keeps
+/// an unused connection, so that none is closed just when the client uses it again.
 const HEAD_WITHIN: Duration = Duration::from_secs(100);
-/// How long a client may read nothing of what it is answered. Whoever reads what a job prints may pause for a while, and
-/// commands go on where they were.
+/// How long a client may read nothing of its answer. A reader of a job's output may pause for a while, and commands
+/// resume where they were.
 const READ_WITHIN: Duration = Duration::from_secs(300);
-/// How long requests that are under way may take once the server is to stop.
+/// How long running requests may take once the server is stopping.
 const GRACE: Duration = Duration::from_secs(2);
 /// How long to wait before accepting again, if the system had no room for a connection.
 const ACCEPT_AGAIN: Duration = Duration::from_millis(500);
@@ -41,7 +41,7 @@ pub(crate) struct Bounds {
 }
 
 impl Bounds {
-    /// The usual ones, with so many connections at a time.
+    /// The default limits, with this many connections at a time.
     pub(crate) fn of(connections: usize) -> Self {
         Self {
             connections: connections.clamp(1, MAX_CONNECTIONS),
@@ -55,7 +55,7 @@ impl Bounds {
 /// Takes a panic that broke a connection off.
 pub(crate) type OnPanic = Arc<dyn Fn(&(dyn std::any::Any + Send)) + Send + Sync>;
 
-/// Serves `router` until `stopping` is cancelled, and for a while longer what is under way then. No connection is left
+/// Serves `router` until `stopping` is cancelled, and then finishes running requests for a while. No connection is left
 /// when this returns.
 pub(crate) async fn serve(
     listener: TcpListener,
@@ -67,10 +67,10 @@ pub(crate) async fn serve(
     let places = Arc::new(Semaphore::new(bounds.connections));
     let connections = TaskTracker::new();
     let cut_off = CancellationToken::new();
-    // If nobody waits for this function any more, nobody waits for its connections either.
+    // If the caller drops this function, its connections end too.
     let _cut_off = cut_off.clone().drop_guard();
     loop {
-        // The place first: whoever has none waits outside.
+        // The place first: a connection without a place waits in the queue of the system.
         let next = async {
             let place = Arc::clone(&places).acquire_owned().await.ok()?;
             Some((accept(&listener).await, place))

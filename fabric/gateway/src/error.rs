@@ -96,6 +96,6 @@ pub(crate) async fn unknown_path() -> Response {
 
 /// The answer to a method that a path does not take.
 pub(crate) async fn wrong_method() -> Response {
-    let body = ErrorBody::new(ErrorCode::Usage, "this path does not take this method");
+    let body = ErrorBody::new(ErrorCode::Usage, "this path does not accept this method");
     (StatusCode::METHOD_NOT_ALLOWED, Json(body)).into_response()
 }

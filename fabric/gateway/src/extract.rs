@@ -1,4 +1,4 @@
-//! Parts of requests, refused as all else is: in JSON, with a code.
+//! Extractors for parts of requests. They refuse as all of the API does: in JSON, with a code.
 
 use crate::backend::Error;
 use axum::{

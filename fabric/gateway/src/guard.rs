@@ -1,8 +1,8 @@
 //! Refusing what web pages send.
 //!
-//! The API has no passwords on the loopback interface, so a page in the user's browser must not be
-//! able to use it. A page's own requests carry an `Origin`; a page that made its host name point to
-//! this machine (DNS rebinding) is known by that name: it is none that this node is called by.
+//! The API has no passwords on the loopback interface, so a page in the user's browser must not be able to use it. A
+//! page's own requests carry an `Origin`; a page that made its host name point to this machine (DNS rebinding) uses a
+//! host name that is not this node's.
 
 use crate::backend::Error;
 use axum::{
@@ -14,7 +14,7 @@ use axum::{
 use mc_types::ErrorCode;
 use std::{collections::BTreeSet, net::IpAddr, sync::Arc};
 
-/// The names by which a server may be asked, besides `localhost` and any address.
+/// The host names under which clients may reach a server, besides `localhost` and any address.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Hosts(Arc<BTreeSet<String>>);
 
@@ -25,7 +25,7 @@ impl Hosts {
         Self(Arc::new(names.chain(localhost).collect()))
     }
 
-    /// Whether a host is an address, or a name that nobody else may point here.
+    /// Whether a host is an address, or a name that no stranger can point here.
     fn accept(&self, host: &str) -> bool {
         let address = host
             .strip_prefix('[')
@@ -44,7 +44,7 @@ impl Hosts {
         if headers.contains_key(header::ORIGIN) || headers.contains_key("service-worker") {
             return Err("requests from web pages are not accepted".to_owned());
         }
-        // Servers differ in which of these names they go by, so none of them may be a stranger's.
+        // Servers differ in which of these names they use, so all of them must be allowed ones.
         let in_header = request.headers.get_all(header::HOST).iter();
         let in_header = in_header.map(|host| String::from_utf8_lossy(host.as_bytes()).into_owned());
         let in_target = request.uri.authority().map(ToString::to_string);
@@ -60,7 +60,7 @@ impl Hosts {
     }
 }
 
-/// The host of an authority that is a host and perhaps a port, and nothing else.
+/// The host of an authority that consists of a host and perhaps a port.
 fn named(text: &str) -> Option<String> {
     let authority: Authority = text.parse().ok()?;
     let rest = authority.as_str().strip_prefix(authority.host())?;
@@ -72,7 +72,7 @@ fn named(text: &str) -> Option<String> {
     is_plain.then(|| authority.host().to_owned())
 }
 
-/// A name as it is compared: names of hosts have no case, and may end in a dot.
+/// A name in the form for comparison: host names ignore case, and may end in a dot.
 fn plain(name: &str) -> String {
     let name = name.strip_suffix('.').unwrap_or(name);
     name.to_ascii_lowercase()

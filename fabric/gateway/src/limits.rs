@@ -1,4 +1,4 @@
-//! Bounds of what is read of requests.
+//! Bounds on reading requests.
 
 use crate::{backend::Error, connections::OnPanic};
 use axum::{
@@ -54,7 +54,11 @@ impl Rest {
         let piece = match tokio::time::timeout(left, self.pieces.next()).await {
             Ok(Some(piece)) => piece?,
             Ok(None) => return Ok(None),
-            Err(_) => return Err(axum::Error::new("the body of the request does not come")),
+            Err(_) => {
+                return Err(axum::Error::new(
+                    "the body of the request did not arrive in time",
+                ));
+            }
         };
         self.waited += begun.elapsed();
         self.bytes += u64::try_from(piece.len()).unwrap_or(u64::MAX);

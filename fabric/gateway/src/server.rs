@@ -21,9 +21,9 @@ const MAX_JSON_BYTES: usize = 2 << 20;
 /// Where to listen, and for whom.
 #[derive(Debug, Clone)]
 pub struct Options {
-    /// The address. Others than loopback ones expose the API to everybody who can reach them.
+    /// The address. Any address but a loopback one exposes the API to everybody who can reach it.
     pub listen: SocketAddr,
-    /// Names by which it may be asked, besides `localhost` and addresses.
+    /// Host names under which clients may reach it, besides `localhost` and addresses.
     pub hosts: Vec<String>,
     /// Connections at a time, at most [`crate::MAX_CONNECTIONS`]; more wait. A node needs open files for more than these.
     pub connections: usize,
@@ -54,8 +54,8 @@ impl ServerError {
     }
 }
 
-/// An HTTP server that listens already. Requests with an `Origin`, or for a host by a name that is not its own, are
-/// refused, since they come from web pages.
+/// An HTTP server that listens already. It refuses requests with an `Origin` or a host name that is not its own, since
+/// they come from web pages.
 #[derive(Debug)]
 pub struct Server {
     listener: TcpListener,
@@ -96,7 +96,7 @@ impl Server {
         self.address
     }
 
-    /// Serves until `stopping` is cancelled, and for two seconds longer what is under way then.
+    /// Serves until `stopping` is cancelled, and then finishes running requests for two more seconds.
     pub fn serve(
         self,
         backend: Arc<dyn Backend>,

@@ -8,6 +8,6 @@ use tokio_util::sync::CancellationToken;
 #[derive(Clone)]
 pub(crate) struct Shared {
     pub(crate) backend: Arc<dyn Backend>,
-    /// Cancelled when the server is to stop: long waits end at once.
+    /// Cancelled when the server stops: long waits end at once.
     pub(crate) stopping: CancellationToken,
 }

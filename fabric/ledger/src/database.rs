@@ -54,7 +54,7 @@ impl Database {
         })
     }
 
-    /// Connects to a database that is not a file of one node's own, and changes nothing there.
+    /// Connects to a shared database, and changes nothing there.
     pub(crate) async fn try_out(location: &Location) -> Result<(), Error> {
         let Location::Postgres(url) = location else {
             return Ok(());

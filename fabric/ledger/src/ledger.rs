@@ -54,8 +54,8 @@ impl Ledger {
         Ok(())
     }
 
-    /// Makes all jobs those of this node, whatever it was called before. Only for a ledger that nobody else
-    /// uses: its node may have been given another key.
+    /// Makes this node the owner of all jobs, under whichever id it owned them before: it may have got another key
+    /// since. Only for a ledger that no other node uses.
     ///
     /// # Errors
     ///
@@ -83,7 +83,7 @@ impl Ledger {
         &self.owner
     }
 
-    /// Waits for what is under way and closes the connections.
+    /// Waits for running statements and closes the connections.
     pub fn close<'a>(&'a self) -> BoxFuture<'a, ()> {
         Box::pin(async move {
             self.database.close().await;

@@ -1,9 +1,8 @@
 //! The ledger: every job, durably, in SQLite for one node or in PostgreSQL for several.
 //!
-//! A [`Ledger`] is told whole records, many in one transaction, and gives them back after any crash.
-//! It decides nothing, but it guards what must never happen: a row that was written under a newer
-//! fencing token is not overwritten under an older one, a job that ended stays as it ended, and a node that
-//! lost a job to another does not write it any more.
+//! A [`Ledger`] stores whole records, many in one transaction, and returns them after any crash. It decides nothing,
+//! but it enforces three rules: an older fencing token never overwrites a row that a newer one wrote, a job that ended
+//! stays as it ended, and a node that lost a job to another one can no longer write it.
 //!
 //! # Invariants
 //!

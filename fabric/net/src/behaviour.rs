@@ -10,38 +10,38 @@ use libp2p::{
 };
 use std::{num::NonZeroUsize, sync::Arc, time::Duration};
 
-/// Most connections, and most with one peer: TCP and QUIC in both directions, and those that only test whether others
-/// can be made.
+/// The most connections in all, and with one peer: TCP and QUIC in both directions, and tests of whether a peer can be
+/// reached.
 const MAX_CONNECTIONS: u32 = 2048;
 const MAX_CONNECTIONS_PER_PEER: u32 = 8;
 /// Most connections that are being made at a time.
 const MAX_PENDING: u32 = 256;
-/// How long an answer to a request may take. Workers are answered within 5 s even when a result is
-/// still being fetched.
+/// How long an answer to a request may take. A coordinator answers a worker within 5 s even while it fetches the
+/// result.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
-/// Requests of one connection that are worked on at a time.
+/// How many requests of one connection are served at a time.
 const MAX_CONCURRENT_REQUESTS: usize = 256;
-/// Records of others that are kept, and their size in bytes.
+/// How many records of others are kept, and their size in bytes.
 const MAX_RECORDS: usize = 16_384;
 const MAX_RECORD_BYTES: usize = 4096;
 /// How often a node says again which DAGs it has.
 pub(crate) const PROVIDE_EVERY: Duration = Duration::from_secs(40 * 60);
-/// The same for the DHT of IPFS, whose members keep what they are told for longer.
+/// The same for the DHT of IPFS, whose members keep records for longer.
 const ANNOUNCE_EVERY: Duration = Duration::from_secs(22 * 60 * 60);
-/// How many nodes keep a record: enough that most of them may be killed before it is published again.
+/// How many nodes keep a record: enough for it to survive the loss of most of them before it is published again.
 const REPLICATION: NonZeroUsize = NonZeroUsize::MIN.saturating_add(9);
 /// CIDs that are provided by this node.
 const MAX_PROVIDED: usize = 65_536;
-/// How often an address that was not tried yet is given to another node to try.
+/// How often another node is asked to try a new address.
 const PROBE_EVERY: Duration = Duration::from_secs(1);
-/// What a relay carries: it is for work too, where a direct connection cannot be had.
+/// What a relay carries. It also serves work, where no direct connection is possible.
 const MAX_CIRCUITS: usize = 128;
 const MAX_CIRCUITS_PER_PEER: usize = 16;
 const MAX_CIRCUIT_BYTES: u64 = 256 << 20;
 const MAX_CIRCUIT_TIME: Duration = Duration::from_secs(60 * 60);
 /// What members of the DHT of IPFS speak.
 pub(crate) const IPFS_KAD: StreamProtocol = StreamProtocol::new("/ipfs/kad/1.0.0");
-/// Between two ways through the own neighbourhood of the DHT.
+/// The time between two searches of this node's own neighbourhood in the DHT.
 const BOOTSTRAP_EVERY: Duration = Duration::from_secs(300);
 
 #[derive(NetworkBehaviour)]
@@ -70,8 +70,7 @@ pub(crate) fn protocol_version(network: &str) -> String {
     format!("/mc/{network}/1")
 }
 
-/// The network that a peer names in the version which it tells by `identify`. Whatever else that text says is not
-/// passed on.
+/// The network that a peer names in its version in `identify`. The rest of that text is dropped.
 pub(crate) fn network_of(protocol_version: &str) -> Option<&str> {
     let (network, _) = protocol_version.strip_prefix("/mc/")?.split_once('/')?;
     let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
@@ -139,8 +138,7 @@ fn kad(
     let protocol = format!("/mc/{}/kad/1.0.0", options.network);
     let protocol = StreamProtocol::try_from_owned(protocol)?;
     let mut config = kad::Config::new(protocol);
-    // Records of others are checked before they are kept. Their publishers publish them again in time; nobody else has
-    // to.
+    // Records of others are checked before they are kept. Only their publishers publish them again.
     config
         .set_replication_factor(REPLICATION)
         .set_replication_interval(None)
@@ -161,7 +159,7 @@ fn store(local: libp2p::PeerId) -> kad::store::MemoryStore {
     kad::store::MemoryStore::with_config(local, config)
 }
 
-/// A client of the DHT of IPFS, if there are peers to begin with.
+/// A client of the DHT of IPFS, if there are peers to start from.
 fn ipfs_kad(
     local: libp2p::PeerId,
     options: &Options,
@@ -179,7 +177,7 @@ fn ipfs_kad(
     Some(kad)
 }
 
-/// Discovery on the local network. A machine without one still has the rest.
+/// Discovery on the local network. The node works without it too.
 fn mdns(wanted: bool, local: libp2p::PeerId) -> Option<mdns::tokio::Behaviour> {
     let mdns = wanted.then(|| mdns::tokio::Behaviour::new(mdns::Config::default(), local))?;
     mdns.inspect_err(|error| tracing::warn!(%error, "no discovery on the local network"))

@@ -71,7 +71,7 @@ impl Client {
         self.ask(|reply| Command::Peers { reply }).await
     }
 
-    /// How many IPFS nodes are connected, with which only blocks are exchanged.
+    /// How many IPFS nodes are connected. This node only exchanges blocks with them.
     ///
     /// # Errors
     ///
@@ -80,8 +80,8 @@ impl Client {
         self.ask(|reply| Command::Guests { reply }).await
     }
 
-    /// Connects to the peer that `address` ends in, or, if it names none, to whoever is there: a peer of this network,
-    /// or an IPFS node, with which blocks are exchanged from then on.
+    /// Connects to the peer at the end of `address`, or to any peer at `address` if it names none. It may be a peer of
+    /// this network, or an IPFS node to exchange blocks with.
     ///
     /// # Errors
     ///
@@ -98,13 +98,13 @@ impl Client {
 
     /// Begins to connect to some more of the peers that the DHT's routing table knows.
     pub async fn recruit(&self, peers: usize) {
-        // Without a network there is nobody to connect to.
+        // Without a network there is no peer to connect to.
         let _ = self.commands.send(Command::Recruit { peers }).await;
     }
 
-    /// Blocks are in the store now that peers may be waiting for.
+    /// Tells waiting peers that these blocks are in the store now.
     pub async fn blocks_added(&self, cids: Vec<Cid>) {
-        // Without a network nobody waits.
+        // Without a network no peer waits.
         let _ = self.commands.send(Command::BlocksAdded { cids }).await;
     }
 

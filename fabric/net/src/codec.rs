@@ -6,7 +6,7 @@ use mc_protocol::{Heard, MAX_BYTES, Request, Response};
 use serde::{Serialize, de::DeserializeOwned};
 use std::io::{Error, ErrorKind, Result};
 
-/// The codec of every version in [`mc_protocol::VERSIONS`]: so far there is one.
+/// The codec of all versions in [`mc_protocol::VERSIONS`]: so far there is one.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Codec;
 

@@ -1,20 +1,20 @@
-//! Whether a process has ended whose connection was closed.
+//! Finds out whether a process has ended after its connection was closed.
 
 use std::{io::ErrorKind, net::SocketAddr, time::Duration};
 use tokio::{net::TcpStream, time::timeout};
 
-/// How often we look, and the pause in between. When a process is killed, the system first closes its connections one
-/// after the other, and then stops accepting new ones: at first the process may seem to be there still.
+/// How often we try, and the pause in between. When a process is killed, the system first closes its connections one by
+/// one, and only then stops accepting new ones, so the first tries may still succeed.
 const LOOKS: u32 = 8;
 const BETWEEN: Duration = Duration::from_millis(100);
-/// How often in a row nobody must be listening. A process that is just being started again has ended all the same, but
-/// one that closed a connection by itself has not.
+/// How many tries in a row must be refused. A process that is being restarted has ended too, but one that only closed a
+/// connection has not.
 const REFUSALS: u32 = 2;
-/// How long a machine may take to say that nobody listens.
+/// How long a machine may take to refuse a connection.
 const ANSWER_WITHIN: Duration = Duration::from_millis(300);
 
-/// Whether the machine says, of all these places and several times, that nobody listens there. Silence says nothing:
-/// the machine may have been cut off.
+/// Whether the machine refuses connections at all these addresses several times. Silence does not count: the machine
+/// may be cut off.
 pub(crate) async fn refused(places: &[SocketAddr]) -> bool {
     let mut refusals = 0;
     for look in 0..LOOKS {

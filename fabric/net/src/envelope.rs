@@ -1,9 +1,9 @@
-//! Keys of private tasks, sealed so that one node alone can read them.
+//! Keys of private tasks, sealed so that only one node can read them.
 //!
-//! An envelope is HPKE (RFC 9180) in base mode with DHKEM(X25519, HKDF-SHA256), HKDF-SHA256 and AES-256-GCM:
-//! the encapsulated key (32 bytes), then what was sealed. The recipient's X25519 key is its Ed25519 key, the
-//! one that its id names, on the curve's other form (RFC 7748, §4.1). The associated data say what the
-//! envelope is for, so that one cannot be passed off as another.
+//! An envelope is HPKE (RFC 9180) in base mode with DHKEM(X25519, HKDF-SHA256), HKDF-SHA256 and AES-256-GCM: the
+//! encapsulated key (32 bytes), then the ciphertext. The recipient's X25519 key is the Ed25519 key in its id, mapped to
+//! the curve's other form (RFC 7748, §4.1). The associated data name the purpose of the envelope, so that it cannot be
+//! used for another one.
 
 use crate::{
     Error,
@@ -25,9 +25,9 @@ const ENCAPSULATED_BYTES: usize = 32;
 /// What a key is handed over for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Purpose {
-    /// Whoever submitted a task reads its results.
+    /// The submitter of a task reads its results.
     Results,
-    /// A coordinator hands it on with the leases that it grants.
+    /// A coordinator passes it on with the leases that it grants.
     Leases,
     /// A node runs the task: under this lease, and no other.
     Lease {
@@ -65,7 +65,7 @@ pub fn seal(to: &NodeId, purpose: Purpose, key: KeyId, secret: &[u8]) -> Result<
         secret,
         &about,
     );
-    // A key of low order is nobody's.
+    // A key of low order is no valid key.
     let (encapsulated, sealed) = sealed.map_err(|_| unknown())?;
     Ok(Envelope::new(
         [&encapsulated.to_bytes()[..], &sealed].concat(),
@@ -85,8 +85,8 @@ fn public_key(node: &NodeId) -> Option<<Kem as hpke::Kem>::PublicKey> {
 }
 
 impl Identity {
-    /// What was sealed to this node as the key with the id `key`; `None` when it was sealed to another, for
-    /// another purpose, or was changed.
+    /// The key with the id `key` that was sealed to this node; `None` when it was sealed to another node or for another
+    /// purpose, or was changed.
     #[must_use]
     pub fn open(
         &self,

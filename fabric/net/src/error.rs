@@ -74,11 +74,11 @@ impl Error {
     }
 }
 
-/// Why there is no connection to a peer that was asked for.
+/// Why there is no connection to a requested peer.
 #[derive(Debug, Clone, thiserror::Error)]
 #[non_exhaustive]
 pub enum ConnectError {
-    /// Nobody answers at an address that does not say which peer is there.
+    /// No peer answers at an address that names no peer.
     #[error("cannot connect to {address}: {reason}")]
     Nobody {
         /// The address.
@@ -86,7 +86,7 @@ pub enum ConnectError {
         /// Why.
         reason: String,
     },
-    /// Nobody answers, or it is not the peer that was asked for.
+    /// No peer answers, or another one than requested.
     #[error("cannot connect to {node}: {reason}")]
     Failed {
         /// The peer.
@@ -112,7 +112,7 @@ pub enum ConnectError {
         /// That of this node.
         ours: String,
     },
-    /// The peer is none of this kind, and exchanges no blocks with this node either.
+    /// The peer is of another network, and exchanges no blocks with this node either.
     #[error("{node} is no node of this network, and exchanges no blocks with this one")]
     Foreign {
         /// The peer.
@@ -170,7 +170,7 @@ pub enum FetchError {
     Closed,
 }
 
-/// The cause at the bottom of an error, which is the one that helps.
+/// The innermost cause of an error, which is the one that helps.
 pub(crate) fn innermost(error: &dyn std::error::Error) -> String {
     let mut error = error;
     while let Some(source) = error.source() {

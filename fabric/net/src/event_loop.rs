@@ -42,7 +42,7 @@ use std::{
 };
 use tokio::sync::{mpsc, watch};
 
-/// Commands that may wait for the loop; a caller beyond that waits itself.
+/// How many commands may wait for the loop; further callers wait themselves.
 const COMMANDS: usize = 1024;
 /// How often waiting fetches and dials are looked at.
 const TICK: Duration = Duration::from_millis(250);
@@ -111,11 +111,11 @@ impl EventLoop {
         (event_loop, client)
     }
 
-    /// Runs until it is told to end, or nobody holds a handle any more.
+    /// Runs until it is told to end, or the last handle is dropped.
     pub(crate) async fn run(mut self) {
         let mut tick = tokio::time::interval(TICK);
         loop {
-            // Local commands first: what this node began is finished before it does what others ask.
+            // Local commands first: this node finishes its own work before it serves others.
             tokio::select! {
                 biased;
                 command = self.commands.recv() => {
@@ -176,7 +176,7 @@ impl EventLoop {
             Command::Lookup { key, reply } => self.lookup(key, reply),
             Command::Refused { reply } => drop(reply.send(self.records.refused())),
             Command::GetRecord { key, reply } => self.get_record(key, reply),
-            // The caller may no longer wait for the answer; that holds for all answers below.
+            // The caller may no longer wait for the answer. The same is true of all answers below.
             Command::RoutingTable { reply } => drop(reply.send(self.routing_table())),
             Command::Peers { reply } => drop(reply.send(self.peer_infos())),
             Command::Guests { reply } => drop(reply.send(self.guests.iter().count())),

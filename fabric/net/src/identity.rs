@@ -60,14 +60,14 @@ impl Identity {
             source,
         })?;
         let keypair = Keypair::from_protobuf_encoding(&bytes).ok();
-        // Others may have keys of other types; what is sealed to a node of ours needs this one.
+        // Other peers may have keys of other types; sealing to a node of ours needs this one.
         let keypair = keypair.filter(|keypair| keypair.key_type() == KeyType::Ed25519);
         keypair.map(Self).ok_or_else(|| Error::MalformedKey {
             path: path.to_owned(),
         })
     }
 
-    /// Written under a temporary name and renamed, so that a crash leaves all of it or nothing.
+    /// Written under a temporary name and renamed, so that a crash leaves the whole file or none.
     fn create(path: &Path) -> Result<Self, Error> {
         let identity = Self::generate();
         let malformed = |_| Error::MalformedKey {
@@ -110,13 +110,13 @@ pub(crate) fn node_id(peer: &PeerId) -> NodeId {
     peer.to_base58().parse().expect("a PeerId is a node id")
 }
 
-/// Whether a text of the form of a node id is the id of a node.
+/// Whether a text in the form of a node id is a valid id.
 #[must_use]
 pub fn is_node(node: &NodeId) -> bool {
     peer_id(node).is_some()
 }
 
-/// The peer that a node id names; `None` when it is a text of the right form but no PeerId.
+/// The peer that a node id names; `None` when the text has the right form but is no PeerId.
 pub(crate) fn peer_id(node: &NodeId) -> Option<PeerId> {
     node.as_str().parse().ok()
 }

@@ -6,7 +6,7 @@
 //! # Invariants
 //!
 //! * Peers of another network are disconnected as soon as they say so, and never enter the DHT.
-//! * The DHT gives hints. Nothing in it is believed without asking the peer it names.
+//! * The DHT gives hints. A node believes none without asking the peer that it names.
 //! * Every queue and every message is bounded.
 
 mod address;

@@ -19,15 +19,15 @@ pub struct Options {
     pub mdns: bool,
     /// The part that this node takes in the DHT.
     pub dht: DhtMode,
-    /// Whether to pass on what peers send to others that they cannot reach.
+    /// Whether to act as a relay for peers that cannot reach each other.
     pub relay: bool,
     /// Whether to exchange blocks with IPFS nodes. Otherwise their connections are closed.
     pub ipfs: bool,
-    /// Peers of the DHT of IPFS to begin with, with their ids: pinned roots are announced there. Without any, it is
+    /// Peers of the DHT of IPFS to start from, with their ids. Pinned roots are announced there. If empty, that DHT is
     /// not used.
     pub ipfs_dht: Vec<Multiaddr>,
     /// What this node calls itself.
     pub agent: String,
-    /// After this time without a block a search for blocks is given up.
+    /// A search for blocks ends after this time without a block.
     pub fetch_timeout: Duration,
 }

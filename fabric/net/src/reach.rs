@@ -7,11 +7,11 @@ use std::net::IpAddr;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum DhtMode {
-    /// It asks and publishes; and it keeps records for others as well when they can connect to it. A node
-    /// that was told of no peers begins the network, and keeps records from the start.
+    /// It asks and publishes, and keeps records for others once they can connect to it. A node without configured peers
+    /// begins the network, and keeps records from the start.
     #[default]
     Auto,
-    /// It keeps records for others and answers their questions, which takes an address that they can reach.
+    /// It keeps records for others and answers their questions. This needs an address that they can reach.
     Server,
     /// It only asks and publishes.
     Client,
@@ -21,7 +21,7 @@ pub enum DhtMode {
 pub(crate) fn is_global(ip: IpAddr) -> bool {
     match ip {
         IpAddr::V4(ip) => {
-            // 100.64.0.0/10 is between a provider and its customers (RFC 6598).
+            // 100.64.0.0/10 lies between a provider and its customers (RFC 6598).
             let [first, second, ..] = ip.octets();
             let shared = first == 100 && (64..128).contains(&second);
             !(ip.is_private()

@@ -22,7 +22,7 @@ const IDLE_TIMEOUT: Duration = Duration::from_secs(600);
 /// How long making a connection may take. A node that tries an address for another one must know the result in less
 /// than 10 s, since the other one waits no longer.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
-/// Requests of others that may wait for this node. Beyond that they are refused.
+/// How many requests of others may wait for this node. Further ones are refused.
 const INBOUND_REQUESTS: usize = 1024;
 /// How long a listener may take to come up.
 const LISTEN_TIMEOUT: Duration = Duration::from_secs(10);
@@ -105,8 +105,8 @@ async fn listen(swarm: &mut Swarm<Behaviour>, address: &Multiaddr) -> Result<(),
         reason,
     };
     if let Some(socket) = tcp_socket(address) {
-        // The transport shares ports, so that it can dial from the one it listens on; two nodes on
-        // one port would get each other's connections. A listener that does not share finds out.
+        // The transport shares ports, so that it can dial from the port that it listens on. Two nodes on one port would
+        // get each other's connections; a listener that does not share the port detects that.
         std::net::TcpListener::bind(socket)
             .map(drop)
             .map_err(|e| failed(e.to_string()))?;

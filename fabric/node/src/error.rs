@@ -54,7 +54,7 @@ pub enum Error {
     #[error(transparent)]
     Coordinator(mc_coordinator::Error),
     /// A task failed without which the node cannot go on.
-    #[error("the node has ended since a part of it failed, {task}: {reason}")]
+    #[error("the node has ended because its part {task} failed: {reason}")]
     Failed {
         /// The task.
         task: &'static str,

@@ -14,28 +14,28 @@ pub struct Add {
     /// The name of the pin that keeps it; default: the CID
     #[arg(long, value_name = "NAME")]
     pub name: Option<String>,
-    /// Cut files into pieces of this size, at most 1MiB. Other settings than the default give other CIDs
+    /// Cut files into pieces of this size, at most 1MiB. Another size gives other CIDs
     #[arg(long, value_name = "SIZE", default_value = "1MiB", value_parser = chunk_size)]
     pub chunk_size: ByteSize,
-    /// The version of CIDs, as of `ipfs add`
+    /// The version of CIDs, as in `ipfs add`
     #[arg(long, value_name = "0|1", default_value_t = 1, value_parser = clap::value_parser!(u8).range(0..=1))]
     pub cid_version: u8,
-    /// Whether pieces of files are blocks of bytes alone; default: with CIDs of version 1
+    /// Whether pieces of files are raw blocks of bytes; default: yes with CIDs of version 1
     #[arg(long, value_name = "BOOL")]
     pub raw_leaves: Option<bool>,
-    /// Keep permissions, as to execute a program
+    /// Keep permissions, for example to execute a program
     #[arg(long)]
     pub preserve_mode: bool,
-    /// Leave out what cannot be read or has a name that is not UTF-8, and name it
+    /// Leave out entries that cannot be read or whose names are not UTF-8, and list them
     #[arg(long)]
     pub skip_unreadable: bool,
-    /// What becomes of symbolic links in a directory
+    /// What to do with symbolic links in a directory
     #[arg(long, value_enum, default_value_t = SymlinksName::Keep)]
     pub symlinks: SymlinksName,
-    /// Encrypt files and their names; --key-file says with which key
+    /// Encrypt files and their names with the key in --key-file
     #[arg(long, requires = "key_file", conflicts_with_all = ["chunk_size", "only_hash"])]
     pub encrypt: bool,
-    /// Where the key is, or is written if there is no such file
+    /// The file with the key; made with a new key if it does not exist
     #[arg(long, value_name = "FILE", requires = "encrypt")]
     pub key_file: Option<PathBuf>,
 }
@@ -54,7 +54,7 @@ fn chunk_size(text: &str) -> Result<ByteSize, String> {
 pub enum SymlinksName {
     /// They are kept as links.
     Keep,
-    /// What they lead to is added.
+    /// Their targets are added.
     Follow,
     /// The directory is not added.
     Refuse,

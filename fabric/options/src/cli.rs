@@ -14,16 +14,16 @@ pub struct Cli {
     pub command: Command,
 }
 
-/// What this process was called with; the error is what to print instead, be it help.
+/// The arguments of this process; the error is what to print instead, for example help.
 ///
 /// # Errors
 ///
-/// Fails if it cannot be read, and if it asks for help or the version.
+/// Fails if they cannot be parsed, and if they ask for help or the version.
 pub fn parse() -> Result<Cli, clap::Error> {
     Cli::try_parse()
 }
 
-/// What a shell reads to complete what is typed.
+/// The script by which a shell completes commands.
 #[must_use]
 pub fn completions(shell: Shell) -> Vec<u8> {
     let mut script = Vec::new();

@@ -13,9 +13,9 @@ use std::ffi::OsString;
 pub enum Command {
     /// Run a component here and now, without a node
     Run(Run),
-    /// Go on with a run from a checkpoint that it left
+    /// Resume a run from a checkpoint
     Resume(Resume),
-    /// Show what a component is: imports, modules, and whether it can be stopped and resumed
+    /// Show a component's imports and modules, and whether it can be stopped and resumed
     Inspect { component: String },
     /// Run a component on whichever peer is idle, and wait for its result
     Submit(Submit),
@@ -23,26 +23,26 @@ pub enum Command {
     Ps(Ps),
     /// Show jobs
     Status(Jobs),
-    /// Wait for jobs to end, and exit as the first of them that did not succeed
+    /// Wait for jobs to end; the exit code is that of the first one that did not succeed
     Wait(Wait),
-    /// Say why a job does not run yet: what the nodes lack that are known, and who goes first
+    /// Say why a job waits: what the known nodes lack, and which jobs go first
     Why { id: JobName },
     /// Print what a job has written
     Logs(Logs),
-    /// Call jobs off
+    /// Cancel jobs
     Cancel(Jobs),
     /// Take a checkpoint of a running job now
     Checkpoint { id: JobName },
     /// List the checkpoints of a job, newest first
     Checkpoints { id: JobName },
-    /// Move a job to another node, with what it has done so far
+    /// Move a job to another node, together with its progress
     Migrate {
         id: JobName,
         /// The node
         #[arg(long, value_name = "NODE")]
         to: NodeId,
     },
-    /// Fetch what a job left in /out
+    /// Fetch the files that a job left in /out
     Result(Fetch),
     /// Start a node
     Node(Node),
@@ -56,7 +56,7 @@ pub enum Command {
     Cat(Cat),
     /// List a directory by its CID
     Ls(Look),
-    /// Say what a CID is
+    /// Describe a CID
     Stat(Look),
     /// Content as CAR files, as other IPFS software reads and writes them
     #[command(subcommand)]
@@ -72,11 +72,11 @@ pub enum Command {
     Pin(Pin),
     /// Remove the blocks that no pin needs
     Gc {
-        /// Those too that were stored or asked for in the last minutes
+        /// Also those that were stored or requested in the last minutes
         #[arg(long)]
         now: bool,
     },
-    /// Look whether all stored blocks are what they should be, and set aside those that are not
+    /// Check all stored blocks, and set aside damaged ones
     Fsck,
     /// Look into the DHT
     #[command(subcommand)]
@@ -87,7 +87,7 @@ pub enum Command {
     /// The configuration
     #[command(subcommand)]
     Config(Config),
-    /// Check this installation, and say how to mend it
+    /// Check this installation, and say how to fix it
     Doctor,
     /// Explain an error code, or list all of them
     Explain { code: Option<String> },

@@ -18,7 +18,7 @@ pub struct From {
 }
 
 impl From {
-    /// After what time without a block to give up, if that was said.
+    /// The time without a block after which to give up, if given.
     #[must_use]
     pub fn timeout(&self) -> Option<Duration> {
         self.timeout.map(|timeout| timeout.0)
@@ -38,10 +38,10 @@ pub struct Get {
     /// A CID, or a path below one: CID/a/b
     #[arg(value_name = "CID[/PATH]")]
     pub place: Place,
-    /// Where to write it; default: a file or directory of its name here
+    /// Where to write it; default: here, under its own name
     #[arg(short, long, value_name = "PATH")]
     pub output: Option<PathBuf>,
-    /// What becomes of symbolic links that lead out of it; default: refuse
+    /// What to do with symbolic links that lead out of it; default: refuse
     #[arg(long, value_enum, value_name = "WHAT")]
     pub links: Option<Links>,
     #[command(flatten)]
@@ -58,7 +58,7 @@ pub struct Cat {
     /// Begin at this byte
     #[arg(long, value_name = "BYTES", default_value_t = 0)]
     pub offset: u64,
-    /// Print at most so many bytes
+    /// Print at most this many bytes
     #[arg(long, value_name = "SIZE")]
     pub length: Option<ByteSize>,
     #[command(flatten)]
@@ -80,15 +80,15 @@ pub struct Look {
 
 #[derive(Debug, Subcommand)]
 pub enum Layer {
-    /// Make a file a layer that peers find by its digest, and print that
+    /// Make a file a layer that peers find by its digest, and print the digest
     Add { path: PathBuf },
-    /// Let nothing keep the layer with this digest any more
+    /// Stop keeping the layer with this digest
     Rm { digest: Digest },
-    /// Write the layer with this digest to a file, from whoever has it
+    /// Write the layer with this digest to a file, from any peer that has it
     Get {
         /// As sha256:6af9…
         digest: Digest,
-        /// The bytes that it has to have
+        /// Its expected size in bytes
         #[arg(long, value_name = "BYTES")]
         size: Option<u64>,
         /// The file
@@ -116,7 +116,7 @@ pub enum Car {
     Import {
         /// A file, or - for standard input
         path: PathBuf,
-        /// Let nothing keep them
+        /// Do not pin them
         #[arg(long)]
         no_pin: bool,
     },
@@ -142,7 +142,7 @@ pub enum Pin {
         /// The pin's name; default: the CID
         #[arg(long)]
         name: Option<String>,
-        /// Give up when not all of it is there after this time
+        /// Give up when parts are still missing after this time
         #[arg(long, value_name = "TIME")]
         timeout: Option<Period>,
     },

@@ -10,23 +10,23 @@ pub const NOT_THERE: u8 = 66;
 pub const UNREACHABLE: u8 = 69;
 /// The machine, the network or the node failed (EX_SOFTWARE).
 pub const INFRASTRUCTURE: u8 = 70;
-/// Something that the task changed was changed by the user too; both versions are there (EX_CANTCREAT).
+/// The task and the user changed the same file; both versions are kept (EX_CANTCREAT).
 pub const CONFLICT: u8 = 73;
 /// Detached, the job goes on (EX_TEMPFAIL).
 pub const DETACHED: u8 = 75;
-/// The timeout passed, as timeout(1) says it.
+/// The timeout passed, as timeout(1) reports it.
 pub const TIMEOUT: u8 = 124;
-/// Cancelled, as shells say it of SIGINT.
+/// Cancelled, as shells report SIGINT.
 pub const CANCELLED: u8 = 130;
-/// The guest trapped, as shells say it of SIGABRT.
+/// The guest trapped, as shells report SIGABRT.
 pub const TRAP: u8 = 134;
-/// Memory limit, as shells say it of SIGKILL.
+/// Memory limit, as shells report SIGKILL.
 pub const MEMORY: u8 = 137;
-/// Nobody reads the output any more, as shells say it of SIGPIPE.
+/// The reader of the output has gone, as shells report SIGPIPE.
 pub const CLOSED: u8 = 141;
-/// Out of fuel, as shells say it of SIGXCPU.
+/// Out of fuel, as shells report SIGXCPU.
 pub const FUEL: u8 = 152;
-/// Output limit, as shells say it of SIGXFSZ.
+/// Output limit, as shells report SIGXFSZ.
 pub const OUTPUT: u8 = 153;
 
 /// What `--help` says of them.
@@ -38,12 +38,12 @@ Exit codes: the guest's own, or
    69  no node answers
    70  the machine, the network or the node failed
    73  what the task changed was changed here too; both are kept
-   75  nobody waits any longer, or no node answers any more: the job goes on
+   75  detached, the time to wait is over, or no node answers: the job goes on
   124  the timeout passed
   130  cancelled
   134  the guest trapped
   137  memory limit
-  141  nobody reads the output any more
+  141  the reader of the output has gone
   152  out of fuel
   153  output limit
 A component of WASI 0.2 can say of its exit only that all is well, or that it is not: 0 or 1,

@@ -1,4 +1,4 @@
-//! Of every command.
+//! Options of every command.
 
 use crate::settings::options;
 use clap::{Args, ValueEnum};
@@ -18,8 +18,8 @@ options! {
     /// Options of every command.
     #[derive(Debug, Clone, Args)]
     pub struct Global {
-        /// The node to talk to, such as http://127.0.0.1:7780, or several that share a ledger, with commas between
-        /// them; default: that of the data directory
+        /// The node to talk to, such as http://127.0.0.1:7780, or several that share a ledger, separated by commas;
+        /// default: the node of the data directory
         #[arg(
             long,
             global = true,
@@ -27,7 +27,7 @@ options! {
             help_heading = "Options of all commands"
         )]
         "node" => pub node: Option<String>,
-        /// Where identity, blocks and ledger are kept
+        /// The directory for identity, blocks and ledger
         #[arg(
             long,
             global = true,
@@ -55,7 +55,7 @@ options! {
         /// Print nothing but results and errors
         #[arg(short, long, global = true, help_heading = "Options of all commands")]
         pub quiet: bool,
-        /// Print more about what is going on; repeat for more
+        /// Print more details; repeat for more
         #[arg(short, long, global = true, action = clap::ArgAction::Count, help_heading = "Options of all commands")]
         pub verbose: u8,
         /// The network (namespace) to belong to

@@ -3,7 +3,7 @@
 use mc_types::{IdError, JobId};
 use std::{fmt, str::FromStr};
 
-/// A job as users name it: by its id, or by a beginning of it that no other has.
+/// A job as users name it: by its id, or by a unique beginning of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum JobName {
     /// By its id.

@@ -9,7 +9,7 @@ use std::path::PathBuf;
 // A doc comment here would be the help of each command that has this.
 #[derive(Debug, Args)]
 pub struct Jobs {
-    /// The jobs: ids, or beginnings of ids that no other job has
+    /// The jobs: ids, or unique beginnings of ids
     #[arg(required = true, value_name = "ID")]
     pub ids: Vec<JobName>,
 }
@@ -28,7 +28,7 @@ pub struct Ps {
     /// Only jobs in this state
     #[arg(long, value_parser = state)]
     pub state: Option<JobState>,
-    /// Most jobs
+    /// The most jobs to list
     #[arg(long, default_value_t = 100)]
     pub limit: u32,
 }
@@ -41,16 +41,16 @@ fn state(text: &str) -> Result<JobState, String> {
 #[derive(Debug, Args)]
 pub struct Logs {
     pub id: JobName,
-    /// Go on until the job ends
+    /// Follow the output until the job ends
     #[arg(short, long)]
     pub follow: bool,
     /// Standard error instead of standard output
     #[arg(long)]
     pub stderr: bool,
-    /// What this attempt wrote, from 1 on; default: the newest
+    /// The attempt whose output to print, from 1 on; default: the newest
     #[arg(long, value_name = "N", conflicts_with = "follow")]
     pub attempt: Option<u32>,
-    /// Begin with the last N lines that were written so far
+    /// Begin with the last N lines written so far
     #[arg(long, value_name = "N")]
     pub tail: Option<usize>,
 }
@@ -58,13 +58,13 @@ pub struct Logs {
 #[derive(Debug, Args)]
 pub struct Fetch {
     pub id: JobName,
-    /// Where to leave what it wrote below /out
+    /// Where to write the files that it left in /out
     #[arg(long, value_name = "DIR", required_unless_present = "dir")]
     pub out: Option<PathBuf>,
-    /// Change a directory that it was given as it did, where it is still as it was given; repeatable
+    /// Apply its changes to a directory that it was given, except where you changed it meanwhile; repeatable
     #[arg(long, value_name = "HOST::GUEST")]
     pub dir: Vec<String>,
-    /// What becomes of symbolic links that lead out of it; default: skip
+    /// What to do with symbolic links that lead out of it; default: skip
     #[arg(long, value_enum, value_name = "WHAT")]
     pub links: Option<Links>,
 }

@@ -1,8 +1,8 @@
-//! What can be typed: the commands of `mc-wasm`, their options, and what `--help` says of them.
+//! The command line: the commands of `mc-wasm`, their options, and their `--help`.
 //!
-//! Here are data only; what a command does is in `mc-cli`. That crate is compiled without optimisation, since it takes
-//! long and brings little; but each start reads options, so they are in a crate of their own, which is optimised. What
-//! clap makes of these types is compiled where it is called: here, in [`parse`] and [`completions`].
+//! Here are only data; `mc-cli` has the commands themselves. That crate is compiled without optimisation, which would
+//! take long and gain little. But each start parses options, so this crate is separate and optimised. The code that
+//! clap generates for these types is compiled where it is called: here, in [`parse`] and [`completions`].
 
 #![allow(
     missing_docs,

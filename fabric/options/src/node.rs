@@ -24,13 +24,13 @@ options! {
         /// Most memory of all tasks together; default: four fifths of the machine's
         #[arg(long, value_name = "SIZE", help_heading = "What it lends")]
         "worker.memory" => pub memory: Option<ByteSize>,
-        /// Most disk for files that tasks write, together; default: that of --disk
+        /// Most disk for the files of all tasks together; default: as --disk
         #[arg(long, value_name = "SIZE", help_heading = "What it lends")]
         "worker.scratch" => pub scratch: Option<ByteSize>,
-        /// Most disk for what tasks print, together; default: that of --disk
+        /// Most disk for the printed output of all tasks together; default: as --disk
         #[arg(long, value_name = "SIZE", help_heading = "What it lends")]
         "worker.output" => pub output: Option<ByteSize>,
-        /// Most disk that tasks fill, together; default: four fifths of what is free
+        /// Most disk for files and printed output together; default: four fifths of the free space
         #[arg(long, value_name = "SIZE", help_heading = "What it lends")]
         "worker.disk" => pub disk: Option<ByteSize>,
         /// Longest time of one attempt; default: as long as the job allows
@@ -42,10 +42,10 @@ options! {
         /// Whether to keep records of the DHT for others; default: when others can connect to this node
         #[arg(long, value_name = "MODE", help_heading = "Network")]
         "p2p.dht" => pub dht: Option<DhtName>,
-        /// PostgreSQL database in which jobs are kept, together with other nodes; default: a file of its own
+        /// PostgreSQL database for jobs, which several nodes can share; default: a file of its own
         #[arg(long, value_name = "URL", help_heading = "Jobs")]
         "ledger.url" => pub ledger: Option<String>,
-        /// How long jobs and their results are kept after their end, such as 30d; default: for ever
+        /// How long to keep jobs and results after their end, such as 30d; default: for ever
         #[arg(long, value_name = "TIME", help_heading = "Jobs")]
         "ledger.keep" => pub keep: Option<Period>,
         /// File to which jobs are appended as JSON before they are removed
@@ -88,7 +88,7 @@ impl Typed for Option<DhtName> {
 
 #[derive(Debug, Args)]
 pub struct Nodes {
-    /// Look in the DHT, beyond the nodes that are connected; any of the following does so too
+    /// Search the DHT, beyond the connected nodes; implied by each of the following
     #[arg(long)]
     pub find: bool,
     /// Only nodes with a free slot
@@ -97,7 +97,7 @@ pub struct Nodes {
     /// Only nodes with a GPU
     #[arg(long)]
     pub gpu: bool,
-    /// Only nodes with so much memory
+    /// Only nodes with at least this much memory
     #[arg(long, value_name = "SIZE")]
     pub memory: Option<ByteSize>,
     /// Only nodes with this label; repeatable
@@ -119,7 +119,7 @@ pub enum Dht {
 pub enum Ledger {
     /// Print every job as a line of JSON, oldest first
     Export,
-    /// Look for jobs that cannot be as they are written
+    /// Check all jobs for contradictions
     Verify,
     /// Copy all jobs to a PostgreSQL database; then start the node with --ledger
     Migrate {

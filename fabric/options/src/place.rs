@@ -1,4 +1,4 @@
-//! Where something is in a DAG: a CID, and names below it.
+//! A place in a DAG: a CID, and a path below it.
 
 use mc_types::Cid;
 use std::{fmt, str::FromStr};
@@ -39,7 +39,7 @@ impl fmt::Display for Place {
 }
 
 impl Place {
-    /// What it would be called on disk.
+    /// Its default name on disk.
     #[must_use]
     pub fn name(&self) -> String {
         let last = self.path.rsplit('/').next().filter(|name| !name.is_empty());

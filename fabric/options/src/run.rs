@@ -9,16 +9,16 @@ use std::path::PathBuf;
 pub struct Run {
     #[command(flatten)]
     pub task: Task,
-    /// What executes the component: this machine, or an interpreter that is the same on all
+    /// What executes the component: native code, or an interpreter that behaves the same on all machines
     #[arg(long, value_enum, default_value_t = EngineName::Cranelift)]
     pub engine: EngineName,
-    /// Let it see this machine's directories, clock and network as they are
+    /// Give it this machine's real directories, clock and network
     #[arg(long)]
     pub relaxed: bool,
     /// Stop it at the first place beyond N executed operators, and leave a checkpoint
     #[arg(long, value_name = "N", help_heading = "Checkpoints")]
     pub checkpoint_at: Option<u64>,
-    /// Where the checkpoint goes
+    /// Where to write the checkpoint
     #[arg(
         short = 'o',
         long = "checkpoint",
@@ -32,20 +32,20 @@ pub struct Run {
 pub struct Resume {
     /// The checkpoint
     pub snapshot: PathBuf,
-    /// The inputs that the run had, unless it had none or a node can find them; repeatable
+    /// The inputs of the run, unless it had none or a node can find them; repeatable
     #[arg(
         long,
         value_name = "NAME=PATH|CID",
         help_heading = "What it sees and leaves"
     )]
     pub input: Vec<String>,
-    /// Where to leave what the component writes to /out
+    /// Where to write the files that the component leaves in /out
     #[arg(long, value_name = "DIR", help_heading = "What it sees and leaves")]
     pub out: Option<PathBuf>,
-    /// What standard input was read from
+    /// The file from which the run read standard input
     #[arg(long, value_name = "FILE", help_heading = "What it sees and leaves")]
     pub stdin: Option<String>,
-    /// The directories that the run had, as they were when it began; repeatable
+    /// The directories of the run, as they were when it began; repeatable
     #[arg(
         long,
         value_name = "HOST::GUEST",
@@ -61,7 +61,7 @@ pub struct Resume {
     /// Stop it again at the first place beyond N executed operators
     #[arg(long, value_name = "N", help_heading = "Checkpoints")]
     pub checkpoint_at: Option<u64>,
-    /// Where the next checkpoint goes
+    /// Where to write the next checkpoint
     #[arg(
         short = 'o',
         long = "checkpoint",

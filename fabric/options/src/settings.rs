@@ -1,10 +1,10 @@
-//! Options that set a setting: each is declared once, with the key of its setting before it.
+//! Options that set a setting. Each is declared once, after the key of its setting.
 
 use mc_node::config::{ByteSize, Period};
 use std::path::PathBuf;
 use toml::Value;
 
-/// What was typed for an option, as the value of its setting; `None` if it was not typed.
+/// The argument of an option, as the value of its setting; `None` if the option was not given.
 pub(crate) trait Typed {
     fn value(&self) -> Option<Value>;
 }
@@ -74,7 +74,7 @@ macro_rules! options {
         }
 
         impl $name {
-            /// The settings that were typed, by their keys.
+            /// The given settings, by their keys.
             #[must_use]
             pub fn settings(&self) -> Vec<(&'static str, toml::Value)> {
                 let typed = [

@@ -12,7 +12,7 @@ pub struct Submit {
     /// A free name and value; target_node=ID names the node that must run it; repeatable
     #[arg(long, value_name = "K=V", help_heading = "Where and when")]
     pub label: Vec<String>,
-    /// How often to try again when a machine fails
+    /// How often to retry when a machine fails
     #[arg(
         long,
         value_name = "N",
@@ -20,7 +20,7 @@ pub struct Submit {
         help_heading = "When a machine fails"
     )]
     pub retries: u32,
-    /// From 0 to 9: it is placed before all jobs that wait with a lower one
+    /// From 0 to 9: it goes before all waiting jobs with a lower one
     #[arg(
         long,
         value_name = "0-9",
@@ -28,21 +28,21 @@ pub struct Submit {
         help_heading = "Where and when"
     )]
     pub priority: u8,
-    /// Give up when no node was free for so long
+    /// Give up when no node has been free for this long
     #[arg(long, value_name = "TIME", help_heading = "Where and when")]
     pub queue_timeout: Option<Period>,
-    /// Which of several nodes gets it: first-answer, random, best-fit, local-first or data-locality; default: as
-    /// the node that grants the lease is configured
+    /// How to choose among several nodes: first-answer, random, best-fit, local-first or data-locality; default: the
+    /// setting of the node that grants the lease
     #[arg(long, value_name = "NAME", help_heading = "Where and when")]
     pub policy: Option<Policy>,
     /// Only a node with this label; repeatable
     #[arg(long, value_name = "K=V", help_heading = "Where and when")]
     pub require: Vec<String>,
-    /// What the job is called in lists, as the label `name`; default: the name of the component's file, unless the
-    /// job is private
+    /// The job's name in lists, stored as the label `name`; default: the name of the component's file, unless the job
+    /// is private
     #[arg(long, value_name = "NAME", help_heading = "Where and when")]
     pub name: Option<String>,
-    /// Whose job it is: submitters share the machines evenly
+    /// The owner of the job: submitters share the machines evenly
     #[arg(
         long,
         value_name = "NAME",
@@ -50,12 +50,12 @@ pub struct Submit {
         help_heading = "Where and when"
     )]
     pub submitter: String,
-    /// Take a checkpoint after every such time, as 5s, or number of operators; a job that loses its machine
-    /// goes on from the newest
+    /// Take a checkpoint at this interval, a time such as 5s or a number of operators; a job that loses its machine
+    /// resumes from the newest
     #[arg(long, value_name = "TIME|N", value_parser = interval, help_heading = "When a machine fails")]
     pub checkpoint_every: Option<CheckpointEvery>,
-    /// Encrypt the inputs that are read from here, and the results: only the node that runs the job, the
-    /// one that it is submitted to, and you can read them. Arguments and variables stay readable
+    /// Encrypt the inputs that are read from here, and the results: only you, the node that you submit to, and the node
+    /// that runs the job can read them. Arguments and variables stay readable
     #[arg(long)]
     pub encrypt: bool,
     /// Do not wait: print the job's id

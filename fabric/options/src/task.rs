@@ -1,18 +1,18 @@
-//! Of `run` and `submit`.
+//! Options of `run` and `submit`.
 
 use clap::Args;
 use mc_node::config::{ByteSize, Period};
 use std::path::PathBuf;
 
-/// What is to be computed.
+/// The computation.
 #[derive(Debug, Clone, Args)]
 pub struct Task {
     /// A .wasm file, a directory with a Cargo.toml to build, or a CID
     pub component: String,
-    /// Arguments of the component; after `--`, any are
+    /// Arguments of the component; after `--`, they may begin with a dash
     #[arg(value_name = "ARGS")]
     pub args: Vec<String>,
-    /// What the component is called, its zeroth argument, for one that is several programs; default: task
+    /// The component's name, its zeroth argument, for a file with several programs; default: task
     #[arg(long, value_name = "NAME")]
     pub argv0: Option<String>,
     /// A file, directory or CID that appears as /in/NAME; repeatable
@@ -22,7 +22,7 @@ pub struct Task {
         help_heading = "What it sees and leaves"
     )]
     pub input: Vec<String>,
-    /// Where to leave what the component writes to /out
+    /// Where to write the files that the component leaves in /out
     #[arg(long, value_name = "DIR", help_heading = "What it sees and leaves")]
     pub out: Option<PathBuf>,
     /// An environment variable; repeatable
@@ -55,7 +55,7 @@ pub struct Task {
     /// Most entries of all tables; default 10000000
     #[arg(long, value_name = "N", help_heading = "Limits")]
     pub table: Option<u64>,
-    /// When the component believes to start, in seconds since 1970; default: 2026 begins
+    /// The start time that the component sees, in seconds since 1970; default: the beginning of 2026
     #[arg(long, value_name = "SECONDS")]
     pub clock: Option<u64>,
     /// A directory of this machine that the component sees as GUEST and may change, / too; repeatable

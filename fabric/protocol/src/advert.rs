@@ -1,21 +1,21 @@
-//! What nodes say in the DHT: the bodies of its entries, by kind.
+//! What nodes announce in the DHT: the bodies of its entries, by kind.
 
 use crate::Announcement;
 use mc_types::{Cid, JobRecord, JobState, NodeId, Timestamp};
 use serde::{Deserialize, Serialize};
 
-/// What a node says of itself.
+/// What a node announces of itself.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Advert {
     /// What it lends.
     pub lends: Announcement,
 }
 
-/// What a coordinator says of a job.
+/// What a coordinator announces of a job.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TaskAdvert {
-    /// Where the job is in its life. If this version does not know the state, it takes the whole advert as saying
-    /// nothing, since all the rest follows from the state.
+    /// The state of the job. A version that does not know the state ignores the whole advert, since all other fields
+    /// depend on the state.
     pub state: JobState,
     /// Its task.
     #[serde(with = "mc_types::cid::portable")]
@@ -23,7 +23,7 @@ pub struct TaskAdvert {
     /// The node of the newest attempt.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub node: Option<NodeId>,
-    /// Attempts that were granted so far.
+    /// How many attempts were granted so far.
     pub attempts: u32,
     /// When it was submitted.
     pub submitted: Timestamp,
@@ -33,7 +33,7 @@ pub struct TaskAdvert {
     /// When it ended.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub finished: Option<Timestamp>,
-    /// The outcome, if it came to one. The coordinator has all of it.
+    /// The outcome, if there is one. The coordinator has all of it.
     #[serde(
         default,
         skip_serializing_if = "Option::is_none",
@@ -57,10 +57,10 @@ impl From<&JobRecord> for TaskAdvert {
     }
 }
 
-/// What a worker says of a job while its coordinator is away. All else is in the outcome, which the CID names.
+/// What a worker announces of a job while its coordinator is away. The CID names the outcome, which has the rest.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CompletionAdvert {
-    /// What it came to.
+    /// The outcome.
     #[serde(with = "mc_types::cid::portable")]
     pub outcome: Cid,
 }

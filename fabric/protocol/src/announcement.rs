@@ -13,14 +13,14 @@ pub struct Announcement {
     pub slots_free: u32,
     /// Processor cores.
     pub cpus: u32,
-    /// Memory that it lends in all, in bytes, for whoever looks for a node.
+    /// All memory that it lends, in bytes, for those who look for a node.
     pub memory_bytes: u64,
-    /// What it lends, and what of that is free.
+    /// The resources that it lends, and how much of them is free.
     #[serde(default)]
     pub lent: Lent,
     /// Names and values set by its owner.
     pub labels: BTreeMap<String, String>,
-    /// The jobs that take slots, of the coordinator that gets this announcement.
+    /// The jobs of the coordinator that gets this announcement, as far as they take slots.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub yours: Vec<JobId>,
     /// The [`REVISION`](crate::REVISION) of the protocol that it knows; 0 if it does not say.

@@ -1,15 +1,15 @@
-//! How much is fetched of what a node reports: no more than the task's limits allow it to have made.
+//! How much a coordinator fetches of a reported result: no more than the task's limits allowed the task to write.
 
 use mc_types::Limits;
 
-/// What each entry costs besides its bytes: its name, the target of a link, nodes of directories.
+/// What each entry adds to the bytes of files: its name, the target of a link, nodes of directories.
 const ENTRY_BYTES: u64 = 8 << 10;
-/// What every result may have besides: directories that are written anew, since something in them has changed.
+/// What every result may have besides files: directories that were written again because an entry in them changed.
 const BASE_BYTES: u64 = 64 << 20;
-/// What every checkpoint may have besides: frames, globals, and what the world is besides its files.
+/// What every checkpoint may have besides files: frames, globals, and the rest of the guest's world.
 const STATE_BYTES: u64 = 256 << 20;
 
-/// Bytes as blocks: each chunk has something around it.
+/// Bytes as blocks: each chunk has a few bytes around it.
 const fn in_blocks(bytes: u64) -> u64 {
     bytes.saturating_add(bytes / 64)
 }
@@ -19,14 +19,14 @@ const fn files(limits: &Limits) -> u64 {
     in_blocks(limits.scratch_bytes).saturating_add(entries)
 }
 
-/// Most bytes of blocks of a log.
+/// The most bytes that the blocks of a log may have.
 #[must_use]
 pub const fn of_log(limits: &Limits) -> u64 {
     in_blocks(limits.output_bytes).saturating_add(ENTRY_BYTES)
 }
 
-/// Most bytes of blocks of a result that are not among what the task was given. With `rewritten`, so many of those
-/// are written anew, too.
+/// The most bytes that the blocks of a result may have, not counting blocks that the task was given. The task may also
+/// have written `rewritten` bytes of those again.
 #[must_use]
 pub const fn of_result(limits: &Limits, rewritten: u64) -> u64 {
     files(limits)
@@ -35,7 +35,7 @@ pub const fn of_result(limits: &Limits, rewritten: u64) -> u64 {
         .saturating_add(BASE_BYTES)
 }
 
-/// Most bytes of blocks of a checkpoint.
+/// The most bytes that the blocks of a checkpoint may have.
 #[must_use]
 pub const fn of_checkpoint(limits: &Limits) -> u64 {
     files(limits)

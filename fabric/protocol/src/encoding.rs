@@ -1,8 +1,8 @@
 //! Messages and adverts as bytes.
 //!
-//! What is written is canonical DAG-CBOR, as tasks are. What is read is DAG-CBOR of at most [`MAX_BYTES`], nested no
-//! deeper than the decoder allows (256); but unlike [`canonical::decode`] nothing here compares it with what this
-//! version would have written, so that there may be more in it than this version knows.
+//! This module writes canonical DAG-CBOR, the encoding of tasks. It reads DAG-CBOR of at most [`MAX_BYTES`], nested no
+//! deeper than the decoder allows (256). Unlike [`canonical::decode`] it does not compare the bytes with what this
+//! version would have written, so a later version may have added fields.
 
 use mc_types::canonical::{self, Error};
 use serde::{
@@ -11,9 +11,9 @@ use serde::{
 };
 use std::{collections::BTreeMap, fmt};
 
-/// The longest message that is read, in bytes.
+/// The longest message that a node reads, in bytes.
 pub const MAX_BYTES: usize = canonical::MAX_BYTES;
-/// How many bytes of the name of an unknown kind are kept: more than any of our names has.
+/// How many bytes of the name of an unknown kind are kept. All our names are shorter.
 const MAX_KIND_CHARS: usize = 64;
 
 /// A message that this version does not understand: a later version added its kind, or something in it that must not be
@@ -34,12 +34,12 @@ pub type Heard<T> = Result<T, Unsupported>;
 ///
 /// # Errors
 ///
-/// [`Error::TooLarge`] when nobody would read it.
+/// [`Error::TooLarge`] when it is longer than nodes read.
 pub fn encode<T: Serialize>(value: &T) -> Result<Vec<u8>, Error> {
     canonical::encode(value).map(|(_, bytes)| bytes)
 }
 
-/// Decodes an advert or a grant, which comes from anywhere. Fields that are not known are skipped.
+/// Decodes an advert or a grant from an untrusted source. Unknown fields are skipped.
 ///
 /// # Errors
 ///
@@ -51,11 +51,11 @@ pub fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Error> {
     serde_ipld_dagcbor::from_slice(bytes).map_err(|e| Error::Decode(e.to_string()))
 }
 
-/// Decodes a [`Request`](crate::Request) or a [`Response`](crate::Response), which comes from anywhere.
+/// Decodes a [`Request`](crate::Request) or a [`Response`](crate::Response) from an untrusted source.
 ///
 /// # Errors
 ///
-/// As of [`decode`], when it is no message of any version: a name, or a name and its fields.
+/// As [`decode`], when the bytes are no message of any version: neither a name nor a name with fields.
 pub fn decode_message<T: DeserializeOwned>(bytes: &[u8]) -> Result<Heard<T>, Error> {
     let error = match decode(bytes) {
         Ok(message) => return Ok(Ok(message)),
@@ -65,7 +65,8 @@ pub fn decode_message<T: DeserializeOwned>(bytes: &[u8]) -> Result<Heard<T>, Err
         name: kind,
         is_bare,
     } = decode(bytes).map_err(|_| error.clone())?;
-    // A kind that once had no fields, and has some now, comes in two forms. Each is read as the other, without fields.
+    // A kind that had no fields at first and has some now comes in two forms. Each form reads as the other, without
+    // fields.
     let other_form = match is_bare {
         true => encode(&BTreeMap::from([(&kind, BTreeMap::<&str, u8>::new())]))?,
         false => encode(&kind)?,

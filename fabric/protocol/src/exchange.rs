@@ -1,10 +1,10 @@
-//! Asking nodes for something, whatever carries it to them.
+//! Sending requests to nodes, by any transport.
 
 use crate::{Request, Response};
 use async_trait::async_trait;
 use mc_types::NodeId;
 
-/// Carries requests to nodes, of which this one is one: what asks need not know where the other side runs.
+/// Carries requests to nodes, this node included, so callers need not know where the other side runs.
 #[async_trait]
 pub trait Exchange: std::fmt::Debug + Send + Sync {
     /// This node.
@@ -14,18 +14,18 @@ pub trait Exchange: std::fmt::Debug + Send + Sync {
     ///
     /// # Errors
     ///
-    /// [`RequestError`]. The node may have acted on the request all the same.
+    /// [`RequestError`]. The node may have acted on the request nevertheless.
     ///
     /// # Cancel safety
     ///
     /// Dropping the future abandons the answer, not the request.
     async fn request(&self, node: &NodeId, request: Request) -> Result<Response, RequestError>;
 
-    /// Whether the process of a node has ended whose connection was closed; `false` if that cannot be known.
+    /// Whether the process of a node has ended, after its connection was closed; `false` if this node cannot tell.
     async fn has_ended(&self, node: &NodeId) -> bool;
 }
 
-/// Why a request has no answer. The other side may have acted on it all the same.
+/// Why a request has no answer. The other side may have acted on it nevertheless.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum RequestError {
@@ -45,7 +45,7 @@ pub enum RequestError {
     Unsupported {
         /// The node.
         node: NodeId,
-        /// What it was asked, as it read it.
+        /// The name of the request, as the node read it.
         kind: String,
     },
     /// The answer is of a kind that this version does not know, or does not belong to the request.
@@ -56,7 +56,7 @@ pub enum RequestError {
         /// What the node calls its answer.
         kind: String,
     },
-    /// The connection broke, or what came was no answer.
+    /// The connection broke, or the bytes that came were no answer.
     #[error("the request to node {node} failed: {reason}")]
     Failed {
         /// The node.
@@ -70,7 +70,8 @@ pub enum RequestError {
 }
 
 impl RequestError {
-    /// Whether it is certain that the node has not acted on the request: it did not reach it, or was not understood.
+    /// Whether the node has certainly not acted on the request: the request did not reach it, or the node did not
+    /// understand it.
     #[must_use]
     pub const fn is_unsent(&self) -> bool {
         matches!(

@@ -1,9 +1,9 @@
-//! A lease that others can be shown.
+//! A lease that its holder can show to others.
 
 use mc_types::{FencingToken, JobId, NodeId};
 use serde::{Deserialize, Serialize};
 
-/// A lease, as others may see it. The coordinator that granted it signs it; how it signs is for `mc-net` to know.
+/// A lease, as others may see it. The coordinator that granted it signs it, with the help of `mc-net`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Grant {
     /// The job.

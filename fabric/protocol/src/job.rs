@@ -4,9 +4,9 @@ use mc_types::{CheckpointEvery, JobSpec, Policy, SealedKey, TaskSpec, USUAL_PRIO
 use serde::{Deserialize, Deserializer, de::IgnoredAny};
 use std::collections::BTreeMap;
 
-/// [`JobSpec`] as other nodes offer it. Fields that are not known are skipped here, while users of the HTTP API get an
-/// error for them. This is safe: new conditions on where a job runs are checked by the coordinator, in placement, and
-/// what changes the outcome belongs into the task, which stays strict.
+/// [`JobSpec`] as other nodes offer it. Unknown fields are skipped here, while the HTTP API refuses them. Skipping is
+/// safe: the coordinator checks new conditions on where a job runs, in placement, and anything that changes the outcome
+/// belongs in the task, which stays strict.
 #[derive(Deserialize)]
 #[serde(remote = "JobSpec")]
 struct Offered {
@@ -43,7 +43,7 @@ enum Perhaps {
     Unknown(IgnoredAny),
 }
 
-/// Reads a policy. One that is not known is skipped, since it does not matter to the node that runs the job.
+/// Reads a policy. An unknown policy is skipped, since it does not matter to the node that runs the job.
 fn if_known<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Policy>, D::Error> {
     Ok(match Perhaps::deserialize(deserializer)? {
         Perhaps::Known(policy) => policy,

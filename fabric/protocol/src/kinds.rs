@@ -1,7 +1,7 @@
 //! The names of the kinds of messages.
 
-/// Names each variant of an enumeration as it goes on the wire. A variant without a name does not compile, and one
-/// whose name is not what serde writes has no fixture.
+/// Gives each variant of an enumeration its name on the wire. A variant without a name does not compile, and a name
+/// that differs from what serde writes fails for lack of a fixture.
 macro_rules! kinds {
     ($type:ident { $($variant:ident = $name:literal,)+ }) => {
         impl $type {

@@ -15,13 +15,13 @@ pub enum Request {
     Announce(Announcement),
     /// Coordinator to worker: jobs wait here; say what you lend.
     Solicit,
-    /// To anybody: what do you lend?
+    /// To any node: what do you lend?
     Describe,
     /// Coordinator to worker: run this, you hold the lease.
     Offer {
         /// The lease, already granted.
         lease: Lease,
-        /// What to run. Boxed for the sake of the small variants. Its task is read as it is or not at all.
+        /// What to run. Boxed to keep the other variants small. Its task is read strictly: no part is skipped.
         #[serde(deserialize_with = "crate::job::read")]
         job: Box<JobSpec>,
         /// Checkpoints to go on from, newest first.
@@ -30,14 +30,14 @@ pub enum Request {
         /// Other coordinators on the same ledger: one of them has the job if this one is gone.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         sisters: Vec<NodeId>,
-        /// The lease, signed by the coordinator, so that the worker can prove to others that it had it.
+        /// The lease, signed by the coordinator, so that the worker can prove to others that it held the lease.
         #[serde(default, skip_serializing_if = "Vec::is_empty", with = "serde_bytes")]
         grant: Vec<u8>,
         /// The key of a private task, sealed to the worker for this lease.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         key: Option<Envelope>,
     },
-    /// Worker to coordinator: I am still at it, renew my lease.
+    /// Worker to coordinator: I am still running this, renew my lease.
     Heartbeat {
         /// The job.
         job: JobId,
@@ -45,7 +45,7 @@ pub enum Request {
         token: FencingToken,
         /// Whether the component runs already; if not, it is still being fetched.
         running: bool,
-        /// For how many milliseconds it has.
+        /// For how many milliseconds the component has been running.
         #[serde(default)]
         since_ms: u64,
     },
@@ -67,7 +67,7 @@ pub enum Request {
         /// Why, for humans.
         reason: String,
     },
-    /// Worker to coordinator: I have taken a checkpoint. Answered once the coordinator has its blocks.
+    /// Worker to coordinator: I have taken a checkpoint. Answered once the coordinator has the blocks.
     Checkpoint {
         /// The job.
         job: JobId,
@@ -79,8 +79,8 @@ pub enum Request {
         /// Operators that were executed.
         position: u64,
     },
-    /// Worker to coordinator: this is what my attempt wrote, though it comes to no outcome. Answered once the
-    /// coordinator has its blocks.
+    /// Worker to coordinator: this is what my attempt wrote, though it has no outcome. Answered once the coordinator
+    /// has the blocks.
     Wrote {
         /// The job.
         job: JobId,
@@ -94,7 +94,7 @@ pub enum Request {
         /// Standard error.
         #[serde(with = "mc_types::cid::portable")]
         stderr: Cid,
-        /// The lease, as it was signed: it may be another's by now.
+        /// The signed lease. By now another node may hold the job's lease.
         #[serde(default, skip_serializing_if = "Vec::is_empty", with = "serde_bytes")]
         grant: Vec<u8>,
     },
@@ -144,7 +144,7 @@ pub enum Request {
         /// The job.
         job: JobId,
     },
-    /// To anybody: which file do you have that has this digest?
+    /// To any node: which file of yours has this digest?
     Layer {
         /// The digest.
         digest: Digest,
@@ -183,7 +183,7 @@ kinds!(Request {
 
 impl Request {
     /// The kinds of [`Response`](crate::Response) that may answer it. Besides these, `error` and `unsupported` may
-    /// answer any request. Anything else is no answer, and no caller sees it.
+    /// answer any request. Anything else counts as no answer, and no caller sees it.
     #[must_use]
     pub const fn answers(&self) -> &'static [&'static str] {
         match self {

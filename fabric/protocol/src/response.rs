@@ -11,13 +11,13 @@ use serde::{Deserialize, Serialize};
 pub enum Response {
     /// To an announcement, a release or a cancellation: noted.
     Ok,
-    /// To an announcement: noted. There is work, or was lately; announce again soon.
+    /// To an announcement: noted. Work is waiting, or was a moment ago; announce again soon.
     Wanted,
     /// To a request to describe.
     Described(Announcement),
-    /// To an offer: it will be run.
+    /// To an offer: I will run it.
     Accepted,
-    /// To an offer, or to what another coordinator asks: it will not be done.
+    /// To an offer, or to a request of another coordinator: I will not do it.
     Refused {
         /// Which kind of refusal it is.
         code: ErrorCode,
@@ -32,24 +32,24 @@ pub enum Response {
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         sisters: Vec<NodeId>,
     },
-    /// To a heartbeat, a finish or a release: the lease has gone to another; drop the attempt.
+    /// To a heartbeat, a finish or a release: another node has the lease; drop the attempt.
     Stale,
     /// To a heartbeat: the user called the job off; stop, and finish it as cancelled.
     Cancelled,
-    /// To a finish or a log: it is in the ledger, durably. To a request to keep inputs: they are kept.
+    /// To a finish or a log: the ledger has it, durably. To a request to keep inputs: I keep them.
     Recorded,
     /// To a heartbeat, a finish or a release: ask another coordinator on the same ledger, or again.
     Elsewhere,
     /// To a finish: the result is still being fetched; ask again soon.
     Pending,
-    /// To a question why a job waits. Boxed for the sake of the small variants.
+    /// To a question why a job waits. Boxed to keep the other variants small.
     Why(Box<Why>),
     /// To a log request: the bytes from the offset on, perhaps none yet.
     Log {
         /// At most 64 KiB.
         bytes: Bytes,
     },
-    /// To a question for a layer: the root of the file, if there is one. Whoever asked has to verify it.
+    /// To a question for a layer: the root of the file, if there is one. The caller has to verify it.
     Layer {
         /// The root.
         #[serde(with = "mc_types::cid::portable::option")]
@@ -62,10 +62,9 @@ pub enum Response {
         /// Why, for humans.
         message: String,
     },
-    /// The other side does not know what it was asked, or does not know a part that it has to know. It has done
-    /// nothing.
+    /// The other side does not know the request, or a part of it that it must know. It has done nothing.
     Unsupported {
-        /// What it was asked, as it read it.
+        /// The name of the request, as the other side read it.
         kind: String,
     },
 }
@@ -108,8 +107,7 @@ impl Response {
         }
     }
 
-    /// Whether it may answer a request that allows `answers`, as [`Request::answers`](crate::Request::answers) gives
-    /// them.
+    /// Whether it may answer a request that allows `answers` (see [`Request::answers`](crate::Request::answers)).
     #[must_use]
     pub fn is_among(&self, answers: &[&str]) -> bool {
         matches!(self, Self::Error { .. } | Self::Unsupported { .. })

@@ -1,14 +1,14 @@
 //! Which versions of the protocol a node speaks.
 //!
-//! There are two numbers. A *version* is part of the protocol's name, and libp2p agrees on one for each stream: a new
-//! one is for what no older node could read, such as another encoding. A *revision* grows with every kind of message
-//! and every field that is added, and nodes announce theirs: whoever has something new to ask can know beforehand
-//! whether the other side will understand it. Most changes need a revision only.
+//! There are two numbers. A *version* is part of the protocol's name, and libp2p agrees on one for each stream. A
+//! change that no older node could read, such as another encoding, needs a new version. A *revision* grows with every
+//! new kind of message and every new field. Nodes announce their revision, so a caller knows beforehand whether the
+//! other side will understand a new request. Most changes need only a new revision.
 
 /// The versions that this node speaks, newest first.
 pub const VERSIONS: &[u32] = &[2];
 
-/// What this node knows: it grows with each kind of message, each field and each value that is added.
+/// What this node knows. It grows with each new kind of message, field and value.
 ///
 /// | revision | what came |
 /// |---|---|

@@ -1,7 +1,7 @@
 //! The certificates of libp2p: <https://github.com/libp2p/specs/blob/master/tls/tls.md>.
 //!
-//! Each is signed by a key of its own, and has an extension in which the key of an id vouches for that one. So whoever
-//! proves to have the certificate's key has the id, too.
+//! Each is signed by a key of its own, and has an extension in which the key of an id vouches for that key. So a peer
+//! that proves to have the certificate's key has the id, too.
 
 use crate::Error;
 use libp2p::{

@@ -22,8 +22,8 @@ const IDLE_MILLISECONDS: u32 = 10_000;
 const KEEP_ALIVE: Duration = Duration::from_secs(5);
 /// Streams that a peer may have open in one connection.
 const STREAMS: u32 = 256;
-/// Bytes that a peer may send on one stream and on all of them before they are read here, and so within one round trip:
-/// 160 MB/s at 50 ms. They are memory, of which a node that fetches has 128 MiB in all.
+/// How many unread bytes a peer may send on one stream and on all of them, and so within one round trip: 160 MB/s at 50
+/// ms. They take memory; a node that fetches allows 128 MiB in all.
 const STREAM_BYTES: u32 = 6_000_000;
 const CONNECTION_BYTES: u32 = 8_000_000;
 /// What is asked of the system for packets that wait in a socket. It gives less where its limit

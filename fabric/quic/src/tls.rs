@@ -74,7 +74,7 @@ fn certified(key: &Keypair, provider: &CryptoProvider) -> Result<Arc<SingleCertA
     ))
 }
 
-/// For both directions. The secrets of connections are written nowhere, whatever the environment says.
+/// For both directions. The secrets of connections are never written anywhere, even if the environment asks for it.
 pub(crate) fn configs(key: &Keypair) -> Result<(ClientConfig, ServerConfig), Error> {
     let failed = |e: rustls::Error| Error::Certificate(e.to_string());
     let provider = provider();

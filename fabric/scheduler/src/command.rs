@@ -1,4 +1,4 @@
-//! What a scheduler is told, and what it wants done.
+//! The commands that a scheduler takes, and the effects that it asks for.
 
 use mc_types::{
     Cid, Ending, FencingToken, JobId, JobRecord, JobSpec, JobState, Lease, Lent, NodeId,
@@ -21,7 +21,7 @@ pub enum Command {
         /// What is to be run and how.
         spec: Arc<JobSpec>,
     },
-    /// A worker says what it lends.
+    /// A worker announces what it lends.
     Announce {
         /// The worker.
         worker: NodeId,
@@ -30,18 +30,18 @@ pub enum Command {
         /// The jobs of this scheduler that take its slots.
         running: Vec<JobId>,
     },
-    /// The connection to a worker is gone. Its leases live on until they expire: it may come back.
+    /// The connection to a worker is gone. Its leases stay valid until they expire, since the worker may come back.
     WorkerGone {
         /// The worker.
         worker: NodeId,
     },
-    /// The process of a worker has ended: nobody is left who could come back.
+    /// The process of a worker has ended, so it cannot come back.
     WorkerEnded {
         /// The worker.
         worker: NodeId,
-        /// The newest token when that was noticed. Leases with newer tokens belong to another process.
+        /// The newest token at the time that the end was noticed. Leases with newer tokens belong to another process.
         newest: FencingToken,
-        /// Attempts of the worker that another process goes on with, or reports the end of.
+        /// Attempts of the worker that another process continues, or whose end another process reports.
         but: BTreeSet<(JobId, FencingToken)>,
     },
     /// A worker refused an offer, or did not answer it.
@@ -50,7 +50,7 @@ pub enum Command {
         job: JobId,
         /// The token of the offered lease.
         token: FencingToken,
-        /// Whether it is certain that the worker does not run it; then it does not count as an attempt.
+        /// Whether the worker certainly does not run it; then the offer does not count as an attempt.
         refused: bool,
         /// Why, for humans.
         reason: String,
@@ -66,7 +66,7 @@ pub enum Command {
         /// For how long the task itself has been running, if it does.
         running: Option<Duration>,
     },
-    /// A worker has a result that is about to be fetched: is it still wanted? Renews the lease.
+    /// A coordinator is about to fetch a worker's result: is the result still wanted? Renews the lease.
     CheckFinish {
         /// The worker.
         worker: NodeId,
@@ -104,7 +104,7 @@ pub enum Command {
         /// The node.
         node: NodeId,
     },
-    /// The worker cannot let go of a job that is to move.
+    /// The worker cannot release a job that should move.
     Stay {
         /// The job.
         job: JobId,
@@ -127,7 +127,7 @@ pub struct WorkerOffer {
     pub slots_free: u32,
     /// Processor cores.
     pub cpus: u32,
-    /// What it lends in all, and what of that is free.
+    /// The resources that it lends, and how much of them is free.
     pub lent: Lent,
     /// Names and values set by its owner.
     pub labels: BTreeMap<String, String>,
@@ -138,7 +138,7 @@ pub struct WorkerOffer {
 pub struct WorkerView {
     /// The worker.
     pub id: NodeId,
-    /// What it lends. What is free takes into account what was granted since the worker said so.
+    /// What it lends. The free part takes into account what was granted since the worker's announcement.
     pub offer: WorkerOffer,
 }
 
@@ -149,19 +149,19 @@ pub enum Answer {
     Done,
     /// The job is in the queue.
     Submitted,
-    /// The same, though no node that is known could ever run it.
+    /// The same, though no known node could ever run it.
     Unplaceable,
-    /// The node that was named cannot run the job; nothing was done.
+    /// The named node cannot run the job; nothing was done.
     Unfit {
         /// Why, for humans.
         reason: String,
     },
-    /// Nothing was done: the job is to move already.
+    /// Nothing was done: the job is about to move already.
     Moving {
-        /// The node that it is to move to.
+        /// The node that it moves to.
         to: NodeId,
     },
-    /// The job is to move, once its worker lets go of it.
+    /// The job will move once its worker releases it.
     Leave {
         /// The worker.
         node: NodeId,
@@ -175,7 +175,7 @@ pub enum Answer {
         /// The length of the term.
         ttl: Duration,
     },
-    /// The lease is another's by now.
+    /// Another node holds the lease by now.
     Stale,
     /// The job was called off.
     Cancelled,
@@ -183,7 +183,7 @@ pub enum Answer {
     Recorded,
     /// The result is wanted.
     MayFinish {
-        /// The task that it must be a result of.
+        /// The task whose result it must be.
         task_cid: Cid,
     },
     /// The job is not open: it ended, or never was.
@@ -221,7 +221,7 @@ pub enum Effect {
         /// The newest token now.
         newest: FencingToken,
     },
-    /// Whoever waits for the job should look.
+    /// Callers that wait for the job should look.
     Changed {
         /// The job.
         job: JobId,
@@ -230,10 +230,10 @@ pub enum Effect {
     },
 }
 
-/// What a command came to.
+/// What a command led to.
 #[derive(Debug)]
 pub struct Step {
-    /// The answer to whoever sent the command.
+    /// The answer to the sender of the command.
     pub answer: Answer,
     /// What is to be done.
     pub effects: Vec<Effect>,

@@ -1,8 +1,8 @@
 //! Which job runs where, as a pure state machine: commands and the time go in, effects come out.
 //!
-//! There is no I/O, no clock and no randomness here, so thousands of seeded failures can be
-//! simulated in seconds. Whoever drives a [`Scheduler`] first makes the records of
-//! [`Effect::Persist`] durable, and only then answers and carries the other effects out.
+//! There is no I/O, no clock and no randomness here, so thousands of seeded failures can be simulated in seconds. The
+//! driver of a [`Scheduler`] first makes the records of [`Effect::Persist`] durable, and only then answers and carries
+//! out the other effects.
 //!
 //! ```
 //! use mc_scheduler::{Answer, Command, Config, Effect, Scheduler};

@@ -72,23 +72,23 @@ impl Topology {
 pub(crate) struct Seen<'w> {
     pub(crate) id: &'w NodeId,
     pub(crate) offer: &'w WorkerOffer,
-    /// What it lends, and what of that is free as far as this scheduler knows.
+    /// What it lends, and how much of it is free as far as this scheduler knows.
     pub(crate) lent: Lent,
-    /// Whether it said something of late.
+    /// Whether it announced itself recently.
     pub(crate) is_heard: bool,
     /// Whether it is passed over for a while, since it failed what others could do.
     pub(crate) is_passed_over: bool,
 }
 
 impl Seen<'_> {
-    /// Whether the worker has what a clause asks for.
+    /// Whether the worker meets a clause.
     pub(crate) fn has(&self, clause: &Clause<'_>) -> bool {
         self.lent
             .has(clause)
             .unwrap_or_else(|| self.has_besides(clause))
     }
 
-    /// The same for what is no amount of anything.
+    /// The same for clauses that are not about amounts.
     fn has_besides(&self, clause: &Clause<'_>) -> bool {
         match clause {
             Clause::Lends => self.offer.slots_total > 0,
@@ -100,8 +100,8 @@ impl Seen<'_> {
             Clause::Heard => self.is_heard,
             Clause::Trusted => !self.is_passed_over,
             Clause::FreeSlot => self.offer.slots_free > 0,
-            // The amounts were answered from what the worker lends. Unknown clauses come only from other coordinators,
-            // which have checked them themselves.
+            // Amounts were compared with what the worker lends before. Unknown clauses come only from other
+            // coordinators, which have checked them themselves.
             Clause::Memory { .. }
             | Clause::Scratch { .. }
             | Clause::Output { .. }
@@ -141,8 +141,7 @@ pub(crate) fn place(spec: &JobSpec) -> Place {
     Place::of(spec, target(spec))
 }
 
-/// The only node that may run a job, if the job names one. A text that is not the id of a node was refused when the job
-/// came.
+/// The only node that may run a job, if the job names one. A text that is no id of a node was refused at submission.
 pub(crate) fn target(spec: &JobSpec) -> Option<NodeId> {
     spec.target().unwrap_or_default()
 }

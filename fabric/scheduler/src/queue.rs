@@ -72,9 +72,9 @@ impl Lines {
         self.0.is_empty()
     }
 
-    /// The first `limit` jobs of which `is_meant` says so, each with its priority. The highest priority goes first.
-    /// Within one priority, the next job is that of the submitter who would then have the fewest jobs running, or else
-    /// was served longest ago.
+    /// The first `limit` jobs for which `is_meant` is true, each with its priority. The highest priority goes first.
+    /// Within one priority, the next job is that of the submitter with the fewest running jobs, or else of the one
+    /// served longest ago.
     fn first(
         &self,
         limit: usize,
@@ -115,7 +115,7 @@ impl Lines {
 /// How many submitters without running jobs are remembered, with when they were last served.
 const MAX_IDLE: usize = 10_000;
 
-/// A submitter's share of the machines. Whoever has less is served first.
+/// A submitter's share of the machines. The submitter with the smaller share goes first.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
 struct Share {
     /// Jobs that are held by workers.
@@ -165,8 +165,7 @@ impl Running {
 
 /// Which jobs may be placed, in the order in which they may.
 ///
-/// Jobs that only one node may run wait in lines of their own, so that a line for an absent node
-/// holds up nobody else.
+/// Jobs that only one node may run wait in lines of their own, so a line for an absent node holds up no other job.
 #[derive(Debug, Default)]
 pub(crate) struct Queue {
     anywhere: Lines,
@@ -261,7 +260,7 @@ impl Queue {
         firsts.into_iter().flatten().map(|(when, _)| *when).min()
     }
 
-    /// The jobs that may be given to the workers in `free`, the first `limit` of each line of which `is_meant` says so.
+    /// The jobs that the workers in `free` may get: of each line, the first `limit` for which `is_meant` is true.
     pub(crate) fn candidates<'a>(
         &self,
         free: impl Iterator<Item = &'a NodeId>,

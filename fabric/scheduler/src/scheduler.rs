@@ -33,7 +33,7 @@ const MAX_ENDED: usize = 10_000;
 pub(crate) struct Job {
     pub(crate) record: JobRecord,
     pub(crate) place: Place,
-    /// Where its next attempt is to run, if somebody said so.
+    /// Where its next attempt should run, if a user named a node.
     pub(crate) wish: Option<Wish>,
     /// The wish that its newest grant fulfils, if its worker takes it.
     granted_wish: Option<Wish>,
@@ -160,7 +160,7 @@ impl Scheduler {
         self.queue.has_waiting()
     }
 
-    /// Whether a worker was heard of late, so that its free slots are known.
+    /// Whether a worker announced itself recently, so that its free slots are known.
     #[must_use]
     pub fn is_heard(&self, worker: &NodeId, now: Timestamp) -> bool {
         self.workers.is_heard(worker, now)

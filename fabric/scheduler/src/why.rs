@@ -90,8 +90,8 @@ impl Scheduler {
         all
     }
 
-    /// Whether a job would be given to some known worker that had nothing else to do. While none is known, that
-    /// is not known either.
+    /// Whether some known worker would get the job if it had nothing else to do. While no worker is known, the answer
+    /// is unknown too.
     pub(crate) fn is_placeable(&self, now: Timestamp, job: &Job) -> bool {
         let spec = &*job.record.spec;
         let has_what_lasts = |worker: Seen<'_>| {

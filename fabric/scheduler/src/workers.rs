@@ -23,7 +23,7 @@ const FIRST_PAUSE: Duration = Duration::from_secs(30);
 const LAST_PAUSE: Duration = Duration::from_secs(600);
 /// Components and inputs that are remembered of a worker.
 const MAX_GIVEN: usize = 64;
-/// How many workers are remembered for their failures, and how many for what they were given.
+/// How many workers are remembered for their failures, and how many for the jobs they were given.
 const MAX_FAULTS: usize = 10_000;
 
 /// What the workers lend at the moment.
@@ -37,7 +37,7 @@ pub(crate) struct Workers {
     faults: BTreeMap<NodeId, Fault>,
     /// The leases of each worker.
     held: HashMap<NodeId, Leases>,
-    /// What each worker was given of late, oldest first.
+    /// What each worker was given recently, oldest first.
     given: HashMap<NodeId, VecDeque<Cid>>,
 }
 
@@ -63,9 +63,9 @@ struct Fault {
 }
 
 impl Workers {
-    /// Takes note of what a worker says: what is free, and which leases take some of it. Leases that the worker does
-    /// not know yet take a slot, too. Leases that it no longer knows take no slot, even before their end is heard; but
-    /// what is reserved for them stays reserved until then (see [`Self::lent`]).
+    /// Records a worker's announcement: what is free, and which leases use resources. Leases that the worker does not
+    /// know yet take a slot, too. Leases that it no longer knows take no slot, even before their end is reported; but
+    /// their resources stay reserved until then (see [`Self::lent`]).
     pub(crate) fn announce(
         &mut self,
         now: Timestamp,
@@ -223,8 +223,7 @@ impl Workers {
         spec.task.roots().filter(has).count()
     }
 
-    /// A lease has ended: what was reserved for it is free again, and so is its slot, unless the slot is known to be
-    /// free already.
+    /// A lease has ended: its resources are free again. So is its slot, unless the slot is known to be free already.
     pub(crate) fn give_back(&mut self, worker: &NodeId, job: JobId) {
         let mut reserved = Resources::default();
         if let Some(leases) = self.held.get_mut(worker) {
@@ -283,8 +282,8 @@ impl Workers {
         }
     }
 
-    /// What a worker lends, and what of that is free: at most what it says is free, and at most all that it lends minus
-    /// what is reserved for the leases that it has from here. What it says may be older than the newest of these
+    /// What a worker lends, and how much of it is free: at most what the worker announced as free, and at most what it
+    /// lends minus the reservations of its leases from here. Its announcement may be older than the newest of these
     /// leases, however long it was on its way.
     fn lent(&self, worker: &NodeId, offer: &WorkerOffer) -> Lent {
         let leases = self.held.get(worker);

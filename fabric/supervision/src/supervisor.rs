@@ -1,4 +1,4 @@
-//! Groups of tasks, and what is told of those that fail.
+//! Groups of tasks, and reports of those that fail.
 
 use futures::{FutureExt, future::BoxFuture};
 use mc_types::panic_message;
@@ -147,7 +147,7 @@ impl Supervisor {
     ) -> oneshot::Receiver<T> {
         let (reply, answer) = oneshot::channel();
         self.serve(name, async move {
-            // Whoever asked may have lost interest.
+            // The caller may have lost interest.
             let _ = reply.send(task.await);
         });
         answer
@@ -200,7 +200,7 @@ impl Supervisor {
         tokio::time::sleep(CAUSE_WITHIN).await;
         match self.failure() {
             Some(failure) => failure,
-            // What fails is said before the token is cancelled.
+            // The failure is reported before the token is cancelled.
             None => std::future::pending().await,
         }
     }

@@ -237,7 +237,7 @@ impl Applier<'_> {
         Ok(())
     }
 
-    /// Whoever had the file open may have written to it after it had been taken out.
+    /// A process that had the file open may have written to it after it was taken out.
     fn empty_slot(
         &mut self,
         slot: &str,

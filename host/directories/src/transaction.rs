@@ -246,7 +246,7 @@ impl Transaction {
         Ok((*root, place::checked(prefix, place)?))
     }
 
-    /// Makes all changes. Whoever kills the process meanwhile leaves it to [`crate::recover`].
+    /// Makes all changes. If the process is killed meanwhile, [`crate::recover`] completes them.
     ///
     /// # Errors
     ///

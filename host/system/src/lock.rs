@@ -8,8 +8,7 @@ use std::{
     path::Path,
 };
 
-/// Holds a directory for this process. Released when dropped, and by the kernel when the process
-/// ends in whatever way.
+/// Holds a directory for this process. Released when dropped, and by the kernel however the process ends.
 #[derive(Debug)]
 pub struct DirLock {
     file: File,

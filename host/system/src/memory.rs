@@ -10,9 +10,8 @@ const MAPPED_FROM_BYTES: i32 = 32 << 20;
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
 const HEAPS: i32 = 4;
 
-/// Keeps memory that was freed for what comes next. By itself the allocator gives every block of a megabyte back to the
-/// system, which clears it when it is taken anew: this is half of the work of moving such blocks. To be called at the
-/// beginning of a program.
+/// Keeps freed memory for reuse. By default the allocator returns every block of a megabyte to the system, which clears
+/// it on the next use: that is half of the work of moving such blocks. Call this at the beginning of a program.
 pub fn keep_freed() {
     #[cfg(all(target_os = "linux", target_env = "gnu"))]
     for (parameter, value) in [

@@ -1,8 +1,8 @@
 //! Who goes first when there is more to do than processors for it.
 
-/// The lowest priority with which a thread still gets on. There is a class that runs on idle processors only; but
-/// whatever else runs on the machine could stop such a thread while it holds a lock, of the allocator or the store,
-/// that others of its process wait for.
+/// The lowest priority at which a thread still makes progress. A lower class runs only on idle processors; but there,
+/// other programs could stop a thread while it holds a lock, of the allocator or the store, that other threads of its
+/// process need.
 #[cfg(target_os = "linux")]
 const LOWEST: i32 = 19;
 

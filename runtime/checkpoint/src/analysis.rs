@@ -8,7 +8,7 @@ use wasmparser::{
     WasmFeatures,
 };
 
-/// Everything that is handled. What else is offered (`proposals`) is counted by wasmtime.
+/// The features that the pass can instrument. For other offered ones (`proposals`), wasmtime counts the fuel.
 pub(crate) const FEATURES: WasmFeatures = WasmFeatures::MUTABLE_GLOBAL
     .union(WasmFeatures::SATURATING_FLOAT_TO_INT)
     .union(WasmFeatures::SIGN_EXTENSION)
@@ -46,8 +46,8 @@ pub(crate) struct Analysis {
 /// What matters of a function's body.
 #[derive(Debug, Default)]
 pub(crate) struct Function {
-    /// Whether it may go on for long: it has a loop, or calls a function that may, for all that is known. It then has a
-    /// site where it begins.
+    /// Whether it may run for long: it has a loop, or calls a function that may, as far as is known. It then has a site
+    /// at its beginning.
     pub(crate) has_site: bool,
     /// Bytes of stack that it occupies itself.
     pub(crate) stack: u64,
@@ -59,8 +59,7 @@ pub(crate) struct Function {
 }
 
 impl Analysis {
-    /// Validates a module and looks at it. `may_run_long` says whether an imported function is part of
-    /// the guest.
+    /// Validates a module and analyses it. `may_run_long` says whether an imported function is part of the guest.
     pub(crate) fn of(module: &[u8], may_run_long: &dyn Fn(u32) -> bool) -> Result<Self, Refused> {
         let mut analysis = Self::default();
         let mut validator = Validator::new_with_features(FEATURES);
@@ -240,8 +239,8 @@ impl Analysis {
         Ok(function)
     }
 
-    /// Decides which functions have a site: all but those that certainly come to an end by themselves, since they have
-    /// no loop and call only such functions.
+    /// Decides which functions have a site: all but those that certainly end by themselves, because they have no loop
+    /// and call only such functions.
     fn propagate(&mut self) {
         for function in &mut self.functions {
             let long = |callee: &u32| {
@@ -270,8 +269,8 @@ impl Analysis {
         }
     }
 
-    /// The functions in an order in which each comes after those that it calls. With each comes whether it calls one
-    /// that was not finished before it: itself, or one that leads back to it.
+    /// The functions, each after those that it calls. Each has a mark that says whether it calls one that was not
+    /// finished before it: itself, or one that leads back to it.
     fn callees_first(&self) -> Vec<(usize, bool)> {
         #[derive(Clone, Copy, PartialEq, Eq)]
         enum Mark {
@@ -282,8 +281,8 @@ impl Analysis {
         let mut marks = vec![Mark::Unseen; self.functions.len()];
         let mut order = Vec::with_capacity(self.functions.len());
         for root in 0..self.functions.len() {
-            // The functions that are being looked at, each with the callees that are left, and whether it calls one
-            // further down in this list.
+            // The functions being visited, each with its remaining callees, and whether it calls one further down in
+            // this list.
             let mut path: Vec<(usize, Vec<usize>, bool)> = Vec::new();
             let mut next = Some(root);
             loop {
@@ -324,7 +323,7 @@ impl Analysis {
     }
 }
 
-/// Names an operator that changes what cannot be read back: tables, and which segments are left.
+/// Names an operator that changes state that cannot be read back: tables, and which segments were dropped.
 const fn changes_what_is_not_kept(operator: &Operator<'_>) -> Option<&'static str> {
     Some(match operator {
         Operator::TableSet { .. } => "table.set",

@@ -1,12 +1,11 @@
 //! Rewriting a component.
 //!
-//! In front of everything else comes a [prelude]: a core module with the meter's memory, and one that
-//! passes it to the host. The memory is then one more import of each core module of the component. All
-//! numbers that the prelude uses up move on.
+//! In front of everything else comes a [prelude]: a core module with the meter's memory, and one that passes it to the
+//! host. The memory is then one more import of each core module of the component. The indices of everything after the
+//! prelude shift by what the prelude adds.
 //!
-//! If the guest can be stopped, [agents] follow after everything else, and resources become plain
-//! numbers: what wasmtime knows of handles cannot be read, so it must know nothing of them. A core module
-//! cannot tell the difference.
+//! If the guest can be stopped, [agents] follow after everything else, and resources become plain numbers: nobody can
+//! read wasmtime's tables of handles, so there must be no handles in them. A core module cannot tell the difference.
 
 mod agents;
 mod prelude;
@@ -60,7 +59,7 @@ pub(crate) fn instrument(component: &[u8], ability: Ability) -> Result<Program, 
     })
 }
 
-/// Whether the result is valid: resources may be used in ways in which plain numbers cannot.
+/// Whether the result is valid: some uses of resources have no equivalent with plain numbers.
 fn check(component: &[u8]) -> Result<(), Obstacle> {
     let checked = Validator::new_with_features(FEATURES).validate_all(component);
     checked.map(drop).map_err(|error| {
@@ -97,7 +96,7 @@ fn rewrite<'a>(
     Ok((out.finish(), rewrite))
 }
 
-/// Copies a component with numbers moved on, modules instrumented, and the meter passed to each.
+/// Copies a component with indices shifted, modules instrumented, and the meter passed to each.
 struct Rewrite<'a> {
     scan: &'a Scan,
     /// By how much numbers move on.

@@ -11,8 +11,8 @@
 //! | `table.grow` | 1, and 1 for every element if it succeeds |
 //! | any other | 1 |
 //!
-//! A function occupies a stack of [`FRAME_BYTES`], 8 bytes for each parameter and local and for each
-//! value that it keeps on its operand stack at most, and 16 where that is a vector.
+//! A function occupies [`FRAME_BYTES`] of stack, and 8 bytes for each parameter, each local and each value on its
+//! operand stack at its deepest; vectors take 16.
 
 use wasmparser::{Operator, ValType};
 
@@ -22,8 +22,8 @@ pub(crate) const BYTES_PER_UNIT_LOG2: u32 = 4;
 /// Units for a page that memory grows by.
 pub const UNITS_PER_PAGE: u64 = 1 << UNITS_PER_PAGE_LOG2;
 pub(crate) const UNITS_PER_PAGE_LOG2: u32 = 12;
-/// Units for an exception that is thrown: the host makes it, makes room for it, and looks for whoever catches it. What it
-/// passes on its way was paid for by the calls, and by `try_table`.
+/// Units for throwing an exception: the host allocates it and searches for its handler. The calls and `try_table` have
+/// paid for the frames that it passes.
 pub const THROW_UNITS: u64 = 1024;
 /// Bytes of stack for a call, apart from its values.
 pub const FRAME_BYTES: u64 = 32;

@@ -6,7 +6,7 @@
 
 use wasmparser::ValType;
 
-/// Bits of a word that are the number of the site in its module. Those above are the module.
+/// Bits of a word that are the number of the site in its module. The bits above are the module.
 pub(crate) const SITE_BITS: u32 = 24;
 /// Bytes of a word.
 pub(crate) const WORD_BYTES: u32 = 4;
@@ -22,7 +22,7 @@ pub(crate) struct Site {
     pub(crate) arguments: usize,
     /// How deep in loops the site is.
     pub(crate) depth: usize,
-    /// The types of what is kept, once they are known. They are never known if there is a reference among it.
+    /// The types of the kept values, once known. They are never known if a reference is among the values.
     pub(crate) frame: Option<Frame>,
 }
 

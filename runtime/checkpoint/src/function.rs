@@ -27,26 +27,26 @@
 //! <make way for the function below>
 //! ```
 //!
-//! A compiler is told which branches are hardly ever taken. It puts only what such a branch leads to out of
-//! the way, not what comes after an `if` within: so there is nothing after one, and what would be is decided
-//! by branches to the end of the function.
+//! Hints tell the compiler which branches are hardly ever taken. It moves only the target of such a branch out of the
+//! way, not the code after an `if` inside. So no code follows such an `if`; branches to the end of the function replace
+//! it.
 //!
 //! Around a call, `c` is written back before and read again after; if it then says that the callee is
 //! unwinding, this function does the same.
 //!
-//! A program that is resumed has each function twice. The second form is called by the first alone, when
-//! there is a frame to go on from. It has the same body and so the same sites, but begins with a branch to
-//! a *pad*, where a loop or a call is that the frame names. To be made again, a call needs no arguments:
-//! the callee takes its own frame. Calls lead to functions in their first form, so that the second lasts
-//! no longer than it must: compilers make slower code of it, as it can be entered in many places.
+//! A program that is resumed has each function twice. Only the first form calls the second, when there is a frame to
+//! resume from. The second has the same body and so the same sites, but begins with a branch to a *pad*: the loop or
+//! call that the frame names. A repeated call needs no arguments, since the callee takes its own frame. Calls lead to
+//! the first form of functions, so that the second runs no longer than it must: compilers make slower code of it, as it
+//! can be entered in many places.
 //!
-//! What makes it possible to branch into the middle of a body is that a block may begin anywhere before:
-//! all blocks that contain sites begin where the function or the loop around them does. Their operands
-//! are then kept in locals of their own, *slots*, which cost nothing, as compilers see only values.
+//! What makes it possible to branch into the middle of a body is that a block may begin anywhere before: all blocks
+//! that contain sites begin where the function or the loop around them does. Their operands are then kept in separate
+//! locals, *slots*, which cost nothing, as compilers see only values.
 //!
-//! A function and each of its loops are the *regions* to which such branches lead, from the outermost
-//! inwards. What is taken from a frame is taken by the innermost region that changes it: then a compiler
-//! sees no other value where nothing is changed, and none is kept longer than it was.
+//! A function and each of its loops are the *regions* to which such branches lead, from the outermost inwards. The
+//! innermost region that changes a local takes it from the frame. So the compiler sees no second value where the local
+//! does not change, and no value lives longer than before.
 
 mod bulk;
 mod code;
@@ -71,9 +71,9 @@ use wasmparser::ValType;
 /// Most bytes that validators take of a function's body, and most locals, parameters included.
 const MAX_BODY_BYTES: usize = 7_654_321;
 const MAX_LOCALS: usize = 50_000;
-/// A function whose one form takes less than one part in so many of these limits is not measured in its other form. The
-/// form that goes on from a frame has more code for each site, and for each local that is needed there, but not this
-/// many times as much.
+/// If one form of a function takes less than this fraction of these limits, the other form is not measured. The form
+/// that resumes from a frame has more code for each site, and for each local needed there, but not this many times as
+/// much.
 const ROOM: usize = 100;
 
 /// What is made of a function.
@@ -81,7 +81,7 @@ const ROOM: usize = 100;
 pub(crate) enum Kind {
     /// It counts.
     Count,
-    /// It can be stopped too. To be resumed it makes way for another function, if there is one.
+    /// It can be stopped too. To resume, it calls another function instead, if there is one.
     Stop { again: Option<u32> },
     /// It goes on from a frame, and is otherwise as the one that can be stopped.
     Resume,
@@ -195,8 +195,8 @@ struct Emitter<'a, 'b, R> {
     /// Of each label that is open, how many were open before it.
     positions: Vec<usize>,
     open: usize,
-    /// Where the function goes that has left a frame, the one that ends the guest, and the one that makes
-    /// way for another.
+    /// The exits of a function: after leaving a frame, when it ends the guest, and when it makes way for its other
+    /// form.
     unwind: Label,
     strike: Label,
     remake: Label,

@@ -1,5 +1,5 @@
-//! A program of which nothing is left but what it imports. It is compiled in a moment, however large the program is, and
-//! links where the program does.
+//! Reduces a program to its imports. The result compiles in a moment, whatever the size of the program, and links where
+//! the program does.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -15,14 +15,15 @@ use wasmparser::{
     ComponentTypeSectionReader, CompositeInnerType, FuncType, Import, Parser, Payload, TypeRef,
 };
 
-/// Most bytes of what is left, since it is compiled. If a component imports all of WASI, some 20 thousand are left.
+/// Most bytes of the reduced program, since it is compiled. For a component that imports all of WASI it has some 20
+/// thousand.
 const MAX_BYTES: usize = 1 << 20;
-/// How many different imports of a core module are left at most. WASI preview 1 has some 50, so a module with more than
-/// this many imports one of another type.
+/// Most different imports of a reduced core module. WASI preview 1 has some 50, so a module with more than this many
+/// imports has one of another type.
 const MAX_IMPORTS: u32 = 1000;
 
-/// What a component or core module imports, as a program that has nothing else. None if it is malformed, or imports
-/// out of all proportion.
+/// The imports of a component or core module as a program of their own. None if the program is malformed, or has
+/// excessive imports.
 ///
 /// What a component imports after it has exported or instantiated something, as compilers never do, is not in it: its
 /// type may be one that is not left.
@@ -36,8 +37,8 @@ pub fn imports_only(program: &[u8]) -> Option<Vec<u8>> {
     (left.len() <= MAX_BYTES).then_some(left)
 }
 
-/// Types, imports, and what is named of them. Core modules, instances and functions go without a trace, because no
-/// type is made of them.
+/// Types, imports and aliases of them. Core modules, instances and functions are dropped, because no type depends on
+/// them.
 fn component(component: &[u8]) -> Option<Vec<u8>> {
     let mut out = Component::new();
     let mut depth = 0_u32;
@@ -163,8 +164,7 @@ struct Imports<'a> {
     /// Their new numbers, by the old ones and by what they are.
     numbers: HashMap<u32, u32>,
     known: HashMap<FuncType, u32>,
-    /// The imports by their names, and the types of those that are functions. Each is left once, however often it is
-    /// imported.
+    /// The imports by their names, and the types of imported functions. Repeated imports are kept once.
     seen: HashSet<(&'a str, &'a str, Option<u32>)>,
 }
 

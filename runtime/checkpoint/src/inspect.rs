@@ -69,7 +69,7 @@ pub enum Start {
     Other,
 }
 
-/// Looks at a component or core module, but not at its code: that takes a moment, however large it is.
+/// Inspects a component or core module without reading its code, so it is fast for programs of any size.
 ///
 /// # Errors
 ///
@@ -140,7 +140,7 @@ fn kind_of_start(export: &Export<'_>, functions: &[u32], is_typed: &[bool]) -> S
     let function = usize::try_from(export.index).ok();
     let ty = function.and_then(|function| functions.get(function));
     let ty = ty.and_then(|ty| usize::try_from(*ty).ok());
-    // If something is not there, the program is malformed, which is found when its code is looked at.
+    // If something is missing, the program is malformed, which reading its code reports.
     match ty.and_then(|ty| is_typed.get(ty)) {
         Some(true) => Start::Typed,
         _ => Start::Command,

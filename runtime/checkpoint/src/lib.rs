@@ -5,18 +5,17 @@
 //!
 //! # Core concepts
 //!
-//! A *position* is the number of operators that were executed, by the table in [`cost`]. Instrumented
-//! modules count it down in a *meter*, a page of memory of its own whose layout is in [`meter`], and
-//! look whether it has run out at *sites*: at loop headers and where functions begin that can go on for
-//! long. The same page holds what is left of the stack, in bytes of a machine that nobody has built, so
-//! that recursion ends at the same call everywhere.
+//! A *position* is the number of operators that were executed, by the table in [`cost`]. Instrumented modules count it
+//! down in a *meter*, a page of memory of its own whose layout is in [`meter`], and check at *sites* whether it has run
+//! out: at loop headers and at the beginning of functions that may run for long. The same page counts the remaining
+//! stack, in bytes of an abstract machine, so that recursion ends at the same call everywhere.
 //!
 //! # Invariants
 //!
-//! * What a guest can observe, apart from the meter striking, is what it could observe before.
+//! * A guest observes the same as without the pass, until the meter stops it.
 //! * A position depends on the module and its input alone: not on the processor, nor on which version of
 //!   the compiler runs the result. [`PASS_VERSION`] changes when any position does.
-//! * Modules are validated before they are looked at; what cannot be handled is [`Refused`].
+//! * Modules are validated before they are analysed; a module that the pass cannot handle is [`Refused`].
 
 mod added;
 mod analysis;
@@ -50,10 +49,10 @@ pub use proposals::check_proposals;
 pub use run::wrong_run;
 pub use sites::{BadFrames, Sites};
 
-/// Changes whenever the same program and input could come to another position, or the same position to
-/// other frames.
+/// Changes whenever the same program and input could reach another position, or the same position could have other
+/// frames.
 pub const PASS_VERSION: u32 = 2;
 
-/// Changes whenever other code comes out for the same program, so that what was compiled from older code is not taken
-/// for it.
+/// Changes whenever the pass makes other code of the same program, so that the cache does not return code of an older
+/// version.
 pub const CODE_VERSION: u32 = 14;

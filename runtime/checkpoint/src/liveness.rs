@@ -1,5 +1,4 @@
-//! Which locals are read later. A frame has only those, so that it is small, and the same whatever was left in the
-//! others.
+//! Which locals are read later. A frame has only those, so that it is small and does not depend on dead values.
 
 use crate::{
     frame::Frame,
@@ -40,7 +39,7 @@ impl Set {
         }
     }
 
-    /// Makes what is live after an operator, which is neither a block nor a branch, what is live before it.
+    /// Turns the live locals after an operator, which is neither a block nor a branch, into those before it.
     fn before(&mut self, operator: &Operator<'_>) {
         match operator {
             Operator::LocalGet { local_index } => self.insert(*local_index),

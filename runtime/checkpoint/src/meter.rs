@@ -1,5 +1,4 @@
-//! The memory by which a host and a running guest speak about its meter, and in which a guest that is
-//! stopped leaves what is on its stack.
+//! The memory that a host and a running guest share for the meter. A stopped guest leaves its stack there.
 //!
 //! | offset | what |
 //! |---|---|
@@ -11,14 +10,13 @@
 pub const IMPORT_MODULE: &str = "mc:meter";
 /// The name of the memory, as import and as export.
 pub const PAGE: &str = "mc:meter";
-/// What all names begin with under which a rewritten component imports and exports what was added.
+/// The prefix of all imports and exports that the pass adds to a component.
 pub const NAMES: &str = "mc-";
-/// The function that a rewritten component imports and calls before anything of the guest runs, and
-/// whenever the host calls [`ARM_EXPORT`]: `func(memory: list<u8>) -> list<u8>`. It is given the memory,
-/// and gives the new contents of its beginning.
+/// The function that a rewritten component imports and calls before anything of the guest runs, and whenever the host
+/// calls [`ARM_EXPORT`]: `func(memory: list<u8>) -> list<u8>`. It takes the memory, and returns the new contents of its
+/// beginning.
 pub const ATTACH_IMPORT: &str = "mc-meter-attach";
-/// The function of a component that can be stopped by which the host has [`ATTACH_IMPORT`] called:
-/// `func()`.
+/// The function of a component that can be stopped that makes it call [`ATTACH_IMPORT`]: `func()`.
 pub const ARM_EXPORT: &str = "mc-meter-arm";
 /// Imported by a component that can be stopped, in the place of the destructors of all resources:
 /// `func(handle: u32)`. Resources are plain numbers there.
@@ -28,8 +26,8 @@ pub const ASK_IMPORT: &str = "mc-memory-ask";
 /// Imported by a component that can be stopped: `func(memory: u32) -> list<u8>`, the bytes that belong to
 /// the address that [`Ask::Address`] gave last.
 pub const RESTORE_IMPORT: &str = "mc-memory-restore";
-/// Imported by a component that can be stopped: `func(memory: u32, bytes: list<u8>)`, by which it shows a
-/// memory to the host when that calls [`CAPTURE_EXPORT`].
+/// Imported by a component that can be stopped: `func(memory: u32, bytes: list<u8>)`. It shows a memory to the host
+/// when the host calls [`CAPTURE_EXPORT`].
 pub const EXPOSE_IMPORT: &str = "mc-memory-expose";
 /// The function of a component that can be stopped which copies all globals to the meter's memory and
 /// shows all memories: `func()`.
@@ -42,7 +40,7 @@ pub enum Ask {
     Pages,
     /// Where the next bytes belong; [`u64::MAX`] if there are none left.
     Address,
-    /// Its first 8 bytes, of which use was made meanwhile.
+    /// Its first 8 bytes, which were used meanwhile.
     First,
 }
 
@@ -73,27 +71,26 @@ pub const FUEL_LEFT: u64 = 0;
 pub const STACK_LEFT: u64 = 8;
 /// Offset of a 32-bit integer that is 1 if the meter ended the guest.
 pub const STRUCK: u64 = 12;
-/// Offset of the fuel that is left beyond [`FUEL_LEFT`] and [`ROOM`]: a signed 64-bit integer. A guest that
-/// has used this too is ended, where otherwise it is stopped.
+/// Offset of the fuel that is left beyond [`FUEL_LEFT`] and [`ROOM`]: a signed 64-bit integer. A guest that has used
+/// this too ends; before that, it only stops.
 pub const RESERVE: u64 = 16;
-/// Offset of what [`FUEL_LEFT`] was when the guest was stopped, and is to be when it goes on.
+/// Offset of the value of [`FUEL_LEFT`] at the stop, which it gets again on resuming.
 pub const KEPT_FUEL: u64 = 24;
-/// Offset of a signed 32-bit integer: [`RESUMING`], 0, or how many calls that must return to the host
-/// are open. In those the guest is not stopped.
+/// Offset of a signed 32-bit integer: [`RESUMING`], 0, or the number of open calls that must return to the host. The
+/// guest does not stop during those.
 pub const MODE: u64 = 32;
 /// Offset of where the frames end: a 32-bit integer.
 pub const FRAMES_END: u64 = 36;
-/// Offset of what [`FUEL_LEFT`] said when the guest was stopped: the fuel at the last call before, which is
-/// what counts when a guest traps.
+/// Offset of the fuel at the last call before the stop, as [`FUEL_LEFT`] had it. It counts when a guest traps.
 pub const PAID_FUEL: u64 = 40;
-/// Offset of the fuel that is left beyond [`FUEL_LEFT`] until the guest must stop: a signed 64-bit integer.
-/// It takes a slice of it whenever it has none left, if it was not told to stop.
+/// Offset of the fuel beyond [`FUEL_LEFT`] until the guest must stop: a signed 64-bit integer. The guest takes a slice
+/// of it whenever it has none left, unless it was told to stop.
 pub const ROOM: u64 = 48;
-/// Offset of a 64-bit integer that is zero. Another thread tells the guest to stop by making it another.
+/// Offset of a 64-bit integer that is zero. Another thread changes it to tell the guest to stop.
 pub const STOP: u64 = 56;
 /// Bytes of the page that tell how the guest stands.
 pub const BYTES: usize = 64;
-/// Offset of 8 bytes of which [`ATTACH_IMPORT`] makes use.
+/// Offset of 8 bytes that [`ATTACH_IMPORT`] uses.
 pub const SCRATCH: u64 = 64;
 /// Fuel that a guest takes at a time: what it uses in about a millisecond, or in some 20 when it is interpreted. It may
 /// take that long to notice that it was told to stop.
@@ -112,8 +109,8 @@ pub const MEMORY_BYTES: u32 = FRAMES + FRAMES_BYTES;
 
 /// What [`FUEL_LEFT`] is while the guest unwinds.
 pub const UNWINDING: i64 = i64::MIN;
-/// Any less than this is [`UNWINDING`]. Fuel never falls so low: one operator costs less than 2³² units,
-/// and no function has 2³⁰ of them.
+/// Anything below this means [`UNWINDING`]. Fuel never falls so low: one operator costs less than 2³² units, and no
+/// function has 2³⁰ operators.
 pub const LEAST_FUEL: i64 = -(1 << 62);
 /// What [`MODE`] is while the guest's calls are made again one after the other.
 pub const RESUMING: i32 = -1;
@@ -185,8 +182,8 @@ pub fn begin(allowance: Allowance) -> [u8; BYTES] {
     page
 }
 
-/// The beginning of the page of a guest that goes on with the frames that end at `frames_end`. `paid` is the
-/// fuel that it had left at its last call, counted as that of the allowance is.
+/// The beginning of the page of a guest that resumes with the frames that end at `frames_end`. `paid` is the fuel that
+/// it had left at its last call, counted like the allowance.
 #[must_use]
 pub fn resume(allowance: Allowance, frames_end: u32, paid: i64) -> [u8; BYTES] {
     let mut page = [0; BYTES];

@@ -154,7 +154,7 @@ impl Sections {
         Ok(())
     }
 
-    /// Adds what a module has in addition when it can be stopped. Returns where its globals end.
+    /// Adds what a module needs to be stopped. Returns where its globals end.
     fn add_all(&mut self, pass: &mut Pass<'_>, start: &mut Option<u32>) -> Result<u32, Refused> {
         for (results, rewritten) in std::mem::take(&mut pass.resuming) {
             self.functions.function(pass.types.number(&[], &results));

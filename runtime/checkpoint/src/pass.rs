@@ -17,7 +17,7 @@ use wasm_encoder::{
 };
 use wasmparser::{FuncValidatorAllocations, FunctionBody, ValType};
 
-/// Numbers memories anew: the meter comes after those that are imported.
+/// Renumbers memories: the meter comes after the imported ones.
 pub(crate) struct Renumber {
     pub(crate) imported_memories: u32,
     pub(crate) shift: u32,
@@ -44,7 +44,7 @@ pub(crate) struct Pass<'a> {
     pub(crate) types: Types,
     pub(crate) sites: Vec<SiteInfo>,
     pub(crate) hints: BranchHints,
-    /// Functions that go on from frames, with what they return. They follow after all others.
+    /// Functions that resume from frames, with their results. They follow after all others.
     pub(crate) resuming: Vec<(Vec<ValType>, Rewritten)>,
     /// Which function comes next.
     next: u32,

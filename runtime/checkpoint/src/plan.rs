@@ -4,10 +4,10 @@ use crate::{Obstacle, Sites, meter, sites::SiteInfo};
 use std::collections::BTreeSet;
 use wasm_encoder::MemoryType;
 
-/// What the names begin with under which a rewritten module exports what was added to it.
+/// The prefix of all exports that the pass adds to a module.
 pub(crate) const PREFIX: &str = "mc:";
-/// The export by which the host runs what was the start function of a module that has a meter of its
-/// own, once it has set the meter.
+/// The export of the former start function of a module with a meter of its own. The host calls it after setting the
+/// meter.
 pub const START_EXPORT: &str = "mc:start";
 /// The function that copies the mutable globals of a module to the meter's memory.
 pub const SAVE_EXPORT: &str = "mc:save";

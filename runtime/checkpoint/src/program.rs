@@ -6,7 +6,7 @@ use crate::{
 };
 use std::collections::BTreeSet;
 
-/// Bytes of stack of the thread that rewrites: blocks may be nested as deep as a program likes.
+/// Bytes of stack of the thread that rewrites: programs may nest blocks to any depth.
 const STACK_BYTES: usize = 256 << 20;
 
 /// Rewrites a core module that is run by itself: it has a meter of its own, exported as
@@ -70,7 +70,7 @@ fn with_stack<T: Send>(f: impl FnOnce() -> Result<T, Refused> + Send) -> Result<
 mod tests {
     use super::*;
 
-    /// A small module with a function that has so many calls, each of which keeps two hundred locals in its frame.
+    /// A small module with a function that has this many calls, each with two hundred locals in its frame.
     fn crowded(calls: usize) -> Vec<u8> {
         let locals = "i32 ".repeat(200);
         let gets: String = (0..200)

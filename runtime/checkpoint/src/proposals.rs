@@ -3,7 +3,8 @@
 use crate::{Refused, analysis::FEATURES};
 use wasmparser::{BinaryReaderError, Validator, WasmFeatures};
 
-/// What runs here: what can be instrumented, and what is left to wasmtime, whose configuration says the same.
+/// The proposals for WebAssembly that run here: those that the pass can instrument, and those that only wasmtime
+/// handles. Its configuration must agree.
 const OFFERED: WasmFeatures = FEATURES
     .union(WasmFeatures::FUNCTION_REFERENCES)
     .union(WasmFeatures::GC_TYPES)
@@ -46,11 +47,11 @@ const OTHERS: [(WasmFeatures, &str); 24] = [
     (WasmFeatures::CM_CANON_NAMES, "component canonical names"),
 ];
 
-/// Refuses what is not valid, and what needs a proposal that is not offered. Whatever is instrumented needs none.
+/// Refuses invalid programs, and programs that need a proposal that is not offered. Instrumented programs need none.
 ///
 /// # Errors
 ///
-/// [`Refused::Proposals`] names them all, [`Refused::Invalid`] says what is valid nowhere.
+/// [`Refused::Proposals`] names them all; [`Refused::Invalid`] when the program is invalid under any proposals.
 pub fn check_proposals(program: &[u8]) -> Result<(), Refused> {
     if validate(program, OFFERED).is_ok() {
         return Ok(());

@@ -13,8 +13,8 @@ const RUN: &str = "run";
 /// How many parameters a message names at most.
 const MOST_PARAMS: usize = 8;
 
-/// What is wrong with the interface by which a component is run, if anything is: `export` is its name. This looks at
-/// types, but not at code. It says nothing of a malformed component, since that is found elsewhere.
+/// Checks the interface that runs a component; `export` is its name. Returns what is wrong with it, if anything. This
+/// reads types, but not code. It accepts malformed components, which are refused elsewhere.
 #[must_use]
 pub fn wrong_run(component: &[u8], export: &str) -> Option<String> {
     let types = types(component)?;
@@ -37,7 +37,7 @@ pub fn wrong_run(component: &[u8], export: &str) -> Option<String> {
     ))
 }
 
-/// The types of a component, of which no code is validated.
+/// The types of a component. Its code is not validated.
 fn types(component: &[u8]) -> Option<Types> {
     let mut validator = Validator::new_with_features(WasmFeatures::all());
     let mut types = None;

@@ -1,7 +1,6 @@
 //! Checkpoints as content: a header that names everything else. `FORMAT.md` has it byte by byte.
 //!
-//! What it is not: it neither stores nor fetches. Blocks are given to whoever stores them, and are asked
-//! for by CID.
+//! It neither stores nor fetches: it passes blocks to the caller, and requests them by CID.
 
 mod blob;
 mod block;
@@ -24,23 +23,23 @@ pub const FORMAT: u32 = 1;
 pub enum Kind {
     /// The runtime: it has all of the guest's state, and the guest does not know of it.
     Wasm,
-    /// The guest itself, in its own form: `world` has what it said, and nothing else is there.
+    /// The guest itself, in its own format: `world` has its state, and all else is empty.
     App,
 }
 
-/// What a checkpoint is: a DAG-CBOR map, of which the CID is the checkpoint's.
+/// A checkpoint: a DAG-CBOR map, whose CID is the checkpoint's.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Checkpoint {
     /// [`FORMAT`].
     pub format: u32,
-    /// [`PASS_VERSION`] of whoever made it.
+    /// [`PASS_VERSION`] of its maker.
     pub pass: u32,
     /// The version of `world`.
     pub host: u32,
     /// Who made it.
     pub kind: Kind,
-    /// The task, by its CID: as text, since whoever has the checkpoint need not have the task.
+    /// The CID of the task. It is text and not a link, since the holder of a checkpoint need not have the task.
     #[serde(with = "text")]
     pub task: Cid,
     /// The component, by its CID.

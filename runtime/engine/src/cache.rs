@@ -1,10 +1,9 @@
 //! Compiled programs on disk.
 //!
-//! An entry is `code ‖ xxh3-128(key ‖ code) ‖ magic`, under a name made of the program's CID and what
-//! compiled it; the code comes first so that it can be mapped instead of being read. Entries are written
-//! under a temporary name and renamed, so processes share a directory without locks. The checksum
-//! catches damage and entries of another engine; that nobody else writes entries is ensured by the
-//! directory's mode, which is checked, and no checksum could.
+//! An entry is `code ‖ xxh3-128(key ‖ code) ‖ magic`, under a name made of the program's CID and what compiled it; the
+//! code comes first so that it can be mapped instead of being read. Entries are written under a temporary name and
+//! renamed, so processes share a directory without locks. The checksum catches damage and entries of another engine. It
+//! cannot keep other users from writing entries; the directory's mode does, and it is checked.
 
 use crate::Error;
 use mc_types::Cid;
@@ -54,8 +53,8 @@ impl Cache {
         })
     }
 
-    /// The file with the code of a program and where in it the code ends, if there is an intact entry.
-    /// `engine` names what made it: code of another one is not found.
+    /// The file with the code of a program, and the end of the code in it, if there is an intact entry. Only entries of
+    /// the engine `engine` are found.
     pub(crate) fn get(&self, cid: &Cid, engine: &str) -> Option<(PathBuf, fs::File, u64)> {
         let path = self.path(cid, engine);
         let mut file = fs::File::open(&path).ok()?;

@@ -1,4 +1,4 @@
-//! Stopping a guest, taking its state, and going on with it, here or elsewhere.
+//! Stopping a guest, saving its state, and resuming it, here or elsewhere.
 
 mod image;
 mod restoring;

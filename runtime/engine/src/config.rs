@@ -27,9 +27,9 @@ pub enum Allocation {
     },
 }
 
-/// How much memory wasmtime may need for itself for a program in a pool: some bytes for each of its globals, imports,
-/// and functions in tables. Nothing is set aside for it. With less, large programs, of 33 thousand functions in tables,
-/// would run without a pool only.
+/// How much memory wasmtime itself may use for a program in a pool: some bytes for each of its globals, imports, and
+/// functions in tables. Nothing is reserved for it. With less, large programs with 33 thousand functions in tables
+/// could not run in the pool.
 const INSTANCE_BYTES: usize = 64 << 20;
 
 /// What executes a guest.
@@ -80,9 +80,8 @@ pub(crate) fn engine(
         .cranelift_nan_canonicalization(true)
         .wasm_relaxed_simd(false)
         .wasm_gc(false)
-        // Exceptions are the only objects that a guest gets, and what they take is the guest's memory. The collector
-        // looks for those that are no longer needed whenever they have filled what they have, which is at the same
-        // position everywhere.
+        // Exceptions are the only garbage-collected objects of a guest, and they count as its memory. The collector
+        // runs whenever they have filled their heap, which happens at the same position everywhere.
         .collector(Collector::DeferredReferenceCounting)
         // Instrumented guests say which of their branches are hardly ever taken.
         .wasm_branch_hinting(counting == Counting::Instrumented)

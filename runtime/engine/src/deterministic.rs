@@ -18,7 +18,7 @@ use mc_wasi::{BadState, Bounds, Host, Preview, Quota, Setup, Stop};
 use std::{sync::Arc, time::Instant};
 use wasmtime::{Store, UpdateDeadline};
 
-/// What fuel is set to when a task is not limited: more than any task lives to use.
+/// The fuel of a task without a limit: more than any task can use.
 const UNLIMITED_FUEL: i64 = 1 << 62;
 /// Most bytes that a component passes to the host in one call; more is a trap.
 const MAX_PASSED_BYTES: usize = 128 << 20;
@@ -70,7 +70,7 @@ fn execute(program: &Program, mut invocation: Invocation) -> Result<Execution, R
     let mut store = store(program, guest, &watch)?;
     let running = program.ticker.run(&program.raw, &watch).map_err(io)?;
     let ended = drive(program, &mut store, checkpoints.as_mut());
-    // From here on nobody writes to the guest's memory any more.
+    // From here on nothing writes to the guest's memory.
     drop(running);
     let (own_fuel, reading) = (Guest::own_fuel(&store), Guest::reading(&store));
     if let (Some(Reading { struck: true, .. }), Some(reason)) = (reading, watch.reason()) {
@@ -265,11 +265,11 @@ fn capture(instance: &Instance, store: &mut Store<Guest>) -> wasmtime::Result<()
     shown
 }
 
-/// Makes an instance. If resuming fails, the fault is in what the guest is resumed with: that is no end of the guest.
+/// Makes an instance. If resuming fails, the checkpoint is at fault, so that is no end of the guest.
 fn begin(program: &Program, store: &mut Store<Guest>) -> wasmtime::Result<Instance> {
     let is_resumed = store.data().restoring.is_some();
     let made = Instance::new(program, store);
-    // What it was filled with is not needed any more.
+    // The state that filled it is no longer needed.
     store.data_mut().restoring = None;
     made.map_err(|error| {
         let is_machines = matches!(
@@ -285,7 +285,7 @@ fn begin(program: &Program, store: &mut Store<Guest>) -> wasmtime::Result<Instan
     })
 }
 
-/// Shows the state of a guest that was stopped to whoever keeps it.
+/// Shows the state of a stopped guest to the keeper.
 fn keep(
     program: &Program,
     instance: &Instance,

@@ -160,7 +160,7 @@ impl Engine {
             let lost = || Error::Engine("compiled code was not found in the cache".to_owned());
             return self.cached(cid, need).ok_or_else(lost);
         }
-        // Not before: looking at types compiles a little of what may come from a stranger.
+        // Not before: checking types compiles a little code that may come from a stranger.
         self.backend(Counting::Instrumented)?
             .check_types(form, bytes, need == Need::Relaxed)?;
         let (way, instrumented) = prepare(cid, form, bytes, need);
@@ -219,9 +219,8 @@ impl Engine {
     }
 }
 
-/// Refuses a program that could not be run however it was compiled: it is no WebAssembly, or no command, or imports
-/// something that is not there, by its name or by its type. This does not look at code, so it takes a moment however
-/// large the program is.
+/// Refuses a program that could not run in any way: it is no WebAssembly, or no command, or imports something that does
+/// not exist by that name or type. This does not read code, so it is fast for programs of any size.
 ///
 /// ```
 /// use mc_engine::{Error, Form, check};

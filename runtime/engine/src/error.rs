@@ -93,7 +93,7 @@ pub enum Error {
     Engine(String),
 }
 
-/// Most names of imports that are said. `inspect` lists them all.
+/// The most names of imports in a message. `inspect` lists them all.
 const MOST_NAMES: usize = 8;
 
 /// The first of many names, and how many more there are.
@@ -168,19 +168,19 @@ pub enum RunError {
         /// What does not fit.
         reason: String,
     },
-    /// It has more from the beginning than it may have, on whatever machine.
-    #[error("the component has too much to begin with: {reason}")]
+    /// It exceeds its limits from the start, on every machine.
+    #[error("the component exceeds its limits from the start: {reason}")]
     TooMuch {
         /// What it has too much of.
         reason: String,
     },
-    /// Nobody reads what it writes any more.
-    #[error("nobody reads the output any more")]
+    /// The reader of its output has gone.
+    #[error("the reader of the output has gone")]
     OutputClosed,
-    /// A file or directory of the user's cannot be read (any more).
+    /// A file or directory of the user cannot be read, or no longer.
     #[error("{0}")]
     Unreadable(String),
-    /// An input is not what it should be, on whatever machine.
+    /// An input is invalid, on every machine.
     #[error("{0}")]
     Unusable(String),
     /// The machine failed.

@@ -71,7 +71,7 @@ pub(crate) struct Guest {
     pub(crate) watch: Arc<Watch>,
     pub(crate) stdout: Sink,
     pub(crate) stderr: Sink,
-    /// Whether nobody reads the output any more.
+    /// Whether the reader of the output has gone.
     pub(crate) output_closed: bool,
 }
 
@@ -217,7 +217,7 @@ impl Guest {
         self.image = meter::begin(allowance).to_vec();
     }
 
-    /// Lets a guest that was stopped at `position` go on, with what is there of it.
+    /// Resumes a guest that was stopped at `position`, with the part of it that is in place.
     pub(crate) fn go_on(&mut self, until: Option<u64>, position: i64, paid: i64, frames_end: u32) {
         let allowance = self.allow(until, position);
         self.image = meter::resume(allowance, frames_end, self.until - paid).to_vec();

@@ -92,7 +92,7 @@ pub enum Output {
     /// A file, which may be read while it grows. It is made, with its directory, when there is something to
     /// be written.
     File(PathBuf),
-    /// A file that has what the guest wrote before.
+    /// A file with the guest's earlier output.
     Append(PathBuf),
     /// The process's own stream, and [`Execution::stdout`] or [`Execution::stderr`] too.
     Copy,
@@ -113,6 +113,6 @@ pub struct Execution {
     pub stdout: Vec<u8>,
     /// What it wrote to standard error, if that went to memory.
     pub stderr: Vec<u8>,
-    /// What is left of its world, with the files that it wrote; absent if it was relaxed.
+    /// Its world at the end, with the files that it wrote; absent if it was relaxed.
     pub world: Option<mc_wasi::Host>,
 }

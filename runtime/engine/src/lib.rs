@@ -1,14 +1,13 @@
 //! One task in one sandbox: wasmtime, a guest's world, limits, and the cache of compiled code.
 //!
-//! What it is not: it knows neither content nor peers. Inputs are read through
-//! [`Inputs`](mc_wasi::Inputs), and what a guest wrote is left in its world for the caller to collect.
+//! It knows neither content nor peers. It reads inputs through [`Inputs`](mc_wasi::Inputs), and leaves a guest's files
+//! in its world for the caller to collect.
 //!
 //! # Core concepts
 //!
-//! An [`Engine`] compiles a component or core module once into a [`Program`], which any number of
-//! executions share. [`Program::run`] takes an [`Invocation`] and gives an [`Execution`]: how the guest
-//! ended and what it used. What the machine did wrong is a [`RunError`] instead, and never part of an
-//! outcome.
+//! An [`Engine`] compiles a component or core module once into a [`Program`], which any number of executions share.
+//! [`Program::run`] takes an [`Invocation`] and returns an [`Execution`]: how the guest ended and what it used. A
+//! failure of the machine is a [`RunError`] instead, and never part of an outcome.
 //!
 //! ```
 //! use mc_engine::{CancellationToken, Engine, Invocation, Options, Output, World};
@@ -45,8 +44,8 @@
 //! * `wasmtime::Config` has one constructor, in `config`.
 //! * No wasmtime type leaves the crate. wasmtime-wasi is used in `relaxed` alone: deterministic guests
 //!   meet [`mc_wasi`], by `preview1` or `preview2`.
-//! * What runs is what was instrumented, or else counted by wasmtime; [`Execution::meter`] tells which,
-//!   and which it is follows from the program's bytes.
+//! * A program runs instrumented, or else counted by wasmtime. The program's bytes decide which, and
+//!   [`Execution::meter`] tells.
 //! * Compiled code is executed only if its checksum says that this very engine made it.
 
 mod cache;

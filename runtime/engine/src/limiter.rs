@@ -6,7 +6,7 @@ use wasmtime::ResourceLimiter;
 
 /// Most core instances, memories and tables of one component.
 const MAX_INSTANCES: usize = 64;
-/// Most bytes of one memory of a component: what stands for a whole memory has its length in 32 bits.
+/// Most bytes of one memory of a component: a list that stands for a whole memory has a length of 32 bits.
 const MAX_COMPONENT_MEMORY: u64 = (1 << 32) - (1 << 16);
 
 /// Counts the linear memory of all instances of one guest, and what its exceptions take.
@@ -68,13 +68,13 @@ impl Limiter {
         self.refused
     }
 
-    /// Whether the guest was refused a table that it was to have from the beginning.
+    /// Whether the guest was refused one of its initial tables.
     pub(crate) const fn refused_table(&self) -> bool {
         self.refused_table
     }
 
-    /// Why the machine did not give what the guest may have, if it ever did not. The guest may have gone on: wasmtime
-    /// keeps it to itself when there is no room for exceptions.
+    /// Why the machine refused something within the guest's limits, if it did. The guest may have gone on: wasmtime
+    /// does not report that there is no room for exceptions.
     pub(crate) fn failed(&self) -> Option<&str> {
         self.failed.as_deref()
     }

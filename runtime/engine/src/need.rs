@@ -7,7 +7,7 @@ use mc_types::Determinism;
 pub enum Need {
     /// To be run, and perhaps to be stopped.
     Run,
-    /// To go on from where it was stopped, as often as one likes. Takes twice as long to compile.
+    /// To resume after a stop, any number of times. Takes twice as long to compile.
     Resume,
     /// To be run in the machine's world.
     Relaxed,

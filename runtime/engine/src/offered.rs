@@ -1,5 +1,4 @@
-//! What programs may import and be written with. That is looked at before anything of them is compiled, which may take
-//! a minute.
+//! What programs may import, and which proposals they may use. It is checked before compiling, which may take a minute.
 
 use crate::{Error, Form, classify::classify, preview1, preview2, relaxed};
 use mc_checkpoint::{Outline, Refused, Start, meter, outline, wrong_run};
@@ -19,8 +18,8 @@ pub(crate) fn is_run(export: &str) -> bool {
     export.starts_with(RUN)
 }
 
-/// Refuses a program that could not be run however it was compiled: it is no WebAssembly, or no command, or imports
-/// names that are not offered. It looks neither at code nor at the types of imports.
+/// Refuses a program that could not run in any way: it is no WebAssembly, or no command, or imports names that are not
+/// offered. This reads neither code nor the types of imports.
 pub(crate) fn check_names(bytes: &[u8]) -> Result<Form, Error> {
     let form = classify(bytes)?;
     let outline = outline(bytes).map_err(refused)?;
@@ -31,8 +30,8 @@ pub(crate) fn check_names(bytes: &[u8]) -> Result<Form, Error> {
     Ok(form)
 }
 
-/// Refuses a program that needs a proposal for WebAssembly which is not offered, by the proposal's name, and one that is
-/// malformed. It looks at all code. Whatever was instrumented needs none.
+/// Refuses a malformed program, and one that needs a proposal for WebAssembly that is not offered; the error names the
+/// proposal. This reads all code. Instrumented programs need no proposals.
 ///
 /// # Errors
 ///

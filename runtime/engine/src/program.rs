@@ -41,8 +41,7 @@ impl std::fmt::Debug for Program {
 }
 
 impl Program {
-    /// Whether an execution can go on from where one was stopped: the program was loaded for that, and can be stopped
-    /// at all.
+    /// Whether an execution can resume: the program was loaded for that, and can be stopped at all.
     #[must_use]
     pub const fn resumes(&self) -> bool {
         self.resumes

@@ -14,9 +14,9 @@ use wasi::{Limited, Streams};
 use wasmtime::{InstancePre, Store, Trap};
 use wasmtime_wasi::{I32Exit, p2::bindings::CommandPre};
 
-/// What fuel is set to when a task is not limited: more than any task lives to use.
+/// The fuel of a task without a limit: more than any task can use.
 const UNLIMITED_FUEL: u64 = 1 << 62;
-/// Deepest directory that is looked at when what was written is measured.
+/// How deep directories are followed when measuring what was written.
 const MAX_DEPTH: usize = 256;
 /// Where a guest leaves its results.
 const RESULTS: &str = "/out";
@@ -160,7 +160,8 @@ async fn expire(timeout: Option<Duration>) {
     }
 }
 
-/// Bytes of the results. What the user gave it to change is the user's own, however much was in it before.
+/// Bytes of the results. Directories that the user gave it to change are not counted, since their content is the user's
+/// own.
 fn written(invocation: &Invocation) -> u64 {
     let World::Relaxed { mounts, .. } = &invocation.world else {
         return 0;
@@ -170,8 +171,7 @@ fn written(invocation: &Invocation) -> u64 {
     results.map_or(0, |mount| size_below(&mount.host, 0))
 }
 
-/// Bytes of the files below a directory. What cannot be read counts as nothing: it cannot be
-/// collected either.
+/// Bytes of the files below a directory. Unreadable files count as nothing: they cannot be collected either.
 fn size_below(dir: &Path, depth: usize) -> u64 {
     let Ok(entries) = std::fs::read_dir(dir) else {
         return 0;

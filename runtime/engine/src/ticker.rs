@@ -73,7 +73,7 @@ impl Watch {
     /// Lets the guest be stopped through the page at `page`, until [`Self::detach`].
     pub(crate) fn attach(&self, page: *const u8) {
         *self.page() = Some(page.addr());
-        // If somebody gave up before there was a page, this call has to tell the guest.
+        // If the stop was requested before there was a page, this call has to tell the guest.
         self.look();
     }
 
@@ -137,8 +137,8 @@ impl Ticker {
         }))
     }
 
-    /// Starts the thread if there is none yet. It has the priority of whoever calls this: from a guest's thread, which
-    /// gives way to all others, it could be as late as the guest that it is to stop.
+    /// Starts the thread if there is none yet. It inherits the priority of its caller: started from a guest's thread,
+    /// which has the lowest, it could be as late as the guest that it must stop.
     pub(crate) fn start(&self, engine: &wasmtime::Engine) -> std::io::Result<()> {
         let mut state = self.0.state();
         if !state.started {
@@ -146,7 +146,7 @@ impl Ticker {
             std::thread::Builder::new()
                 .name("ticker".to_owned())
                 .spawn(move || {
-                    // Without it nobody stops a guest, so a panic is not its end.
+                    // Only this thread can stop a guest, so it survives a panic.
                     let tick = || tick(&shared, &engine);
                     while catch_unwind(AssertUnwindSafe(tick)).is_err() {}
                 })?;

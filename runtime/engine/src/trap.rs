@@ -6,8 +6,8 @@ use mc_types::{End, TrapKind};
 use mc_wasi::Stop;
 use wasmtime::{GcHeapOutOfMemory, ThrownException, Trap, WasmBacktrace};
 
-/// The guest's end, if it was the guest's own; otherwise what the machine did wrong. `meter` is what the
-/// meter of an instrumented guest says.
+/// The guest's end, if the guest caused it; otherwise the failure of the machine. `meter` is the reading of the meter
+/// of an instrumented guest.
 pub(crate) fn end(
     error: wasmtime::Error,
     limiter: &Limiter,
@@ -44,11 +44,11 @@ pub(crate) fn end(
         None if limiter.refused() => Ok(End::MemoryLimit),
         // Its exceptions have used up all addresses. If the machine had had no memory for them, the limiter would know.
         None if error.is::<GcHeapOutOfMemory<()>>() => Ok(End::MemoryLimit),
-        // An exception that nobody caught.
+        // An uncaught exception.
         None if error.is::<ThrownException>() => Ok(End::Trapped {
             kind: TrapKind::Other,
         }),
-        // The guest did something that a component must not do, such as to drop what it does not have.
+        // The guest broke a rule for components, for example by dropping a handle that it does not have.
         None if error.is::<WasmBacktrace>() => Ok(End::Trapped {
             kind: TrapKind::Other,
         }),

@@ -2,11 +2,11 @@
 
 /// The length that blocks are assumed to have, in bytes, when a number of blocks is given.
 const USUAL_BYTES: usize = 1 << 20;
-/// The weight of the newest length in the average: one part of so many.
+/// The weight of the newest length in the average: one part of this many.
 const NEWEST: usize = 8;
 
-/// How many blocks to ask for at a time. There are more while blocks are small, since then it is not their bytes that
-/// take the time, but the way there and back.
+/// How many blocks to request at a time. There are more while blocks are small, since then the round trip takes the
+/// time, not the bytes.
 #[derive(Debug, Clone)]
 pub struct Ahead {
     usual: usize,
@@ -26,7 +26,7 @@ impl Ahead {
         }
     }
 
-    /// A block of so many bytes came.
+    /// A block of this many bytes came.
     pub const fn came(&mut self, bytes: usize) {
         let bytes = if bytes < 2 * USUAL_BYTES {
             bytes

@@ -3,7 +3,7 @@
 use crate::{Cid, FencingToken, NodeId, Timestamp};
 use serde::{Deserialize, Serialize};
 
-/// What an attempt wrote before it was stopped or its machine failed: whatever it came to, it is kept.
+/// The output of an attempt until it was stopped or its machine failed. It is kept, whatever the result.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct AttemptLog {

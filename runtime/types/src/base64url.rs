@@ -8,7 +8,7 @@ pub fn encode(bytes: &[u8]) -> String {
     Base::Base64Url.encode(bytes)
 }
 
-/// The bytes that were written as `text`; `None` when it is no such text.
+/// The bytes that `text` encodes; `None` when it is no base64url.
 #[must_use]
 pub fn decode(text: &str) -> Option<Vec<u8>> {
     Base::Base64Url.decode(text).ok()

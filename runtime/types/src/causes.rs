@@ -2,8 +2,8 @@
 
 use std::error::Error;
 
-/// What an error says, and after a colon each what its causes say. Code that tells somebody of an error uses this,
-/// since an error of ours says its own part only.
+/// The message of an error, followed by the messages of its causes, each after a colon. Code that shows an error to
+/// people uses this, since our errors do not repeat their causes.
 #[must_use]
 pub fn with_causes(error: &dyn Error) -> String {
     let mut text = error.to_string();

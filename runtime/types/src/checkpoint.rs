@@ -7,9 +7,9 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum CheckpointEvery {
-    /// After so many milliseconds: wherever the task is by then.
+    /// After this many milliseconds, at any position of the task.
     Millis(u64),
-    /// After so many operators: at the same positions on every machine.
+    /// After this many operators, at the same positions on every machine.
     Operators(u64),
 }
 

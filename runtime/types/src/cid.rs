@@ -11,7 +11,7 @@ pub const DAG_PB: u64 = 0x70;
 /// Multicodec of structured data (`dag-cbor`): tasks, outcomes.
 pub const DAG_CBOR: u64 = 0x71;
 
-/// Multihash code of sha2-256, by which everything is named that is made here.
+/// Multihash code of sha2-256, which names everything made here.
 const SHA2_256: u64 = 0x12;
 /// Multihash code of the identity hash, which does not hash: it is the bytes themselves.
 const IDENTITY: u64 = 0x00;
@@ -20,7 +20,7 @@ const IDENTITY: u64 = 0x00;
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum VerifyError {
-    /// The CID uses a hash function that this fabric does not compute, or a part of a hash.
+    /// The CID uses a hash function that this fabric does not compute, or a shortened hash.
     #[error(
         "{cid} uses hash function {code:#x} with {bytes} bytes; accepted are whole hashes of sha2-256, sha2-512, \
          blake2b-256, blake2b-512 and blake3"
@@ -47,7 +47,7 @@ pub fn of(codec: u64, bytes: &[u8]) -> Cid {
     Cid::new_v1(codec, Code::Sha2_256.digest(bytes))
 }
 
-/// The CIDv1 of whatever has this sha2-256, under the multicodec `codec`.
+/// The CIDv1 of the bytes with this sha2-256, under the multicodec `codec`.
 #[must_use]
 #[expect(clippy::expect_used, reason = "32 bytes fit a multihash of up to 64")]
 pub fn of_digest(codec: u64, digest: &[u8; 32]) -> Cid {
@@ -55,7 +55,7 @@ pub fn of_digest(codec: u64, digest: &[u8; 32]) -> Cid {
     Cid::new_v1(codec, hash)
 }
 
-/// The 32 bytes of the hash in a CID that [`of`] made. Of another CID, they are cut off or filled with zeros.
+/// The 32 bytes of the hash in a CID that [`of`] made. In another CID, the hash is cut off or filled with zeros.
 #[must_use]
 pub fn digest(cid: &Cid) -> [u8; 32] {
     let mut digest = [0; 32];
@@ -65,8 +65,8 @@ pub fn digest(cid: &Cid) -> [u8; 32] {
     digest
 }
 
-/// The bytes of a block that stand in its CID, if it has an identity hash: there is nothing to fetch, store or verify
-/// then. They are at most 64, since a [`Cid`] has no room for more.
+/// The bytes of a block that its CID contains, if the CID has an identity hash: such a block need not be fetched,
+/// stored or verified. They are at most 64, since a [`Cid`] has no room for more.
 #[must_use]
 pub fn inline(cid: &Cid) -> Option<&[u8]> {
     let hash = cid.hash();
@@ -89,14 +89,14 @@ pub fn of_function(codec: u64, code: u64, bytes: &[u8]) -> Option<Cid> {
     Some(Cid::new_v1(codec, function(code)?.digest(bytes)))
 }
 
-/// Checks that the bytes of `cid` can be verified once they come.
+/// Checks that this node can verify the bytes of `cid`.
 ///
 /// # Errors
 ///
 /// [`VerifyError::UnsupportedHash`].
 pub fn check(cid: &Cid) -> Result<(), VerifyError> {
     let (code, bytes) = (cid.hash().code(), cid.hash().size());
-    // A part of a hash is easier to forge, and nobody here asks for one.
+    // A shortened hash is easier to forge, and no node of ours uses one.
     let is_whole = |function: Code| function.digest(b"").size() == bytes;
     if code == IDENTITY || function(code).is_some_and(is_whole) {
         return Ok(());
@@ -274,7 +274,7 @@ mod tests {
         assert!(Cid::try_from(&longer[..]).is_err());
     }
 
-    /// CIDs of "hello", by software that has nothing to do with this one.
+    /// CIDs of "hello", by independent software.
     const KNOWN: [&str; 5] = [
         "bafkreibm6jg3ux5qumhcn2b3flc3tyu6dmlb4xa7u5bf44yegnrjhc4yeq",
         "bafkrgqe3ohjcjplc6n4f3fwunlj6upltggn7xqujbsvnvyw764srszz4u4rshq6ztos4chl4plgg4ffyyxnayrtdi5oc4xb2332g645433aeg",

@@ -1,4 +1,4 @@
-//! Time as a value that is passed in, so that leases and schedules can be simulated.
+//! Time as an argument, so that leases and schedules can be simulated.
 
 use serde::{Deserialize, Serialize};
 use std::{
@@ -48,8 +48,8 @@ pub trait Clock: Debug + Send + Sync + 'static {
     fn now(&self) -> Timestamp;
 }
 
-/// The operating system's clock as it was when this one was made, plus the time that has passed since. So setting the
-/// system's clock does not move leases.
+/// The operating system's clock at the time this one was made, plus the time passed since. So setting the system's
+/// clock does not move leases.
 #[derive(Debug, Clone, Copy)]
 pub struct SteadyClock {
     begun: Timestamp,

@@ -16,8 +16,8 @@ impl Digest {
         Self(bytes)
     }
 
-    /// The CID that a single block with this digest would have. A layer that is larger than a block is known by it in
-    /// the DHT, and has another CID as a file.
+    /// The CID that a single block with this digest would have. The DHT knows a layer that is larger than a block by
+    /// this CID, though its file has another one.
     #[must_use]
     pub fn cid(&self) -> Cid {
         cid::of_digest(cid::RAW, &self.0)

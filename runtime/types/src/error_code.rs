@@ -4,13 +4,13 @@ use serde::{Deserialize, Deserializer, Serialize, de};
 
 macro_rules! error_codes {
     ($($(#[doc = $doc:literal])+ $name:ident = $code:literal,)+) => {
-        /// Names a kind of error forever, whatever its message says.
+        /// Names a kind of error forever, independent of its message.
         ///
         /// Each code has a help page, `fabric/cli/errors/<code>.md`.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
         pub enum ErrorCode {
             $($(#[doc = $doc])+ #[serde(rename = $code)] $name,)+
-            /// A code that a later version gave, and that this one does not know. No error of this version's own has it.
+            /// A code of a later version, unknown to this one. No error of this version has it.
             #[serde(rename = "MC0000")]
             Unknown,
         }
@@ -31,7 +31,7 @@ macro_rules! error_codes {
     };
 }
 
-/// Those of later versions are read as [`ErrorCode::Unknown`]; what is no code at all is refused.
+/// Codes of later versions are read as [`ErrorCode::Unknown`]; any other text is refused.
 impl<'de> Deserialize<'de> for ErrorCode {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = String::deserialize(deserializer)?;
@@ -88,7 +88,7 @@ error_codes! {
     Identity = "MC0018",
     /// The machine or the network failed; trying again may help.
     Infrastructure = "MC0019",
-    /// A peer is needed that is not connected.
+    /// A required peer is not connected.
     PeerUnreachable = "MC0020",
     /// A limit of this node was reached; try again later.
     Overloaded = "MC0021",
@@ -100,9 +100,9 @@ error_codes! {
     CannotStop = "MC0024",
     /// Encrypted content whose key is missing, or is another one.
     WrongKey = "MC0025",
-    /// A change of a task's to a directory of the user's that would have undone one of the user's own.
+    /// A task's change to a directory of the user that would have undone a change of the user's own.
     Conflict = "MC0026",
-    /// A component that is written with a proposal for WebAssembly that the host does not offer.
+    /// A component that uses a proposal for WebAssembly that the host does not offer.
     UnsupportedProposal = "MC0027",
 }
 

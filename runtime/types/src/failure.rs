@@ -18,7 +18,7 @@ pub enum FailureReason {
         /// What it waited for.
         message: String,
     },
-    /// The component or an input cannot be used, on this machine or any other.
+    /// The component or an input cannot be used on any machine.
     Rejected {
         /// The code of the error. In older ledgers it is the beginning of the message.
         #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -35,21 +35,21 @@ pub enum FailureReason {
         /// What happened to the last attempt.
         message: String,
     },
-    /// A reason that a later version gave, and that this one does not know. It counts as a failure of the machine.
+    /// A reason of a later version, unknown to this one. It counts as a failure of the machine.
     Other {
         /// What that version calls it.
         kind: String,
-        /// The code of the error, if it stood where other reasons have theirs.
+        /// The code of the error, if the reason has one in the usual field.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         code: Option<ErrorCode>,
-        /// The message, if there was one where other reasons have it.
+        /// The message, if the reason has one in the usual field.
         #[serde(default, skip_serializing_if = "String::is_empty")]
         message: String,
     },
 }
 
 impl FailureReason {
-    /// What there is to say beyond the kind of failure, for humans; it comes after the code, if there is one.
+    /// Details beyond the kind of failure, for humans; they come after the code, if there is one.
     #[must_use]
     pub fn detail(&self) -> Option<Cow<'_, str>> {
         match self {
@@ -88,7 +88,7 @@ enum Given {
     Word(String),
 }
 
-/// The fields of a reason that is not known.
+/// The fields of an unknown reason.
 #[derive(Deserialize)]
 #[serde(untagged)]
 enum Fields {
@@ -102,7 +102,7 @@ enum Fields {
     Foreign(IgnoredAny),
 }
 
-/// Reads a reason. One that is not known becomes [`FailureReason::Other`].
+/// Reads a reason. An unknown one becomes [`FailureReason::Other`].
 pub(crate) fn read<'de, D: Deserializer<'de>>(deserializer: D) -> Result<FailureReason, D::Error> {
     let (kind, fields) = match Given::deserialize(deserializer)? {
         Given::Known(reason) => return Ok(reason),

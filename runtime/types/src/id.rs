@@ -38,7 +38,7 @@ impl JobId {
         Self(time | (random & ((1 << 80) - 1)))
     }
 
-    /// When it was made up, by the clock of whoever did.
+    /// When the id was made, by the clock of its maker.
     #[must_use]
     pub fn time(self) -> Timestamp {
         Timestamp::from_millis(u64::try_from(self.0 >> 80).unwrap_or(u64::MAX))

@@ -1,4 +1,4 @@
-//! A task together with how it is to be run, and what becomes of it.
+//! A task together with how to run it, and its state.
 
 use crate::{CheckpointEvery, IdError, NodeId, Policy, SealedKey, TaskSpec, TaskSpecError};
 use serde::{Deserialize, Serialize};
@@ -47,8 +47,8 @@ pub struct JobSpec {
     /// How many further attempts may follow when a machine, not the task, fails. Default 3.
     #[serde(default = "default_retries")]
     pub retries: u32,
-    /// Longest time in milliseconds that it may wait for a node, each time that it does; absent means for
-    /// ever. A pause before a retry is no waiting.
+    /// Longest time in milliseconds that it may wait for a node, counted for each wait; absent means for ever. A pause
+    /// before a retry does not count.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub queue_timeout_ms: Option<u64>,
     /// From 0 to [`MAX_PRIORITY`]: a job is placed before all that wait with a lower one. Default 5.
@@ -60,16 +60,16 @@ pub struct JobSpec {
     /// Names and values that a node must have among its labels to be given the job.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub require: BTreeMap<String, String>,
-    /// By which rule it gets one of several nodes; absent means that of the node that grants the lease.
+    /// The rule that chooses among several nodes; absent means the rule of the node that grants the lease.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub policy: Option<Policy>,
-    /// How often a checkpoint is taken, from which a later attempt goes on; absent means never.
+    /// How often a checkpoint is taken, from which a later attempt can resume; absent means never.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub checkpoint_every: Option<CheckpointEvery>,
     /// Free names and values, for the user and for policies; [`TARGET_NODE`] names the node to use.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub labels: BTreeMap<String, String>,
-    /// The key of a private task, sealed. Whoever is granted a lease is given it with that.
+    /// The sealed key of a private task. A worker gets it with the lease.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub key: Option<SealedKey>,
 }
@@ -143,7 +143,7 @@ impl JobSpec {
     ///
     /// # Errors
     ///
-    /// [`IdError::Node`] when what it names is no node.
+    /// [`IdError::Node`] when its value is no id of a node.
     pub fn target(&self) -> Result<Option<NodeId>, IdError> {
         self.labels
             .get(TARGET_NODE)

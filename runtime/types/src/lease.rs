@@ -17,8 +17,7 @@ impl std::fmt::Display for FencingToken {
     }
 }
 
-/// One attempt, granted to one node until it expires. It is part of a message, so fields that a later version adds are
-/// skipped.
+/// One attempt, granted to one node until it expires. It is part of a message, so unknown fields are skipped.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Lease {
     /// The job.

@@ -1,4 +1,4 @@
-//! Reading enumerations that a later version may have added to.
+//! Reading enumerations that later versions may extend.
 
 use serde::{Deserialize, Deserializer, de::IgnoredAny};
 
@@ -18,7 +18,7 @@ impl<T: Default> Perhaps<T> {
     }
 }
 
-/// Reads a value; one that is not known becomes the default of its type.
+/// Reads a value; an unknown one becomes the default of its type.
 pub(crate) fn or_default<'de, D, T>(deserializer: D) -> Result<T, D::Error>
 where
     D: Deserializer<'de>,

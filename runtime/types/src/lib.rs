@@ -1,9 +1,9 @@
 //! The vocabulary that every other crate of Mutual Cloud shares: pure data, no I/O.
 //!
-//! A [`TaskSpec`] says *what is computed*: component, arguments, inputs and limits. It is encoded
-//! as canonical DAG-CBOR ([`canonical`]), so it has a CID, and so has the [`Outcome`] that every
-//! honest peer must reach. A [`JobSpec`] adds *how it is to be run* (timeout, retries, labels,
-//! priority): none of that changes the outcome, so none of it is in the task's CID.
+//! A [`TaskSpec`] says *what is computed*: component, arguments, inputs and limits. It is encoded as canonical DAG-CBOR
+//! ([`canonical`]), so it has a CID, and so has the [`Outcome`] that every honest peer must reach. A [`JobSpec`] adds
+//! *how to run it* (timeout, retries, labels, priority): none of that changes the outcome, so none of it is in the
+//! task's CID.
 //!
 //! ```
 //! use mc_types::{canonical, cid, Limits, TaskSpec};
@@ -20,8 +20,8 @@
 //! # Invariants
 //!
 //! * One value has one encoding: [`canonical::decode`] refuses any other.
-//! * Encodings are append-only. A new field is optional and absent when it has its default, so
-//!   the CID of an old task stays what it was; the files under `fixtures/` hold that promise.
+//! * Encodings are append-only. A new field is optional and absent when it has its default, so old tasks keep their
+//!   CIDs; the files under `fixtures/` test that promise.
 //! * Nothing here reads a clock, a file or the environment; [`SystemClock`] and [`SteadyClock`] are the only
 //!   exceptions.
 

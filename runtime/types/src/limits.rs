@@ -1,4 +1,4 @@
-//! What a task may use at most. Limits are part of the task, since they can decide its outcome.
+//! The most that a task may use. Limits are part of the task, since they can decide its outcome.
 
 use serde::{Deserialize, Serialize};
 
@@ -6,11 +6,11 @@ use serde::{Deserialize, Serialize};
 pub const MAX_MEMORY_BYTES: u64 = 1 << 32;
 /// The most stack that a task may ask for, in bytes: a machine's own is several times as large.
 pub const MAX_STACK_BYTES: u64 = 16 << 20;
-/// Longest target of a symbolic link, in bytes: with the zero that ends it, as long as the longest that Linux takes. What is
-/// longer could not be put on a disk.
+/// Longest target of a symbolic link, in bytes: the longest that Linux accepts, without the final zero. A longer one
+/// could not be written to a disk.
 pub const MAX_LINK_TARGET_BYTES: usize = 4095;
-/// Deepest directory below one that is added, fetched, or left by a task. A guest can make deeper ones in few steps,
-/// and code that goes through a tree level by level must not run out of stack.
+/// How deep directories may nest in a tree that is added, fetched, or left by a task. A guest can nest deeper in few
+/// steps, and code that descends level by level must not run out of stack.
 pub const MAX_DIRECTORY_DEPTH: usize = 512;
 
 /// Bounds on one execution. Exceeding one is an outcome, the same on every honest peer.
@@ -56,8 +56,8 @@ pub struct Limits {
     pub table_entries: u64,
 }
 
-/// Limits that were added later are not encoded where they have their default, so that a task has one CID whoever
-/// encodes it.
+/// Limits that were added later are not encoded when they have their default, so that old and new versions give a task
+/// the same CID.
 macro_rules! defaults {
     ($($default:ident, $is_default:ident = $value:expr;)*) => {$(
         pub(crate) const fn $default() -> u64 {

@@ -1,4 +1,4 @@
-//! What a task came to: the statement that honest peers agree on.
+//! The outcome of a task: the statement that honest peers agree on.
 
 use crate::Cid;
 use serde::{Deserialize, Serialize};
@@ -20,8 +20,7 @@ pub enum End {
     },
     /// [`Limits::fuel`](crate::Limits::fuel) was used up.
     OutOfFuel,
-    /// The component gave up after [`Limits::memory_bytes`](crate::Limits::memory_bytes) had been
-    /// refused to it.
+    /// The component gave up when it was refused more than [`Limits::memory_bytes`](crate::Limits::memory_bytes).
     MemoryLimit,
     /// More than [`Limits::output_bytes`](crate::Limits::output_bytes) was written to the standard streams.
     OutputLimit,
@@ -49,8 +48,8 @@ pub enum TrapKind {
     BadConversionToInteger,
     /// Calls were nested too deeply.
     StackOverflow,
-    /// Anything else: an exception that nobody caught, or a violation of the canonical ABI. Outcomes do not tell these
-    /// apart, since older outcomes do not.
+    /// Anything else: an uncaught exception, or a violation of the canonical ABI. Outcomes do not tell these apart,
+    /// because older outcomes did not.
     Other,
 }
 
@@ -71,11 +70,11 @@ impl std::fmt::Display for TrapKind {
     }
 }
 
-/// Which counter gave the fuel, and by which table of costs.
+/// Which counter measured the fuel, and by which table of costs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Meter {
-    /// The fuel of wasmtime 48: for what the meter below does not know how to count.
+    /// The fuel of wasmtime 48: for programs that the meter below cannot count.
     #[serde(rename = "wasmtime-48")]
     Wasmtime48,
     /// Operators and bytes, by the first version of the table of costs.

@@ -1,4 +1,4 @@
-//! By which rule a job gets one of several nodes that would do.
+//! The rule that chooses a node for a job among several that fit.
 
 use serde::{Deserialize, Serialize};
 

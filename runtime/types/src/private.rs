@@ -11,7 +11,7 @@ use std::{
 /// Most bytes of a sealed key: its format has 80.
 const MAX_ENVELOPE_BYTES: usize = 512;
 
-/// The id of a key, for those who do not have the key: 32 bytes that follow from it, in hexadecimal.
+/// The id of a key, for parties without the key: 32 bytes derived from it, in hexadecimal.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct KeyId([u8; 32]);
 
@@ -65,7 +65,7 @@ impl<'de> Deserialize<'de> for KeyId {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Private {
-    /// The task's key, of which those of inputs and results are derived. With another key it would be
+    /// The id of the task's key, from which the keys of inputs and results are derived. With another key it would be
     /// another task.
     pub key: KeyId,
     /// Which inputs of the task are encrypted, by the path where the guest finds them: `/in/<name>`, a directory of its
@@ -114,11 +114,11 @@ impl<'de> Deserialize<'de> for Envelope {
     }
 }
 
-/// The key of a private task, for each of those who may have it until a lease is granted.
+/// The key of a private task, sealed to each party that may have it before a lease is granted.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SealedKey {
-    /// For whoever submitted the task, who reads its results with it.
+    /// For the submitter of the task, who reads its results with it.
     pub submitter: Envelope,
     /// For the nodes that grant its leases, by their ids.
     pub coordinators: BTreeMap<NodeId, Envelope>,

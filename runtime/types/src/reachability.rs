@@ -3,7 +3,7 @@
 use crate::NodeId;
 use serde::{Deserialize, Serialize};
 
-/// Whether others can connect to a node, as far as they have tried.
+/// Whether others can connect to a node, as far as is known from their tries.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(tag = "state", rename_all = "snake_case")]
 pub enum Reachability {

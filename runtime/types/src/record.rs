@@ -6,9 +6,8 @@ use crate::{
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
-/// What an attempt came to, as its node reports it. It is part of messages: of what a later version adds, fields are
-/// skipped and reasons are read as [`FailureReason::Other`]. The [`Outcome`] in it has a CID, and is read as it is or not
-/// at all.
+/// The result of an attempt, as its node reports it. It is part of messages, so unknown fields are skipped and unknown
+/// reasons are read as [`FailureReason::Other`]. The [`Outcome`] in it has a CID, so it is read strictly.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Ending {

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 /// Measurements of one execution. Only `fuel` is the same on every peer, and only it is in the
-/// [`Outcome`](crate::Outcome) too. It is part of messages, so fields that a later version adds are skipped.
+/// [`Outcome`](crate::Outcome) too. It is part of messages, so unknown fields are skipped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Usage {
     /// Units of fuel.

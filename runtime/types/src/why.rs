@@ -23,7 +23,7 @@ pub struct Lack {
     pub nodes: u32,
     /// How many of them lack nothing else.
     pub alone: u32,
-    /// How many of them meet all lasting conditions, and lack only what time may give.
+    /// How many of them meet all lasting conditions, and only have to become free.
     pub able: u32,
 }
 
@@ -32,7 +32,7 @@ pub struct Lack {
 pub struct Why {
     /// The job.
     pub job: JobId,
-    /// Where it is in its life. All that follows is about jobs that are queued.
+    /// The state of the job. All other fields are about queued jobs.
     pub state: JobState,
     /// The node that has it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -46,9 +46,9 @@ pub struct Why {
     pub nodes: u32,
     /// Those that could run it if they had nothing else to do.
     pub able: u32,
-    /// Those that could be given it now, were it its turn.
+    /// Nodes that could take it now, if it were its turn.
     pub ready: u32,
-    /// What it asks for that some nodes lack, in the order in which it is looked at.
+    /// The requirements that some nodes do not meet, in the order of checking.
     pub lacks: Vec<Lack>,
     /// If no node is able, those that come nearest.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -69,7 +69,7 @@ impl Why {
         parts.extend(self.nearest.as_ref().map(ToString::to_string));
         if self.pause_ms > 0 {
             let seconds = self.pause_ms.div_ceil(1000);
-            parts.push(format!("it is tried again in {seconds} s"));
+            parts.push(format!("it is retried in {seconds} s"));
         }
         let turn = self.turn.as_ref().filter(|turn| turn.ahead() > 0);
         parts.extend(turn.filter(|_| self.able > 0).map(ToString::to_string));
@@ -80,14 +80,14 @@ impl Why {
     fn nodes_in_words(&self) -> String {
         let lends_none = |lack: &Lack| lack.clause == Clause::Lends && lack.nodes == self.nodes;
         if self.nodes == 0 || self.lacks.iter().any(lends_none) {
-            return "no node that is known lends slots".to_owned();
+            return "no known node lends slots".to_owned();
         }
         let away = self.lacks.iter().find_map(|lack| match &lack.clause {
             Clause::Target { node } if lack.nodes == self.nodes => Some(node),
             _ => None,
         });
         if let Some(node) = away {
-            return format!("the node {node} is away, which is the only one that may run it");
+            return format!("the only node that may run it is away: {node}");
         }
         let lacking = |lack: &Lack| match self.able {
             0 if lack.clause.is_lasting() => Some((lack.nodes, lack.clause.clone())),
@@ -185,11 +185,11 @@ mod tests {
         });
         assert_eq!(
             why.line().unwrap(),
-            "3 nodes can run it: 2 lack a free slot, 1 lacks a sign of life of late; \
+            "3 nodes can run it: 2 lack a free slot, 1 lacks a recent sign of life; \
              4 jobs go first: 3 of higher priority, 1 of the same submitter"
         );
         let nobody = super::tests::why(0, 0, Vec::new());
-        assert_eq!(nobody.line().unwrap(), "no node that is known lends slots");
+        assert_eq!(nobody.line().unwrap(), "no known node lends slots");
     }
 
     #[test]
@@ -205,7 +205,7 @@ mod tests {
         });
         assert_eq!(
             why.line().unwrap(),
-            "the node 12D3KooWa is away, which is the only one that may run it; \
+            "the only node that may run it is away: 12D3KooWa; \
              2 nodes could without target_node=12D3KooWa"
         );
     }

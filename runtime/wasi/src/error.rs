@@ -72,10 +72,10 @@ pub enum Stop {
     /// It called what cannot be called in this way.
     #[error("{0}")]
     Trap(&'static str),
-    /// A file or directory of the user's cannot be read (any more), and the execution has no outcome.
+    /// A file or directory of the user cannot be read, or no longer, and the execution has no outcome.
     #[error("{0}")]
     Unreadable(String),
-    /// An input is not what it should be, on whatever machine, and the execution has no outcome.
+    /// An input is invalid on every machine, and the execution has no outcome.
     #[error("{0}")]
     Unusable(String),
     /// The machine failed, and the execution has no outcome.

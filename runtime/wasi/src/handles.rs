@@ -41,8 +41,7 @@ pub struct Descriptor {
     pub node: NodeId,
     /// Whether it may be read.
     pub read: bool,
-    /// Whether it may be written to. What is in a directory may be changed or not, whichever way it was
-    /// opened.
+    /// Whether it may be written to. For a directory, this says nothing about its entries.
     pub write: bool,
     /// Where preview 1 reads and writes next.
     pub offset: u64,
@@ -67,8 +66,8 @@ impl Descriptor {
     }
 }
 
-/// What a descriptor was opened for besides reading and writing, numbered as preview 1 does. Only appending changes
-/// what it does. The others always hold, since everything here is only memory; they are told back as they were given.
+/// The flags of a descriptor besides reading and writing, numbered as in preview 1. Only appending has an effect. The
+/// others are always true, since everything here is only memory; they are returned as they were set.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Status(u8);
 
@@ -217,8 +216,8 @@ impl Handles {
         self.insert_within(handle, self.max)
     }
 
-    /// Adds something that the guest can be refused only by stopping it. A few of these are allowed beyond the limit,
-    /// so that a guest that has reached it can still say so.
+    /// Adds a handle that cannot be refused without stopping the guest. A few are allowed beyond the limit, so that a
+    /// guest that has reached the limit can still report it.
     pub(crate) fn insert_beyond(&mut self, handle: Handle) -> Result<u32, Errno> {
         self.insert_within(handle, self.max.saturating_add(RESERVE))
     }

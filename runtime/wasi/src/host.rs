@@ -42,7 +42,7 @@ pub enum Preview {
 pub struct Mount {
     /// An absolute path.
     pub path: String,
-    /// Whether something was given to be there; an empty directory is there otherwise.
+    /// Whether it was given; otherwise it is an empty directory.
     pub given: bool,
     /// Whether the guest may change it.
     pub writable: bool,
@@ -83,7 +83,7 @@ pub struct Host {
     /// All of it that changes.
     pub(crate) state: State,
     pub(crate) inputs: Box<dyn Inputs>,
-    /// Fuel that the guest's own instructions have used. Whoever makes a call sets it before.
+    /// Fuel that the guest's own instructions have used. The caller sets it before each call.
     pub(crate) guest_fuel: u64,
 }
 

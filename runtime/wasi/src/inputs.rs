@@ -4,7 +4,7 @@ use crate::{Result, Stop, Storage};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
-/// A place in what the task was given: plain data, so that it can be part of a checkpoint.
+/// A place in the task's inputs: plain data, so that it can be part of a checkpoint.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct At {
     /// Which mount, by its position among [`Setup::mounts`](crate::Setup::mounts).
@@ -64,7 +64,7 @@ pub enum Given {
 ///
 /// Every method may block, and fails with [`Stop::Host`] when this machine cannot get at the data.
 pub trait Inputs: Send {
-    /// What is at a place, if anything. The directory that it is in was found before.
+    /// The entry at a place, if any. Its directory was found before.
     ///
     /// # Errors
     ///
@@ -85,8 +85,7 @@ pub trait Inputs: Send {
     /// [`Stop::Host`].
     fn read(&mut self, at: &At, offset: u64, into: &mut [u8]) -> Result<usize, Stop>;
 
-    /// Reads from standard input: at least one byte unless it has ended. `offset` only ever grows by
-    /// what was read.
+    /// Reads from standard input: at least one byte unless it has ended. `offset` only grows, by the bytes read.
     ///
     /// # Errors
     ///
@@ -100,7 +99,7 @@ pub trait Inputs: Send {
     /// [`Stop::Host`].
     fn seed(&mut self) -> Result<[u8; 32], Stop>;
 
-    /// Where files are kept that the guest writes and that have no room in memory; `None` if all of them stay there.
+    /// Where to keep the guest's files that exceed the room in memory; `None` if all of them stay in memory.
     fn storage(&mut self) -> Option<Arc<dyn Storage>> {
         None
     }

@@ -1,13 +1,12 @@
 //! WASI as plain data: files, streams, clocks and random numbers that are the same on every peer.
 //!
-//! What it is not: it knows no wasm. The engine translates between a guest's memory and these calls,
-//! for WASI 0.2 and for preview 1 alike.
+//! It knows no wasm. The engine translates between a guest's memory and these calls, for WASI 0.2 and for preview 1
+//! alike.
 //!
 //! # Core concepts
 //!
-//! A [`Host`] is a [`State`], all of which can be serialised between any two calls, together with the
-//! [`Inputs`] that it reads from. Every call is a function of the two and of the fuel that the guest
-//! has used, which stands for time.
+//! A [`Host`] is a [`State`] together with the [`Inputs`] that it reads from. The whole state can be serialised between
+//! any two calls. Every call is a function of the two and of the fuel that the guest has used, which stands for time.
 //!
 //! ```
 //! use mc_types::LogStream;
@@ -42,8 +41,8 @@
 //!
 //! # Invariants
 //!
-//! * No file, clock, thread or random number of the operating system is used. Whoever makes a world may give it a
-//!   [`Storage`] for what has no room in memory.
+//! * No file, clock, thread or random number of the operating system is used. The caller may give a world a [`Storage`]
+//!   for files that exceed the room in memory.
 //! * Whatever a guest passes, a call returns: a result, an [`Errno`] for the guest, or a [`Stop`].
 //! * What a guest may make grow is bounded by its [`Bounds`].
 

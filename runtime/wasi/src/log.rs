@@ -4,8 +4,7 @@ use crate::{Result, Stop};
 use mc_types::LogStream;
 use serde::{Deserialize, Serialize};
 
-/// An append-only log. What is in it is taken out and delivered by whoever runs the guest, never by a
-/// call of the guest.
+/// An append-only log. The host takes its bytes out and delivers them; the guest's calls never do.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Log {
     /// Bytes that were ever written.

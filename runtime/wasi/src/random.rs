@@ -14,8 +14,8 @@ const INSECURE: u64 = 1;
 /// The stream of `wasi:random/insecure-seed`.
 const SEED: u64 = 2;
 
-/// Streams of ChaCha20 (RFC 8439 with a 64-bit counter) whose key is the digest of the task's CID.
-/// They are unpredictable to nobody who knows the task, which determinism implies.
+/// Streams of ChaCha20 (RFC 8439 with a 64-bit counter) whose key is the digest of the task's CID. Anybody who knows
+/// the task can predict them, as determinism implies.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Random {
     /// Made when it is first needed: a local run then need not hash inputs that it never reads.

@@ -50,16 +50,16 @@ impl State {
 }
 
 impl Host {
-    /// Replaces all that changes by a state that was taken elsewhere of the same task.
+    /// Replaces all mutable state by a state of the same task from elsewhere.
     ///
     /// # Errors
     ///
-    /// [`BadState`] when it cannot be one of this task: what it was given and what it may use differ, or
-    /// it contradicts itself. The world is as before then.
+    /// [`BadState`] when it cannot be a state of this task: its inputs or limits differ, or it contradicts itself. The
+    /// world is unchanged then.
     pub fn restore(&mut self, state: State) -> Result<(), BadState> {
         check(&state, &self.state, &mut *self.inputs)?;
         self.state = state;
-        // What has no room elsewhere is in memory already. The guest is told when it writes more.
+        // Files without room elsewhere are in memory already. The guest gets an error when it writes more.
         let _ = self.state.files.store(&mut *self.inputs);
         Ok(())
     }

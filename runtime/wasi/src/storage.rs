@@ -8,8 +8,8 @@ pub const PAGE_BYTES: u64 = 64 << 10;
 
 /// Pages of [`PAGE_BYTES`] outside of memory, for the files of one guest.
 ///
-/// Every method may block, and fails with [`Stop::Host`]: that a disk is full or broken is no outcome. What is kept decides
-/// nothing that a guest sees, and a world that is written down has all bytes in it, wherever they were kept.
+/// Every method may block, and fails with [`Stop::Host`], since a full or broken disk is no outcome. Where bytes are
+/// kept does not affect what a guest sees, and a serialised world contains all bytes.
 pub trait Storage: Debug + Send + Sync {
     /// Finds room for a page and returns its number. The page may have anything in it at first.
     ///

@@ -184,7 +184,7 @@ fn inputs_that_are_not_what_they_should_be_are_unusable_wherever_they_are_read()
             let done = node.mc([command, "--input", &given, &component]);
             assert_eq!(done.code, Some(65), "{command} {input}: {done:#?}");
             assert!(done.stderr.contains("MC0012"), "{command}: {done:#?}");
-            assert!(!done.stderr.contains("tried again"), "{command}: {done:#?}");
+            assert!(!done.stderr.contains("retried"), "{command}: {done:#?}");
         }
     }
 }

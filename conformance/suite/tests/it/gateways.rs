@@ -110,7 +110,7 @@ fn what_a_job_waits_for_is_listed_at_any_gateway() {
             Some(job["waiting_for"].as_str()?.to_owned())
         })
     };
-    let waits = "no node that is known lends slots";
+    let waits = "no known node lends slots";
     assert_eq!((line(&a), line(&b)), (waits.into(), waits.into()));
 }
 

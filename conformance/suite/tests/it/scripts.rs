@@ -439,7 +439,7 @@ fn a_stop_beyond_the_end_is_said_to_be_none() {
         &*zero,
     ];
     let done = mc(stop).expect_code(0);
-    assert!(done.stderr.contains("nothing to stop"), "{}", done.stderr);
+    assert!(done.stderr.contains("was not stopped"), "{}", done.stderr);
     assert!(!path.exists());
 }
 

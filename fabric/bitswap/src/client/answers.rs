@@ -11,7 +11,7 @@ const MAX_MISSES: u32 = 64;
 const MAX_RECENT: usize = 4096;
 
 impl Client {
-    /// A verified block of so many bytes came; returns the sessions that wanted it.
+    /// A verified block of this many bytes came; returns the sessions that wanted it.
     pub(crate) fn received(
         &mut self,
         from: &PeerId,

@@ -11,14 +11,14 @@ use std::{
 const FIRST_WINDOW: usize = 8;
 /// How many times larger the window may get while blocks are small.
 const MAX_SMALLER: usize = 8;
-/// A peer is asked for as many blocks as keep it busy for this long, and for so many at least.
+/// A peer is asked for enough blocks to keep it busy for this long, and for at least this many.
 const ASKED_AHEAD: Duration = Duration::from_secs(1);
 const MIN_WINDOW: usize = 2;
-/// After so many blocks that nobody asked for, a peer is not asked any more.
+/// After this many unrequested blocks, a peer is no longer asked.
 const MAX_FAULTS: u32 = 3;
 /// The weight of the newest time in the average, in eighths.
 const NEWEST: u32 = 1;
-/// Another peer is asked as well once this one takes so many times longer than it usually does, and this long at least.
+/// Another peer is asked as well once this one takes this many times longer than usual, and at least this long.
 const HEDGE_FACTOR: u32 = 4;
 const HEDGE_MIN: Duration = Duration::from_millis(500);
 /// The least such time for a peer that has brought nothing yet while others have. It is measured by them.
@@ -69,7 +69,7 @@ impl Peer {
         blocks.map_or(usize::MAX, |blocks| blocks.max(MIN_WINDOW))
     }
 
-    /// It sent a block of so many bytes.
+    /// It sent a block of this many bytes.
     pub(super) fn delivered(&mut self, cid: &Cid, bytes: usize, now: Instant) {
         if let Some(since) = self.asked.remove(cid) {
             let begin = self.last_block.map_or(since, |last| last.max(since));

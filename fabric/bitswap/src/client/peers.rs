@@ -48,7 +48,7 @@ impl Client {
         }
     }
 
-    /// Messages from the peer, and questions to it, may be lost: it is asked anew.
+    /// Messages from the peer, and questions to it, may be lost, so it is asked again.
     pub(super) fn forget(&mut self, id: &PeerId) {
         self.has_news = true;
         for (cid, want) in &mut self.wants {

@@ -8,7 +8,7 @@ use std::{
     time::Instant,
 };
 
-/// After so many wants in a row that had to wait, a round is over: the next ones would probably have to wait, too.
+/// After this many wants in a row that had to wait, a round is over: the next ones would probably have to wait, too.
 const MAX_WAITS: usize = 64;
 
 /// What a round of asking came to.
@@ -96,7 +96,7 @@ impl Client {
         self.tell(peer, Ask::Want(cid));
     }
 
-    /// Asks the peers of which nobody knows yet whether they have a block.
+    /// Asks the peers that may or may not have a block.
     fn probe(&mut self, cid: Cid, now: Instant) {
         let Some(want) = self.wants.get_mut(&cid) else {
             return;

@@ -24,7 +24,7 @@ impl Client {
         self.sessions.remove(&id);
     }
 
-    /// A peer that is said to have what the session wants.
+    /// A peer that may have what the session wants.
     pub(crate) fn add_provider(&mut self, id: SessionId, peer: PeerId) {
         let Some(session) = self.sessions.get_mut(&id) else {
             return;
@@ -58,7 +58,7 @@ impl Client {
         want.failed.clear();
         want.exhausted = false;
         if want.asked.is_empty() {
-            // Whoever did not answer is asked again.
+            // Peers that did not answer are asked again.
             want.probed.clear();
             self.fresh.push_back(cid);
         }

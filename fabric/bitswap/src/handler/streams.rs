@@ -25,7 +25,7 @@ pub(super) async fn write(mut stream: Stream, message: Box<Message>) -> std::io:
     Ok(stream)
 }
 
-/// How long so many bytes of a message may take.
+/// How long this many bytes of a message may take.
 pub(super) fn time_for(bytes: usize) -> Duration {
     let bytes = u64::try_from(bytes).unwrap_or(u64::MAX);
     SEND_WITHIN + Duration::from_secs(bytes / SLOWEST_BYTES_PER_SECOND)

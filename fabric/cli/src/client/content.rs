@@ -19,7 +19,7 @@ use std::{
 };
 use tokio::sync::Mutex;
 
-/// Blocks of a node, or of whomever it finds them with, one by one. Each is verified here once more.
+/// Blocks from a node, which may fetch them from others, one by one. Each is verified here again.
 #[derive(Debug, Clone)]
 pub(crate) struct RemoteBlocks {
     client: Client,
@@ -48,7 +48,7 @@ impl BlockSource for RemoteBlocks {
                 peers: None,
             },
             ErrorCode::Storage => Error::DiskFull,
-            // What the node has and cannot read; what it is given of others, it has verified.
+            // A block that the node has and cannot read; it has verified those from others.
             ErrorCode::CorruptContent => Error::Corrupt { cid: *cid },
             _ => Error::Source(failure.message().to_owned()),
         })?;
@@ -63,8 +63,8 @@ fn timeout_query(timeout: Option<Duration>) -> String {
 
 pub(super) type Pieces = BoxStream<'static, Result<Bytes, reqwest::Error>>;
 
-/// The blocks of a DAG as a stream in the order in which a reader needs them. What does not come that way,
-/// because the stream broke off or the reader went another way, is asked for by itself.
+/// The blocks of a DAG as a stream in the order in which a reader needs them. Blocks that do not come that way, because
+/// the stream broke off or the reader took another path, are requested one by one.
 pub(crate) struct StreamedBlocks {
     stream: Mutex<Option<car::Reader<Pieces>>>,
     others: RemoteBlocks,
@@ -132,7 +132,7 @@ impl Client {
         }
     }
 
-    /// The DAG below `cid`, to be read once from its beginning to its end.
+    /// The DAG below `cid`, for one sequential read.
     pub(crate) async fn dag(
         &self,
         cid: Cid,
@@ -175,7 +175,7 @@ impl Client {
         Ok(self.pieces(base, response))
     }
 
-    /// What a place is: only the directories on the way are looked at.
+    /// What a place is. Reads only the directories on the way.
     pub(crate) async fn resolve(
         &self,
         place: &Place,

@@ -14,10 +14,10 @@ use mc_types::{ErrorCode, JobId};
 use reqwest::Method;
 use std::time::{Duration, Instant};
 
-/// A node that gave a log for so long was there: when it goes, that is a new loss.
+/// A node that sent a log for this long was healthy: if it goes, the count of tries starts again.
 const STEADY: Duration = Duration::from_secs(5);
 
-/// A log that is read, and how far. When the node that it is read from is gone, another one goes on from there.
+/// A log, and how far it has been read. When its node is gone, another one continues from there.
 struct Reading {
     client: Client,
     job: JobId,
@@ -66,7 +66,7 @@ impl Reading {
         }
     }
 
-    /// Reads more, from the offset on if it has to begin anew; false at the end.
+    /// Reads more, from the offset on if the stream has to be opened again; false at the end.
     async fn more(&mut self) -> Result<bool, Failure> {
         if self.pieces.is_none() {
             self.pieces = Some(self.begin().await?);
@@ -76,7 +76,7 @@ impl Reading {
         };
         let mut turns = self.client.turns.subscribe();
         let turn = self.tries.turn;
-        // Somebody else finds that the node is gone. It may be frozen, and never say so here.
+        // Another request found that the node is gone. The node may be frozen, and never close this connection.
         let turned = async {
             let _ = turns.wait_for(|now| now.number != turn).await;
         };

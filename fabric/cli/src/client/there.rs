@@ -6,8 +6,8 @@ use mc_api::paths;
 use reqwest::Response;
 use std::time::Duration;
 
-/// How long a node may say nothing before it is asked whether it is there, how long it may take to say so, and how
-/// often in a row it may fail to. A process that is frozen, or a machine that hangs, never closes a connection.
+/// How long a node may be silent before it is asked for a sign of life, how long that may take, and how often in a row
+/// it may fail. A frozen process, or a machine that hangs, never closes a connection.
 const SILENT: Duration = Duration::from_secs(5);
 const THERE_WITHIN: Duration = Duration::from_secs(5);
 const SILENT_ROUNDS: usize = 2;
@@ -26,7 +26,7 @@ impl Client {
         }
     }
 
-    /// The pieces of an answer, for as long as the node is there that gives it.
+    /// The pieces of an answer, unless its node goes away.
     pub(super) fn pieces(&self, base: String, response: Response) -> Pieces {
         let reading = (self.clone(), base, response.bytes_stream().boxed());
         let next = |(client, base, mut pieces): (Self, String, Pieces)| async move {

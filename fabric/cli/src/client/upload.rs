@@ -13,16 +13,16 @@ use std::{collections::HashSet, path::Path};
 use tokio::{sync::Mutex, task::JoinSet};
 use tokio_util::io::ReaderStream;
 
-/// How often a tree is added again because blocks that were there have been collected in the meantime.
+/// How often a tree is added again because the node has collected blocks in the meantime.
 const MAX_ROUNDS: usize = 3;
 
-/// Lots of blocks that are sent at a time: while the node writes one to disk, it takes the next.
+/// How many batches of blocks are sent at a time: while the node writes one to disk, it receives the next.
 const SENDING: usize = 2;
 
 /// Bytes of a CAR file that are sent at a time.
 const FILE_PIECE_BYTES: usize = 1 << 20;
 
-/// Blocks on their way to a node. While some are sent, the next are made.
+/// An upload of blocks to a node. While some are sent, the next are made.
 struct Upload {
     client: Client,
     sending: Mutex<JoinSet<Result<(), Failure>>>,
@@ -59,8 +59,8 @@ impl BlockSink for Upload {
 }
 
 impl Client {
-    /// Adds a file or directory to the node's store. What is there already is not sent, so that an upload
-    /// that broke off goes on where it was.
+    /// Adds a file or directory to the node's store. Sends only missing blocks, so that an interrupted upload continues
+    /// where it was.
     pub(crate) async fn add(
         &self,
         path: &Path,

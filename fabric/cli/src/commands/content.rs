@@ -9,7 +9,7 @@ use std::process::ExitCode;
 
 const DONE: Result<ExitCode, Failure> = Ok(ExitCode::SUCCESS);
 
-/// Refuses names that a node would refuse when everything has been sent to it.
+/// Refuses invalid names now, since a node would refuse them only after the upload.
 pub(super) fn check_names(command: &Command) -> Result<(), Failure> {
     let (Command::Add(Add { name, .. }) | Command::Pin(Pin::Add { name, .. })) = command else {
         return Ok(());
@@ -67,8 +67,7 @@ pub(super) async fn pin(
             if now {
                 return gc(global, client, true).await;
             }
-            let note =
-                "what no other pin needs can go now: when room is needed, or with mc-wasm gc";
+            let note = "blocks that no other pin needs can go now: when room is needed, or with mc-wasm gc";
             output::note(global, note);
         }
         Pin::Ls => output::value(global, &client.pins().await?, |list| {
@@ -107,7 +106,7 @@ pub(super) async fn gc(global: &Global, client: &Client, now: bool) -> Result<Ex
     DONE
 }
 
-/// Fails when something was wrong: whoever runs this by the clock wants to know.
+/// Fails when a block is damaged, so that scheduled runs report it.
 pub(super) async fn fsck(global: &Global, client: &Client) -> Result<ExitCode, Failure> {
     let report = client.fsck().await?;
     let text = |report: &FsckView| {
@@ -128,7 +127,7 @@ pub(super) async fn fsck(global: &Global, client: &Client) -> Result<ExitCode, F
         return DONE;
     }
     let message = "the block store is damaged";
-    let hint = "what others have comes back with: mc-wasm pin add CID";
+    let hint = "to fetch again what others have: mc-wasm pin add CID";
     Err(Failure::new(ErrorCode::CorruptContent, message).with_hint(hint))
 }
 

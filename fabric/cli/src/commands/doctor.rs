@@ -131,7 +131,7 @@ fn disk(config: &Config) -> Check {
     }
 }
 
-/// The node of the data directory and whom it reaches; or, without one, the ports it would take.
+/// The node of the data directory and its peers; or, without one, the ports that it would use.
 async fn node(config: &Config) -> Vec<Check> {
     let client = NodeFile::read(&config.data_dir).and_then(|file| Client::new(&file.api).ok());
     let node = match &client {
@@ -225,11 +225,9 @@ fn reachability(reachability: &Reachability) -> Check {
         Reachability::Direct { addresses } => {
             ok(what, format!("others connect to {}", addresses.join(", ")))
         }
-        Reachability::Indirect { relays } if relays.is_empty() => warn(
-            what,
-            "others cannot connect, and none of them relays",
-            forward,
-        ),
+        Reachability::Indirect { relays } if relays.is_empty() => {
+            warn(what, "others cannot connect, and no peer relays", forward)
+        }
         Reachability::Indirect { relays } => {
             let relays: Vec<_> = relays.iter().map(ToString::to_string).collect();
             let found = format!("others connect by way of {}", relays.join(", "));

@@ -60,7 +60,7 @@ pub(super) async fn only_hash(args: &Add) -> Result<ExitCode, Failure> {
     DONE
 }
 
-/// Adds, and pins under the content's own CID, so that it stays until the user unpins it.
+/// Adds content and pins it under its own CID, so that it stays until the user unpins it.
 pub(super) async fn add(global: &Global, client: &Client, args: &Add) -> Result<ExitCode, Failure> {
     let given = Given::of(&args.path)?;
     let progress = progress::bytes(global, "adding", bytes_in(given.path()));
@@ -72,7 +72,7 @@ pub(super) async fn add(global: &Global, client: &Client, args: &Add) -> Result<
     tell_skipped(&options);
     let name = args.name.clone().unwrap_or_else(|| cid.to_string());
     let pin = client.pin(&name, cid).await?;
-    // Who reads this is another program, or wants it as if for one.
+    // The output is for another program.
     let only_cid = global.quiet || !std::io::stdout().is_terminal();
     let path = args.path.display().to_string();
     output::value(global, &pin, |pin| match only_cid {
@@ -82,7 +82,7 @@ pub(super) async fn add(global: &Global, client: &Client, args: &Add) -> Result<
     DONE
 }
 
-/// What is to be added: a path, or what came through standard input or another pipe.
+/// The content to add: a path, or the bytes from standard input or another pipe.
 enum Given<'a> {
     Path(&'a Path),
     Read(tempfile::NamedTempFile),
@@ -106,7 +106,7 @@ impl<'a> Given<'a> {
     }
 }
 
-/// Names what was left out, which even those have to know who asked for quiet.
+/// Lists what was left out, even with `--quiet`.
 fn tell_skipped(options: &AddOptions) {
     for skipped in options.skipped.iter().flat_map(Skipped::take) {
         output::error(&format!("left out: {}", terminal::escaped(&skipped)));
@@ -115,12 +115,12 @@ fn tell_skipped(options: &AddOptions) {
 
 fn unreadable(failure: Failure, options: &AddOptions) -> Failure {
     if failure.code() == ErrorCode::Path && options.skipped.is_none() {
-        return failure.with_hint("to leave out what cannot be read: --skip-unreadable");
+        return failure.with_hint("to leave out unreadable entries: --skip-unreadable");
     }
     failure
 }
 
-/// The length of a file. What a directory holds is not counted beforehand.
+/// The length of a file. Directories are not counted beforehand.
 fn bytes_in(path: &Path) -> Option<u64> {
     let metadata = std::fs::metadata(path).ok()?;
     metadata.is_file().then_some(metadata.len())
@@ -134,7 +134,7 @@ async fn meet(client: &Client, from: &From) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Waits for what is at a place, and says after a while that it is looked for.
+/// Waits for the content at a place, and says after a while that the search goes on.
 async fn while_found<T>(
     global: &Global,
     client: &Client,
@@ -230,7 +230,7 @@ async fn look<S: BlockSource>(blocks: &S, name: String, entity: Entity) -> Resul
     })
 }
 
-/// Why something cannot be read as one kind: because it is of another one, or for the reason `failure`.
+/// Why content cannot be read as a certain kind: because it is of another kind, or because of `failure`.
 async fn another_kind<S: BlockSource>(
     blocks: &S,
     entity: Entity,
@@ -417,10 +417,11 @@ async fn leave_layer(
     client.leave(cid.into(), &written, Links::Refuse).await?;
     let found = digest_of(&written).map_err(failed)?;
     if found != *digest {
-        let message = format!("what was found as {digest} is {found}, and was not kept");
+        let message =
+            format!("the content found as {digest} has the digest {found}, and was not kept");
         return Err(Failure::new(ErrorCode::CorruptContent, message));
     }
-    // It is where it belongs from now on, and not removed with the directory.
+    // It is in its place from now on, and is not removed with the directory.
     let written = tempfile::TempPath::try_from_path(written).map_err(failed)?;
     written.persist_noclobber(path).map_err(|e| failed(e.error))
 }
@@ -454,8 +455,8 @@ impl Exported<'_> {
         persisted.map(drop).map_err(failed)
     }
 
-    /// Verifies it as it arrives: each block, and that none of the DAG is missing. A stream that breaks off is asked
-    /// for again, since it has the same order wherever it comes from.
+    /// Verifies it as it arrives: each block, and that none of the DAG is missing. A broken stream is requested again,
+    /// since every node sends it in the same order.
     async fn write(&self, to: &mut impl Write) -> Result<(), Failure> {
         let failed = |e: std::io::Error| Failure::path(Path::new("output"), &e);
         let open = || self.client.car(&self.cid, "car-dups=n", self.timeout);

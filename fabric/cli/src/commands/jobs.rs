@@ -33,7 +33,7 @@ pub(super) async fn ps(global: &Global, client: &Client, args: &Ps) -> Result<Ex
     Ok(ExitCode::SUCCESS)
 }
 
-/// Does something with each of some jobs, also when it fails for one. The exit code is the first that is not 0.
+/// Does something with each of some jobs, even after a failure. The exit code is the first that is not 0.
 async fn each(
     global: &Global,
     names: &[JobName],
@@ -81,7 +81,7 @@ pub(super) async fn wait(
         if is_over.get() {
             return Ok(ExitCode::from(exit::DETACHED));
         }
-        // Nobody answers any more: not for the jobs after this one, either.
+        // No node answers any more, so the remaining jobs would fail too.
         let lost = |failure| {
             is_over.set(true);
             let left: Vec<_> = left.iter().map(ToString::to_string).collect();
@@ -212,7 +212,7 @@ pub(super) async fn result(
     Ok(leave::conclude(json, code, left))
 }
 
-/// Changes directories of the user's as a job did that was given them some time ago.
+/// Applies the changes of an earlier job to directories of the user.
 async fn leave_dirs(
     global: &Global,
     client: &Client,
@@ -225,7 +225,7 @@ async fn leave_dirs(
     let task: TaskSpec = canonical::decode(&task).map_err(|e| Failure::internal(e.to_string()))?;
     let changed = (0..).zip(dirs).map(|(mount, (guest, host))| {
         let (Some(given), Some(left)) = (task.dirs.get(&guest), job.dirs.get(&guest)) else {
-            let message = format!("--dir: the task was given nothing as {guest}");
+            let message = format!("--dir: the task was given no directory {guest}");
             return Err(Failure::usage(message));
         };
         let place = (mount, host, &*guest);

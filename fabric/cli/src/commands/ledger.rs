@@ -47,11 +47,11 @@ async fn with(global: &Global, archive: &Archive, command: &Ledger) -> Result<Ex
                 let fault = |fault: &String| terminal::escaped(fault).into_owned() + "\n";
                 let faults = done.faults.iter().map(fault);
                 faults
-                    .chain([format!("{} jobs were looked at\n", done.jobs)])
+                    .chain([format!("{} jobs were checked\n", done.jobs)])
                     .collect()
             })?;
             if !done.faults.is_empty() {
-                let message = format!("{} jobs cannot be as they are written", done.faults.len());
+                let message = format!("{} jobs contradict themselves", done.faults.len());
                 return Err(Failure::new(ErrorCode::Ledger, message));
             }
         }

@@ -9,7 +9,7 @@ use std::{io::IsTerminal, process::ExitCode};
 
 /// Most bytes of the last lines that are kept, however long these are.
 const MAX_TAIL_BYTES: usize = 64 << 20;
-/// How much may come at least before lines that are not among the last are forgotten.
+/// How much must arrive before older lines are dropped.
 const TAIL_STEP_BYTES: usize = 1 << 20;
 
 pub(super) async fn run(
@@ -72,7 +72,7 @@ pub(super) async fn run(
         printing.await?;
         return end(printer);
     }
-    // A node that falls silent is noticed by whoever waits for an answer.
+    // The request for the job's state notices when a node falls silent.
     match tokio::try_join!(printing, follow::wait(client, global, (id, job), None)) {
         Ok(_) => printer.end(),
         Err(failure) if failure.is_away() => {
@@ -87,7 +87,7 @@ pub(super) async fn run(
     }
 }
 
-/// Prints what a guest wrote: as it is, or so that it does nothing to a terminal.
+/// Prints a guest's output: unchanged, or escaped for a terminal.
 struct Printer(Option<Filter>);
 
 impl Printer {
@@ -135,7 +135,7 @@ impl Tail {
         self.kept.extend_from_slice(piece);
         if self.kept.len() >= self.forget_from {
             self.forget();
-            // Twice as many, so that what is kept is looked through as often as more comes, and not each time.
+            // Twice as many, so that the kept lines are not searched on every new piece.
             self.forget_from = TAIL_STEP_BYTES.max(2 * self.kept.len());
         }
     }

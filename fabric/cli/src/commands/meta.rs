@@ -27,7 +27,7 @@ pages! {
 }
 
 /// What there is to say of a code that has no page here.
-const UNKNOWN: &str = "MC0000 stands for a code that another node gave, and that only a later version of mc-wasm knows. \
+const UNKNOWN: &str = "MC0000 stands for a code of another node that only a later version of mc-wasm knows. \
     The message tells what happened; update mc-wasm to have the code explained.";
 
 /// What explains the exit codes.
@@ -42,7 +42,7 @@ struct Explained {
     page: Option<&'static str>,
 }
 
-/// What a page calls its code: the first line is `# MC0001: title`.
+/// The title of a page: its first line is `# MC0001: title`.
 fn title(page: &'static str) -> &'static str {
     let line = page.lines().next().unwrap_or_default();
     line.split_once(": ").map_or(line, |(_, title)| title)
@@ -90,12 +90,12 @@ fn list(global: &Global) -> Result<ExitCode, Failure> {
     output::value(global, &codes, |codes| {
         let line = |one: &Explained| format!("{} {}\n", one.code, one.title);
         let lines: String = codes.iter().map(line).collect();
-        format!("{lines}{EXIT_CODES}: what exit codes say\n")
+        format!("{lines}{EXIT_CODES}: what exit codes mean\n")
     })?;
     DONE
 }
 
-/// Prints the configuration as TOML that reads back the same, but for passwords, which do not show.
+/// Prints the configuration as TOML that reads back the same, except for passwords, which are hidden.
 pub(super) fn config(global: &Global) -> Result<ExitCode, Failure> {
     let mut merged = connect::configuration(global)?;
     merged.config.hide_passwords();
@@ -108,7 +108,7 @@ pub(super) fn config(global: &Global) -> Result<ExitCode, Failure> {
     }
     let toml = toml::to_string_pretty(&merged.config);
     let mut text = toml.map_err(|e| Failure::internal(e.to_string()))?;
-    text.push_str("\n# What holds where nothing is set:\n");
+    text.push_str("\n# Defaults of settings that are not set:\n");
     let comment = |key: &str, what: &str| format!("# {key:<21} {}\n", terminal::escaped(what));
     for (key, holds) in merged.config.unset() {
         text.push_str(&comment(key, &holds));
@@ -123,7 +123,7 @@ pub(super) fn config(global: &Global) -> Result<ExitCode, Failure> {
     DONE
 }
 
-/// The configuration with the numbers that hold where none is set; `null` is no limit.
+/// The configuration with default numbers filled in; `null` means no limit.
 fn in_force(mut config: Config) -> serde_json::Value {
     config.worker.slots = Some(config.slots());
     config.worker.memory = Some(ByteSize(config.memory_bytes()));

@@ -60,7 +60,7 @@ async fn run_from(
         Determinism::Deterministic
     };
     hidden::tell(global, &dirs, determinism);
-    // What is told of a run is told of a task, and nothing belongs to one that was not asked for.
+    // Options of a task only have an effect for a task.
     let is_recorded = global.format == Format::Json || args.checkpoint.is_some() || from.is_some();
     if is_recorded && args.task.stdin.is_none() {
         unread::tell(global);
@@ -89,7 +89,7 @@ async fn run_from(
         ..job::unread(&what.args.task, &what.dirs)?
     };
     let ready = ready(global, &what, cache, (task, need)).await?;
-    // Read to its end here, so that whoever needs it later finds a file.
+    // Read to its end here, so that later steps find a file.
     let stdin = job::spooled(what.args.task.stdin.as_deref())?;
     if let Some(file) = &stdin {
         what.args.task.stdin = Some(file.path().display().to_string());
@@ -162,7 +162,7 @@ async fn execute(
             None
         }
     };
-    // One that waits for a terminal notices nothing until somebody types; it ends with this process.
+    // A thread that waits for a terminal notices nothing until somebody types; it ends with this process.
     let _ = tokio::time::timeout(GUEST_GRACE, executors.close()).await;
     ended
 }

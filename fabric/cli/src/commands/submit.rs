@@ -27,7 +27,7 @@ pub(super) async fn run(global: &Global, args: Submit) -> Result<ExitCode, Failu
     leave::check(args.task.out.as_deref(), &dirs)?;
     job::validate_submit(&args, &dirs)?;
     hidden::tell(global, &dirs, Determinism::Deterministic);
-    // What takes long, or takes a node, comes after what only has to be looked at.
+    // Quick checks come before steps that take long or need a node.
     let mut named = None;
     if Path::new(&args.task.component).is_dir() {
         named = Some(connect::named(global).await?);
@@ -176,7 +176,7 @@ fn tell_of_dirs(global: &Global, args: &Submit, id: JobId) {
     }
 }
 
-/// The command that fetches what the job left, and changes the directories as the job did.
+/// The command that fetches the job's results, and applies its changes to the directories.
 fn result_later(global: &Global, args: &Submit, id: JobId, out: Option<&Path>) -> Option<String> {
     if args.task.dir.is_empty() && out.is_none() {
         return None;
@@ -193,7 +193,7 @@ fn result_later(global: &Global, args: &Submit, id: JobId, out: Option<&Path>) -
     Some(command)
 }
 
-/// Looks at the user's directories before they are added, so that what is edited later is known to be newer.
+/// Looks at the user's directories before adding them, so that later edits are recognisable.
 fn look(dirs: &Dirs) -> Result<Seen, Failure> {
     let seen = Seen::default();
     for (number, host) in (0..).zip(dirs.values()) {

@@ -1,4 +1,4 @@
-//! What a job changed: what it was given, compared with what it left.
+//! Finds what a job changed, by comparing its inputs with its results.
 
 use super::{
     Directory, Fault, Left,
@@ -33,7 +33,7 @@ pub(crate) struct Changed {
 }
 
 impl Changed {
-    /// What a task was `given` at `guest` from `host`, and what it `left` there.
+    /// The content that a task was `given` at `guest` from `host`, and the content that it `left` there.
     pub(crate) fn new(
         (mount, host, guest): (u32, PathBuf, &str),
         (given, left): (Cid, Cid),
@@ -264,7 +264,7 @@ impl<S: BlockSource> Reading<'_, S> {
         Ok(())
     }
 
-    /// Takes down what is in a place that it was removed from, and below it.
+    /// Records what was at a place that it was removed from, and below it.
     fn note_lost(&mut self, at: At, given: &Entity) -> Result<(), Failure> {
         if is_too_deep(Path::new(&at.path)) {
             return Err(too_deep());

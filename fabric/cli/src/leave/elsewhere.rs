@@ -1,4 +1,4 @@
-//! What a run left, when it cannot be put where it belongs: nothing of the guest's work is lost.
+//! Keeps the results of a run that cannot be put in their place, so that no work of the guest is lost.
 
 use super::files::{Broken, Leaving, is_too_deep};
 use crate::failure::Failure;
@@ -14,7 +14,7 @@ use tempfile::NamedTempFile;
 const PREFIX: &str = "mc-wasm-left-";
 /// What cannot be told by files: what was removed and renamed, and what could not be read any more.
 const LIST: &str = "changes.txt";
-/// Most other names that are tried for it, because the guest has files of these names.
+/// How many other names are tried for it, since the guest may have files of these names.
 const MAX_LIST_NAMES: u32 = 64;
 
 /// Puts what the guest changed into a new directory, each file where the guest had it, and adds to `failure` which.

@@ -1,5 +1,5 @@
-//! What is in the user's directories still as a job was given it, found by content: for a command that did not see the
-//! directories when the job was submitted.
+//! Finds by content which entries of the user's directories are still as a job was given them: for a command that did
+//! not see the directories at submission.
 
 use super::{Changed, content::Content};
 use crate::failure::Failure;

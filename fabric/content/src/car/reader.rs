@@ -10,8 +10,8 @@ use mc_types::Cid;
 const MAX_HEADER_BYTES: usize = 64 << 10;
 /// Longest CID, in bytes: far above the 36 of a sha2-256 CIDv1.
 const MAX_CID_BYTES: usize = 128;
-/// What says in version 2 where the blocks are: 16 bytes of traits, and where they begin, how many bytes they have and
-/// where the index begins, of 8 bytes each.
+/// The header of version 2: 16 bytes of traits; then the position of the blocks, their length, and the position of the
+/// index, 8 bytes each.
 const PLACES_BYTES: usize = 40;
 pub(super) const TRAITS_BYTES: usize = 16;
 
@@ -30,7 +30,7 @@ pub struct Reader<S> {
     is_over: bool,
 }
 
-/// What version 2 has around version 1, as far as it was read.
+/// The part of version 2 around version 1, as far as it was read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Around {
     /// Nothing, so far.
@@ -74,7 +74,7 @@ where
     pub async fn next(&mut self) -> Result<Option<Block>, Error> {
         self.roots().await?;
         let Some(mut section) = self.frame(MAX_CID_BYTES + MAX_BLOCK_BYTES).await? else {
-            // Whoever sends an index after the blocks is not cut off.
+            // Reads the index after the blocks, so that its sender is not cut off.
             self.buffer.clear();
             while self.fill().await? {
                 self.buffer.clear();
@@ -104,7 +104,7 @@ where
         Ok(self.roots.as_deref().unwrap_or_default())
     }
 
-    /// Reads one part of what comes before the blocks.
+    /// Reads one part of the headers.
     async fn begin(&mut self) -> Result<(), Error> {
         match self.around {
             Around::Announced => {

@@ -50,7 +50,7 @@ pub(super) struct Engine {
 }
 
 impl Engine {
-    /// Opens what is at `path`; returns it, and where the next blocks go.
+    /// Opens the engine at `path`; returns it, and the place for the next blocks.
     pub(super) fn open(path: &Path) -> Result<(Self, Extents), Error> {
         let database = Database::builder(path.join("index"))
             .cache_size(CACHE_BYTES)

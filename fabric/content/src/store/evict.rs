@@ -1,4 +1,4 @@
-//! Making room: the blocks go that were used least recently, unless a pin needs them.
+//! Eviction: makes room by removing the least recently used blocks that no pin needs.
 
 use super::{Store, gc};
 use crate::Error;
@@ -51,7 +51,7 @@ impl Store {
         if self.bytes().saturating_add(bytes) <= max {
             return Ok(());
         }
-        // Some more room than is needed, so that this is not done for every block.
+        // More room than necessary, so that not every block causes an eviction.
         let target = (max - max / 10).saturating_sub(bytes);
         self.evict(target).await?;
         if self.bytes().saturating_add(bytes) <= max {
@@ -73,7 +73,7 @@ impl Store {
         }
     }
 
-    /// Writes down which blocks were read. Among the blocks that may go, these go last.
+    /// Records which blocks were read. They are evicted last.
     async fn note_uses(&self) -> Result<(), Error> {
         let keys = {
             let uses = self.inner.uses.lock();

@@ -1,4 +1,4 @@
-//! Looking whether all blocks are what they should be.
+//! Checks all blocks against their hashes.
 
 use super::{
     Store, blocking,
@@ -9,7 +9,7 @@ use crate::Error;
 use mc_types::{Cid, cid};
 use std::path::PathBuf;
 
-/// After so many blocks, fsck checks whether anybody still waits for it.
+/// After this many blocks, fsck checks whether its caller still waits.
 const STEP: usize = 256;
 
 /// What a look at all blocks found.
@@ -19,15 +19,15 @@ pub struct FsckReport {
     pub blocks: u64,
     /// Their bytes.
     pub bytes: u64,
-    /// Blocks that were not what they should be, under the codec of raw bytes. They are no longer in the store.
+    /// Blocks whose bytes did not match their hash, under the codec of raw bytes. They are no longer in the store.
     pub corrupt: Vec<Cid>,
     /// Pins with blocks that are not there, by name.
     pub incomplete_pins: Vec<String>,
 }
 
 impl Store {
-    /// Hashes every block. One that is not what it should be is moved to the directory `quarantine`
-    /// beside the others, so that it can be fetched anew.
+    /// Hashes every block. A block that does not match is moved to the directory `quarantine`, so that it can be
+    /// fetched again.
     ///
     /// # Errors
     ///
@@ -81,7 +81,7 @@ struct Looked {
     corrupt: Option<Vec<u8>>,
 }
 
-/// Checks some blocks that come after a key; returns the last one if there are more.
+/// Checks some blocks after a key; returns the last key if there are more.
 fn step(engine: &Engine, after: Option<Vec<u8>>) -> Result<(Vec<Looked>, Option<Vec<u8>>), Error> {
     let mut looked = Vec::new();
     let begin = after.unwrap_or_default();
@@ -106,7 +106,7 @@ fn look(engine: &Engine, key: &[u8]) -> Result<Option<Looked>, Error> {
     let corrupt = match engine.get(key)? {
         Found::Nothing => return Ok(None),
         Found::Block(block) => (!is_what_it_should_be(key, &block)).then(|| block.to_vec()),
-        // What the disk gives is not worth much, but it is all there is.
+        // The bytes from the disk are doubtful, but there is nothing better to keep.
         Found::Corrupt => Some(raw(engine, key)),
     };
     Ok(Some(Looked {

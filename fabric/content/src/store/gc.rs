@@ -1,4 +1,4 @@
-//! Collecting the blocks that nothing needs any more.
+//! Collects the blocks that no pin needs.
 //!
 //! Marking reads while others write, so it may miss what happens in the meantime. Two rules make
 //! that harmless: a block that was stored (again) within the grace period is not removed, and a
@@ -27,7 +27,7 @@ pub struct GcReport {
     pub removed_bytes: u64,
     /// Blocks that stay.
     pub kept_blocks: u64,
-    /// Those of them that no pin needs, but that were stored or asked for just now.
+    /// Blocks that no pin needs, but that were stored or requested just now.
     pub recent_blocks: u64,
     /// Their bytes.
     pub recent_bytes: u64,
@@ -38,14 +38,13 @@ impl Store {
     ///
     /// # Errors
     ///
-    /// [`Error::Malformed`] or [`Error::Corrupt`] for a pinned block that cannot be read: then
-    /// nothing is removed, since what it links to is not known.
+    /// [`Error::Malformed`] or [`Error::Corrupt`] for a pinned block that cannot be read: then nothing is removed,
+    /// since its links are unknown.
     pub async fn gc(&self) -> Result<GcReport, Error> {
         collect(self, self.gc_grace(), |_| {}).await
     }
 
-    /// Removes the blocks that no pin needs, whenever they were stored. What is being uploaded meanwhile has to be sent
-    /// again.
+    /// Removes the blocks that no pin needs, even new ones. Uploads in progress must be sent again.
     ///
     /// # Errors
     ///
@@ -54,7 +53,7 @@ impl Store {
         collect(self, Duration::ZERO, |_| {}).await
     }
 
-    /// Removes a block that no pin needs. A block that is not there is removed already.
+    /// Removes a block that no pin needs. Succeeds if the block is not there.
     ///
     /// # Errors
     ///
@@ -80,8 +79,8 @@ pub(super) struct Candidate {
     pub(super) used: u64,
 }
 
-/// Removes blocks that may go, which are those that no pin needs and that have not been stored or asked for since
-/// `grace`. `choose` says which of them go.
+/// Removes blocks that no pin needs and that have not been stored or requested since `grace`. `choose` selects among
+/// them.
 pub(super) async fn collect(
     store: &Store,
     grace: Duration,
@@ -119,7 +118,7 @@ struct Marked {
     followed: HashSet<Cid>,
 }
 
-/// Adds the keys of a DAG. Blocks that are not there are passed over: a pin may be incomplete.
+/// Adds the keys of a DAG. Missing blocks are skipped: a pin may be incomplete.
 async fn mark(store: &Store, root: Cid, marked: &mut Marked) -> Result<(), Error> {
     let mut pending = vec![root];
     while let Some(cid) = pending.pop() {

@@ -9,7 +9,7 @@ pub struct Options {
     /// How long a block that was stored is spared from collection even if nothing pins it, so that
     /// an upload in progress is not collected before its root is pinned.
     pub gc_grace: Duration,
-    /// Most bytes of blocks. Beyond it, those that nothing pins go, the least recently used first.
+    /// The most bytes of blocks. Beyond it, unpinned blocks are evicted, the least recently used first.
     pub max_bytes: Option<u64>,
     /// Where the time comes from.
     pub clock: Arc<dyn Clock>,

@@ -3,8 +3,8 @@
 //! A block is written once, and its place goes into the index of the engine, which would write it twice: to
 //! its journal and to its tables. Bytes that no place leads to are holes, and take up no room on disk.
 //!
-//! A pack is only ever appended to, by the writer. What the index does not know of at its end was never
-//! acknowledged, and is cut off when the store is opened.
+//! Only the writer changes a pack, and only by appending. Bytes at its end that the index does not know were never
+//! acknowledged, and are cut off when the store is opened.
 
 use bytes::Bytes;
 use std::{
@@ -89,8 +89,8 @@ pub(super) struct Packs {
 }
 
 impl Packs {
-    /// Opens the packs in `dir`. `known` are those of the index: other packs are removed, and so is what was written to
-    /// a known one without being acknowledged.
+    /// Opens the packs in `dir`. `known` are those of the index. Other packs are removed, and unacknowledged bytes in
+    /// known packs are cut off.
     pub(super) fn open(dir: PathBuf, known: &BTreeMap<u32, Extent>) -> io::Result<Self> {
         fs::create_dir_all(&dir)?;
         for entry in fs::read_dir(&dir)? {
@@ -188,8 +188,8 @@ impl Packs {
         }
     }
 
-    /// Frees the room of a block to which no place leads any more. It is only room: if that fails, it becomes free with
-    /// the rest of the pack.
+    /// Frees the disk space of a removed block. A failure does no harm: the space becomes free with the rest of the
+    /// pack.
     pub(super) fn free(&self, place: Place) {
         use rustix::fs::{FallocateFlags, fallocate};
         let Ok(file) = self.file(place.pack) else {
@@ -201,7 +201,7 @@ impl Packs {
         }
     }
 
-    /// Removes a pack that nothing is in any more.
+    /// Removes an empty pack.
     pub(super) fn remove(&self, pack: u32) {
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
         open.remove(&pack);
@@ -247,7 +247,7 @@ impl Extents {
         place
     }
 
-    /// A block is no more; says whether its pack is of no use any more.
+    /// A block was removed; returns whether its pack is useless now.
     pub(super) fn give_back(&mut self, place: Place) -> bool {
         let current = self.current();
         let Some(extent) = self.by_pack.get_mut(&place.pack) else {

@@ -12,7 +12,7 @@ impl Store {
     ///
     /// # Errors
     ///
-    /// What [`Self::put`] and [`Self::pin`] give: then neither was done.
+    /// As [`Self::put`] and [`Self::pin`]; then neither was done.
     ///
     /// # Cancel safety
     ///

@@ -53,7 +53,7 @@ impl Writer {
         }
     }
 
-    /// Commits until the store is closed or its last handle is gone.
+    /// Commits until the store is closed or its last handle is dropped.
     pub(super) fn run(mut self) {
         let mut held_back = None;
         while let Some(first) = held_back.take().or_else(|| self.queue.blocking_recv()) {
@@ -83,7 +83,7 @@ impl Writer {
                 self.extents = before;
             }
             if let Some(closing) = closing {
-                // Nobody has to be waiting any more.
+                // The caller may have stopped waiting.
                 let _ = closing.send(());
                 return;
             }
@@ -147,7 +147,7 @@ impl Writer {
                     Err(error) => send(reply, Err(error)),
                 }
             }
-            // Answered after the commit, so that whoever asks sees the pins that it counts.
+            // Answered after the commit, so that the caller sees the pins that it counts.
             Operation::PinGeneration { reply } => group.owe(reply, self.pin_generation),
             Operation::Close { reply } => group.closing = Some(reply),
         }
@@ -158,7 +158,7 @@ impl Writer {
         group.batch.insert(&self.engine.pins, name, root.to_bytes());
     }
 
-    /// Writes down when a block was stored or used. One that is not spared may go at once, but last of those
+    /// Records when a block was stored or used. A block that is not spared may be evicted at once, but after all others
     /// that may.
     fn note(&self, group: &mut Group, key: &[u8], spare: bool) -> Result<(), Error> {
         let now = self.options.clock.now().as_millis();
@@ -172,7 +172,7 @@ impl Writer {
         let then = now.saturating_sub(grace).saturating_sub(1);
         let before = self.engine.written.get(key).map_err(storage)?;
         let before = before.and_then(|w| Some(u64::from_be_bytes(w[..].try_into().ok()?)));
-        // Whoever stored it to pin it still has the time for that.
+        // A caller that stored it to pin it still has time for that.
         if before.is_none_or(|before| before < then) && !group.spared.contains(key) {
             let then = then.to_be_bytes();
             group.batch.insert(&self.engine.written, key.to_vec(), then);
@@ -239,7 +239,7 @@ impl Writer {
         Ok(there)
     }
 
-    /// Removes those of `keys` that were not stored again since they were looked up.
+    /// Removes `keys`, except those that were stored again since the look-up.
     fn sweep(
         &mut self,
         group: &mut Group,

@@ -19,8 +19,8 @@ use tokio::{
     io::{AsyncRead, AsyncReadExt},
 };
 
-/// Adds a file, or a directory with everything in it. A symbolic link that `path` itself may be is
-/// followed. Times are not kept, and permissions only if the options say so.
+/// Adds a file, or a directory with everything in it. If `path` itself is a symbolic link, it is followed. Times are
+/// not kept, and permissions only if the options say so.
 ///
 /// # Errors
 ///
@@ -85,7 +85,7 @@ async fn read_file<S: BlockSink>(
     let mut filled = fill(&mut reader, &mut buffer).await.map_err(failed)?;
     while filled == buffer.len() {
         next.resize(buffer_bytes, 0);
-        // In this order: the reading begins before this thread is busy with hashing.
+        // In this order, so that reading begins before this thread is busy with hashing.
         let reading = fill(&mut reader, &mut next);
         let (read, added) = futures::join!(reading, adder.extend(&mut file, &buffer));
         added?;
@@ -112,8 +112,8 @@ async fn fill(reader: &mut (impl AsyncRead + Unpin), buffer: &mut [u8]) -> std::
 /// A way through directories on disk.
 struct Walk<'a, S> {
     adder: Adder<'a, S>,
-    /// The directories that are being added, the innermost last. They are in a list and not on the stack, which would
-    /// overflow with many.
+    /// The directories that are being added, the innermost last. They are in a list, since deep trees would overflow
+    /// the stack.
     open: Vec<OpenDirectory>,
 }
 
@@ -148,7 +148,7 @@ impl OpenDirectory {
 }
 
 impl<S: BlockSink> Walk<'_, S> {
-    /// Adds a file, or a directory with everything in it, of which `metadata` is known.
+    /// Adds a file, or a directory with everything in it. Its `metadata` is known.
     async fn all(
         &mut self,
         path: PathBuf,

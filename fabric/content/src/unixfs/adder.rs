@@ -64,7 +64,7 @@ impl<'a, S: BlockSink> Adder<'a, S> {
         }
     }
 
-    /// Hands over what is left. What was added is complete only after this.
+    /// Hands over the remaining blocks. The tree is complete only after this.
     ///
     /// # Errors
     ///

@@ -106,13 +106,13 @@ async fn entry<S: BlockSource>(source: &S, directory: Entity, name: &str) -> Res
     }
 }
 
-/// What `path`, names with `/` between them, leads to from `root`. Empty names are passed over; there are
-/// no `.` and `..`, and symbolic links are not followed.
+/// Follows `path`, names with `/` between them, from `root`. Empty names are skipped; `.` and `..` have no meaning, and
+/// symbolic links are not followed.
 ///
 /// # Errors
 ///
-/// [`Error::NoEntry`] when there is no such thing; [`Error::NotFound`] or [`Error::Malformed`] for a
-/// directory on the way that cannot be read.
+/// [`Error::NoEntry`] when there is no such entry; [`Error::NotFound`] or [`Error::Malformed`] for a directory on the
+/// way that cannot be read.
 pub async fn resolve<S: BlockSource>(
     source: &S,
     root: impl Into<Entity>,
@@ -133,7 +133,7 @@ pub async fn resolve<S: BlockSource>(
 ///
 /// # Errors
 ///
-/// [`Error::Malformed`] for a block that is not what its codec says.
+/// [`Error::Malformed`] for a block that does not have the form of its codec.
 pub fn entity_links(cid: &Cid, bytes: &[u8]) -> Result<Vec<Cid>, Error> {
     beyond_inline(parts(cid, bytes)?, parts)
 }
@@ -144,14 +144,14 @@ fn parts(cid: &Cid, bytes: &[u8]) -> Result<Vec<Cid>, Error> {
         return Ok(Vec::new());
     }
     let node = Node::parse(cid, bytes)?;
-    // What is no part of a file or directory is an entity by itself, too.
+    // A block that is no part of a file or directory is an entity by itself, too.
     let Ok(unixfs) = node.unixfs(cid) else {
         return Ok(Vec::new());
     };
     match unixfs.kind {
         DIRECTORY => Ok(Vec::new()),
         HAMT_SHARD => {
-            // How many digits a number has does not depend on where the shard is.
+            // The number of digits does not depend on the place of the shard.
             let width = hamt::width(cid, &unixfs)?;
             let is_shard = |link: &&Link| link.name.as_ref().is_some_and(|n| n.len() == width);
             let shards = node.links.iter().filter(is_shard);

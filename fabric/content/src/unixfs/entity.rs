@@ -29,7 +29,7 @@ pub(super) fn key_below(directory: Option<&Key>, name: &str) -> Option<Key> {
     directory.map(|key| key.below(name))
 }
 
-/// A node of an entity, with what has to be known to open it.
+/// A node of an entity, with what is needed to open it.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) struct Part {
     pub(super) cid: Cid,

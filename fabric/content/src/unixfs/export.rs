@@ -21,16 +21,15 @@ use std::{
 
 /// Most files, directories and links of one export.
 const MAX_ENTRIES: u64 = 10_000_000;
-/// Most directories that their owner may not write to, or not enter. They get those permissions when everything is
+/// The most directories that their owner may not write to or enter. They get those permissions after everything is
 /// written.
 const MAX_CLOSED: usize = 1 << 16;
-/// Permissions that content may ask for. What the content does not say, and what is beyond these, the user's own mask
-/// decides.
+/// Permissions that content may set. The user's own mask decides all others, and those that the content does not set.
 const ALLOWED: u32 = 0o755;
 /// What is needed to write into a directory.
 const OPEN: u32 = 0o700;
 
-/// What becomes of symbolic links that lead out of what is written.
+/// What to do with symbolic links that lead out of the exported tree.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Outside {
     /// Nothing is written at all.
@@ -83,7 +82,7 @@ pub async fn export<S: BlockSource>(
     Ok(exported.bytes)
 }
 
-/// As [`export`], with a choice of what becomes of symbolic links that lead out of it.
+/// As [`export`], with a choice for symbolic links that lead out of it.
 ///
 /// # Errors
 ///
@@ -137,8 +136,8 @@ async fn blocking<T: Send + 'static>(
     done.map_err(|e| Error::Source(e.to_string()))?
 }
 
-/// Takes away from directories what their owner may not do there, the inner ones before the outer ones. They were
-/// written below `tree`, and are below `target` now.
+/// Restricts the permissions of directories, the inner ones first. They were written below `tree`, and are below
+/// `target` now.
 fn close(
     closed: impl Iterator<Item = (PathBuf, u32)>,
     tree: &Path,
@@ -168,8 +167,8 @@ struct Export<'s, S> {
 }
 
 impl<S: BlockSource> Export<'_, S> {
-    /// Writes an entity with everything below it. What is not done yet is in a list and not on the stack: a stranger
-    /// may nest directories as deeply as possible, each with shards around its only entry.
+    /// Writes an entity with everything below it. Pending work is in a list and not on the stack: a stranger may nest
+    /// directories as deeply as possible, each with shards around its only entry.
     async fn all(&mut self, root: Entity, target: PathBuf) -> Result<(), Error> {
         let mut open = OpenDirectories::default();
         let first = self.entry(root, (target, 0)).await?;
@@ -263,7 +262,7 @@ impl<S: BlockSource> Export<'_, S> {
         made.map_err(|e| path_error(path, e))
     }
 
-    /// Goes on without a link that cannot be made, unless it is all that there is to be written.
+    /// Continues without a link that cannot be made, unless the link is the whole export.
     fn leave_out(&mut self, path: &Path) -> Result<(), Error> {
         let link = path.strip_prefix(&self.tree).unwrap_or(path);
         if self.outside == Outside::Refuse || link.as_os_str().is_empty() {
@@ -276,7 +275,7 @@ impl<S: BlockSource> Export<'_, S> {
         Ok(())
     }
 
-    /// A directory is complete. Its permissions are what they are to be, unless nothing could be written then.
+    /// A directory is complete. Permissions that restrict its owner are set after everything is written.
     fn done(&mut self, path: PathBuf, mode: Option<u32>) -> Result<(), Error> {
         let Some(mode) = mode.filter(|mode| mode & OPEN != OPEN) else {
             return Ok(());
@@ -291,7 +290,7 @@ impl<S: BlockSource> Export<'_, S> {
         Ok(())
     }
 
-    /// Looks where all links lead that were written, now that they are all there.
+    /// Checks where the written links lead, now that all of them exist.
     async fn check_links(&mut self, tree: &Path, outside: Outside) -> Result<(), Error> {
         let at = tree.to_owned();
         self.written.left_out = blocking(move || {

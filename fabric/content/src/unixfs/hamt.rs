@@ -15,9 +15,9 @@ use std::collections::BTreeMap;
 
 /// Murmur3-x64-64, as the multicodec table numbers it.
 const HASH: u64 = 0x22;
-/// Links of each shard that is made here, and by other implementations unless told otherwise.
+/// The number of links per shard, here and by default in other implementations.
 const FANOUT: u64 = 256;
-/// Bytes of names and CIDs from which on a directory is sharded.
+/// A directory with more bytes of names and CIDs than this is sharded.
 const SHARD_ABOVE_BYTES: usize = 256 << 10;
 /// The widest shard that is read.
 const MAX_FANOUT: u64 = 1024;
@@ -31,7 +31,7 @@ fn hash(name: &str) -> u64 {
     u64::try_from(hash & u128::from(u64::MAX)).unwrap_or_default()
 }
 
-/// Whether a directory with these links has to be sharded, as go and js decide it too.
+/// Whether a directory with these links must be sharded. The Go and JavaScript implementations decide equally.
 pub(super) fn is_needed(links: &[Link]) -> bool {
     let bytes = |link: &Link| link.hash.len() + link.name.as_ref().map_or(0, String::len);
     links.iter().map(bytes).sum::<usize>() > SHARD_ABOVE_BYTES
@@ -175,7 +175,7 @@ fn digits(bits: u32) -> usize {
     usize::try_from(bits.div_ceil(4)).unwrap_or_default()
 }
 
-/// What the shards of a directory are made of, before they are blocks.
+/// The content of the shards of a directory, before they become blocks.
 #[derive(Debug)]
 pub(super) enum Tree {
     Entry(Link),

@@ -44,7 +44,7 @@ pub(super) struct File {
     pub(super) part_bytes: Vec<u64>,
     pub(super) file_bytes: u64,
     pub(super) mode: Option<u32>,
-    /// Of one that is encrypted: how it opens, and how many chunks each part has.
+    /// For an encrypted file: how it opens, and how many chunks each part has.
     opened: Option<(Lock, Vec<u64>)>,
 }
 
@@ -73,7 +73,7 @@ impl File {
         self.parts.len() == self.part_bytes.len()
     }
 
-    /// Whether the lengths in it agree, so that a place in the file can be found by them.
+    /// Whether its lengths agree, so that they locate a position in the file.
     pub(super) fn check_lengths(&self, cid: &Cid) -> Result<(), Error> {
         let malformed = |reason: &str| Error::Malformed {
             cid: *cid,

@@ -14,13 +14,13 @@ use std::{
     sync::Arc,
 };
 
-/// Blocks that are kept: at most 16 MiB, enough to read several large files at a time in sequence.
+/// How many blocks are kept: at most 16 MiB, enough to read several large files in sequence at a time.
 const KEPT_BLOCKS: usize = 16;
-/// Names of directories that are kept, of all directories together.
+/// How many names of directories are kept in all.
 const KEPT_NAMES: usize = 1 << 20;
-/// Most parts of a file that are fetched ahead of one that is read in sequence.
+/// The most parts of a file to fetch ahead of a sequential reader.
 const MAX_AHEAD: usize = 8;
-/// Parts that have to be read in sequence before others are fetched ahead of them.
+/// How many parts must be read in sequence before others are fetched ahead.
 const IN_SEQUENCE: usize = 2;
 
 /// The entries of a directory.
@@ -69,8 +69,7 @@ struct Sequence {
     length: usize,
 }
 
-/// Reads here and there in a tree, and fetches only the blocks that are touched; more of a file only once it
-/// is read in sequence.
+/// Random access to a tree. Fetches only the blocks that are read, and more of a file only once it is read in sequence.
 #[derive(Debug)]
 pub struct RandomAccess<S> {
     source: S,
@@ -83,7 +82,7 @@ pub struct RandomAccess<S> {
 }
 
 impl<S: BlockSource> RandomAccess<S> {
-    /// A reader of what `source` has.
+    /// A reader of the content of `source`.
     #[must_use]
     pub fn new(source: S) -> Self {
         Self {
@@ -211,7 +210,7 @@ impl<S: BlockSource> RandomAccess<S> {
         })
     }
 
-    /// A part of a node was read. If those before it were read, too, those after it are fetched along with it.
+    /// A part of a node was read. If the parts before it were read too, the parts after it are fetched along with it.
     async fn go_to(&mut self, node: Part, part: usize, next: &Part, following: Vec<Part>) {
         let length = match &self.sequence {
             Some(last) if last.node == node && last.part == part => return,
@@ -239,7 +238,7 @@ impl<S: BlockSource> RandomAccess<S> {
             (part, fetched)
         });
         for (part, fetched) in join_all(fetches).await {
-            // What cannot be had now is asked for again when it is needed: only then does the error matter.
+            // A block that is not available now is requested again when it is needed: only then does the error matter.
             if let Ok(fetched) = fetched {
                 self.keep(part, fetched);
             }

@@ -53,7 +53,7 @@ pub async fn stat<S: BlockSource>(source: &S, entity: impl Into<Entity>) -> Resu
     })
 }
 
-/// Writes the bytes of a file, at most `max_bytes`; gives their number.
+/// Writes the bytes of a file, at most `max_bytes`; returns their number.
 ///
 /// # Errors
 ///
@@ -70,8 +70,8 @@ pub async fn cat<S: BlockSource>(
     write_file(source, part.cid, file, &mut writer, max_bytes).await
 }
 
-/// Writes the bytes of a file in `range`, as far as it has them; gives their number. Only the
-/// blocks are fetched that have some of them.
+/// Writes the bytes of a file in `range`, as far as it has them; returns their number. Fetches only the blocks that
+/// contain them.
 ///
 /// # Errors
 ///
@@ -200,8 +200,8 @@ fn part<'f, S: BlockSource, W: AsyncWrite + Unpin + Send>(
             let cid = part.cid;
             let file = fetch_file(source, &part).await?;
             if let Some(claimed) = claimed {
-                // Otherwise the file could be as long as it likes, and what follows would be in one place when a part
-                // is read, and in another when everything is read.
+                // Otherwise the file could have any length, and the bytes that follow would be at different positions
+                // for partial and full reads.
                 file.check_lengths(&cid)?;
                 if claimed == file.file_bytes {
                     return Ok(((cid, file), range));
@@ -229,10 +229,10 @@ fn within<'b>(bytes: &'b [u8], range: &Range<u64>) -> &'b [u8] {
     bytes.get(start..end).unwrap_or_default()
 }
 
-/// A part, which bytes of it are wanted if not all, and how long it claims to be if that is told.
+/// A part, the wanted bytes of it if not all, and its claimed length if given.
 type Piece = (Part, Option<Range<u64>>, Option<u64>);
 
-/// All parts of a file. Old software did not always tell how long they are.
+/// All parts of a file. Old software did not always record their lengths.
 fn whole(file: &File) -> Vec<Piece> {
     let told = file.tells_lengths();
     let claim = |index: usize| file.part_bytes.get(index).copied().filter(|_| told);

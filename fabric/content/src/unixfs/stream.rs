@@ -10,8 +10,8 @@ use tokio_util::{io::ReaderStream, task::AbortOnDropHandle};
 /// Bytes that are read before somebody takes them.
 const PIPE_BYTES: usize = 1 << 20;
 
-/// The bytes of a file in `range`, as far as it has them. Blocks are fetched ahead of whoever takes the bytes,
-/// by a task of the runtime that this is called in; it ends when the stream is dropped.
+/// The bytes of a file in `range`, as far as it has them. A task on the caller's runtime fetches blocks ahead of the
+/// reader; it ends when the stream is dropped.
 ///
 /// An error, as those of [`cat_range`], is the last item.
 pub fn stream<S: BlockSource + 'static>(

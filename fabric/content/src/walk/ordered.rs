@@ -1,4 +1,4 @@
-//! The blocks of a DAG in the order of a walk into its depth, fetched ahead.
+//! The blocks of a DAG in depth-first order, fetched ahead.
 
 use crate::{BlockSource, Error, MAX_DAG_BLOCKS, links::Follow};
 use bytes::Bytes;
@@ -16,13 +16,13 @@ use std::{
 /// Which blocks of a DAG a walk gives.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Order {
-    /// A block that is linked to several times is given each time, so that a reader need not remember any.
+    /// A block with several links to it comes once for each, so that a reader need not remember any.
     pub duplicates: bool,
 }
 
-/// While blocks are small, up to so many times as many are asked for ahead as the source says.
+/// While blocks are small, the walk requests up to this many times as many ahead as the source says.
 const MAX_SMALLER: usize = 4;
-/// How many places of the walk are looked at to find one that can be asked for. The others have been asked for already.
+/// How many places of the walk are examined to find a block to request. The others have been requested already.
 const LOOKS: usize = 4;
 
 /// A block that has come, and what it links to.
@@ -45,15 +45,15 @@ struct Walk<S> {
     ahead: HashMap<Cid, Option<Came>>,
     given: HashSet<Cid>,
     count: usize,
-    /// How many blocks there may be: of those that were given, and of those that are still to come.
+    /// How many blocks the walk may have in all: those returned, and those still to come.
     most: usize,
     /// How many to ask for ahead.
     most_ahead: Ahead,
 }
 
-/// The blocks below `roots`, one DAG after the other, each node before what it links to, in the order of its
-/// links, and only along those that `follow` gives. At most [`BlockSource::ahead`] blocks are in memory, or four times as
-/// many while they are small. The stream ends after its first error.
+/// The blocks below `roots`, one DAG after the other: each node before its links, in their order, and only along those
+/// that `follow` returns. At most [`BlockSource::ahead`] blocks are in memory, or four times as many while they are
+/// small. The stream ends after its first error.
 ///
 /// # Errors
 ///
@@ -94,8 +94,7 @@ impl<S: BlockSource + 'static> Walk<S> {
         }
     }
 
-    /// What comes next and is to be given. A root that has its block in itself is passed over, and what it links to
-    /// comes in its place.
+    /// The next block to return. In place of a root that contains its own block come the links of that block.
     fn next_in_order(&mut self) -> Result<Option<Cid>, Error> {
         while let Some(cid) = self.pending.pop_front() {
             if let Some(bytes) = cid::inline(&cid) {
@@ -116,8 +115,8 @@ impl<S: BlockSource + 'static> Walk<S> {
             return Ok(None);
         };
         self.count += 1;
-        // Places that wait count, too: otherwise lists that name the same few blocks over and over would take memory
-        // without end.
+        // Waiting places count too: otherwise lists that name the same few blocks over and over would take unbounded
+        // memory.
         if self.count.max(self.pending.len()) > self.most {
             let limit = format!("more than {} blocks", self.most);
             return Err(Error::TooLarge {
@@ -135,7 +134,7 @@ impl<S: BlockSource + 'static> Walk<S> {
         Ok(Some((cid, came.bytes)))
     }
 
-    /// The block whose turn it is, while those that follow are on their way.
+    /// The next block, while the following ones are being fetched.
     async fn fetch(&mut self, cid: Cid) -> Result<Came, Error> {
         self.ask(cid);
         self.ask_ahead();
@@ -155,13 +154,13 @@ impl<S: BlockSource + 'static> Walk<S> {
                     self.ask_ahead();
                 }
                 Err(error) if came == cid => return Err(error),
-                // Asked for again when its turn comes: that is when the error matters.
+                // Requested again when its turn comes, since only then does the error matter.
                 Err(_) => drop(self.ahead.remove(&came)),
             }
         }
     }
 
-    /// Asks for what comes next in the walk, as far as that is known: also below blocks that came before their turn.
+    /// Requests the next blocks of the walk, as far as they are known, also below blocks that arrived early.
     fn ask_ahead(&mut self) {
         let most = self.most_ahead.blocks();
         let mut next = Next {
@@ -196,7 +195,7 @@ impl<S: BlockSource + 'static> Walk<S> {
 
 /// Blocks to ask for.
 struct Next {
-    /// How many more may be asked for, and how many more be looked at.
+    /// How many more blocks may be requested, and how many more places examined.
     room: usize,
     looks: usize,
     cids: Vec<Cid>,

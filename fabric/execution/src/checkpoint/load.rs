@@ -16,7 +16,7 @@ use mc_wasi::State;
 use std::{io::Write, sync::Arc};
 use tokio::runtime::Handle;
 
-/// Bytes of the state of a world besides what the guest wrote to files.
+/// Bytes of the state of a world, without the content of files.
 const WORLD_BYTES: u64 = 64 << 20;
 
 /// What a checkpoint has.
@@ -51,7 +51,7 @@ impl Loaded {
     }
 }
 
-/// The bytes of a block. What is neither header nor node is encrypted, if there is a key.
+/// The bytes of a block. If there is a key, all blocks but headers and nodes are encrypted.
 fn fetch(
     source: &Arc<dyn Blocks>,
     runtime: &Handle,
@@ -77,9 +77,9 @@ pub fn task_of(block: &[u8]) -> Result<Cid, CheckpointError> {
     Ok(Checkpoint::read(block)?.task)
 }
 
-/// Reads the checkpoint `cid` of `task` from `source`, with the key by which it was encrypted, and checks all that can be checked without the
-/// program. Memory is read only when the guest is resumed. Blocks on `runtime`, so a runtime's own threads
-/// must not do it.
+/// Reads the checkpoint `cid` of `task` from `source`, decrypts it with the key, and checks all that can be checked
+/// without the program. Memory is read only when the guest is resumed. Blocks on `runtime`, so a runtime's own threads
+/// must not call it.
 ///
 /// # Errors
 ///

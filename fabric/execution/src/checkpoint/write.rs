@@ -18,7 +18,7 @@ pub trait Stream: Read + Seek {}
 
 impl<T: Read + Seek> Stream for T {}
 
-/// What a guest wrote until it was stopped: streams, and how many of their bytes.
+/// The output of a guest until it was stopped: the streams, and how many of their bytes count.
 #[expect(
     missing_debug_implementations,
     reason = "streams of whatever kind have none"
@@ -30,7 +30,7 @@ pub struct Output<'a> {
     pub stderr: (&'a mut dyn Stream, u64),
 }
 
-/// Makes blocks of the states of one task, one after the other, and each time only of what is new.
+/// Makes blocks of the states of one task, one state after the other. Each time it makes only the new blocks.
 #[derive(Debug)]
 pub struct Writer {
     task: Cid,
@@ -53,8 +53,8 @@ impl Writer {
         }
     }
 
-    /// Gives the blocks of a state to `emit`, but not those of the last one. Returns the checkpoint's own,
-    /// which is to be stored after all others.
+    /// Gives the blocks of a state to `emit`, except those that the last state had. Returns the root block of the
+    /// checkpoint, which must be stored after all others.
     ///
     /// # Errors
     ///

@@ -1,4 +1,4 @@
-//! One attempt of a guest, from what it goes on from to what it leaves.
+//! One attempt of a guest, from its starting point to its results.
 
 use super::{
     recorder::{Recorder, Taking},
@@ -24,10 +24,10 @@ use std::{
 };
 use tokio::runtime::Handle;
 
-/// Standard output and standard error that were written before, if they are kept in memory.
+/// Standard output and standard error from before the resume, if kept in memory.
 type Before = Arc<[Vec<u8>; 2]>;
 
-/// An execution that came to its end, and what it left if that is collected; nothing of one that was stopped.
+/// An execution that ended, and its results if they are collected; nothing for one that was stopped.
 type Came = Option<(Execution, Option<TaskOutputs>)>;
 
 /// Runs a guest until it has ended or left.
@@ -60,7 +60,7 @@ pub(super) async fn run(
             Ok(None) => {
                 let left = left(recorder.as_mut());
                 match left.checkpoint {
-                    // The program was made to be stopped and no more: another one goes on.
+                    // This program can stop but not resume, so another one continues.
                     Ok((checkpoint, _)) if !attempt.is_leaving() => {
                         checkpoints.push_front(checkpoint)
                     }
@@ -107,8 +107,8 @@ impl Attempt<'_> {
         matches!(when, Some(When::LeaveAt(_))) || self.cx.controls.leaving.is_cancelled()
     }
 
-    /// Reads the newest of the checkpoints that can be had and is one of the task's; those that are not are
-    /// removed. None if there is none: the task begins.
+    /// Reads the newest checkpoint that is available and belongs to the task, and removes the ones before it that do
+    /// not. None means that the task starts from the beginning.
     async fn load(
         &self,
         checkpoints: &mut VecDeque<Cid>,
@@ -144,7 +144,7 @@ impl Attempt<'_> {
         Ok(self.shared.on_thread(load).await??)
     }
 
-    /// Sees to it that the program can go on from where it was stopped, if it can be stopped at all.
+    /// Makes sure that the program can resume after a stop, if it can be stopped at all.
     async fn prepare_to_go_on(&mut self) -> Result<(), ExecutionError> {
         if !self.program.resumes() {
             let (cid, blocks) = (component(self.task), &self.cx.blocks);
@@ -153,7 +153,7 @@ impl Attempt<'_> {
         Ok(())
     }
 
-    /// Runs one instance of the guest until it ends; none is given if it leaves.
+    /// Runs one instance of the guest until it ends; returns none if it leaves.
     async fn segment(
         &mut self,
         loaded: Option<Loaded>,
@@ -186,7 +186,7 @@ impl Attempt<'_> {
             resume,
         };
         let work = self.work(invocation, Arc::clone(&made));
-        // What is taken is stored while the guest goes on, and before it is said to have ended.
+        // A checkpoint is stored while the guest runs on, but before the end of the attempt is reported.
         let (ended, ()) = tokio::join!(self.shared.on_thread(work), record(recording));
         self.timeout = self
             .timeout
@@ -200,7 +200,7 @@ impl Attempt<'_> {
         }
     }
 
-    /// Where the guest writes, and what it wrote before. If that is kept in files, they have it already.
+    /// Where the guest writes, and its earlier output. Files have the earlier output already.
     async fn outputs(
         &self,
         loaded: Option<Loaded>,
@@ -263,8 +263,8 @@ impl Attempt<'_> {
         }
     }
 
-    /// What is done on a thread for guests. Guests compute without pause, and wait for what they read, so each has a thread
-    /// that nobody else waits for; what they leave may have to be read, too.
+    /// The work on a guest's thread. Guests compute without pause and wait for their reads, so each has a thread that
+    /// holds up nobody else. Collecting results may also wait for reads.
     fn work(
         &self,
         invocation: Invocation,
@@ -290,7 +290,7 @@ impl Attempt<'_> {
         }
     }
 
-    /// Stores what the guest wrote, and states the outcome, if that is wanted.
+    /// Stores the guest's output, and makes the outcome, if the caller wants it.
     async fn conclude(
         &self,
         (execution, before): (Execution, &[Vec<u8>; 2]),

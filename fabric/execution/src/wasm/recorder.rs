@@ -23,7 +23,7 @@ const GROUP_BLOCKS: usize = 1024;
 /// Bytes that are.
 const GROUP_BYTES: usize = 16 << 20;
 
-/// The state of a guest, and what it wrote since it began here, if that went to memory.
+/// The state of a guest, and its output since it began here, if kept in memory.
 struct Taken {
     saved: Saved,
     stdout: Vec<u8>,
@@ -42,7 +42,7 @@ struct Held {
 /// Hands the states of a guest on.
 struct Hand {
     states: mpsc::Sender<Held>,
-    /// One, so that of a guest's memory there is one copy at a time.
+    /// One, so that there is only one copy of a guest's memory at a time.
     place: Arc<Semaphore>,
     runtime: Handle,
     buffer: Buffer,
@@ -51,8 +51,8 @@ struct Hand {
 }
 
 impl Hand {
-    /// Copies the state, once the one before is stored and there is room for it. There is neither any more once nobody
-    /// stores states.
+    /// Copies the state once the previous one is stored and there is room for the copy. Returns nothing once storing has
+    /// ended.
     fn copy(&self, stopped: &Stopped<'_>) -> Option<Held> {
         let bytes = stopped.memories.iter().map(|memory| memory.len()).sum();
         let place = Arc::clone(&self.place).acquire_owned();
@@ -77,7 +77,7 @@ impl Hand {
     }
 }
 
-/// The next position at which a task is stopped that has come to `position`.
+/// The next position at which to stop a task that is at `position`.
 fn next_stop(when: When, position: u64) -> Option<u64> {
     match when {
         When::Every(Some(CheckpointEvery::Operators(operators))) => {
@@ -96,7 +96,7 @@ fn next_stop(when: When, position: u64) -> Option<u64> {
 impl Keeper for Hand {
     fn keep(&mut self, stopped: &Stopped<'_>) -> Result<Next, RunError> {
         let nobody = || RunError::Host("nobody takes checkpoints".to_owned());
-        // A guest is not stopped more often than its states are stored.
+        // A guest is stopped no faster than its states are stored.
         let held = self.copy(stopped).ok_or_else(nobody)?;
         let handed = self.states.blocking_send(held);
         handed.map_err(|_| nobody())?;
@@ -120,10 +120,10 @@ pub(super) struct Recorder<'a> {
     component: Cid,
     key: Option<Key>,
     writer: Writer,
-    /// Of all programs of the attempt: what asks one for a checkpoint that is just about to leave is heard by the one that
-    /// goes on from there.
+    /// Shared by all programs of the attempt: a request that reaches a program as it leaves counts for the program that
+    /// continues.
     bell: Bell,
-    /// What the task wrote before it began here, if its streams are kept in memory.
+    /// The task's output before it began here, if its streams are kept in memory.
     before: Arc<[Vec<u8>; 2]>,
     /// The newest that is stored, and its position.
     pub(super) newest: Option<(Cid, u64)>,
@@ -132,7 +132,7 @@ pub(super) struct Recorder<'a> {
 }
 
 impl<'a> Recorder<'a> {
-    /// Has stored nothing yet. There is none for a task that has no checkpoints, or that is never stopped.
+    /// A recorder that has stored nothing yet. None for a task without checkpoints, or that is never stopped.
     pub(super) fn new(
         shared: &'a Shared,
         component: Cid,
@@ -160,8 +160,8 @@ impl<'a> Recorder<'a> {
         })
     }
 
-    /// What the engine needs to stop a guest that has come to `position` and has written this `before`, and what makes it
-    /// so.
+    /// What the engine needs to stop a guest that resumes at `position` with the output `before`, and what
+    /// [`Self::take`] needs for it.
     pub(super) fn begin(
         &mut self,
         position: u64,
@@ -246,7 +246,7 @@ impl<'a> Recorder<'a> {
                 self.newest = Some((cid, position));
                 self.watch.stored(cid, position).await;
             }
-            // The task goes on; should it have to start again, it does so from an older one.
+            // The task runs on; if it must start again, it resumes from an older checkpoint.
             Err(error) => {
                 self.watch.lost(position, &error);
                 self.lost = Some(error);
@@ -287,7 +287,7 @@ impl<'a> Recorder<'a> {
         let mut writer = std::mem::replace(&mut self.writer, new);
         let encode = move || {
             let encoded = encode(&mut writer, &taken, &before, &streams, &mut group);
-            // The copy is the guest's again as soon as this has ended.
+            // The guest may reuse the copy as soon as this has ended.
             drop(taken);
             (writer, group, encoded)
         };
@@ -300,7 +300,7 @@ impl<'a> Recorder<'a> {
     }
 }
 
-/// Makes blocks of a state, with what the guest has written by then. Gives the root.
+/// Makes blocks of a state and of the guest's output so far. Returns the root.
 fn encode(
     writer: &mut Writer,
     taken: &Taken,
@@ -334,7 +334,7 @@ pub(super) struct Taking {
     bell: Bell,
 }
 
-/// A file that is still written to. There is none as long as nothing was.
+/// A file that still grows. None while it is empty.
 fn written(path: &Path, bytes: u64) -> std::io::Result<Box<dyn Stream>> {
     if bytes == 0 {
         return Ok(Box::new(std::io::empty()));
@@ -352,12 +352,12 @@ struct Group {
     runtime: Handle,
     waiting: Vec<Block>,
     bytes: usize,
-    /// What went wrong first; nothing is stored any more then.
+    /// The first error; after it, nothing more is stored.
     failed: Option<Error>,
 }
 
 impl Group {
-    /// Takes a block. This blocks, and is not for a thread of the runtime's own.
+    /// Takes a block. This blocks, so a runtime's own threads must not call it.
     fn add(&mut self, (cid, bytes): (Cid, Vec<u8>)) {
         if self.failed.is_some() {
             return;

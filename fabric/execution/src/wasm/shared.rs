@@ -13,16 +13,16 @@ use std::sync::Arc;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
-/// Checkpoints that are encoded at a time: each is a copy of what its guest has in memory.
+/// How many checkpoints are encoded at a time: each holds a copy of its guest's memory.
 const ENCODERS: usize = 16;
 
 /// What all attempts of one executor share.
 #[derive(Debug)]
 pub(super) struct Shared {
     pub(super) engine: Engine,
-    /// Where guests are prepared and run, and what they leave is collected.
+    /// Where guests are prepared and run, and their results collected.
     pub(super) guests: Threads,
-    /// Where their checkpoints are encoded: a guest waits for that, and must not have its place.
+    /// Where their checkpoints are encoded. A guest waits for this, so it must not share the guests' places.
     pub(super) encoders: Threads,
     /// Bounds how many compilers run at a time.
     compilers: Arc<Semaphore>,
@@ -74,15 +74,15 @@ impl Shared {
             return Ok(program);
         }
         let bytes = unixfs::read_to_vec(blocks, cid, MAX_COMPONENT_BYTES).await?;
-        // Together, compilers take no more memory than is lent to them.
+        // Compilers together take no more memory than they may.
         let permit = Arc::clone(&self.compilers).acquire_owned().await;
         let permit = permit.map_err(|e| ExecutionError::Machine(e.to_string()))?;
         let (engine, until) = (self.engine.clone(), CancellationToken::new());
-        // A compiler that nobody waits for any more stops.
+        // A compiler stops when its caller no longer waits.
         let _stops = until.clone().drop_guard();
         let load = move || {
             let loaded = engine.load_until(&cid, &bytes, need, &until);
-            // Not before: a compiler takes memory until it has ended, also if nobody waits for it any more.
+            // Not before: a compiler takes memory until it has ended, even when its caller no longer waits.
             drop(permit);
             loaded
         };

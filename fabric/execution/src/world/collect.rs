@@ -22,7 +22,7 @@ pub struct TaskOutputs {
     pub dirs: BTreeMap<String, Cid>,
 }
 
-/// Adds what is in `/out` and in `dirs` to `sink`, encrypted if there is a key. Blocks: a runtime's own threads must not do it.
+/// Adds `/out` and `dirs` to `sink`, encrypted if there is a key. Blocks, so a runtime's own threads must not call it.
 ///
 /// # Errors
 ///
@@ -70,7 +70,7 @@ impl<S: BlockSink> Collector<'_, S> {
         let stat = stat.map_err(|e| unreadable(Path::new(path), e))?;
         let added = match stat.kind {
             FileKind::Directory => {
-                // What is mounted in it is no part of it; what lies beneath is, as it was.
+                // A mount inside it is no part of it; the entry beneath the mount is, unchanged.
                 let covers = self.files.uncover(stat.node);
                 let added = self.directory(stat.node, PathBuf::from(path), key, 0);
                 self.files.cover(stat.node, covers);

@@ -39,11 +39,11 @@ pub enum Stdin {
     Empty,
     /// A file.
     Root(Root),
-    /// This process's own, which is kept in a file as it is read.
+    /// This process's own, which a file keeps as it is read.
     Inherit(Arc<Mutex<Spool>>),
 }
 
-/// A file with what was read of this process's own standard input.
+/// A file with the part of this process's standard input that was read.
 #[derive(Debug)]
 pub struct Spool {
     file: File,
@@ -58,7 +58,7 @@ impl Spool {
         Self { file, bytes: 0 }
     }
 
-    /// What is there at `offset`, which is read of this process's own if it has not been yet.
+    /// The bytes at `offset`, read from this process's standard input if necessary.
     fn read(&mut self, offset: u64, into: &mut [u8]) -> std::io::Result<usize> {
         if offset < self.bytes {
             self.file.seek(SeekFrom::Start(offset))?;
@@ -76,7 +76,7 @@ impl Spool {
 /// Gives the digest of the task's CID.
 pub type Seed = Arc<dyn Fn() -> Result<[u8; 32], Stop> + Send + Sync>;
 
-/// What a task was given. Reading blocks on `S`, so a runtime's own threads must not do it.
+/// What a task was given. Reading blocks on `S`, so a runtime's own threads must not call it.
 pub struct Given<S> {
     roots: Vec<Option<Root>>,
     stdin: Stdin,
@@ -102,8 +102,8 @@ impl<S> std::fmt::Debug for Given<S> {
 }
 
 impl<S: BlockSource> Given<S> {
-    /// What is at `roots`, of which those of content are read from `source` by `runtime`. Fetching ends
-    /// when `cancel` is cancelled.
+    /// The inputs at `roots`. Those that are content are read from `source` by `runtime`. Fetching ends when `cancel`
+    /// is cancelled.
     #[must_use]
     pub fn new(
         roots: Vec<Option<Root>>,
@@ -136,14 +136,14 @@ impl<S: BlockSource> Given<S> {
         self
     }
 
-    /// Takes down in `seen` what the guest is told of this machine's files.
+    /// Records in `seen` what the guest learns about this machine's files.
     #[must_use]
     pub fn watched(mut self, seen: Seen) -> Self {
         self.seen = Some(seen);
         self
     }
 
-    /// Keeps in `storage` what the guest writes to files and has no room in memory.
+    /// Keeps files of the guest in `storage` that exceed the room in memory.
     #[must_use]
     pub fn stored(mut self, storage: Arc<dyn Storage>) -> Self {
         self.storage = Some(storage);
@@ -229,7 +229,7 @@ impl<S: BlockSource> Given<S> {
     }
 }
 
-/// How long to wait for what others have.
+/// How long to wait for content from others.
 struct Patience {
     cancel: CancellationToken,
     deadline: Option<Instant>,
@@ -346,7 +346,7 @@ impl<S: BlockSource> Inputs for Given<S> {
     }
 }
 
-/// Reads this process's own standard input, and not ahead: the next command of a script may go on with what is left.
+/// Reads this process's standard input, never ahead: the next command of a script may read the rest.
 fn read_own(into: &mut [u8]) -> std::io::Result<usize> {
     let own = std::io::stdin().as_fd().try_clone_to_owned()?;
     File::from(own).read(into)
@@ -363,7 +363,7 @@ mod tests {
     const LEAF_BYTES: usize = 1 << 20;
     const LEAVES: u32 = 1024;
 
-    /// A file of a gibibyte whose leaves are made anew whenever they are asked for.
+    /// A file of a gibibyte whose leaves are made on every request.
     #[derive(Default)]
     struct Large {
         /// Which leaf it is, or the block itself.

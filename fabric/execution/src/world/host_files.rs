@@ -1,8 +1,7 @@
 //! Files of this machine as a task's inputs.
 //!
-//! They are read as they are when the task asks. The guest's world follows links itself, so that no
-//! path that gets here has one on its way. What a guest has no words for is not there for it: what is neither file,
-//! directory nor link (sockets, devices), and names or targets of links that are not UTF-8.
+//! They are read when the task asks. The guest's world follows links itself, so no path that gets here contains one.
+//! The guest does not see what WASI cannot express: sockets, devices, and names or link targets that are not UTF-8.
 
 use mc_wasi::{Given as Kind, Stop};
 use std::{
@@ -28,8 +27,8 @@ fn below(root: &Path, path: &str) -> PathBuf {
     }
 }
 
-/// What is there; `note` is told what it looks like in all. It is not told of what the guest does not see: that stays as
-/// it is, whatever the guest does with its name or the directory that it is in.
+/// The entry; `note` gets the full metadata. Entries that the guest does not see are not noted: they stay as they are,
+/// whatever the guest does with their name or directory.
 pub(super) fn look_up(
     root: &Path,
     path: &str,

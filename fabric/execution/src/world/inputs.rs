@@ -18,7 +18,7 @@ use tokio_util::sync::CancellationToken;
 /// What a task sees when it begins.
 #[derive(Debug, Clone)]
 pub enum TaskInputs {
-    /// What it was given, and a clock and random numbers that follow from that.
+    /// Its inputs, and a clock and random numbers that follow from them.
     Given(GivenInputs),
     /// This machine as it is, with its clock and its network.
     Machine {
@@ -53,7 +53,7 @@ impl std::fmt::Debug for GivenInputs {
 }
 
 impl GivenInputs {
-    /// What the task with the CID `cid` is given, which is all content; `key` opens what is encrypted of it.
+    /// The inputs of the task with the CID `cid`, all of them content; `key` decrypts the encrypted ones.
     #[must_use]
     pub fn of_task(task: &TaskSpec, cid: Cid, key: Option<&TaskKey>) -> Self {
         let (mounts, roots) = of_task(task, key);
@@ -69,7 +69,7 @@ impl GivenInputs {
         }
     }
 
-    /// Begins to read it. Fetching ends when `cancel` is cancelled.
+    /// Begins to read them. Fetching ends when `cancel` is cancelled.
     pub(crate) fn open(
         &self,
         blocks: Arc<dyn Blocks>,

@@ -1,4 +1,4 @@
-//! What a guest saw of the user's own directories, so that nothing is changed there that has changed since.
+//! What a guest saw of the user's own directories, so that its changes do not overwrite newer ones.
 
 use mc_directories::Fingerprint;
 use mc_wasi::At;
@@ -26,33 +26,33 @@ impl Seen {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Takes down what an entry looks like now. Only the first look counts: what the guest did follows from it.
+    /// Records what an entry looks like now. Only the first look counts, since the guest acted on it.
     pub fn note(&self, at: &At, metadata: &Metadata) {
         let mut entries = self.entries();
         let entry = entries.all.entry((at.mount, at.path.clone()));
         entry.or_insert_with(|| Fingerprint::from(metadata));
     }
 
-    /// Takes down where a link points now. Only the first look counts.
+    /// Records where a link points now. Only the first look counts.
     pub fn note_target(&self, at: &At, target: &str) {
         let mut entries = self.entries();
         let entry = entries.targets.entry((at.mount, at.path.clone()));
         entry.or_insert_with(|| target.to_owned());
     }
 
-    /// Looks at everything below `root` at once that a guest can see: for one that is given a copy, or that has looked
+    /// Looks at everything below `root` that a guest can see, at once: for a guest that gets a copy, or that looked
     /// before.
     ///
     /// # Errors
     ///
-    /// What cannot be looked at, it or something below it, and why.
+    /// What could not be read, the root or an entry below it, and why.
     pub fn walk(&self, mount: u32, root: &Path) -> Result<(), (PathBuf, io::Error)> {
         let mut directories = vec![(root.to_owned(), At::mount(mount))];
         while let Some((path, at)) = directories.pop() {
             let failed = |e| (path.clone(), e);
             for entry in std::fs::read_dir(&path).map_err(failed)? {
                 let entry = entry.map_err(failed)?;
-                // A name that is not UTF-8 is nothing that a guest can see.
+                // A guest cannot see a name that is not UTF-8.
                 let Some(name) = entry.file_name().to_str().map(str::to_owned) else {
                     continue;
                 };
@@ -94,7 +94,7 @@ impl Seen {
         entries.targets.get(&(mount, path.to_owned())).cloned()
     }
 
-    /// All that was seen below a directory; "" is the topmost one.
+    /// Everything seen below a directory; "" is the topmost one.
     #[must_use]
     pub fn below(&self, mount: u32, directory: &str) -> Vec<(String, Fingerprint)> {
         let start = match directory {

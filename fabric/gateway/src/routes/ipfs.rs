@@ -38,7 +38,7 @@ pub(super) fn routes(places: &AllPlaces) -> Router<Shared> {
     let answers = Arc::clone(&places.answers);
     Router::new()
         .route("/ipfs/{cid}", get(root))
-        // With nothing after the slash: the next route does not take that.
+        // With nothing after the slash, which the next route does not match.
         .route("/ipfs/{cid}/", get(root))
         .route("/ipfs/{cid}/{*path}", get(below))
         .layer(middleware::from_fn_with_state(answers, answered_in_turn))

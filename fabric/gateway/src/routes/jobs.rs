@@ -144,7 +144,7 @@ async fn logs(
 ) -> Result<Response, Error> {
     let Query(wanted) = query?;
     let bytes = shared.backend.logs(parsed(&id)?, wanted).await?;
-    // A log that ends is complete: one that is cut off breaks, so that the client goes on elsewhere.
+    // A log that ends is complete. One that is cut off breaks the answer, so that the client resumes with another node.
     let stopping = shared.stopping.clone();
     let bytes = stream::try_unfold(bytes, move |mut bytes| {
         let stopping = stopping.clone();

@@ -1,10 +1,10 @@
-//! Parts of paths as what they stand for.
+//! Parses parts of paths.
 
 use crate::backend::Error;
 use mc_types::{Cid, ErrorCode};
 use std::str::FromStr;
 
-/// A part of the path as what it should be.
+/// Parses a part of the path.
 pub(super) fn parsed<T: FromStr<Err: std::fmt::Display>>(text: &str) -> Result<T, Error> {
     text.parse()
         .map_err(|e: T::Err| Error::new(ErrorCode::Usage, e.to_string()))

@@ -1,4 +1,4 @@
-//! What is said and found in the DHT.
+//! Publishing and finding entries in the DHT.
 
 use super::{
     Client,
@@ -20,7 +20,7 @@ impl Client {
         let _ = self.commands.send(Command::Provide { cid, to_ipfs }).await;
     }
 
-    /// The same, also in the DHT of IPFS if this node is in that.
+    /// The same, also in the DHT of IPFS if this node uses it.
     pub async fn announce(&self, cid: Cid) {
         let to_ipfs = true;
         let _ = self.commands.send(Command::Provide { cid, to_ipfs }).await;
@@ -37,7 +37,7 @@ impl Client {
             .await
     }
 
-    /// The same, and they are connected to, so that they can be asked something.
+    /// The same, and connects to them, so that they can be asked something.
     ///
     /// # Errors
     ///
@@ -53,7 +53,7 @@ impl Client {
     ///
     /// # Errors
     ///
-    /// [`Refusal::Oversized`] or [`Refusal::Malformed`] when nobody would keep it.
+    /// [`Refusal::Oversized`] or [`Refusal::Malformed`] when no node would keep it.
     pub async fn publish(
         &self,
         what: (Kind, String),
@@ -72,7 +72,7 @@ impl Client {
         self.ask(publish).await.unwrap_or(Ok(()))
     }
 
-    /// What was published about a subject in the DHT, signed by one who may, and not expired.
+    /// The entries about a subject in the DHT that are signed by an authorised publisher and have not expired.
     ///
     /// # Errors
     ///
@@ -89,7 +89,7 @@ impl Client {
         let _ = self.commands.send(Command::Register { classes }).await;
     }
 
-    /// Nodes that said lately that they are idle and of this class. They may no longer be.
+    /// Nodes that recently registered as idle and of this class. They may be busy by now.
     ///
     /// # Errors
     ///

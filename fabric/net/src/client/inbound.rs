@@ -15,7 +15,7 @@ pub struct InboundRequest {
     pub reply: Reply,
 }
 
-/// Answers one request. If it is dropped without an answer, it answers with an error.
+/// Answers one request. Dropping it unused sends an error.
 #[derive(Debug)]
 pub struct Reply(pub(crate) Option<oneshot::Sender<Response>>);
 

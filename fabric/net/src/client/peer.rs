@@ -1,4 +1,4 @@
-//! What is known of peers, and of what they say in the DHT.
+//! Known peers, and their records in the DHT.
 
 use mc_types::NodeId;
 use std::time::Duration;
@@ -18,7 +18,7 @@ pub struct PeerInfo {
     pub is_relayed: bool,
 }
 
-/// A record of the DHT. What it says is its publisher's claim.
+/// A record of the DHT. Its content is a claim of its publisher.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DhtRecord {
     /// Its value.

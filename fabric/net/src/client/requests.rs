@@ -17,8 +17,8 @@ impl Client {
     ///
     /// # Errors
     ///
-    /// [`RequestError`]. The node may have acted on the request all the same. What is given is one of the request's
-    /// answers, or an error that the node gave; anything else is [`RequestError::UnsupportedAnswer`].
+    /// [`RequestError`]. The node may have acted on the request nevertheless. The result is one of the request's
+    /// answers or an error of the node; anything else is [`RequestError::UnsupportedAnswer`].
     ///
     /// # Cancel safety
     ///
@@ -46,7 +46,7 @@ impl Client {
         answered.unwrap_or(Err(RequestError::Closed))
     }
 
-    /// Asks a node something, and connects to it before if need be.
+    /// Sends a request to a node, and connects to it first if necessary.
     ///
     /// # Errors
     ///
@@ -73,8 +73,8 @@ impl Client {
         }
     }
 
-    /// Whether the process of a node has ended that was connected until just now: the machine that it ran on says that
-    /// nobody listens any more where the node did. `false` if that cannot be known.
+    /// Whether the process of a node has ended that was connected until just now: its machine refuses connections where
+    /// the node listened. `false` if this node cannot tell.
     ///
     /// # Cancel safety
     ///

@@ -47,15 +47,15 @@ impl Kind {
         }
     }
 
-    /// Where the entry about `subject` is kept: a hash, so that keys are spread evenly.
+    /// The key of the entry about `subject`: a hash, so that keys are spread evenly.
     #[must_use]
     pub fn key(self, network: &str, subject: &str) -> Vec<u8> {
         hash(&["mc1", network, self.name(), subject])
     }
 }
 
-/// An entry, as its publisher signed it. Fields that a later version adds are skipped; an entry of a kind that is not
-/// known is refused, since nobody here could tell who may publish it.
+/// An entry, as its publisher signed it. Fields that a later version adds are skipped. An entry of an unknown kind is
+/// refused, since this node cannot tell who may publish it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Entry {
     v: u8,
@@ -68,7 +68,7 @@ pub struct Entry {
     /// Of several entries of one publisher the one with the largest number counts.
     pub seq: u64,
     issued: Timestamp,
-    /// From when on it says nothing any more.
+    /// When it expires.
     pub expires: Timestamp,
     /// The fencing token, of a completion.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -90,10 +90,10 @@ pub enum Refusal {
     /// No envelope, no entry, or one of another version or network.
     #[error("malformed")]
     Malformed,
-    /// The signature is not the publisher's, or the grant not one for it.
+    /// The signature is not the publisher's, or the grant is not for the publisher.
     #[error("forged")]
     Forged,
-    /// It stands under a key that is not its own.
+    /// It was stored under a key that is not its own.
     #[error("misplaced")]
     Misplaced,
     /// It has expired, lives for too long, or comes from the future.
@@ -120,13 +120,13 @@ impl Refusal {
     ];
 }
 
-/// The name under which signatures of `network` are made: one cannot stand for another purpose.
+/// The domain of signatures of `network`: it keeps a signature from being used for another purpose.
 fn domain(network: &str) -> String {
     format!("mc-dht/{network}")
 }
 
 impl Entry {
-    /// What `identity` says about `subject`, for `ttl` at most.
+    /// A claim of `identity` about `subject`, for `ttl` at most.
     pub(crate) fn new(
         identity: &Identity,
         (kind, subject): (Kind, String),
@@ -164,7 +164,7 @@ impl Entry {
         Ok(sealed)
     }
 
-    /// The entry in an envelope that was found under `key`, if it is acceptable at `now`.
+    /// The entry in an envelope from `key`, if it is acceptable at `now`.
     ///
     /// # Errors
     ///
@@ -209,7 +209,8 @@ impl Entry {
             Kind::Node if self.subject == self.publisher.as_str() => Ok(()),
             Kind::Node => Err(Refusal::Forged),
             Kind::Completion => self.check_grant(network),
-            // Whoever spoke of a job first is believed until that expires: nobody else can have known its id before.
+            // The first publisher about a job is believed until its entry expires: no other node can have known the id
+            // before.
             Kind::Task => Ok(()),
         }
     }
@@ -230,7 +231,7 @@ impl Entry {
         open_grant(network, self.grant.as_ref()?).map(|(_, coordinator)| coordinator)
     }
 
-    /// Whether this may take the place of `known`, which stands under the same key.
+    /// Whether this may replace `known`, which has the same key.
     pub(crate) fn supersedes(&self, known: &Self) -> bool {
         let newer = |entry: &Self| (entry.token, entry.seq);
         let may = self.kind != Kind::Task || self.publisher == known.publisher;

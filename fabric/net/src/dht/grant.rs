@@ -1,6 +1,6 @@
-//! What a coordinator signs when it gives a job to a worker, so that the worker can prove it to others.
+//! Grants: a coordinator signs one when it gives a job to a worker, so that the worker can prove its lease to others.
 //!
-//! What it says is [`mc_protocol::Grant`]; the envelope is libp2p's, which is known here only.
+//! Its content is an [`mc_protocol::Grant`]; its envelope is libp2p's, which only this crate knows.
 
 use crate::identity::{Identity, node_id};
 use libp2p::core::SignedEnvelope;
@@ -16,7 +16,7 @@ fn domain(network: &str) -> String {
     format!("mc-grant/{network}")
 }
 
-/// Signs a grant in the name of the coordinator `identity`. Empty if that cannot be done.
+/// Signs a grant as the coordinator `identity`. Empty if signing fails.
 #[must_use]
 pub fn seal_grant(grant: &Grant, identity: &Identity, network: &str) -> Vec<u8> {
     let Ok(payload) = mc_protocol::encode(grant) else {

@@ -1,4 +1,4 @@
-//! What may be stored for others: nothing that is not valid, and not too much of anybody's.
+//! Guards what this node stores for others: only valid entries, and a bounded number from each publisher.
 
 use super::entry::{Entry, Refusal};
 use libp2p::PeerId;
@@ -10,7 +10,7 @@ use std::{
 
 /// Entries that are kept of one publisher.
 const MAX_OF_PUBLISHER: usize = 1024;
-/// Entries, and registrations in the index, that one peer may bring in [`PERIOD`].
+/// How many entries, and registrations in the index, one peer may store per [`PERIOD`].
 const MAX_OF_BEARER: u32 = 200;
 const PERIOD: Duration = Duration::from_secs(10);
 
@@ -56,7 +56,7 @@ impl Guard {
         may
     }
 
-    /// Takes an envelope in, if it is acceptable; returns when it expires.
+    /// Accepts an envelope if it is valid; returns when it expires.
     pub(crate) fn take(
         &mut self,
         key: &[u8],

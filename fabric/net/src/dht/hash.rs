@@ -1,4 +1,4 @@
-//! From what something is to the key under which it is kept.
+//! Hashes that make the keys of the DHT.
 
 use mc_types::cid;
 
@@ -7,7 +7,7 @@ pub(super) fn digest(bytes: &[u8]) -> Vec<u8> {
     cid::of(cid::RAW, bytes).hash().digest().to_vec()
 }
 
-/// The digest of several texts. Each comes with its length, so that no two sequences give the same.
+/// The digest of several texts. Each is preceded by its length, so that different sequences have different digests.
 pub(super) fn hash(parts: &[&str]) -> Vec<u8> {
     let mut bytes = Vec::new();
     for part in parts {

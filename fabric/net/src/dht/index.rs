@@ -4,9 +4,9 @@ use super::hash::{digest, hash};
 use mc_types::{NodeId, Timestamp};
 use std::time::Duration;
 
-/// A registration holds for the period in which it was made and the next one.
+/// A registration is valid for the period in which it was made and the next one.
 pub const EPOCH: Duration = Duration::from_secs(60);
-/// Into how many keys the nodes of a class are spread: the DHT keeps twenty providers of a key.
+/// How many keys the nodes of a class share: the DHT keeps only twenty providers per key.
 const SHARDS: u8 = 4;
 
 /// A class of nodes. A node registers in every class that it satisfies.
@@ -43,13 +43,13 @@ impl Class {
         }
     }
 
-    /// The classes that a machine with so much memory satisfies.
+    /// The classes that a machine with this much memory satisfies.
     pub fn satisfied_by(memory_bytes: u64) -> impl Iterator<Item = Self> {
         let all = Self::ALL.into_iter();
         all.filter(move |class| class.least_memory() <= memory_bytes)
     }
 
-    /// The narrowest class in which all machines with so much memory are.
+    /// The narrowest class that contains all machines with this much memory.
     #[must_use]
     pub fn of_need(memory_bytes: u64) -> Self {
         Self::satisfied_by(memory_bytes).last().unwrap_or(Self::Any)

@@ -1,5 +1,5 @@
-//! The peers that this node was told of. They are dialled until they are connected, and the log says what is in the
-//! way, since whoever named them waits for them.
+//! The peers in this node's configuration. The node dials them until they are connected, and logs what prevents a
+//! connection, since an operator waits for it.
 
 use super::{EventLoop, discovery::Redial};
 use crate::{ConnectError, behaviour::network_of, error::innermost, identity::node_id};
@@ -13,21 +13,21 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// After this time it is said again that nothing has changed.
+/// After this time an unchanged reason is logged again.
 const SAY_AGAIN: Duration = Duration::from_secs(600);
-/// How many reasons are remembered as said. Several may take turns, when a peer has several addresses; a peer that has
-/// a new one each time is reported each time.
+/// How many logged reasons are remembered. Several may take turns, when a peer has several addresses. A peer that has a
+/// new reason each time is logged each time.
 const MAX_SAID: usize = 8;
 
-/// A bootstrap address, when it may be dialled again, and what was in the way.
+/// A bootstrap address, when it may be dialled again, and why the last dial failed.
 #[derive(Debug)]
 struct Entry {
     address: Multiaddr,
-    /// Whom it leads to: as it says, or else who was there last.
+    /// The peer that it leads to: the one that it names, or else the last one that answered.
     peer: Option<PeerId>,
     redial: Redial,
     dial: Option<ConnectionId>,
-    /// What was said to be in the way, and when; the newest last. Empty once the peer has been met.
+    /// The reasons that were logged, and when; the newest last. Empty once the peer was connected.
     troubles: Vec<(String, Instant)>,
 }
 
@@ -75,7 +75,7 @@ impl Entry {
         }
     }
 
-    /// Whether something in the way has not been said of late. It counts as said then.
+    /// Whether a reason has not been logged recently. It counts as logged from now on.
     fn is_news(&mut self, reason: &str, now: Instant) -> bool {
         self.troubles
             .retain(|(_, said)| now.saturating_duration_since(*said) < SAY_AGAIN);
@@ -109,7 +109,7 @@ pub(super) fn reason(error: &DialError) -> String {
 }
 
 impl EventLoop {
-    /// Dials bootstrap peers that are not connected, in due time.
+    /// Dials bootstrap peers that are not connected, when they are due.
     pub(super) fn redial_bootstrap(&mut self, now: Instant) {
         for entry in &mut self.bootstrap.0 {
             let is_connected = |peer: PeerId| self.swarm.is_connected(&peer);
@@ -123,7 +123,7 @@ impl EventLoop {
             let options = DialOpts::from(entry.address.clone());
             entry.dial = Some(options.connection_id());
             match self.swarm.dial(options) {
-                // All nodes may be given the same list of peers: that this node itself is in it is no trouble.
+                // All nodes may have the same list of peers, so this node itself may be in it.
                 Ok(()) | Err(DialError::LocalPeerId { .. }) => {}
                 // It is being dialled for another reason.
                 Err(DialError::DialPeerConditionFalse(_)) => {}
@@ -156,7 +156,7 @@ impl EventLoop {
         }
     }
 
-    /// What is said of a peer that calls itself so and is none of this network.
+    /// What is logged about a peer of this name that is not of this network.
     pub(super) fn foreign(&self, node: mc_types::NodeId, protocol_version: &str) -> ConnectError {
         match network_of(protocol_version) {
             Some(theirs) => ConnectError::OtherNetwork {
@@ -173,7 +173,7 @@ impl EventLoop {
 mod tests {
     use super::*;
 
-    /// One of two addresses of a peer of another network could not be reached: both reasons were said at each try.
+    /// One of two addresses of a peer of another network could not be reached, and each try logged both reasons.
     #[test]
     fn troubles_that_take_turns_are_said_once_in_a_while() {
         let address = "/ip4/127.0.0.1/tcp/1".parse().unwrap();

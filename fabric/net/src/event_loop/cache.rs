@@ -23,7 +23,7 @@ const DIALLED_AT_A_TIME: usize = 4;
 #[derive(Debug)]
 pub(super) struct PeerCache {
     path: Option<PathBuf>,
-    /// Those that have not been dialled since this node was alone.
+    /// Peers that were not dialled yet since this node lost its last peer.
     untried: Vec<Multiaddr>,
     alone_since: Instant,
     saved: Instant,
@@ -41,7 +41,7 @@ impl PeerCache {
     }
 }
 
-/// The addresses in the file; none if it is not there or cannot be understood.
+/// The addresses in the file; none if the file is absent or malformed.
 fn read(path: &Path) -> Vec<Multiaddr> {
     let is_short = fs::metadata(path).is_ok_and(|metadata| metadata.len() <= MAX_BYTES);
     let text = if is_short {
@@ -67,7 +67,7 @@ fn write(path: &Path, addresses: &[Multiaddr]) -> io::Result<()> {
 }
 
 impl EventLoop {
-    /// Dials peers of earlier runs when there are no others, and remembers those that there are.
+    /// Dials peers of earlier runs when no peer is connected, and remembers the connected ones.
     pub(super) fn use_cache(&mut self, now: Instant) {
         if !self.peers.is_empty() {
             self.cache.alone_since = now;

@@ -24,7 +24,7 @@ const FIRST_PEERS: usize = 3;
 const MAX_FOREIGN: usize = 4096;
 /// Addresses of one peer that are kept.
 const MAX_ADDRESSES: usize = 16;
-/// How long a peer of another network may take to ask who this node is.
+/// How long a peer of another network may take to identify this node.
 const PART_WITHIN: Duration = Duration::from_secs(1);
 /// The pause before a bootstrap address is dialled again: doubled each time.
 const REDIAL_MIN: Duration = Duration::from_millis(500);
@@ -48,7 +48,7 @@ impl Default for Redial {
 }
 
 impl Redial {
-    /// Whether it is time; if so, the next time is a pause later, and the pause after that twice as long.
+    /// Whether it is due; if so, it is due again after the pause, and the pause doubles.
     pub(super) fn is_due(&mut self, now: Instant) -> bool {
         let is_due = self.next.is_none_or(|next| next <= now);
         if is_due {
@@ -58,8 +58,8 @@ impl Redial {
         is_due
     }
 
-    /// Two peers that find each other at the same moment dial each other at the same moment, and then neither succeeds.
-    /// The second time, one of them waits for the other.
+    /// Two peers that find each other at the same moment may dial each other at the same moment, and then both dials
+    /// fail. The second time, one of them waits for the other.
     fn first(own: &PeerId, peer: &PeerId, now: Instant) -> Self {
         let pause = if own < peer {
             REDIAL_MIN
@@ -80,8 +80,8 @@ pub(super) struct Discovery {
     foreign: HashSet<PeerId>,
     /// Connected peers that were told who this node is.
     told: HashSet<PeerId>,
-    /// Peers of other networks that are disconnected once they were told who this node is, so that they can say why;
-    /// and until when at the latest.
+    /// Peers of other networks, and the latest time to disconnect them. They first learn who this node is, so that they
+    /// can log why.
     parting: HashMap<PeerId, Instant>,
     /// Peers that were dialled because there was work for them, and when.
     recruited: HashMap<PeerId, Instant>,
@@ -108,7 +108,7 @@ impl EventLoop {
         }
     }
 
-    /// Dials bootstrap peers and those of the local network that are not connected, in due time.
+    /// Dials bootstrap peers and peers of the local network that are not connected, when they are due.
     pub(super) fn redial(&mut self, now: Instant) {
         self.redial_bootstrap(now);
         self.redial_local(now);
@@ -149,7 +149,7 @@ impl EventLoop {
         self.connect(peer, addresses);
     }
 
-    /// How many more peers this node connects to because they may work for it.
+    /// How many more peers this node may connect to as possible workers.
     pub(super) fn room(&self) -> usize {
         MAX_RECRUITS.saturating_sub(self.peers.len() + self.discovery.dialling.len())
     }
@@ -219,7 +219,7 @@ impl EventLoop {
     pub(super) fn identified(&mut self, id: PeerId, info: identify::Info) {
         self.discovery.dialling.remove(&id);
         if info.agent_version.contains("js-libp2p") {
-            // Its frames would exceed what our multiplexer accepts if several blocks were under way.
+            // With several blocks in flight, its frames would exceed what our multiplexer accepts.
             self.swarm.behaviour_mut().bitswap.set_window(id, 1);
         }
         if info.protocol_version != protocol_version(&self.options.network) {
@@ -263,7 +263,7 @@ impl EventLoop {
                 if let Err(error) = self.swarm.behaviour_mut().kad.bootstrap() {
                     tracing::debug!(%error, "no bootstrap");
                 }
-                // What was said before reached nobody, or not many.
+                // Earlier announcements reached few peers or none.
                 self.provide_again();
             }
             self.provider_connected(id);

@@ -1,4 +1,4 @@
-//! Where peers listened that have gone: there one can see whether their process has ended.
+//! Where disconnected peers listened: a connection attempt there shows whether their process has ended.
 
 use super::{EventLoop, links::ip};
 use crate::{address::tcp_socket, identity::peer_id};
@@ -6,22 +6,21 @@ use libp2p::{PeerId, core::ConnectedPoint};
 use mc_types::NodeId;
 use std::{collections::VecDeque, net::SocketAddr};
 
-/// Peers that are remembered: as many as may go within a second.
+/// How many peers are remembered: as many as may disconnect within a second.
 const MAX_GONE: usize = 1024;
 /// Places of one peer.
 const MAX_PLACES: usize = 4;
 
-/// Those that have gone of late, the newest last.
+/// The recently disconnected peers, the newest last.
 #[derive(Debug, Default)]
 pub(super) struct Gone(VecDeque<(PeerId, Vec<SocketAddr>)>);
 
 impl EventLoop {
-    /// Takes note of where a peer listened whose last connection has just been closed. Only the addresses of the very
-    /// machine that the connection led to are of use: seen from here, the peer's other addresses may be another
-    /// machine's.
+    /// Records where a peer listened whose last connection was just closed. Only addresses of the machine that the
+    /// connection led to count: seen from here, the peer's other addresses may belong to another machine.
     pub(super) fn note_where(&mut self, id: &PeerId, point: &ConnectedPoint) {
         let gone = &mut self.gone.0;
-        // Where it listened the last time says nothing of where it listened now.
+        // An old address says nothing about where it listened this time.
         gone.retain(|(other, _)| other != id);
         let Some(peer) = self.peers.get(id).filter(|_| !point.is_relayed()) else {
             return;
@@ -40,7 +39,7 @@ impl EventLoop {
         gone.push_back((*id, places));
     }
 
-    /// Where a peer listened that has gone lately and has not come back; empty if that is not known.
+    /// Where a recently disconnected peer listened; empty if unknown, or if the peer has come back.
     pub(super) fn places_of(&self, node: &NodeId) -> Vec<SocketAddr> {
         let gone = peer_id(node).filter(|peer| !self.swarm.is_connected(peer));
         let entry = gone.and_then(|peer| self.gone.0.iter().find(|(id, _)| *id == peer));

@@ -1,6 +1,6 @@
 //! Nodes of the IPFS network: only blocks are exchanged with them.
 //!
-//! They are in no list of peers, in no routing table, get no work and no place at this node as a relay.
+//! They are in no list of peers and no routing table, get no work, and may not use this node as a relay.
 
 use super::{EventLoop, bootstrap::reason};
 use crate::{ConnectError, behaviour::IPFS_KAD, identity::node_id};
@@ -21,12 +21,12 @@ use tokio::sync::oneshot;
 const MAX_GUESTS: usize = 128;
 /// The same with those that are in the DHT of IPFS.
 const MAX_DHT_GUESTS: usize = 512;
-/// How long a peer that a user asked for may take to connect and say who it is.
+/// How long a peer that a user asked for may take to connect and identify itself.
 const CONNECT_WITHIN: Duration = Duration::from_secs(15);
 
 pub(super) type Connected = oneshot::Sender<Result<(), ConnectError>>;
 
-/// Somebody waits for whoever is at an address.
+/// A caller waits for the peer at an address.
 #[derive(Debug)]
 struct Nameless {
     address: Multiaddr,
@@ -45,7 +45,7 @@ struct Awaited {
 pub(super) struct Guests {
     here: HashSet<PeerId>,
     awaited: HashMap<PeerId, Awaited>,
-    /// Addresses that do not say which peer is there, while nobody has answered at them.
+    /// Addresses that name no peer, until a peer answers at them.
     nameless: HashMap<ConnectionId, Nameless>,
 }
 
@@ -69,16 +69,16 @@ impl Guests {
             .into_iter()
             .flat_map(|a| a.replies)
         {
-            // Whoever asked may have lost interest.
+            // The caller may have lost interest.
             let _ = reply.send(result());
         }
     }
 }
 
-/// What a failed dial means for an address that does not say which peer is there.
+/// What a failed dial means for an address that names no peer.
 fn nobody(address: &Multiaddr, error: &DialError) -> Result<(), ConnectError> {
     match error {
-        // All nodes may be given the same list of peers: that this node itself is in it is no trouble.
+        // All nodes may have the same list of peers, so this node itself may be in it.
         DialError::LocalPeerId { .. } => Ok(()),
         error => Err(ConnectError::Nobody {
             address: address.to_string(),
@@ -110,7 +110,7 @@ impl EventLoop {
         }
     }
 
-    /// Waits for a peer, unless that is there already, as this node itself is.
+    /// Waits for a peer, unless it is connected already or is this node itself.
     fn await_peer(&mut self, peer: PeerId, reply: Connected) -> bool {
         let is_here = self.peers.contains_key(&peer) || self.guests.contains(&peer);
         if is_here || peer == *self.swarm.local_peer_id() {
@@ -126,7 +126,7 @@ impl EventLoop {
         true
     }
 
-    /// Connects to whoever is at an address, as is done with bootstrap peers.
+    /// Connects to the peer at an address, as with bootstrap peers.
     fn connect_to_whoever(&mut self, address: Multiaddr, reply: Connected) {
         let external = self.swarm.external_addresses();
         if self
@@ -152,7 +152,7 @@ impl EventLoop {
         self.guests.nameless.insert(connection, nameless);
     }
 
-    /// Somebody answers at an address that did not say who that would be.
+    /// A peer answers at an address that named none.
     pub(super) fn whoever_answered(&mut self, connection: ConnectionId, peer: PeerId) {
         if let Some(nameless) = self.guests.nameless.remove(&connection) {
             self.await_peer(peer, nameless.reply);
@@ -185,13 +185,13 @@ impl EventLoop {
         self.guests.answer(&peer, || Err(error.clone()));
     }
 
-    /// A peer that was waited for is none to stay connected with.
+    /// A caller waited for a peer that this node does not stay connected with.
     pub(super) fn turned_away(&mut self, peer: &PeerId, protocol_version: &str) {
         let error = self.foreign(node_id(peer), protocol_version);
         self.guests.answer(peer, || Err(error.clone()));
     }
 
-    /// A connection has ended. If its peer is waited for, it has not said who it is.
+    /// A connection has ended. If a caller waits for its peer, the peer has not identified itself.
     pub(super) fn ended_early(&mut self, peer: &PeerId) {
         let node = node_id(peer);
         self.guests.answer(peer, || {
@@ -233,15 +233,15 @@ impl EventLoop {
 
     /// A peer that is not of this network: a guest if it exchanges blocks and there is room.
     pub(super) fn is_welcome(&self, peer: &PeerId, info: &identify::Info) -> bool {
-        // Those of other networks of this kind are to stay among themselves.
+        // Nodes of other networks of our kind keep to themselves.
         let is_foreign = info.protocol_version.starts_with("/mc/");
         let room = self.guests.here.len() < MAX_GUESTS || self.guests.awaited.contains_key(peer);
         let exchanges = self.options.ipfs && room && info.protocols.contains(&PROTOCOL);
         !is_foreign && (exchanges || self.is_of_dht(info))
     }
 
-    /// Whether it is a member of the DHT of IPFS that this node may ask. Those are many in a search, and stay for
-    /// as long as they are of use.
+    /// Whether it is a member of the DHT of IPFS that this node may ask. A search uses many of them, and they stay
+    /// connected while they are useful.
     fn is_of_dht(&self, info: &identify::Info) -> bool {
         !self.options.ipfs_dht.is_empty()
             && self.guests.here.len() < MAX_DHT_GUESTS

@@ -1,5 +1,5 @@
-//! The DHT of IPFS, beside that of the own network: roots are announced there, and providers looked for. This
-//! node is a client of it and keeps nothing for others.
+//! The DHT of IPFS, beside that of this network. This node announces roots there and looks for providers. It is only a
+//! client and keeps nothing for others.
 
 use super::{EventLoop, guests::peer_of, queries::key};
 use crate::client::SessionKey;
@@ -17,9 +17,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// Searches at a time. Further ones are left to the own DHT.
+/// How many searches run at a time. Further ones use only this network's DHT.
 const MAX_SEARCHES: usize = 256;
-/// Providers that are looked for; more make no fetch faster.
+/// How many providers a search looks for; more make no fetch faster.
 const MAX_PROVIDERS: usize = 20;
 /// How often its first peers are dialled while none of its members is connected.
 const DIAL_EVERY: Duration = Duration::from_secs(15);
@@ -35,7 +35,7 @@ impl EventLoop {
         self.swarm.behaviour_mut().ipfs_kad.as_mut()
     }
 
-    /// Announces there that this node has a DAG: now, and again in due time.
+    /// Announces there that this node has a DAG: now, and again before that expires.
     pub(super) fn announce_to_ipfs(&mut self, cid: &Cid) {
         if let Some(kad) = self.ipfs_kad()
             && let Err(error) = kad.start_providing(key(cid))
@@ -44,7 +44,7 @@ impl EventLoop {
         }
     }
 
-    /// Announces again what it announced before, so that others know where this node is by now.
+    /// Announces everything again, so that others know this node's current addresses.
     pub(super) fn announce_again(&mut self) {
         let Some(kad) = self.ipfs_kad() else {
             return;
@@ -90,7 +90,7 @@ impl EventLoop {
         }
     }
 
-    /// A member is connected: through it, what was announced before reaches somebody.
+    /// A member is connected, so earlier announcements can reach the DHT through it.
     pub(super) fn met_ipfs_dht(&mut self, peer: PeerId) {
         let is_first = self.ipfs_kad().is_some_and(|kad| {
             let known = kad.kbuckets().map(|bucket| bucket.num_entries());

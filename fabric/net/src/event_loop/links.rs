@@ -15,7 +15,7 @@ struct Link {
     is_relayed: bool,
     /// Whether this node made it.
     is_outbound: bool,
-    /// Whether there was a connection over another peer before, by which both sides may have agreed to try this one.
+    /// Whether there was a connection over another peer before, by which both sides may have arranged this one.
     is_arranged: bool,
 }
 

@@ -14,14 +14,14 @@ use mc_types::Cid;
 use std::collections::{BTreeSet, HashMap};
 use tokio::sync::oneshot;
 
-/// Providers that are looked for; more make no fetch faster.
+/// How many providers a search looks for; more make no fetch faster.
 const MAX_PROVIDERS: usize = 20;
 
 /// Who waits for a query.
 enum Waiting {
     Providers {
         found: BTreeSet<PeerId>,
-        /// Whether they will be asked something. Their addresses are known only while they are looked for.
+        /// Whether to connect to them. Their addresses are known only during the search.
         meet: bool,
         reply: oneshot::Sender<Vec<PeerInfo>>,
     },
@@ -211,7 +211,7 @@ impl EventLoop {
                 Waiting::Entry { best, .. },
                 QueryResult::GetRecord(Ok(GetRecordOk::FoundRecord(found))),
             ) => {
-                // Whoever answers may lie.
+                // An answer may be a lie.
                 let record = &found.record;
                 let opened = self.records.open(record.key.as_ref(), &record.value);
                 if let Ok(entry) = opened
@@ -247,7 +247,7 @@ impl EventLoop {
                     is_relayed: self.links.is_relayed(&id),
                 };
                 let found = found.into_iter().map(info).collect();
-                // Whoever asked may have lost interest.
+                // The caller may have lost interest.
                 let _ = reply.send(found);
             }
             Waiting::Record { reply } => {

@@ -1,8 +1,8 @@
 //! Finding out whether others can connect to this node, and relays for it if they cannot.
 //!
-//! Other nodes dial it back (AutoNAT v2). A node that they reach keeps records of the DHT and relays for
-//! others; one that they do not reach reserves a place at two relays (Circuit Relay v2), by which peers
-//! connect to it, and then try together to do without (DCUtR).
+//! Other nodes dial it back (AutoNAT v2). A node that they reach keeps records of the DHT and relays for others; a node
+//! that they cannot reach reserves a place at two relays (Circuit Relay v2). Peers connect to it through these, and
+//! then both sides try a direct connection (DCUtR).
 
 use super::{
     EventLoop,
@@ -40,7 +40,7 @@ struct Place {
 #[derive(Debug)]
 pub(super) struct Reach {
     mode: DhtMode,
-    /// Whether this node was told of no peers, so that there is nobody else to begin with.
+    /// Whether this node has no configured peers, and so begins the network.
     founds: bool,
     relays_for_others: bool,
     reached: BTreeSet<Multiaddr>,
@@ -53,7 +53,7 @@ pub(super) struct Reach {
     told: Option<Standing>,
 }
 
-/// What follows for a node from what others have tried.
+/// The conclusion from the tries of other nodes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Standing {
     Unknown,
@@ -76,8 +76,8 @@ impl Reach {
         }
     }
 
-    /// Addresses at which others reach this node. While some peer is outside of the local network, addresses that mean
-    /// something only inside do not count.
+    /// Addresses at which others reach this node. While some peer is outside the local network, local addresses do not
+    /// count.
     fn direct(&self, links: &Links) -> Vec<&Multiaddr> {
         let outside = links.lead_outside();
         let counts = |address: &&Multiaddr| !outside || ip(address).is_none_or(is_global);
@@ -132,7 +132,7 @@ impl EventLoop {
         }
     }
 
-    /// Acts on what is known by now.
+    /// Acts on what is known so far.
     pub(super) fn reconsider(&mut self, now: Instant) {
         let standing = self.reach.standing(&self.links);
         if self.reach.told != Some(standing) {
@@ -213,7 +213,7 @@ impl EventLoop {
         }
     }
 
-    /// This node does not listen at an address any more, or is not reached there.
+    /// This node no longer listens at an address, or others cannot reach it there.
     pub(super) fn address_expired(&mut self, address: &Multiaddr) {
         if self.reach.reached.remove(address) {
             self.swarm.remove_external_address(address);
@@ -231,8 +231,7 @@ impl EventLoop {
         self.tidy(&event.server);
     }
 
-    /// Ends connections that were only made to see whether they can be. Either side knows of them, but only one
-    /// of the two must choose.
+    /// Closes connections that were made only as a test. Both sides know of them, but only one of the two must choose.
     pub(super) fn tidy(&mut self, peer: &PeerId) {
         if self.swarm.local_peer_id() < peer {
             let extra = self.links.extra(peer);
@@ -240,8 +239,8 @@ impl EventLoop {
         }
     }
 
-    /// A connected peer says at which address it sees this node. If it was the peer that connected, then it did
-    /// so at that address; only one at which this node listens is believed.
+    /// A connected peer reports the address at which it sees this node. If the peer made the connection, it used that
+    /// address; this node believes it only if it listens there.
     pub(super) fn seen_by(&mut self, peer: &PeerId, address: Multiaddr) {
         let listens = self.swarm.listeners().any(|own| *own == address);
         let is_known = self.reach.reached.contains(&address);
@@ -269,7 +268,7 @@ impl EventLoop {
         }
     }
 
-    /// A listener ended: if it was a place at a relay, another is asked for.
+    /// A listener ended: if it was a place at a relay, this node asks for another one.
     pub(super) fn listener_closed(&mut self, listener: ListenerId) {
         if let Some(relay) = self.reach.at_listener(listener) {
             self.reach.places.remove(&relay);
@@ -278,7 +277,7 @@ impl EventLoop {
         }
     }
 
-    /// Ends connections that are not needed any more.
+    /// Closes connections that are no longer needed.
     pub(super) fn close(&mut self, links: Vec<ConnectionId>) {
         for link in links {
             // It may have ended by itself.

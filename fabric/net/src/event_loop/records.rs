@@ -22,9 +22,9 @@ const SWEEP_EVERY: Duration = Duration::from_secs(5);
 const MAX_REGISTRATIONS: usize = 65_536;
 /// How many things are announced again in one round.
 const AGAIN_PER_TICK: usize = 4;
-/// How long it is believed that somebody has a DAG, unless it is announced again.
+/// How long an announcement of a DAG is believed, unless it is repeated.
 const PROVIDER_TTL: Duration = PROVIDE_EVERY.saturating_mul(3);
-/// Length of the keys of this network's own entries and index. Those of DAGs are multihashes, and longer.
+/// The length of the keys of this network's own entries and index. Keys of DAGs are multihashes, and longer.
 const OWN_KEY_BYTES: usize = 32;
 
 #[derive(Debug)]
@@ -34,9 +34,9 @@ pub(super) struct Records {
     guard: Guard,
     /// Registrations and announcements of others, and when they end.
     provided: HashMap<(RecordKey, PeerId), Instant>,
-    /// Keys of the index under which this node stands, and until when.
+    /// Keys of the index under which this node is registered, and until when.
     registered: HashMap<RecordKey, Instant>,
-    /// Keys for which this node is to announce again that it provides them.
+    /// Keys that this node must announce again as their provider.
     again: VecDeque<RecordKey>,
     swept: Instant,
 }
@@ -114,7 +114,7 @@ impl EventLoop {
         }
     }
 
-    /// Announces again in due time what this node provides, so that others know where it is by now.
+    /// Announces again what this node provides, when that is due, so that others know its current addresses.
     pub(super) fn provide_again(&mut self) {
         let store = self.swarm.behaviour_mut().kad.store_mut();
         self.records.again = store.provided().map(|record| record.key.clone()).collect();
@@ -149,7 +149,7 @@ impl EventLoop {
         }
     }
 
-    /// Takes note that somebody has a DAG, or is idle. Such a record costs little and is a hint at most.
+    /// Records that a peer has a DAG, or is idle. Such a record costs little and is only a hint.
     pub(super) fn provide_for(&mut self, mut record: kad::ProviderRecord) {
         let full = self.records.provided.len() >= MAX_REGISTRATIONS;
         if full || !self.records.guard.may_bring(record.provider) {

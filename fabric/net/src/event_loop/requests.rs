@@ -20,9 +20,9 @@ type Channel = ResponseChannel<Heard<Response>>;
 type ForPeer = (PeerId, Option<(Channel, Response)>);
 
 /// How many requests this node answers at a time: of one peer, and of all together. Further ones are refused at once,
-/// and the peer asks again later. A worker with a thousand slots has fewer under way, and each connection has no more
-/// than 256. Each request may be a mebibyte large and have a task of its own, so this bounds what peers can make this
-/// node hold.
+/// and the peer asks again later. A worker with a thousand slots sends fewer at a time, and one connection carries at
+/// most 256. Each request may be a mebibyte large and has a tokio task of its own, so this bounds how much memory peers
+/// can claim here.
 const MAX_ANSWERING_OF_PEER: usize = 512;
 const MAX_ANSWERING: usize = 4096;
 const BUSY: &str = "this node is overloaded";
@@ -38,8 +38,8 @@ pub(super) struct Requests {
 struct Asked {
     peer: PeerId,
     reply: oneshot::Sender<Answered>,
-    /// A request that is sent once more if its connection is closed and there is another one. All requests may arrive
-    /// twice without harm.
+    /// A request that is sent again if its connection closes and there is another one. Every request may arrive twice
+    /// without harm.
     request: Option<Box<Request>>,
 }
 
@@ -100,11 +100,11 @@ impl Requests {
     }
 }
 
-/// How a node that is overloaded answers, so that whoever asks does so again, or asks another one.
+/// The answer of an overloaded node: the caller asks again, or asks another node.
 fn busy(request: &Request) -> Response {
     match request {
         Request::Offer { .. } => Response::refused(ErrorCode::Overloaded, BUSY),
-        // What is said here must not be lost.
+        // This message must not be lost.
         Request::Finish { .. }
         | Request::Release { .. }
         | Request::Wrote { .. }
@@ -121,7 +121,7 @@ struct Places {
 }
 
 impl Places {
-    /// Whether there is a place for another request of the peer; it has it then.
+    /// Takes a place for another request of the peer, if there is one.
     fn take(&mut self, peer: &PeerId) -> bool {
         let taken = self.of_peers.get(peer).copied().unwrap_or_default();
         if self.all >= MAX_ANSWERING || taken >= MAX_ANSWERING_OF_PEER {
@@ -189,11 +189,11 @@ impl EventLoop {
     ) {
         let peer = peer_id(&node);
         let Some(peer) = peer.filter(|peer| self.peers.contains_key(peer)) else {
-            // Whoever asks again finds it connected, if it can be.
+            // When the caller asks again, the peer is connected, if it can be reached.
             if let Some(peer) = peer {
                 self.connect(peer, Vec::new());
             }
-            // Whoever asked may have lost interest.
+            // The caller may have lost interest.
             let _ = reply.send(Err(RequestError::NotConnected(node)));
             return;
         };
@@ -221,7 +221,7 @@ impl EventLoop {
         self.requests.asked.insert(id, asked);
     }
 
-    /// A connection was closed before the answer came: asks again by another one, if there is any.
+    /// A connection was closed before the answer came: asks again over another one, if there is any.
     fn cut_off(&mut self, id: OutboundRequestId) {
         let Some(asked) = self.requests.asked.remove(&id) else {
             return;
@@ -230,7 +230,7 @@ impl EventLoop {
             Some(request) if self.swarm.is_connected(&asked.peer) => {
                 self.ask(asked.peer, *request, asked.reply, None);
             }
-            // Whoever asked may have lost interest.
+            // The caller may have lost interest.
             _ => drop(asked.reply.send(Err(closed(&asked.peer)))),
         }
     }

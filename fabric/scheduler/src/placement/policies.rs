@@ -18,7 +18,7 @@ pub(crate) fn of(policy: Policy) -> &'static dyn Placement {
     }
 }
 
-/// Whoever has been waiting for longest.
+/// The worker that has been idle for longest.
 #[derive(Debug)]
 struct FirstAnswer;
 
@@ -66,7 +66,7 @@ impl Placement for LocalFirst {
     }
 }
 
-/// The one that has most of what the job needs.
+/// The worker that has most of what the job needs.
 #[derive(Debug)]
 struct DataLocality;
 

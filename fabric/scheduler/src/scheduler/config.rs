@@ -13,8 +13,8 @@ pub struct Config {
     pub prepare_timeout: Duration,
     /// How long after a job's own timeout its worker may go on claiming that it runs.
     pub timeout_grace: Duration,
-    /// A worker that was not heard for this long is offered nothing until it is. Workers say what they
-    /// lend every four seconds.
+    /// A worker that was silent for this long gets no offers until it announces itself again. Workers announce what
+    /// they lend every four seconds.
     pub worker_silence: Duration,
     /// By which rule jobs are placed that name none.
     pub policy: Policy,
@@ -50,7 +50,7 @@ impl Default for Config {
 /// What happened since the scheduler was made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Stats {
-    /// Heartbeats, finishes and releases with a token that was not valid any more.
+    /// Heartbeats, finishes and releases whose token was no longer valid.
     pub stale: u64,
     /// Leases that expired.
     pub expired: u64,

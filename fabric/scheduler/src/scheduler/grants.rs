@@ -72,8 +72,7 @@ impl Scheduler {
         may
     }
 
-    /// The worker for a job, if there is one that fits. The one that failed it last gets it only when nobody
-    /// else is free.
+    /// The worker for a job, if one fits. The worker that failed the job last gets it only when no other is free.
     fn choose(&self, now: Timestamp, job: &Job) -> Option<NodeId> {
         let spec = &*job.record.spec;
         let fitting = self.workers.free(now).filter(|worker| job.fits(worker));

@@ -55,7 +55,7 @@ impl Scheduler {
         lacking(job, seen).map(|clause| format!("the node {node} lacks {clause}"))
     }
 
-    /// The worker cannot let go of the job, so the job does not move: its node goes on with it.
+    /// The worker cannot release the job, so the job does not move: its node continues it.
     pub(super) fn stay(&mut self, id: JobId) {
         if let Some(job) = self.jobs.get_mut(&id)
             && job.record.holder.is_some()
@@ -77,7 +77,7 @@ impl Scheduler {
             job.wish = None;
             return;
         }
-        // If the node refused the job in between, the time goes on and does not begin anew: nobody can have a job wait
+        // If the node refused the job in between, the time does not start again: otherwise a node could make a job wait
         // for ever by refusing it.
         let patience = self.config.lease_ttl * PATIENCE_TERMS;
         let until = wish.until.unwrap_or_else(|| from.plus(patience));

@@ -1,4 +1,4 @@
-//! Going on with what another scheduler began.
+//! Taking over jobs that another scheduler began.
 
 use super::{Config, Job, Scheduler};
 use crate::{command::Effect, placement::place};
@@ -30,7 +30,7 @@ impl Scheduler {
             if self.jobs.contains_key(&record.id) {
                 continue;
             }
-            // Whoever wrote that may have had another clock.
+            // The scheduler that wrote it may have had another clock.
             let longest = now.plus(self.config.backoff_cap);
             record.not_before = record.not_before.min(longest);
             self.newest_token = self.newest_token.max(record.last_token);

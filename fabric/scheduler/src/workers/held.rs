@@ -31,7 +31,7 @@ impl Leases {
         Some(held)
     }
 
-    /// Added up anew each time: if a sum was cut off at its maximum, subtracting from it would give a wrong result.
+    /// Added up each time, because subtracting from a sum that was cut off at its maximum would give a wrong result.
     fn count(&mut self) {
         self.reserved = self.held.values().map(|held| held.reserved).sum();
     }

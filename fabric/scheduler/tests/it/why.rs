@@ -133,7 +133,7 @@ fn nodes_that_could_and_cannot_now_are_told_from_those_that_never_could() {
     assert_eq!(able(Clause::Heard), 1);
     assert_eq!(
         waits.line().unwrap(),
-        "3 nodes can run it: 1 lacks a sign of life of late, 2 lack a free slot, \
+        "3 nodes can run it: 1 lacks a recent sign of life, 2 lack a free slot, \
          1 lacks 4 GiB of free memory"
     );
 }
@@ -196,7 +196,7 @@ fn a_pause_after_a_failure_and_a_node_that_has_the_job_are_told() {
     let waits = why(&scheduler, 0);
     assert!((75..=100).contains(&waits.pause_ms), "{}", waits.pause_ms);
     assert_eq!(waits.turn, None);
-    assert!(waits.line().unwrap().contains("tried again in 1 s"));
+    assert!(waits.line().unwrap().contains("retried in 1 s"));
 }
 
 #[test]

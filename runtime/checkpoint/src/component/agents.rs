@@ -1,6 +1,6 @@
-//! What comes after everything else in a component that can be stopped: for each memory of the guest an
-//! *agent*, which shows it to the host or fills it with what the host gives, and a *conductor*, which
-//! has all globals and memories saved, or at the start of a guest that is resumed brought back.
+//! The end of a component that can be stopped. For each memory of the guest there is an *agent*, which shows the memory
+//! to the host or fills it from the host. A *conductor* saves all globals and memories, or restores them when a guest
+//! is resumed.
 
 use super::{
     prelude,
@@ -18,7 +18,7 @@ use wasm_encoder::{
     StartSection, TypeSection, ValType,
 };
 
-/// Adds everything to `component`, in which all else has used up the numbers `used`. `memories` says how many memories
+/// Adds everything to `component`, whose other parts use the indices up to `used`. `memories` says how many memories
 /// each module has of its own.
 pub(super) fn emit(component: &mut Component, scan: &Scan, memories: &[u32], used: Counts) {
     let mut agents = Agents {

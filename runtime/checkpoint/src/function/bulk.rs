@@ -22,7 +22,7 @@ impl<R: Reencode<Error = Refused>> Emitter<'_, '_, R> {
         }
     }
 
-    /// Grows a memory or table by what is on top of the stack, and charges for it unless that fails.
+    /// Grows a memory or table by the number on top of the stack, and charges for it if that succeeds.
     pub(super) fn grow(&mut self, operator: &Operator<'_>, log2: u32) -> Result<(), Refused> {
         let (fuel, length, result) = (self.fuel, self.length, self.result);
         self.emit([I::LocalTee(length)]);

@@ -14,7 +14,7 @@ impl<R: Reencode<Error = Refused>> Emitter<'_, '_, R> {
         self.resumes && !frame.sites.is_empty()
     }
 
-    /// Sees to it that the slots have copies of the operands above `base`, if the function can be stopped.
+    /// Copies the operands above `base` into their slots, if the function can be stopped.
     pub(super) fn copy_away(&mut self, base: usize, operands: &[ValType]) -> Result<(), Refused> {
         if self.stops {
             self.put_away(base, operands)?;
@@ -99,8 +99,8 @@ impl<R: Reencode<Error = Refused>> Emitter<'_, '_, R> {
         self.flush();
     }
 
-    /// What was not charged for yet is charged for on the way of the branch if possible, or else together with what
-    /// comes next, so that neither way has more than one charge.
+    /// Pending cost is charged on the path of the branch if possible, or else together with the next operators, so that
+    /// neither path has more than one charge.
     fn branch_if(&mut self, label: Label, is_plain: bool) {
         if !is_plain {
             self.pay(1);
@@ -205,8 +205,8 @@ impl<R: Reencode<Error = Refused>> Emitter<'_, '_, R> {
         self.join(frame, base)
     }
 
-    /// A block in which exceptions are caught. Where one arrives, fuel is what is left where it was thrown, and the stack
-    /// what is this function's again; so each handler has a landing of its own on the way.
+    /// A block that catches exceptions. When one arrives, fuel is as at the throw, and the stack is this function's
+    /// again, so each handler gets a landing of its own.
     pub(super) fn catching(&mut self, block: &Try<'_>, base: usize) -> Result<(), Refused> {
         let Try {
             frame, handlers, ..
@@ -247,7 +247,7 @@ impl<R: Reencode<Error = Refused>> Emitter<'_, '_, R> {
         Ok(())
     }
 
-    /// Where a block has ended that began where the region does: brings the operands beneath it back.
+    /// After the end of a block that began with the region: restores the operands beneath it.
     pub(super) fn join(&mut self, frame: &Frame, base: usize) -> Result<(), Refused> {
         let after = frame.after();
         self.put_away(frame.beneath(), &after)?;

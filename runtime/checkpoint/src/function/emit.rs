@@ -37,8 +37,8 @@ impl<R: Reencode<Error = Refused>> Emitter<'_, '_, R> {
         self.opened(label);
     }
 
-    /// Begins a block that is followed by code which is hardly ever reached. The compiler learns that from a branch
-    /// that is never taken.
+    /// Begins a block that is followed by code that hardly ever runs. A branch that is never taken tells the compiler
+    /// so.
     pub(super) fn block_unlikely(&mut self, label: Label) {
         self.block(label, BlockType::Empty);
         self.emit([I::I32Const(0)]);
@@ -81,8 +81,8 @@ impl<R: Reencode<Error = Refused>> Emitter<'_, '_, R> {
         label
     }
 
-    /// Goes to `label` if what is on the stack is not zero. It tells the compiler that this is nearly always so, to
-    /// have all that follows put out of the way: where it is used, both cases hardly ever happen.
+    /// Branches to `label` if the top of the stack is not zero. A hint tells the compiler that it nearly always does,
+    /// so that the code after it moves out of the way: where this is used, both cases are rare.
     pub(super) fn branch_off(&mut self, label: Label) {
         let depth = self.depth(label);
         self.hints.push((self.code.len(), true));

@@ -147,9 +147,8 @@ impl<'a, R: Reencode<Error = Refused>> Emitter<'a, '_, R> {
         Ok(ways)
     }
 
-    /// Goes on at the site that the local `state` names: at the first of `sites`, which is the one that
-    /// is here, or at the pad in `nodes` that leads to it. On the way it takes from the frame what the
-    /// region at `depth` is responsible for.
+    /// Resumes at the site in the local `state`: at the first of `sites`, which is here, or at the pad in `nodes` that
+    /// leads to it. On the way it takes from the frame the values of the region at `depth`.
     pub(super) fn dispatch(
         &mut self,
         nodes: &[Node<'_>],

@@ -24,7 +24,7 @@ impl<R: Reencode<Error = Refused>> Emitter<'_, '_, R> {
         }
     }
 
-    /// Takes the stack that the function occupies, once what it called has not given its own back.
+    /// Takes the stack that the function occupies, when a callee has not returned its own.
     pub(super) fn take_stack(&mut self) {
         if self.body.has_entry {
             let (stack, own) = (self.stack, saturated(self.context.function.stack));
@@ -57,8 +57,8 @@ impl<R: Reencode<Error = Refused>> Emitter<'_, '_, R> {
         self.emit([I::LocalGet(self.fuel), I::I64Const(0), I::I64LtS]);
     }
 
-    /// Takes a slice of the fuel that the guest has until it must stop, unless it was told to stop. Only this place
-    /// looks whether it was; the hot code need not.
+    /// Takes a slice of the fuel that the guest has until it must stop, unless it was told to stop. Only this code
+    /// checks that, so the hot code need not.
     pub(super) fn refill(&mut self) {
         let (fuel, slice) = (self.fuel, self.slice);
         let (left, room) = (self.at(meter::FUEL_LEFT, 3), self.at(meter::ROOM, 3));
@@ -78,7 +78,7 @@ impl<R: Reencode<Error = Refused>> Emitter<'_, '_, R> {
         self.emit([I::I32Const(0)]);
         self.load_long(meter::ROOM);
         self.emit([I::LocalGet(slice), I::I64Sub, I::I64Store(room)]);
-        // What the page says of the last call stays the same: the slice only moves from one word to the other.
+        // The page still gives the same fuel at the last call: the slice only moves from one word to the other.
         self.emit([I::I32Const(0)]);
         self.load_long(meter::FUEL_LEFT);
         self.emit([I::LocalGet(slice), I::I64Add, I::I64Store(left)]);
@@ -147,7 +147,7 @@ impl<R: Reencode<Error = Refused>> Emitter<'_, '_, R> {
         Ok(())
     }
 
-    /// What a function does first that goes on from a frame. The one that made way for it has accounted for the stack.
+    /// The beginning of a function that resumes from a frame. The form that called it has accounted for the stack.
     pub(super) fn begin_again(&mut self) -> Result<(), Refused> {
         let (stack, own) = (self.stack, saturated(self.context.function.stack));
         let sites = u32::try_from(self.body.sites.len()).unwrap_or(u32::MAX);
@@ -168,8 +168,8 @@ impl<R: Reencode<Error = Refused>> Emitter<'_, '_, R> {
         Ok(())
     }
 
-    /// Ends the guest if it must end. Otherwise stops it, unless a call is open that must return to the host first. It
-    /// does so if what is on the stack is not zero, which says that fuel or stack are lacking at a site.
+    /// If the top of the stack is not zero, fuel or stack is lacking at a site. Then this ends the guest if it must
+    /// end, and otherwise stops it, unless an open call must return to the host first.
     pub(super) fn stop_here(&mut self, site: SiteIndex, is_entry: bool) -> Result<(), Refused> {
         if !self.stops {
             self.branch_off(self.strike);

@@ -8,7 +8,7 @@ use std::io::{self, Read, Seek, SeekFrom, Write};
 /// Bytes of every chunk but the last.
 pub const CHUNK_BYTES: usize = 256 << 10;
 
-/// Bytes, named in chunks of [`CHUNK_BYTES`], so that what is only appended to keeps its first chunks.
+/// Bytes, named in chunks of [`CHUNK_BYTES`], so that a log that only grows keeps its first chunks.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Blob {
@@ -34,8 +34,8 @@ impl Blob {
         }
     }
 
-    /// Names the first `bytes` of `from`, which begins with what `before` names: of that, no more than the last chunk is
-    /// read again. Blocks that `before` does not have go to `emit`.
+    /// Names the first `bytes` of `from`, which begins with the bytes that `before` names: of those, only the last
+    /// chunk is read again. Blocks that `before` does not have go to `emit`.
     ///
     /// # Errors
     ///
@@ -71,7 +71,7 @@ impl Blob {
         Ok(Self { bytes, chunks })
     }
 
-    /// Reads all of it, of which the task allows `max` bytes. `get` gives the bytes of a block, verified.
+    /// Reads all of it; the task allows `max` bytes. `get` returns the verified bytes of a block.
     ///
     /// # Errors
     ///

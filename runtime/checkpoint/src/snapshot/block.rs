@@ -5,8 +5,8 @@ use mc_types::{Cid, cid};
 /// A block: its CID and its bytes.
 pub type Block = (Cid, Vec<u8>);
 
-/// Encrypts bytes before they become a block; only private tasks have one that does. Equal bytes have to come out
-/// equal, or unchanged blocks would not be recognised.
+/// Encrypts bytes before they become a block, for private tasks. Equal bytes must have equal encrypted forms, so that
+/// unchanged blocks are recognised.
 pub type Seal<'a> = Option<&'a dyn Fn(&[u8]) -> Vec<u8>>;
 
 /// Bytes as a raw block.

@@ -42,7 +42,7 @@ fn height(bytes: u64) -> u32 {
 }
 
 impl Memory {
-    /// Names `memory`. Blocks that `pages` does not have go to `emit`; after that it has them.
+    /// Names `memory`. Blocks that `pages` does not have go to `emit`; afterwards `pages` has them.
     pub fn write(
         memory: &[u8],
         pages: &mut Pages,
@@ -133,7 +133,7 @@ impl Reader {
         self.bytes
     }
 
-    /// The next page that is not zero, with its address. `get` gives the bytes of a block, verified.
+    /// The next page that is not zero, with its address. `get` returns the verified bytes of a block.
     ///
     /// # Errors
     ///
@@ -224,7 +224,7 @@ mod tests {
         // The page, the node above it, and the root.
         assert_eq!(emitted, 3);
         assert!(read(&second, &blocks).unwrap() == memory);
-        // Whoever did not see the first one comes to the same.
+        // A node that did not see the first one gets the same result.
         let alone = Memory::write(&memory, &mut Pages::default(), None, &mut |_| {});
         assert_eq!(alone, second);
     }

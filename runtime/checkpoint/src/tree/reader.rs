@@ -10,7 +10,7 @@ use crate::{
 };
 use wasmparser::{BlockType, FuncValidator, FunctionBody, Operator, ValType, ValidatorResources};
 
-/// Reads a body. Sites are those where the function can be stopped if `stops`, and else its loops.
+/// Reads a body. Its sites are all places where the function can be stopped if `stops`, and otherwise only its loops.
 pub(crate) fn read<'a>(
     analysis: &Analysis,
     validator: &mut FuncValidator<ValidatorResources>,

@@ -34,8 +34,8 @@ impl std::fmt::Debug for Saved {
 }
 
 impl Stopped<'_> {
-    /// Copies the state, so that the guest can go on. The copy is put into the memories of `last`, an earlier one that
-    /// nobody needs any more: memory that the system has to provide first takes several times as long to fill.
+    /// Copies the state, so that the guest can go on. The copy reuses the memories of `last`, since filling memory
+    /// that the system has to provide first takes several times as long.
     #[must_use]
     pub fn save(&self, last: Option<Vec<Vec<u8>>>) -> Saved {
         let mut memories = last.unwrap_or_default();

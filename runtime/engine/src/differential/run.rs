@@ -21,7 +21,7 @@ pub(super) enum Called {
     /// The bits of what it returned.
     Returned(Vec<String>),
     Trapped(Trap),
-    /// It threw an exception that nobody caught.
+    /// It threw an uncaught exception.
     Threw,
     /// The meter struck, for want of fuel or not.
     Struck {

@@ -167,8 +167,7 @@ impl Backend {
         let Some(imports) = imports_only(program) else {
             return Ok(());
         };
-        // A program that is malformed, or needs what is not offered, gets an error of its own when its code is looked
-        // at.
+        // A program that is malformed, or needs what is not offered, gets an error of its own when its code is read.
         let linked = match self.compile(form, &imports) {
             Err(_) => return Ok(()),
             Ok(Compiled::Component(component)) if is_relaxed => {
@@ -201,7 +200,7 @@ impl Backend {
         }
     }
 
-    /// The name of the interface by which a component is run, if it imports nothing that is not there.
+    /// The name of the interface that runs a component, if all its imports exist.
     fn command(&self, component: &Component) -> Result<String, Error> {
         let kind = component.component_type();
         let imports = kind.imports(&self.raw).map(|(name, _)| name.to_owned());

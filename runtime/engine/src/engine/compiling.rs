@@ -18,7 +18,7 @@ const MAX_CHARS: usize = 200;
 ///
 /// # Errors
 ///
-/// [`Error::Invalid`] for what is malformed, [`Error::Uncompilable`] for what it panics on.
+/// [`Error::Invalid`] when the program is malformed, [`Error::Uncompilable`] when the compiler panics on it.
 pub(super) fn contained<T>(compile: impl FnOnce() -> wasmtime::Result<T>) -> Result<T, Error> {
     keep_quiet();
     // What a panic leaves half made is dropped with it: nothing is shared before a program is compiled.

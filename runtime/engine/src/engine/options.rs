@@ -14,8 +14,7 @@ pub struct Options {
     pub allocation: Allocation,
     /// What executes guests.
     pub target: Target,
-    /// What compiles programs that are not in the cache; then there must be a cache. If absent, this process compiles
-    /// them.
+    /// A compiler for programs that are not in the cache; it requires a cache. If absent, this process compiles them.
     pub compiler: Option<Compiler>,
     /// Called at the beginning of each thread that runs a guest, such as to lower its priority.
     pub on_guest_thread: Option<fn()>,

@@ -5,8 +5,8 @@ use std::ops::Range;
 
 /// Most buffers of one call.
 const MAX_BUFFERS: u32 = 1024;
-/// Most bytes that one call moves, so that a guest can be stopped between calls. Reading and writing less
-/// than was asked for is every call's right.
+/// Most bytes that one call moves, so that a guest can be stopped between calls. Any call may read or write less than
+/// requested.
 const MAX_MOVED_BYTES: usize = 16 << 20;
 
 /// The memory of a module that calls.

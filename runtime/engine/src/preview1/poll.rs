@@ -8,7 +8,7 @@ use crate::guest::Guest;
 use mc_wasi::{Errno, Handle, Host, Result};
 use wasmtime::{Caller, Linker};
 
-/// Where a subscription has what: its length, and within it the clock, how long to wait, and how that is meant.
+/// The layout of a subscription: its length, and the offsets of the clock, the timeout and the flags.
 pub(super) struct Layout {
     pub(super) bytes: u32,
     pub(super) clock: u32,
@@ -54,8 +54,8 @@ pub(super) fn add(linker: &mut Linker<Guest>) -> wasmtime::Result<()> {
     Ok(())
 }
 
-/// Waits for the first of `count` subscriptions at one address, and writes what is ready to another; returns how many
-/// are.
+/// Waits for the first of `count` subscriptions at one address, and writes the ready ones to another; returns their
+/// number.
 pub(super) fn poll(
     host: &mut Host,
     memory: &mut GuestMemory<'_>,

@@ -1,15 +1,14 @@
-//! Rights, by which a program says whether it will read or write, and is told whether it can. Whatever else they
-//! stand for can be done with every descriptor; they cannot be given away, as later previews have none.
+//! Rights. By them a program says whether it will read or write, and learns whether it can. Every descriptor has all
+//! other rights. They cannot be given away, since later previews have none.
 
 pub(super) const READ: u64 = 1 << 1;
 pub(super) const WRITE: u64 = 1 << 6;
 /// To synchronise what was written, to allocate and to cut off: none without writing.
 const CHANGE: u64 = WRITE | 1 | (1 << 8) | (1 << 22);
-/// Whatever can be done with a file: the above, to seek, set flags, synchronise, tell, advise, look and set times, and
-/// to poll.
+/// All rights of a file: the above, to seek, set flags, synchronise, tell, advise, look and set times, and to poll.
 const FILE: u64 = READ | CHANGE | (0b1111 << 2) | (1 << 7) | (1 << 21) | (1 << 23) | (1 << 27);
-/// Whatever can be done with a directory: to make, link, open, list, rename, remove and look at what is in it. Not to
-/// set a file's size by its path, which no call does.
+/// All rights of a directory: to make, link, open, list, rename, remove and look at its entries. Not to set a file's
+/// size by its path, which no call does.
 const DIRECTORY: u64 = (0x3ff << 9) | (0b11 << 20) | (0b1111 << 23);
 
 /// Rights of a directory, and of what is opened in it.

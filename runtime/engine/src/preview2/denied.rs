@@ -1,9 +1,8 @@
 //! Interfaces to the network: they are there, and say no.
 //!
-//! Programs import them for what they might do and mostly do not. So each function is there in the form
-//! in which the component imports it, whichever version that is, and answers by its type: with the error
-//! that stands for a refusal if it can; else with a new handle, or with success, so that a request can be
-//! built before it is refused.
+//! Programs import them for cases that mostly never happen. So each function exists in the form that the component
+//! imports, of any version, and its type decides the answer: the error that stands for a refusal if there is one; else
+//! a new handle, or success, so that a request can be built before it is refused.
 
 use super::types::{InputStream, IoError, OutputStream, Pollable};
 use crate::guest::{Call, Guest};
@@ -24,7 +23,7 @@ const REFUSALS: &[&str] = &["access-denied", "HTTP-request-denied"];
 /// A handle of something that leads nowhere.
 struct Nowhere;
 
-/// Whether an interface is one that is denied.
+/// Whether an interface is denied.
 pub(crate) fn is_denied(import: &str) -> bool {
     DENIED.iter().any(|package| import.starts_with(package))
 }

@@ -342,7 +342,7 @@ fn opening(path: PathFlags, open: OpenFlags, flags: DescriptorFlags) -> Opening 
     }
 }
 
-/// Flags of a descriptor that hold anyway for what is only memory, by their names in preview 1.
+/// Flags of a descriptor that are always true of files in memory, by their names in preview 1.
 const fn synchronising() -> [(DescriptorFlags, Status); 3] {
     [
         (DescriptorFlags::FILE_INTEGRITY_SYNC, Status::SYNC),

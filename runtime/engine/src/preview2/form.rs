@@ -18,7 +18,7 @@ pub(crate) trait Form: 'static {
     fn name(name: &str) -> Cow<'_, str>;
 }
 
-/// Resources, of which wasmtime keeps a table.
+/// Resources, in a table of wasmtime's.
 pub(crate) struct Resources;
 
 impl Form for Resources {

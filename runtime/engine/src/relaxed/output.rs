@@ -25,9 +25,9 @@ const WRITE_BYTES: usize = 64 << 10;
 #[error("output limit reached")]
 pub(crate) struct OutputLimitReached;
 
-/// Nobody reads what the guest writes any more.
+/// The reader of the guest's output has gone.
 #[derive(Debug, thiserror::Error)]
-#[error("nobody reads the output any more")]
+#[error("the reader of the output has gone")]
 pub(crate) struct OutputClosed;
 
 /// What the two streams may still write together.
@@ -114,8 +114,8 @@ impl OutputStream for Log {
                 .downcast_ref::<std::io::Error>()
                 .map(std::io::Error::kind)
             {
-                // The guest ends because of this, as it does under a shell. A guest that is told of it panics, or goes
-                // on for nothing.
+                // The guest ends because of this, as it does under a shell. A guest that got the error would panic, or
+                // go on for nothing.
                 Some(std::io::ErrorKind::BrokenPipe) => StreamError::Trap(OutputClosed.into()),
                 // A guest must not notice that this machine's disk is full.
                 _ => StreamError::Trap(error.context("output could not be written")),

@@ -11,7 +11,7 @@ const MAX_INPUT_NAME_BYTES: usize = 255;
 const MAX_DIRS: usize = 64;
 /// Longest path of one, in bytes.
 const MAX_DIR_PATH_BYTES: usize = 1024;
-/// Latest time that a task may believe to start at, in seconds since 1970: nanoseconds fit 64 bits.
+/// Latest start time that a task may have, in seconds since 1970: its nanoseconds fit 64 bits.
 const MAX_CLOCK_SECONDS: u64 = 9_000_000_000;
 
 /// Which field of a task cannot be accepted, and why.
@@ -46,7 +46,7 @@ pub enum TaskSpecError {
         /// The text.
         text: String,
     },
-    /// Something is said to be encrypted that the task is not given.
+    /// The list of encrypted inputs names one that the task does not have.
     #[error("private.given names {path:?}, which the task is not given")]
     NotGiven {
         /// The path.

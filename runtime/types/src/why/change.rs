@@ -1,11 +1,11 @@
-//! What would have to be different for a job that no node can run.
+//! What would have to change so that nodes can run a job that none can run now.
 
 use super::units::{Size, Time, count};
 use crate::NodeId;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
-/// What would have to be different for some nodes to be able to run a job.
+/// The changes that would let some nodes run a job.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Change {
@@ -24,7 +24,7 @@ pub enum Change {
         /// In bytes.
         bytes: u64,
     },
-    /// It asks for no more disk for what it prints than this.
+    /// It asks for no more disk for its output streams than this.
     Output {
         /// In bytes.
         bytes: u64,
@@ -48,7 +48,7 @@ pub enum Change {
         /// That node.
         node: NodeId,
     },
-    /// What a later version would change, and this one does not know.
+    /// A change of a later version, unknown to this one.
     #[default]
     Unknown,
 }
@@ -74,12 +74,14 @@ impl fmt::Display for Change {
                 }
             }
             Self::Target { node } => write!(f, "without target_node={node}"),
-            Self::Unknown => f.write_str("with what only a later version of mc-wasm knows"),
+            Self::Unknown => {
+                f.write_str("with a change that only a later version of mc-wasm knows")
+            }
         }
     }
 }
 
-/// The nodes that come nearest to being able to run a job that no node can.
+/// The nodes that come nearest to running a job that no node can run.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NearestMiss {
     /// How many they are.

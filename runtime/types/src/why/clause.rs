@@ -120,7 +120,7 @@ impl fmt::Display for Clause<'_> {
                 let (name, value) = (name.escape_debug(), value.escape_debug());
                 write!(f, "the label {name}={value}")
             }
-            Self::Heard => f.write_str("a sign of life of late"),
+            Self::Heard => f.write_str("a recent sign of life"),
             Self::Trusted => f.write_str("trust after failures"),
             Self::FreeSlot => f.write_str("a free slot"),
             Self::Unknown => f.write_str("what only a later version of mc-wasm knows"),

@@ -22,7 +22,7 @@ impl fmt::Display for Size {
         };
         let (whole, rest) = (self.0 / unit, self.0 % unit);
         let tenths = u128::from(rest) * 10 / u128::from(unit);
-        // A little more than a node has would look like what it has: people ask for whole mebibytes.
+        // A little more than a node has would be shown as what it has, since people ask for whole mebibytes.
         if tenths == 0 && rest > 0 && unit > MEBIBYTE && self.0.is_multiple_of(MEBIBYTE) {
             return write!(f, "{} MiB", self.0 / MEBIBYTE);
         }

@@ -18,7 +18,7 @@ impl FileSystem {
         Ok(node)
     }
 
-    /// Refuses changes to what may not be changed, or is no longer part of the tree.
+    /// Refuses changes to nodes that are read-only or no longer part of the tree.
     fn check_parent(&self, parent: NodeId) -> Result<(), Errno> {
         let node = self.node(parent)?;
         if node.links == 0 {
@@ -91,7 +91,7 @@ impl FileSystem {
         Ok(())
     }
 
-    /// The place where something is to be made. If there is a link, it is not followed, even if a slash comes after it.
+    /// The place for a new entry. A link there is not followed, even with a slash after it.
     fn resolve_new(&mut self, base: NodeId, path: &str, inputs: &mut dyn Inputs) -> Result<Place> {
         let bare = path.trim_end_matches('/');
         let mut place = self.resolve(
@@ -216,7 +216,7 @@ impl FileSystem {
             return Err(Errno::ReadOnly.into());
         }
         self.check_parent(place.parent)?;
-        // Names take memory as files do, and what is left below `/out` is written once for each.
+        // Names take memory as files do, and a file left below `/out` is written once for each name.
         self.charge_file()?;
         let linked = self.node_mut(node)?;
         linked.links = linked.links.saturating_add(1);

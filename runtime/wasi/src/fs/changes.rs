@@ -1,7 +1,6 @@
 //! What a guest changed in a directory that it was given, told entry by entry.
 //!
-//! Only what the guest looked at can have been changed by it, so only that is gone through: what a directory was given
-//! is not listed again.
+//! The guest can only have changed what it looked at, so only that is searched: given directories are not listed again.
 
 use super::{
     node::{Directory, FileKind, Kind, NodeId, Slot},
@@ -16,7 +15,7 @@ use std::collections::BTreeSet;
 pub struct Change {
     /// Where.
     pub place: String,
-    /// What was given there, if something was: the place may lie in a directory that was renamed.
+    /// The given entry at the place, if any: the place may lie in a directory that was renamed.
     pub base: Option<String>,
     /// What is there now.
     pub now: Now,
@@ -183,7 +182,7 @@ impl Walk<'_> {
                 self.tell(place, base, now);
                 Ok(())
             }
-            // Nobody knows where the link was given. Whether it points elsewhere can be seen at its place.
+            // The original place of the link is unknown. Whether it points elsewhere can be seen at its place.
             Kind::Symlink(target) => {
                 self.tell(place, base, Now::Symlink(target.clone()));
                 Ok(())

@@ -13,10 +13,10 @@ pub(super) const MAX_FILE_BYTES: u64 = i64::MAX as u64;
 /// Bytes that were given, under pages that were written.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Data {
-    /// Where the bytes come from that are on no page, and how many of them are left.
+    /// The source of the bytes that are on no page, and how many of them are left.
     given: Option<(At, u64)>,
     size: u64,
-    /// By number: what is copied at a time when a given file is changed, and what a written file grows by.
+    /// By number. A page is the unit of copying when a given file is changed, and of growth of a written file.
     pages: BTreeMap<u64, Page>,
     /// Whether it was ever changed.
     changed: bool,
@@ -38,7 +38,7 @@ impl Data {
         (!self.changed).then_some(at)
     }
 
-    /// Where bytes of it were given, whatever was changed since.
+    /// Where bytes of it were given, regardless of later changes.
     pub(super) fn origin(&self) -> Option<&At> {
         self.given.as_ref().map(|(at, _)| at)
     }
@@ -121,8 +121,8 @@ impl Data {
         Ok(end.ok_or(Errno::FileTooLarge)?.max(self.size))
     }
 
-    /// Writes `bytes` at `offset`. The caller has checked [`Self::size_after`], and says how many bytes all files have
-    /// together then: beyond [`HELD_BYTES`], what is written is kept outside of memory, if there is a place for it.
+    /// Writes `bytes` at `offset`. The caller has checked [`Self::size_after`], and passes the total size of all files
+    /// afterwards: beyond [`HELD_BYTES`], the bytes go outside of memory, if there is a place for them.
     pub(super) fn write(
         &mut self,
         offset: u64,

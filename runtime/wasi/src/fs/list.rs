@@ -88,7 +88,7 @@ mod tests {
     use crate::{At, InMemory, Quota, Tree};
     use std::collections::BTreeMap;
 
-    /// So many that removing them one by one would take minutes, were each looked for behind those that are gone.
+    /// So many that removing them one by one would take minutes, if each search went past all removed ones.
     const ENTRIES: u32 = 100_000;
 
     #[test]

@@ -96,8 +96,7 @@ pub(super) enum Slot {
     Removed,
     /// What is mounted there, and so is no part of the directory that was given.
     Mount(NodeId),
-    /// A node in a given directory, under a name that nothing was given under. Once the name is free again, nothing is
-    /// left of it.
+    /// A node in a given directory, under a name that was not given. Once the name is free again, no trace is left.
     Made(NodeId),
 }
 

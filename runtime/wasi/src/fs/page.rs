@@ -4,7 +4,7 @@ use crate::{Stop, Storage};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, ser::Error as _};
 use std::sync::Arc;
 
-/// Bytes of a part of a file, wherever they are kept. There may be fewer than it has room for; zeros follow.
+/// Bytes of a part of a file, in memory or outside. There may be fewer than it has room for; zeros follow.
 #[derive(Debug, Clone)]
 pub(super) enum Page {
     /// In memory.

@@ -97,7 +97,7 @@ impl FileSystem {
     }
 }
 
-/// Where a path has come that led from `base` through the directories `below`, to its end.
+/// The end of a path that led from `base` through the directories `below`.
 fn arrived(base: NodeId, mut below: Vec<(String, NodeId)>, path: &str, directory: bool) -> Place {
     let Some((name, node)) = below.pop() else {
         return Place {

@@ -93,7 +93,7 @@ impl FileSystem {
         }
     }
 
-    /// What `name` stands for in a directory, made a node if it was not looked at before.
+    /// The node of `name` in a directory, made at the first look.
     pub(super) fn child(
         &mut self,
         parent: NodeId,
@@ -150,7 +150,7 @@ impl FileSystem {
         Ok(self.node(id)?.stat(id))
     }
 
-    /// Where a directory or the bytes of a file were given, whatever the guest changed since.
+    /// Where a directory or the bytes of a file were given, regardless of later changes.
     #[must_use]
     pub fn origin(&self, id: NodeId) -> Option<&At> {
         match &self.node(id).ok()?.kind {

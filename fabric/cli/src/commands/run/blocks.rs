@@ -36,7 +36,7 @@ impl Blocks for RunBlocks {
     }
 
     async fn fetch_checkpoint(&self, _: Cid, _: &Limits) -> Result<(), Error> {
-        // Its file has all of it, or what it lacks is missed when it is read.
+        // Its file has all blocks, or else reading a missing one fails.
         Ok(())
     }
 }

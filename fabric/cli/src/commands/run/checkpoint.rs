@@ -1,5 +1,5 @@
-//! Checkpoints of runs as files: CAR v1, of which the root and the last block is the checkpoint, with the
-//! task and the component if that is a file.
+//! Checkpoints of runs as files: CAR v1 with the checkpoint as its root and last block, and with the task, and the
+//! component if that is a file.
 
 use super::{What, differences::Differences};
 use crate::{
@@ -28,7 +28,7 @@ use std::{
 /// Bytes of a file that are read at a time.
 const PIECE_BYTES: usize = 1 << 20;
 
-/// From where a run goes on, and when it is stopped; nothing if neither was asked for.
+/// Where a run resumes, and when it is stopped; none if neither was requested.
 pub(super) fn checkpoints(
     prepared: &Prepared,
     from: Option<&From>,
@@ -50,7 +50,7 @@ pub(super) fn checkpoints(
     }))
 }
 
-/// Writes the checkpoint that a run left, whose blocks are in `made`, to the file `path`. Gives the position.
+/// Writes the checkpoint that a run left, with its blocks in `made`, to the file `path`. Returns the position.
 pub(super) async fn save(
     path: &Path,
     left: &Left,
@@ -102,7 +102,7 @@ pub(super) struct From {
 }
 
 impl From {
-    /// Reads a file, and says what is to be run: what the run was that the file is of.
+    /// Reads a file, and returns the run to resume.
     pub(super) async fn read(args: ResumeArgs) -> Result<(Self, Run), Failure> {
         let path = args.snapshot.clone();
         let bad = |reason: &str| {
@@ -187,7 +187,7 @@ impl From {
 /// The run of a task, with what was typed now.
 fn run_of(component: String, task: &TaskSpec, args: ResumeArgs) -> Run {
     let limits = &task.limits;
-    // Inputs that are not given as files of this machine are looked for where the node finds them.
+    // The node looks for inputs that are not given as files of this machine.
     let is_typed = |name: &str| {
         let mut names = args.input.iter().filter_map(|input| input.split_once('='));
         names.any(|(typed, _)| typed == name)
@@ -228,7 +228,7 @@ fn run_of(component: String, task: &TaskSpec, args: ResumeArgs) -> Run {
     }
 }
 
-/// The command that goes on with a run: it has to be given what the run had of this machine's.
+/// The command that resumes a run. It needs the same files of this machine as the run.
 pub(super) fn resumption(path: &Path, task: &Task) -> String {
     let mut command = format!("mc-wasm resume {}", output::quoted(&path.to_string_lossy()));
     let inputs = task.input.iter().map(|input| ("--input", input));
@@ -242,7 +242,7 @@ pub(super) fn resumption(path: &Path, task: &Task) -> String {
     command
 }
 
-/// Refuses a checkpoint that would replace or change what the task is given: it would be of a task that is no more.
+/// Refuses a checkpoint file that would change the task's own inputs: the checkpoint would be of another task then.
 pub(super) fn check_place(run: &Run, dirs: &Dirs) -> Result<(), Failure> {
     let Some((_, path)) = wanted(run)? else {
         return Ok(());

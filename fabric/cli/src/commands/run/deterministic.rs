@@ -45,8 +45,8 @@ pub(super) async fn run(
     let dirs = dirs(&what, &mounts);
     let seen = Seen::default();
     if from.is_some() {
-        // Some of it the guest has seen before it was stopped, and will not look at again. What is edited after this look
-        // is known to be newer.
+        // The guest saw some entries before it was stopped, and will not look at them again. This look makes later
+        // edits recognisable.
         for dir in &dirs {
             let walked = seen.walk(dir.mount, &dir.host);
             walked.map_err(|(path, e)| Failure::path(&path, &e))?;
@@ -100,7 +100,7 @@ pub(super) async fn run(
     if let (Some(Ok(Finished::Ended(ended))), Some((at, path))) = (&executed, wanted) {
         let (position, path) = (ended.usage.fuel, path.display());
         output::error(&format!(
-            "it came to no site beyond {at} before it ended at position {position}: there was nothing to stop, and {path} was not written"
+            "it ended at position {position}, with no site beyond {at}: it was not stopped, and {path} was not written"
         ));
     }
     let ended = finish(executed, &what, (dirs, seen), prepared).await;
@@ -128,7 +128,7 @@ pub(super) async fn run(
     }
 }
 
-/// Inputs of which the node has not all; `None` if it does not say.
+/// Inputs that the node does not have completely; `None` if it does not answer.
 async fn lacking(args: &Run, connection: &Connection) -> Option<Vec<String>> {
     let inputs = inputs::inputs(&args.task.input).ok()?.into_iter();
     let inputs = inputs.filter_map(|(name, input)| match input {
@@ -156,13 +156,13 @@ async fn tell_of_lacking(global: &Global, args: &Run, connection: &Connection) {
     {
         let names = names.join(", ");
         let note = format!(
-            "no other node is connected yet that could have what is missing here of: {names}"
+            "parts are missing here, and no other node is connected yet that could have them: {names}"
         );
         output::note(global, &note);
     }
 }
 
-/// What was in the way of a run that failed, if it is that the node has not all of an input and finds it nowhere.
+/// The reason of a failed run, if the node lacks parts of an input and finds them nowhere.
 async fn what_lacks(args: &Run, connection: &Connection) -> Option<Failure> {
     let names = lacking(args, connection).await?;
     if names.is_empty() {
@@ -173,7 +173,7 @@ async fn what_lacks(args: &Run, connection: &Connection) -> Option<Failure> {
         .map(|name| format!("--input {name}=PATH"))
         .collect();
     let names = names.join(", ");
-    let message = format!("nobody who can be reached has all of what it reads as input: {names}");
+    let message = format!("no reachable node has all of the input: {names}");
     let failure = Failure::new(ErrorCode::ContentNotFound, message);
     Some(failure.with_hint(format!(
         "give it as a file or directory: {}",
@@ -251,7 +251,7 @@ fn internal(error: canonical::Error) -> Failure {
     Failure::internal(error.to_string())
 }
 
-/// How a run ended, if that can be told, and what became of what it left.
+/// How a run ended, if known, and whether its results were written.
 type Told = (Result<JobView, Failure>, Result<Left, Failure>);
 type Came = Option<Result<Told, ExecutionError>>;
 
@@ -265,14 +265,14 @@ async fn finish(
     let mut ended = match executed {
         Some(Ok(Finished::Ended(ended))) => ended,
         Some(Ok(Finished::Left(_))) => {
-            return Err(Failure::internal("it left, which nobody asked for"));
+            return Err(Failure::internal("it left without being asked to"));
         }
         Some(Err(error)) => return Ok(Some(Err(error))),
         None => return Ok(None),
     };
     let (what, runtime) = (Arc::clone(what), Handle::current());
     let work = move || {
-        // What is too much for an outcome can be written to disk all the same.
+        // Results that are too large for an outcome can still be written to disk.
         let view = match &prepared {
             Some(prepared) => view_of(&mut ended, prepared, &runtime),
             None => Ok(view::brief(&ended)),

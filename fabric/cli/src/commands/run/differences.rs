@@ -1,4 +1,4 @@
-//! What a run that goes on is given in another way than when it began.
+//! The differences between the inputs of a resumed run and those at its beginning.
 
 use crate::output;
 use mc_types::{Cid, TaskSpec};
@@ -51,7 +51,7 @@ impl Differences {
         }
     }
 
-    /// In words, after a colon; nothing if nothing differs that could be given.
+    /// In words, after a colon; empty if no input differs.
     pub(super) fn in_words(&self) -> String {
         match self.what.is_empty() {
             true => String::new(),

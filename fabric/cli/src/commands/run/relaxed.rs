@@ -33,7 +33,7 @@ pub(super) async fn run(global: &Global, ready: Ready, what: &What) -> Result<Ex
     let name = &args.task.component;
     match execute(ready, context).await {
         Some(Ok(Finished::Ended(ended))) => follow::conclude(global, &view::brief(&ended), name),
-        Some(Ok(Finished::Left(_))) => Err(Failure::internal("it left, which nobody asked for")),
+        Some(Ok(Finished::Left(_))) => Err(Failure::internal("it left without being asked to")),
         Some(Err(error)) => conclude_failed(global, name, error),
         None => Ok(ExitCode::from(exit::CANCELLED)),
     }
@@ -71,7 +71,7 @@ fn mounts(what: &What, scratch: &Path) -> Result<Vec<HostMount>, Failure> {
                 mounts.push(mount(&path, format!("/in/{name}"), false));
             }
             Input::Path(path) => {
-                // A second name of a symbolic link would be one that leads nowhere from there.
+                // A hard link to a symbolic link would point nowhere from there.
                 let real = path.canonicalize();
                 let real = real.map_err(|e| Failure::path(&path, &e))?;
                 let linked = std::fs::hard_link(&real, &target);

@@ -3,7 +3,7 @@
 use mc_api::JobView;
 use mc_execution::Ended;
 
-/// How it ended, without any CID: what is not asked for is not computed.
+/// How it ended, without CIDs, which are computed only on request.
 pub(super) fn brief(ended: &Ended) -> JobView {
     JobView {
         attempts: 1,

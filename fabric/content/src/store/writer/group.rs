@@ -31,7 +31,7 @@ pub(super) struct Group {
     pub(super) spared: HashSet<Vec<u8>>,
     /// Packs whose extent changes.
     pub(super) changed: BTreeSet<u32>,
-    /// Room that becomes free, and packs that become useless, once the batch is committed.
+    /// Disk space that becomes free, and packs that become useless, once the batch is committed.
     pub(super) freed: Vec<Place>,
     pub(super) emptied: Vec<u32>,
     pub(super) added_bytes: u64,
@@ -69,7 +69,7 @@ impl Group {
             .push(Box::new(move |done| send(reply, done.map(|()| value))));
     }
 
-    /// Makes everything durable that was promised to be, and only then answers. False if nothing of it was done.
+    /// Makes all operations durable that promise it, and only then answers. False if none was done.
     pub(super) fn commit(mut self, engine: &Engine, extents: &Extents) -> bool {
         let owed = std::mem::take(&mut self.owed);
         let failure = self.write(engine, extents).err();
@@ -85,7 +85,7 @@ impl Group {
         failure.is_none()
     }
 
-    /// The blocks first, so that no place leads to something that is not there.
+    /// The blocks first, so that no place points to missing bytes.
     fn write(mut self, engine: &Engine, extents: &Extents) -> Result<(), Error> {
         engine.packs.write(&self.writes).map_err(io)?;
         for pack in &self.changed {
@@ -105,7 +105,7 @@ impl Group {
             self.batch
                 .insert(&engine.extents, SMALL, small.to_be_bytes());
         }
-        // What is in packs is on disk already. A place must not be on disk while its pack is not.
+        // The bytes of packs are on disk already: a place must not reach the disk before its pack.
         let mode = match self.is_promised {
             true => PersistMode::SyncAll,
             false => PersistMode::Buffer,

@@ -16,8 +16,8 @@ pub(in crate::store) enum Operation {
         spare: bool,
         reply: Reply<()>,
     },
-    /// Notes that those of `keys` that are there were used, and says of each whether it is there. If they are to be
-    /// spared, they are spared for a while from now on.
+    /// Records that `keys` were used, as far as they exist, and answers for each whether it exists. Spares them for a
+    /// while from now on if requested.
     Renew {
         keys: Vec<Vec<u8>>,
         spare: bool,
@@ -51,14 +51,14 @@ pub(in crate::store) enum Operation {
 }
 
 impl Operation {
-    /// Such an operation has a commit of its own. Whether a block is there is looked up in what is committed. A put in
-    /// the same commit would take a block for stored that is just being removed.
+    /// Such an operation has a commit of its own. Look-ups see only committed state, so a put in the same commit would
+    /// believe that a block is stored while it is being removed.
     pub(super) const fn removes_blocks(&self) -> bool {
         matches!(self, Self::Remove { .. } | Self::Sweep { .. })
     }
 
-    /// Whether it is durable once it is answered. Blocks that can be had again, and notes of what was used, need not be
-    /// durable; they become so with the next operation that is.
+    /// Whether it is durable once it is answered. Blocks that can be fetched again, and records of use, need not be
+    /// durable; they become so with the next durable operation.
     pub(super) const fn is_promised(&self) -> bool {
         !matches!(
             self,

@@ -14,7 +14,7 @@ pub enum Symlinks {
     /// As links.
     #[default]
     Keep,
-    /// As what they lead to.
+    /// As their targets.
     Follow,
     /// Not at all: the whole is refused.
     Refuse,
@@ -25,7 +25,7 @@ pub enum Symlinks {
 pub struct Skipped(Arc<Mutex<BTreeMap<PathBuf, String>>>);
 
 impl Skipped {
-    /// Takes note of an entry that is left out. `None` for an error that concerns more than one entry.
+    /// Records an entry that is left out. `None` for an error that concerns more than one entry.
     fn note(&self, error: &Error) -> Option<()> {
         let (Error::Path { path, .. } | Error::Unsupported { path, .. }) = error else {
             return None;
@@ -57,10 +57,10 @@ pub struct AddOptions {
     pub modes: bool,
     /// How symbolic links are added.
     pub symlinks: Symlinks,
-    /// Leaves out what cannot be read, and takes note of it; without it, the whole is refused.
+    /// Leaves out entries that cannot be read, and records them; otherwise such an entry fails the whole.
     pub skipped: Option<Skipped>,
-    /// Leaves out what no guest sees: what is neither file, directory nor link; names and targets of links that are not
-    /// UTF-8; and what is on its way into a directory of the user's.
+    /// Leaves out entries that no guest sees: those that are neither file, directory nor link; names and link targets
+    /// that are not UTF-8; and changes in transit into a directory of the user.
     pub for_guests: bool,
     /// Encrypts everything. Leaves are then of the usual size, whatever `chunk_bytes` says.
     pub key: Option<Key>,
@@ -81,13 +81,13 @@ impl Default for AddOptions {
     }
 }
 
-/// Why an entry cannot be added that guests would not see anyway.
+/// Why an entry that guests do not see cannot be added.
 pub(in crate::unixfs) const NO_FILE: &str = "neither a file nor a directory";
 pub(in crate::unixfs) const NAME_NOT_UTF8: &str = "its name is not UTF-8";
 pub(in crate::unixfs) const TARGET_NOT_UTF8: &str = "the target of the symbolic link is not UTF-8";
 
 impl AddOptions {
-    /// Goes on without an entry that cannot be added, if the options say so.
+    /// Continues without an entry that cannot be added, if the options allow it.
     pub(in crate::unixfs) fn leave_out(&self, error: Error) -> Result<(), Error> {
         if let Error::Unsupported { reason, .. } = &error
             && self.for_guests

@@ -43,7 +43,7 @@ fn leads_out(root: &Path, link: &Path) -> io::Result<bool> {
     mc_directories::leads_out(parent, &points, |at| target(&root.join(at)))
 }
 
-/// Where the link at `path` points; `None` if there is none. What is not there has none.
+/// Where the link at `path` points; `None` if there is no link.
 fn target(path: &Path) -> io::Result<Option<PathBuf>> {
     use io::ErrorKind::{InvalidFilename, InvalidInput, NotADirectory, NotFound};
     match fs::read_link(path) {

@@ -15,8 +15,8 @@ const PREFIX: &str = ".mc-wasm-";
 /// What is being written, in the temporary directory.
 const TREE: &str = "tree";
 
-/// A place for something, and a directory of our own for as long as it is not complete: on the same file system, closed to
-/// others, with a name that nobody can know.
+/// A target, and a directory of our own for the incomplete tree: on the same file system, closed to others, with a
+/// secret name.
 #[derive(Debug)]
 pub(super) struct Place {
     target: PathBuf,
@@ -28,7 +28,7 @@ pub(super) struct Place {
 impl Place {
     /// # Errors
     ///
-    /// [`Error::Path`] when there is something at `target` but an empty directory.
+    /// [`Error::Path`] when there is anything at `target` but an empty directory.
     pub(super) fn new(target: &Path) -> Result<Self, Error> {
         let failed = |e| path_error(target, e);
         let is_directory = is_empty_directory(target).map_err(failed)?;
@@ -60,7 +60,7 @@ impl Place {
         self.staging.path().join(TREE)
     }
 
-    /// Moves what was written into its place. Nothing that came there meanwhile is replaced.
+    /// Moves the tree into its place. Replaces nothing that appeared there meanwhile.
     ///
     /// # Errors
     ///
@@ -95,7 +95,7 @@ fn is_empty_directory(path: &Path) -> io::Result<bool> {
             None => Ok(true),
             Some(_) => Err(ErrorKind::DirectoryNotEmpty.into()),
         },
-        // A link that leads nowhere is something all the same.
+        // A link that leads nowhere is something too.
         Err(e) if e.kind() == ErrorKind::NotFound => match fs::symlink_metadata(path) {
             Ok(_) => Err(ErrorKind::AlreadyExists.into()),
             Err(e) if e.kind() == ErrorKind::NotFound => Ok(false),

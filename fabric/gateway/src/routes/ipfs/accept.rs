@@ -1,9 +1,9 @@
-//! Which of the forms that are offered a client likes best, by its `Accept` (RFC 9110, §12.5.1).
+//! Chooses the offered form that a client prefers, by its `Accept` (RFC 9110, §12.5.1).
 
 use super::media_types::{CAR, CAR_PARAMETERS, RAW};
 use axum::http::{HeaderMap, header};
 
-/// The weight of what has none, in thousandths.
+/// The weight of an item without one, in thousandths.
 const MOST: u16 = 1000;
 
 /// A form that is offered.
@@ -25,7 +25,7 @@ pub(super) struct Accepted {
 }
 
 impl Accepted {
-    /// One item of the header, if it is something that is offered and that the client wants.
+    /// One item of the header, if it names an offered form and the client accepts it.
     fn of(item: &str) -> Option<Self> {
         let mut parts = item.split(';');
         let name = parts.next()?.trim().to_lowercase();
@@ -71,9 +71,9 @@ impl Accepted {
     }
 }
 
-/// What the client likes best of what is offered. If it likes several equally, a block or a CAR goes before a file, and
-/// then the first one. A CAR in a way that is not offered comes last, since the query may say what matters of it. `Err`
-/// with the name of a form when the client wants only forms that other gateways have.
+/// The offered form that the client prefers. Among equals, a block or a CAR goes before a file, and then the first one
+/// wins. A CAR with parameters that are not offered comes last, since the query may override them. `Err` with the name
+/// of a form when the client wants only forms that other gateways have.
 pub(super) fn best(headers: &HeaderMap) -> Result<Option<Accepted>, String> {
     let values = headers.get_all(header::ACCEPT).iter();
     let values = values.filter_map(|value| value.to_str().ok());
@@ -158,7 +158,7 @@ mod tests {
                 Some(Offer::Raw),
             ),
             (&["application/vnd.ipld.car;q=0.0"], None),
-            // What cannot be had in that way comes after what can, however much the client likes it.
+            // A form that is not offered in that way comes after the others, whatever its weight.
             (
                 &["application/vnd.ipld.car;order=rnd, application/vnd.ipld.raw;q=0.2"],
                 Some(Offer::Raw),

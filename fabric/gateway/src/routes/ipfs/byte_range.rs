@@ -9,7 +9,7 @@ pub(super) struct ByteRange {
     pub(super) to: Option<i64>,
 }
 
-/// What a range comes to in a file.
+/// The bytes of a file that a range selects.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Covered {
     Some(Range<u64>),

@@ -38,13 +38,13 @@ pub(super) async fn respond(
         duplicates: form.duplicates,
     };
     let body = if content.is_head {
-        // Not a body that is known to be empty: nobody knows how long the CAR is before it is sent.
+        // Not an empty body of known length: the length of a CAR is unknown before it is sent.
         Body::from_stream(stream::empty::<Result<Bytes, mc_content::Error>>())
     } else {
         let below = below(content.blocks.clone(), (head.cid, end), selected, order);
         let header = stream::iter([Ok(car::header(&[head.cid]))]);
-        // The head of the answer leaves before anything can break the answer off: otherwise the client would believe
-        // that nobody answers here.
+        // The head of the answer leaves before anything can break the answer off: otherwise the client would see a dead
+        // server.
         let leaves = stream::once(tokio::task::yield_now());
         let leaves = leaves.filter_map(|()| std::future::ready(None));
         Body::from_stream(header.chain(leaves).chain(sections(way, below, order)))
@@ -71,7 +71,7 @@ fn below(
     let root = vec![cid];
     match selected {
         Selected::Block => stream::iter([Ok((cid, end))]).boxed(),
-        // Further down, a block that cannot be understood counts as one that has nothing below it.
+        // Further down, a block that cannot be parsed counts as one without links.
         Selected::All => ordered_by(Arc::new(blocks), root, order, links::as_known).boxed(),
         Selected::Bytes(range) => touched(blocks, cid, range).boxed(),
         Selected::Entity => ordered_by(Arc::new(blocks), root, order, entity_links).boxed(),
@@ -83,7 +83,7 @@ fn entity_links(cid: &Cid, bytes: &[u8]) -> Result<Vec<Cid>, mc_content::Error> 
     links::unless_unreadable(unixfs::entity_links(cid, bytes))
 }
 
-/// The sections of a CAR with the blocks on the way, and then those below.
+/// The sections of a CAR with the blocks on the path, and then the blocks below its end.
 fn sections(
     way: Vec<(Cid, Bytes)>,
     below: BoxStream<'static, Stored>,
@@ -116,8 +116,8 @@ enum Selected {
     All,
 }
 
-/// Finds out which blocks these are, and refuses what could not be sent to its end: once the headers are out, the only
-/// way to say so would be to break off.
+/// Determines these blocks, and refuses a CAR that could not be completed: once the headers are out, this node could
+/// only break off.
 async fn selected(
     content: &Content,
     cid: Cid,
@@ -141,7 +141,8 @@ async fn selected(
     }
 }
 
-/// The blocks of some bytes. What is no file, or one that does not tell where its bytes are, is sent as a whole.
+/// The blocks of a range of bytes. Anything but a file is sent whole, and so is a file without the lengths of its
+/// parts.
 async fn bytes(content: &Content, cid: Cid, range: ByteRange) -> Result<Selected, Error> {
     let blocks = &content.blocks;
     let stat = match unixfs::stat(blocks, cid).await {

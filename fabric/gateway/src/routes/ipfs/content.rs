@@ -12,7 +12,7 @@ pub(super) struct Content {
     pub(super) names: String,
     /// All of the path.
     pub(super) path: String,
-    /// The exact address of this answer, if the client asked at another one.
+    /// The exact address of this answer, if the client used another one.
     pub(super) location: Option<String>,
     pub(super) wanted: Wanted,
     pub(super) is_head: bool,

@@ -18,7 +18,7 @@ use mc_content::{
 use mc_types::{ErrorCode, cid};
 use std::ops::Range;
 
-/// Which bytes of so many a request wants.
+/// Which bytes of a file of this length a request wants.
 #[derive(Debug, PartialEq, Eq)]
 enum Part {
     All,
@@ -27,8 +27,8 @@ enum Part {
     Beyond,
 }
 
-/// `Range: bytes=…` with one range. Requests for several ranges, or in other units, are answered in full, as HTTP
-/// allows; so are clients that have a part of something else (`If-Range`).
+/// `Range: bytes=…` with one range. Requests for several ranges, or in other units, get the whole file, as HTTP allows;
+/// so do clients whose part belongs to another version (`If-Range`).
 fn part(headers: &HeaderMap, etag: &str, bytes: u64) -> Part {
     let has = headers.get(header::IF_RANGE);
     if has.is_some_and(|has| has.as_bytes() != etag.as_bytes()) {
@@ -96,7 +96,7 @@ pub(super) async fn respond(
     if stat.kind != Kind::File {
         return Err(no_file());
     }
-    // A file that does not tell where its bytes are is refused: it would be cut off, or seem to be empty.
+    // A file without the lengths of its parts is refused: it would be cut off, or seem empty.
     unixfs::cat_range(&content.blocks, head.cid, 0..0, tokio::io::sink()).await?;
     let total = stat.file_bytes;
     let part = part(headers, &head.etag, total);
@@ -110,7 +110,7 @@ pub(super) async fn respond(
             }
         }
     });
-    // The client finds out what the bytes are. The sandbox keeps a browser from running them.
+    // The client determines the type of the bytes. The sandbox keeps a browser from running them.
     set(
         response.headers_mut(),
         "content-type",

@@ -2,7 +2,7 @@
 
 pub(super) const RAW: &str = "application/vnd.ipld.raw";
 pub(super) const CAR: &str = "application/vnd.ipld.car";
-/// The ways in which a CAR can be had: the name of each parameter in the query and in `Accept`, and its values.
+/// The variants of a CAR: the name of each parameter in the query and in `Accept`, and its values.
 pub(super) const CAR_PARAMETERS: [(&str, &str, &[&str]); 3] = [
     ("car-version", "version", &["1"]),
     ("car-order", "order", &["dfs", "unk"]),

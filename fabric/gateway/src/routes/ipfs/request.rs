@@ -16,13 +16,13 @@ const MAX_TIMEOUT_MS: u64 = 600_000;
 
 /// Names of forms that other gateways have.
 const ELSEWHERE: [&str; 5] = ["tar", "dag-json", "dag-cbor", "json", "cbor"];
-/// The form for records of names (IPNS), which nothing below `/ipfs` has.
+/// The form for records of names (IPNS), which do not exist below `/ipfs`.
 const RECORD: &str = "application/vnd.ipfs.ipns-record";
 
-/// Why a request is not answered, and the status that says so.
+/// Why a request is refused, and the status for it.
 pub(super) type Refused = (StatusCode, Error);
 
-/// The query. Parameters of other gateways are passed over, and so are those without a value.
+/// The query. Parameters of other gateways are ignored, and so are those without a value.
 #[derive(Debug, Default, Deserialize)]
 pub(super) struct Parameters {
     format: Option<String>,
@@ -96,7 +96,8 @@ pub(super) struct Wanted {
     pub(super) filename: Option<String>,
     /// Whether it is to be saved, and not to be shown.
     pub(super) download: bool,
-    /// What the headers said, though the query could have: it is part of the exact address of this answer.
+    /// The choices that came in headers although the query can express them: they are part of the exact address of this
+    /// answer.
     in_headers: Vec<(&'static str, String)>,
 }
 
@@ -166,7 +167,7 @@ impl Wanted {
         })
     }
 
-    /// The exact address of this answer, whatever the headers say; `None` if the client asked at it.
+    /// The exact address of this answer, independent of headers; `None` if the client used it.
     pub(super) fn location(&self, uri: &Uri) -> Option<String> {
         if self.in_headers.is_empty() {
             return None;

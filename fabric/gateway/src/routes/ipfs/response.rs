@@ -13,10 +13,10 @@ use std::fmt::Write as _;
 const IMMUTABLE: &str = "public, max-age=29030400, immutable";
 /// Longest name that an answer is given, in characters.
 const MAX_NAME_CHARS: usize = 255;
-/// Whatever a browser makes of content, it is not a page of this node, and runs nothing.
+/// A browser must not treat content as a page of this node, nor run anything in it.
 const SANDBOX: &str = "sandbox; default-src 'none'";
 
-/// What is said about an answer.
+/// The headers of an answer.
 pub(super) struct Head<'a> {
     /// What the path ends at.
     pub(super) cid: Cid,
@@ -24,7 +24,7 @@ pub(super) struct Head<'a> {
     pub(super) way: &'a [Cid],
     pub(super) path: &'a str,
     pub(super) etag: String,
-    /// The exact address of this answer, if the client asked at another one.
+    /// The exact address of this answer, if the client used another one.
     pub(super) location: Option<String>,
 }
 
@@ -69,7 +69,7 @@ impl Head<'_> {
     }
 }
 
-/// How a client is to take an answer: by the name that it asked for, or else by this one.
+/// How a client should save an answer: under the name that it asked for, or else under this one.
 pub(super) fn disposition(kind: &str, wanted: &Wanted, usual: Option<String>) -> String {
     let Some(name) = wanted.filename.clone().or(usual) else {
         return kind.to_owned();

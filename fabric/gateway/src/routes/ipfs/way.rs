@@ -1,4 +1,4 @@
-//! The way from a root to what a path ends at.
+//! The way from a root to the end of a path.
 
 use crate::backend::{Blocks, Error};
 use bytes::Bytes;
@@ -6,7 +6,7 @@ use mc_content::{BlockSource, Error as ContentError, path};
 use mc_types::{Cid, ErrorCode};
 use std::sync::{Mutex, PoisonError};
 
-/// Most bytes of directories on the way: they are in memory until they are sent.
+/// The most bytes of directories on the way: they are in memory until they are sent.
 const MAX_WAY_BYTES: usize = 64 << 20;
 
 /// Most names of a path.
@@ -19,7 +19,7 @@ pub(super) struct Way {
     pub(super) end: Cid,
     /// Names that lead on within the last block.
     pub(super) within: usize,
-    /// The blocks that show that it leads there, the end's own not among them.
+    /// The blocks that prove the way, without those of its end.
     pub(super) blocks: Vec<(Cid, Bytes)>,
 }
 

@@ -55,8 +55,8 @@ impl FileSystem {
         }
     }
 
-    /// Whether the way from a directory to the one above, and so on, comes to an end: at the root, or at a directory
-    /// that was removed together with the one above it.
+    /// Whether the chain of parents of a directory ends: at the root, or at a directory that was removed together with
+    /// its parent.
     fn ways_up_end(&self) -> bool {
         let mut below: BTreeMap<NodeId, Vec<NodeId>> = BTreeMap::new();
         let (mut reached, mut directories) = (vec![Self::ROOT], 0_usize);

@@ -13,8 +13,8 @@ use std::collections::BTreeMap;
 pub struct Covers(BTreeMap<String, Slot>);
 
 impl FileSystem {
-    /// Puts something given, or else an empty directory, at the absolute path `path`, before the guest
-    /// starts. Directories on the way are made and read-only. What is given for `/` lies beneath all else.
+    /// Puts something given, or else an empty directory, at the absolute path `path`, before the guest starts. Missing
+    /// directories on the way are made read-only. A directory given for `/` lies beneath all others.
     pub(crate) fn mount(&mut self, path: &str, given: Option<At>, writable: bool) {
         let mut here = Self::ROOT;
         let mut parts = path.split('/').filter(|part| !part.is_empty()).peekable();
@@ -61,15 +61,15 @@ impl FileSystem {
         self.child(parent, name, &mut Nothing).ok()?
     }
 
-    /// Whether what is under a name in a directory is mounted there, so that it cannot be taken away.
+    /// Whether the entry of this name in a directory is a mount, which cannot be removed.
     pub(in crate::fs) fn is_mounted(&self, id: NodeId, name: &str) -> bool {
         let slot = self.directory(id).ok();
         let slot = slot.and_then(|directory| directory.entries.get(name));
         slot.is_some_and(Slot::is_mount)
     }
 
-    /// Takes away what is mounted in a directory, so that what lies beneath can be looked at, until [`Self::cover`]
-    /// puts it back.
+    /// Removes the mounts in a directory, so that the entries beneath are visible until [`Self::cover`] puts the mounts
+    /// back.
     pub fn uncover(&mut self, id: NodeId) -> Covers {
         let mut covers = BTreeMap::new();
         if let Ok(directory) = self.directory_mut(id) {

@@ -27,7 +27,7 @@ pub struct OpenFlags {
 }
 
 impl FileSystem {
-    /// Opens what `path` leads to, or makes it, and keeps it until [`Self::close`].
+    /// Opens or makes the node at `path`, and keeps it until [`Self::close`].
     ///
     /// # Errors
     ///
