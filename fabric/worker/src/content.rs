@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use mc_content::{Block, BlockSink, Error};
 use mc_types::{Cid, NodeId};
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 /// The content of this node, and the way to that of others.
 ///
@@ -58,8 +58,12 @@ pub trait Source: std::fmt::Debug + Send + Sync {
     async fn block(&self, cid: &Cid) -> Result<Bytes, Error>;
 }
 
-impl BlockSink for dyn Content {
+/// Stores what is made of an attempt's streams.
+#[derive(Debug)]
+pub(crate) struct Sink(pub(crate) Arc<dyn Content>);
+
+impl BlockSink for Sink {
     async fn put_many(&self, blocks: Vec<Block>) -> Result<(), Error> {
-        self.put(blocks).await
+        self.0.put(blocks).await
     }
 }

@@ -1,6 +1,6 @@
 //! What an attempt wrote to its streams, if it came to no outcome.
 
-use crate::Content;
+use crate::{Content, content::Sink};
 use mc_content::{Error, TaskKey};
 use mc_execution::{Deferred, LogFiles};
 use mc_protocol::Request;
@@ -27,7 +27,7 @@ impl StoredStreams {
         logs: &LogFiles,
         key: Option<&TaskKey>,
     ) -> Result<Self, Error> {
-        let made = Deferred::new(Arc::clone(content));
+        let made = Deferred::new(Sink(Arc::clone(content)));
         let (stdout, stderr) = logs.add(key, &made).await?;
         made.flush().await?;
         Ok(Self { stdout, stderr })

@@ -14,7 +14,7 @@ use mc_execution::{
     AttemptContext, Blocks, Controls, Ended, ExecutionError, Executor, Finished, Leaves, Left,
     Need, Prepared, Streams, Watch,
 };
-use mc_types::{Cid, Completion, End, Meter, Outcome, TaskKind, TaskSpec, Usage, cid};
+use mc_types::{Cid, Completion, End, KindName, Meter, Outcome, TaskSpec, Usage, cid};
 use std::{
     collections::BTreeMap,
     sync::{
@@ -55,8 +55,8 @@ impl Tasks {
 
 #[async_trait]
 impl Executor for Tasks {
-    fn kind(&self) -> TaskKind {
-        TaskKind::Wasm
+    fn kind(&self) -> KindName {
+        KindName::Wasm
     }
 
     fn ready(&self, _: &TaskSpec, _: Need) -> Option<Box<dyn Prepared>> {

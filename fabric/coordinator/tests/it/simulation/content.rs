@@ -224,13 +224,18 @@ impl ContentStore for Content {
     }
 
     async fn pin(&self, name: &str, root: Cid) -> Result<(), ContentError> {
-        self.change(|held| drop(held.pins.insert(name.to_owned(), root)))
-            .await;
+        self.change(|held| {
+            held.pins.insert(name.to_owned(), root);
+        })
+        .await;
         Ok(())
     }
 
     async fn unpin(&self, name: &str) -> Result<(), ContentError> {
-        self.change(|held| drop(held.pins.remove(name))).await;
+        self.change(|held| {
+            held.pins.remove(name);
+        })
+        .await;
         Ok(())
     }
 
