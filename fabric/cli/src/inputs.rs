@@ -182,7 +182,7 @@ mod tests {
         let host = dir.path().join("a::b");
         std::fs::create_dir(&host).unwrap();
         let typed = format!("{}::/w", host.display());
-        let dirs = dirs(&[typed.clone()]).unwrap();
+        let dirs = dirs(std::slice::from_ref(&typed)).unwrap();
         assert_eq!(dirs.get("/w"), Some(&host));
         let twice = super::dirs(&[typed.clone(), typed]).unwrap_err();
         assert!(twice.message().contains("twice"), "{twice:?}");

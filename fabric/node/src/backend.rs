@@ -525,7 +525,7 @@ mod tests {
 
     #[test]
     fn errors_keep_their_code_their_causes_and_what_to_do() {
-        let refused = refuse(NodeError::Overloaded);
+        let refused = refuse(mc_coordinator::Error::Overloaded);
         assert_eq!(refused.0.code, ErrorCode::Overloaded);
         assert!(refused.0.hint.is_some());
         let path = "/d".into();

@@ -201,7 +201,7 @@ fn remove_dir_if_present(path: &Path) -> Result<(), Error> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use mc_types::{ErrorCode, Timestamp};
+    use mc_types::ErrorCode;
     use std::os::unix::fs::PermissionsExt;
 
     fn mode(path: &Path) -> u32 {
@@ -265,22 +265,6 @@ mod tests {
         assert!(read.is_some_and(|file| !file.is_embedded));
         opened.remove_node_file();
         assert_eq!(NodeFile::read(dir.path()), None);
-    }
-
-    #[test]
-    fn files_of_an_attempt_go_with_it() {
-        let dir = tempfile::tempdir().unwrap();
-        let job = JobId::new(Timestamp::from_millis(1), 1);
-        let scratch = Scratch::new(dir.path(), job, 3);
-        let path = scratch.path().to_owned();
-        assert!(!path.exists(), "most attempts need none");
-        scratch.create().unwrap();
-        fs::write(path.join("stdout"), "said").unwrap();
-        assert_eq!(mode(&path), 0o700);
-        drop(scratch);
-        assert!(!path.exists());
-        // Nor is it an error that there is nothing.
-        drop(Scratch::new(dir.path(), job, 4));
     }
 
     #[test]

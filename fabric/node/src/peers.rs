@@ -26,12 +26,6 @@ impl Peers {
         }
     }
 
-    /// This node.
-    #[must_use]
-    pub(crate) fn local(&self) -> &NodeId {
-        &self.local
-    }
-
     /// Sends `request` to `node` and waits for the answer.
     ///
     /// # Errors

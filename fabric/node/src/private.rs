@@ -162,7 +162,7 @@ mod tests {
     use super::*;
     use bytes::Bytes;
     use futures::{TryStreamExt, stream};
-    use mc_types::{FencingToken, JobId, Private, Timestamp, cid};
+    use mc_types::{FencingToken, JobId, Private, TaskSpec, Timestamp, cid};
 
     fn lease(token: u64) -> Lease {
         let at = Timestamp::from_millis(1);
@@ -189,16 +189,14 @@ mod tests {
     #[test]
     fn a_key_opens_for_the_worker_and_the_lease_that_it_came_with() {
         let (worker, key) = (Identity::generate(), TaskKey::generate());
-        let task = task(Some(&key));
         let sealed = for_lease(&key, &worker.node_id(), &lease(7)).unwrap();
-        let open = |who: &Identity, lease: &Lease| of_lease(who, &task, lease, Some(&sealed));
-        let opened = open(&worker, &lease(7)).unwrap().unwrap();
+        let open = |who: &Identity, lease: &Lease| open_for_lease(who, &sealed, lease, key.id());
+        let opened = open(&worker, &lease(7)).unwrap();
         assert_eq!(opened.as_bytes(), key.as_bytes());
-        open(&worker, &lease(8)).unwrap_err();
-        open(&Identity::generate(), &lease(7)).unwrap_err();
-        of_lease(&worker, &task, &lease(7), None).unwrap_err();
-        let none = of_lease(&worker, &super::tests::task(None), &lease(7), None);
-        assert!(none.unwrap().is_none());
+        assert!(open(&worker, &lease(8)).is_none());
+        assert!(open(&Identity::generate(), &lease(7)).is_none());
+        let another = TaskKey::generate();
+        assert!(open_for_lease(&worker, &sealed, &lease(7), another.id()).is_none());
     }
 
     #[test]
@@ -209,13 +207,16 @@ mod tests {
         let id = node.node_id();
         let sealed = submitter.seal(&key, &id).unwrap();
         let mut spec = JobSpec::new(task(Some(&key)));
-        let refused = of_job(&node, &id, &spec).unwrap_err();
-        assert!(matches!(refused, Error::NoKey { .. }), "{refused}");
+        let refused = of_job(&node, &spec).unwrap_err();
+        assert!(
+            matches!(refused, mc_coordinator::Error::NoKey { .. }),
+            "{refused}"
+        );
         spec.key = Some(sealed.clone());
-        let opened = of_job(&node, &id, &spec).unwrap().unwrap();
+        let opened = of_job(&node, &spec).unwrap().unwrap();
         assert_eq!(opened.as_bytes(), key.as_bytes());
         let other = Identity::generate();
-        of_job(&other, &other.node_id(), &spec).unwrap_err();
+        of_job(&other, &spec).unwrap_err();
         // The submitter opens it, too, also after a restart; nobody else does.
         let again = Submitter::load(dir.path()).unwrap();
         assert!(again.open(&sealed.submitter, key.id()).is_some());

@@ -45,3 +45,27 @@ impl Drop for Scratch {
         let _ = fs::remove_dir_all(&self.0);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use mc_types::Timestamp;
+    use std::os::unix::fs::PermissionsExt;
+
+    #[test]
+    fn files_of_an_attempt_go_with_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let job = JobId::new(Timestamp::from_millis(1), 1);
+        let scratch = Scratch::new(dir.path(), job, FencingToken(3));
+        let path = scratch.path().to_owned();
+        assert!(!path.exists(), "most attempts need none");
+        scratch.create().unwrap();
+        fs::write(path.join("stdout"), "said").unwrap();
+        let mode = fs::metadata(&path).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o700);
+        drop(scratch);
+        assert!(!path.exists());
+        // Nor is it an error that there is nothing.
+        drop(Scratch::new(dir.path(), job, FencingToken(4)));
+    }
+}
