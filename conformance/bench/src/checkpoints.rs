@@ -5,11 +5,11 @@ use anyhow::{Context, Result, ensure};
 use mc_artifacts::guest;
 use mc_content::{Block, BlockSink, Store};
 use mc_engine::{
-    Bell, Checkpoints, Engine, Keeper, Need, Next, Options, Program, RunError, Saved, Stopped,
+    Checkpoints, Engine, Keeper, Need, Next, Options, Program, RunError, Saved, StopSignal, Stopped,
 };
 use mc_execution::checkpoint::{Output, Writer};
 use mc_types::{
-    End,
+    Termination,
     cid::{self, RAW},
 };
 use serde_json::{Value, json};
@@ -55,11 +55,11 @@ pub(crate) fn measure() -> Result<Value> {
 fn timed(program: &Program, keeping: Option<&Keeping>) -> Result<f64> {
     let mut invocation = invocation();
     invocation.args = vec![MEGABYTES.to_owned(), ROUNDS.to_owned()];
-    let bell = Bell::default();
+    let stop_signal = StopSignal::default();
     if let Some(keeping) = keeping {
         invocation.checkpoints = Some(Checkpoints {
             first: None,
-            bell: bell.clone(),
+            stop_signal: stop_signal.clone(),
             keeper: Box::new(keeping.hand()),
         });
     }
@@ -69,7 +69,7 @@ fn timed(program: &Program, keeping: Option<&Keeping>) -> Result<f64> {
         if keeping.is_some() {
             scope.spawn(move || {
                 while ended.recv_timeout(EVERY) == Err(mpsc::RecvTimeoutError::Timeout) {
-                    bell.ring();
+                    stop_signal.raise();
                 }
             });
         }
@@ -77,7 +77,10 @@ fn timed(program: &Program, keeping: Option<&Keeping>) -> Result<f64> {
         drop(done);
         execution
     })?;
-    ensure!(execution.end == End::Exited { code: 0 }, "the guest failed");
+    ensure!(
+        execution.end == Termination::Exited { code: 0 },
+        "the guest failed"
+    );
     Ok(begun.elapsed().as_secs_f64())
 }
 
@@ -209,7 +212,7 @@ fn resume(engine: &Engine) -> Result<Value> {
         let mut invocation = invocation();
         invocation.checkpoints = Some(Checkpoints {
             first: Some(at),
-            bell: Bell::default(),
+            stop_signal: StopSignal::default(),
             keeper: Box::new(Slot(Arc::clone(&slot))),
         });
         invocation.resume = from.map(Saved::resume);

@@ -8,7 +8,7 @@ use mc_engine::{
     Allocation, CancellationToken, Engine, Execution, Invocation, Options, Output, Program, World,
 };
 use mc_types::{
-    Cid, Determinism, End, Limits, Outcome, canonical,
+    Cid, Determinism, Limits, Outcome, Termination, canonical,
     cid::{self, RAW},
 };
 use mc_wasi::{InMemory, Mount};
@@ -79,7 +79,10 @@ fn rate(program: &Program, component: Cid) -> Result<f64> {
 /// Everything from the instance to the CID of the outcome.
 fn outcome(program: &Program, component: Cid) -> Result<Cid> {
     let execution = program.run(invocation())?;
-    ensure!(execution.end == End::Exited { code: 0 }, "the guest failed");
+    ensure!(
+        execution.end == Termination::Exited { code: 0 },
+        "the guest failed"
+    );
     let Execution {
         end,
         usage,

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use futures::{executor::block_on, io::Cursor, stream};
 use mc_content::{
     Block, BlockSink, BlockSource, Key, MemoryBlocks, car, links,
-    seal::{OVERHEAD_BYTES, Place, SEALED_CHUNK_BYTES},
+    seal::{OVERHEAD_BYTES, SEALED_CHUNK_BYTES, SealContext},
     unixfs::{self, Entity, RandomAccess},
 };
 use mc_types::{Cid, base64url, cid};
@@ -68,8 +68,8 @@ impl Program<'_> {
         let plain = self.bytes(length);
         let (index, is_last) = (u64::from(self.byte() % 3), self.byte() % 2 == 0);
         let place = match self.byte() % 8 {
-            0 => Place::Target,
-            _ => Place::Chunk { index, is_last },
+            0 => SealContext::Target,
+            _ => SealContext::Chunk { index, is_last },
         };
         self.key()
             .map_or(plain.clone(), |key| key.cipher().seal(place, &plain))
@@ -89,7 +89,7 @@ impl Program<'_> {
             name = vec![b'a' + self.byte() % 2];
         }
         name.resize(name.len().next_multiple_of(16), 0);
-        base64url::encode(&key.cipher().seal(Place::Name, &name)).into_bytes()
+        base64url::encode(&key.cipher().seal(SealContext::Name, &name)).into_bytes()
     }
 
     /// How long something claims to be. Sealed chunks are longer than any program can make them.

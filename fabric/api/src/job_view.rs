@@ -1,8 +1,8 @@
 //! A job as users see it.
 
 use mc_types::{
-    Cid, Completion, End, Ending, Envelope, FailureReason, JobId, JobRecord, JobState, KeyId,
-    Meter, NodeId, Outcome, Timestamp,
+    AttemptResult, Cid, Completion, Envelope, FailureReason, JobId, JobRecord, JobState, KeyId,
+    Meter, NodeId, Outcome, Termination, Timestamp,
 };
 use serde::{Deserialize, Serialize};
 use std::{borrow::Cow, collections::BTreeMap};
@@ -36,14 +36,14 @@ pub enum JobFailure {
 impl JobFailure {
     /// Why a guest that ended like this did not succeed; `None` when it did.
     #[must_use]
-    pub const fn of(end: &End) -> Option<Self> {
+    pub const fn of(end: &Termination) -> Option<Self> {
         match end {
-            End::Exited { code: 0 } => None,
-            End::Exited { .. } => Some(Self::Exit),
-            End::OutOfFuel => Some(Self::OutOfFuel),
-            End::MemoryLimit => Some(Self::MemoryLimit),
-            End::OutputLimit => Some(Self::OutputLimit),
-            End::Trapped { .. } => Some(Self::Trap),
+            Termination::Exited { code: 0 } => None,
+            Termination::Exited { .. } => Some(Self::Exit),
+            Termination::OutOfFuel => Some(Self::OutOfFuel),
+            Termination::MemoryLimit => Some(Self::MemoryLimit),
+            Termination::OutputLimit => Some(Self::OutputLimit),
+            Termination::Trapped { .. } => Some(Self::Trap),
         }
     }
 }
@@ -126,13 +126,15 @@ pub struct JobView {
 }
 
 /// A guest that ended; nothing else is known about it.
-impl From<&End> for JobView {
-    fn from(end: &End) -> Self {
+impl From<&Termination> for JobView {
+    fn from(end: &Termination) -> Self {
         let failure = JobFailure::of(end);
         let (exit_code, trap) = match end {
-            End::Exited { code } => (Some(*code), None),
-            End::Trapped { kind } => (None, Some(kind.to_string())),
-            End::OutOfFuel | End::MemoryLimit | End::OutputLimit => (None, None),
+            Termination::Exited { code } => (Some(*code), None),
+            Termination::Trapped { kind } => (None, Some(kind.to_string())),
+            Termination::OutOfFuel | Termination::MemoryLimit | Termination::OutputLimit => {
+                (None, None)
+            }
         };
         Self {
             state: match failure {
@@ -200,12 +202,14 @@ impl From<&JobRecord> for JobView {
     }
 }
 
-fn failure_of(ending: Option<&Ending>) -> (Option<JobFailure>, Option<String>) {
+fn failure_of(ending: Option<&AttemptResult>) -> (Option<JobFailure>, Option<String>) {
     match ending {
         None => (None, None),
-        Some(Ending::Completed(completion)) => (JobFailure::of(&completion.outcome.end), None),
-        Some(Ending::Cancelled) => (Some(JobFailure::Cancelled), None),
-        Some(Ending::Failed(reason)) => {
+        Some(AttemptResult::Completed(completion)) => {
+            (JobFailure::of(&completion.outcome.end), None)
+        }
+        Some(AttemptResult::Cancelled) => (Some(JobFailure::Cancelled), None),
+        Some(AttemptResult::Failed(reason)) => {
             let failure = match reason {
                 FailureReason::Timeout => JobFailure::Timeout,
                 FailureReason::QueueTimeout | FailureReason::Unplaced { .. } => {

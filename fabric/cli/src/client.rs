@@ -25,11 +25,11 @@ use tokio::sync::watch;
 
 /// How long it may take to connect. Nodes are near.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
-/// How often each of several nodes is asked before all are given up, and the pause between two of them.
+/// How often each of several nodes is asked before giving up, and the pause in between.
 const ROUNDS: usize = 3;
 const BETWEEN_NODES: Duration = Duration::from_millis(200);
-/// How long one wait for a job takes before it is asked again, in milliseconds; and how long a node that is there
-/// may take longer than that.
+/// How long one request waits for a job before the next one, in milliseconds; and how much longer a healthy node may
+/// take.
 const WAIT_MS: u64 = 20_000;
 const WAIT_QUEUED_MS: u64 = 2_000;
 const ANSWER_WITHIN: Duration = Duration::from_secs(15);
@@ -37,17 +37,17 @@ const ANSWER_WITHIN: Duration = Duration::from_secs(15);
 /// refuses, it lets the request wait for 20 seconds.
 const MAX_PAUSES: usize = 30;
 const MAX_PAUSE: Duration = Duration::from_secs(30);
-/// Longest answer that is read as a whole: more than the longest list of jobs takes, and less than a machine has memory,
-/// whoever answers.
+/// Longest answer that is read whole: longer than the longest list of jobs, and shorter than a machine's memory, since
+/// any server may answer.
 const MAX_ANSWER_BYTES: usize = 256 << 20;
 
 /// The API of a node, or of several that share a ledger: when one is gone, another is asked.
 #[derive(Debug, Clone)]
-pub(crate) struct Client {
+pub(crate) struct NodeClient {
     bases: Arc<[String]>,
     turns: watch::Sender<Turn>,
     http: reqwest::Client,
-    /// The data directory whose node is meant, which another one takes the place of when it ends with its command.
+    /// The data directory whose node is meant. When that node ends with its command, another one takes its place.
     home: Option<Arc<Home>>,
 }
 
@@ -79,7 +79,7 @@ impl Tries {
     }
 }
 
-impl Client {
+impl NodeClient {
     /// `urls` is one URL, or several with commas between them.
     pub(crate) fn new(urls: &str) -> Result<Self, Failure> {
         let each = config::urls(urls);
@@ -138,7 +138,7 @@ impl Client {
         self.http.request(method, format!("{}{path}", self.base()))
     }
 
-    /// As many as for something that is asked of one node once, and of several in turn.
+    /// Tries for a first request: one node is asked once, several in turn.
     pub(crate) fn tries(&self) -> Tries {
         Tries::new(match self.bases.len() {
             1 => 1,
@@ -146,7 +146,7 @@ impl Client {
         })
     }
 
-    /// As many as for something that was under way already: then a node that is alone is asked again, too.
+    /// Tries for an operation in progress: then even a single node is asked again.
     fn tries_to_resume(&self) -> Tries {
         Tries::new(self.bases.len() * ROUNDS)
     }
@@ -196,7 +196,7 @@ impl Client {
         true
     }
 
-    /// Whether the data directory has another node than the one that was asked.
+    /// Whether the data directory has a new node by now.
     async fn comes_home(&self, tries: &Tries) -> bool {
         let Some(home) = &self.home else {
             return false;
@@ -216,7 +216,7 @@ impl Client {
         true
     }
 
-    /// Sends a request once; gives the response if it is a success, and the node's error otherwise.
+    /// Sends a request once; returns the response if it is a success, and the node's error otherwise.
     async fn send_once(&self, request: RequestBuilder) -> Result<Response, Failure> {
         let base = self.base();
         let sent = self.while_there(&base, request.send()).await;
@@ -236,8 +236,8 @@ impl Client {
         }
     }
 
-    /// Sends what does no harm if it is sent again, elsewhere: all requests are such. `request` makes it for the
-    /// node that is asked.
+    /// Sends a request, and repeats it with other nodes if necessary. All requests may be repeated. `request` makes the
+    /// request for a node.
     async fn send(&self, request: impl Fn() -> RequestBuilder) -> Result<Response, Failure> {
         self.in_turn(|| self.send_once(request())).await
     }
@@ -253,7 +253,7 @@ impl Client {
         self.whole(&base, response).await
     }
 
-    /// The whole answer of the node at `base`, for as long as that is there.
+    /// The whole answer of the node at `base`, unless the node goes away.
     async fn whole(&self, base: &str, response: Response) -> Result<Bytes, Failure> {
         let read = self.while_there(base, read(response)).await;
         let read = read.map_err(|e| self.unreachable(&e))?;
@@ -286,7 +286,7 @@ impl Client {
         &self,
         request: impl Fn() -> RequestBuilder,
     ) -> Result<T, Failure> {
-        // Who answers something else is no node: another one is asked then, too.
+        // A server that answers anything else is no node: then another one is asked, too.
         self.in_turn(|| {
             let answer = self.bytes_once(request());
             async move { self.parsed(&answer.await?) }
@@ -328,7 +328,7 @@ impl Client {
         self.get(paths::NODE).await
     }
 
-    /// The same, asked once: nobody is to take the place of a node that is only looked for.
+    /// The same, asked once: no other node should replace one that is only being looked for.
     pub(crate) async fn node_once(&self) -> Result<NodeView, Failure> {
         let request = self.request(Method::GET, paths::NODE);
         self.parsed(&self.bytes_once(request).await?)
@@ -339,7 +339,7 @@ impl Client {
             .await
     }
 
-    /// Hands a job in, once: another node that shares the ledger needs to be given what the job needs first.
+    /// Submits a job, once: another node that shares the ledger needs the job's content first.
     pub(crate) async fn submit(&self, id: JobId, job: JobSpec) -> Result<JobView, Failure> {
         let request = SubmitRequest { id: Some(id), job };
         let request = self.request(Method::POST, paths::JOBS).json(&request);
@@ -350,7 +350,7 @@ impl Client {
         self.get(&paths::with(paths::JOB, id)).await
     }
 
-    /// Whether nothing becomes of a job for as long as this node is there.
+    /// Whether a job makes no progress as long as this node runs.
     pub(crate) async fn is_stuck(&self, job: &JobView) -> Result<bool, Failure> {
         let (Some(id), Some(home)) = (job.id, &self.home) else {
             return Ok(false);
@@ -358,7 +358,7 @@ impl Client {
         if job.state.is_terminal() || !home.is_idle().await {
             return Ok(false);
         }
-        // Jobs that others keep are not found by a beginning of their ids; they go on.
+        // Jobs of other nodes are not found by a beginning of their ids.
         let kept: JobIds = self.get(&paths::with(paths::JOBS_BEGINNING, id)).await?;
         Ok(!kept.ids.is_empty())
     }
@@ -482,7 +482,7 @@ impl Client {
     }
 }
 
-/// Whether that is the URL of one node: a comma can only be in a password.
+/// Whether that is the URL of a single node, with the comma in its password.
 fn is_url(url: &str) -> bool {
     let place = url.rsplit_once('@').map_or(url, |(_, place)| place);
     url.starts_with("http://") && config::is_http_url(url) && !place.contains(',')

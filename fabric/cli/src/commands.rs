@@ -13,7 +13,7 @@ mod run;
 mod submit;
 mod why;
 
-use crate::{client::Client, connect, failure::Failure};
+use crate::{client::NodeClient, connect, failure::Failure};
 use mc_execution::wasm::{Job, compile_here};
 use mc_options::{Cli, Command, Global};
 use std::process::ExitCode;
@@ -52,7 +52,7 @@ pub(crate) async fn run(cli: Cli) -> Result<ExitCode, Failure> {
 
 async fn with_node(
     global: &Global,
-    client: &Client,
+    client: &NodeClient,
     command: Command,
 ) -> Result<ExitCode, Failure> {
     match command {

@@ -1,6 +1,6 @@
 //! Which node to talk to: a named one, that of the data directory, or one of our own.
 
-use crate::{client::Client, failure::Failure, home::Home, output};
+use crate::{client::NodeClient, failure::Failure, home::Home, output};
 use mc_node::{
     Config, Mode,
     config::{Cache, ConfigError, Merged, Sources},
@@ -14,7 +14,7 @@ use std::{
 /// A node to talk to.
 #[derive(Debug)]
 pub(crate) struct Connection {
-    pub(crate) client: Client,
+    pub(crate) client: NodeClient,
     /// The data directory, if its node is meant.
     home: Option<Arc<Home>>,
 }
@@ -112,11 +112,11 @@ fn warn(global: &Global, warnings: &[String]) {
 }
 
 /// The named node, if any. Without one, none is started.
-pub(crate) async fn named(global: &Global) -> Result<Option<Client>, Failure> {
+pub(crate) async fn named(global: &Global) -> Result<Option<NodeClient>, Failure> {
     let Some(url) = url(global)? else {
         return Ok(None);
     };
-    let client = Client::new(&url)?;
+    let client = NodeClient::new(&url)?;
     client.node().await?;
     Ok(Some(client))
 }
@@ -131,7 +131,7 @@ pub(crate) async fn connect(global: &Global) -> Result<Connection, Failure> {
 pub(crate) async fn connect_as(
     global: &Global,
     mode: Mode,
-    named: Option<Client>,
+    named: Option<NodeClient>,
 ) -> Result<Connection, Failure> {
     if let Some(client) = named {
         return Ok(Connection { client, home: None });
@@ -141,7 +141,7 @@ pub(crate) async fn connect_as(
     let url = home.find(&mut keeper).await?;
     drop(keeper);
     Ok(Connection {
-        client: Client::new(&url)?.at(Arc::clone(&home)),
+        client: NodeClient::new(&url)?.at(Arc::clone(&home)),
         home: Some(home),
     })
 }

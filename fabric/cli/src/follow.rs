@@ -1,6 +1,6 @@
 //! Following a job to its end.
 
-use crate::{client::Client, exit, failure::Failure, output, progress, terminal};
+use crate::{client::NodeClient, exit, failure::Failure, output, progress, terminal};
 use futures::StreamExt;
 use indicatif::ProgressBar;
 use mc_api::{JobFailure, JobView, LogQuery};
@@ -30,7 +30,7 @@ pub(crate) type Attached<'a> = Option<Option<&'a TaskKey>>;
 
 /// Waits until the job ends or the user interrupts. When attached, prints what the guest writes.
 pub(crate) async fn to_end(
-    client: &Client,
+    client: &NodeClient,
     global: &Global,
     job: JobView,
     attached: Attached<'_>,
@@ -105,7 +105,7 @@ pub(crate) fn lost(global: &Global, job: impl Display, again: &str, failure: Fai
 
 /// Waits until the job has ended.
 pub(crate) async fn wait(
-    client: &Client,
+    client: &NodeClient,
     global: &Global,
     (id, job): (JobId, JobView),
     progress: Option<&ProgressBar>,
@@ -161,7 +161,7 @@ pub(crate) fn stuck(global: &Global, job: &JobView) -> ExitCode {
 
 /// Prints what the guest writes, as it writes it, until the job ends.
 async fn print_log(
-    client: &Client,
+    client: &NodeClient,
     id: JobId,
     stream: LogStream,
     attached: Attached<'_>,

@@ -1,6 +1,6 @@
 //! Submits a job, once: to one node, or if that is gone, to another one that shares its ledger.
 
-use crate::{client::Client, failure::Failure, job, keys, progress};
+use crate::{client::NodeClient, failure::Failure, job, keys, progress};
 use mc_api::JobView;
 use mc_options::Global;
 use mc_types::{Clock, ErrorCode, JobId, JobSpec, SystemClock};
@@ -16,7 +16,7 @@ pub(crate) enum HandedIn {
 /// Submits a job with its content. Every node gets the same id, so it recognises a job that another one has recorded.
 pub(crate) async fn hand_in(
     global: &Global,
-    client: &Client,
+    client: &NodeClient,
     prepared: &job::Prepared,
     spec: JobSpec,
 ) -> Result<HandedIn, Failure> {
@@ -53,7 +53,7 @@ pub(crate) async fn hand_in(
 /// Hands a job in at one node, which looks for what the job is given as CIDs.
 async fn submitted(
     global: &Global,
-    client: &Client,
+    client: &NodeClient,
     prepared: &job::Prepared,
     (id, spec): (JobId, &JobSpec),
 ) -> Result<JobView, Failure> {
@@ -69,7 +69,7 @@ async fn submitted(
 /// Sends the job's content to a node, and the key of a private job.
 async fn give(
     global: &Global,
-    client: &Client,
+    client: &NodeClient,
     prepared: &job::Prepared,
     spec: &mut JobSpec,
 ) -> Result<(), Failure> {

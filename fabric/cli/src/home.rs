@@ -1,7 +1,7 @@
 //! The node of the data directory: a running one, or one of this command's own. When the node of another command ends
 //! with that command, this command's takes its place, since jobs and blocks are in the directory.
 
-use crate::{client::Client, failure::Failure, output};
+use crate::{client::NodeClient, failure::Failure, output};
 use futures::future::BoxFuture;
 use mc_node::{Config, Error, Mode, Node, NodeFile};
 use mc_options::Global;
@@ -179,7 +179,7 @@ pub(crate) fn compiler() -> Option<(PathBuf, Vec<OsString>)> {
 /// is asked for its identity.
 async fn running(config: &Config) -> Option<NodeFile> {
     let file = NodeFile::read(&config.data_dir)?;
-    let client = Client::new(&file.api).ok()?;
+    let client = NodeClient::new(&file.api).ok()?;
     let node = client.node_once().await.ok()?;
     (node.id == file.id).then_some(file)
 }

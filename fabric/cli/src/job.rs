@@ -1,7 +1,7 @@
 //! From what was typed to a task and a job.
 
 use crate::{
-    client::Client,
+    client::NodeClient,
     component::Component,
     failure::Failure,
     inputs::{self, Dirs, Input},
@@ -290,7 +290,7 @@ pub(crate) fn spec(args: &Submit, task: TaskSpec) -> Result<JobSpec, Failure> {
 }
 
 /// Sends what the node lacks.
-pub(crate) async fn upload(client: &Client, prepared: &Prepared) -> Result<(), Failure> {
+pub(crate) async fn upload(client: &NodeClient, prepared: &Prepared) -> Result<(), Failure> {
     let roots = prepared.files.keys().copied().collect();
     for cid in client.missing(roots).await? {
         if let Some((path, key)) = prepared.files.get(&cid) {

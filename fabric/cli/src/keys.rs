@@ -1,6 +1,6 @@
 //! Keys of encrypted content: in files of the user's, and of private jobs.
 
-use crate::{client::Client, connect, failure::Failure};
+use crate::{client::NodeClient, connect, failure::Failure};
 use mc_api::JobView;
 use mc_content::{BlockSource, Key, TaskKey};
 use mc_node::private::Submitter;
@@ -76,7 +76,7 @@ pub(crate) fn submitter(global: &Global) -> Result<Submitter, Failure> {
 /// The key of a job; `None` if it is not private.
 pub(crate) async fn of_job(
     global: &Global,
-    client: &Client,
+    client: &NodeClient,
     job: &JobView,
 ) -> Result<Option<TaskKey>, Failure> {
     let refuse = |message: &str, hint: &str| {
@@ -102,7 +102,7 @@ pub(crate) async fn of_job(
 }
 
 /// Whether a job is private that the node knows only from others: the node marks such jobs, and the task tells.
-async fn is_private(client: &Client, job: &JobView) -> bool {
+async fn is_private(client: &NodeClient, job: &JobView) -> bool {
     if job.message.is_none() {
         return false;
     }

@@ -11,7 +11,7 @@ mod recall;
 mod run;
 
 pub(crate) use dag::{Changed, leave_job};
-pub(crate) use files::Given;
+pub(crate) use files::GivenDirectory;
 pub(crate) use recall::recall;
 pub(crate) use run::leave_run;
 
@@ -69,7 +69,7 @@ pub(crate) fn check(out: Option<&Path>, dirs: &Dirs) -> Result<(), Failure> {
 
 /// What became of what a task left.
 #[derive(Debug, Default)]
-pub(crate) struct Left {
+pub(crate) struct OutputsReport {
     report: Report,
     /// What else is not as the task left it.
     faults: Vec<Fault>,
@@ -82,7 +82,7 @@ struct Fault {
     reason: String,
 }
 
-impl From<Report> for Left {
+impl From<Report> for OutputsReport {
     fn from(report: Report) -> Self {
         Self {
             report,
@@ -92,7 +92,7 @@ impl From<Report> for Left {
 }
 
 /// Reports what could not be put in its place, even with `--quiet`.
-fn tell(left: &Left, json: bool) {
+fn tell(left: &OutputsReport, json: bool) {
     let report = &left.report;
     let shown = |text: String| {
         // JSON has escapes of its own.
@@ -131,7 +131,11 @@ fn tell(left: &Left, json: bool) {
 
 /// The exit code of a task that ended with `code`, once what it left is written, or could not be. A task that failed
 /// keeps its own.
-pub(crate) fn conclude(json: bool, code: ExitCode, left: Result<Left, Failure>) -> ExitCode {
+pub(crate) fn conclude(
+    json: bool,
+    code: ExitCode,
+    left: Result<OutputsReport, Failure>,
+) -> ExitCode {
     let succeeded = code == ExitCode::SUCCESS;
     match left {
         Ok(left) => {
@@ -252,20 +256,23 @@ impl Directory<'_> {
 mod tests {
     use super::*;
 
-    fn fault() -> Left {
-        Left {
+    fn fault() -> OutputsReport {
+        OutputsReport {
             faults: vec![Fault {
                 place: "/d/f".into(),
                 reason: "it was changed".to_owned(),
             }],
-            ..Left::default()
+            ..OutputsReport::default()
         }
     }
 
     #[test]
     fn a_task_keeps_its_own_exit_code_and_a_success_does_not_hide_what_is_lost() {
         let (success, own) = (ExitCode::SUCCESS, ExitCode::from(3));
-        assert_eq!(conclude(false, success, Ok(Left::default())), success);
+        assert_eq!(
+            conclude(false, success, Ok(OutputsReport::default())),
+            success
+        );
         assert_eq!(
             conclude(false, success, Ok(fault())),
             ExitCode::from(exit::CONFLICT)

@@ -1,6 +1,6 @@
 //! How far something is, on standard error, if a human looks.
 
-use crate::{client::Client, output, terminal};
+use crate::{client::NodeClient, output, terminal};
 use indicatif::{ProgressBar, ProgressStyle};
 use mc_options::{Format, Global};
 use std::{io::IsTerminal, pin::pin, time::Duration};
@@ -53,7 +53,7 @@ pub(crate) async fn patiently<T>(global: &Global, what: &str, work: impl Future<
 /// connected before the node gives up.
 pub(crate) async fn while_found<T>(
     global: &Global,
-    client: &Client,
+    client: &NodeClient,
     what: &str,
     work: impl Future<Output = T>,
 ) -> T {
@@ -73,7 +73,7 @@ pub(crate) async fn while_found<T>(
 }
 
 /// How many others a node can ask, if it answers.
-pub(crate) async fn peers(client: &Client) -> Option<u32> {
+pub(crate) async fn peers(client: &NodeClient) -> Option<u32> {
     let node = client.node().await.ok()?;
     Some(node.peers.saturating_add(node.ipfs_peers))
 }

@@ -13,11 +13,11 @@ pub struct Block {
 }
 
 impl Block {
-    /// A block that is said to be `cid`.
+    /// A block that claims to be `cid`.
     ///
     /// # Errors
     ///
-    /// [`Error::BlockTooLarge`] before hashing, [`Error::Verify`] when the bytes are others.
+    /// [`Error::BlockTooLarge`] before hashing, [`Error::Verify`] when the bytes do not match.
     pub fn new(cid: Cid, bytes: Bytes) -> Result<Self, Error> {
         if bytes.len() > MAX_BLOCK_BYTES {
             return Err(Error::BlockTooLarge { bytes: bytes.len() });
@@ -82,18 +82,17 @@ impl TryFrom<Verified<Bytes>> for Block {
     }
 }
 
-/// Blocks that are asked for ahead of the one that is needed: enough to hide a round trip, at most 32 MiB.
+/// How many blocks to request ahead: enough to hide a round trip, at most 32 MiB.
 const AHEAD_BLOCKS: usize = 16;
 
 /// Where blocks come from.
 pub trait BlockSource: Send + Sync {
-    /// How many blocks to ask for ahead of the one that is needed. A source that can only give them in
-    /// the order of a walk says 1.
+    /// How many blocks to request ahead. A source that can only give them in the order of a walk returns 1.
     fn ahead(&self) -> usize {
         AHEAD_BLOCKS
     }
 
-    /// The bytes of `cid`, verified; if they are part of the CID itself, they are taken from it.
+    /// The verified bytes of `cid`. If the CID itself contains them, they are taken from it.
     ///
     /// # Errors
     ///
@@ -107,8 +106,8 @@ pub trait BlockSource: Send + Sync {
         }
     }
 
-    /// The bytes of `cid`, which are not part of the CID itself, and which the source has verified. Sources implement
-    /// this; readers call [`Self::get`].
+    /// The bytes of `cid`, verified by the source. The CID does not contain them itself. Sources implement this;
+    /// readers call [`Self::get`].
     ///
     /// # Errors
     ///

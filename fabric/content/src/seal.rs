@@ -7,7 +7,7 @@
 //! nonce (12 bytes) ‖ AES-256-GCM ciphertext ‖ tag (16 bytes)
 //! ```
 //!
-//! with associated data that name its kind and its place ([`Place`]). The nonce is synthetic: the first bytes of a
+//! with associated data that name its kind and its place ([`SealContext`]). The nonce is synthetic: the first bytes of a
 //! keyed BLAKE3 of the associated data and the plaintext. Equal content under one key has an equal sealed form, so
 //! honest nodes get the same CIDs and an interrupted upload can resume. Different content gets the same nonce only by
 //! chance (2⁻⁴⁸ after 2²⁴ pieces under one key). Plain counters could not promise that when a task runs twice.
@@ -44,15 +44,15 @@ const FOR_IDS: &str = "mc-wasm 2026-11 content, id of a key";
 /// The key of a file or directory, and so of everything below it. Dropping it overwrites its memory.
 ///
 /// ```
-/// use mc_content::seal::{DoesNotOpen, Key, Place};
+/// use mc_content::seal::{DoesNotOpen, Key, SealContext};
 ///
 /// let key = Key::generate();
 /// let poem = key.below("poem").cipher();
-/// let sealed = poem.seal(Place::Block, b"one two");
-/// assert_eq!(poem.open(Place::Block, &sealed)?, b"one two");
+/// let sealed = poem.seal(SealContext::Block, b"one two");
+/// assert_eq!(poem.open(SealContext::Block, &sealed)?, b"one two");
 /// // Nor does it open at another place, or under another name.
-/// assert_eq!(poem.open(Place::Name, &sealed), Err(DoesNotOpen));
-/// assert_eq!(key.below("song").cipher().open(Place::Block, &sealed), Err(DoesNotOpen));
+/// assert_eq!(poem.open(SealContext::Name, &sealed), Err(DoesNotOpen));
+/// assert_eq!(key.below("song").cipher().open(SealContext::Block, &sealed), Err(DoesNotOpen));
 /// # Ok::<(), DoesNotOpen>(())
 /// ```
 #[derive(Clone, PartialEq, Eq, Hash)]
@@ -72,7 +72,7 @@ impl Drop for Key {
 
 /// What a piece is, and where it belongs. It opens only as that.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Place {
+pub enum SealContext {
     /// Bytes of a file.
     Chunk {
         /// How many chunks are before it.
@@ -95,7 +95,7 @@ pub enum Place {
     },
 }
 
-impl Place {
+impl SealContext {
     /// The associated data: what it is, a number, and one more.
     fn to_bytes(self) -> [u8; 10] {
         let (kind, number, more) = match self {
@@ -168,14 +168,14 @@ impl Key {
     pub(crate) fn seal_name(&self, name: &str) -> String {
         let mut padded = name.as_bytes().to_vec();
         padded.resize(padded.len().next_multiple_of(NAME_UNIT_BYTES), 0);
-        let sealed = self.cipher().seal(Place::Name, &padded);
+        let sealed = self.cipher().seal(SealContext::Name, &padded);
         mc_types::base64url::encode(&sealed)
     }
 
     /// The name of an entry.
     pub(crate) fn open_name(&self, sealed: &str) -> Result<String, DoesNotOpen> {
         let sealed = mc_types::base64url::decode(sealed).ok_or(DoesNotOpen)?;
-        let padded = self.cipher().open(Place::Name, &sealed)?;
+        let padded = self.cipher().open(SealContext::Name, &sealed)?;
         let name = String::from_utf8(padded).map_err(|_| DoesNotOpen)?;
         Ok(name.trim_end_matches('\0').to_owned())
     }
@@ -196,7 +196,7 @@ impl std::fmt::Debug for Cipher {
 impl Cipher {
     /// Seals `plain` for a place.
     #[must_use]
-    pub fn seal(&self, place: Place, plain: &[u8]) -> Vec<u8> {
+    pub fn seal(&self, place: SealContext, plain: &[u8]) -> Vec<u8> {
         let about = place.to_bytes();
         let mut hasher = blake3::Hasher::new_keyed(&self.nonces);
         let hash = hasher.update(&about).update(plain).finalize();
@@ -228,7 +228,7 @@ impl Cipher {
     /// # Errors
     ///
     /// [`DoesNotOpen`].
-    pub fn open(&self, place: Place, sealed: &[u8]) -> Result<Vec<u8>, DoesNotOpen> {
+    pub fn open(&self, place: SealContext, sealed: &[u8]) -> Result<Vec<u8>, DoesNotOpen> {
         let (nonce, rest) = sealed
             .split_first_chunk::<NONCE_BYTES>()
             .ok_or(DoesNotOpen)?;

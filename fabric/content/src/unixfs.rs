@@ -19,5 +19,5 @@ pub use directory::{entity_links, entries, resolve};
 pub use entity::Entity;
 pub use export::{ExportOptions, Exported, Outside, export, export_with};
 pub use random_access::{Found, Listing, RandomAccess};
-pub use read::{Kind, Stat, cat, cat_range, read_to_vec, stat};
+pub use read::{EntryKind, Stat, cat, cat_range, read_to_vec, stat};
 pub use stream::stream;

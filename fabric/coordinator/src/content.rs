@@ -88,7 +88,7 @@ impl ContentError {
         }
     }
 
-    /// The error itself, for whoever knows its type.
+    /// The error itself, for callers that know its type.
     #[must_use]
     pub fn into_inner(self) -> Box<dyn std::error::Error + Send + Sync> {
         match self {

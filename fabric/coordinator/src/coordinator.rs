@@ -1,4 +1,4 @@
-//! The coordinator: grants leases, and remembers every job, through one actor.
+//! The coordinator: one actor that grants leases and remembers every job.
 //!
 //! The actor steps the pure scheduler, writes what changed into the ledger, and only then answers
 //! and acts. Commands that arrive while a transaction is being written share the next one, so the
@@ -36,7 +36,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 use watchers::Watchers;
 
-/// Commands that may wait for the actor. A sender beyond that waits itself.
+/// How many commands may wait for the actor; further senders wait themselves.
 const QUEUE_COMMANDS: usize = 1024;
 
 /// Between two looks at a job that somebody waits for.
@@ -97,15 +97,15 @@ pub struct Coordinator {
     duty: Duty,
     /// What is done beside the actor.
     tasks: Supervisor,
-    /// Leases of which it is not known yet whether their workers take them.
+    /// Leases whose workers have not answered the offer yet.
     offers: Supervisor,
 }
 
-/// A job that was handed in, and what it waits for if that is nothing that there is.
+/// A submitted job, and why it waits if no known node could ever run it.
 type Submitted = (JobRecord, Option<Why>);
 
 impl Coordinator {
-    /// Takes up the jobs of the ledger, and starts the actor; it runs until `stopping` is cancelled.
+    /// Loads the jobs of the ledger, and starts the actor, which runs until `stopping` is cancelled.
     ///
     /// # Errors
     ///
@@ -145,7 +145,7 @@ impl Coordinator {
         // One that grants nothing must not be counted on by the others.
         let joins = is_shared && coordinator.duty == Duty::Grants;
         if joins {
-            // Said before the jobs are read, so that nobody takes them in between.
+            // Announced before the jobs are read, so that no other coordinator takes them in between.
             coordinator.jobs.renew(lease_ttl).await?;
         } else if !is_shared {
             coordinator.jobs.own_all().await?;
@@ -198,7 +198,7 @@ impl Coordinator {
         Ok(true)
     }
 
-    /// Whether there is no such job, or it has ended and its result is another coordinator's to keep.
+    /// Whether there is no such job, or it has ended and another coordinator keeps its result.
     async fn needs_no_pin(&self, job: JobId) -> Result<bool, Error> {
         let Some(record) = self.jobs.get(job).await? else {
             return Ok(true);
@@ -217,9 +217,9 @@ impl Coordinator {
         answer.await.map_err(|_| Error::ShuttingDown)?
     }
 
-    /// This process is another than the one that had this node's leases until now, since nobody else can have the data
-    /// directory: what that ran goes on at once, but for attempts of which the worker still says the end. To be called
-    /// before the worker tells what it lends, so that no lease is a new one.
+    /// The previous process of this node has ended, since only one process can hold the data directory. So its attempts
+    /// are retried at once, except those whose end the worker still reports. Call this before the worker announces what
+    /// it lends, so that none of the leases is new.
     ///
     /// # Errors
     ///
@@ -236,13 +236,13 @@ impl Coordinator {
         self.ask(ended).await.map(drop)
     }
 
-    /// Waits until the leases that were offered last are taken or refused, so that none that nobody has is left behind.
+    /// Waits until workers have taken or refused the last offers, so that no lease without a holder is left behind.
     pub async fn settle(&self, within: Duration) {
         let _ = tokio::time::timeout(within, self.offers.join()).await;
     }
 
-    /// Records a job durably, with everything that it needs in this node's store. If there is a job of this id
-    /// already, and of this task, then it is that one. Says why it waits if no node that is known could ever run it.
+    /// Records a job durably, with everything that it needs in this node's store. If this id already belongs to a job
+    /// of this task, returns that job. Explains why the job waits if no known node could ever run it.
     ///
     /// # Errors
     ///
@@ -250,7 +250,7 @@ impl Coordinator {
     ///
     /// # Cancel safety
     ///
-    /// Dropping the future leaves it open whether the job is recorded.
+    /// After the future is dropped, the job may or may not be recorded.
     pub async fn submit(&self, id: Option<JobId>, spec: JobSpec) -> Result<Submitted, Error> {
         spec.validate()
             .map_err(|e| Error::InvalidJob(e.to_string()))?;
@@ -264,7 +264,7 @@ impl Coordinator {
         let _mark = loop {
             match self.submitting.begin(id) {
                 Some(mark) => break mark,
-                // Whoever asked first was not answered, or not yet.
+                // The first caller got no answer, or none yet.
                 None => tokio::time::sleep(LOOK_EVERY).await,
             }
         };
@@ -272,8 +272,8 @@ impl Coordinator {
             return Ok((is_of(known, task_cid)?, None));
         }
         let spec = self.with_key(spec)?;
-        // The task links to component and inputs, so its pin keeps them too. Pinned first: what is
-        // found complete afterwards cannot be collected any more.
+        // The task links to component and inputs, so its pin keeps them too. Pinned first: a DAG that is complete
+        // afterwards can no longer be collected.
         let turn = self.turn_to_pin(id).await;
         if let Some(known) = self.recent.get(id) {
             // It was another coordinator's, and is this one's by now.
@@ -291,7 +291,7 @@ impl Coordinator {
         recorded
     }
 
-    /// The job, with the key of a private one sealed to all those who may have to grant leases for it.
+    /// The job. The key of a private one is sealed to all coordinators that may have to grant leases for it.
     fn with_key(&self, mut spec: JobSpec) -> Result<JobSpec, Error> {
         let replicas = self.replicas.now();
         let others = replicas.iter().take(MAX_COORDINATORS - 1);
@@ -380,7 +380,7 @@ impl Coordinator {
     ///
     /// # Errors
     ///
-    /// The ledger's, or that the coordinator that owns the job does not answer.
+    /// The ledger's, or when the coordinator that owns the job does not answer.
     pub async fn cancel(&self, id: JobId) -> Result<Option<JobRecord>, Error> {
         let answer = self.ask(Command::Cancel { job: id }).await?;
         if answer == Answer::NotOpen && self.jobs.is_shared() {
@@ -413,7 +413,7 @@ impl Coordinator {
     /// A worker says what it lends.
     pub async fn announce(&self, worker: NodeId, announcement: Announcement) -> Response {
         if self.duty == Duty::Records {
-            // A worker that is not known is granted nothing.
+            // An unknown worker gets no lease.
             return Response::Ok;
         }
         let offer = WorkerOffer {
@@ -461,7 +461,7 @@ impl Coordinator {
             Ok(Answer::NotOpen) => self.ended(job, token).await,
             Ok(Answer::Renewed { ttl }) => Response::Renewed {
                 ttl_ms: u64::try_from(ttl.as_millis()).unwrap_or(u64::MAX),
-                sisters: self.replicas.now().to_vec(),
+                replicas: self.replicas.now().to_vec(),
             },
             answer => respond(answer),
         }
@@ -487,7 +487,7 @@ impl Coordinator {
         }
     }
 
-    /// Refuses a job for a node that cannot be: it would wait for ever.
+    /// Refuses a job whose node id is impossible: it would wait for ever.
     fn check_target(&self, spec: &JobSpec) -> Result<(), Error> {
         let wrong = |reason: String| Error::InvalidJob(format!("label {TARGET_NODE}: {reason}"));
         match spec.target().map_err(|e| wrong(e.to_string()))? {
@@ -513,7 +513,7 @@ impl Coordinator {
     }
 }
 
-/// What a worker is told when what it asked for was begun, and ended in a panic.
+/// The answer to a worker when the handler of its request panicked.
 fn no_answer() -> Response {
     Response::error(ErrorCode::Infrastructure, NO_ANSWER)
 }

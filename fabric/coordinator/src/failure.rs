@@ -3,7 +3,7 @@
 use mc_types::ErrorCode;
 use std::fmt;
 
-/// An error of a part that only whoever put the coordinator together knows: it reads as the error itself.
+/// An error of a part that only the creator of the coordinator knows: it reads as the error itself.
 #[derive(Debug)]
 pub struct Failure {
     code: ErrorCode,
@@ -11,7 +11,7 @@ pub struct Failure {
 }
 
 impl Failure {
-    /// The failure `error`, of which users see `code`.
+    /// The failure `error`; users see `code`.
     #[must_use]
     pub fn new(
         code: ErrorCode,
@@ -29,7 +29,7 @@ impl Failure {
         self.code
     }
 
-    /// The error itself, for whoever knows its type.
+    /// The error itself, for callers that know its type.
     #[must_use]
     pub fn into_inner(self) -> Box<dyn std::error::Error + Send + Sync> {
         self.error

@@ -7,9 +7,8 @@ use std::time::Duration;
 
 /// The jobs of a node, or of several: each job has one owner, which alone writes it.
 ///
-/// What a method has written is durable when it returns. It is written whole or not at all, and a store refuses what must
-/// never happen, whoever asks: that a record is replaced under an older token, after its job has ended, or by a node that
-/// does not own it.
+/// What a method has written is durable when it returns, and it is written whole or not at all. A store never lets a
+/// record be replaced under an older token, after its job has ended, or by a node that does not own it.
 ///
 /// # Errors
 ///
@@ -30,13 +29,13 @@ pub trait JobStore: std::fmt::Debug + Send + Sync {
     /// If one of the records may not be written, none is.
     async fn commit(&self, records: &[JobRecord]) -> Result<(), Failure>;
 
-    /// A job, of whatever node.
+    /// A job of any node.
     async fn get(&self, job: JobId) -> Result<Option<JobRecord>, Failure>;
 
     /// The jobs of this node that have not ended, oldest first.
     async fn open_jobs(&self) -> Result<Vec<JobRecord>, Failure>;
 
-    /// The largest token that was ever written, by whatever node.
+    /// The largest token that any node has ever written.
     async fn newest_token(&self) -> Result<FencingToken, Failure>;
 
     /// At most `limit` jobs of this node that ended before `before`, in the order in which they did.
@@ -48,7 +47,8 @@ pub trait JobStore: std::fmt::Debug + Send + Sync {
     /// The node that owns a job; `None` if there is no such job.
     async fn owner_of(&self, job: JobId) -> Result<Option<NodeId>, Failure>;
 
-    /// Makes all jobs this node's own, whatever it was called before. Only for a store that is not shared.
+    /// Makes this node the owner of all jobs, under whichever id it owned them before. Only for a store that is not
+    /// shared.
     async fn own_all(&self) -> Result<(), Failure>;
 
     /// Says that this node is there, and will be for `term`. False if the node is new, or had fallen silent and another one

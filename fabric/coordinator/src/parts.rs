@@ -11,7 +11,7 @@ use tokio::sync::watch;
 pub enum Duty {
     /// It grants leases, and lets them expire.
     Grants,
-    /// Neither: it is gone soon, and what it had granted would be left behind.
+    /// Neither: it will be gone soon, and would leave its leases behind.
     Records,
 }
 

@@ -3,7 +3,7 @@
 use crate::{blocks::Blocks, checkpoint::CheckpointError, streams::Streams, world::TaskInputs};
 use async_trait::async_trait;
 use mc_content::TaskKey;
-use mc_types::{CheckpointEvery, Cid, Completion, End, Meter, Usage};
+use mc_types::{CheckpointEvery, Cid, Completion, Meter, Termination, Usage};
 use mc_wasi::{Host, Storage};
 use std::{collections::VecDeque, sync::Arc, time::Duration};
 use tokio::sync::Notify;
@@ -126,14 +126,14 @@ pub enum Finished {
     /// The task came to its end.
     Ended(Box<Ended>),
     /// It was stopped, to go on elsewhere.
-    Left(Left),
+    Left(StoppedTask),
 }
 
 /// A task that came to its end.
 #[derive(Debug)]
 pub struct Ended {
     /// How.
-    pub end: End,
+    pub end: Termination,
     /// What it used.
     pub usage: Usage,
     /// What counted the fuel.
@@ -150,7 +150,7 @@ pub struct Ended {
 
 /// A task that was stopped, to go on elsewhere.
 #[derive(Debug)]
-pub struct Left {
+pub struct StoppedTask {
     /// The checkpoint that it left, and its position, or why the checkpoint was lost.
     pub checkpoint: Result<(Cid, u64), CheckpointError>,
 }

@@ -16,7 +16,7 @@
 //! use mc_execution::{
 //!     AttemptContext, Blocks, Controls, Executors, Finished, Leaves, Need, Streams, Unwatched,
 //!     wasm::{Bounds, Options, Wasm},
-//!     world::{GivenInputs, TaskInputs},
+//!     world::{DeclaredInputs, TaskInputs},
 //! };
 //! use mc_types::{TaskSpec, canonical};
 //! use std::sync::Arc;
@@ -33,7 +33,7 @@
 //! let prepared = executor.prepare(&task, Need::Run, &blocks).await?;
 //! let finished = prepared
 //!     .run(AttemptContext {
-//!         inputs: TaskInputs::Given(GivenInputs::of_task(&task, cid, None)),
+//!         inputs: TaskInputs::Declared(DeclaredInputs::of_task(&task, cid, None)),
 //!         blocks,
 //!         key: None,
 //!         streams: Streams::Memory,
@@ -77,8 +77,8 @@ pub mod wasm;
 pub mod world;
 
 pub use attempt::{
-    AttemptContext, Checkpoints, Controls, Ended, Finished, Leaves, Left, Start, Unwatched, Watch,
-    When,
+    AttemptContext, Checkpoints, Controls, Ended, Finished, Leaves, Start, StoppedTask, Unwatched,
+    Watch, When,
 };
 pub use blocks::Blocks;
 pub use deferred::Deferred;

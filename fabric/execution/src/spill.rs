@@ -1,4 +1,4 @@
-//! Files of one guest that have no room in memory, in one file on disk.
+//! The files of one guest that exceed the room in memory, in one file on disk.
 
 use mc_wasi::{PAGE_BYTES, Stop, Storage};
 use std::{
@@ -8,9 +8,9 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-/// Disk that can come to an end. What was taken of it is given back when this is dropped.
+/// A bounded amount of disk. Dropping this returns what was taken.
 pub trait Room: std::fmt::Debug + Send + Sync {
-    /// Takes so many bytes more; tells whether they were there.
+    /// Takes this many more bytes; returns whether they were available.
     fn take(&self, bytes: u64) -> bool;
 }
 
@@ -24,7 +24,7 @@ impl Room for WholeDisk {
     }
 }
 
-/// A file without a name, so that the system removes it with the process, whatever that ends by.
+/// A file without a name, so that the system removes it however the process ends.
 #[derive(Debug)]
 pub struct Spill {
     dir: PathBuf,
@@ -37,7 +37,7 @@ pub struct Spill {
 struct Pages {
     /// Made with the first page: most guests write little.
     file: Option<Arc<File>>,
-    /// Pages of the file that nobody needs any more.
+    /// Pages of the file that are free.
     free: Vec<u64>,
     /// How many the file has.
     count: u64,
@@ -122,9 +122,9 @@ mod tests {
 
     /// So many bytes.
     #[derive(Debug)]
-    struct Left(AtomicU64);
+    struct Remaining(AtomicU64);
 
-    impl Room for Left {
+    impl Room for Remaining {
         fn take(&self, bytes: u64) -> bool {
             let less = |left: u64| left.checked_sub(bytes);
             let (set, get) = (Ordering::Relaxed, Ordering::Relaxed);
@@ -133,7 +133,7 @@ mod tests {
     }
 
     fn spill(dir: &tempfile::TempDir, bytes: u64) -> Spill {
-        Spill::new(dir.path().to_owned(), Left(AtomicU64::new(bytes)))
+        Spill::new(dir.path().to_owned(), Remaining(AtomicU64::new(bytes)))
     }
 
     #[test]
@@ -152,7 +152,7 @@ mod tests {
         assert!(matches!(refused, Err(Stop::Host(_))), "{refused:?}");
         storage.release(other);
         assert_eq!(storage.allocate(), Ok(other), "it is there already");
-        // Nothing is left of it, even if nobody cleans up.
+        // No file remains, even without cleaning up.
         assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0);
     }
 

@@ -1,14 +1,14 @@
 //! A task's world: what it was given, and what it leaves.
 
 mod collect;
-mod given;
 mod host_files;
+mod input_reader;
 mod inputs;
 mod seen;
 
 pub use collect::{TaskOutputs, collect};
-pub use given::{Given, Root, Seed, Spool, Stdin};
-pub use inputs::{GivenInputs, TaskInputs};
+pub use input_reader::{InputReader, Root, Seed, Spool, Stdin};
+pub use inputs::{DeclaredInputs, TaskInputs};
 pub use mc_engine::{Mount as HostMount, Stdin as HostStdin};
 pub use seen::Seen;
 

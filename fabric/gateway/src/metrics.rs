@@ -5,7 +5,7 @@ use std::fmt::Write;
 
 /// How a number behaves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
+pub enum MetricKind {
     /// It only grows while the node runs.
     Counter,
     /// It goes up and down.
@@ -20,7 +20,7 @@ pub struct Metric {
     /// What it counts.
     pub help: &'static str,
     /// How it behaves.
-    pub kind: Kind,
+    pub kind: MetricKind,
     /// A label's name and value, for numbers that share a name. Those of one name stand together.
     pub label: Option<(&'static str, String)>,
     /// The number.
@@ -37,8 +37,8 @@ pub(crate) fn text(metrics: &[Metric]) -> String {
         } = metric;
         if *name != last {
             let kind = match metric.kind {
-                Kind::Counter => "counter",
-                Kind::Gauge => "gauge",
+                MetricKind::Counter => "counter",
+                MetricKind::Gauge => "gauge",
             };
             // Writing to a string does not fail.
             let _ = writeln!(text, "# HELP {name} {help}\n# TYPE {name} {kind}");
@@ -65,7 +65,7 @@ mod tests {
         let metric = |state: &str, value| Metric {
             name: "mc_jobs",
             help: "Jobs by state.",
-            kind: Kind::Gauge,
+            kind: MetricKind::Gauge,
             label: Some(("state", state.to_owned())),
             value,
         };

@@ -1,5 +1,5 @@
-//! Places for requests that take memory while they are under way: uploads, and answers with content. There are so many,
-//! and whoever finds none waits for a while and is then told to come again.
+//! Places for requests that take memory while they run: uploads, and answers with content. Their number is bounded. A
+//! request without a place waits for a while and is then refused, to be repeated later.
 
 use crate::backend::Error;
 use axum::{
@@ -33,14 +33,14 @@ const MAX_LISTS: usize = 64;
 /// Clients that follow what jobs print. There may be many: each has 64 KiB in memory while its job runs, and some three
 /// mebibytes afterwards, since nothing is read ahead for it.
 const MAX_FOLLOWERS: usize = 1024;
-/// An answer of so many bytes needs no place once it is there.
+/// An answer of at most this many bytes needs no place once it is complete.
 const SHORT_BYTES: u64 = 64 << 10;
 
 /// How long a request waits for a place before it is refused.
 const WITHIN: Duration = Duration::from_secs(20);
-/// After how many seconds whoever was refused should come again.
+/// After how many seconds a refused client should try again.
 const AGAIN_SECONDS: u16 = 5;
-/// How often a request that waits asks anew for the place of a slow upload.
+/// How often a waiting request asks again for the place of a slow upload.
 const ASK_EVERY: Duration = Duration::from_secs(1);
 /// How long an upload may take in any case, and how much it must bring for each second beyond that, while others wait
 /// for its place. The time that this node takes to store it does not count.
@@ -112,7 +112,7 @@ impl Places {
         if let Ok(place) = Arc::clone(&self.free).try_acquire_owned() {
             return Ok(place);
         }
-        // One wait, so that whoever came first has the first place.
+        // One queue, so that the first request gets the first place.
         let mut place = pin!(Arc::clone(&self.free).acquire_owned());
         let begun = Instant::now();
         loop {

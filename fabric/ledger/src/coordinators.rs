@@ -4,7 +4,7 @@
 use crate::{
     Error, Ledger,
     database::failed,
-    kind::Kind,
+    kind::DatabaseKind,
     row::{COLUMNS, integer, record},
 };
 use futures::future::BoxFuture;
@@ -47,7 +47,7 @@ impl Ledger {
     /// # Errors
     ///
     /// [`Error::Database`].
-    pub fn sisters<'a>(&'a self) -> BoxFuture<'a, Result<Vec<NodeId>, Error>> {
+    pub fn replicas<'a>(&'a self) -> BoxFuture<'a, Result<Vec<NodeId>, Error>> {
         Box::pin(async move {
             let now = self.database.kind.now();
             let sql = format!(
@@ -93,8 +93,8 @@ impl Ledger {
             let now = kind.now();
             // SQLite has one writer at a time, so that nothing has to be skipped.
             let lock = match kind {
-                Kind::Sqlite => "",
-                Kind::Postgres => "FOR UPDATE SKIP LOCKED",
+                DatabaseKind::Sqlite => "",
+                DatabaseKind::Postgres => "FOR UPDATE SKIP LOCKED",
             };
             let silent = format!(
                 "DELETE FROM coordinators WHERE node IN \

@@ -2,7 +2,7 @@
 
 use crate::{
     Error,
-    kind::Kind,
+    kind::DatabaseKind,
     location::{Location, SQLITE_FILE, sqlite_url},
     migrations,
 };
@@ -18,7 +18,7 @@ const CONNECT_WITHIN: Duration = Duration::from_secs(5);
 /// Connections to one database.
 #[derive(Debug, Clone)]
 pub(crate) struct Database {
-    pub(crate) kind: Kind,
+    pub(crate) kind: DatabaseKind,
     pub(crate) writer: AnyPool,
     pub(crate) readers: AnyPool,
 }
@@ -35,9 +35,9 @@ impl Database {
                 })?;
                 let path = dir.join(SQLITE_FILE);
                 let urls = [sqlite_url(&path, false), sqlite_url(&path, true)];
-                (Kind::Sqlite, urls)
+                (DatabaseKind::Sqlite, urls)
             }
-            Location::Postgres(url) => (Kind::Postgres, [url.clone(), url.clone()]),
+            Location::Postgres(url) => (DatabaseKind::Postgres, [url.clone(), url.clone()]),
         };
         let [writing, reading] = urls;
         let opening = |e| opening(e, location);
@@ -60,7 +60,7 @@ impl Database {
             return Ok(());
         };
         install_drivers();
-        let tried = try_out(Kind::Postgres, url).await;
+        let tried = try_out(DatabaseKind::Postgres, url).await;
         tried.map_err(|e| opening(e, location))
     }
 
@@ -76,7 +76,7 @@ fn install_drivers() {
 }
 
 /// A pool tries again until its time is over, and then no longer knows why it failed; a single connection knows.
-async fn try_out(kind: Kind, url: &str) -> Result<(), sqlx::Error> {
+async fn try_out(kind: DatabaseKind, url: &str) -> Result<(), sqlx::Error> {
     let mut connection = AnyConnection::connect(url).await?;
     for statement in kind.setup() {
         sqlx::query(*statement).execute(&mut connection).await?;
@@ -85,7 +85,7 @@ async fn try_out(kind: Kind, url: &str) -> Result<(), sqlx::Error> {
 }
 
 async fn pool(
-    kind: Kind,
+    kind: DatabaseKind,
     connections: u32,
     read_only: bool,
     url: &str,
@@ -94,14 +94,14 @@ async fn pool(
     let setup = kind.setup();
     let setup = setup
         .iter()
-        .skip(usize::from(read_only && kind == Kind::Sqlite));
+        .skip(usize::from(read_only && kind == DatabaseKind::Sqlite));
     let setup: Vec<&'static str> = setup.copied().collect();
     AnyPoolOptions::new()
         .max_connections(connections)
         .acquire_timeout(CONNECT_WITHIN)
         // To check whether the connection is still there would cost as much as a statement. So writes do not check, and
         // a write that fails is tried again.
-        .test_before_acquire(read_only && kind == Kind::Postgres)
+        .test_before_acquire(read_only && kind == DatabaseKind::Postgres)
         .after_connect(move |connection, _| {
             let setup = setup.clone();
             Box::pin(async move {

@@ -3,7 +3,7 @@
 use crate::{
     Batch, Error, Ledger,
     database::{failed, is_gone},
-    kind::Kind,
+    kind::DatabaseKind,
     row::{COLUMNS, Written, count, record},
 };
 use futures::TryStreamExt;
@@ -41,10 +41,10 @@ const ON_CONFLICT: &str = "\
              AND (jobs.ending IS NULL OR jobs.ending = excluded.ending) \
             THEN excluded.last_token ELSE -1 END";
 
-fn upsert(kind: Kind) -> String {
+fn upsert(kind: DatabaseKind) -> String {
     let from = match kind {
-        Kind::Sqlite => FROM_SQLITE,
-        Kind::Postgres => FROM_POSTGRES,
+        DatabaseKind::Sqlite => FROM_SQLITE,
+        DatabaseKind::Postgres => FROM_POSTGRES,
     };
     format!("INSERT INTO jobs ({COLUMNS}, owner) {from} {ON_CONFLICT}")
 }

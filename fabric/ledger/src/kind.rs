@@ -17,12 +17,12 @@ const POSTGRES_SETUP: &[&str] = &[
 
 /// A kind of database.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Kind {
+pub(crate) enum DatabaseKind {
     Sqlite,
     Postgres,
 }
 
-impl Kind {
+impl DatabaseKind {
     /// What is set on each connection.
     pub(crate) const fn setup(self) -> &'static [&'static str] {
         match self {

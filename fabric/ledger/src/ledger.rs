@@ -3,7 +3,7 @@
 use crate::{
     Error,
     database::{Database, failed},
-    kind::Kind,
+    kind::DatabaseKind,
     location::Location,
 };
 use futures::future::BoxFuture;
@@ -74,7 +74,7 @@ impl Ledger {
     /// Whether other nodes may use it at the same time.
     #[must_use]
     pub fn is_shared(&self) -> bool {
-        self.database.kind == Kind::Postgres
+        self.database.kind == DatabaseKind::Postgres
     }
 
     /// The node in whose name it is written.

@@ -3,7 +3,7 @@
 //! `sqlx::migrate!` would do the same, but its macro compiles sqlx, both drivers and SQLite a second time, for the
 //! compiler. What it writes to the table of migrations (version, description and the SHA-384 of the text) is the same.
 
-use crate::kind::Kind;
+use crate::kind::DatabaseKind;
 use sqlx::{
     SqlSafeStr,
     migrate::{Migration, MigrationType, Migrator},
@@ -48,10 +48,10 @@ const POSTGRES: &[Step] = &[
 ];
 
 /// The steps for a database of this kind. Each runs in a transaction.
-pub(crate) fn of(kind: Kind) -> Migrator {
+pub(crate) fn of(kind: DatabaseKind) -> Migrator {
     let steps = match kind {
-        Kind::Sqlite => SQLITE,
-        Kind::Postgres => POSTGRES,
+        DatabaseKind::Sqlite => SQLITE,
+        DatabaseKind::Postgres => POSTGRES,
     };
     let migration = |(version, description, sql): &Step| {
         let simple = MigrationType::Simple;
@@ -72,39 +72,39 @@ mod tests {
 
     /// What is in the tables of migrations of all databases that there are, by which sqlx sees that a step was not
     /// changed.
-    const RELEASED: &[(Kind, i64, &str, &str)] = &[
+    const RELEASED: &[(DatabaseKind, i64, &str, &str)] = &[
         (
-            Kind::Sqlite,
+            DatabaseKind::Sqlite,
             1,
             "jobs",
             "755f15de714f204886653810cbbde8349f0b08e0e3c51d9f45b22c6e73540ea1a9ac0997b96ace2b79c620a8af90b496",
         ),
         (
-            Kind::Sqlite,
+            DatabaseKind::Sqlite,
             2,
             "checkpoints",
             "a7600dddcf9ecfaeb22917d56d83a2696322e4ed0427afe943c33317a18df62d018feee61ddbbea1da860b14761944db",
         ),
         (
-            Kind::Sqlite,
+            DatabaseKind::Sqlite,
             3,
             "coordinators",
             "47d677d5722abd11d1996359d033c453002bf541b79046a5137b597480359271c30ded087b04a5583614eb9088ba476c",
         ),
         (
-            Kind::Sqlite,
+            DatabaseKind::Sqlite,
             4,
             "attempt logs",
             "b6423a021154cf9f23b7da6ab63df9e85b4eb94dfd478559cb1f5c78d592d9a833a6f67a8de8fef4b306fa45cd0b326b",
         ),
         (
-            Kind::Postgres,
+            DatabaseKind::Postgres,
             1,
             "ledger",
             "f516d5c861b3525f1dc8e21d12fdc875e451ddfeb8fe815c5c41dab65eab076b39febdec8640f9ec003131c8ed0ea99e",
         ),
         (
-            Kind::Postgres,
+            DatabaseKind::Postgres,
             2,
             "attempt logs",
             "a9ef2496132f335f3eba713cd4b5ca7e81367dfb5e365edef0dde0b7fd7ef8c653fdbaa5691ad1c49a07611156668a60",

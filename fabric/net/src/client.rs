@@ -19,13 +19,13 @@ use tokio::sync::{mpsc, oneshot};
 
 /// A cheap handle to the network side.
 #[derive(Debug, Clone)]
-pub struct Client {
+pub struct NetworkHandle {
     pub(crate) local: NodeId,
     pub(crate) network: String,
     pub(crate) commands: mpsc::Sender<Command>,
 }
 
-impl Client {
+impl NetworkHandle {
     /// This node.
     #[must_use]
     pub const fn local_id(&self) -> &NodeId {
@@ -76,8 +76,8 @@ impl Client {
     /// # Errors
     ///
     /// [`Error::Closed`].
-    pub async fn guests(&self) -> Result<usize, Error> {
-        self.ask(|reply| Command::Guests { reply }).await
+    pub async fn ipfs_peers(&self) -> Result<usize, Error> {
+        self.ask(|reply| Command::IpfsPeers { reply }).await
     }
 
     /// Connects to the peer at the end of `address`, or to any peer at `address` if it names none. It may be a peer of

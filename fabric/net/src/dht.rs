@@ -19,7 +19,7 @@ mod guard;
 mod hash;
 mod index;
 
-pub use entry::{Entry, Kind, MAX_ENTRY_BYTES, Refusal};
+pub use entry::{Entry, MAX_ENTRY_BYTES, RecordKind, Refusal};
 pub use grant::{open_grant, seal_grant};
 pub(crate) use guard::Guard;
 pub use guard::Refused;

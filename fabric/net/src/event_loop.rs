@@ -5,8 +5,8 @@ mod cache;
 mod discovery;
 mod fetch;
 mod gone;
-mod guests;
 mod ipfs_dht;
+mod ipfs_peers;
 mod links;
 mod queries;
 mod reach;
@@ -16,7 +16,7 @@ mod requests;
 use crate::{
     Options,
     behaviour::{Behaviour, BehaviourEvent},
-    client::{Client, Command, InboundRequest, PeerInfo},
+    client::{Command, InboundRequest, NetworkHandle, PeerInfo},
     identity::{Identity, node_id},
 };
 use bootstrap::Bootstrap;
@@ -25,8 +25,8 @@ use discovery::Discovery;
 use fetch::Fetches;
 use futures::StreamExt;
 use gone::Gone;
-use guests::Guests;
 use ipfs_dht::IpfsDht;
+use ipfs_peers::IpfsPeers;
 use libp2p::{Multiaddr, PeerId, Swarm, identify, ping, swarm::SwarmEvent};
 use links::Links;
 use mc_types::NodeId;
@@ -64,7 +64,7 @@ pub(crate) struct EventLoop {
     links: Links,
     gone: Gone,
     reach: Reach,
-    guests: Guests,
+    ipfs_peers: IpfsPeers,
     ipfs_dht: IpfsDht,
     bootstrap: Bootstrap,
     discovery: Discovery,
@@ -82,9 +82,9 @@ impl EventLoop {
         options: Options,
         requests: mpsc::Sender<InboundRequest>,
         ready: watch::Sender<Arc<BTreeSet<NodeId>>>,
-    ) -> (Self, Client) {
+    ) -> (Self, NetworkHandle) {
         let (commands, queue) = mpsc::channel(COMMANDS);
-        let client = Client {
+        let client = NetworkHandle {
             local: node_id(swarm.local_peer_id()),
             network: options.network.clone(),
             commands,
@@ -94,7 +94,7 @@ impl EventLoop {
             links: Links::default(),
             gone: Gone::default(),
             reach: Reach::new(&options),
-            guests: Guests::default(),
+            ipfs_peers: IpfsPeers::default(),
             ipfs_dht: IpfsDht::default(),
             bootstrap: Bootstrap::new(options.bootstrap.clone()),
             discovery: Discovery::default(),
@@ -179,7 +179,7 @@ impl EventLoop {
             // The caller may no longer wait for the answer. The same is true of all answers below.
             Command::RoutingTable { reply } => drop(reply.send(self.routing_table())),
             Command::Peers { reply } => drop(reply.send(self.peer_infos())),
-            Command::Guests { reply } => drop(reply.send(self.guests.iter().count())),
+            Command::IpfsPeers { reply } => drop(reply.send(self.ipfs_peers.iter().count())),
             Command::Places { node, reply } => drop(reply.send(self.places_of(&node))),
             Command::Addresses { reply } => drop(reply.send(self.addresses())),
             Command::Reachability { reply } => drop(reply.send(self.reachability())),
@@ -265,7 +265,7 @@ impl EventLoop {
             BehaviourEvent::Bitswap(event) => self.bitswap_event(event),
             BehaviourEvent::Autonat(event) => self.was_tested(event),
             BehaviourEvent::DialBack(event) => self.tidy(&event.client),
-            BehaviourEvent::Relay(event) => self.keep_relay_from_guests(&event),
+            BehaviourEvent::Relay(event) => self.keep_relay_from_ipfs_peers(&event),
             BehaviourEvent::Relayed(event) => self.relay_event(event),
             _ => {}
         }

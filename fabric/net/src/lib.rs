@@ -1,6 +1,6 @@
 //! The libp2p side of a node: peers, requests about work, blocks, the DHT.
 //!
-//! [`start`] gives a [`Client`], a cheap handle, and the requests of others. One task owns the swarm
+//! [`start`] gives a [`NetworkHandle`], a cheap handle, and the requests of others. One task owns the swarm
 //! and everything that depends on it; handles talk to it through bounded queues.
 //!
 //! # Invariants
@@ -23,7 +23,7 @@ mod options;
 mod reach;
 mod swarm;
 
-pub use client::{Client, DhtRecord, InboundRequest, PeerInfo, Reply, Session};
+pub use client::{DhtRecord, InboundRequest, NetworkHandle, PeerInfo, Reply, Session};
 pub use error::{ConnectError, Error, FetchError};
 pub use identity::{Identity, is_node};
 pub use libp2p::Multiaddr;

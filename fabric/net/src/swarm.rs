@@ -1,7 +1,7 @@
 //! Starting the network side.
 
 use crate::{
-    Client, Error, Identity, Options, address::tcp_socket, behaviour::Behaviour,
+    Error, Identity, NetworkHandle, Options, address::tcp_socket, behaviour::Behaviour,
     client::InboundRequest, error::innermost, event_loop::EventLoop,
 };
 use futures::StreamExt;
@@ -31,7 +31,7 @@ const LISTEN_TIMEOUT: Duration = Duration::from_secs(10);
 #[derive(Debug)]
 pub struct Started {
     /// The handle to it.
-    pub client: Client,
+    pub client: NetworkHandle,
     /// Requests of other nodes.
     pub requests: mpsc::Receiver<InboundRequest>,
     /// The nodes of the same network that are connected.

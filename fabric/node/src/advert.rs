@@ -1,9 +1,9 @@
-//! What this node says of itself in the DHT, and how others are found there.
+//! This node's advert in the DHT, and the search for other nodes there.
 
 use crate::content::Content;
 use mc_net::{
-    Client, PeerInfo,
-    dht::{Class, EPOCH, Kind},
+    NetworkHandle, PeerInfo,
+    dht::{Class, EPOCH, RecordKind},
 };
 use mc_protocol::{Advert, Announcement, Request, Response};
 use mc_types::NodeId;
@@ -11,12 +11,12 @@ use mc_worker::Worker;
 use std::{collections::BTreeMap, time::Duration};
 use tokio_util::sync::CancellationToken;
 
-/// How often it is said, and for how long it holds: two may be lost.
+/// How often the advert is published, and how long it is valid: two may be lost.
 const EVERY: Duration = Duration::from_secs(60);
 const TTL: Duration = Duration::from_secs(180);
-/// How long a node waits after its start before it says anything: many come for one command.
+/// How long a node waits after its start before it publishes anything: many nodes live for one command only.
 const FIRST: Duration = Duration::from_secs(3);
-/// How long a candidate may take to be connected to and to answer.
+/// How long connecting to a candidate and its answer may take together.
 const ANSWER_WITHIN: Duration = Duration::from_secs(5);
 /// Candidates that are asked.
 const MAX_CANDIDATES: usize = 64;
@@ -44,11 +44,11 @@ impl Wanted {
 pub(crate) struct Found {
     pub peer: PeerInfo,
     pub lends: Announcement,
-    /// Whether it said so itself just now, rather than in the DHT of late.
+    /// Whether it answered just now itself, rather than published an advert recently.
     pub is_verified: bool,
 }
 
-/// Says what this node is, and while it is idle, registers it as such.
+/// Publishes this node's advert, and registers the node as idle while it is.
 pub(crate) async fn run(content: Content, worker: Worker, stopping: CancellationToken) {
     let net = content.net();
     let mut free = worker.free_slots();
@@ -64,7 +64,7 @@ pub(crate) async fn run(content: Content, worker: Worker, stopping: Cancellation
         tokio::select! {
             () = stopping.cancelled() => return,
             _ = every.tick() => say(net, &worker.announcement()).await,
-            // Only that it is idle again: that it is busy, whoever asks it hears.
+            // Only when it is idle again: a searcher that asks it learns that it is busy.
             Ok(()) = free.changed() => {}
         }
         let lends = worker.announcement();
@@ -75,22 +75,24 @@ pub(crate) async fn run(content: Content, worker: Worker, stopping: Cancellation
     }
 }
 
-async fn say(net: &Client, lends: &Announcement) {
+async fn say(net: &NetworkHandle, lends: &Announcement) {
     let advert = Advert {
         lends: lends.clone(),
     };
     let Ok(body) = mc_protocol::encode(&advert) else {
         return;
     };
-    let what = (Kind::Node, net.local_id().to_string());
+    let what = (RecordKind::Node, net.local_id().to_string());
     if let Err(refusal) = net.publish(what, None, body, TTL).await {
         tracing::warn!(%refusal, "this node cannot be described in the DHT; are its labels too long?");
     }
 }
 
-/// Looks in the DHT for nodes, and asks each of them. One that does not answer is given as it last
-/// described itself.
-pub(crate) async fn find(net: &Client, wanted: &Wanted) -> Result<Vec<Found>, mc_net::Error> {
+/// Searches the DHT for nodes, and asks each of them. For a node that does not answer, returns its last advert.
+pub(crate) async fn find(
+    net: &NetworkHandle,
+    wanted: &Wanted,
+) -> Result<Vec<Found>, mc_net::Error> {
     let class = Class::of_need(wanted.memory_bytes);
     let candidates = net.find_registered(class).await?;
     let own = net.local_id().clone();
@@ -101,7 +103,7 @@ pub(crate) async fn find(net: &Client, wanted: &Wanted) -> Result<Vec<Found>, mc
     Ok(answers.into_iter().flatten().filter(fits).collect())
 }
 
-async fn ask(net: &Client, peer: PeerInfo) -> Option<Found> {
+async fn ask(net: &NetworkHandle, peer: PeerInfo) -> Option<Found> {
     let answer = net.request_within(&peer.id, Request::Describe, ANSWER_WITHIN);
     match tokio::time::timeout(ANSWER_WITHIN, answer).await {
         Ok(Ok(Response::Described(lends))) => Some(Found {
@@ -117,8 +119,8 @@ async fn ask(net: &Client, peer: PeerInfo) -> Option<Found> {
     }
 }
 
-async fn described(net: &Client, node: &NodeId) -> Option<Announcement> {
-    let entry = net.lookup(Kind::Node, node.as_str()).await.ok()??;
+async fn described(net: &NetworkHandle, node: &NodeId) -> Option<Announcement> {
+    let entry = net.lookup(RecordKind::Node, node.as_str()).await.ok()??;
     let advert: Advert = mc_protocol::decode(&entry.body).ok()?;
     Some(advert.lends)
 }

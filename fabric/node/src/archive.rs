@@ -1,4 +1,4 @@
-//! The ledger as text, its examination, its move to another database, and what becomes of old jobs.
+//! Exports, verifies and migrates the ledger, and archives old jobs.
 
 use crate::{Config, Error, data_dir::DataDir};
 use async_trait::async_trait;
@@ -7,7 +7,8 @@ use mc_coordinator::Failure;
 use mc_ledger::{Batch, Ledger, Location};
 use mc_net::Identity;
 use mc_types::{
-    Cid, Completion, Ending, JobId, JobRecord, JobSpec, JobState, NodeId, Timestamp, canonical,
+    AttemptResult, Cid, Completion, JobId, JobRecord, JobSpec, JobState, NodeId, Timestamp,
+    canonical,
 };
 use serde::Serialize;
 use std::path::{Path, PathBuf};
@@ -29,7 +30,7 @@ pub struct Exported<'r> {
     submitted_ms: u64,
     started_ms: Option<u64>,
     finished_ms: Option<u64>,
-    ending: Option<&'r Ending>,
+    ending: Option<&'r AttemptResult>,
 }
 
 impl<'r> From<&'r JobRecord> for Exported<'r> {
@@ -57,7 +58,7 @@ pub(crate) fn line(record: &JobRecord) -> String {
     line
 }
 
-/// A ledger that is looked at while no node uses the data directory.
+/// A ledger that is read while no node uses the data directory.
 #[derive(Debug)]
 pub struct Archive {
     ledger: Ledger,
@@ -80,7 +81,7 @@ impl Archive {
         })
     }
 
-    /// Hands every job to `write` as a line of JSON, oldest first; gives their number.
+    /// Passes every job to `write` as a line of JSON, oldest first; returns their number.
     ///
     /// # Errors
     ///
@@ -98,11 +99,11 @@ impl Archive {
         Ok(pages.jobs)
     }
 
-    /// Looks at every job; gives their number, and a sentence about each that cannot be as it is.
+    /// Checks every job; returns their number, and a sentence about each inconsistent one.
     ///
     /// # Errors
     ///
-    /// That the ledger cannot be read. A row that cannot be understood ends the examination with a sentence.
+    /// When the ledger cannot be read. A row that cannot be parsed ends the check with a sentence.
     pub fn verify<'a>(&'a self) -> BoxFuture<'a, Result<(u64, Vec<String>), Error>> {
         Box::pin(async move {
             let mut faults = Vec::new();
@@ -125,12 +126,12 @@ impl Archive {
         })
     }
 
-    /// Copies every job with its checkpoints and logs to the PostgreSQL database `url`, in this node's name; gives their
-    /// number. Doing it again copies what is missing.
+    /// Copies every job with its checkpoints and logs to the PostgreSQL database `url`, in this node's name; returns
+    /// their number. Repeating it copies what is missing.
     ///
     /// # Errors
     ///
-    /// That either cannot be used, or the other has newer records of these jobs.
+    /// When either cannot be used, or the other has newer records of these jobs.
     pub fn migrate<'a>(&'a self, url: &'a str) -> BoxFuture<'a, Result<u64, Error>> {
         Box::pin(async move {
             let to = Location::Postgres(url.to_owned());
@@ -258,7 +259,7 @@ pub(crate) fn append(path: &Path, records: &[JobRecord]) -> std::io::Result<()> 
 mod tests {
     use super::*;
     use crate::config::Sources;
-    use mc_types::{End, FailureReason, Meter, Outcome, TaskSpec, Usage, cid};
+    use mc_types::{FailureReason, Meter, Outcome, TaskSpec, Termination, Usage, cid};
     use std::{collections::BTreeMap, sync::Arc};
 
     fn queued(n: u64) -> JobRecord {
@@ -273,7 +274,7 @@ mod tests {
         let content = cid::of(cid::RAW, b"content");
         let outcome = Outcome {
             task: job.task_cid,
-            end: End::Exited { code: 0 },
+            end: Termination::Exited { code: 0 },
             stdout: content,
             stderr: content,
             outputs: content,
@@ -284,7 +285,7 @@ mod tests {
         let (outcome_cid, _) = canonical::encode(&outcome).unwrap();
         JobRecord {
             state: JobState::Succeeded,
-            ending: Some(Ending::Completed(Box::new(Completion {
+            ending: Some(AttemptResult::Completed(Box::new(Completion {
                 outcome_cid,
                 outcome,
                 usage: Usage::default(),
@@ -296,7 +297,7 @@ mod tests {
     /// A job whose outcome was changed afterwards.
     fn forged(change: impl FnOnce(&mut Completion)) -> JobRecord {
         let mut job = succeeded();
-        if let Some(Ending::Completed(completion)) = &mut job.ending {
+        if let Some(AttemptResult::Completed(completion)) = &mut job.ending {
             change(completion);
         }
         job
@@ -338,7 +339,7 @@ mod tests {
         }
         let timeout = JobRecord {
             state: JobState::Failed,
-            ending: Some(Ending::Failed(FailureReason::Timeout)),
+            ending: Some(AttemptResult::Failed(FailureReason::Timeout)),
             ..queued(1)
         };
         assert_eq!(fault(&timeout), None);

@@ -28,7 +28,7 @@ use mc_gateway::{
     metrics::Metric,
 };
 use mc_ledger::Ledger;
-use mc_net::{Client, Identity, Multiaddr, PeerInfo};
+use mc_net::{Identity, Multiaddr, NetworkHandle, PeerInfo};
 use mc_supervision::Supervisor;
 use mc_types::{
     CheckpointRecord, Cid, Digest, ErrorCode, JobId, JobSpec, JobState, NodeId, Why, with_causes,
@@ -50,7 +50,7 @@ pub(crate) struct Parts {
     /// How workers are asked what a job has written.
     pub peers: Peers,
     /// The network.
-    pub net: Client,
+    pub net: NetworkHandle,
     /// To whom the keys of private jobs are sealed.
     pub identity: Identity,
     /// Counts panics.
@@ -67,7 +67,7 @@ pub(crate) struct NodeBackend {
     worker: Worker,
     ledger: Ledger,
     peers: Peers,
-    net: Client,
+    net: NetworkHandle,
     identity: Identity,
     tasks: Supervisor,
 }
@@ -265,7 +265,7 @@ impl Backend for NodeBackend {
     async fn node(&self) -> Result<NodeView, Error> {
         let lent = self.worker.announcement();
         let peers = self.net.peers().await.map_err(refuse)?.len();
-        let guests = self.net.guests().await.map_err(refuse)?;
+        let ipfs_peers = self.net.ipfs_peers().await.map_err(refuse)?;
         let addresses = self.net.addresses().await.map_err(refuse)?;
         Ok(NodeView {
             id: self.net.local_id().clone(),
@@ -278,7 +278,7 @@ impl Backend for NodeBackend {
             cpus: lent.cpus,
             memory_bytes: lent.memory_bytes,
             peers: u32::try_from(peers).unwrap_or(u32::MAX),
-            ipfs_peers: u32::try_from(guests).unwrap_or(u32::MAX),
+            ipfs_peers: u32::try_from(ipfs_peers).unwrap_or(u32::MAX),
             reachability: self.net.reachability().await.map_err(refuse)?,
         })
     }

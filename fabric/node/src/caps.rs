@@ -5,12 +5,12 @@ use mc_types::{ONE_CORE_MILLIS, Resources};
 use mc_worker::Caps;
 use std::path::Path;
 
-/// Of what the disk has free, tasks may fill so many parts of so many.
+/// The fraction of the free disk that tasks may fill.
 const DISK_PARTS: (u64, u64) = (4, 5);
-/// However little that is: a task that may write as much as tasks usually may is no task that can run nowhere.
+/// Even on a small disk, a task with the default limits must be able to run.
 const LEAST_DISK_BYTES: u64 = 1 << 30;
 
-/// What a node with so many slots lends, whose tasks keep their files in `dir`.
+/// What a node with this many slots lends, whose tasks keep their files in `dir`.
 pub(crate) fn of(config: &Config, slots: u32, dir: &Path) -> Caps {
     let worker = &config.worker;
     let all = worker.disk.map_or_else(|| usual_disk(dir), |disk| disk.0);
@@ -34,7 +34,7 @@ pub(crate) fn compilers(config: &Config) -> usize {
     compilers_within(together, config.compile.memory.0)
 }
 
-/// How many compilers that take so much each may take so much together. One may always run.
+/// How many compilers of this size fit into this much memory. One may always run.
 fn compilers_within(together: u64, each: u64) -> usize {
     let compilers = together.checked_div(each).unwrap_or(1).max(1);
     // A semaphore has fewer permits than numbers can express.

@@ -1,8 +1,8 @@
-//! What jobs came to, as their workers say in the DHT while the coordinator is away.
+//! Outcomes of jobs, which their workers publish in the DHT while the coordinator is away.
 
 use mc_net::{
-    Client,
-    dht::{Entry, Kind, Refusal},
+    NetworkHandle,
+    dht::{Entry, RecordKind, Refusal},
 };
 use mc_protocol::CompletionAdvert;
 use mc_types::{Cid, Completion, FencingToken, JobId, NodeId};
@@ -19,7 +19,7 @@ pub(crate) struct Mirrored {
 
 /// Publishes a completion with the grant that proves the right to.
 pub(crate) async fn publish(
-    net: &Client,
+    net: &NetworkHandle,
     job: JobId,
     (token, grant): (FencingToken, Vec<u8>),
     completion: &Completion,
@@ -28,16 +28,16 @@ pub(crate) async fn publish(
         outcome: completion.outcome_cid,
     };
     let body = mc_protocol::encode(&advert).map_err(|_| Refusal::Malformed)?;
-    let what = (Kind::Completion, job.to_string());
+    let what = (RecordKind::Completion, job.to_string());
     let grant = Some((token.0, grant));
-    net.publish(what, grant, body, Kind::Completion.longest())
+    net.publish(what, grant, body, RecordKind::Completion.longest())
         .await
 }
 
 /// Looks for the completion of a job.
-pub(crate) async fn find(net: &Client, network: &str, job: JobId) -> Option<Mirrored> {
+pub(crate) async fn find(net: &NetworkHandle, network: &str, job: JobId) -> Option<Mirrored> {
     let entry = net
-        .lookup(Kind::Completion, &job.to_string())
+        .lookup(RecordKind::Completion, &job.to_string())
         .await
         .ok()??;
     read(&entry, network)

@@ -15,7 +15,7 @@ mod value;
 pub use locator::{is_database_url, is_http_url};
 pub use merge::{Merged, Sources};
 pub use origin::Origin;
-pub use settings::{Kind, SETTINGS, Setting, Usual};
+pub use settings::{SETTINGS, Setting, Usual, ValueKind};
 pub use shown::{urls, without_password};
 pub use value::{ByteSize, Period};
 
@@ -34,7 +34,7 @@ use std::{
 const MIN_TTL: Duration = Duration::from_secs(1);
 /// Longest name of a host, in bytes, as DNS has it.
 const MAX_HOST_BYTES: usize = 253;
-/// Whoever waits for a job has to see that it ended.
+/// A client that waits for a job must see that it ended.
 const MIN_KEEP: Duration = Duration::from_secs(1);
 /// Room for what is being fetched and stored at the moment.
 const MIN_CONTENT_BYTES: u64 = 64 << 20;
@@ -82,8 +82,8 @@ pub struct Api {
     /// free port when that is taken.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub listen: Option<SocketAddr>,
-    /// Names by which clients may ask it, besides that of the machine. Others are refused, since web pages can make
-    /// theirs lead here.
+    /// Host names that clients may use for it, besides that of the machine. Others are refused, since a web page can
+    /// point its own name here.
     #[serde(default)]
     pub hosts: Vec<String>,
 }
@@ -101,11 +101,11 @@ pub struct P2p {
     pub mdns: bool,
     /// The part that this node takes in the DHT: `auto`, `server` or `client`.
     pub dht: DhtMode,
-    /// Whether to pass on what peers send to others that they cannot reach, if they can reach this node.
+    /// Whether to act as a relay for peers that cannot reach each other, if they can reach this node.
     pub relay: bool,
     /// Whether to exchange blocks with IPFS nodes.
     pub ipfs: bool,
-    /// Multiaddrs of peers of the DHT of IPFS, each ending in `/p2p/<id>`, with which it is joined.
+    /// Multiaddrs of peers of the DHT of IPFS, each ending in `/p2p/<id>`, through which this node joins it.
     pub ipfs_dht: Vec<String>,
 }
 
@@ -113,10 +113,10 @@ pub struct P2p {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Content {
-    /// Base URLs of HTTP gateways of IPFS that are asked for what no peer has.
+    /// Base URLs of HTTP gateways of IPFS to ask for blocks that no peer has.
     pub gateways: Vec<String>,
-    /// Most bytes of blocks; beyond it, those that nothing needs go. Without it, four fifths of what the disk had
-    /// for them at start.
+    /// Most bytes of blocks; beyond it, blocks that no pin needs are evicted. Without it, four fifths of the room that
+    /// the disk had for them at start.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max: Option<ByteSize>,
 }
@@ -136,7 +136,7 @@ pub struct Worker {
     /// Most disk for the files that tasks write, together; without it, as much as [`Self::disk`] says.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub scratch: Option<ByteSize>,
-    /// Most disk for what tasks print, together; without it, as much as [`Self::disk`] says.
+    /// Most disk for the output streams of all tasks together; without it, as much as [`Self::disk`] says.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub output: Option<ByteSize>,
     /// Most disk for both together; without it, four fifths of what the disk had free at start.
@@ -169,10 +169,10 @@ pub struct Lease {
 pub struct Placement {
     /// By which rule jobs are placed that name none.
     pub policy: Policy,
-    /// Multiaddrs, each ending in `/p2p/<id>`, of nodes that are given work before others, with the policy
-    /// `local-first`. They are connected to at start, as all in these lists are.
+    /// Multiaddrs, each ending in `/p2p/<id>`, of nodes that get work before others under the policy `local-first`.
+    /// This node connects to them at start, as to all in these lists.
     pub children: Vec<String>,
-    /// Of nodes that are given work when neither this one nor its children have room.
+    /// Of nodes that get work when neither this one nor its children have room.
     pub peers: Vec<String>,
     /// Of the node whose child this is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -190,7 +190,7 @@ pub struct Ledger {
     /// For how long jobs are kept after they have ended, with their results; without it, for ever.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub keep: Option<Period>,
-    /// A file to which they are appended as lines of JSON before they are removed.
+    /// A file to which old jobs are appended as lines of JSON before they are removed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub archive: Option<PathBuf>,
 }
@@ -232,7 +232,7 @@ pub enum ConfigError {
         #[source]
         source: std::io::Error,
     },
-    /// The user's own file, which was not asked for, is there and cannot be read.
+    /// The user's default configuration file exists and cannot be read.
     #[error("cannot read the configuration file {path}")]
     ReadUsual {
         /// The file.
@@ -269,7 +269,7 @@ pub enum ConfigError {
         /// What is wrong, and what is accepted.
         message: String,
     },
-    /// There is no place for data: neither `data_dir` nor `HOME` is set.
+    /// There is no data directory: neither `data_dir` nor `HOME` is set.
     #[error("no data directory: set data_dir (--data-dir, MC_WASM_DATA_DIR) or HOME")]
     NoHome,
 }
@@ -279,7 +279,7 @@ impl Config {
     ///
     /// # Errors
     ///
-    /// [`ConfigError`] names the key, where it was set, and what would be accepted.
+    /// [`ConfigError`] names the key, where it was set, and which values are accepted.
     pub fn load(sources: Sources) -> Result<Self, ConfigError> {
         sources.merge().map(|merged| merged.config)
     }
@@ -290,7 +290,7 @@ impl Config {
         [self.p2p.bootstrap.clone(), self.placement.addresses()].concat()
     }
 
-    /// Checks what the types cannot express; gives the key that is wrong and what it takes.
+    /// Checks what the types cannot express; returns the wrong key and what it accepts.
     fn validate(&self) -> Result<(), (&'static str, String)> {
         let refuse = |key, message: &str| Err((key, message.to_owned()));
         let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';

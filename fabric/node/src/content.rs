@@ -1,4 +1,4 @@
-//! Content of this node and of its peers: the store first, then the network.
+//! Content of this node and of its peers: first from the store, then from the network.
 
 mod complete;
 mod gateways;
@@ -15,8 +15,8 @@ use futures::{
 };
 use gateways::Gateways;
 use mc_content::{Block, BlockSink, BlockSource, Error, MAX_DAG_BLOCKS, Store, links};
-use mc_net::{BlockStore, Client, FetchError, Session, StoreError};
-use mc_types::{Ahead, Cid, NodeId, cid};
+use mc_net::{BlockStore, FetchError, NetworkHandle, Session, StoreError};
+use mc_types::{AdaptiveWindow, Cid, NodeId, cid};
 use rand::RngExt;
 use std::{
     collections::{HashSet, VecDeque},
@@ -31,8 +31,8 @@ use tokio::sync::OnceCell;
 
 /// How long peers may take before gateways are asked too.
 const BEFORE_GATEWAYS: Duration = Duration::from_secs(1);
-/// Blocks of one DAG that are fetched or stored at a time: more than the window of a provider, so that it has
-/// something to send while what came is stored; and how many small ones.
+/// How many blocks of one DAG are fetched or stored at a time, and how many small ones: more than the window of a
+/// provider, so that it can send while this node stores.
 const FETCH_BLOCKS: usize = 36;
 const FETCH_SMALL_BLOCKS: usize = 384;
 /// What a user asked for may be of any size that a DAG may have.
@@ -42,7 +42,7 @@ const NO_BUDGET: u64 = u64::MAX;
 #[derive(Debug, Clone)]
 pub(crate) struct Content {
     store: Store,
-    net: Client,
+    net: NetworkHandle,
     complete: Arc<Complete>,
     gateways: Option<Gateways>,
 }
@@ -50,7 +50,7 @@ pub(crate) struct Content {
 impl Content {
     /// Content of `store`, of the peers that `net` reaches, and at last of the HTTP gateways at `urls`.
     #[must_use]
-    pub(crate) fn new(store: Store, net: Client, urls: &[String]) -> Self {
+    pub(crate) fn new(store: Store, net: NetworkHandle, urls: &[String]) -> Self {
         Self {
             store,
             net,
@@ -61,7 +61,7 @@ impl Content {
 
     /// The way to other nodes.
     #[must_use]
-    pub(crate) const fn net(&self) -> &Client {
+    pub(crate) const fn net(&self) -> &NetworkHandle {
         &self.net
     }
 
@@ -71,8 +71,8 @@ impl Content {
         &self.store
     }
 
-    /// Blocks that are read from the store, or else fetched, first from `providers`. What is fetched
-    /// is stored before it is handed on, as long as there is room. `timeout` replaces the usual patience.
+    /// A source that reads blocks from the store, or else fetches them, first from `providers`. Fetched blocks are
+    /// stored before they are returned, as long as there is room. `timeout` replaces the usual patience.
     #[must_use]
     pub(crate) fn source(&self, providers: Vec<NodeId>, timeout: Option<Duration>) -> Source {
         self.source_that(false, providers, timeout)
@@ -143,7 +143,7 @@ impl Content {
             .await
     }
 
-    /// The same, as long as what has to be fetched is within `budget`, which is less by that afterwards.
+    /// The same, but fetches at most `budget` bytes, and subtracts the fetched bytes from it.
     ///
     /// # Errors
     ///
@@ -165,8 +165,8 @@ impl Content {
         Ok(())
     }
 
-    /// Makes the DAG below `root` complete in the store, if that is so already of the DAGs below
-    /// `complete`. Those below all of its inner blocks are so afterwards, and no others are.
+    /// Completes the DAG below `root` in the store. The DAGs below `complete` must be complete already. Afterwards
+    /// `complete` holds all inner blocks of this DAG, and no others.
     ///
     /// # Errors
     ///
@@ -189,7 +189,7 @@ impl Content {
         Ok(())
     }
 
-    /// Makes the DAG below `root` complete in the store; gives how many bytes its blocks have.
+    /// Completes the DAG below `root` in the store; returns how many bytes its blocks have.
     ///
     /// # Errors
     ///
@@ -216,9 +216,9 @@ impl Content {
         let mut pending = VecDeque::from([root]);
         let mut fetching: FuturesUnordered<BoxFuture<'_, Result<Sure, Error>>> =
             FuturesUnordered::new();
-        let mut most = Ahead::new(FETCH_BLOCKS, FETCH_SMALL_BLOCKS);
+        let mut most = AdaptiveWindow::new(FETCH_BLOCKS, FETCH_SMALL_BLOCKS);
         loop {
-            // In no order: then those that fetch the same at once have different parts of it to give.
+            // In random order, so that nodes that fetch the same DAG at the same time have different parts to exchange.
             while fetching.len() < most.blocks()
                 && let Some(cid) = pending.swap_remove_back(random_below(pending.len()))
             {
@@ -267,7 +267,7 @@ struct Sure {
 /// The store and the network as one source of blocks.
 #[derive(Debug)]
 pub(crate) struct Source {
-    /// Whether a block that cannot be stored is no good; otherwise it is read all the same.
+    /// Whether a block that cannot be stored is an error; otherwise it is returned nevertheless.
     must_store: bool,
     content: Content,
     providers: Vec<NodeId>,
@@ -369,7 +369,7 @@ impl BlockSource for Source {
 }
 
 impl Source {
-    /// A block that is not in the store: it is afterwards, if there is room.
+    /// Fetches a block that is not in the store, and stores it if there is room.
     async fn get_new(&self, cid: &Cid) -> Result<Bytes, Error> {
         // Nobody could send what could be verified.
         cid::check(cid)?;

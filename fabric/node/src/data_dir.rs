@@ -49,8 +49,8 @@ pub struct NodeFile {
 }
 
 impl NodeFile {
-    /// The file in the data directory `root`, if there is a readable one. It may be that of a node
-    /// that was killed: ask its API before trusting it.
+    /// The file in the data directory `root`, if there is a readable one. It may belong to a node that was killed: ask
+    /// its API before trusting it.
     #[must_use]
     pub fn read(root: &Path) -> Option<Self> {
         let path = root.join("node.json");
@@ -62,7 +62,7 @@ impl NodeFile {
 }
 
 impl DataDir {
-    /// Creates the directory where it is missing, locks it, and clears what a killed process left.
+    /// Creates the directory if it is missing, locks it, and removes what a killed process left.
     ///
     /// # Errors
     ///
@@ -89,7 +89,7 @@ impl DataDir {
         dir.set_scratch_aside();
         remove_dir_if_present(&dir.scratch())?;
         create_private_dir(&dir.scratch())?;
-        create_private_dir(&dir.owed())?;
+        create_private_dir(&dir.outbox())?;
         Ok(dir)
     }
 
@@ -119,7 +119,7 @@ impl DataDir {
 
     /// Endings of attempts that no coordinator has heard yet.
     #[must_use]
-    pub(crate) fn owed(&self) -> PathBuf {
+    pub(crate) fn outbox(&self) -> PathBuf {
         self.root.join("owed")
     }
 
@@ -135,18 +135,18 @@ impl DataDir {
         self.root.join("before")
     }
 
-    /// What a process was killed with is looked at before it is removed.
+    /// The files of a killed process are read before they are removed.
     fn set_scratch_aside(&self) {
         let Ok(entries) = fs::read_dir(self.scratch()) else {
             return;
         };
         for entry in entries.flatten() {
-            // What cannot be moved is removed with all the rest: nothing but logs is lost.
+            // Files that cannot be moved are removed with the rest: only logs are lost.
             let _ = fs::rename(entry.path(), self.before().join(entry.file_name()));
         }
     }
 
-    /// Says where the API answers. Written to a temporary name first, so readers see all or nothing.
+    /// Records where the API answers. Written under a temporary name first, so readers see all or nothing.
     ///
     /// # Errors
     ///
@@ -213,7 +213,12 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let root = dir.path().join("not/there/yet");
         let first = DataDir::open(&root).unwrap();
-        for path in [root.clone(), first.scratch(), first.before(), first.owed()] {
+        for path in [
+            root.clone(),
+            first.scratch(),
+            first.before(),
+            first.outbox(),
+        ] {
             assert_eq!(mode(&path), 0o700, "{}", path.display());
         }
         let refused = DataDir::open(&root).unwrap_err();

@@ -53,7 +53,7 @@ pub(crate) async fn run<R: Answers>(
                 let roles = Arc::clone(&roles);
                 tasks.serve("request of this node", async move {
                     let response = roles.answer(asked.from, asked.request).await;
-                    // Whoever asked may have lost interest.
+                    // The caller may have lost interest.
                     let _ = asked.reply.send(response);
                 });
             }
@@ -112,7 +112,7 @@ impl Answers for Roles {
                 lease,
                 job,
                 checkpoints,
-                sisters,
+                replicas,
                 grant,
                 key,
             } => {
@@ -122,7 +122,7 @@ impl Answers for Roles {
                     key,
                     job: *job,
                     checkpoints,
-                    replicas: sisters,
+                    replicas,
                 };
                 worker.offer(from, offer)
             }

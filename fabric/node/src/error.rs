@@ -1,4 +1,4 @@
-//! What can keep a node from starting or from doing what it was asked.
+//! What can keep a node from starting or from fulfilling a request.
 
 use mc_coordinator::{ContentError, Error as CoordinatorError, Failure as PartFailure};
 use mc_execution::ExecutionError;
@@ -16,7 +16,7 @@ pub enum Error {
     DataDirLocked {
         /// The directory.
         path: PathBuf,
-        /// The process that holds it, if it said so.
+        /// The process that holds it, if known.
         pid: Option<u32>,
     },
     /// The lock of the data directory could not be asked for.

@@ -1,9 +1,9 @@
 //! Layers of container images, by the digests that registries give them.
 //!
-//! A layer is larger than a block, and its digest is that of the whole. So it is stored as a file, whose root is
-//! kept under a pin that has the digest's name, and the CID that the digest would be, were the layer one block,
-//! is what peers look for in the DHT. Which root a peer has for a digest is its word only: the file is fetched
-//! block by block, as any other, and is a layer here once all of it has the digest.
+//! A layer is larger than a block, and its digest is that of the whole. So it is stored as a file, and a pin named
+//! after the digest keeps its root. In the DHT, peers look for the CID that the layer would have as a single block. A
+//! peer only claims to have a root for a digest: this node fetches the file block by block, as any other, and accepts
+//! it as the layer once the whole matches the digest.
 
 use crate::{content::Content, error::Error};
 use futures::{StreamExt, stream::FuturesUnordered};
@@ -19,7 +19,7 @@ const PIN_PREFIX: &str = crate::pins::LAYER;
 const MAX_ASKED: usize = 32;
 /// How long a peer may take to say which root it has.
 const ANSWER_WITHIN: Duration = Duration::from_secs(2);
-/// The largest layer that is fetched when nobody says how large it has to be.
+/// The largest layer to fetch when the caller gives no size.
 const MAX_BYTES: u64 = 64 << 30;
 
 /// A layer that is in the store.
@@ -55,16 +55,16 @@ impl Content {
         Ok((digest, Layer { root, bytes }))
     }
 
-    /// Lets nothing keep a layer any more; says whether it was there.
+    /// Unpins a layer; returns whether it was there.
     pub(crate) async fn remove_layer(&self, digest: &Digest) -> Result<bool, Error> {
         Ok(self.store().unpin(&pin(digest)).await?)
     }
 
-    /// The layer with this digest: from the store, or from a peer. It has `bytes` if that is given.
+    /// The layer with this digest: from the store, or from a peer. It has `bytes` bytes if given.
     ///
     /// # Errors
     ///
-    /// [`mc_content::Error::NotFound`] when nobody has it, or the store's.
+    /// [`mc_content::Error::NotFound`] when no peer has it, or the store's.
     ///
     /// # Cancel safety
     ///
@@ -121,7 +121,7 @@ impl Content {
         asked.filter_map(async |answer| answer).collect().await
     }
 
-    /// Fetches what was offered, one after the other, until something has the digest.
+    /// Fetches the offered files, one after the other, until one matches the digest.
     async fn first_of(
         &self,
         offered: Vec<(NodeId, Cid)>,
@@ -150,7 +150,7 @@ impl Content {
         Ok(None)
     }
 
-    /// The digest and the length of a file, which is fetched on the way.
+    /// The digest and the length of a file, which this fetches.
     async fn digest(
         &self,
         root: Cid,

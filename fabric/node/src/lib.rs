@@ -12,7 +12,8 @@
 //! * Each task has an owner that waits for its end ([`mc_supervision`]). If one fails without which the node would answer
 //!   and do nothing, the node ends: [`Node::failed`].
 //! * No role keeps another one alive: they know each other only as nodes that may be asked.
-//! * What waits for blocks on a thread has one of its own ([`mc_execution::threads`]): tokio's are for reading blocks.
+//! * Work that waits for blocks has threads of its own ([`mc_execution::threads`]): tokio's blocking threads read the
+//!   blocks.
 //! * Shutdown goes from the outside in: no new requests, attempts finished or their leases given
 //!   back, then ledger, network and store.
 

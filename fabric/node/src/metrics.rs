@@ -1,6 +1,6 @@
 //! What this node counts: every name in one place.
 
-use mc_gateway::metrics::{Kind, Metric};
+use mc_gateway::metrics::{Metric, MetricKind};
 use mc_net::dht::{Refusal, Refused};
 use mc_scheduler::Stats;
 use mc_types::JobState;
@@ -11,7 +11,7 @@ const fn counter(name: &'static str, help: &'static str, value: u64) -> Metric {
     Metric {
         name,
         help,
-        kind: Kind::Counter,
+        kind: MetricKind::Counter,
         label: None,
         value,
     }
@@ -58,14 +58,14 @@ pub(crate) fn of_dht(refused: &Refused) -> Vec<Metric> {
     let refusal = |refusal: &Refusal| Metric {
         name: "mc_dht_refused_total",
         help: "DHT entries of others that were not kept, by reason.",
-        kind: Kind::Counter,
+        kind: MetricKind::Counter,
         label: Some(("reason", refusal.to_string())),
         value: refused.get(refusal).copied().unwrap_or_default(),
     };
     Refusal::ALL.iter().map(refusal).collect()
 }
 
-/// The jobs of the ledger. States without any count 0, since what asks for a rate takes what is absent for unknown.
+/// The jobs of the ledger. States without jobs have 0, since monitoring treats absent numbers as unknown.
 pub(crate) fn of_ledger(mut counts: BTreeMap<String, u64>) -> Vec<Metric> {
     for state in JobState::ALL {
         counts.entry(state.to_string()).or_default();
@@ -73,7 +73,7 @@ pub(crate) fn of_ledger(mut counts: BTreeMap<String, u64>) -> Vec<Metric> {
     let jobs = |(state, value)| Metric {
         name: "mc_jobs",
         help: "Jobs in the ledger, by state.",
-        kind: Kind::Gauge,
+        kind: MetricKind::Gauge,
         label: Some(("state", state)),
         value,
     };
@@ -90,11 +90,11 @@ pub(crate) fn of_tasks(panics: u64) -> Metric {
 }
 
 /// What this node lends, and what became of it.
-pub(crate) fn of_worker(total: u32, free: u32, owed: u64, counts: &Counts) -> Vec<Metric> {
+pub(crate) fn of_worker(total: u32, free: u32, undelivered: u64, counts: &Counts) -> Vec<Metric> {
     let gauge = |name, help, value: u32| Metric {
         name,
         help,
-        kind: Kind::Gauge,
+        kind: MetricKind::Gauge,
         label: None,
         value: u64::from(value),
     };
@@ -104,7 +104,7 @@ pub(crate) fn of_worker(total: u32, free: u32, owed: u64, counts: &Counts) -> Ve
         gauge(
             "mc_endings_owed",
             "Endings of attempts here that no coordinator has acknowledged yet.",
-            u32::try_from(owed).unwrap_or(u32::MAX),
+            u32::try_from(undelivered).unwrap_or(u32::MAX),
         ),
         counter(
             "mc_endings_recorded_total",

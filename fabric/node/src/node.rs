@@ -23,7 +23,7 @@ use mc_execution::{
 };
 use mc_gateway::Server;
 use mc_ledger::{Ledger, Location};
-use mc_net::{Client, Identity, Multiaddr, Started};
+use mc_net::{Identity, Multiaddr, NetworkHandle, Started};
 use mc_protocol::Announcement;
 use mc_scheduler::Topology;
 use mc_supervision::Supervisor;
@@ -43,15 +43,15 @@ const API_PORT: u16 = 7780;
 const P2P_PORT: u16 = 7781;
 /// Copies of guests' memories, for checkpoints, take no more than one part of so many of what is lent.
 const COPIED_PART: u64 = 8;
-/// How long a node waits after its start before it says what it has: many come for one command.
+/// How long a node waits after its start before it announces its content: many nodes live for one command only.
 const BEFORE_PROVIDING: Duration = Duration::from_secs(3);
 /// How long running attempts may take to end when the node stops.
 const ATTEMPT_GRACE: Duration = Duration::from_millis(1_800);
-/// How long offers that are under way may take to be answered then.
+/// How long pending offers may take to be answered then.
 const OFFER_GRACE: Duration = Duration::from_millis(500);
-/// How long a node of which a part has failed may take to stop: others may wait for that part for ever.
+/// How long a failed node may take to stop: its other parts may wait for the failed one for ever.
 const STOP_WITHIN: Duration = Duration::from_secs(10);
-/// Connections to the HTTP API that a node takes at a time, however few files may be open.
+/// How many connections to the HTTP API a node accepts at least, even with a low limit on open files.
 const MIN_CONNECTIONS: usize = 64;
 /// After this time without a block a search for blocks is given up.
 const FETCH_TIMEOUT: Duration = Duration::from_secs(30);
@@ -61,11 +61,11 @@ const FETCH_TIMEOUT: Duration = Duration::from_secs(30);
 pub enum Mode {
     /// To stay: it takes the usual ports where they are free.
     Daemon,
-    /// For one command that waits for its job: it takes any free ports, as those below do.
+    /// For one command that waits for its job: it takes any free ports, as the roles below do.
     Embedded,
-    /// For one command that hands a job in and does not wait: it runs nothing, since it is gone before that ends.
+    /// For one command that submits a job and does not wait: it runs nothing, since it ends before the job does.
     HandIn,
-    /// For one command that only looks: it runs nothing, grants no lease and lets none expire.
+    /// For one command that only reads: it runs nothing, grants no lease and lets none expire.
     Look,
 }
 
@@ -86,7 +86,7 @@ impl Mode {
     }
 }
 
-/// A node that runs. Dropped without [`Self::shutdown`], it ends all the same, but in no order.
+/// A running node. Dropped without [`Self::shutdown`], it ends too, but in no order.
 #[derive(Debug)]
 pub struct Node {
     config: Config,
@@ -95,7 +95,7 @@ pub struct Node {
     addresses: Vec<String>,
     store: Store,
     ledger: Ledger,
-    net: Client,
+    net: NetworkHandle,
     coordinator: Coordinator,
     worker: Worker,
     /// Stops the HTTP API.
@@ -123,15 +123,15 @@ struct Ends {
 }
 
 impl Node {
-    /// Starts a node. It answers when this returns. `compiler` is a program with its first arguments
-    /// that compiles what is not in the cache, as [`mc_execution::wasm::compile_here`] does.
+    /// Starts a node. It answers requests when this returns. `compiler` is a program with its first arguments that
+    /// compiles programs missing in the cache, as [`mc_execution::wasm::compile_here`] does.
     ///
-    /// Futures of this crate's interface are boxed: rustc compiles the body of a future once more in each crate that
-    /// waits for it, with the bodies of all that it waits for itself.
+    /// Futures of this crate's interface are boxed: rustc compiles the body of a future again in each crate that awaits
+    /// it, together with all futures inside it.
     ///
     /// # Errors
     ///
-    /// [`Error`] says what is in the way, and [`Error::hint`] what to do about it.
+    /// [`Error`] says what went wrong, and [`Error::hint`] what to do about it.
     #[must_use]
     pub fn start(
         config: Config,
@@ -171,9 +171,9 @@ impl Node {
         let ended = CancellationToken::new();
         let stopping = ended.child_token();
         let all = Supervisor::new(stopping.clone());
-        // A node that has failed answers nobody any more.
+        // A failed node answers no requests.
         let closing = all.failing().child_token();
-        // From here on, whatever is in the way leaves nothing behind.
+        // From here on, a failure leaves nothing behind.
         let (ends, closes) = (ended.clone().drop_guard(), closing.clone().drop_guard());
         let tasks = Tasks {
             server: all.group(closing.clone()),
@@ -202,7 +202,7 @@ impl Node {
             duty: mode.duty(),
         };
         if let Some(path) = &config.ledger.archive {
-            // Whether it can be written to is not first found out when a job is old.
+            // Checked now, so that an unwritable archive shows at start and not when a job is old.
             let written = archive::append(path, &[]);
             written.map_err(|source| Error::Io {
                 path: path.clone(),
@@ -224,7 +224,7 @@ impl Node {
             caps,
             scratch: data_dir.scratch(),
             before: data_dir.before(),
-            outbox: data_dir.owed(),
+            outbox: data_dir.outbox(),
             silent_terms: config.worker.silent_terms,
         };
         let parts = mc_worker::Parts {
@@ -235,8 +235,8 @@ impl Node {
             keys: Arc::new(NodeKey(identity.clone())),
         };
         let worker = Worker::new(options, parts, tasks.all.group(stopping.clone()), &ended);
-        let unsaid = worker.resume();
-        if let Err(error) = coordinator.began_anew(unsaid).await {
+        let undelivered = worker.resume();
+        if let Err(error) = coordinator.began_anew(undelivered).await {
             tracing::warn!(error = %mc_types::with_causes(&error), "what ran here before goes on only when its leases expire");
         }
         tasks.all.serve("pins", provide_pins(content.clone()));
@@ -328,8 +328,8 @@ impl Node {
         &self.config
     }
 
-    /// Returns when a part of it has failed without which it answers and does nothing: then it answers no more, and
-    /// [`Self::shutdown`] is what is left to do. As long as all goes well, this does not return.
+    /// Returns when a part has failed without which the node is useless. Then it answers no more requests, and the
+    /// caller must call [`Self::shutdown`]. Otherwise this does not return.
     ///
     /// # Cancel safety
     ///
@@ -453,7 +453,7 @@ async fn bind(config: &Config, mode: Mode) -> Result<Server, Error> {
     let loopback = |port| SocketAddr::from((Ipv4Addr::LOCALHOST, port));
     let own = mc_system::inventory::host_name();
     let hosts: Vec<_> = config.api.hosts.iter().cloned().chain(own).collect();
-    // The other half of the files that may be open is for the store, the ledger and peers.
+    // The other half of the open files is for the store, the ledger and peers.
     let connections = usize::try_from(mc_system::inventory::open_files() / 2);
     let connections = connections.unwrap_or(usize::MAX).max(MIN_CONNECTIONS);
     let bind = |listen| {
@@ -530,8 +530,8 @@ fn multiaddrs(texts: &[String]) -> Result<Vec<Multiaddr>, Error> {
     texts.iter().map(parse).collect()
 }
 
-/// Says in the DHT again which content this node has: what its user pinned, and layers. What jobs need is asked
-/// of their coordinators.
+/// Announces this node's content in the DHT again: its user's pins, and layers. Workers ask the coordinators for the
+/// inputs of jobs.
 async fn provide_pins(content: Content) {
     tokio::time::sleep(BEFORE_PROVIDING).await;
     let pins = content.store().pins().await;

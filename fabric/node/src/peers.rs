@@ -2,7 +2,7 @@
 
 use crate::own_requests::OwnRequests;
 use async_trait::async_trait;
-use mc_net::Client;
+use mc_net::NetworkHandle;
 use mc_protocol::{Exchange, Request, RequestError, Response};
 use mc_types::NodeId;
 
@@ -11,14 +11,14 @@ use mc_types::NodeId;
 #[derive(Debug, Clone)]
 pub(crate) struct Peers {
     local: NodeId,
-    net: Client,
+    net: NetworkHandle,
     own: OwnRequests,
 }
 
 impl Peers {
     /// Carries requests over `net`, and those to this node itself by `own`.
     #[must_use]
-    pub(crate) fn new(net: Client, own: OwnRequests) -> Self {
+    pub(crate) fn new(net: NetworkHandle, own: OwnRequests) -> Self {
         Self {
             local: net.local_id().clone(),
             net,

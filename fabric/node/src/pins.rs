@@ -7,11 +7,11 @@ use mc_coordinator::pins::{CHECKPOINT, JOB, LOG};
 use mc_types::ErrorCode;
 
 /// Results that no coordinator has taken yet.
-pub(crate) const OWED: &str = mc_worker::PIN_PREFIX;
+pub(crate) const OUTBOX: &str = mc_worker::PIN_PREFIX;
 /// Layers of container images, by their digests.
 pub(crate) const LAYER: &str = "layer/";
 
-/// Refuses what a user's pin cannot be called: that is known before there is anything for it to keep.
+/// Refuses invalid names of users' pins, before anything is fetched for them.
 ///
 /// # Errors
 ///
@@ -21,9 +21,10 @@ pub fn check(name: &str) -> Result<(), ErrorBody> {
     Store::check_pin_name(name).map_err(|error| crate::Error::from(error).into())
 }
 
-/// Refuses the node's names to users: a job could lose its inputs, and a layer be something else than its digest says.
+/// Refuses the node's own names to users: otherwise a job could lose its inputs, and a layer could differ from its
+/// digest.
 pub(crate) fn check_is_free(name: &str) -> Result<(), ErrorBody> {
-    let reserved = [JOB, CHECKPOINT, ARRIVING, LOG, OWED, LAYER];
+    let reserved = [JOB, CHECKPOINT, ARRIVING, LOG, OUTBOX, LAYER];
     let Some(prefix) = reserved.into_iter().find(|prefix| name.starts_with(prefix)) else {
         return Ok(());
     };

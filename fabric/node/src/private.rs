@@ -1,14 +1,14 @@
 //! Keys of private tasks, on their way from the submitter to the coordinator and from there to the worker.
 //!
-//! The submitter seals a task's key to itself and to the node that it submits to. That node keeps it sealed,
-//! in its ledger, also for the other coordinators on the same ledger, and hands it on with each lease: sealed
-//! to the worker, and for that lease only. Nobody else ever has it; what they see is what is encrypted.
+//! The submitter seals a task's key to itself and to the node that it submits to. That node keeps the sealed key in its
+//! ledger, also for the other coordinators on the same ledger. It passes the key on with each lease, sealed to the
+//! worker and for that lease only. All others only see encrypted content.
 
 use crate::{data_dir, error::Error};
 use futures::StreamExt;
 use mc_content::{
     TaskKey,
-    seal::{OVERHEAD_BYTES, Place},
+    seal::{OVERHEAD_BYTES, SealContext},
 };
 use mc_gateway::backend::LogBytes;
 use mc_net::{
@@ -62,7 +62,7 @@ pub(crate) fn open_for_lease(
     open(identity, envelope, by_lease(lease), id)
 }
 
-/// The key of a job that a coordinator may grant leases for; `None` for one that has none.
+/// The key of a job that a coordinator may grant leases for; `None` for a job without one.
 pub(crate) fn of_job(
     identity: &Identity,
     spec: &JobSpec,
@@ -86,12 +86,12 @@ const fn by_lease(lease: &Lease) -> Purpose {
     }
 }
 
-/// Whoever submits tasks with a data directory: its key is there, in `user.key`, beside that of the node.
+/// The submitter of a data directory. Its key is there in `user.key`, beside that of the node.
 #[derive(Debug)]
 pub struct Submitter(Identity);
 
 impl Submitter {
-    /// The submitter of the data directory `dir`, who is made up if it has none.
+    /// The submitter of the data directory `dir`, created if there is none.
     ///
     /// # Errors
     ///
@@ -115,7 +115,7 @@ impl Submitter {
         })
     }
 
-    /// The key with the id `id` that was sealed to this submitter; `None` if it was sealed to another.
+    /// The key with the id `id` that was sealed to this submitter; `None` if it was sealed to another one.
     #[must_use]
     pub fn open(&self, sealed: &Envelope, id: KeyId) -> Option<TaskKey> {
         open(&self.0, sealed, Purpose::Results, id)
@@ -124,16 +124,16 @@ impl Submitter {
 
 /// The place of a piece of a log.
 #[must_use]
-pub const fn log_place(stream: LogStream, offset: u64) -> Place {
+pub const fn log_place(stream: LogStream, offset: u64) -> SealContext {
     let stream = match stream {
         LogStream::Stdout => 1,
         LogStream::Stderr => 2,
     };
-    Place::Log { stream, offset }
+    SealContext::Log { stream, offset }
 }
 
-/// A log as only the submitter can read it: pieces that are sealed each for its stream and offset, each
-/// after its length in [`LENGTH_BYTES`] bytes, the lowest first.
+/// A log that only the submitter can read: pieces, each sealed for its stream and offset, and each preceded by its
+/// length in [`LENGTH_BYTES`] bytes, the lowest first.
 pub(crate) fn sealed_log(
     key: &TaskKey,
     stream: LogStream,

@@ -1,4 +1,4 @@
-//! Trying out the peers that a node would connect to, and its database, without one.
+//! Tests a node's peers and its database without starting a node.
 
 use crate::{Config, Error};
 use futures::future::BoxFuture;
@@ -10,7 +10,7 @@ use std::{sync::Arc, time::Duration};
 /// Nobody is given anything here.
 const FETCH_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// What is in the way of connecting to a peer, and what to do about it.
+/// Why a peer cannot be connected, and what to do about it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Trouble {
     /// What is in the way.
@@ -28,7 +28,7 @@ impl From<ConnectError> for Trouble {
     }
 }
 
-/// Connects to the database that a node of this configuration would keep its jobs in, if that is a server's.
+/// Connects to the database of a node of this configuration, if it is a server's.
 ///
 /// # Errors
 ///
@@ -42,7 +42,7 @@ pub fn ledger<'a>(config: &'a Config) -> BoxFuture<'a, Result<(), Error>> {
     })
 }
 
-/// Connects to the node at `address` as one of `network` would, whose key is made up for that.
+/// Connects to the node at `address` as a node of `network` would, with a temporary key.
 ///
 /// # Errors
 ///

@@ -4,7 +4,7 @@ use crate::{completion, content, private};
 use async_trait::async_trait;
 use bytes::Bytes;
 use mc_content::{Block, BlockSource, Error, TaskKey};
-use mc_net::{Client, Identity};
+use mc_net::{Identity, NetworkHandle};
 use mc_types::{Cid, Completion, Envelope, FencingToken, JobId, KeyId, Lease, NodeId};
 use mc_worker::{Content, Keys, Source};
 use std::time::Duration;
@@ -52,7 +52,7 @@ impl Source for content::Source {
 
 /// The DHT, in which completions are published.
 #[derive(Debug)]
-pub(crate) struct Completions(pub(crate) Client);
+pub(crate) struct Completions(pub(crate) NetworkHandle);
 
 #[async_trait]
 impl mc_worker::Completions for Completions {

@@ -1,6 +1,6 @@
 //! `get`, `cat`, `ls`, `stat`, `layer`, `car`, `block`, `pin`
 
-use crate::{Links, Place};
+use crate::{ContentPath, Links};
 use clap::{Args, Subcommand};
 use mc_node::config::{ByteSize, Period};
 use mc_types::{Cid, Digest};
@@ -37,7 +37,7 @@ pub struct Opened {
 pub struct Get {
     /// A CID, or a path below one: CID/a/b
     #[arg(value_name = "CID[/PATH]")]
-    pub place: Place,
+    pub place: ContentPath,
     /// Where to write it; default: here, under its own name
     #[arg(short, long, value_name = "PATH")]
     pub output: Option<PathBuf>,
@@ -54,7 +54,7 @@ pub struct Get {
 pub struct Cat {
     /// A CID, or a path below one: CID/a/b
     #[arg(value_name = "CID[/PATH]")]
-    pub place: Place,
+    pub place: ContentPath,
     /// Begin at this byte
     #[arg(long, value_name = "BYTES", default_value_t = 0)]
     pub offset: u64,
@@ -71,7 +71,7 @@ pub struct Cat {
 pub struct Look {
     /// A CID, or a path below one: CID/a/b
     #[arg(value_name = "CID[/PATH]")]
-    pub place: Place,
+    pub place: ContentPath,
     #[command(flatten)]
     pub opened: Opened,
     #[command(flatten)]
@@ -105,7 +105,7 @@ pub enum Car {
     Export {
         /// A CID, or a path below one: CID/a/b
         #[arg(value_name = "CID[/PATH]")]
-        place: Place,
+        place: ContentPath,
         /// The file; default: standard output
         #[arg(short, long, value_name = "FILE")]
         output: Option<PathBuf>,

@@ -61,7 +61,7 @@ pub fn decode_message<T: DeserializeOwned>(bytes: &[u8]) -> Result<Heard<T>, Err
         Ok(message) => return Ok(Ok(message)),
         Err(error) => error,
     };
-    let Kind {
+    let MessageKind {
         name: kind,
         is_bare,
     } = decode(bytes).map_err(|_| error.clone())?;
@@ -79,13 +79,13 @@ pub fn decode_message<T: DeserializeOwned>(bytes: &[u8]) -> Result<Heard<T>, Err
 }
 
 /// The kind of a message of any version.
-struct Kind {
+struct MessageKind {
     name: String,
     /// Whether it has no fields at all.
     is_bare: bool,
 }
 
-impl<'de> Deserialize<'de> for Kind {
+impl<'de> Deserialize<'de> for MessageKind {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         deserializer.deserialize_any(KindVisitor)
     }
@@ -94,25 +94,25 @@ impl<'de> Deserialize<'de> for Kind {
 struct KindVisitor;
 
 impl<'de> Visitor<'de> for KindVisitor {
-    type Value = Kind;
+    type Value = MessageKind;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("a message")
     }
 
-    fn visit_str<E: serde::de::Error>(self, kind: &str) -> Result<Kind, E> {
-        Ok(Kind {
+    fn visit_str<E: serde::de::Error>(self, kind: &str) -> Result<MessageKind, E> {
+        Ok(MessageKind {
             name: kind.chars().take(MAX_KIND_CHARS).collect(),
             is_bare: true,
         })
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Kind, A::Error> {
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<MessageKind, A::Error> {
         let Some((kind, IgnoredAny)) = map.next_entry::<String, IgnoredAny>()? else {
             return Err(A::Error::custom("a message without a kind"));
         };
-        let kind: Kind = self.visit_str::<A::Error>(&kind)?;
-        Ok(Kind {
+        let kind: MessageKind = self.visit_str::<A::Error>(&kind)?;
+        Ok(MessageKind {
             is_bare: false,
             ..kind
         })

@@ -3,7 +3,7 @@
 
 use crate::{Announcement, kinds::kinds};
 use mc_types::{
-    Cid, Digest, Ending, Envelope, FencingToken, JobId, JobSpec, Lease, LogStream, NodeId,
+    AttemptResult, Cid, Digest, Envelope, FencingToken, JobId, JobSpec, Lease, LogStream, NodeId,
 };
 use serde::{Deserialize, Serialize};
 
@@ -28,8 +28,8 @@ pub enum Request {
         #[serde(default, with = "mc_types::cid::portable::list")]
         checkpoints: Vec<Cid>,
         /// Other coordinators on the same ledger: one of them has the job if this one is gone.
-        #[serde(default, skip_serializing_if = "Vec::is_empty")]
-        sisters: Vec<NodeId>,
+        #[serde(rename = "sisters", default, skip_serializing_if = "Vec::is_empty")]
+        replicas: Vec<NodeId>,
         /// The lease, signed by the coordinator, so that the worker can prove to others that it held the lease.
         #[serde(default, skip_serializing_if = "Vec::is_empty", with = "serde_bytes")]
         grant: Vec<u8>,
@@ -56,7 +56,7 @@ pub enum Request {
         /// The token of my lease.
         token: FencingToken,
         /// What it came to.
-        ending: Ending,
+        ending: AttemptResult,
     },
     /// Worker to coordinator: I cannot go on (shutdown), give it to another.
     Release {

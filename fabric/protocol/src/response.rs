@@ -29,8 +29,8 @@ pub enum Response {
         /// Its length in milliseconds.
         ttl_ms: u64,
         /// Other coordinators on the same ledger, as of now.
-        #[serde(default, skip_serializing_if = "Vec::is_empty")]
-        sisters: Vec<NodeId>,
+        #[serde(rename = "sisters", default, skip_serializing_if = "Vec::is_empty")]
+        replicas: Vec<NodeId>,
     },
     /// To a heartbeat, a finish or a release: another node has the lease; drop the attempt.
     Stale,

@@ -1,7 +1,7 @@
 //! The commands that a scheduler takes, and the effects that it asks for.
 
 use mc_types::{
-    Cid, Ending, FencingToken, JobId, JobRecord, JobSpec, JobState, Lease, Lent, NodeId,
+    AttemptResult, Cid, FencingToken, JobId, JobRecord, JobSpec, JobState, Lease, Lent, NodeId,
 };
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -84,7 +84,7 @@ pub enum Command {
         /// The token of its lease.
         token: FencingToken,
         /// What it came to.
-        ending: Ending,
+        ending: AttemptResult,
     },
     /// A worker gives a lease back.
     Release {

@@ -4,7 +4,7 @@ mod policies;
 
 pub(crate) use policies::of;
 
-use crate::{command::WorkerOffer, queue::Place};
+use crate::{command::WorkerOffer, queue::QueuePlace};
 use mc_types::{Clause, JobSpec, Lent, NodeId, Resources};
 use std::{borrow::Cow, collections::BTreeSet, fmt::Debug};
 
@@ -137,8 +137,8 @@ pub(crate) const fn reserved(job: &JobSpec) -> Resources {
 }
 
 /// Where a job waits: for the node that it names, or for any.
-pub(crate) fn place(spec: &JobSpec) -> Place {
-    Place::of(spec, target(spec))
+pub(crate) fn place(spec: &JobSpec) -> QueuePlace {
+    QueuePlace::of(spec, target(spec))
 }
 
 /// The only node that may run a job, if the job names one. A text that is no id of a node was refused at submission.

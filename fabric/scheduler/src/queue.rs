@@ -12,7 +12,7 @@ pub(crate) type Submitter = Arc<str>;
 
 /// Where a job waits.
 #[derive(Debug, Clone)]
-pub(crate) struct Place {
+pub(crate) struct QueuePlace {
     /// The only node that may run it, if there is one.
     pub(crate) target: Option<NodeId>,
     pub(crate) priority: u8,
@@ -21,7 +21,7 @@ pub(crate) struct Place {
     patience: Option<u64>,
 }
 
-impl Place {
+impl QueuePlace {
     pub(crate) fn of(spec: &JobSpec, target: Option<NodeId>) -> Self {
         Self {
             target,
@@ -47,13 +47,13 @@ const MAX_LEFT_OUT: usize = 4096;
 struct Lines(BTreeMap<Reverse<u8>, BTreeMap<Submitter, BTreeSet<JobId>>>);
 
 impl Lines {
-    fn push(&mut self, job: JobId, place: &Place) {
+    fn push(&mut self, job: JobId, place: &QueuePlace) {
         let level = self.0.entry(Reverse(place.priority)).or_default();
         let line = level.entry(Arc::clone(&place.submitter)).or_default();
         line.insert(job);
     }
 
-    fn remove(&mut self, job: JobId, place: &Place) {
+    fn remove(&mut self, job: JobId, place: &QueuePlace) {
         let Some(level) = self.0.get_mut(&Reverse(place.priority)) else {
             return;
         };
@@ -178,7 +178,13 @@ pub(crate) struct Queue {
 
 impl Queue {
     /// Puts a job into its line, or aside if it may not be placed yet.
-    pub(crate) fn put(&mut self, now: Timestamp, job: JobId, place: &Place, not_before: Timestamp) {
+    pub(crate) fn put(
+        &mut self,
+        now: Timestamp,
+        job: JobId,
+        place: &QueuePlace,
+        not_before: Timestamp,
+    ) {
         if not_before > now {
             self.push_later(job, not_before);
         } else {
@@ -187,7 +193,7 @@ impl Queue {
     }
 
     /// Puts a job into its line at once.
-    pub(crate) fn push(&mut self, job: JobId, place: &Place, not_before: Timestamp) {
+    pub(crate) fn push(&mut self, job: JobId, place: &QueuePlace, not_before: Timestamp) {
         self.deadlines
             .extend(place.deadline(not_before).map(|when| (when, job)));
         match &place.target {
@@ -206,7 +212,7 @@ impl Queue {
     }
 
     /// Takes a job out, wherever it waits.
-    pub(crate) fn remove(&mut self, job: JobId, place: &Place, not_before: Timestamp) {
+    pub(crate) fn remove(&mut self, job: JobId, place: &QueuePlace, not_before: Timestamp) {
         self.later.remove(&(not_before, job));
         if let Some(when) = place.deadline(not_before) {
             self.deadlines.remove(&(when, job));

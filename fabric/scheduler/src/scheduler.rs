@@ -13,11 +13,11 @@ pub use config::{Config, Stats};
 use crate::{
     command::{Answer, Command, Effect, Step, WorkerView},
     placement::{self, Seen},
-    queue::{Place, Queue, Running},
+    queue::{Queue, QueuePlace, Running},
     workers::Workers,
 };
 use mc_types::{
-    Ending, FailureReason, FencingToken, JobId, JobRecord, JobState, NodeId, Timestamp,
+    AttemptResult, FailureReason, FencingToken, JobId, JobRecord, JobState, NodeId, Timestamp,
 };
 use std::{
     collections::{BTreeSet, HashMap, VecDeque},
@@ -32,7 +32,7 @@ const MAX_ENDED: usize = 10_000;
 #[derive(Debug)]
 pub(crate) struct Job {
     pub(crate) record: JobRecord,
-    pub(crate) place: Place,
+    pub(crate) place: QueuePlace,
     /// Where its next attempt should run, if a user named a node.
     pub(crate) wish: Option<Wish>,
     /// The wish that its newest grant fulfils, if its worker takes it.
@@ -53,7 +53,7 @@ pub(crate) struct Job {
 
 impl Job {
     /// A job as it comes, and waits in that place.
-    fn new(record: JobRecord, place: Place, now: Timestamp) -> Self {
+    fn new(record: JobRecord, place: QueuePlace, now: Timestamp) -> Self {
         Self {
             record,
             place,
@@ -135,7 +135,7 @@ impl Scheduler {
     pub fn step(&mut self, now: Timestamp, command: Command) -> Step {
         let mut effects = Vec::new();
         self.expire(now, &mut effects);
-        let answer = self.obey(now, command, &mut effects);
+        let answer = self.apply(now, command, &mut effects);
         self.place(now, &mut effects);
         Step { answer, effects }
     }
@@ -149,7 +149,7 @@ impl Scheduler {
             expiry,
             wish,
             self.queue.next_due(),
-            self.workers.next_pardon(),
+            self.workers.next_reinstatement(),
         ];
         all.into_iter().flatten().min()
     }
@@ -216,13 +216,13 @@ impl Scheduler {
         let overdue = self.queue.take_overdue(now);
         for why in self.why(now, &overdue) {
             let message = why.line().unwrap_or_default();
-            let ending = Ending::Failed(FailureReason::Unplaced { message });
+            let ending = AttemptResult::Failed(FailureReason::Unplaced { message });
             self.end(now, why.job, JobState::Failed, ending, None, effects);
         }
-        self.workers.pardon(now);
+        self.workers.reinstate(now);
     }
 
-    fn obey(&mut self, now: Timestamp, command: Command, effects: &mut Vec<Effect>) -> Answer {
+    fn apply(&mut self, now: Timestamp, command: Command, effects: &mut Vec<Effect>) -> Answer {
         match command {
             Command::Submit { id, task_cid, spec } => {
                 self.submit(now, JobRecord::queued(id, task_cid, spec, now), effects)

@@ -143,14 +143,14 @@ impl Workers {
     }
 
     /// Gives another chance to the workers whose time has come.
-    pub(crate) fn pardon(&mut self, now: Timestamp) {
+    pub(crate) fn reinstate(&mut self, now: Timestamp) {
         for fault in self.faults.values_mut() {
             fault.until = fault.until.filter(|until| *until > now);
         }
     }
 
     /// When the next one gets another chance.
-    pub(crate) fn next_pardon(&self) -> Option<Timestamp> {
+    pub(crate) fn next_reinstatement(&self) -> Option<Timestamp> {
         self.faults.values().filter_map(|fault| fault.until).min()
     }
 

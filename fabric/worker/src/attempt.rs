@@ -11,7 +11,7 @@ use crate::{
     streams::StoredStreams,
 };
 use mc_protocol::{Request, Response};
-use mc_types::{Ending, ErrorCode, FailureReason};
+use mc_types::{AttemptResult, ErrorCode, FailureReason};
 use std::{sync::Arc, time::Duration};
 use tracing::{debug, info, warn};
 
@@ -52,14 +52,14 @@ impl Cause {
     /// How the attempt concludes if it leaves no checkpoint.
     fn conclusion(&self) -> Conclusion {
         let failed = |code, message: &str| {
-            Conclusion::Ending(Ending::Failed(FailureReason::Infrastructure {
+            Conclusion::Ending(AttemptResult::Failed(FailureReason::Infrastructure {
                 code,
                 message: message.to_owned(),
             }))
         };
         match self {
             Self::Lost(Lost::Stale) => Conclusion::Nothing,
-            Self::Lost(Lost::Cancelled) => Conclusion::Ending(Ending::Cancelled),
+            Self::Lost(Lost::Cancelled) => Conclusion::Ending(AttemptResult::Cancelled),
             Self::Lost(Lost::Silent) => Conclusion::CalledBack,
             Self::TooLong => failed(None, "it took longer than the node lets an attempt take"),
             Self::NoRoom => failed(None, NO_ROOM),
@@ -71,7 +71,7 @@ impl Cause {
 /// How an attempt ended.
 enum Conclusion {
     /// By itself.
-    Ending(Ending),
+    Ending(AttemptResult),
     /// The worker ended it because its coordinators are silent.
     CalledBack,
     /// It lost its lease, or the node shuts down.
@@ -137,7 +137,7 @@ impl Accepted {
         item.deliver(&shared, self.coordinators, false).await;
     }
 
-    /// How the attempt ended, and what it wrote if it came to no outcome.
+    /// How the attempt ended, and its output if it has no outcome.
     async fn execute(&self, shared: &Shared) -> (Conclusion, Option<StoredStreams>) {
         let mut heartbeats = Heartbeats::of(self, shared).begin(&shared.attempts);
         let taken = Arc::new(Taken::new(Arc::clone(&shared.disk)));

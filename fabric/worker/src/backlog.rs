@@ -9,9 +9,9 @@ use std::{
 /// Endings that may wait for one coordinator: more than a busy one has on their way. One that leaves more of them waiting
 /// gets no more work done.
 const MAX_ENDINGS: u64 = 1024;
-/// Bytes of what is kept for one coordinator since it does not answer: results and checkpoints.
+/// Bytes of results and checkpoints that are kept for one coordinator that does not answer.
 const MAX_BYTES: u64 = 4 << 30;
-/// How many times as much is kept for all of them: anybody can be several.
+/// How many times as much is kept for all of them, since one party can pose as several.
 const ALL: u64 = 4;
 
 /// What waits for one coordinator.
@@ -33,7 +33,7 @@ pub(crate) struct Backlog(Mutex<HashMap<NodeId, Waiting>>);
 
 impl Backlog {
     fn all(&self) -> MutexGuard<'_, HashMap<NodeId, Waiting>> {
-        // Every update leaves numbers that are about right, so a poisoned map is still of use.
+        // Every update leaves numbers that are about right, so a poisoned map is still usable.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -59,7 +59,7 @@ impl Backlog {
         is_full.then_some("too much waits for coordinators to acknowledge it")
     }
 
-    /// An ending waits for an answer until what is given is dropped.
+    /// An ending counts as unanswered until the returned value is dropped.
     pub(crate) fn add(self: &Arc<Self>, coordinator: NodeId) -> Entry {
         self.all().entry(coordinator.clone()).or_default().endings += 1;
         Entry {

@@ -1,4 +1,4 @@
-//! What a worker lends at most, whatever a coordinator or a job says.
+//! The most that a worker lends, whatever coordinators and jobs ask for.
 
 use mc_types::{Lent, Resources};
 use std::time::Duration;

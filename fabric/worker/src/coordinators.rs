@@ -18,8 +18,8 @@ struct Known {
     now: usize,
 }
 
-/// The coordinator that granted a lease, and those that go on with the job if it is gone. Cheap to clone; clones
-/// agree on the one that is asked.
+/// The coordinator that granted a lease, and those that take over the job if it is gone. Cheap to clone; clones agree
+/// on which one to ask.
 #[derive(Debug, Clone)]
 pub(crate) struct Coordinators {
     granting: NodeId,
@@ -42,7 +42,7 @@ impl Coordinators {
         coordinators
     }
 
-    /// Those of a lease that was granted before this process began; the first is asked first.
+    /// The coordinators of a lease that was granted before this process began; the first is asked first.
     #[must_use]
     pub(crate) fn restored(all: &[NodeId]) -> Option<Self> {
         let (granting, replicas) = all.split_first()?;
@@ -50,7 +50,7 @@ impl Coordinators {
     }
 
     fn known(&self) -> MutexGuard<'_, Known> {
-        // Every update leaves a list that can be asked, so a poisoned one is still of use.
+        // Every update leaves a valid list, so a poisoned one is still usable.
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -64,8 +64,8 @@ impl Coordinators {
         }
     }
 
-    /// Asks the one that answered last. If it does not answer, or does not know, another one is asked the
-    /// next time.
+    /// Asks the coordinator that answered last. If it does not answer, or does not know, the next call asks another
+    /// one.
     pub(crate) async fn ask(
         &self,
         peers: &dyn Exchange,
@@ -74,7 +74,7 @@ impl Coordinators {
         self.ask_within(Duration::MAX, peers, request).await
     }
 
-    /// The same, of one that does not answer for `patience` as of one that does not answer at all.
+    /// The same, but a coordinator that takes longer than `patience` counts as one that does not answer.
     pub(crate) async fn ask_within(
         &self,
         patience: Duration,
@@ -91,7 +91,7 @@ impl Coordinators {
         let answer = tokio::time::timeout(patience, peers.request(&asked, request)).await;
         let answer = answer.unwrap_or_else(|_| Err(RequestError::Timeout(asked)));
         match &answer {
-            Ok(Response::Renewed { sisters, .. }) => self.learn(sisters.clone()),
+            Ok(Response::Renewed { replicas, .. }) => self.learn(replicas.clone()),
             Err(_) | Ok(Response::Elsewhere) => {
                 let mut known = self.known();
                 known.now = (known.now + 1) % count;

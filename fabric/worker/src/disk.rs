@@ -24,7 +24,7 @@ impl Room {
         }
     }
 
-    /// Takes some of it, if there is so much left.
+    /// Takes some of it, if this much is left.
     fn take(&self, bytes: u64) -> bool {
         let with = |used: u64| used.checked_add(bytes).filter(|sum| *sum <= self.most);
         self.used
@@ -121,7 +121,7 @@ impl Taken {
         }
     }
 
-    /// Takes so many bytes more; tells whether they were there.
+    /// Takes this many more bytes; returns whether they were available.
     pub(crate) fn take(&self, purpose: Purpose, bytes: u64) -> bool {
         let is_there = self.disk.take(purpose, bytes);
         if is_there {
@@ -132,7 +132,7 @@ impl Taken {
         is_there
     }
 
-    /// Takes what is lacking to so many bytes in all; tells whether it was there.
+    /// Takes bytes up to this total; returns whether they were available.
     pub(crate) fn grow_to(&self, purpose: Purpose, bytes: u64) -> bool {
         let taken = self.of(purpose).load(Ordering::Relaxed);
         bytes <= taken || self.take(purpose, bytes - taken)

@@ -16,10 +16,12 @@ use mc_execution::{
     Streams, Watch, When,
     checkpoint::CheckpointError,
     threads::NotDone,
-    world::{GivenInputs, TaskInputs},
+    world::{DeclaredInputs, TaskInputs},
 };
 use mc_protocol::{Request, Response};
-use mc_types::{Cid, Determinism, Ending, ErrorCode, FailureReason, panic_message, with_causes};
+use mc_types::{
+    AttemptResult, Cid, Determinism, ErrorCode, FailureReason, panic_message, with_causes,
+};
 use std::{panic::AssertUnwindSafe, pin::pin, sync::Arc, time::Duration};
 use tokio::time::Instant;
 
@@ -31,7 +33,7 @@ const MOST_FILE_BYTES: u64 = 1 << 30;
 /// What became of an attempt.
 pub(crate) struct Executed {
     /// How it ended; `None` if it left a checkpoint, or was stopped because the node shuts down.
-    pub(crate) ending: Option<Ending>,
+    pub(crate) ending: Option<AttemptResult>,
     /// What it wrote, if it has no outcome. An outcome names the streams itself.
     pub(crate) wrote: Option<StoredStreams>,
 }
@@ -50,7 +52,7 @@ pub(crate) async fn execute(shared: &Shared, attempt: &Accepted, taken: &Arc<Tak
         }
     };
     let wrote = match &ending {
-        Some(Ending::Completed(_)) => None,
+        Some(AttemptResult::Completed(_)) => None,
         _ => match wrote(shared, attempt).await {
             Ok(wrote) => Some(wrote),
             Err(error) => {
@@ -68,10 +70,10 @@ async fn wrote(shared: &Shared, attempt: &Accepted) -> Result<StoredStreams, mc_
 }
 
 /// How the attempt ended; `None` if it left a checkpoint, or was stopped because the node shuts down.
-async fn ending(shared: &Shared, attempt: &Accepted, taken: &Arc<Taken>) -> Option<Ending> {
+async fn ending(shared: &Shared, attempt: &Accepted, taken: &Arc<Taken>) -> Option<AttemptResult> {
     if attempt.spec.task.determinism != Determinism::Deterministic {
         let reason = "relaxed tasks run on the machine of their owner only: mc-wasm run --relaxed";
-        return Some(Ending::Failed(FailureReason::Rejected {
+        return Some(AttemptResult::Failed(FailureReason::Rejected {
             code: None,
             message: reason.to_owned(),
         }));
@@ -89,20 +91,23 @@ async fn ending(shared: &Shared, attempt: &Accepted, taken: &Arc<Taken>) -> Opti
     };
     match result {
         Ok(Finished::Ended(ended)) => match ended.completion {
-            Some(completion) => Some(Ending::Completed(Box::new(completion))),
-            None => Some(Ending::Failed(FailureReason::Infrastructure {
+            Some(completion) => Some(AttemptResult::Completed(Box::new(completion))),
+            None => Some(AttemptResult::Failed(FailureReason::Infrastructure {
                 code: None,
                 message: "no outcome was stated".to_owned(),
             })),
         },
         Ok(Finished::Left(_)) => None,
         Err(ExecutionError::Cancelled) if shared.closing.is_cancelled() => None,
-        Err(ExecutionError::Cancelled) => Some(Ending::Cancelled),
+        Err(ExecutionError::Cancelled) => Some(AttemptResult::Cancelled),
         Err(error) => {
             if let ExecutionError::Threads(NotDone::Panicked { reason }) = &error {
                 shared.attempts.panicked("guest", reason);
             }
-            Some(Ending::Failed(reason(&error, taken.was_crowded_out())))
+            Some(AttemptResult::Failed(reason(
+                &error,
+                taken.was_crowded_out(),
+            )))
         }
     }
 }
@@ -147,7 +152,7 @@ async fn run(
     let room = ScratchRoom(Arc::clone(taken));
     let watch = Reporting { shared, attempt };
     let context = AttemptContext {
-        inputs: TaskInputs::Given(GivenInputs::of_task(task, task_cid, key.as_ref())),
+        inputs: TaskInputs::Declared(DeclaredInputs::of_task(task, task_cid, key.as_ref())),
         blocks,
         key,
         streams: Streams::Files(attempt.logs.clone()),

@@ -10,7 +10,7 @@ pub trait Keys: std::fmt::Debug + Send + Sync {
     fn open(&self, envelope: &Envelope, lease: &Lease, id: KeyId) -> Option<TaskKey>;
 }
 
-/// The key that came with a lease; `None` for a task that has none.
+/// The key that came with a lease; `None` for a task without one.
 pub(crate) fn of_lease(
     keys: &dyn Keys,
     task: &TaskSpec,

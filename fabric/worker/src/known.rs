@@ -1,7 +1,7 @@
 //! What this node itself knows about the jobs that it runs, or ran lately.
 
 use crate::streams::StoredStreams;
-use mc_types::{Cid, Ending, FailureReason, FencingToken, JobId, KeyId, NodeId};
+use mc_types::{AttemptResult, Cid, FailureReason, FencingToken, JobId, KeyId, NodeId};
 use std::{
     collections::{HashMap, VecDeque},
     sync::{Mutex, MutexGuard, PoisonError},
@@ -11,7 +11,7 @@ use tokio::time::Instant;
 /// How many ended jobs are remembered.
 const MAX_REMEMBERED: usize = 1024;
 
-/// A job of which an attempt runs here, or ended here lately.
+/// A job with an attempt that runs here or ended here recently.
 #[derive(Debug, Clone)]
 pub struct Known {
     /// Its task.
@@ -41,7 +41,7 @@ pub enum Stage {
     /// The attempt ended, and with it the job, unless the machine failed.
     Ended {
         /// How.
-        ending: Ending,
+        ending: AttemptResult,
         /// Whether a coordinator has recorded it.
         is_recorded: bool,
     },
@@ -56,9 +56,10 @@ impl Known {
     /// Whether the job has ended. It has not if another machine may do better.
     fn is_over(&self) -> bool {
         match &self.stage {
-            Stage::Ended { ending, .. } => {
-                !matches!(ending, Ending::Failed(FailureReason::Infrastructure { .. }))
-            }
+            Stage::Ended { ending, .. } => !matches!(
+                ending,
+                AttemptResult::Failed(FailureReason::Infrastructure { .. })
+            ),
             Stage::Held | Stage::Running { .. } | Stage::Left { .. } => false,
         }
     }
@@ -141,7 +142,7 @@ mod tests {
         JobId::new(Timestamp::from_millis(1), n as u128)
     }
 
-    fn known(ending: Ending) -> Known {
+    fn known(ending: AttemptResult) -> Known {
         Known {
             task: Cid::default(),
             coordinator: "12D3KooWAny".parse().unwrap(),
@@ -158,7 +159,7 @@ mod tests {
     #[test]
     fn jobs_that_ended_here_are_remembered_and_the_oldest_forgotten() {
         let recent = Recent::default();
-        let timeout = || known(Ending::Failed(FailureReason::Timeout));
+        let timeout = || known(AttemptResult::Failed(FailureReason::Timeout));
         for n in 0..=MAX_REMEMBERED {
             recent.ended(job(n), FencingToken(1), timeout());
         }
@@ -183,7 +184,7 @@ mod tests {
     #[test]
     fn of_an_attempt_that_is_no_end_of_its_job_is_told_until_the_coordinator_has_heard() {
         let recent = Recent::default();
-        let failed = known(Ending::Failed(FailureReason::Infrastructure {
+        let failed = known(AttemptResult::Failed(FailureReason::Infrastructure {
             code: None,
             message: "no disk".to_owned(),
         }));
@@ -198,7 +199,7 @@ mod tests {
             recent.heard(job(1), FencingToken(2));
             assert!(recent.get(job(1)).is_none());
         }
-        recent.ended(job(2), FencingToken(2), known(Ending::Cancelled));
+        recent.ended(job(2), FencingToken(2), known(AttemptResult::Cancelled));
         recent.heard(job(2), FencingToken(2));
         assert!(recent.get(job(2)).is_some());
     }
@@ -206,10 +207,10 @@ mod tests {
     #[test]
     fn an_earlier_attempt_does_not_hide_a_later_one() {
         let recent = Recent::default();
-        recent.ended(job(1), FencingToken(2), known(Ending::Cancelled));
+        recent.ended(job(1), FencingToken(2), known(AttemptResult::Cancelled));
         let left = Known {
             stage: Stage::Left { was_killed: true },
-            ..known(Ending::Cancelled)
+            ..known(AttemptResult::Cancelled)
         };
         recent.ended(job(1), FencingToken(1), left);
         let stage = recent.get(job(1)).unwrap().stage;

@@ -22,15 +22,16 @@
 //!
 //! # Invariants
 //!
-//! * All that runs together never takes more than [`Caps`] say, whatever coordinators and jobs say. Memory and cores are
-//!   reserved from the offer to the end; disk is counted as it is filled (`disk.rs`).
+//! * All running attempts together never take more than [`Caps`] allow, whatever coordinators and jobs ask for. Memory
+//!   and cores are reserved from the offer to the end; disk is counted as it fills (`disk.rs`).
 //! * An attempt that finds no room on the disk because of others has not failed: it is told as one that the job does not
 //!   pay for with a retry ([`ErrorCode::Overloaded`](mc_types::ErrorCode::Overloaded)).
 //! * Only the coordinator that granted a lease, and those that it named as its replicas, have a say in the attempt, and
 //!   only by its token.
-//! * A slot is free again whatever becomes of its attempt, a panic included; and never before the guest has ended.
-//! * How an attempt ended is said until a coordinator has taken it or wants it no more. If the first answer does not come,
-//!   it is written to disk, with pins for what it names, and a later process goes on saying it. After a day it is given up.
+//! * A slot is freed however its attempt ends, even by a panic, and never before the guest has ended.
+//! * The worker sends the end of an attempt until a coordinator has taken it or no longer wants it. If the first answer
+//!   does not come, it writes the end to disk, with pins for its content, and a later process keeps sending it. After a
+//!   day it gives up.
 //! * A coordinator that does not take how its attempts ended gets no more work done (`backlog.rs`).
 //! * Time is tokio's.
 

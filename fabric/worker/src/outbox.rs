@@ -12,7 +12,7 @@ use crate::{
     streams::StoredStreams,
 };
 use mc_protocol::{Request, RequestError, Response};
-use mc_types::{Cid, Ending, FencingToken, JobId, KeyId, Lease, NodeId, canonical};
+use mc_types::{AttemptResult, Cid, FencingToken, JobId, KeyId, Lease, NodeId, canonical};
 use serde::{Deserialize, Serialize};
 use std::{
     collections::BTreeSet,
@@ -56,7 +56,7 @@ pub(crate) struct Item {
     of: Option<Origin>,
     /// Absent if the attempt has none; then its lease is released.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    ending: Option<Ending>,
+    ending: Option<AttemptResult>,
     /// The checkpoint that the next attempt can go on from.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     left: Option<LeftCheckpoint>,
@@ -94,7 +94,7 @@ impl From<&Known> for Origin {
 /// What an attempt leaves to be sent.
 pub(crate) struct Report {
     pub(crate) of: Origin,
-    pub(crate) ending: Option<Ending>,
+    pub(crate) ending: Option<AttemptResult>,
     pub(crate) left: Option<LeftCheckpoint>,
     pub(crate) wrote: Option<StoredStreams>,
 }
@@ -171,7 +171,9 @@ impl Item {
     fn known(&self) -> Option<Known> {
         let (task, attempt, key) = match (&self.of, &self.ending) {
             (Some(of), _) => (of.task, of.attempt, of.key),
-            (None, Some(Ending::Completed(completion))) => (completion.outcome.task, 1, None),
+            (None, Some(AttemptResult::Completed(completion))) => {
+                (completion.outcome.task, 1, None)
+            }
             (None, _) => return None,
         };
         let stage = match &self.ending {
@@ -203,7 +205,7 @@ impl Item {
     /// The root of its outcome or checkpoint.
     fn content(&self) -> Option<Cid> {
         match &self.ending {
-            Some(Ending::Completed(completion)) => Some(completion.outcome_cid),
+            Some(AttemptResult::Completed(completion)) => Some(completion.outcome_cid),
             Some(_) => None,
             None => self.left.as_ref().map(|left| left.cid),
         }
@@ -423,7 +425,7 @@ impl Item {
 
     /// Publishes the outcome in the DHT, for those who ask while the coordinator is away.
     async fn mirror(&self, shared: &Shared) {
-        let Some(Ending::Completed(completion)) = &self.ending else {
+        let Some(AttemptResult::Completed(completion)) = &self.ending else {
             return;
         };
         let lease = (self.token, self.grant.clone());
@@ -511,7 +513,7 @@ mod tests {
         ttl_ms: u64,
         #[serde(with = "serde_bytes")]
         grant: Vec<u8>,
-        ending: Ending,
+        ending: AttemptResult,
     }
 
     #[test]
@@ -522,11 +524,11 @@ mod tests {
             token: FencingToken(3),
             ttl_ms: 15_000,
             grant: vec![1],
-            ending: Ending::Cancelled,
+            ending: AttemptResult::Cancelled,
         };
         let (_, bytes) = canonical::encode(&earlier).unwrap();
         let item: Item = canonical::decode(&bytes).unwrap();
-        assert_eq!(item.ending, Some(Ending::Cancelled));
+        assert_eq!(item.ending, Some(AttemptResult::Cancelled));
         assert!(item.left.is_none() && !item.killed);
     }
 
@@ -539,7 +541,7 @@ mod tests {
             ttl_ms: 3_000,
             grant: Vec::new(),
             of: None,
-            ending: Some(Ending::Cancelled),
+            ending: Some(AttemptResult::Cancelled),
             left: None,
             wrote: None,
             killed: false,

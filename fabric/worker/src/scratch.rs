@@ -13,7 +13,7 @@ use std::{
 pub(crate) struct Scratch(PathBuf);
 
 impl Scratch {
-    /// The directory of an attempt below `scratch`, which is made by whoever needs it first.
+    /// The directory of an attempt below `scratch`, created on first use.
     pub(crate) fn new(scratch: &Path, job: JobId, token: FencingToken) -> Self {
         Self(dir(scratch, job, token))
     }
@@ -41,7 +41,7 @@ pub(crate) fn dir(scratch: &Path, job: JobId, token: FencingToken) -> PathBuf {
 
 impl Drop for Scratch {
     fn drop(&mut self) {
-        // What cannot be removed now is removed when the node starts again.
+        // Files that cannot be removed now are removed when the node starts again.
         let _ = fs::remove_dir_all(&self.0);
     }
 }

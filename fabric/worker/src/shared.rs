@@ -142,7 +142,7 @@ impl Shared {
         }
     }
 
-    /// A node that is shutting down lends nothing, whatever ends on it.
+    /// A node that is shutting down lends nothing, even when attempts end.
     pub(crate) fn publish_free(&self, running: &HashMap<JobId, Running>) {
         let busy = u32::try_from(running.len()).unwrap_or(u32::MAX);
         let free = if self.leaving.is_cancelled() {

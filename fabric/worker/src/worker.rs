@@ -24,7 +24,7 @@ use std::{
 use tokio::sync::{broadcast, watch};
 use tokio_util::sync::CancellationToken;
 
-/// How long guests that were called off may take to notice it when the node stops.
+/// How long cancelled guests may take to end when the node stops.
 const GUEST_GRACE: Duration = Duration::from_secs(2);
 
 /// A lease that a worker is offered, and what it is for.
@@ -51,8 +51,7 @@ pub struct Worker {
 }
 
 impl Worker {
-    /// A worker without anything to do yet, whose attempts belong to `attempts`. It ends at once when `ended` is
-    /// cancelled.
+    /// An idle worker, whose attempts belong to `attempts`. It ends at once when `ended` is cancelled.
     #[must_use]
     pub fn new(
         options: Options,
@@ -70,9 +69,9 @@ impl Worker {
     /// not because that process did.
     #[must_use]
     pub fn resume(&self) -> BTreeSet<(JobId, FencingToken)> {
-        let unsaid = outbox::resume(&self.shared);
+        let undelivered = outbox::resume(&self.shared);
         before::resume(&self.shared);
-        unsaid
+        undelivered
     }
 
     /// What this worker lends now.
@@ -98,7 +97,7 @@ impl Worker {
 
     /// A coordinator asks what this worker lends.
     pub fn solicited(&self, coordinator: NodeId) {
-        // While starting, nobody listens yet; it asks again.
+        // While starting, there is no receiver yet; the coordinator asks again.
         let _ = self.shared.solicited.send(coordinator);
     }
 
@@ -126,7 +125,7 @@ impl Worker {
         self.shared.solicited.subscribe()
     }
 
-    /// What became of the endings of attempts since this process began.
+    /// How many endings of attempts were delivered or dropped since this process began.
     #[must_use]
     pub fn counts(&self) -> &Counts {
         &self.shared.counts
@@ -167,7 +166,7 @@ impl Worker {
         Response::Accepted
     }
 
-    /// The attempt that an offer asks for, or why it cannot run here, whatever else runs.
+    /// The attempt that an offer asks for, or why it could not run here even if nothing else ran.
     fn check(&self, coordinator: NodeId, offer: Offer) -> Result<Accepted, Response> {
         let Offer {
             lease,
@@ -308,7 +307,7 @@ impl Worker {
         running.or_else(|| self.shared.recent.get(job))
     }
 
-    /// What the attempt that runs here has written from `offset` on; `None` if none does.
+    /// The output of the running attempt from `offset` on; `None` if none runs here.
     pub async fn own_log(
         &self,
         job: JobId,
@@ -354,7 +353,7 @@ impl Worker {
     }
 }
 
-/// The slot of an attempt. It is free again whatever becomes of the attempt.
+/// The slot of an attempt. Dropping it frees the slot.
 #[derive(Debug)]
 struct Slot {
     shared: Arc<Shared>,

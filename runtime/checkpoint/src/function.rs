@@ -78,7 +78,7 @@ const ROOM: usize = 100;
 
 /// What is made of a function.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Kind {
+pub(crate) enum FunctionForm {
     /// It counts.
     Count,
     /// It can be stopped too. To resume, it calls another function instead, if there is one.
@@ -90,7 +90,7 @@ pub(crate) enum Kind {
 /// What surrounds the function.
 #[derive(Clone, Copy)]
 pub(crate) struct Context<'a> {
-    pub(crate) kind: Kind,
+    pub(crate) kind: FunctionForm,
     pub(crate) function: &'a analysis::Function,
     /// The number of the meter's memory.
     pub(crate) meter: u32,
@@ -131,8 +131,8 @@ pub(crate) fn rewrite<R: Reencode<Error = Refused>>(
 ) -> Result<Rewritten, Refused> {
     let own = u32::try_from(body.locals.len()).unwrap_or(u32::MAX);
     let mut emitter = Emitter {
-        stops: context.kind != Kind::Count && body.has_entry,
-        resumes: context.kind == Kind::Resume,
+        stops: context.kind != FunctionForm::Count && body.has_entry,
+        resumes: context.kind == FunctionForm::Resume,
         context,
         body,
         reencode,
@@ -259,8 +259,8 @@ impl<R: Reencode<Error = Refused>> Emitter<'_, '_, R> {
     /// The function that this one makes way for when the guest is resumed.
     const fn second_form(&self) -> Option<u32> {
         match self.context.kind {
-            Kind::Stop { again } => again,
-            Kind::Count | Kind::Resume => None,
+            FunctionForm::Stop { again } => again,
+            FunctionForm::Count | FunctionForm::Resume => None,
         }
     }
 

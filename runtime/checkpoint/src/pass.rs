@@ -4,7 +4,7 @@ use crate::{
     Obstacle, Refused,
     analysis::Analysis,
     frame,
-    function::{self, Context, Kind, Rewritten},
+    function::{self, Context, FunctionForm, Rewritten},
     liveness,
     plan::{Ability, Page, Plan},
     sites::SiteInfo,
@@ -99,9 +99,9 @@ impl<'a> Pass<'a> {
         let again = (stops && self.plan.ability == Ability::Resume).then(|| self.again());
         let context = Context {
             kind: if stops {
-                Kind::Stop { again }
+                FunctionForm::Stop { again }
             } else {
-                Kind::Count
+                FunctionForm::Count
             },
             function,
             meter: self.meter,
@@ -113,7 +113,7 @@ impl<'a> Pass<'a> {
         let (mut fits, is_large) = (!rewritten.is_too_large(), rewritten.is_large());
         self.hints.function_hints(number, rewritten.hints);
         let resumed = Context {
-            kind: Kind::Resume,
+            kind: FunctionForm::Resume,
             ..context
         };
         if again.is_some() {

@@ -20,7 +20,7 @@ pub const FORMAT: u32 = 1;
 /// Who made a checkpoint.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Kind {
+pub enum CheckpointKind {
     /// The runtime: it has all of the guest's state, and the guest does not know of it.
     Wasm,
     /// The guest itself, in its own format: `world` has its state, and all else is empty.
@@ -38,7 +38,7 @@ pub struct Checkpoint {
     /// The version of `world`.
     pub host: u32,
     /// Who made it.
-    pub kind: Kind,
+    pub kind: CheckpointKind,
     /// The CID of the task. It is text and not a link, since the holder of a checkpoint need not have the task.
     #[serde(with = "text")]
     pub task: Cid,
@@ -145,7 +145,7 @@ mod tests {
             format: FORMAT,
             pass: PASS_VERSION,
             host: 1,
-            kind: Kind::Wasm,
+            kind: CheckpointKind::Wasm,
             task: cid::of(cid::DAG_CBOR, b"task"),
             component: cid::of(cid::RAW, b"component"),
             position: 9,

@@ -19,20 +19,20 @@ use std::sync::{
 
 /// Asks a running guest to stop at its next site. Cheap to clone.
 #[derive(Debug, Clone, Default)]
-pub struct Bell(Arc<AtomicBool>);
+pub struct StopSignal(Arc<AtomicBool>);
 
-impl Bell {
+impl StopSignal {
     /// Asks. The guest stops within some 10 ms, unless it ends before or cannot be stopped.
-    pub fn ring(&self) {
+    pub fn raise(&self) {
         self.0.store(true, Ordering::Relaxed);
     }
 
-    pub(crate) fn is_rung(&self) -> bool {
+    pub(crate) fn is_raised(&self) -> bool {
         self.0.load(Ordering::Relaxed)
     }
 
     /// The guest has stopped.
-    pub(crate) fn hush(&self) {
+    pub(crate) fn clear(&self) {
         self.0.store(false, Ordering::Relaxed);
     }
 }
@@ -42,7 +42,7 @@ pub struct Checkpoints {
     /// The position at which it is stopped first: at the first site beyond it.
     pub first: Option<u64>,
     /// Stops it at any time.
-    pub bell: Bell,
+    pub stop_signal: StopSignal,
     /// Takes its state.
     pub keeper: Box<dyn Keeper>,
 }
@@ -68,7 +68,7 @@ pub trait Keeper: Send {
 /// How a guest that was stopped goes on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Next {
-    /// Until the first site beyond a position, or until the bell is rung. Only a program that was loaded
+    /// Until the first site beyond a position, or until the stop signal is raised. Only a program that was loaded
     /// for [`crate::Need::Resume`] can; another one leaves.
     GoOn {
         /// The position.

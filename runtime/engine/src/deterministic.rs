@@ -13,7 +13,7 @@ use crate::{
     trap,
 };
 use mc_checkpoint::meter::{self, Reading};
-use mc_types::{End, Usage};
+use mc_types::{Termination, Usage};
 use mc_wasi::{BadState, Bounds, Host, Preview, Quota, Setup, Stop};
 use std::{sync::Arc, time::Instant};
 use wasmtime::{Store, UpdateDeadline};
@@ -51,10 +51,10 @@ fn execute(program: &Program, mut invocation: Invocation) -> Result<Execution, R
     let io = |e: std::io::Error| RunError::Host(e.to_string());
     let checkpoints = invocation.checkpoints.take();
     let mut checkpoints = checkpoints.filter(|_| program.stops());
-    let bell = checkpoints
+    let stop_signal = checkpoints
         .as_ref()
-        .map(|checkpoints| checkpoints.bell.clone());
-    let watch = Watch::new(invocation.timeout, invocation.cancel.clone(), bell);
+        .map(|checkpoints| checkpoints.stop_signal.clone());
+    let watch = Watch::new(invocation.timeout, invocation.cancel.clone(), stop_signal);
     let resume = invocation.resume.take();
     if let Some(resume) = &resume {
         check(program, resume, &invocation)?;
@@ -213,7 +213,7 @@ fn check(program: &Program, resume: &Resume, invocation: &Invocation) -> Result<
 
 /// How the calls of a guest came to an end.
 enum Driven {
-    Ended(End),
+    Ended(Termination),
     /// It was stopped, to go on elsewhere.
     Left,
 }
@@ -238,7 +238,7 @@ fn drive(
             let reason = "the guest was stopped, and nobody had asked for that".to_owned();
             return Err(RunError::Host(reason).into());
         };
-        checkpoints.bell.hush();
+        checkpoints.stop_signal.clear();
         capture(&instance, store)?;
         let until = store.data().until;
         let (position, paid) = (until - reading.fuel_left, until - reading.paid_fuel);

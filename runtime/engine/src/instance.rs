@@ -9,7 +9,7 @@ use mc_checkpoint::{
     LOAD_EXPORT, SAVE_EXPORT, START_EXPORT, memory_export,
     meter::{self, Ask},
 };
-use mc_types::End;
+use mc_types::Termination;
 use wasmtime::{Memory, Store, TypedFunc, component};
 
 /// What can be called of an instance.
@@ -75,11 +75,11 @@ impl Instance {
     }
 
     /// Runs the guest from where it is, until it ends or stops.
-    pub(crate) fn run(&mut self, store: &mut Store<Guest>) -> wasmtime::Result<End> {
+    pub(crate) fn run(&mut self, store: &mut Store<Guest>) -> wasmtime::Result<Termination> {
         match self {
             Self::Component { run, .. } => {
                 let (result,) = run.call(&mut *store, ())?;
-                Ok(End::Exited {
+                Ok(Termination::Exited {
                     code: result.is_err().into(),
                 })
             }
@@ -93,7 +93,7 @@ impl Instance {
                     call(*instance, store, START_EXPORT)?;
                 }
                 call(*instance, store, "_start")?;
-                Ok(End::Exited { code: 0 })
+                Ok(Termination::Exited { code: 0 })
             }
         }
     }

@@ -1,7 +1,7 @@
 //! What one execution depends on, and what it comes to.
 
 use crate::checkpoint::{Checkpoints, Resume};
-use mc_types::{End, Limits, Meter, Usage};
+use mc_types::{Limits, Meter, Termination, Usage};
 use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 use tokio_util::sync::CancellationToken;
 
@@ -104,7 +104,7 @@ pub enum Output {
 #[derive(Debug)]
 pub struct Execution {
     /// How the guest ended.
-    pub end: End,
+    pub end: Termination,
     /// What it used.
     pub usage: Usage,
     /// What counted the fuel.

@@ -74,7 +74,7 @@ mod sites;
 mod ticker;
 mod trap;
 
-pub use checkpoint::{Bell, Checkpoints, Keeper, MemoryImage, Next, Resume, Saved, Stopped};
+pub use checkpoint::{Checkpoints, Keeper, MemoryImage, Next, Resume, Saved, StopSignal, Stopped};
 pub use classify::{Form, classify};
 pub use config::{Allocation, Target};
 pub use engine::{Engine, MAX_COMPONENT_BYTES, Options, check};

@@ -6,7 +6,7 @@ mod wasi;
 use crate::{
     Execution, Invocation, RunError, World, limiter::Limiter, program::Program, ticker::Watch, trap,
 };
-use mc_types::{End, Usage};
+use mc_types::{Termination, Usage};
 use output::{Budget, OutputClosed, OutputLimitReached};
 use std::{path::Path, sync::Arc, time::Duration, time::Instant};
 pub(crate) use wasi::{Command, ModuleState, State, is_offered, linker, module_linker};
@@ -68,7 +68,7 @@ async fn execute<S: Limited>(
     invocation: &Invocation,
     budget: &Arc<Budget>,
     (state, streams): (S, Streams),
-    call: impl AsyncFnOnce(&mut Store<S>) -> wasmtime::Result<End>,
+    call: impl AsyncFnOnce(&mut Store<S>) -> wasmtime::Result<Termination>,
 ) -> Result<Execution, RunError> {
     // The epoch makes the guest yield; what stops it is below.
     let watch = Watch::new(None, invocation.cancel.clone(), None);
@@ -97,7 +97,7 @@ async fn execute<S: Limited>(
         Err(error) => end_of(error, limiter)?,
     };
     if written(invocation) > budget.left() {
-        end = End::OutputLimit;
+        end = Termination::OutputLimit;
     }
     let usage = Usage {
         fuel: used,
@@ -114,10 +114,13 @@ async fn execute<S: Limited>(
     })
 }
 
-async fn component(command: &CommandPre<State>, store: &mut Store<State>) -> wasmtime::Result<End> {
+async fn component(
+    command: &CommandPre<State>,
+    store: &mut Store<State>,
+) -> wasmtime::Result<Termination> {
     let command = command.instantiate_async(&mut *store).await?;
     let result = command.wasi_cli_run().call_run(&mut *store).await?;
-    Ok(End::Exited {
+    Ok(Termination::Exited {
         code: result.is_err().into(),
     })
 }
@@ -125,28 +128,28 @@ async fn component(command: &CommandPre<State>, store: &mut Store<State>) -> was
 async fn start(
     module: &InstancePre<ModuleState>,
     store: &mut Store<ModuleState>,
-) -> wasmtime::Result<End> {
+) -> wasmtime::Result<Termination> {
     let instance = module.instantiate_async(&mut *store).await?;
     let start = instance.get_typed_func::<(), ()>(&mut *store, "_start")?;
     start.call_async(&mut *store, ()).await?;
-    Ok(End::Exited { code: 0 })
+    Ok(Termination::Exited { code: 0 })
 }
 
-fn end_of(error: wasmtime::Error, limiter: &Limiter) -> Result<End, RunError> {
+fn end_of(error: wasmtime::Error, limiter: &Limiter) -> Result<Termination, RunError> {
     if let Some(exit) = error.downcast_ref::<I32Exit>() {
         // As POSIX does, the low eight bits count.
-        return Ok(End::Exited {
+        return Ok(Termination::Exited {
             code: exit.0.to_le_bytes()[0],
         });
     }
     if error.is::<OutputLimitReached>() {
-        return Ok(End::OutputLimit);
+        return Ok(Termination::OutputLimit);
     }
     if error.is::<OutputClosed>() {
         return Err(RunError::OutputClosed);
     }
     if let Some(Trap::StackOverflow) = error.downcast_ref::<Trap>() {
-        return Ok(End::Trapped {
+        return Ok(Termination::Trapped {
             kind: trap::kind(Trap::StackOverflow),
         });
     }

@@ -1,6 +1,6 @@
 //! The clock by which running guests are stopped.
 
-use crate::{RunError, checkpoint::Bell};
+use crate::{RunError, checkpoint::StopSignal};
 use mc_checkpoint::meter;
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
@@ -39,7 +39,7 @@ pub(crate) struct Watch {
     timeout: Option<Duration>,
     cancel: CancellationToken,
     /// Asks it to stop, if it can.
-    bell: Option<Bell>,
+    stop_signal: Option<StopSignal>,
     /// The address of the page of the guest's meter, while it has one.
     page: Mutex<Option<usize>>,
 }
@@ -48,13 +48,13 @@ impl Watch {
     pub(crate) fn new(
         timeout: Option<Duration>,
         cancel: CancellationToken,
-        bell: Option<Bell>,
+        stop_signal: Option<StopSignal>,
     ) -> Arc<Self> {
         Arc::new(Self {
             begun: Instant::now(),
             timeout,
             cancel,
-            bell,
+            stop_signal,
             page: Mutex::new(None),
         })
     }
@@ -90,7 +90,7 @@ impl Watch {
     /// Ends or stops the guest if that is due.
     fn look(&self) {
         let must_end = self.reason().is_some();
-        let must_stop = self.bell.as_ref().is_some_and(Bell::is_rung);
+        let must_stop = self.stop_signal.as_ref().is_some_and(StopSignal::is_raised);
         if !must_end && !must_stop {
             return;
         }

@@ -2,7 +2,7 @@
 
 use crate::{RunError, limiter::Limiter};
 use mc_checkpoint::meter::Reading;
-use mc_types::{End, TrapKind};
+use mc_types::{Termination, TrapKind};
 use mc_wasi::Stop;
 use wasmtime::{GcHeapOutOfMemory, ThrownException, Trap, WasmBacktrace};
 
@@ -12,7 +12,7 @@ pub(crate) fn end(
     error: wasmtime::Error,
     limiter: &Limiter,
     meter: Option<Reading>,
-) -> Result<End, RunError> {
+) -> Result<Termination, RunError> {
     let error = match error.downcast::<RunError>() {
         Ok(interrupted) => return Err(interrupted),
         Err(error) => error,
@@ -24,32 +24,32 @@ pub(crate) fn end(
         && reading.struck
     {
         return Ok(if reading.out_of_fuel {
-            End::OutOfFuel
+            Termination::OutOfFuel
         } else {
-            End::Trapped {
+            Termination::Trapped {
                 kind: TrapKind::StackOverflow,
             }
         });
     }
     match error.downcast_ref::<Trap>() {
-        Some(Trap::OutOfFuel) => Ok(End::OutOfFuel),
+        Some(Trap::OutOfFuel) => Ok(Termination::OutOfFuel),
         // How much fits the machine's own stack depends on the machine.
         Some(Trap::StackOverflow) => Err(RunError::Host(
             "the guest's calls were nested deeper than this machine's stack allows".to_owned(),
         )),
         Some(Trap::Interrupt) => Err(RunError::Host("interrupted".to_owned())),
         // A guest that was refused memory usually aborts.
-        Some(_) if limiter.refused() => Ok(End::MemoryLimit),
-        Some(trap) => Ok(End::Trapped { kind: kind(*trap) }),
-        None if limiter.refused() => Ok(End::MemoryLimit),
+        Some(_) if limiter.refused() => Ok(Termination::MemoryLimit),
+        Some(trap) => Ok(Termination::Trapped { kind: kind(*trap) }),
+        None if limiter.refused() => Ok(Termination::MemoryLimit),
         // Its exceptions have used up all addresses. If the machine had had no memory for them, the limiter would know.
-        None if error.is::<GcHeapOutOfMemory<()>>() => Ok(End::MemoryLimit),
+        None if error.is::<GcHeapOutOfMemory<()>>() => Ok(Termination::MemoryLimit),
         // An uncaught exception.
-        None if error.is::<ThrownException>() => Ok(End::Trapped {
+        None if error.is::<ThrownException>() => Ok(Termination::Trapped {
             kind: TrapKind::Other,
         }),
         // The guest broke a rule for components, for example by dropping a handle that it does not have.
-        None if error.is::<WasmBacktrace>() => Ok(End::Trapped {
+        None if error.is::<WasmBacktrace>() => Ok(Termination::Trapped {
             kind: TrapKind::Other,
         }),
         None if limiter.refused_table() || has_too_many(&error) => Err(RunError::TooMuch {
@@ -66,12 +66,12 @@ fn has_too_many(error: &wasmtime::Error) -> bool {
     said.starts_with("resource limit exceeded: ")
 }
 
-fn stopped(stop: &Stop) -> Result<End, RunError> {
+fn stopped(stop: &Stop) -> Result<Termination, RunError> {
     match stop {
-        Stop::Exit(code) => Ok(End::Exited { code: *code }),
-        Stop::OutputLimit => Ok(End::OutputLimit),
-        Stop::OutOfFuel => Ok(End::OutOfFuel),
-        Stop::Trap(_) => Ok(End::Trapped {
+        Stop::Exit(code) => Ok(Termination::Exited { code: *code }),
+        Stop::OutputLimit => Ok(Termination::OutputLimit),
+        Stop::OutOfFuel => Ok(Termination::OutOfFuel),
+        Stop::Trap(_) => Ok(Termination::Trapped {
             kind: TrapKind::Other,
         }),
         Stop::Unreadable(reason) => Err(RunError::Unreadable(reason.clone())),

@@ -80,7 +80,7 @@ fn with_code(code: Option<ErrorCode>, message: &str) -> Cow<'_, str> {
 /// A reason as any version may give it.
 #[derive(Deserialize)]
 #[serde(untagged)]
-enum Given {
+enum AnyReason {
     Known(FailureReason),
     /// A kind with its fields.
     Kind(BTreeMap<String, Fields>),
@@ -104,10 +104,10 @@ enum Fields {
 
 /// Reads a reason. An unknown one becomes [`FailureReason::Other`].
 pub(crate) fn read<'de, D: Deserializer<'de>>(deserializer: D) -> Result<FailureReason, D::Error> {
-    let (kind, fields) = match Given::deserialize(deserializer)? {
-        Given::Known(reason) => return Ok(reason),
-        Given::Kind(kinds) => kinds.into_iter().next().unzip(),
-        Given::Word(kind) => (Some(kind), None),
+    let (kind, fields) = match AnyReason::deserialize(deserializer)? {
+        AnyReason::Known(reason) => return Ok(reason),
+        AnyReason::Kind(kinds) => kinds.into_iter().next().unzip(),
+        AnyReason::Word(kind) => (Some(kind), None),
     };
     let (code, message) = match fields {
         Some(Fields::Usual { code, message }) => (code, message),
@@ -123,12 +123,12 @@ pub(crate) fn read<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Failure
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Ending, canonical};
+    use crate::{AttemptResult, canonical};
 
     fn read<T: Serialize>(reason: T) -> FailureReason {
         let (_, bytes) = canonical::encode(&BTreeMap::from([("failed", reason)])).unwrap();
         match serde_ipld_dagcbor::from_slice(&bytes).unwrap() {
-            Ending::Failed(reason) => reason,
+            AttemptResult::Failed(reason) => reason,
             other => panic!("{other:?}"),
         }
     }

@@ -1,4 +1,4 @@
-//! What a node lends to others' tasks, and whether that is enough for one.
+//! What a node lends to tasks of others, and whether that is enough for a task.
 
 use crate::{Clause, JobSpec, Resources};
 use serde::{Deserialize, Serialize};
@@ -6,10 +6,10 @@ use serde::{Deserialize, Serialize};
 /// What a node lends, to all coordinators together.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Lent {
-    /// In all. No task is given more, nor are all tasks together that run at the same time.
+    /// In all. Neither one task nor all running tasks together get more.
     #[serde(default)]
     pub total: Resources,
-    /// What of that is not reserved.
+    /// The part of it that is not reserved.
     #[serde(default)]
     pub free: Resources,
     /// The longest time of an attempt, in milliseconds; absent if it may last for ever.
@@ -18,7 +18,7 @@ pub struct Lent {
 }
 
 impl Lent {
-    /// Whether the node has what a clause asks for; `None` if the clause is about something else.
+    /// Whether the node meets a clause; `None` if the clause is not about resources.
     #[must_use]
     pub fn has(&self, clause: &Clause<'_>) -> Option<bool> {
         let Self { total, free, .. } = self;
@@ -27,7 +27,7 @@ impl Lent {
             Clause::Scratch { bytes } => *bytes <= total.scratch_bytes,
             Clause::Output { bytes } => *bytes <= total.output_bytes,
             Clause::AttemptTime { millis } => *millis <= self.attempt_millis.unwrap_or(u64::MAX),
-            // If the node never has so much, the clause for memory says so.
+            // If the node never has this much, the clause for memory says so.
             Clause::FreeMemory { bytes, .. } => {
                 *bytes <= free.memory_bytes || *bytes > total.memory_bytes
             }
@@ -41,14 +41,14 @@ impl Lent {
         })
     }
 
-    /// The first thing of which the node does not have enough for a job, now or ever.
+    /// The first resource that the node lacks for a job, now or ever.
     #[must_use]
     pub fn lacks(&self, job: &JobSpec) -> Option<Clause<'static>> {
         let mut all = Self::bounds(job).chain([Self::free_memory(job)]);
         all.find(|clause| self.has(clause) == Some(false))
     }
 
-    /// What a job asks of what a node lends in all. A node that has less of it never runs the job.
+    /// What a job asks of a node's resources in all. A node that lends less never runs the job.
     pub fn bounds<'c>(job: &JobSpec) -> impl Iterator<Item = Clause<'c>> + use<'c> {
         let takes = job.task.resources();
         let time = job.timeout_ms.map(|millis| Clause::AttemptTime { millis });

@@ -25,7 +25,7 @@
 //! * Nothing here reads a clock, a file or the environment; [`SystemClock`] and [`SteadyClock`] are the only
 //!   exceptions.
 
-mod ahead;
+mod adaptive_window;
 mod attempt_log;
 pub mod base64url;
 pub mod canonical;
@@ -57,7 +57,7 @@ mod verified;
 mod why;
 
 pub use crate::cid::Cid;
-pub use ahead::Ahead;
+pub use adaptive_window::AdaptiveWindow;
 pub use attempt_log::AttemptLog;
 pub use causes::with_causes;
 pub use checkpoint::{CheckpointEvery, CheckpointRecord};
@@ -75,12 +75,12 @@ pub use limits::{
     Limits, MAX_DIRECTORY_DEPTH, MAX_LINK_TARGET_BYTES, MAX_MEMORY_BYTES, MAX_STACK_BYTES,
 };
 pub use log_stream::LogStream;
-pub use outcome::{End, Meter, Outcome, TrapKind};
+pub use outcome::{Meter, Outcome, Termination, TrapKind};
 pub use panics::panic_message;
 pub use policy::{Policy, UnknownPolicy};
 pub use private::{Envelope, KeyId, NoKeyId, Private, SealedKey};
 pub use reachability::Reachability;
-pub use record::{Completion, Ending, Holder, JobRecord};
+pub use record::{AttemptResult, Completion, Holder, JobRecord};
 pub use resources::{ONE_CORE_MILLIS, Resources};
 pub use task::{Determinism, KindName, TaskKind, TaskSpec, TaskSpecError};
 pub use usage::Usage;

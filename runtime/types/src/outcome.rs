@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 /// How a task ended. Failures of the machine are not among them: those are retried.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
-pub enum End {
+pub enum Termination {
     /// The component returned or called `exit`.
     Exited {
         /// Its exit code.
@@ -90,7 +90,7 @@ pub struct Outcome {
     #[serde(with = "crate::cid::portable")]
     pub task: Cid,
     /// How it ended.
-    pub end: End,
+    pub end: Termination,
     /// Everything written to standard output: a UnixFS file.
     #[serde(with = "crate::cid::portable")]
     pub stdout: Cid,

@@ -10,7 +10,7 @@ use std::sync::Arc;
 /// reasons are read as [`FailureReason::Other`]. The [`Outcome`] in it has a CID, so it is read strictly.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Ending {
+pub enum AttemptResult {
     /// The task reached an outcome. Boxed, since it is by far the largest variant.
     Completed(Box<Completion>),
     /// The attempt failed without one.
@@ -65,7 +65,7 @@ pub struct JobRecord {
     /// Not offered before this instant: the back-off after a failed attempt.
     pub not_before: Timestamp,
     /// What it came to; present exactly in a terminal state.
-    pub ending: Option<Ending>,
+    pub ending: Option<AttemptResult>,
     /// When it was submitted.
     pub submitted: Timestamp,
     /// When the newest attempt began to run.
@@ -99,7 +99,7 @@ impl JobRecord {
     #[must_use]
     pub fn completion(&self) -> Option<&Completion> {
         match &self.ending {
-            Some(Ending::Completed(completion)) => Some(completion),
+            Some(AttemptResult::Completed(completion)) => Some(completion),
             _ => None,
         }
     }

@@ -3,11 +3,11 @@
 use crate::{Limits, limits::default_scratch_files};
 use serde::{Deserialize, Serialize};
 
-/// What a program with one thread takes of the processors, in thousandths of a core.
+/// The processor share of a program with one thread, in thousandths of a core.
 pub const ONE_CORE_MILLIS: u64 = 1000;
 
-/// Memory that a file, directory or link takes besides its bytes, which may be on a disk. As many of them as tasks may
-/// usually make are not counted.
+/// Memory that a file, directory or link takes besides its bytes, which may be on a disk. Only files beyond the default
+/// limit are counted.
 const FILE_MEMORY_BYTES: u64 = 512;
 /// Numbers of files are suggested in such steps.
 const FILES_STEP: u64 = 1000;
@@ -52,7 +52,7 @@ impl Resources {
         }
     }
 
-    /// The memory that so many files, directories and links take: none for as many as a task may usually make.
+    /// The memory that this many files, directories and links take: none up to the default limit of a task.
     #[must_use]
     pub const fn memory_of_files(files: u64) -> u64 {
         let counted = files.saturating_sub(default_scratch_files());
@@ -66,8 +66,8 @@ impl Resources {
         files / FILES_STEP * FILES_STEP
     }
 
-    /// The part of it that is kept for the task from the grant to the end. Disk is not kept: few tasks write as much as
-    /// they may, so workers count what is written.
+    /// The part that stays reserved for the task from the grant to the end. Disk is not reserved: few tasks write as
+    /// much as they may, so workers count the bytes written.
     #[must_use]
     pub const fn reserved(self) -> Self {
         Self {
@@ -77,13 +77,13 @@ impl Resources {
         }
     }
 
-    /// Both together; `None` if that is more than can be counted.
+    /// The sum; `None` on overflow.
     #[must_use]
     pub fn checked_add(self, other: Self) -> Option<Self> {
         self.combine(other, u64::checked_add)
     }
 
-    /// What is left when `other` is taken away; `None` if there is not enough of something.
+    /// The difference; `None` if `other` has more of some resource.
     #[must_use]
     pub fn checked_sub(self, other: Self) -> Option<Self> {
         self.combine(other, u64::checked_sub)
@@ -95,7 +95,7 @@ impl Resources {
         self.with(other, u64::saturating_add)
     }
 
-    /// What is left when `other` is taken away; of anything of which there is not enough, nothing is left.
+    /// The difference; zero where `other` has more.
     #[must_use]
     pub fn saturating_sub(self, other: Self) -> Self {
         self.with(other, u64::saturating_sub)
@@ -121,7 +121,7 @@ impl Resources {
 
     /// Applies `op` to both amounts of each kind; `None` as soon as one result is none.
     fn combine(self, other: Self, op: impl Fn(u64, u64) -> Option<u64>) -> Option<Self> {
-        // Each field is named, so that nobody forgets a new one here.
+        // Each field is named, so that a new one cannot be forgotten here.
         let Self {
             cpu_millis,
             memory_bytes,

@@ -28,7 +28,7 @@ impl TaskKind {
         }
     }
 
-    /// The program, all of which must be at hand before the task can start.
+    /// The program. All of it must be available before the task can start.
     #[must_use]
     pub const fn program(&self) -> &Cid {
         match self {
@@ -60,7 +60,7 @@ pub enum Determinism {
     /// The outcome depends on the task alone: it may be cached, compared and audited.
     #[default]
     Deterministic,
-    /// The task may see the outside world: it can be retried, nothing more.
+    /// The task may see the outside world, so it can only be retried.
     Relaxed,
 }
 
@@ -69,8 +69,8 @@ pub enum Determinism {
 pub struct TaskSpec {
     /// What runs it, and what is run.
     pub kind: TaskKind,
-    /// The program's own name, its zeroth argument; absent means `task`, so that a task is the same wherever its
-    /// program lies.
+    /// The program's own name, its zeroth argument; absent means `task`, so that the task does not depend on the path
+    /// of its program.
     pub argv0: Option<String>,
     /// Arguments after the program's name.
     pub args: Vec<String>,
@@ -80,15 +80,15 @@ pub struct TaskSpec {
     pub inputs: BTreeMap<String, Cid>,
     /// What standard input reads; absent means empty.
     pub stdin: Option<Cid>,
-    /// Directories by absolute path that the task may change, and what they hold in the beginning.
+    /// Directories by absolute path that the task may change, and their initial content.
     pub dirs: BTreeMap<String, Cid>,
-    /// When the task believes to start, in seconds since 1970; absent means 2026-01-01.
+    /// The start time that the task sees, in seconds since 1970; absent means 2026-01-01.
     pub clock: Option<u64>,
     /// Bounds on the execution.
     pub limits: Limits,
     /// What peers may be expected to agree on.
     pub determinism: Determinism,
-    /// What of it is encrypted; absent if nothing is, and results are not either.
+    /// Which parts of it are encrypted; absent if neither any part nor the results are.
     pub private: Option<Private>,
 }
 
@@ -123,8 +123,7 @@ impl TaskSpec {
         self
     }
 
-    /// Whether what the guest finds at `path` is encrypted: `/in/<name>`, a directory of its own, or
-    /// [`TaskSpec::STDIN`].
+    /// Whether the input at `path` is encrypted: `/in/<name>`, a directory of the task's own, or [`TaskSpec::STDIN`].
     #[must_use]
     pub fn is_private(&self, path: &str) -> bool {
         let given = self.private.as_ref().map(|private| &private.given);
@@ -139,7 +138,7 @@ impl TaskSpec {
         }
     }
 
-    /// How many files it may make, if they are so many that they count as memory; 0 otherwise.
+    /// How many files it may make, if so many count as memory; 0 otherwise.
     #[must_use]
     pub const fn files_in_memory(&self) -> u64 {
         match self.kind {
@@ -150,7 +149,7 @@ impl TaskSpec {
         }
     }
 
-    /// Every CID whose DAG must be at hand before the task can start.
+    /// Every CID whose DAG must be available before the task can start.
     pub fn roots(&self) -> impl Iterator<Item = Cid> {
         std::iter::once(*self.kind.program())
             .chain(self.inputs.values().copied())

@@ -5,8 +5,7 @@ use crate::{
     cid::{self, VerifyError, Version},
 };
 
-/// Bytes together with the CID that they hash to. Nothing makes one without hashing, so whoever is given one need not hash
-/// the bytes once more.
+/// Bytes together with the CID that they hash to. Making one always hashes, so its receiver need not hash again.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Verified<B> {
     cid: Cid,
@@ -14,7 +13,7 @@ pub struct Verified<B> {
 }
 
 impl<B: AsRef<[u8]>> Verified<B> {
-    /// Bytes that are said to be `cid`.
+    /// Bytes that claim to be `cid`.
     ///
     /// # Errors
     ///

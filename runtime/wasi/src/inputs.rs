@@ -45,7 +45,7 @@ impl At {
 
 /// What is at a place.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Given {
+pub enum InputEntry {
     /// A directory.
     Directory,
     /// A file.
@@ -69,7 +69,7 @@ pub trait Inputs: Send {
     /// # Errors
     ///
     /// [`Stop::Host`].
-    fn look_up(&mut self, at: &At) -> Result<Option<Given>, Stop>;
+    fn look_up(&mut self, at: &At) -> Result<Option<InputEntry>, Stop>;
 
     /// The names in a directory, in the order of their bytes.
     ///
@@ -110,7 +110,7 @@ pub trait Inputs: Send {
 pub struct Nothing;
 
 impl Inputs for Nothing {
-    fn look_up(&mut self, _: &At) -> Result<Option<Given>, Stop> {
+    fn look_up(&mut self, _: &At) -> Result<Option<InputEntry>, Stop> {
         Ok(None)
     }
 

@@ -69,7 +69,7 @@ pub use fs::{
 };
 pub use handles::{Descriptor, Handle, Input, Output, Pollable, Status};
 pub use host::{Bounds, Host, Mount, Preview, Setup, State};
-pub use inputs::{At, Given, Inputs, Nothing};
+pub use inputs::{At, InputEntry, Inputs, Nothing};
 pub use memory::{InMemory, Tree};
 pub use snapshot::STATE_VERSION;
 pub use storage::{PAGE_BYTES, Storage};

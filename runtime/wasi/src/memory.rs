@@ -1,6 +1,6 @@
 //! A task's inputs in memory.
 
-use crate::{At, Given, Inputs, Stop};
+use crate::{At, InputEntry, Inputs, Stop};
 use std::{collections::BTreeMap, sync::Arc};
 
 /// A tree of files in memory. For tests and benchmarks.
@@ -43,12 +43,12 @@ impl Tree {
 /// Inputs that are all in memory. For tests and benchmarks.
 ///
 /// ```
-/// use mc_wasi::{At, Given, InMemory, Inputs, Tree};
+/// use mc_wasi::{At, InputEntry, InMemory, Inputs, Tree};
 ///
 /// let poem = Tree::directory([("poem", Tree::file("one two"))]);
 /// let mut inputs = InMemory { mounts: vec![poem], ..InMemory::default() };
 /// let poem = At { mount: 0, path: "poem".to_owned() };
-/// assert_eq!(inputs.look_up(&poem)?, Some(Given::File { size: 7 }));
+/// assert_eq!(inputs.look_up(&poem)?, Some(InputEntry::File { size: 7 }));
 /// let mut word = [0; 3];
 /// assert_eq!(inputs.read(&poem, 4, &mut word)?, 3);
 /// assert_eq!(&word, b"two");
@@ -72,13 +72,13 @@ impl InMemory {
 }
 
 impl Inputs for InMemory {
-    fn look_up(&mut self, at: &At) -> Result<Option<Given>, Stop> {
+    fn look_up(&mut self, at: &At) -> Result<Option<InputEntry>, Stop> {
         Ok(self.at(at).map(|tree| match tree {
-            Tree::Directory(_) => Given::Directory,
-            Tree::File(bytes) => Given::File {
+            Tree::Directory(_) => InputEntry::Directory,
+            Tree::File(bytes) => InputEntry::File {
                 size: bytes.len() as u64,
             },
-            Tree::Symlink(target) => Given::Symlink {
+            Tree::Symlink(target) => InputEntry::Symlink {
                 target: target.clone(),
             },
         }))

@@ -3,7 +3,7 @@
 use anyhow::{Context, Result};
 use bytes::Bytes;
 use futures::{FutureExt, StreamExt, future::BoxFuture, stream};
-use mc_net::{BlockStore, Client, DhtMode, Identity, Multiaddr, Options, StoreError};
+use mc_net::{BlockStore, DhtMode, Identity, Multiaddr, NetworkHandle, Options, StoreError};
 use mc_types::{Cid, NodeId, cid};
 use std::{
     collections::HashMap,
@@ -88,7 +88,7 @@ pub(super) fn blocks(count: usize) -> Vec<(Cid, Bytes)> {
 
 /// A running peer.
 pub(super) struct Peer {
-    client: Client,
+    client: NetworkHandle,
     id: NodeId,
     address: Multiaddr,
     memory: Arc<Memory>,

@@ -3,11 +3,11 @@
 use mc_artifacts::guest;
 use mc_conformance::{Http, Node, NodeOptions, eventually};
 use mc_content::{BlockSource, MemoryBlocks, unixfs};
-use mc_net::{BlockStore, Client, DhtMode, Identity, InboundRequest, Options, StoreError};
+use mc_net::{BlockStore, DhtMode, Identity, InboundRequest, NetworkHandle, Options, StoreError};
 use mc_protocol::{Announcement, Request, RequestError, Response};
 use mc_types::{
-    Cid, Completion, Determinism, End, Ending, ErrorCode, FencingToken, JobId, JobSpec, Lease,
-    Lent, Meter, NodeId, Outcome, Resources, TaskSpec, Usage, canonical, cid,
+    AttemptResult, Cid, Completion, Determinism, ErrorCode, FencingToken, JobId, JobSpec, Lease,
+    Lent, Meter, NodeId, Outcome, Resources, TaskSpec, Termination, Usage, canonical, cid,
 };
 use std::{
     collections::BTreeMap,
@@ -55,7 +55,7 @@ impl BlockStore for Promises {
 
 /// A peer that is connected to a gateway, and leaves its questions to the test.
 struct Peer {
-    client: Client,
+    client: NetworkHandle,
     gateway: NodeId,
     requests: mpsc::Receiver<InboundRequest>,
 }
@@ -239,7 +239,7 @@ fn lease(number: u64) -> Request {
         lease,
         job: Box::new(JobSpec::new(task)),
         checkpoints: Vec::new(),
-        sisters: Vec::new(),
+        replicas: Vec::new(),
         grant: Vec::new(),
         key: None,
     }
@@ -287,15 +287,15 @@ async fn a_coordinator_that_acknowledges_nothing_gets_no_more_work_done() {
 }
 
 /// A result of which nobody has the output.
-fn empty_promise(task: Cid) -> Ending {
+fn empty_promise(task: Cid) -> AttemptResult {
     promise(task, cid::of(cid::RAW, b"what nobody has"))
 }
 
 /// A result that is all over this.
-fn promise(task: Cid, everywhere: Cid) -> Ending {
+fn promise(task: Cid, everywhere: Cid) -> AttemptResult {
     let outcome = Outcome {
         task,
-        end: End::Exited { code: 0 },
+        end: Termination::Exited { code: 0 },
         stdout: everywhere,
         stderr: everywhere,
         outputs: everywhere,
@@ -309,7 +309,7 @@ fn promise(task: Cid, everywhere: Cid) -> Ending {
         memory_peak_bytes: 1,
         wall_ms: 1,
     };
-    Ending::Completed(Box::new(Completion {
+    AttemptResult::Completed(Box::new(Completion {
         outcome_cid,
         outcome,
         usage,
@@ -374,7 +374,7 @@ async fn messages_about_leases_that_one_does_not_hold_are_refused() {
                 Request::Finish {
                     job,
                     token,
-                    ending: Ending::Cancelled,
+                    ending: AttemptResult::Cancelled,
                 },
                 Request::Checkpoint {
                     job,

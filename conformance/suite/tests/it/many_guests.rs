@@ -4,10 +4,11 @@ use futures::{StreamExt, future::BoxFuture, stream};
 use mc_artifacts::guest;
 use mc_conformance::NodeOptions;
 use mc_content::{BlockSource, MemoryBlocks, unixfs};
-use mc_net::{BlockStore, Client, DhtMode, Identity, InboundRequest, Options, StoreError};
+use mc_net::{BlockStore, DhtMode, Identity, InboundRequest, NetworkHandle, Options, StoreError};
 use mc_protocol::{Request, Response};
 use mc_types::{
-    Cid, End, Ending, FencingToken, JobId, JobSpec, Lease, NodeId, TaskSpec, Timestamp,
+    AttemptResult, Cid, FencingToken, JobId, JobSpec, Lease, NodeId, TaskSpec, Termination,
+    Timestamp,
 };
 use std::{
     collections::BTreeSet,
@@ -52,7 +53,7 @@ async fn coordinator(
     address: &str,
     node: &NodeId,
     blocks: Slow,
-) -> (Client, mpsc::Receiver<InboundRequest>) {
+) -> (NetworkHandle, mpsc::Receiver<InboundRequest>) {
     let options = Options {
         network: "main".to_owned(),
         listen: vec!["/ip4/127.0.0.1/tcp/0".parse().unwrap()],
@@ -80,12 +81,12 @@ async fn keep(mut requests: mpsc::Receiver<InboundRequest>, ended: mpsc::Sender<
         let answer = match &inbound.request {
             Request::Heartbeat { .. } => Response::Renewed {
                 ttl_ms: TTL_MS,
-                sisters: Vec::new(),
+                replicas: Vec::new(),
             },
             Request::Finish { job, ending, .. } => {
                 let is_well = matches!(
                     ending,
-                    Ending::Completed(done) if done.outcome.end == (End::Exited { code: 0 })
+                    AttemptResult::Completed(done) if done.outcome.end == (Termination::Exited { code: 0 })
                 );
                 assert!(is_well, "{job}: {ending:?}");
                 ended.send(*job).await.unwrap();
@@ -110,7 +111,7 @@ fn offer(number: u64, task: &TaskSpec) -> Request {
         lease,
         job: Box::new(JobSpec::new(task.clone())),
         checkpoints: Vec::new(),
-        sisters: Vec::new(),
+        replicas: Vec::new(),
         grant: Vec::new(),
         key: None,
     }

@@ -2,7 +2,7 @@ use super::*;
 use mc_types::{JobSpec, TaskSpec, TrapKind, Usage, cid};
 use std::sync::Arc;
 
-fn outcome(end: End) -> Outcome {
+fn outcome(end: Termination) -> Outcome {
     let of = |bytes: &[u8]| cid::of(cid::RAW, bytes);
     Outcome {
         task: of(b"task"),
@@ -16,7 +16,7 @@ fn outcome(end: End) -> Outcome {
     }
 }
 
-fn record(ending: Option<Ending>, state: JobState) -> JobRecord {
+fn record(ending: Option<AttemptResult>, state: JobState) -> JobRecord {
     let now = Timestamp::from_millis(1_790_000_000_000);
     let task = TaskSpec::wasm(cid::of(cid::RAW, b"component"));
     let spec = JobSpec {
@@ -63,7 +63,7 @@ fn a_view_of_a_newer_node_is_read() {
 
 #[test]
 fn a_completed_job_tells_what_its_outcome_tells() {
-    let outcome = outcome(End::Exited { code: 3 });
+    let outcome = outcome(Termination::Exited { code: 3 });
     let completion = Completion {
         outcome_cid: cid::of(cid::RAW, b"outcome"),
         outcome: outcome.clone(),
@@ -73,7 +73,7 @@ fn a_completed_job_tells_what_its_outcome_tells() {
             wall_ms: 12,
         },
     };
-    let ending = Ending::Completed(Box::new(completion.clone()));
+    let ending = AttemptResult::Completed(Box::new(completion.clone()));
     let view = JobView::from(&record(Some(ending), JobState::Failed));
     assert_eq!(
         (view.state, view.failure, view.exit_code),
@@ -98,29 +98,29 @@ fn a_completed_job_tells_what_its_outcome_tells() {
 
 #[test]
 fn each_end_of_a_guest_has_its_failure() {
-    let trapped = End::Trapped {
+    let trapped = Termination::Trapped {
         kind: TrapKind::Unreachable,
     };
     for (end, state, failure) in [
-        (End::Exited { code: 0 }, JobState::Succeeded, None),
+        (Termination::Exited { code: 0 }, JobState::Succeeded, None),
         (
-            End::Exited { code: 1 },
+            Termination::Exited { code: 1 },
             JobState::Failed,
             Some(JobFailure::Exit),
         ),
         (trapped, JobState::Failed, Some(JobFailure::Trap)),
         (
-            End::OutOfFuel,
+            Termination::OutOfFuel,
             JobState::Failed,
             Some(JobFailure::OutOfFuel),
         ),
         (
-            End::MemoryLimit,
+            Termination::MemoryLimit,
             JobState::Failed,
             Some(JobFailure::MemoryLimit),
         ),
         (
-            End::OutputLimit,
+            Termination::OutputLimit,
             JobState::Failed,
             Some(JobFailure::OutputLimit),
         ),
@@ -129,7 +129,7 @@ fn each_end_of_a_guest_has_its_failure() {
         assert_eq!((view.state, view.failure), (state, failure), "{end:?}");
         assert_eq!(
             view.trap.as_deref(),
-            matches!(end, End::Trapped { .. }).then_some("unreachable")
+            matches!(end, Termination::Trapped { .. }).then_some("unreachable")
         );
     }
 }
@@ -141,19 +141,19 @@ fn jobs_that_came_to_no_outcome_say_why() {
         message: message.clone(),
     };
     for (ending, failure, said) in [
-        (Ending::Cancelled, JobFailure::Cancelled, None),
+        (AttemptResult::Cancelled, JobFailure::Cancelled, None),
         (
-            Ending::Failed(FailureReason::Timeout),
+            AttemptResult::Failed(FailureReason::Timeout),
             JobFailure::Timeout,
             None,
         ),
         (
-            Ending::Failed(FailureReason::QueueTimeout),
+            AttemptResult::Failed(FailureReason::QueueTimeout),
             JobFailure::QueueTimeout,
             None,
         ),
         (
-            Ending::Failed(unplaced),
+            AttemptResult::Failed(unplaced),
             JobFailure::QueueTimeout,
             Some(message),
         ),

@@ -1,7 +1,7 @@
 //! What is known of a peer: what it was asked, how fast it is, and whether it tells the truth.
 
 use crate::Config;
-use mc_types::{Ahead, Cid};
+use mc_types::{AdaptiveWindow, Cid};
 use std::{
     collections::HashMap,
     time::{Duration, Instant},
@@ -34,7 +34,7 @@ pub(super) struct Peer {
     /// The average time between two blocks while some were asked for.
     pace: Option<Duration>,
     /// How far the window may grow.
-    most: Ahead,
+    most: AdaptiveWindow,
     faults: u32,
 }
 
@@ -46,7 +46,7 @@ impl Peer {
             asked: HashMap::new(),
             last_block: None,
             pace: None,
-            most: Ahead::new(config.window, config.window.saturating_mul(MAX_SMALLER)),
+            most: AdaptiveWindow::new(config.window, config.window.saturating_mul(MAX_SMALLER)),
             faults: 0,
         }
     }

@@ -2,7 +2,7 @@
 
 use crate::{Config, rate::Rate};
 use libp2p::swarm::ConnectionId;
-use mc_types::{Ahead, Cid};
+use mc_types::{AdaptiveWindow, Cid};
 use std::{
     collections::{HashMap, VecDeque},
     time::Instant,
@@ -29,7 +29,7 @@ pub(super) struct Peer {
     pub(super) unmet: HashMap<Cid, bool>,
     /// Blocks that are being looked up, and how many may be.
     pub(super) lookups: usize,
-    pub(super) most_lookups: Ahead,
+    pub(super) most_lookups: AdaptiveWindow,
     /// What waits to be sent, by connection: when a connection is lost, what waits for it is lost, too.
     pub(super) outgoing_bytes: HashMap<ConnectionId, usize>,
     /// Answers without blocks: those are not slowed down by what they take of the line.
@@ -45,7 +45,7 @@ impl Peer {
             wanted: HashMap::new(),
             unmet: HashMap::new(),
             lookups: 0,
-            most_lookups: Ahead::new(lookups.max(1), config.max_store_reads),
+            most_lookups: AdaptiveWindow::new(lookups.max(1), config.max_store_reads),
             outgoing_bytes: HashMap::new(),
             presences: Rate::new(config.max_presences_per_second, now),
             has_turn: false,

@@ -1,6 +1,6 @@
 //! Blocks from a node, or from whomever it finds them with.
 
-use super::Client;
+use super::NodeClient;
 use crate::{failure::Failure, links};
 use bytes::Bytes;
 use futures::stream::BoxStream;
@@ -10,7 +10,7 @@ use mc_content::{
     Block, BlockSource, Error, Key, car,
     unixfs::{self, Entity, ExportOptions},
 };
-use mc_options::{Links, Place};
+use mc_options::{ContentPath, Links};
 use mc_types::{Cid, Digest, ErrorCode, cid};
 use reqwest::Method;
 use std::{
@@ -22,7 +22,7 @@ use tokio::sync::Mutex;
 /// Blocks from a node, which may fetch them from others, one by one. Each is verified here again.
 #[derive(Debug, Clone)]
 pub(crate) struct RemoteBlocks {
-    client: Client,
+    client: NodeClient,
     timeout: Option<Duration>,
 }
 
@@ -123,7 +123,7 @@ pub(crate) async fn write_to_disk<S: BlockSource>(
     Ok(())
 }
 
-impl Client {
+impl NodeClient {
     /// Everything that the node has or can find, as blocks.
     pub(crate) fn blocks(&self, timeout: Option<Duration>) -> RemoteBlocks {
         RemoteBlocks {
@@ -178,7 +178,7 @@ impl Client {
     /// What a place is. Reads only the directories on the way.
     pub(crate) async fn resolve(
         &self,
-        place: &Place,
+        place: &ContentPath,
         key: Option<Key>,
         timeout: Option<Duration>,
     ) -> Result<Entity, Failure> {

@@ -1,6 +1,6 @@
 //! What jobs write.
 
-use super::{Client, Tries, content::Pieces};
+use super::{NodeClient, Tries, content::Pieces};
 use crate::failure::Failure;
 use bytes::{Bytes, BytesMut};
 use futures::{Stream, StreamExt};
@@ -19,7 +19,7 @@ const STEADY: Duration = Duration::from_secs(5);
 
 /// A log, and how far it has been read. When its node is gone, another one continues from there.
 struct Reading {
-    client: Client,
+    client: NodeClient,
     job: JobId,
     wanted: LogQuery,
     /// Opens what is encrypted piece by piece.
@@ -131,7 +131,7 @@ impl Reading {
     }
 }
 
-impl Client {
+impl NodeClient {
     /// What a job writes. That of a private job opens with its key.
     pub(crate) fn logs(
         &self,

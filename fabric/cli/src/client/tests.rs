@@ -12,7 +12,7 @@ const FOREIGN: &str = "HTTP/1.1 503 Service Unavailable\r\nconnection: close\r\n
 const FINE: &str = "HTTP/1.1 200 OK\r\nconnection: close\r\n\r\nfine";
 
 /// A node that gives these answers, one to each connection, and then no more.
-async fn node(answers: &'static [&'static str]) -> Client {
+async fn node(answers: &'static [&'static str]) -> NodeClient {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     tokio::spawn(async move {
@@ -25,10 +25,10 @@ async fn node(answers: &'static [&'static str]) -> Client {
             stream.shutdown().await.unwrap();
         }
     });
-    Client::new(&format!("http://{address}")).unwrap()
+    NodeClient::new(&format!("http://{address}")).unwrap()
 }
 
-async fn get(client: &Client) -> Result<Bytes, Failure> {
+async fn get(client: &NodeClient) -> Result<Bytes, Failure> {
     client.bytes(|| client.request(Method::GET, "/x")).await
 }
 
@@ -66,11 +66,11 @@ fn what_is_no_url_of_a_node_is_refused_without_its_password() {
         "",
         "ftp://u:secret@gw.example",
     ] {
-        let failure = Client::new(url).unwrap_err();
+        let failure = NodeClient::new(url).unwrap_err();
         assert_eq!(failure.code(), ErrorCode::Usage, "{url}");
         assert!(!failure.message().contains("secret"), "{failure:?}");
     }
-    let several = Client::new("http://gw1.example/, http://u:a,b@gw2.example:7780").unwrap();
+    let several = NodeClient::new("http://gw1.example/, http://u:a,b@gw2.example:7780").unwrap();
     assert_eq!(several.bases.len(), 2);
     assert_eq!(several.base(), "http://gw1.example");
     assert_eq!(several.tries().left, 2 * ROUNDS);

@@ -1,6 +1,6 @@
 //! Whether a node is still there that has not answered yet.
 
-use super::{Client, content::Pieces};
+use super::{NodeClient, content::Pieces};
 use futures::{StreamExt, stream};
 use mc_api::paths;
 use reqwest::Response;
@@ -12,7 +12,7 @@ const SILENT: Duration = Duration::from_secs(5);
 const THERE_WITHIN: Duration = Duration::from_secs(5);
 const SILENT_ROUNDS: usize = 2;
 
-impl Client {
+impl NodeClient {
     /// What the node at `base` gives, for as long as it is there.
     pub(super) async fn while_there<T>(
         &self,

@@ -1,6 +1,6 @@
 //! Sending files and directories to a node: only the blocks that it lacks.
 
-use super::Client;
+use super::NodeClient;
 use crate::{failure::Failure, job};
 use bytes::Bytes;
 use futures::stream;
@@ -24,7 +24,7 @@ const FILE_PIECE_BYTES: usize = 1 << 20;
 
 /// An upload of blocks to a node. While some are sent, the next are made.
 struct Upload {
-    client: Client,
+    client: NodeClient,
     sending: Mutex<JoinSet<Result<(), Failure>>>,
     progress: ProgressBar,
 }
@@ -58,7 +58,7 @@ impl BlockSink for Upload {
     }
 }
 
-impl Client {
+impl NodeClient {
     /// Adds a file or directory to the node's store. Sends only missing blocks, so that an interrupted upload continues
     /// where it was.
     pub(crate) async fn add(

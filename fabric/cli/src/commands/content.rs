@@ -1,6 +1,6 @@
 //! `block`, `pin`, `gc`, `fsck`, `dht`
 
-use crate::{client::Client, failure::Failure, output, progress, terminal};
+use crate::{client::NodeClient, failure::Failure, output, progress, terminal};
 use mc_api::{DhtPeers, FsckView, GcView, PeerAddresses, PinView};
 use mc_node::config::Period;
 use mc_options::{Add, Block, Command, Dht, Global, Pin};
@@ -22,7 +22,7 @@ pub(super) fn check_names(command: &Command) -> Result<(), Failure> {
 
 pub(super) async fn block(
     global: &Global,
-    client: &Client,
+    client: &NodeClient,
     command: Block,
 ) -> Result<ExitCode, Failure> {
     match command {
@@ -45,7 +45,7 @@ pub(super) async fn block(
 
 pub(super) async fn pin(
     global: &Global,
-    client: &Client,
+    client: &NodeClient,
     command: Pin,
 ) -> Result<ExitCode, Failure> {
     match command {
@@ -87,7 +87,11 @@ fn pin_line(pin: &PinView) -> String {
     format!("{} {}", pin.cid, terminal::escaped(&pin.name))
 }
 
-pub(super) async fn gc(global: &Global, client: &Client, now: bool) -> Result<ExitCode, Failure> {
+pub(super) async fn gc(
+    global: &Global,
+    client: &NodeClient,
+    now: bool,
+) -> Result<ExitCode, Failure> {
     output::value(global, &client.gc(now).await?, |report: &GcView| {
         let removed = format!(
             "removed {} blocks, {} bytes; kept {} blocks",
@@ -107,7 +111,7 @@ pub(super) async fn gc(global: &Global, client: &Client, now: bool) -> Result<Ex
 }
 
 /// Fails when a block is damaged, so that scheduled runs report it.
-pub(super) async fn fsck(global: &Global, client: &Client) -> Result<ExitCode, Failure> {
+pub(super) async fn fsck(global: &Global, client: &NodeClient) -> Result<ExitCode, Failure> {
     let report = client.fsck().await?;
     let text = |report: &FsckView| {
         let corrupt = report.corrupt.iter();
@@ -133,7 +137,7 @@ pub(super) async fn fsck(global: &Global, client: &Client) -> Result<ExitCode, F
 
 pub(super) async fn dht(
     global: &Global,
-    client: &Client,
+    client: &NodeClient,
     command: Dht,
 ) -> Result<ExitCode, Failure> {
     match command {

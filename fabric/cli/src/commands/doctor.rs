@@ -1,6 +1,6 @@
 //! `doctor`
 
-use crate::{client::Client, connect, failure::Failure, output, terminal};
+use crate::{client::NodeClient, connect, failure::Failure, output, terminal};
 use mc_node::{
     Config, NodeFile,
     config::{urls, without_password},
@@ -133,7 +133,7 @@ fn disk(config: &Config) -> Check {
 
 /// The node of the data directory and its peers; or, without one, the ports that it would use.
 async fn node(config: &Config) -> Vec<Check> {
-    let client = NodeFile::read(&config.data_dir).and_then(|file| Client::new(&file.api).ok());
+    let client = NodeFile::read(&config.data_dir).and_then(|file| NodeClient::new(&file.api).ok());
     let node = match &client {
         Some(client) => client.node().await.ok(),
         None => None,
@@ -176,7 +176,7 @@ async fn named(config: &Config) -> Vec<Check> {
     let mut checks = Vec::new();
     for url in config.node.iter().flat_map(|list| urls(list)) {
         let url = url.trim();
-        let asked = match Client::new(url) {
+        let asked = match NodeClient::new(url) {
             Ok(client) => client.node().await,
             Err(failure) => Err(failure),
         };

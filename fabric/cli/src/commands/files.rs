@@ -1,16 +1,16 @@
 //! `add`, `get`, `cat`, `ls`, `stat`, `car`
 
 use crate::{
-    client::{Client, file_pieces, write_to_disk},
+    client::{NodeClient, file_pieces, write_to_disk},
     failure::Failure,
     job, keys, out, output, progress, sealed, terminal,
 };
 use futures::{StreamExt, TryStreamExt, stream};
 use mc_content::{
     AddOptions, BlockSource, CountingSink, Key, car, links,
-    unixfs::{self, Entity, Kind, Skipped, Symlinks},
+    unixfs::{self, Entity, EntryKind, Skipped, Symlinks},
 };
-use mc_options::{Add, Car, Cat, From, Get, Global, Layer, Links, Look, Place, SymlinksName};
+use mc_options::{Add, Car, Cat, ContentPath, From, Get, Global, Layer, Links, Look, SymlinksName};
 use mc_types::{Cid, Digest, ErrorCode, cid};
 use serde::Serialize;
 use sha2::{Digest as _, Sha256};
@@ -52,7 +52,7 @@ fn add_options(args: &Add, key: Option<Key>) -> AddOptions {
 }
 
 pub(super) async fn only_hash(args: &Add) -> Result<ExitCode, Failure> {
-    let (options, given) = (add_options(args, None), Given::of(&args.path)?);
+    let (options, given) = (add_options(args, None), AddSource::of(&args.path)?);
     let added = unixfs::add_path(given.path(), &CountingSink::default(), &options).await;
     let added = added.map_err(|error| unreadable(error.into(), &options))?;
     tell_skipped(&options);
@@ -61,8 +61,12 @@ pub(super) async fn only_hash(args: &Add) -> Result<ExitCode, Failure> {
 }
 
 /// Adds content and pins it under its own CID, so that it stays until the user unpins it.
-pub(super) async fn add(global: &Global, client: &Client, args: &Add) -> Result<ExitCode, Failure> {
-    let given = Given::of(&args.path)?;
+pub(super) async fn add(
+    global: &Global,
+    client: &NodeClient,
+    args: &Add,
+) -> Result<ExitCode, Failure> {
+    let given = AddSource::of(&args.path)?;
     let progress = progress::bytes(global, "adding", bytes_in(given.path()));
     let key = args.key_file.as_deref().map(keys::read_or_create);
     let options = add_options(args, key.transpose()?);
@@ -83,12 +87,12 @@ pub(super) async fn add(global: &Global, client: &Client, args: &Add) -> Result<
 }
 
 /// The content to add: a path, or the bytes from standard input or another pipe.
-enum Given<'a> {
+enum AddSource<'a> {
     Path(&'a Path),
     Read(tempfile::NamedTempFile),
 }
 
-impl<'a> Given<'a> {
+impl<'a> AddSource<'a> {
     fn of(path: &'a Path) -> Result<Self, Failure> {
         let is_pipe = |metadata: Metadata| metadata.file_type().is_fifo();
         if path != Path::new("-") && !std::fs::metadata(path).is_ok_and(is_pipe) {
@@ -127,7 +131,7 @@ fn bytes_in(path: &Path) -> Option<u64> {
 }
 
 /// Connects to the peers that were named.
-async fn meet(client: &Client, from: &From) -> Result<(), Failure> {
+async fn meet(client: &NodeClient, from: &From) -> Result<(), Failure> {
     for address in &from.from {
         client.connect(address).await?;
     }
@@ -137,14 +141,18 @@ async fn meet(client: &Client, from: &From) -> Result<(), Failure> {
 /// Waits for the content at a place, and says after a while that the search goes on.
 async fn while_found<T>(
     global: &Global,
-    client: &Client,
-    place: &Place,
+    client: &NodeClient,
+    place: &ContentPath,
     work: impl Future<Output = T>,
 ) -> T {
     progress::while_found(global, client, &place.cid.to_string(), work).await
 }
 
-pub(super) async fn get(global: &Global, client: &Client, args: &Get) -> Result<ExitCode, Failure> {
+pub(super) async fn get(
+    global: &Global,
+    client: &NodeClient,
+    args: &Get,
+) -> Result<ExitCode, Failure> {
     let output = args.output.clone();
     let output = output.unwrap_or_else(|| args.place.name().into());
     if output == Path::new("-") {
@@ -168,7 +176,11 @@ pub(super) async fn get(global: &Global, client: &Client, args: &Get) -> Result<
     DONE
 }
 
-pub(super) async fn cat(global: &Global, client: &Client, args: &Cat) -> Result<ExitCode, Failure> {
+pub(super) async fn cat(
+    global: &Global,
+    client: &NodeClient,
+    args: &Cat,
+) -> Result<ExitCode, Failure> {
     meet(client, &args.from).await?;
     let timeout = args.from.timeout();
     let found = client.resolve(&args.place, keys::opened(&args.opened)?, timeout);
@@ -176,7 +188,7 @@ pub(super) async fn cat(global: &Global, client: &Client, args: &Cat) -> Result<
     match print(global, client, args, found.clone()).await {
         Err(failure) if failure.code() == ErrorCode::CorruptContent => {
             let blocks = client.blocks(timeout);
-            Err(another_kind(&blocks, found, Kind::File, failure).await)
+            Err(another_kind(&blocks, found, EntryKind::File, failure).await)
         }
         printed => printed,
     }
@@ -184,7 +196,7 @@ pub(super) async fn cat(global: &Global, client: &Client, args: &Cat) -> Result<
 
 async fn print(
     global: &Global,
-    client: &Client,
+    client: &NodeClient,
     args: &Cat,
     found: Entity,
 ) -> Result<ExitCode, Failure> {
@@ -234,7 +246,7 @@ async fn look<S: BlockSource>(blocks: &S, name: String, entity: Entity) -> Resul
 async fn another_kind<S: BlockSource>(
     blocks: &S,
     entity: Entity,
-    wanted: Kind,
+    wanted: EntryKind,
     failure: Failure,
 ) -> Failure {
     let cid = entity.cid;
@@ -243,9 +255,9 @@ async fn another_kind<S: BlockSource>(
             let (is, wanted) = (kind_name(stat.kind), kind_name(wanted));
             let message = format!("{cid} is no {wanted}: it is a {is}");
             let hint = match stat.kind {
-                Kind::File => format!("to print it: mc-wasm cat {cid}"),
-                Kind::Directory => format!("to list it: mc-wasm ls {cid}"),
-                Kind::Symlink => format!("see what it is: mc-wasm stat {cid}"),
+                EntryKind::File => format!("to print it: mc-wasm cat {cid}"),
+                EntryKind::Directory => format!("to list it: mc-wasm ls {cid}"),
+                EntryKind::Symlink => format!("see what it is: mc-wasm stat {cid}"),
             };
             Failure::new(ErrorCode::Path, message).with_hint(hint)
         }
@@ -253,15 +265,19 @@ async fn another_kind<S: BlockSource>(
     }
 }
 
-const fn kind_name(kind: Kind) -> &'static str {
+const fn kind_name(kind: EntryKind) -> &'static str {
     match kind {
-        Kind::File => "file",
-        Kind::Directory => "directory",
-        Kind::Symlink => "symlink",
+        EntryKind::File => "file",
+        EntryKind::Directory => "directory",
+        EntryKind::Symlink => "symlink",
     }
 }
 
-pub(super) async fn ls(global: &Global, client: &Client, args: &Look) -> Result<ExitCode, Failure> {
+pub(super) async fn ls(
+    global: &Global,
+    client: &NodeClient,
+    args: &Look,
+) -> Result<ExitCode, Failure> {
     meet(client, &args.from).await?;
     let blocks = client.blocks(args.from.timeout());
     let entries = async {
@@ -274,7 +290,7 @@ pub(super) async fn ls(global: &Global, client: &Client, args: &Look) -> Result<
         let entries = match unixfs::entries(&blocks, found.clone()).await {
             Ok(entries) => entries,
             Err(error) => {
-                let wanted = Kind::Directory;
+                let wanted = EntryKind::Directory;
                 return Err(another_kind(&blocks, found, wanted, error.into()).await);
             }
         };
@@ -304,7 +320,7 @@ pub(super) async fn ls(global: &Global, client: &Client, args: &Look) -> Result<
 
 pub(super) async fn stat(
     global: &Global,
-    client: &Client,
+    client: &NodeClient,
     args: &Look,
 ) -> Result<ExitCode, Failure> {
     meet(client, &args.from).await?;
@@ -325,7 +341,7 @@ pub(super) async fn stat(
 
 pub(super) async fn car(
     global: &Global,
-    client: &Client,
+    client: &NodeClient,
     command: &Car,
 ) -> Result<ExitCode, Failure> {
     match command {
@@ -350,7 +366,7 @@ pub(super) async fn car(
         }
         Car::Import { path, no_pin } => {
             // It is read twice.
-            let given = Given::of(path)?;
+            let given = AddSource::of(path)?;
             let roots = import(client, (path.as_path(), given.path()), *no_pin).await?;
             let roots: Vec<_> = roots.iter().map(ToString::to_string).collect();
             if roots.is_empty() {
@@ -367,7 +383,7 @@ pub(super) async fn car(
 
 pub(super) async fn layer(
     global: &Global,
-    client: &Client,
+    client: &NodeClient,
     command: &Layer,
 ) -> Result<ExitCode, Failure> {
     let layer = match command {
@@ -405,7 +421,7 @@ pub(super) async fn layer(
 
 /// Writes a layer under another name, which becomes `path` once all of it has the digest.
 async fn leave_layer(
-    client: &Client,
+    client: &NodeClient,
     cid: Cid,
     digest: &Digest,
     path: &Path,
@@ -440,7 +456,7 @@ fn digest_of(path: &Path) -> std::io::Result<Digest> {
 
 /// Content on its way into a CAR file.
 struct Exported<'c> {
-    client: &'c Client,
+    client: &'c NodeClient,
     cid: Cid,
     timeout: Option<Duration>,
 }
@@ -498,7 +514,7 @@ impl Exported<'_> {
 
 /// Stores the blocks of the CAR file at `place`, which is called `path`, and pins the roots that it names.
 async fn import(
-    client: &Client,
+    client: &NodeClient,
     (path, place): (&Path, &Path),
     no_pin: bool,
 ) -> Result<Vec<Cid>, Failure> {

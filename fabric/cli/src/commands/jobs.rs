@@ -1,13 +1,13 @@
 //! `ps`, `status`, `wait`, `cancel`, `result`
 
 use crate::{
-    client::Client,
+    client::NodeClient,
     exit,
     failure::Failure,
     follow::{self, Ended},
     inputs::{self, Dirs},
     keys,
-    leave::{self, Left},
+    leave::{self, OutputsReport},
     out, output, show,
 };
 use mc_api::JobView;
@@ -16,7 +16,11 @@ use mc_options::{Fetch, Format, Global, JobName, Jobs, Links, Ps, Wait};
 use mc_types::{CheckpointRecord, ErrorCode, NodeId, TaskSpec, canonical};
 use std::{cell::Cell, process::ExitCode};
 
-pub(super) async fn ps(global: &Global, client: &Client, args: &Ps) -> Result<ExitCode, Failure> {
+pub(super) async fn ps(
+    global: &Global,
+    client: &NodeClient,
+    args: &Ps,
+) -> Result<ExitCode, Failure> {
     let list = client.jobs(args.state, args.limit).await?;
     if global.quiet && global.format == Format::Text {
         for id in list.jobs.iter().filter_map(|job| job.id) {
@@ -53,7 +57,7 @@ async fn each(
 
 pub(super) async fn status(
     global: &Global,
-    client: &Client,
+    client: &NodeClient,
     args: &Jobs,
 ) -> Result<ExitCode, Failure> {
     let is_list = args.ids.len() > 1 && global.format == Format::Text;
@@ -70,7 +74,7 @@ pub(super) async fn status(
 
 pub(super) async fn wait(
     global: &Global,
-    client: &Client,
+    client: &NodeClient,
     args: &Wait,
 ) -> Result<ExitCode, Failure> {
     let (is_over, has_begun) = (Cell::new(false), Cell::new(false));
@@ -120,7 +124,7 @@ pub(super) async fn wait(
 
 pub(super) async fn cancel(
     global: &Global,
-    client: &Client,
+    client: &NodeClient,
     args: &Jobs,
 ) -> Result<ExitCode, Failure> {
     let cancel = async |name: &JobName| {
@@ -134,7 +138,7 @@ pub(super) async fn cancel(
 
 pub(super) async fn checkpoint(
     global: &Global,
-    client: &Client,
+    client: &NodeClient,
     job: &JobName,
 ) -> Result<ExitCode, Failure> {
     let taken = client.checkpoint(client.find(job).await?).await?;
@@ -146,7 +150,7 @@ pub(super) async fn checkpoint(
 
 pub(super) async fn checkpoints(
     global: &Global,
-    client: &Client,
+    client: &NodeClient,
     job: &JobName,
 ) -> Result<ExitCode, Failure> {
     let list = client.checkpoints(client.find(job).await?).await?;
@@ -169,7 +173,7 @@ pub(super) async fn checkpoints(
 
 pub(super) async fn migrate(
     global: &Global,
-    client: &Client,
+    client: &NodeClient,
     job: &JobName,
     to: NodeId,
 ) -> Result<ExitCode, Failure> {
@@ -181,7 +185,7 @@ pub(super) async fn migrate(
 
 pub(super) async fn result(
     global: &Global,
-    client: &Client,
+    client: &NodeClient,
     args: &Fetch,
 ) -> Result<ExitCode, Failure> {
     let dirs = inputs::dirs(&args.dir)?;
@@ -195,16 +199,16 @@ pub(super) async fn result(
         return Err(failure.with_hint(follow::command(global, "wait", id)));
     };
     let key = keys::of_job(global, client, &job).await?;
-    let mut written = Ok(Left::default());
+    let mut written = Ok(OutputsReport::default());
     if let Some(out) = &args.out {
         let outputs = (cid, key.as_ref().map(|key| key.result("/out")));
         let links = args.links.unwrap_or(Links::Skip);
         let left = client.leave(outputs.into(), out, links).await;
-        written = left.map(|()| Left::default());
+        written = left.map(|()| OutputsReport::default());
     }
     // Each is tried, whatever becomes of the other.
     let left = match dirs.is_empty() {
-        true => Ok(Left::default()),
+        true => Ok(OutputsReport::default()),
         false => leave_dirs(global, client, (&job, key.as_ref()), dirs).await,
     };
     let json = global.format == Format::Json;
@@ -215,10 +219,10 @@ pub(super) async fn result(
 /// Applies the changes of an earlier job to directories of the user.
 async fn leave_dirs(
     global: &Global,
-    client: &Client,
+    client: &NodeClient,
     (job, key): (&JobView, Option<&TaskKey>),
     dirs: Dirs,
-) -> Result<Left, Failure> {
+) -> Result<OutputsReport, Failure> {
     leave::recover(global, dirs.values())?;
     let blocks = client.blocks(None);
     let task = blocks.get(&job.task_cid).await?;

@@ -1,6 +1,6 @@
 //! `logs`
 
-use crate::{client::Client, failure::Failure, follow, keys, output, terminal::Filter};
+use crate::{client::NodeClient, failure::Failure, follow, keys, output, terminal::Filter};
 use futures::StreamExt;
 use mc_api::LogQuery;
 use mc_options::{Global, Logs};
@@ -14,7 +14,7 @@ const TAIL_STEP_BYTES: usize = 1 << 20;
 
 pub(super) async fn run(
     global: &Global,
-    client: &Client,
+    client: &NodeClient,
     args: &Logs,
 ) -> Result<ExitCode, Failure> {
     let stream = match args.stderr {

@@ -1,6 +1,6 @@
 //! `node`, `nodes`
 
-use crate::{client::Client, connect, failure::Failure, home, inputs, output};
+use crate::{client::NodeClient, connect, failure::Failure, home, inputs, output};
 use mc_api::{NodeQuery, PeerView};
 use mc_node::{Mode, Node};
 use mc_options::{Format, Global, Node as Args, Nodes};
@@ -66,7 +66,7 @@ fn announce(global: &Global, node: &Node) -> Result<(), Failure> {
 
 pub(super) async fn nodes(
     global: &Global,
-    client: &Client,
+    client: &NodeClient,
     args: &Nodes,
 ) -> Result<ExitCode, Failure> {
     let labels = inputs::labels("--label", &args.label)?;

@@ -11,7 +11,7 @@ use crate::{
     inputs::{self, Dirs},
     job,
     known_files::KnownFiles,
-    leave::{self, Left},
+    leave::{self, OutputsReport},
     output, unread,
 };
 use mc_api::JobView;
@@ -62,7 +62,7 @@ pub(super) async fn run(global: &Global, args: Submit) -> Result<ExitCode, Failu
         Mode::Embedded
     };
     let connection = connect::connect_as(global, mode, named).await?;
-    let given = Given {
+    let given = Submission {
         prepared: &prepared,
         dirs: &dirs,
         seen: &seen,
@@ -73,7 +73,7 @@ pub(super) async fn run(global: &Global, args: Submit) -> Result<ExitCode, Failu
 }
 
 /// What a job is given.
-struct Given<'a> {
+struct Submission<'a> {
     prepared: &'a job::Prepared,
     /// The user's own directories.
     dirs: &'a Dirs,
@@ -96,7 +96,7 @@ async fn submit(
     global: &Global,
     connection: &Connection,
     args: &Submit,
-    given: &Given<'_>,
+    given: &Submission<'_>,
     spec: JobSpec,
 ) -> Result<ExitCode, Failure> {
     let client = &connection.client;
@@ -141,7 +141,7 @@ async fn submit(
             let json = global.format == Format::Json;
             let code = follow::conclude(global, &job, &args.task.component);
             let code = code.unwrap_or_else(|failure| failure.report(json));
-            let code = leave::conclude(json, code, written.map(|()| Left::default()));
+            let code = leave::conclude(json, code, written.map(|()| OutputsReport::default()));
             Ok(leave::conclude(json, code, left))
         }
         Ended::Lost(failure) => {
@@ -204,7 +204,11 @@ fn look(dirs: &Dirs) -> Result<Seen, Failure> {
 }
 
 /// Changes the user's directories as the task did.
-fn leave_dirs(connection: &Connection, job: &JobView, given: &Given<'_>) -> Result<Left, Failure> {
+fn leave_dirs(
+    connection: &Connection,
+    job: &JobView,
+    given: &Submission<'_>,
+) -> Result<OutputsReport, Failure> {
     let prepared = given.prepared;
     let key = prepared.key.as_ref();
     let dirs = (0..).zip(given.dirs);

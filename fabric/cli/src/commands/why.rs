@@ -1,13 +1,13 @@
 //! `why`
 
-use crate::{client::Client, failure::Failure, output};
+use crate::{client::NodeClient, failure::Failure, output};
 use mc_options::{Global, JobName};
 use mc_types::{JobState, Lack, Turn, Why};
 use std::process::ExitCode;
 
 pub(super) async fn run(
     global: &Global,
-    client: &Client,
+    client: &NodeClient,
     job: &JobName,
 ) -> Result<ExitCode, Failure> {
     let id = client.find(job).await?;

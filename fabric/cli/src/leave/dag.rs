@@ -1,7 +1,7 @@
 //! Finds what a job changed, by comparing its inputs with its results.
 
 use super::{
-    Directory, Fault, Left,
+    Directory, Fault, OutputsReport,
     content::Content,
     failed,
     files::{is_too_deep, too_deep},
@@ -53,7 +53,7 @@ pub(crate) fn leave_job<S: BlockSource>(
     source: &S,
     dirs: Vec<Changed>,
     seen: &Seen,
-) -> Result<Left, Failure> {
+) -> Result<OutputsReport, Failure> {
     let mut transaction = Transaction::new();
     register(
         &mut transaction,
@@ -103,7 +103,7 @@ pub(crate) fn leave_job<S: BlockSource>(
         }
     }
     let report = transaction.commit().map_err(failed)?;
-    Ok(Left {
+    Ok(OutputsReport {
         report,
         faults: reading.faults,
     })

@@ -17,7 +17,7 @@ const COPY_BYTES: usize = 1 << 20;
 
 /// A directory of the user's that the guest was given.
 #[derive(Debug, Clone)]
-pub(crate) struct Given {
+pub(crate) struct GivenDirectory {
     /// Its number among the mounts.
     pub(crate) mount: u32,
     /// Where the guest found it.
@@ -30,7 +30,7 @@ pub(super) struct Leaving<'a> {
     pub(super) files: &'a mut FileSystem,
     inputs: &'a mut dyn Inputs,
     seen: &'a Seen,
-    pub(super) dirs: &'a [Given],
+    pub(super) dirs: &'a [GivenDirectory],
     pub(super) faults: Vec<Fault>,
 }
 
@@ -43,7 +43,7 @@ pub(super) enum Broken {
 
 impl<'a> Leaving<'a> {
     /// What is in a guest's `world`, which was given `dirs`.
-    pub(super) fn new(world: &'a mut Host, dirs: &'a [Given], seen: &'a Seen) -> Self {
+    pub(super) fn new(world: &'a mut Host, dirs: &'a [GivenDirectory], seen: &'a Seen) -> Self {
         let (files, inputs) = world.files();
         Self {
             files,
@@ -96,7 +96,7 @@ impl<'a> Leaving<'a> {
         &self,
         transaction: &'d mut Transaction,
         id: DirectoryId,
-        given: &'d Given,
+        given: &'d GivenDirectory,
     ) -> Directory<'d>
     where
         'a: 'd,
@@ -111,7 +111,7 @@ impl<'a> Leaving<'a> {
     }
 
     /// What the guest changed in one of the directories.
-    pub(super) fn changes(&mut self, given: &Given) -> Result<Vec<Change>, Failure> {
+    pub(super) fn changes(&mut self, given: &GivenDirectory) -> Result<Vec<Change>, Failure> {
         let root = self.node(&given.guest)?;
         let changes = self.files.changes(root, &At::mount(given.mount));
         let mut changes = changes.map_err(|e| unreadable(&given.guest, &e))?;
@@ -121,7 +121,7 @@ impl<'a> Leaving<'a> {
 
     /// Whether it is a link that points where it did when the guest saw it. What the user has done to it since is no
     /// matter then: the guest's files only tell that it was looked at.
-    fn is_as_given(&self, given: &Given, change: &Change) -> bool {
+    fn is_as_given(&self, given: &GivenDirectory, change: &Change) -> bool {
         let (Now::Symlink(target), Some(base)) = (&change.now, &change.base) else {
             return false;
         };

@@ -1,8 +1,8 @@
 //! What becomes of what a run changed.
 
 use super::{
-    Left, elsewhere,
-    files::{Given, Leaving},
+    OutputsReport, elsewhere,
+    files::{GivenDirectory, Leaving},
 };
 use crate::failure::Failure;
 use mc_execution::world::Seen;
@@ -14,12 +14,12 @@ use std::path::Path;
 pub(crate) fn leave_run(
     world: &mut Host,
     out: Option<&Path>,
-    dirs: &[Given],
+    dirs: &[GivenDirectory],
     seen: &Seen,
-) -> Result<Left, Failure> {
+) -> Result<OutputsReport, Failure> {
     let mut leaving = Leaving::new(world, dirs, seen);
     match leaving.put(out) {
-        Ok(report) => Ok(Left {
+        Ok(report) => Ok(OutputsReport {
             report,
             faults: leaving.faults,
         }),

@@ -1,6 +1,6 @@
 use super::*;
 
-const FIRST: Place = Place::Chunk {
+const FIRST: SealContext = SealContext::Chunk {
     index: 0,
     is_last: false,
 };
@@ -12,17 +12,17 @@ fn what_is_sealed_opens_with_its_key_in_its_place_only() {
     assert_eq!(sealed.len(), 6 + OVERHEAD_BYTES);
     assert_eq!(key.cipher().open(FIRST, &sealed).unwrap(), b"secret");
     let others = [
-        Place::Chunk {
+        SealContext::Chunk {
             index: 1,
             is_last: false,
         },
-        Place::Chunk {
+        SealContext::Chunk {
             index: 0,
             is_last: true,
         },
-        Place::Name,
-        Place::Block,
-        Place::Log {
+        SealContext::Name,
+        SealContext::Block,
+        SealContext::Log {
             stream: 0,
             offset: 0,
         },
@@ -47,7 +47,7 @@ fn nonces_differ_with_content_and_place() {
     let nonce = |place, plain: &[u8]| cipher.seal(place, plain)[..NONCE_BYTES].to_vec();
     assert_eq!(nonce(FIRST, b"a"), nonce(FIRST, b"a"));
     assert_ne!(nonce(FIRST, b"a"), nonce(FIRST, b"b"));
-    assert_ne!(nonce(FIRST, b"a"), nonce(Place::Block, b"a"));
+    assert_ne!(nonce(FIRST, b"a"), nonce(SealContext::Block, b"a"));
     let other = Key::generate().cipher();
     assert_ne!(nonce(FIRST, b"a"), other.seal(FIRST, b"a")[..NONCE_BYTES]);
 }

@@ -1,6 +1,6 @@
 //! Where blocks are: small ones in the tables of the engine, large ones in packs.
 
-use super::packs::{Extent, Extents, Packs, Place};
+use super::packs::{BlockPlace, Extent, Extents, Packs};
 use crate::{Error, error::is_disk_full};
 use bytes::Bytes;
 use fjall::{Database, Keyspace, KeyspaceCreateOptions};
@@ -36,7 +36,7 @@ pub(super) struct Engine {
     pub(super) database: Database,
     /// Multihash → bytes, of small blocks.
     pub(super) small: Keyspace,
-    /// Multihash → [`Place`], of large ones.
+    /// Multihash → [`BlockPlace`], of large ones.
     pub(super) places: Keyspace,
     /// Number of a pack → [`Extent`].
     pub(super) extents: Keyspace,
@@ -100,11 +100,11 @@ impl Engine {
         }
     }
 
-    pub(super) fn place(&self, key: &[u8]) -> Result<Option<Place>, Error> {
+    pub(super) fn place(&self, key: &[u8]) -> Result<Option<BlockPlace>, Error> {
         let place = self.places.get(key).map_err(storage)?;
         let parse = |bytes: &[u8]| {
             let malformed = || Error::Storage("a place of the index is malformed".to_owned());
-            Place::parse(bytes).ok_or_else(malformed)
+            BlockPlace::parse(bytes).ok_or_else(malformed)
         };
         place.map(|bytes| parse(&bytes)).transpose()
     }

@@ -23,7 +23,7 @@ const MAX_OPEN: usize = 128;
 
 /// Where a block is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Place {
+pub(super) struct BlockPlace {
     pub(super) pack: u32,
     pub(super) offset: u64,
     pub(super) length: u32,
@@ -31,7 +31,7 @@ pub(super) struct Place {
     pub(super) checksum: u32,
 }
 
-impl Place {
+impl BlockPlace {
     pub(super) const BYTES: usize = 20;
 
     pub(super) fn to_bytes(self) -> [u8; Self::BYTES] {
@@ -137,7 +137,7 @@ impl Packs {
     }
 
     /// The bytes at a place, if they are what was written there.
-    pub(super) fn read(&self, place: Place) -> io::Result<Option<Bytes>> {
+    pub(super) fn read(&self, place: BlockPlace) -> io::Result<Option<Bytes>> {
         let length = usize::try_from(place.length).unwrap_or(usize::MAX);
         let mut bytes = vec![0; length];
         match self
@@ -153,7 +153,7 @@ impl Packs {
     }
 
     /// The bytes at a place, whatever they are.
-    pub(super) fn read_raw(&self, place: Place) -> io::Result<Vec<u8>> {
+    pub(super) fn read_raw(&self, place: BlockPlace) -> io::Result<Vec<u8>> {
         let mut bytes = Vec::new();
         let mut at = place.offset;
         let end = place.offset + u64::from(place.length);
@@ -172,7 +172,7 @@ impl Packs {
     }
 
     /// Writes bytes to their places, and waits until they are on disk.
-    pub(super) fn write(&self, writes: &[(Place, Bytes)]) -> io::Result<()> {
+    pub(super) fn write(&self, writes: &[(BlockPlace, Bytes)]) -> io::Result<()> {
         let mut last = None;
         for (place, bytes) in writes {
             let file = self.file(place.pack)?;
@@ -190,7 +190,7 @@ impl Packs {
 
     /// Frees the disk space of a removed block. A failure does no harm: the space becomes free with the rest of the
     /// pack.
-    pub(super) fn free(&self, place: Place) {
+    pub(super) fn free(&self, place: BlockPlace) {
         use rustix::fs::{FallocateFlags, fallocate};
         let Ok(file) = self.file(place.pack) else {
             return;
@@ -229,13 +229,13 @@ impl Extents {
     }
 
     /// Takes a place for a block.
-    pub(super) fn take(&mut self, bytes: &[u8]) -> Place {
+    pub(super) fn take(&mut self, bytes: &[u8]) -> BlockPlace {
         let mut pack = self.current();
         if self.by_pack.get(&pack).is_some_and(|e| e.end >= PACK_BYTES) {
             pack += 1;
         }
         let extent = self.by_pack.entry(pack).or_default();
-        let place = Place {
+        let place = BlockPlace {
             pack,
             offset: extent.end,
             // A block is far shorter.
@@ -248,7 +248,7 @@ impl Extents {
     }
 
     /// A block was removed; returns whether its pack is useless now.
-    pub(super) fn give_back(&mut self, place: Place) -> bool {
+    pub(super) fn give_back(&mut self, place: BlockPlace) -> bool {
         let current = self.current();
         let Some(extent) = self.by_pack.get_mut(&place.pack) else {
             return false;
@@ -268,17 +268,17 @@ mod tests {
 
     #[test]
     fn places_and_extents_survive_their_bytes() {
-        let place = Place {
+        let place = BlockPlace {
             pack: 7,
             offset: 1 << 40,
             length: 1 << 20,
             checksum: 0xdead_beef,
         };
-        assert_eq!(Place::parse(&place.to_bytes()), Some(place));
+        assert_eq!(BlockPlace::parse(&place.to_bytes()), Some(place));
         let extent = Extent { end: 9, live: 5 };
         assert_eq!(Extent::parse(&extent.to_bytes()), Some(extent));
         for bytes in [&[][..], &[0; 15], &[0; 17], &[0; 19], &[0; 21]] {
-            assert_eq!(Place::parse(bytes), None);
+            assert_eq!(BlockPlace::parse(bytes), None);
             assert_eq!(Extent::parse(bytes), None);
         }
     }

@@ -2,7 +2,7 @@
 
 mod links;
 mod open;
-mod place;
+mod target;
 
 use super::{
     add::path_error,
@@ -13,11 +13,11 @@ use super::{
 use crate::{BlockSource, Error};
 use mc_types::{Cid, MAX_DIRECTORY_DEPTH, MAX_LINK_TARGET_BYTES};
 use open::{Children, Next, OpenDirectories, OpenDirectory};
-use place::Place;
 use std::{
     os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
 };
+use target::ExportTarget;
 
 /// Most files, directories and links of one export.
 const MAX_ENTRIES: u64 = 10_000_000;
@@ -95,7 +95,7 @@ pub async fn export_with<S: BlockSource>(
 ) -> Result<Exported, Error> {
     let entity = entity.into();
     let at = target.to_owned();
-    let place = blocking(move || Place::new(&at)).await?;
+    let place = blocking(move || ExportTarget::new(&at)).await?;
     let tree = place.tree();
     let mut export = Export {
         source,

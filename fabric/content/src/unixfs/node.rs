@@ -8,7 +8,7 @@ use super::{
 use crate::{
     BlockSource, Error,
     dagpb::{DIRECTORY, FILE, HAMT_SHARD, Node, RAW, SYMLINK, UnixFs},
-    seal::{self, Key, Place},
+    seal::{self, Key, SealContext},
 };
 use bytes::Bytes;
 use mc_types::{Cid, cid};
@@ -96,7 +96,7 @@ impl File {
             reason: reason.to_owned(),
         };
         if self.parts.is_empty() {
-            let place = Place::Chunk {
+            let place = SealContext::Chunk {
                 index: lock.first,
                 is_last: lock.is_last,
             };
@@ -168,7 +168,7 @@ pub(super) async fn fetch<S: BlockSource>(source: &S, part: &Part) -> Result<Fet
             let target = match part.key() {
                 None => target,
                 Some(key) => {
-                    let opened = key.cipher().open(Place::Target, &target);
+                    let opened = key.cipher().open(SealContext::Target, &target);
                     opened.map_err(|source| sealed(&cid, source))?
                 }
             };

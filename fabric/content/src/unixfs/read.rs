@@ -15,7 +15,7 @@ pub(super) const MAX_FILE_DEPTH: usize = 16;
 
 /// What a UnixFS node is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
+pub enum EntryKind {
     /// A file.
     File,
     /// A directory.
@@ -28,7 +28,7 @@ pub enum Kind {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Stat {
     /// File, directory or symbolic link.
-    pub kind: Kind,
+    pub kind: EntryKind,
     /// Bytes of the file, as its root claims; 0 for the others.
     pub file_bytes: u64,
     /// Permissions, if they were kept: the lowest twelve bits of `st_mode`.
@@ -42,9 +42,11 @@ pub struct Stat {
 /// [`Error::NotFound`], or [`Error::Malformed`] when it is no UnixFS node.
 pub async fn stat<S: BlockSource>(source: &S, entity: impl Into<Entity>) -> Result<Stat, Error> {
     let (kind, file_bytes, mode) = match fetch(source, &entity.into().into()).await? {
-        Fetched::File(file) => (Kind::File, file.file_bytes, file.mode),
-        Fetched::Directory { mode, .. } | Fetched::Shard { mode, .. } => (Kind::Directory, 0, mode),
-        Fetched::Symlink(_) => (Kind::Symlink, 0, None),
+        Fetched::File(file) => (EntryKind::File, file.file_bytes, file.mode),
+        Fetched::Directory { mode, .. } | Fetched::Shard { mode, .. } => {
+            (EntryKind::Directory, 0, mode)
+        }
+        Fetched::Symlink(_) => (EntryKind::Symlink, 0, None),
     };
     Ok(Stat {
         kind,

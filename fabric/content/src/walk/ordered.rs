@@ -7,7 +7,7 @@ use futures::{
     future::BoxFuture,
     stream::{self, FuturesUnordered},
 };
-use mc_types::{Ahead, Cid, cid};
+use mc_types::{AdaptiveWindow, Cid, cid};
 use std::{
     collections::{HashMap, HashSet, VecDeque},
     sync::Arc,
@@ -48,7 +48,7 @@ struct Walk<S> {
     /// How many blocks the walk may have in all: those returned, and those still to come.
     most: usize,
     /// How many to ask for ahead.
-    most_ahead: Ahead,
+    most_ahead: AdaptiveWindow,
 }
 
 /// The blocks below `roots`, one DAG after the other: each node before its links, in their order, and only along those
@@ -90,7 +90,7 @@ impl<S: BlockSource + 'static> Walk<S> {
             given: HashSet::new(),
             count: 0,
             most: MAX_DAG_BLOCKS,
-            most_ahead: Ahead::new(usual, most_ahead),
+            most_ahead: AdaptiveWindow::new(usual, most_ahead),
         }
     }
 

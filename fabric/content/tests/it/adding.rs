@@ -2,7 +2,7 @@
 
 use mc_content::{
     AddOptions, Block, BlockSink, Error, MemoryBlocks, unixfs,
-    unixfs::{Kind, Symlinks},
+    unixfs::{EntryKind, Symlinks},
 };
 use std::{
     ffi::OsStr,
@@ -64,7 +64,7 @@ async fn symbolic_links_are_kept_followed_or_refused() {
     let kept = add(Symlinks::Keep).await.unwrap().cid;
     let link = unixfs::resolve(&blocks, kept, "link").await.unwrap();
     let kind = unixfs::stat(&blocks, link).await.unwrap().kind;
-    assert_eq!(kind, Kind::Symlink);
+    assert_eq!(kind, EntryKind::Symlink);
     let followed = add(Symlinks::Follow).await.unwrap().cid;
     let link = unixfs::resolve(&blocks, followed, "link").await.unwrap();
     let bytes = unixfs::read_to_vec(&blocks, link, 100).await.unwrap();

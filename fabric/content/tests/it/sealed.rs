@@ -2,8 +2,8 @@
 
 use mc_content::{
     AddOptions, BlockSource, Error, Key, MemoryBlocks,
-    seal::{CHUNK_BYTES, OVERHEAD_BYTES, Place, SEALED_CHUNK_BYTES},
-    unixfs::{self, Entity, Found, Kind, RandomAccess},
+    seal::{CHUNK_BYTES, OVERHEAD_BYTES, SEALED_CHUNK_BYTES, SealContext},
+    unixfs::{self, Entity, EntryKind, Found, RandomAccess},
 };
 use mc_types::Cid;
 use std::{fs, path::Path};
@@ -77,7 +77,7 @@ async fn a_tree_comes_back_with_its_key_and_says_nothing_without() {
     assert_eq!(read.unwrap(), SECRET);
     let link = unixfs::resolve(&blocks, root.clone(), "shortcut").await;
     let stat = unixfs::stat(&blocks, link.unwrap()).await.unwrap();
-    assert_eq!(stat.kind, Kind::Symlink);
+    assert_eq!(stat.kind, EntryKind::Symlink);
     let entries = unixfs::entries(&blocks, root.clone()).await.unwrap();
     assert_eq!(entries.len(), 8);
     let nothing = unixfs::resolve(&blocks, root, "inner/nothing").await;
@@ -186,7 +186,7 @@ async fn forged(key: &Key, sealed: &[u8]) -> Result<Vec<u8>, Error> {
 async fn chunks_that_were_swapped_cut_off_or_put_in_are_noticed() {
     let key = Key::generate();
     let seal = |key: &Key, index, is_last, length| {
-        let place = Place::Chunk { index, is_last };
+        let place = SealContext::Chunk { index, is_last };
         key.cipher().seal(place, &bytes(length))
     };
     let one = seal(&key, 0, false, CHUNK_BYTES);

@@ -5,8 +5,8 @@ use crate::{Duty, Error, Failure};
 use mc_protocol::{Grant, Request, Response};
 use mc_scheduler::{Answer, Command, Config, Effect, Scheduler, Stats, WorkerView};
 use mc_types::{
-    Ending, ErrorCode, FailureReason, FencingToken, JobId, JobRecord, JobSpec, Lease, NodeId,
-    Timestamp, Why,
+    AttemptResult, ErrorCode, FailureReason, FencingToken, JobId, JobRecord, JobSpec, Lease,
+    NodeId, Timestamp, Why,
 };
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -16,13 +16,13 @@ use std::{
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
-/// Commands that share one transaction, with the questions that come in between.
+/// How many commands share one transaction, including the questions in between.
 const GROUP_INPUTS: usize = 256;
-/// How long the actor sleeps at most, so that a clock that was set is noticed; and while leases may expire, so that
-/// it notices when it is not run.
+/// How long the actor sleeps at most, so that it notices a changed clock; and while leases may expire, so that it
+/// notices when the machine did not run it.
 const MAX_SLEEP: Duration = Duration::from_secs(1);
 const MAX_SLEEP_WITH_LEASES: Duration = Duration::from_millis(250);
-/// A turn that is longer by less than this is as good as one in time.
+/// A turn that is late by less than this counts as in time.
 const LATE: Duration = Duration::from_millis(200);
 
 /// What the actor is told.
@@ -54,7 +54,7 @@ pub(super) struct Actor {
     coordinator: Coordinator,
     config: Config,
     scheduler: Scheduler,
-    /// Whether the scheduler knows what the ledger does not: then the ledger is read before anything else.
+    /// Whether the scheduler is ahead of the ledger: then the ledger is read again first.
     is_ahead: bool,
     inputs: mpsc::Receiver<Input>,
 }
@@ -119,12 +119,12 @@ impl Actor {
                 Some(input) => self.take(input, &mut group),
                 None => self.tick(&mut group),
             }
-            // What came while the ledger could not be read is not refused for that: it may be back by now.
+            // Commands that came while the ledger failed are not refused for that: it may work again by now.
             let more = match self.is_ahead {
                 true => waiting.min(GROUP_INPUTS - 1),
                 false => GROUP_INPUTS - 1,
             };
-            // Questions count as well: those who have commands wait for the end of the group.
+            // Questions count as well, since senders of commands wait for the end of the group.
             for _ in 0..more {
                 let Ok(input) = self.inputs.try_recv() else {
                     break;
@@ -151,9 +151,8 @@ impl Actor {
             .min(longest)
     }
 
-    /// What began then was to take no longer than `allowed`. If it did, the machine was too busy to run this task,
-    /// or the ledger kept it waiting, and renewals may wait in the queue or before it: leases do not run meanwhile.
-    /// Gives the time.
+    /// A turn should take no longer than `allowed`. If it did, the machine was too busy to run this task, or the ledger
+    /// was slow, and renewals may be waiting. So leases do not run out meanwhile. Returns the time now.
     fn notice_lateness(&mut self, begun: Timestamp, allowed: Duration) -> Timestamp {
         let now = self.coordinator.clock.now();
         let late = now.since(begun).saturating_sub(allowed);
@@ -194,11 +193,11 @@ impl Actor {
             Input::Stats { reply } => drop(reply.send(self.scheduler.stats())),
             Input::Why { jobs, reply } => {
                 let now = self.coordinator.clock.now();
-                // Whoever asked may have lost interest.
+                // The caller may have lost interest.
                 let _ = reply.send(self.scheduler.why(now, &jobs));
             }
             Input::Workers { reply } => {
-                // Whoever asked may have lost interest.
+                // The caller may have lost interest.
                 let _ = reply.send(self.scheduler.workers());
             }
             Input::Step { command, reply } => {
@@ -232,7 +231,7 @@ impl Actor {
             self.coordinator.recent.put(records);
         }
         for (reply, answer) in group.replies {
-            // Whoever asked may have lost interest; what was done stays done.
+            // The caller may have lost interest; the command stays done.
             let _ = reply.send(Ok(answer));
         }
         let actions = group.actions.into_iter();
@@ -241,7 +240,7 @@ impl Actor {
         self.coordinator.recruit(&self.scheduler, now);
     }
 
-    /// Nothing of the group counts: the scheduler goes back to what the ledger says.
+    /// The whole group is void: the scheduler returns to the state of the ledger.
     fn roll_back(
         &mut self,
         replies: Vec<(oneshot::Sender<Result<Answer, Error>>, Answer)>,
@@ -293,7 +292,7 @@ impl Actor {
 }
 
 impl Coordinator {
-    /// A lease, signed. This node itself needs no proof of what it granted.
+    /// A signed lease. This node itself needs no proof of its own grants.
     fn grant(&self, job: JobId, token: FencingToken, worker: &NodeId) -> Vec<u8> {
         if worker == self.peers.local() {
             return Vec::new();
@@ -308,22 +307,22 @@ impl Coordinator {
 }
 
 impl Coordinator {
-    /// Ends a job that no node can run, in the name of the one that it was leased to.
+    /// Ends a job that no node can run, on behalf of the node that held the lease.
     async fn reject(&self, worker: NodeId, lease: Lease, error: Error) {
         let (code, message) = (Some(error.code()), mc_types::with_causes(&error));
         let rejected = Command::Finish {
             worker,
             job: lease.job,
             token: lease.token,
-            ending: Ending::Failed(FailureReason::Rejected { code, message }),
+            ending: AttemptResult::Failed(FailureReason::Rejected { code, message }),
         };
-        // If it is not recorded, the lease expires and it comes to this again.
+        // If recording fails, the lease expires and this happens again.
         let _ = self.ask(rejected).await;
     }
 }
 
-/// Takes what a worker holds from it, if its process has ended. One that cannot be reached may come back, or
-/// work on where nobody sees it: its leases expire in their time.
+/// Revokes the leases of a worker if its process has ended. A worker that is merely unreachable may come back, or work
+/// on unseen: its leases expire in their time.
 async fn probe(coordinator: Coordinator, worker: NodeId, newest: FencingToken) {
     if coordinator.peers.has_ended(&worker).await {
         tracing::info!(%worker, "its process has ended: what it had goes on elsewhere");
@@ -368,7 +367,7 @@ async fn offer(coordinator: Coordinator, worker: NodeId, lease: Lease, spec: Arc
             .iter()
             .map(|checkpoint| checkpoint.cid)
             .collect(),
-        sisters: coordinator.replicas.now().to_vec(),
+        replicas: coordinator.replicas.now().to_vec(),
         grant: coordinator.grant(job, token, &worker),
         key,
     };

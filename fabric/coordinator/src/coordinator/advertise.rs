@@ -11,13 +11,13 @@ use tokio_util::sync::CancellationToken;
 const EVERY: Duration = Duration::from_secs(2);
 /// Jobs that are younger are not spoken of.
 const LEAST_AGE: Duration = Duration::from_secs(2);
-/// How often it is said again that nothing has changed.
+/// How often an unchanged state is published again.
 const SAY_AGAIN: Duration = Duration::from_secs(60);
-/// Jobs of which something is said in one round, and jobs that are followed.
+/// How many jobs are published in one round, and how many are followed.
 const PER_ROUND: usize = 16;
 const MAX_FOLLOWED: usize = 512;
 
-/// The jobs of which something was said: what, and when.
+/// The jobs with a published state: which state, and when.
 type Said = HashMap<JobId, (JobState, Instant)>;
 
 impl Coordinator {
@@ -38,7 +38,7 @@ impl Coordinator {
         }
     }
 
-    /// The jobs of which something has to be said.
+    /// The jobs whose state must be published.
     fn due(&self, said: &mut Said, now: Timestamp) -> Vec<JobRecord> {
         let mut due = Vec::new();
         said.retain(|job, (state, at)| {

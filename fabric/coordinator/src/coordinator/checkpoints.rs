@@ -11,17 +11,17 @@ use std::{
     time::Duration,
 };
 
-/// Checkpoints of a job that are kept: the newest, and one in case that cannot be had.
+/// How many checkpoints of a job are kept: the newest, and one in case the newest cannot be fetched.
 const KEPT: usize = 2;
 /// How long a checkpoint that was asked for is waited for.
 const WAIT: Duration = Duration::from_secs(30);
-/// How long a node that a job is to move to may take to say what it lends.
+/// How long the target node of a move may take to announce what it lends.
 const MEET_WITHIN: Duration = Duration::from_secs(2);
 /// Between two looks.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
 
-/// The jobs that may have checkpoints, so that for others, which are most, nobody asks the ledger. Each
-/// with the inner blocks of its last one: what they lead to is in the store.
+/// The jobs that may have checkpoints; for all others, which are most, the ledger need not be read. Each has the inner
+/// blocks of its last checkpoint, whose DAGs are complete in the store.
 #[derive(Debug, Default)]
 pub(super) struct Checkpointed(Mutex<HashMap<JobId, HashSet<Cid>>>);
 
@@ -82,7 +82,7 @@ impl Coordinator {
         }
     }
 
-    /// Whether a job waits that `worker` had last, by `token`: it has nothing newer to go on from.
+    /// Whether a job is waiting whose last lease was `worker`'s, with `token`: so it has no newer checkpoint.
     async fn waits_after(&self, worker: &NodeId, job: JobId, token: FencingToken) -> bool {
         let record = self.job(job).await.ok().flatten();
         record.is_some_and(|record| {
@@ -98,7 +98,7 @@ impl Coordinator {
         record: &CheckpointRecord,
     ) -> Result<bool, Error> {
         let name = pin(job, record.position);
-        // Pinned first: what is found complete afterwards cannot be collected any more.
+        // Pinned first: a DAG that is complete afterwards can no longer be collected.
         self.content.pin(&name, record.cid).await?;
         let limits = self.job(job).await?.map(|job| job.spec.task.limits);
         let mut budget = budget::of_checkpoint(&limits.unwrap_or_default());
@@ -129,7 +129,7 @@ impl Coordinator {
             }
             return recorded;
         }
-        // An earlier attempt was beyond this one: its checkpoint could not be had, or was none.
+        // An earlier attempt was further: its checkpoint could not be fetched, or was invalid.
         let (lost, usable): (Vec<_>, Vec<_>) = known
             .iter()
             .partition(|known| known.position > record.position && known.token < record.token);
@@ -162,8 +162,8 @@ impl Coordinator {
         Ok(())
     }
 
-    /// Takes up the checkpoints of open jobs. A crash between the end of a job and the removal of its
-    /// checkpoints leaves some that nobody would remove.
+    /// Loads the checkpoints of open jobs. A crash between the end of a job and the removal of its checkpoints leaves
+    /// some, which this removes.
     pub(super) async fn restore_checkpoints(&self) -> Result<(), Error> {
         for job in self.jobs.jobs_with_checkpoints().await? {
             let record = self.jobs.get(job).await?;
@@ -176,7 +176,7 @@ impl Coordinator {
         Ok(())
     }
 
-    /// A job has ended: nothing goes on from its checkpoints any more.
+    /// A job has ended: no attempt will resume from its checkpoints.
     pub(super) async fn forget_checkpoints(&self, job: JobId) {
         self.checkpointed.remove(job);
         let forget = async {
@@ -228,7 +228,7 @@ impl Coordinator {
         Ok(newest.map(|checkpoint| checkpoint.position))
     }
 
-    /// Moves a job of this coordinator to another node, with what it has done so far.
+    /// Moves a job of this coordinator to another node, together with its progress.
     pub(super) async fn migrate_own(&self, job: JobId, to: NodeId) -> Result<(), Error> {
         self.meet(&to).await;
         let (node, token) = match self.ask(Command::Migrate { job, node: to }).await? {
@@ -241,13 +241,13 @@ impl Coordinator {
         };
         let left = self.stop(job, (node, token), true).await;
         if left.is_err() {
-            // It stays where it is. While shutting down nobody moves it any more.
+            // It stays where it is. While shutting down, it does not move.
             let _ = self.ask(Command::Stay { job }).await;
         }
         left
     }
 
-    /// Waits a moment for a node that has just come, or is not connected to, to say what it lends.
+    /// Waits a moment until a node that has just come, or is not connected, announces what it lends.
     async fn meet(&self, node: &NodeId) {
         let deadline = tokio::time::Instant::now() + MEET_WITHIN;
         while tokio::time::Instant::now() < deadline {
@@ -255,7 +255,7 @@ impl Coordinator {
             if workers.iter().any(|worker| worker.id == *node) {
                 return;
             }
-            // The first word begins to connect to it. One that does not hear is no place to move to.
+            // The first request begins to connect to it. A node that does not answer is no target for a move.
             let _ = self.peers.request(node, Request::Solicit).await;
             tokio::time::sleep(LOOK_EVERY).await;
         }

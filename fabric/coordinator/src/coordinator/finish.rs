@@ -1,11 +1,11 @@
-//! Taking results: their blocks are in this node's store before the ledger says that they exist.
+//! Fetches results: their blocks are in this node's store before the ledger records them.
 
 use super::{Coordinator, arriving, marks::Mark, no_answer, pin, respond};
 use crate::{ContentError, Error, UNLIMITED};
 use mc_protocol::{Response, budget};
 use mc_scheduler::{Answer, Command};
 use mc_types::{
-    Cid, Completion, Ending, FencingToken, JobId, JobRecord, NodeId, Outcome, canonical,
+    AttemptResult, Cid, Completion, FencingToken, JobId, JobRecord, NodeId, Outcome, canonical,
 };
 use std::time::Duration;
 
@@ -29,10 +29,10 @@ impl Coordinator {
         worker: NodeId,
         job: JobId,
         token: FencingToken,
-        ending: Ending,
+        ending: AttemptResult,
     ) -> Response {
         let coordinator = self.clone();
-        // Of its own accord: a fetch that takes longer than one request goes on.
+        // In a task of its own, so that a fetch that takes longer than one request continues.
         let take = async move { coordinator.take(worker, job, token, ending).await };
         let finishing = self.tasks.ask("finish", take);
         match tokio::time::timeout(ANSWER_WITHIN, finishing).await {
@@ -47,13 +47,13 @@ impl Coordinator {
         worker: NodeId,
         job: JobId,
         token: FencingToken,
-        ending: Ending,
+        ending: AttemptResult,
     ) -> Response {
         let Some(_fetching) = self.finishes.begin((job, token)) else {
             return Response::Pending;
         };
         let mut ending = ending;
-        if let Ending::Completed(completion) = &ending {
+        if let AttemptResult::Completed(completion) = &ending {
             let task = match self.may_finish(&worker, job, token).await {
                 Ok(task) => task,
                 Err(refusal) => return refusal,
@@ -69,7 +69,7 @@ impl Coordinator {
                     let message = format!("reported a result that cannot be true: {reason}");
                     let code = None;
                     let reason = mc_types::FailureReason::Infrastructure { code, message };
-                    ending = Ending::Failed(reason);
+                    ending = AttemptResult::Failed(reason);
                 }
                 Err(error) => return error.into(),
             }
@@ -82,7 +82,7 @@ impl Coordinator {
         &self,
         worker: NodeId,
         (job, token): (JobId, FencingToken),
-        ending: Ending,
+        ending: AttemptResult,
     ) -> (Response, bool) {
         let finish = Command::Finish {
             worker,
@@ -106,7 +106,7 @@ impl Coordinator {
         worker: NodeId,
         (job, token): (JobId, FencingToken),
         outcome: Cid,
-        ending: Ending,
+        ending: AttemptResult,
     ) -> Response {
         let is_remote = worker != *self.peers.local();
         // Two attempts may report at the same time. The pin of the one whose result counts is not to be moved by the other.
@@ -129,7 +129,7 @@ impl Coordinator {
         worker: NodeId,
         (job, token): (JobId, FencingToken),
         outcome: Cid,
-        ending: Ending,
+        ending: AttemptResult,
     ) -> Response {
         if let Err(error) = self.content.pin(&pin(job), outcome).await {
             return Error::from(error).into();
@@ -189,7 +189,7 @@ impl Coordinator {
         job: JobId,
         token: FencingToken,
     ) -> Result<Cid, Response> {
-        // There is nothing to fetch from this node itself, and so no lease to renew before that.
+        // There is nothing to fetch from this node itself, so no lease must be renewed first.
         if worker == self.peers.local()
             && let Some(task) = self.held_task(worker, job, token)
         {
@@ -198,7 +198,7 @@ impl Coordinator {
         self.check_finish(worker, job, token).await
     }
 
-    /// The task of a job, if the worker holds it by `token`; renews the lease then.
+    /// The task of a job, if the worker holds its lease with `token`; renews the lease then.
     pub(super) async fn check_finish(
         &self,
         worker: &NodeId,
@@ -251,7 +251,7 @@ impl Coordinator {
         fetched
     }
 
-    /// Fetches what an outcome names, as long as it is no more than its task may make.
+    /// Fetches the content of an outcome, if it is no larger than its task may make.
     async fn fetch_result(
         &self,
         worker: &NodeId,
@@ -261,7 +261,7 @@ impl Coordinator {
         let record = self.job(job).await?.ok_or(Error::NotRunning)?;
         let task = &record.spec.task;
         let providers = || vec![worker.clone()];
-        // What the user gave is no part of what the worker made, unless it is encrypted once more.
+        // Inputs of the user do not count as results of the worker, unless encrypted once more.
         let mut rewritten = 0_u64;
         for root in outcome.dirs.keys().filter_map(|path| task.dirs.get(path)) {
             if task.private.is_some() {

@@ -1,4 +1,4 @@
-//! What attempts wrote that came to no outcome: it is in this node's store before the ledger says that it exists.
+//! The output of attempts without an outcome: it is in this node's store before the ledger records it.
 
 use super::{Coordinator, no_answer};
 use crate::{Error, pins::LOG};
@@ -32,10 +32,10 @@ fn pins(job: JobId, token: FencingToken) -> [String; 2] {
 }
 
 impl Coordinator {
-    /// A worker says what its attempt wrote. Repeating it changes nothing.
+    /// A worker reports the output of its attempt. Repeating it changes nothing.
     pub async fn keep_log(&self, worker: NodeId, written: Written) -> Response {
         let coordinator = self.clone();
-        // Of its own accord: a fetch that takes longer than one request goes on.
+        // In a task of its own, so that a fetch that takes longer than one request continues.
         let keep = async move { coordinator.keep_written(worker, written).await };
         let keeping = self.tasks.ask("log", keep);
         match tokio::time::timeout(ANSWER_WITHIN, keeping).await {
@@ -49,7 +49,8 @@ impl Coordinator {
     async fn keep_written(&self, worker: NodeId, written: Written) -> Result<Response, Error> {
         let (job, token) = (written.job, written.token);
         if worker != *self.peers.local() {
-            // The attempt has not said yet how it ended: if the lease is its own, that lasts for as long as this takes.
+            // The attempt has not reported its end yet: if it still holds the lease, the lease lasts as long as this
+            // takes.
             let _ = self.check_finish(&worker, job, token).await;
         }
         let Some(_mark) = self.logging.begin((job, token)) else {
@@ -72,7 +73,7 @@ impl Coordinator {
         let mut left = budget::of_log(&record.spec.task.limits);
         let kept = async {
             for (name, root) in pins.iter().zip([written.stdout, written.stderr]) {
-                // Pinned first: what is found complete afterwards cannot be collected any more.
+                // Pinned first: a DAG that is complete afterwards can no longer be collected.
                 self.content.pin(name, root).await?;
                 let providers = vec![worker.clone()];
                 self.content.fetch(root, providers, &mut left).await?;
@@ -102,8 +103,8 @@ impl Coordinator {
         })
     }
 
-    /// Whether the worker was granted the attempt: the newest of the job is in the ledger, and of earlier ones it has the
-    /// proof.
+    /// Whether the worker was granted the attempt: the ledger has the newest one of the job, and for earlier ones the
+    /// worker has the proof.
     fn had_lease(&self, worker: &NodeId, record: &JobRecord, written: &Written) -> bool {
         if worker == self.peers.local() {
             return true;
@@ -119,7 +120,7 @@ impl Coordinator {
         is_ours && grant.job == job && grant.token == token && grant.worker == *worker
     }
 
-    /// What the attempts of a job wrote that came to no outcome, newest first.
+    /// The output of the attempts of a job that had no outcome, newest first.
     ///
     /// # Errors
     ///
@@ -128,7 +129,7 @@ impl Coordinator {
         Ok(self.jobs.logs(job).await?)
     }
 
-    /// Lets go of what the attempts of a job wrote, which is forgotten.
+    /// Removes the output of the attempts of a job.
     pub(super) async fn unpin_logs(&self, job: JobId) -> Result<(), Error> {
         for log in self.jobs.logs(job).await? {
             for name in pins(job, log.token) {

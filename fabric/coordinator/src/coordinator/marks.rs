@@ -1,4 +1,4 @@
-//! What is being done at the moment, so that nobody begins it a second time meanwhile.
+//! Work in progress, so that no request begins it a second time meanwhile.
 
 use std::{
     collections::HashSet,

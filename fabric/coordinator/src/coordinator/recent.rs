@@ -16,13 +16,13 @@ struct Records {
     ended: VecDeque<JobId>,
 }
 
-/// What was written to the ledger last. Only this node writes its jobs, so that is what is there.
+/// The records last written to the ledger. Only this node writes its jobs, so the ledger still has them.
 #[derive(Debug, Default)]
 pub(super) struct Recent(Mutex<Records>);
 
 impl Recent {
     fn records(&self) -> MutexGuard<'_, Records> {
-        // What is missing is read from the ledger, so that a half-made update does no harm.
+        // Missing records are read from the ledger, so a half-made update does no harm.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

@@ -14,20 +14,20 @@ use std::{
 };
 use tokio::time::Instant;
 
-/// Between two rounds in which workers are asked what they lend.
+/// The time between two rounds of asking workers what they lend.
 const EVERY: Duration = Duration::from_millis(500);
-/// How long workers go on saying it often after the last job has ended.
+/// How long workers keep announcing often after the last job has ended.
 const LINGER: Duration = Duration::from_secs(60);
 /// Between two searches for nodes that have nothing to do.
 const SEARCH_EVERY: Duration = Duration::from_secs(2);
-/// Peers that are connected to in one round, when those that are connected already are not enough.
+/// How many further peers to connect to in one round, when the connected ones are not enough.
 const PEERS_PER_ROUND: usize = 8;
 
 /// When there was work, and when workers were asked.
 #[derive(Debug)]
 pub(super) struct Recruiter {
     begun: Instant,
-    /// Milliseconds since `begun` when there was work last; 0 if never.
+    /// When there was last work, in milliseconds since `begun`; 0 if never.
     worked: AtomicU64,
     asked: Every,
     searched: Every,
@@ -49,7 +49,7 @@ impl Recruiter {
         u64::try_from(self.begun.elapsed().as_millis()).unwrap_or(u64::MAX)
     }
 
-    /// Whether there is work, or was of late.
+    /// Whether there is work, or was recently.
     pub(super) fn has_work(&self) -> bool {
         let worked = self.worked.load(Ordering::Relaxed);
         let linger = u64::try_from(LINGER.as_millis()).unwrap_or(u64::MAX);
@@ -86,8 +86,8 @@ impl Every {
 }
 
 impl Coordinator {
-    /// Takes note of work. If jobs wait, the nodes that have not said of late what they lend are asked. Called after every
-    /// step.
+    /// Records that there is work. If jobs wait, asks the nodes that have not announced recently what they lend. Called
+    /// after every step.
     pub(super) fn recruit(&self, scheduler: &Scheduler, now: Timestamp) {
         if self.duty == Duty::Records || scheduler.open_jobs() == 0 {
             return;

@@ -1,5 +1,5 @@
-//! Other coordinators on the same ledger. None of them leads: each grants leases for the jobs that were handed in
-//! there, and takes those of one that fell silent.
+//! Other coordinators on the same ledger. None of them leads: each grants leases for the jobs that were submitted to
+//! it, and takes over the jobs of one that fell silent.
 
 use super::{Coordinator, actor::Input, finish::kept_root, pin, respond};
 use crate::{Error, UNLIMITED};
@@ -17,19 +17,19 @@ use std::{
 use tokio::{sync::oneshot, time::Instant};
 use tokio_util::sync::CancellationToken;
 
-/// How often in its own term a coordinator says that it is there: two may be lost.
+/// How often in its own term a coordinator renews its presence: two renewals may be lost.
 const RENEWALS_PER_TERM: u32 = 3;
-/// Jobs of others that are looked at in one round, and how long each is left alone: at first it is not even in
+/// How many jobs of others are checked in one round, and how long each is left alone first: at first it is not even in
 /// the ledger.
 const LOOKED_AT_A_TIME: usize = 256;
 const LOOK_AGAIN_AFTER: Duration = Duration::from_secs(60);
 /// How long a replica may take to make a job's inputs its own before the job is accepted without.
 const KEEP_WITHIN: Duration = Duration::from_secs(5);
 
-/// How often the ledger is asked at most whether whoever says so is a coordinator: anybody may.
+/// How often at most the ledger is asked whether a node is a coordinator, since any node may claim so.
 const LOOK_AT_MOST_EVERY: Duration = Duration::from_millis(200);
 
-/// Jobs of others whose inputs are kept here, of which is known that they may have ended.
+/// Jobs of others whose inputs are kept here and which may have ended.
 const MAX_KEPT: usize = 1_000_000;
 
 /// The other coordinators that are there, as of a moment ago.
@@ -87,7 +87,7 @@ impl Replicas {
 }
 
 impl Coordinator {
-    /// Says to the others that this one is there, and takes the jobs of those that are not, until `stopping`.
+    /// Renews this coordinator's presence in the ledger, and takes over the jobs of absent ones, until `stopping`.
     pub(super) async fn stay(self, term: Duration, stopping: CancellationToken) {
         let mut every = tokio::time::interval(term / RENEWALS_PER_TERM);
         every.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
@@ -96,7 +96,7 @@ impl Coordinator {
                 tracing::warn!(%error, "the ledger was not told that this node is there");
             }
         }
-        // Others take over at once then; without this they do when the term is over.
+        // Then others take over at once, and not only when the term is over.
         if let Err(error) = self.jobs.resign().await {
             tracing::debug!(%error, "not resigned");
         }
@@ -104,11 +104,11 @@ impl Coordinator {
 
     /// One round of that. What it could not finish, the next one does.
     pub(super) async fn be_there(&self, term: Duration) -> Result<(), Error> {
-        // Until all of it is done, jobs may have come or gone of which this coordinator does not know.
+        // Until this is complete, jobs may have come or gone without this coordinator's knowledge.
         let was_unsure = self.replicas.is_unsure.swap(true, Ordering::Relaxed);
         let was_there = self.jobs.renew(term).await?;
         if was_unsure || !was_there {
-            // The jobs that this one believed to own may be another's by now.
+            // Another coordinator may own this one's jobs by now.
             self.recent.clear();
             let _ = self.inputs.send(Input::Reload).await;
         }
@@ -144,7 +144,7 @@ impl Coordinator {
         Ok(())
     }
 
-    /// Unpins the inputs of others' jobs that have ended: the oldest ones, some at a time.
+    /// Unpins the inputs of others' ended jobs: the oldest ones, some at a time.
     async fn unpin_ended(&self) -> Result<(), Error> {
         for job in self.replicas.take_kept() {
             if self.needs_no_pin(job).await? {
@@ -156,14 +156,14 @@ impl Coordinator {
         Ok(())
     }
 
-    /// Pins the task of a job that was another's. What is missing of it is asked for when it is needed.
+    /// Pins the task of a job taken over from another coordinator. Missing blocks are fetched when they are needed.
     async fn hold_task(&self, job: &JobRecord) -> Result<(), Error> {
         let _turn = self.turn_to_pin(job.id).await;
         self.pin_what_counts(job.id).await
     }
 
-    /// Has one of the others make the inputs of a new job its own, so that it can go on with the job without
-    /// this one. If none does in time, the job is as safe as this node.
+    /// Asks one of the others to copy the inputs of a new job, so that it can continue the job without this one. If
+    /// none does in time, the job is only as safe as this node.
     pub(super) async fn have_kept(&self, job: JobId, task: Cid) {
         let replicas = self.replicas.now();
         for replica in replicas.iter() {
@@ -187,7 +187,7 @@ impl Coordinator {
         is_stranger.then(|| Response::refused(ErrorCode::Infrastructure, reason))
     }
 
-    /// Whether `node` is a coordinator on the same ledger. One that came just now is only known there.
+    /// Whether `node` is a coordinator on the same ledger. Only the ledger knows one that has just come.
     async fn is_replica(&self, node: &NodeId) -> bool {
         if self.replicas.now().contains(node) {
             return true;
@@ -246,7 +246,7 @@ impl Coordinator {
         }
     }
 
-    /// Asks the owner of a job; `None` if that is this coordinator, or nobody.
+    /// Asks the owner of a job; `None` if this coordinator owns the job, or none does.
     async fn at_owner(&self, job: JobId, request: Request) -> Result<Option<Response>, Error> {
         let owner = self.jobs.owner_of(job).await?;
         let Some(owner) = owner.filter(|owner| owner != self.peers.local()) else {
@@ -311,7 +311,7 @@ impl Coordinator {
     ///
     /// # Errors
     ///
-    /// [`Error::NotRunning`] when it has ended, or that its owner does not answer.
+    /// [`Error::NotRunning`] when it has ended, or an error when its owner does not answer.
     pub async fn why(&self, job: JobId) -> Result<Why, Error> {
         match self.at_owner(job, Request::WhyJob { job }).await? {
             None => self
@@ -324,7 +324,7 @@ impl Coordinator {
         }
     }
 
-    /// The same of some jobs of this coordinator, as far as they are open.
+    /// The same for some jobs of this coordinator, as far as they are open.
     pub async fn why_own(&self, jobs: Vec<JobId>) -> Result<Vec<Why>, Error> {
         let (reply, why) = oneshot::channel();
         let asked = self.inputs.send(Input::Why { jobs, reply }).await;
@@ -346,7 +346,7 @@ impl Coordinator {
     }
 }
 
-/// What another coordinator is told of what was done for it.
+/// The answer to another coordinator's request.
 fn told(result: Result<(), Error>) -> Response {
     match result {
         Ok(()) => Response::Ok,

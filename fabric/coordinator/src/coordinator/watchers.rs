@@ -7,7 +7,7 @@ use std::{
 };
 use tokio::sync::Notify;
 
-/// One bell per job that somebody waits for; jobs that nobody waits for cost nothing.
+/// One bell per job that a caller waits for; other jobs cost nothing.
 #[derive(Debug, Default)]
 pub(super) struct Watchers {
     bells: Mutex<HashMap<JobId, Weak<Notify>>>,

@@ -4,11 +4,11 @@ use super::error::CheckpointError;
 use crate::blocks::Blocks;
 use mc_checkpoint::{
     meter,
-    snapshot::{BadCheckpoint, Blob, Checkpoint, Kind, Reader},
+    snapshot::{BadCheckpoint, Blob, Checkpoint, CheckpointKind, Reader},
 };
 use mc_content::{
     BlockSource, Error, Key,
-    seal::{Cipher, Place},
+    seal::{Cipher, SealContext},
 };
 use mc_engine::{MemoryImage, Resume};
 use mc_types::{Cid, TaskSpec, cid};
@@ -62,7 +62,7 @@ fn fetch(
     match cipher.filter(|_| cid.codec() == cid::RAW) {
         None => Ok(bytes.to_vec()),
         Some(cipher) => {
-            let opened = cipher.open(Place::Block, &bytes);
+            let opened = cipher.open(SealContext::Block, &bytes);
             Ok(opened.map_err(|source| Error::Sealed { cid: *cid, source })?)
         }
     }
@@ -97,7 +97,7 @@ pub fn load(
     let get_later = move |cid: &Cid| fetch(&later, &handle, key_later.as_ref(), cid);
     let checkpoint = Checkpoint::read(&get(cid)?)?;
     checkpoint.is_of(task_cid, task.kind.program())?;
-    if checkpoint.kind != Kind::Wasm || checkpoint.host != mc_wasi::STATE_VERSION {
+    if checkpoint.kind != CheckpointKind::Wasm || checkpoint.host != mc_wasi::STATE_VERSION {
         return Err(BadCheckpoint::Version {
             format: checkpoint.format,
             pass: checkpoint.pass,

@@ -3,11 +3,11 @@
 use super::error::CheckpointError;
 use mc_checkpoint::{
     PASS_VERSION,
-    snapshot::{Blob, Block, Checkpoint, FORMAT, Kind, Memory, Pages},
+    snapshot::{Blob, Block, Checkpoint, CheckpointKind, FORMAT, Memory, Pages},
 };
 use mc_content::{
     Key,
-    seal::{Cipher, Place},
+    seal::{Cipher, SealContext},
 };
 use mc_engine::Saved;
 use mc_types::Cid;
@@ -68,7 +68,7 @@ impl Writer {
         let world = saved.world.to_bytes()?;
         self.pages.resize_with(saved.memories.len(), Pages::default);
         let seal = self.cipher.as_ref();
-        let seal = seal.map(|cipher| |bytes: &[u8]| cipher.seal(Place::Block, bytes));
+        let seal = seal.map(|cipher| |bytes: &[u8]| cipher.seal(SealContext::Block, bytes));
         let seal = seal.as_ref().map(|seal| seal as &dyn Fn(&[u8]) -> Vec<u8>);
         let memories = saved.memories.iter().zip(&mut self.pages);
         let memories = memories
@@ -86,7 +86,7 @@ impl Writer {
             format: FORMAT,
             pass: PASS_VERSION,
             host: mc_wasi::STATE_VERSION,
-            kind: Kind::Wasm,
+            kind: CheckpointKind::Wasm,
             task: self.task,
             component: self.component,
             position: saved.position,

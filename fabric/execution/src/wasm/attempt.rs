@@ -1,11 +1,11 @@
 //! One attempt of a guest, from its starting point to its results.
 
 use super::{
-    recorder::{Recorder, Taking},
+    recorder::{CheckpointRecorder, Taking},
     shared::{Shared, component},
 };
 use crate::{
-    attempt::{AttemptContext, Ended, Finished, Leaves, Left, Start, When},
+    attempt::{AttemptContext, Ended, Finished, Leaves, Start, StoppedTask, When},
     blocks::Blocks,
     checkpoint::{self, CheckpointError, Loaded},
     deferred::Deferred,
@@ -37,7 +37,7 @@ pub(super) async fn run(
     program: Program,
     cx: AttemptContext<'_>,
 ) -> Result<Finished, ExecutionError> {
-    let mut recorder = Recorder::new(shared, component(task), &cx);
+    let mut recorder = CheckpointRecorder::new(shared, component(task), &cx);
     let (mut checkpoints, must_fit) = match cx.checkpoints.as_ref().map(|of| &of.start) {
         None | Some(Start::Anew) => (VecDeque::new(), false),
         Some(Start::At(checkpoint)) => (VecDeque::from([*checkpoint]), true),
@@ -65,7 +65,7 @@ pub(super) async fn run(
                         checkpoints.push_front(checkpoint)
                     }
                     Err(error) if !attempt.is_leaving() => return Err(error.into()),
-                    checkpoint => return Ok(Finished::Left(Left { checkpoint })),
+                    checkpoint => return Ok(Finished::Left(StoppedTask { checkpoint })),
                 }
             }
             Err(ExecutionError::Unfit { reason }) if !must_fit && !checkpoints.is_empty() => {
@@ -78,7 +78,7 @@ pub(super) async fn run(
 }
 
 /// What a guest left that was stopped.
-fn left(recorder: Option<&mut Recorder<'_>>) -> Left {
+fn left(recorder: Option<&mut CheckpointRecorder<'_>>) -> StoppedTask {
     let lost = || CheckpointError::Encode("a checkpoint was lost".to_owned());
     let checkpoint = match recorder {
         Some(recorder) => match recorder.lost.take() {
@@ -87,7 +87,7 @@ fn left(recorder: Option<&mut Recorder<'_>>) -> Left {
         },
         None => Err(lost()),
     };
-    Left { checkpoint }
+    StoppedTask { checkpoint }
 }
 
 /// An attempt that goes on.
@@ -157,7 +157,7 @@ impl Attempt<'_> {
     async fn segment(
         &mut self,
         loaded: Option<Loaded>,
-        recorder: Option<&mut Recorder<'_>>,
+        recorder: Option<&mut CheckpointRecorder<'_>>,
     ) -> Result<Option<Ended>, ExecutionError> {
         let begun = Instant::now();
         self.cx.watch.begins();
@@ -239,7 +239,7 @@ impl Attempt<'_> {
 
     fn world(&self) -> World {
         let given = match &self.cx.inputs {
-            TaskInputs::Given(given) => given,
+            TaskInputs::Declared(given) => given,
             TaskInputs::Machine { mounts, stdin } => {
                 return World::Relaxed {
                     mounts: mounts.clone(),
@@ -320,7 +320,7 @@ impl Attempt<'_> {
 }
 
 /// Keeps what is taken, if anything is.
-async fn record(recording: Option<(&mut Recorder<'_>, Taking)>) {
+async fn record(recording: Option<(&mut CheckpointRecorder<'_>, Taking)>) {
     if let Some((recorder, taking)) = recording {
         recorder.take(taking).await;
     }

@@ -8,7 +8,7 @@ use crate::{
     streams::Streams,
 };
 use mc_content::{Block, Error, Key, TaskKey};
-use mc_engine::{Bell, Keeper, Next, RunError, Saved, Stopped};
+use mc_engine::{Keeper, Next, RunError, Saved, StopSignal, Stopped};
 use mc_types::{CheckpointEvery, Cid};
 use std::{io::Cursor, path::Path, sync::Arc, time::Duration};
 use tokio::{
@@ -110,7 +110,7 @@ impl Keeper for Hand {
 }
 
 /// Stores the checkpoints of an attempt and says so.
-pub(super) struct Recorder<'a> {
+pub(super) struct CheckpointRecorder<'a> {
     shared: &'a Shared,
     blocks: &'a Arc<dyn Blocks>,
     streams: &'a Streams,
@@ -122,7 +122,7 @@ pub(super) struct Recorder<'a> {
     writer: Writer,
     /// Shared by all programs of the attempt: a request that reaches a program as it leaves counts for the program that
     /// continues.
-    bell: Bell,
+    stop_signal: StopSignal,
     /// The task's output before it began here, if its streams are kept in memory.
     before: Arc<[Vec<u8>; 2]>,
     /// The newest that is stored, and its position.
@@ -131,7 +131,7 @@ pub(super) struct Recorder<'a> {
     pub(super) lost: Option<CheckpointError>,
 }
 
-impl<'a> Recorder<'a> {
+impl<'a> CheckpointRecorder<'a> {
     /// A recorder that has stored nothing yet. None for a task without checkpoints, or that is never stopped.
     pub(super) fn new(
         shared: &'a Shared,
@@ -153,7 +153,7 @@ impl<'a> Recorder<'a> {
             component,
             writer: Writer::new(of.task, component, key.as_ref()),
             key,
-            bell: Bell::default(),
+            stop_signal: StopSignal::default(),
             before: Arc::default(),
             newest: None,
             lost: None,
@@ -169,7 +169,7 @@ impl<'a> Recorder<'a> {
     ) -> (mc_engine::Checkpoints, Taking) {
         self.before = before;
         let (states, saved) = mpsc::channel(1);
-        let bell = self.bell.clone();
+        let stop_signal = self.stop_signal.clone();
         let buffer = self.shared.copies.buffer();
         let hand = Hand {
             states,
@@ -181,18 +181,18 @@ impl<'a> Recorder<'a> {
         };
         let checkpoints = mc_engine::Checkpoints {
             first: next_stop(self.of.when, position),
-            bell: bell.clone(),
+            stop_signal: stop_signal.clone(),
             keeper: Box::new(hand),
         };
         let taking = Taking {
             saved,
             buffer,
-            bell,
+            stop_signal,
         };
         (checkpoints, taking)
     }
 
-    /// Rings the bell when it is time, and keeps what comes, until the guest has ended or left.
+    /// Raises the stop signal when it is time, and keeps what comes, until the guest has ended or left.
     pub(super) async fn take(&mut self, mut taking: Taking) {
         let pause = match self.of.when {
             When::Every(Some(CheckpointEvery::Millis(millis))) => {
@@ -226,13 +226,13 @@ impl<'a> Recorder<'a> {
                     None => return,
                 },
                 () = time => {
-                    taking.bell.ring();
+                    taking.stop_signal.raise();
                     // The next one is due when this one is stored.
                     due = None;
                 }
-                () = self.controls.stop_now.notified() => taking.bell.ring(),
+                () = self.controls.stop_now.notified() => taking.stop_signal.raise(),
                 () = self.controls.leaving.cancelled(), if !is_leaving => {
-                    taking.bell.ring();
+                    taking.stop_signal.raise();
                     is_leaving = true;
                 }
             }
@@ -331,7 +331,7 @@ fn encode(
 pub(super) struct Taking {
     saved: mpsc::Receiver<Held>,
     buffer: Buffer,
-    bell: Bell,
+    stop_signal: StopSignal,
 }
 
 /// A file that still grows. None while it is empty.

@@ -3,7 +3,7 @@
 //! They are read when the task asks. The guest's world follows links itself, so no path that gets here contains one.
 //! The guest does not see what WASI cannot express: sockets, devices, and names or link targets that are not UTF-8.
 
-use mc_wasi::{Given as Kind, Stop};
+use mc_wasi::{InputEntry, Stop};
 use std::{
     fs::{self, File},
     io::ErrorKind,
@@ -33,7 +33,7 @@ pub(super) fn look_up(
     root: &Path,
     path: &str,
     note: impl FnOnce(&fs::Metadata),
-) -> Result<Option<Kind>, Stop> {
+) -> Result<Option<InputEntry>, Stop> {
     // Changes lie there on their way into the directory.
     if path
         .rsplit('/')
@@ -65,18 +65,18 @@ pub(super) fn look_up(
 }
 
 /// What a guest has a word for.
-fn kind(full: &Path, metadata: &fs::Metadata) -> Result<Option<Kind>, Stop> {
+fn kind(full: &Path, metadata: &fs::Metadata) -> Result<Option<InputEntry>, Stop> {
     if metadata.is_dir() {
-        return Ok(Some(Kind::Directory));
+        return Ok(Some(InputEntry::Directory));
     }
     if metadata.is_file() {
         let size = metadata.len();
-        return Ok(Some(Kind::File { size }));
+        return Ok(Some(InputEntry::File { size }));
     }
     if metadata.is_symlink() {
         let target = fs::read_link(full).map_err(|e| failed(full, e))?;
         let target = target.into_os_string().into_string().ok();
-        return Ok(target.map(|target| Kind::Symlink { target }));
+        return Ok(target.map(|target| InputEntry::Symlink { target }));
     }
     Ok(None)
 }
@@ -154,7 +154,7 @@ mod tests {
         assert_eq!(names, ["file", "link", "socket"]);
         let mut noted = 0;
         let mut look_up = |name| look_up(dir.path(), name, |_| noted += 1).unwrap();
-        assert_eq!(look_up("file"), Some(Kind::File { size: 4 }));
+        assert_eq!(look_up("file"), Some(InputEntry::File { size: 4 }));
         assert_eq!((look_up("link"), look_up("socket")), (None, None));
         assert_eq!(noted, 1, "what is not there may not be replaced");
     }

@@ -2,7 +2,7 @@
 
 use super::{
     entity,
-    given::{Given, Root, Seed, Stdin},
+    input_reader::{InputReader, Root, Seed, Stdin},
     of_task,
     seen::Seen,
 };
@@ -19,7 +19,7 @@ use tokio_util::sync::CancellationToken;
 #[derive(Debug, Clone)]
 pub enum TaskInputs {
     /// Its inputs, and a clock and random numbers that follow from them.
-    Given(GivenInputs),
+    Declared(DeclaredInputs),
     /// This machine as it is, with its clock and its network.
     Machine {
         /// Its directories.
@@ -31,7 +31,7 @@ pub enum TaskInputs {
 
 /// What a task was given.
 #[derive(Clone)]
-pub struct GivenInputs {
+pub struct DeclaredInputs {
     /// Its directories.
     pub mounts: Vec<Mount>,
     /// What each of them is made from, if anything.
@@ -44,15 +44,15 @@ pub struct GivenInputs {
     pub seen: Option<Seen>,
 }
 
-impl std::fmt::Debug for GivenInputs {
+impl std::fmt::Debug for DeclaredInputs {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("GivenInputs")
+        f.debug_struct("DeclaredInputs")
             .field("mounts", &self.mounts)
             .finish_non_exhaustive()
     }
 }
 
-impl GivenInputs {
+impl DeclaredInputs {
     /// The inputs of the task with the CID `cid`, all of them content; `key` decrypts the encrypted ones.
     #[must_use]
     pub fn of_task(task: &TaskSpec, cid: Cid, key: Option<&TaskKey>) -> Self {
@@ -74,8 +74,8 @@ impl GivenInputs {
         &self,
         blocks: Arc<dyn Blocks>,
         cancel: CancellationToken,
-    ) -> Given<Arc<dyn Blocks>> {
-        let given = Given::new(
+    ) -> InputReader<Arc<dyn Blocks>> {
+        let given = InputReader::new(
             self.roots.clone(),
             self.stdin.clone(),
             Arc::clone(&self.seed),

@@ -11,9 +11,9 @@ use mc_execution::{
     AttemptContext, Blocks, Checkpoints, Controls, Ended, ExecutionError, Executors, Finished,
     Leaves, LogFiles, Need, Start, Streams, Unwatched, When,
     wasm::{Bounds, Options, Wasm},
-    world::{GivenInputs, TaskInputs},
+    world::{DeclaredInputs, TaskInputs},
 };
-use mc_types::{CheckpointEvery, Cid, End, TaskSpec, canonical, cid};
+use mc_types::{CheckpointEvery, Cid, TaskSpec, Termination, canonical, cid};
 use std::sync::Arc;
 
 /// Counts to a million, and ends.
@@ -65,7 +65,7 @@ impl Fixture {
         let prepared = executor.prepare(&self.task, need, &self.blocks).await?;
         assert!(prepared.can_checkpoint());
         let context = AttemptContext {
-            inputs: TaskInputs::Given(GivenInputs::of_task(&self.task, self.cid, None)),
+            inputs: TaskInputs::Declared(DeclaredInputs::of_task(&self.task, self.cid, None)),
             blocks: Arc::clone(&self.blocks),
             key: None,
             streams,
@@ -112,7 +112,7 @@ fn ended(finished: Result<Finished, ExecutionError>) -> Box<Ended> {
 async fn what_goes_on_from_a_checkpoint_comes_to_the_same_outcome() {
     let fixture = Fixture::new().await;
     let whole = fixture.whole().await;
-    assert_eq!(whole.end, End::Exited { code: 0 });
+    assert_eq!(whole.end, Termination::Exited { code: 0 });
     let checkpoint = fixture.left_at(10_000).await;
     let dir = tempfile::tempdir().unwrap();
     let files = Streams::Files(LogFiles::within(&dir.path().join("not there yet")));

@@ -1,6 +1,6 @@
 //! Several nodes on one ledger.
 
-use super::{Place, completed, ended, name, on_both, queued, running};
+use super::{TestLedger, completed, ended, name, on_both, queued, running};
 use mc_ledger::{Batch, Error};
 use mc_types::{JobRecord, JobState};
 use std::time::Duration;
@@ -18,7 +18,7 @@ on_both!(
     node_that_resigns_is_succeeded_at_once,
 );
 
-async fn jobs_of_a_silent_node_are_taken_once_and_fenced_from_it(place: Place) {
+async fn jobs_of_a_silent_node_are_taken_once_and_fenced_from_it(place: TestLedger) {
     let (first, second, third) = (
         place.open(1).await,
         place.open(2).await,
@@ -29,8 +29,8 @@ async fn jobs_of_a_silent_node_are_taken_once_and_fenced_from_it(place: Place) {
     third.renew(LONG).await.unwrap();
     let jobs = [queued(1), running(2, 7)];
     first.commit(Batch { jobs: &jobs }).await.unwrap();
-    assert_eq!(first.sisters().await.unwrap(), [name(2), name(3)]);
-    assert_eq!(second.sisters().await.unwrap(), [name(3)]);
+    assert_eq!(first.replicas().await.unwrap(), [name(2), name(3)]);
+    assert_eq!(second.replicas().await.unwrap(), [name(3)]);
     assert_eq!(second.take_over().await.unwrap(), jobs);
     assert_eq!(third.take_over().await.unwrap(), []);
     assert_eq!(second.open_jobs().await.unwrap(), jobs);
@@ -53,7 +53,7 @@ async fn jobs_of_a_silent_node_are_taken_once_and_fenced_from_it(place: Place) {
         .unwrap();
 }
 
-async fn open_jobs_are_those_of_the_node_and_ended_ones_stay_where_they_are(place: Place) {
+async fn open_jobs_are_those_of_the_node_and_ended_ones_stay_where_they_are(place: TestLedger) {
     let (first, second) = (place.open(1).await, place.open(2).await);
     first.renew(OVER).await.unwrap();
     let done = ended(1, 3, JobState::Succeeded, completed());
@@ -74,7 +74,7 @@ async fn open_jobs_are_those_of_the_node_and_ended_ones_stay_where_they_are(plac
     assert_eq!(second.list(None, 9).await.unwrap().len(), 2);
 }
 
-async fn node_that_comes_back_is_told_that_it_lost_its_jobs(place: Place) {
+async fn node_that_comes_back_is_told_that_it_lost_its_jobs(place: TestLedger) {
     let (first, second) = (place.open(1).await, place.open(2).await);
     assert!(!first.renew(OVER).await.unwrap());
     assert!(
@@ -87,7 +87,7 @@ async fn node_that_comes_back_is_told_that_it_lost_its_jobs(place: Place) {
     assert!(first.renew(LONG).await.unwrap());
 }
 
-async fn of_many_that_take_over_at_once_one_gets_each_job(place: Place) {
+async fn of_many_that_take_over_at_once_one_gets_each_job(place: TestLedger) {
     let dead = place.open(9).await;
     let jobs: Vec<JobRecord> = (1..200).map(queued).collect();
     dead.commit(Batch { jobs: &jobs }).await.unwrap();
@@ -107,12 +107,12 @@ async fn of_many_that_take_over_at_once_one_gets_each_job(place: Place) {
     assert_eq!(taken, jobs);
 }
 
-async fn node_that_resigns_is_succeeded_at_once(place: Place) {
+async fn node_that_resigns_is_succeeded_at_once(place: TestLedger) {
     let (first, second) = (place.open(1).await, place.open(2).await);
     first.renew(LONG).await.unwrap();
     first.commit(Batch { jobs: &[queued(1)] }).await.unwrap();
     assert_eq!(second.take_over().await.unwrap(), []);
     first.resign().await.unwrap();
-    assert_eq!(second.sisters().await.unwrap(), []);
+    assert_eq!(second.replicas().await.unwrap(), []);
     assert_eq!(second.take_over().await.unwrap().len(), 1);
 }

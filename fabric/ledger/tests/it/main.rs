@@ -11,9 +11,9 @@ mod coordinators;
 
 use mc_ledger::{Batch, Error, Ledger, Location};
 use mc_types::{
-    AttemptLog, CheckpointRecord, Completion, End, Ending, ErrorCode, FailureReason, FencingToken,
-    Holder, JobId, JobRecord, JobSpec, JobState, Meter, NodeId, Outcome, TaskSpec, Timestamp,
-    Usage, cid,
+    AttemptLog, AttemptResult, CheckpointRecord, Completion, ErrorCode, FailureReason,
+    FencingToken, Holder, JobId, JobRecord, JobSpec, JobState, Meter, NodeId, Outcome, TaskSpec,
+    Termination, Timestamp, Usage, cid,
 };
 use std::{
     io::{BufRead, BufReader},
@@ -25,12 +25,12 @@ use std::{
 };
 
 /// A new ledger, and who can open it.
-struct Place {
+struct TestLedger {
     location: Location,
     _dir: tempfile::TempDir,
 }
 
-impl Place {
+impl TestLedger {
     fn sqlite() -> Self {
         let dir = tempfile::tempdir().unwrap();
         let location = Location::Directory(dir.path().join("a dir?#%"));
@@ -64,10 +64,10 @@ fn name(node: u32) -> NodeId {
 macro_rules! on_both {
     ($($test:ident),* $(,)?) => {
         mod on_sqlite {
-            $(#[tokio::test] async fn $test() { super::$test(super::Place::sqlite()).await; })*
+            $(#[tokio::test] async fn $test() { super::$test(super::TestLedger::sqlite()).await; })*
         }
         mod on_postgres {
-            $(#[tokio::test] async fn $test() { super::$test(super::Place::postgres()).await; })*
+            $(#[tokio::test] async fn $test() { super::$test(super::TestLedger::postgres()).await; })*
         }
     };
 }
@@ -110,7 +110,7 @@ fn running(n: u64, token: u64) -> JobRecord {
     }
 }
 
-fn ended(n: u64, token: u64, state: JobState, ending: Ending) -> JobRecord {
+fn ended(n: u64, token: u64, state: JobState, ending: AttemptResult) -> JobRecord {
     JobRecord {
         state,
         holder: None,
@@ -120,11 +120,11 @@ fn ended(n: u64, token: u64, state: JobState, ending: Ending) -> JobRecord {
     }
 }
 
-fn completed() -> Ending {
+fn completed() -> AttemptResult {
     let empty = cid::of(cid::RAW, b"");
     let outcome = Outcome {
         task: cid::of(cid::DAG_CBOR, b"task"),
-        end: End::Exited { code: 0 },
+        end: Termination::Exited { code: 0 },
         stdout: empty,
         stderr: empty,
         outputs: empty,
@@ -137,14 +137,14 @@ fn completed() -> Ending {
         memory_peak_bytes: 2,
         wall_ms: 3,
     };
-    Ending::Completed(Box::new(Completion {
+    AttemptResult::Completed(Box::new(Completion {
         outcome_cid: empty,
         outcome,
         usage,
     }))
 }
 
-async fn every_kind_of_record_is_read_back_as_it_was_after_reopening(place: Place) {
+async fn every_kind_of_record_is_read_back_as_it_was_after_reopening(place: TestLedger) {
     let infrastructure = FailureReason::Infrastructure {
         code: Some(ErrorCode::Storage),
         message: "the disk broke".to_owned(),
@@ -153,8 +153,13 @@ async fn every_kind_of_record_is_read_back_as_it_was_after_reopening(place: Plac
         queued(1),
         running(2, 7),
         ended(3, 8, JobState::Succeeded, completed()),
-        ended(4, 9, JobState::Failed, Ending::Failed(infrastructure)),
-        ended(5, 0, JobState::Cancelled, Ending::Cancelled),
+        ended(
+            4,
+            9,
+            JobState::Failed,
+            AttemptResult::Failed(infrastructure),
+        ),
+        ended(5, 0, JobState::Cancelled, AttemptResult::Cancelled),
     ];
     let ledger = place.open(1).await;
     ledger.commit(Batch { jobs: &records }).await.unwrap();
@@ -179,7 +184,9 @@ async fn every_kind_of_record_is_read_back_as_it_was_after_reopening(place: Plac
     assert_eq!(ledger.get(queued(99).id).await.unwrap(), None);
 }
 
-async fn older_tokens_and_ended_jobs_are_fenced_and_nothing_of_the_transaction_stays(place: Place) {
+async fn older_tokens_and_ended_jobs_are_fenced_and_nothing_of_the_transaction_stays(
+    place: TestLedger,
+) {
     let ledger = place.open(1).await;
     let done = ended(2, 5, JobState::Succeeded, completed());
     ledger
@@ -192,7 +199,7 @@ async fn older_tokens_and_ended_jobs_are_fenced_and_nothing_of_the_transaction_s
         2,
         6,
         JobState::Failed,
-        Ending::Failed(FailureReason::Timeout),
+        AttemptResult::Failed(FailureReason::Timeout),
     );
     for bad in [running(1, 6), running(2, 9), other] {
         let refused = ledger
@@ -292,7 +299,7 @@ async fn acknowledged_jobs_survive_kills_at_any_moment() {
     }
 }
 
-async fn groups_make_durable_writes_cheap(place: Place) {
+async fn groups_make_durable_writes_cheap(place: TestLedger) {
     let ledger = place.open(1).await;
     for size in [1u64, 64] {
         let begun = Instant::now();
@@ -309,7 +316,7 @@ async fn groups_make_durable_writes_cheap(place: Place) {
     assert_eq!(ledger.open_jobs().await.unwrap().len(), 20 + 20 * 64);
 }
 
-async fn checkpoints_are_kept_of_the_newest_attempt_of_an_open_job(place: Place) {
+async fn checkpoints_are_kept_of_the_newest_attempt_of_an_open_job(place: TestLedger) {
     let ledger = place.open(1).await;
     let job = running(1, 7);
     ledger
@@ -351,7 +358,7 @@ async fn checkpoints_are_kept_of_the_newest_attempt_of_an_open_job(place: Place)
     assert_eq!(ledger.checkpoints(job.id).await.unwrap().len(), 1);
 }
 
-async fn jobs_that_ended_can_be_paged_through_and_removed(place: Place) {
+async fn jobs_that_ended_can_be_paged_through_and_removed(place: TestLedger) {
     let ledger = place.open(1).await;
     let mut records: Vec<_> = (1..=5)
         .map(|n| ended(n, n, JobState::Succeeded, completed()))
@@ -370,7 +377,7 @@ async fn jobs_that_ended_can_be_paged_through_and_removed(place: Place) {
     assert_eq!(left, records[5..], "an open job is not removed");
 }
 
-async fn schema_of_a_newer_version_is_refused(place: Place) {
+async fn schema_of_a_newer_version_is_refused(place: TestLedger) {
     place.open(1).await.close().await;
     sqlx::any::install_default_drivers();
     let url = match &place.location {
@@ -406,7 +413,7 @@ async fn server_that_is_not_there_is_named_as_the_reason() {
     assert!(matches!(error, Error::Unreachable { .. }), "{error:?}");
 }
 
-async fn logs_are_kept_of_every_attempt_that_was_granted(place: Place) {
+async fn logs_are_kept_of_every_attempt_that_was_granted(place: TestLedger) {
     let ledger = place.open(1).await;
     let job = running(1, 7);
     ledger

@@ -3,7 +3,7 @@
 use super::peer::{DhtRecord, PeerInfo};
 use crate::{
     ConnectError, FetchError,
-    dht::{Class, Entry, Kind, Refusal, Refused},
+    dht::{Class, Entry, RecordKind, Refusal, Refused},
 };
 use bytes::Bytes;
 use libp2p::Multiaddr;
@@ -64,7 +64,7 @@ pub(crate) enum Command {
         classes: Vec<Class>,
     },
     Publish {
-        what: (Kind, String),
+        what: (RecordKind, String),
         grant: Option<(u64, Vec<u8>)>,
         body: Vec<u8>,
         ttl: Duration,
@@ -87,7 +87,7 @@ pub(crate) enum Command {
     Peers {
         reply: oneshot::Sender<Vec<PeerInfo>>,
     },
-    Guests {
+    IpfsPeers {
         reply: oneshot::Sender<usize>,
     },
     Places {

@@ -1,18 +1,18 @@
 //! Publishing and finding entries in the DHT.
 
 use super::{
-    Client,
+    NetworkHandle,
     command::Command,
     peer::{DhtRecord, PeerInfo},
 };
 use crate::{
     Error,
-    dht::{Class, Entry, Kind, Refusal, Refused},
+    dht::{Class, Entry, RecordKind, Refusal, Refused},
 };
 use mc_types::{Cid, Clock, SystemClock};
 use std::{collections::BTreeMap, time::Duration};
 
-impl Client {
+impl NetworkHandle {
     /// Says in the DHT that this node has a DAG.
     pub async fn provide(&self, cid: Cid) {
         // Without a network nobody asks.
@@ -56,7 +56,7 @@ impl Client {
     /// [`Refusal::Oversized`] or [`Refusal::Malformed`] when no node would keep it.
     pub async fn publish(
         &self,
-        what: (Kind, String),
+        what: (RecordKind, String),
         grant: Option<(u64, Vec<u8>)>,
         body: Vec<u8>,
         ttl: Duration,
@@ -77,7 +77,7 @@ impl Client {
     /// # Errors
     ///
     /// [`Error::Closed`].
-    pub async fn lookup(&self, kind: Kind, subject: &str) -> Result<Option<Entry>, Error> {
+    pub async fn lookup(&self, kind: RecordKind, subject: &str) -> Result<Option<Entry>, Error> {
         let key = kind.key(&self.network, subject);
         self.ask(|reply| Command::Lookup { key, reply }).await
     }

@@ -1,7 +1,7 @@
 //! Asking other nodes something.
 
 use super::{
-    Client,
+    NetworkHandle,
     command::{Answered, Command},
 };
 use crate::ended;
@@ -12,7 +12,7 @@ use std::time::Duration;
 /// Between two looks whether a node is connected.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
 
-impl Client {
+impl NetworkHandle {
     /// Asks a node something.
     ///
     /// # Errors

@@ -1,7 +1,7 @@
 //! Fetching blocks.
 
 use super::{
-    Client,
+    NetworkHandle,
     command::{Command, SessionKey},
 };
 use crate::FetchError;
@@ -14,7 +14,7 @@ use tokio::sync::mpsc;
 #[derive(Debug)]
 pub struct Session {
     key: SessionKey,
-    client: Client,
+    client: NetworkHandle,
 }
 
 impl Session {
@@ -22,7 +22,7 @@ impl Session {
     ///
     /// # Errors
     ///
-    /// [`FetchError::NotFound`] when nobody who could be asked has it.
+    /// [`FetchError::NotFound`] when no reachable peer has it.
     ///
     /// # Cancel safety
     ///
@@ -43,17 +43,17 @@ impl Drop for Session {
         if let Err(mpsc::error::TrySendError::Full(close)) = self.client.commands.try_send(close) {
             let commands = self.client.commands.clone();
             if let Ok(runtime) = tokio::runtime::Handle::try_current() {
-                // It ends as soon as the loop takes what waits before, or has ended itself.
+                // It ends once the loop has taken the commands before it, or has ended itself.
                 runtime.spawn(async move { commands.send(close).await });
             }
         }
     }
 }
 
-impl Client {
-    /// Opens a session that fetches blocks from `providers` first, then from connected peers, then from those that the
-    /// DHT names. `timeout` replaces the usual patience; it also holds while no block comes from peers that promise
-    /// one.
+impl NetworkHandle {
+    /// Opens a session that fetches blocks from `providers` first, then from connected peers, then from peers that the
+    /// DHT names. `timeout` replaces the default patience; it also applies to peers that promise a block and do not
+    /// send it.
     ///
     /// # Errors
     ///

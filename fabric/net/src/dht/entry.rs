@@ -19,7 +19,7 @@ const MAX_AHEAD: Duration = Duration::from_secs(300);
 /// What an entry is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Kind {
+pub enum RecordKind {
     /// What a node is and lends.
     Node,
     /// What a job came to, as its worker says.
@@ -28,7 +28,7 @@ pub enum Kind {
     Task,
 }
 
-impl Kind {
+impl RecordKind {
     const fn name(self) -> &'static str {
         match self {
             Self::Node => "node",
@@ -60,7 +60,7 @@ impl Kind {
 pub struct Entry {
     v: u8,
     /// What it is about.
-    pub kind: Kind,
+    pub kind: RecordKind,
     /// Which one of that kind.
     pub subject: String,
     /// Who signed it.
@@ -129,7 +129,7 @@ impl Entry {
     /// A claim of `identity` about `subject`, for `ttl` at most.
     pub(crate) fn new(
         identity: &Identity,
-        (kind, subject): (Kind, String),
+        (kind, subject): (RecordKind, String),
         grant: Option<(u64, Vec<u8>)>,
         body: Vec<u8>,
         (now, ttl): (Timestamp, Duration),
@@ -206,12 +206,12 @@ impl Entry {
             return Err(Refusal::Expired);
         }
         match self.kind {
-            Kind::Node if self.subject == self.publisher.as_str() => Ok(()),
-            Kind::Node => Err(Refusal::Forged),
-            Kind::Completion => self.check_grant(network),
+            RecordKind::Node if self.subject == self.publisher.as_str() => Ok(()),
+            RecordKind::Node => Err(Refusal::Forged),
+            RecordKind::Completion => self.check_grant(network),
             // The first publisher about a job is believed until its entry expires: no other node can have known the id
             // before.
-            Kind::Task => Ok(()),
+            RecordKind::Task => Ok(()),
         }
     }
 
@@ -234,7 +234,7 @@ impl Entry {
     /// Whether this may replace `known`, which has the same key.
     pub(crate) fn supersedes(&self, known: &Self) -> bool {
         let newer = |entry: &Self| (entry.token, entry.seq);
-        let may = self.kind != Kind::Task || self.publisher == known.publisher;
+        let may = self.kind != RecordKind::Task || self.publisher == known.publisher;
         self == known || (may && newer(self) > newer(known))
     }
 }
@@ -246,7 +246,7 @@ mod tests {
     #[test]
     fn an_entry_with_a_field_of_a_later_version_is_read() {
         let who = Identity::generate();
-        let what = (Kind::Node, who.node_id().to_string());
+        let what = (RecordKind::Node, who.node_id().to_string());
         let now = Timestamp::from_millis(1_800_000_000_000);
         let time = (now, Duration::from_secs(60));
         let entry = Entry::new(&who, what, None, b"x".to_vec(), time);

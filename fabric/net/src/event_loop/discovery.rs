@@ -316,7 +316,7 @@ impl EventLoop {
 
     pub(super) fn disconnected(&mut self, id: &PeerId) {
         self.offers_relay(*id, false);
-        self.guests.left(id);
+        self.ipfs_peers.left(id);
         self.discovery.told.remove(id);
         self.discovery.parting.remove(id);
         self.ended_early(id);

@@ -1,4 +1,4 @@
-//! Sessions that fetch blocks: from named providers, from connected peers, from whom the DHT names.
+//! Sessions that fetch blocks: from named providers, from connected peers, from peers that the DHT names.
 
 use super::EventLoop;
 use crate::{FetchError, client::SessionKey, identity::peer_id};
@@ -13,10 +13,10 @@ use std::{
 };
 use tokio::sync::oneshot;
 
-/// How often peers that did not have a block are asked again, and the DHT is searched again.
+/// How often peers without the block are asked again, and the DHT is searched again.
 const RETRY_EVERY: Duration = Duration::from_secs(1);
 
-/// After so many blocks a session looks for peers that fetch the same, and then again after every so many more.
+/// A session looks for peers that fetch the same content each time it has received this many blocks.
 const SWARM_FIRST: usize = 16;
 const SWARM_EVERY: usize = 64;
 /// Peers that are asked each time.
@@ -28,18 +28,17 @@ type Reply = oneshot::Sender<Result<Verified<Bytes>, FetchError>>;
 struct Fetch {
     waiting: HashMap<Cid, Vec<Reply>>,
     providers: HashSet<PeerId>,
-    /// Connected peers that were asked what they have.
+    /// Connected peers that were asked for their blocks.
     others: HashSet<PeerId>,
     /// Blocks that have come.
     blocks: usize,
-    /// What nobody who was asked has.
+    /// Blocks that no asked peer has.
     exhausted: HashSet<Cid>,
     last_progress: Instant,
     last_search: Option<Instant>,
     searching: bool,
     timeout: Duration,
-    /// Whether the caller has set it. Then it also holds while a peer says that it has a block, which it may never
-    /// send.
+    /// Whether the caller set it. Then it also applies while a peer promises a block, which it may never send.
     is_bound: bool,
 }
 
@@ -112,7 +111,7 @@ impl EventLoop {
         self.meet(peer);
     }
 
-    /// A peer has come: it may have what sessions look for in vain.
+    /// A peer has connected: it may have blocks that sessions lack.
     pub(super) fn provider_connected(&mut self, peer: PeerId) {
         let in_need = self
             .fetches
@@ -125,7 +124,7 @@ impl EventLoop {
             .for_each(|session| self.ask_what_it_has(session, peer));
     }
 
-    /// A connected peer that may have some of what the session wants.
+    /// A connected peer that may have blocks for the session.
     fn ask_what_it_has(&mut self, session: SessionKey, peer: PeerId) {
         if let Some(fetch) = self.fetches.0.get_mut(&session)
             && fetch.others.insert(peer)
@@ -167,7 +166,7 @@ impl EventLoop {
                         in_swarms.push(session);
                     }
                     for reply in fetch.waiting.remove(&cid).unwrap_or_default() {
-                        // Whoever asked may have lost interest.
+                        // The caller may have lost interest.
                         let _ = reply.send(Ok(block.clone()));
                     }
                 }
@@ -179,7 +178,7 @@ impl EventLoop {
         }
     }
 
-    /// Nobody who was asked has the block: connected peers are asked, then the DHT.
+    /// No asked peer has the block: the session asks connected peers, then the DHT.
     fn exhausted(&mut self, session: SessionKey, cid: Cid) {
         let Some(fetch) = self.fetches.0.get_mut(&session) else {
             return;
@@ -188,7 +187,7 @@ impl EventLoop {
         let others = self
             .peers
             .keys()
-            .chain(self.guests.iter())
+            .chain(self.ipfs_peers.iter())
             .filter(|peer| !fetch.providers.contains(*peer) && !fetch.others.contains(*peer));
         let others: Vec<_> = others.copied().collect();
         let search = !fetch.searching && fetch.last_search.is_none();
@@ -202,7 +201,7 @@ impl EventLoop {
             .for_each(|peer| self.ask_what_it_has(session, peer));
     }
 
-    /// Asks again for what was not found. Gives up what nobody waits for, and what nobody has.
+    /// Asks again for missing blocks. Gives up blocks that no caller waits for, and blocks that no peer has.
     pub(super) fn expire_fetches(&mut self, now: Instant) {
         let sessions: Vec<_> = self.fetches.0.keys().copied().collect();
         for session in sessions {

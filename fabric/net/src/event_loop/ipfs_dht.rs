@@ -1,7 +1,7 @@
 //! The DHT of IPFS, beside that of this network. This node announces roots there and looks for providers. It is only a
 //! client and keeps nothing for others.
 
-use super::{EventLoop, guests::peer_of, queries::key};
+use super::{EventLoop, ipfs_peers::peer_of, queries::key};
 use crate::client::SessionKey;
 use libp2p::{
     PeerId,

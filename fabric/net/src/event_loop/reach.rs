@@ -32,7 +32,7 @@ const ASK_AGAIN: Duration = Duration::from_secs(30);
 
 /// A relay at which a place is reserved, or asked for.
 #[derive(Debug)]
-struct Place {
+struct RelayPlace {
     listener: ListenerId,
     is_granted: bool,
 }
@@ -47,7 +47,7 @@ pub(super) struct Reach {
     unreached: BTreeSet<Multiaddr>,
     /// Peers that relay.
     offers: HashSet<PeerId>,
-    places: HashMap<PeerId, Place>,
+    places: HashMap<PeerId, RelayPlace>,
     refused: HashMap<PeerId, Instant>,
     /// What the rest of this node was last told.
     told: Option<Standing>,
@@ -181,7 +181,7 @@ impl EventLoop {
         let circuit: Multiaddr = bare.chain(own).collect();
         match self.swarm.listen_on(circuit) {
             Ok(listener) => {
-                let place = Place {
+                let place = RelayPlace {
                     listener,
                     is_granted: false,
                 };

@@ -3,7 +3,7 @@
 use super::EventLoop;
 use crate::{
     behaviour::PROVIDE_EVERY,
-    dht::{Class, EPOCH, Entry, Guard, Kind, Refusal, Refused},
+    dht::{Class, EPOCH, Entry, Guard, RecordKind, Refusal, Refused},
     identity::Identity,
 };
 use libp2p::{
@@ -66,7 +66,7 @@ impl Records {
 impl EventLoop {
     pub(super) fn publish(
         &mut self,
-        (kind, subject): (Kind, String),
+        (kind, subject): (RecordKind, String),
         grant: Option<(u64, Vec<u8>)>,
         body: Vec<u8>,
         ttl: Duration,

@@ -13,7 +13,7 @@ use libp2p::{Swarm, SwarmBuilder, identity::Keypair, ping, swarm::SwarmEvent};
 use mc_net::{
     BlockStore, ConnectError, DhtMode, Error, FetchError, Identity, Multiaddr, Options, Started,
     StoreError,
-    dht::{Class, Kind, Refusal},
+    dht::{Class, RecordKind, Refusal},
 };
 use mc_protocol::{Announcement, Request, RequestError, Response};
 use mc_types::{Cid, cid};
@@ -336,14 +336,18 @@ async fn what_a_node_says_in_the_dht_is_found_by_others_and_outlives_its_connect
     connected(&mut reader, 1).await;
     let (hub, speaker, reader) = (hub.started, speaker.started, reader.started);
     let id = speaker.client.local_id().clone();
-    let what = || (Kind::Node, id.to_string());
+    let what = || (RecordKind::Node, id.to_string());
     let ttl = Duration::from_secs(60);
     let said = speaker.client.publish(what(), None, b"idle".to_vec(), ttl);
     said.await.unwrap();
     speaker.client.register(vec![Class::Any]).await;
     let found = async {
         loop {
-            let entry = reader.client.lookup(Kind::Node, id.as_str()).await.unwrap();
+            let entry = reader
+                .client
+                .lookup(RecordKind::Node, id.as_str())
+                .await
+                .unwrap();
             let idle = reader.client.find_registered(Class::Any).await.unwrap();
             if let Some(entry) = entry
                 && idle.iter().any(|peer| peer.id == id)
@@ -369,11 +373,15 @@ async fn what_a_node_says_in_the_dht_is_found_by_others_and_outlives_its_connect
             .is_empty()
     );
     // About others nothing can be said.
-    let other = (Kind::Node, hub.client.local_id().to_string());
+    let other = (RecordKind::Node, hub.client.local_id().to_string());
     let forged = speaker.client.publish(other, None, Vec::new(), ttl).await;
     assert_eq!(forged, Err(Refusal::Forged));
     speaker.client.shutdown().await;
-    let entry = reader.client.lookup(Kind::Node, id.as_str()).await.unwrap();
+    let entry = reader
+        .client
+        .lookup(RecordKind::Node, id.as_str())
+        .await
+        .unwrap();
     assert_eq!(entry.unwrap().body, b"idle");
 }
 

@@ -40,8 +40,8 @@ impl NodeBackend {
             .await
     }
 
-    /// Keeps a DAG under a name, once all of it is here: until then, what had the name before has it, also if whoever asks
-    /// goes away meanwhile. What is fetched or found is kept from the beginning on.
+    /// Pins a DAG under a name once all of it is here. Until then the name keeps its old DAG, even if the caller goes
+    /// away meanwhile. Blocks that are fetched or found are kept from the start.
     pub(super) async fn pin_dag(&self, name: String, cid: Cid) -> Result<PinView, Error> {
         pins::check(&name)?;
         let store = self.content.store();
@@ -60,7 +60,7 @@ impl NodeBackend {
     }
 }
 
-/// A pin for as long as something is waited for. It goes away with whoever waits.
+/// A temporary pin. It goes away when its owner stops waiting.
 struct Arriving {
     store: Store,
     tasks: Supervisor,
@@ -90,7 +90,7 @@ impl Arriving {
 impl Drop for Arriving {
     fn drop(&mut self) {
         let name = std::mem::take(&mut self.name);
-        // Without a runtime nothing can be done. What is left all the same goes when the node starts again.
+        // Without a runtime nothing can be done. A pin that is left goes when the node starts again.
         if !name.is_empty() && tokio::runtime::Handle::try_current().is_ok() {
             let store = self.store.clone();
             self.tasks.serve("pin of what arrives", async move {

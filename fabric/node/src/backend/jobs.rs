@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 
 /// Between two looks at what a running guest has written.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
-/// How long after the end of a job what its last attempt wrote may still come.
+/// How long after the end of a job the output of its last attempt may still arrive.
 const LATE: Duration = Duration::from_secs(5);
 
 pub(super) fn unknown(id: JobId) -> Error {
@@ -55,7 +55,7 @@ pub(super) struct Position {
     follows: bool,
 }
 
-/// Blocks of which none is asked for before it is needed.
+/// Blocks that are requested only when they are needed.
 struct OneByOne<S>(S);
 
 impl<S: BlockSource> BlockSource for OneByOne<S> {
@@ -77,7 +77,7 @@ impl NodeBackend {
         }
     }
 
-    /// Why what only the coordinator of a job can do or tell cannot be had here.
+    /// Why this node cannot do what only the coordinator of a job can.
     pub(super) async fn not_here(&self, id: JobId) -> Error {
         match self.mirrored(id, None, None).await {
             Ok(job) => elsewhere(id, &job),
@@ -108,7 +108,7 @@ impl NodeBackend {
         let key = private::of_job(&self.identity, &job.spec).map_err(refuse)?;
         let rest = match attempt.filter(|attempt| !is_under_way(&job, *attempt)) {
             Some(attempt) => Some(at.of_attempt(&job, attempt, key.as_ref()).await?),
-            // Whoever follows is told by the state of the job how it ended.
+            // A follower learns from the state of the job how it ended.
             None if job.state.is_terminal() && !follow => {
                 let ended = at.ended(&job, key.as_ref()).await?;
                 Some(ended.ok_or_else(|| lost(&job))?)
@@ -131,7 +131,7 @@ impl NodeBackend {
 }
 
 impl NodeBackend {
-    /// The log of a job that this node's ledger does not have: of one attempt, which is the newest that is known here.
+    /// The log of a job that this node's ledger does not have: of the newest attempt known here.
     async fn follow_elsewhere(
         &self,
         at: Position,
@@ -145,7 +145,7 @@ impl NodeBackend {
             Some(job) => job,
             None => self.mirrored(id, None, None).await?,
         };
-        // Another worker says in the DHT what the job came to, but not in which attempt; coordinators know when it began.
+        // Another worker published the outcome in the DHT, but not the attempt; coordinators know when it began.
         let is_counted = is_own || job.submitted_ms.is_some();
         let another = attempt.filter(|attempt| is_counted && *attempt != job.attempts);
         if let Some(attempt) = another {
@@ -228,8 +228,8 @@ impl Position {
         logs.map_err(refuse)
     }
 
-    /// What the running attempt has written since; nothing when it cannot be asked. A later attempt
-    /// of a deterministic task writes the same again, so the offset stays valid.
+    /// What the running attempt has written since; empty when its node cannot be asked. A later attempt of a
+    /// deterministic task writes the same again, so the offset stays valid.
     async fn look(&self, job: &JobRecord) -> Bytes {
         let Some(holder) = &job.holder else {
             return Bytes::new();
@@ -245,8 +245,8 @@ impl Position {
         }
     }
 
-    /// The log of a job that has ended, from the offset on: of its outcome, or else of the newest attempt of which it is
-    /// kept. `None` if it was lost with its node.
+    /// The log of a job that has ended, from the offset on: of its outcome, or else of the newest attempt with a kept
+    /// log. `None` if it was lost with its node.
     async fn ended(
         &self,
         job: &JobRecord,
@@ -260,12 +260,12 @@ impl Position {
             // It never ran.
             return Ok(Some(stream::empty().boxed()));
         }
-        // Whoever ended it may have another clock.
+        // The node that ended it may have another clock.
         let begun = Instant::now();
         loop {
             let logs = self.attempt_logs().await?;
             let newest = logs.first();
-            // One that was called off is over before its node has said what it wrote.
+            // A cancelled job is over before its node has reported the output.
             let since = job.finished.map(|at| SystemClock.now().since(at));
             let may_come = newest.is_none_or(|log| log.token < job.last_token)
                 && since.is_some_and(|since| since.max(begun.elapsed()) < LATE);

@@ -1,4 +1,4 @@
-//! Jobs of other coordinators, as they say in the DHT, or as the workers say of coordinators that are away.
+//! Jobs of other coordinators, from their adverts in the DHT, or from workers whose coordinators are away.
 
 use super::{NodeBackend, jobs, refuse};
 use crate::{
@@ -19,8 +19,8 @@ const FETCH_WITHIN: Duration = Duration::from_secs(15);
 const LOOK_EVERY: Duration = Duration::from_secs(2);
 
 impl NodeBackend {
-    /// A job that this node's ledger does not have. If it was `seen` in a state before, a change of that is
-    /// waited for, for as long as `wait`.
+    /// A job that this node's ledger does not have. If it was `seen` in a state before, waits up to `wait` for a change
+    /// of state.
     pub(super) async fn mirrored(
         &self,
         id: JobId,
@@ -136,7 +136,7 @@ fn advertised(
     }
 }
 
-/// A job of which is known what these say.
+/// A job of another node, with what that node has published.
 pub(super) fn view(
     id: JobId,
     task_cid: Cid,

@@ -1,4 +1,4 @@
-//! Jobs of other coordinators that this node runs, or ran of late: it need not ask anybody.
+//! Jobs of other coordinators that this node runs or ran recently, so that it can answer by itself.
 
 use super::{NodeBackend, jobs::Position, mirrored::view};
 use bytes::Bytes;
@@ -6,8 +6,8 @@ use futures::{StreamExt, stream};
 use mc_api::{JobFailure, JobView};
 use mc_gateway::backend::{Error, LogBytes};
 use mc_types::{
-    Cid, Clock, Completion, Ending, ErrorCode, FailureReason, JobId, JobState, LogStream, NodeId,
-    SystemClock,
+    AttemptResult, Cid, Clock, Completion, ErrorCode, FailureReason, JobId, JobState, LogStream,
+    NodeId, SystemClock,
 };
 use mc_worker::{Known, Stage, Worker};
 use std::time::Duration;
@@ -91,7 +91,7 @@ impl Reader {
         let (stdout, stderr) = match (known.stage, known.wrote) {
             (
                 Stage::Ended {
-                    ending: Ending::Completed(completion),
+                    ending: AttemptResult::Completed(completion),
                     ..
                 },
                 _,
@@ -115,10 +115,10 @@ fn told(id: JobId, known: &Known) -> JobView {
             started_ms: Some(started(*begun)),
             ..open(JobState::Running)
         },
-        // As was last known of it: the coordinator may have granted it to another one.
+        // The last known state: the coordinator may have granted it to another node.
         Stage::Left { was_killed } => open_until(id, known, JobState::Running, left(*was_killed)),
         Stage::Ended {
-            ending: Ending::Failed(reason @ FailureReason::Infrastructure { .. }),
+            ending: AttemptResult::Failed(reason @ FailureReason::Infrastructure { .. }),
             ..
         } => {
             let message = reason.detail().unwrap_or_default();
@@ -153,7 +153,7 @@ const fn left(was_killed: bool) -> &'static str {
     }
 }
 
-/// A job whose attempt is over, of which the coordinator has not heard.
+/// A job whose attempt is over, which the coordinator does not know yet.
 fn open_until(id: JobId, known: &Known, state: JobState, until: &str) -> JobView {
     let coordinator = &known.coordinator;
     let said = format!(
@@ -166,7 +166,7 @@ fn unheard(coordinator: &NodeId) -> String {
     format!("ran it; its coordinator {coordinator} does not know yet")
 }
 
-fn ended(id: JobId, known: &Known, ending: &Ending, said: String) -> JobView {
+fn ended(id: JobId, known: &Known, ending: &AttemptResult, said: String) -> JobView {
     // What a private job wrote can be read at its coordinator only.
     let wrote = known.wrote.filter(|_| known.key.is_none());
     let without_outcome = |state, failure| JobView {
@@ -176,12 +176,12 @@ fn ended(id: JobId, known: &Known, ending: &Ending, said: String) -> JobView {
         ..view(id, known.task, state, said.clone(), None)
     };
     match ending {
-        Ending::Completed(completion) => completed(id, completion, said),
-        Ending::Cancelled => without_outcome(JobState::Cancelled, JobFailure::Cancelled),
-        Ending::Failed(FailureReason::Timeout) => {
+        AttemptResult::Completed(completion) => completed(id, completion, said),
+        AttemptResult::Cancelled => without_outcome(JobState::Cancelled, JobFailure::Cancelled),
+        AttemptResult::Failed(FailureReason::Timeout) => {
             without_outcome(JobState::Failed, JobFailure::Timeout)
         }
-        Ending::Failed(_) => without_outcome(JobState::Failed, JobFailure::Rejected),
+        AttemptResult::Failed(_) => without_outcome(JobState::Failed, JobFailure::Rejected),
     }
 }
 

@@ -1,4 +1,4 @@
-//! Jobs as users see them, with what those that wait are waiting for.
+//! Jobs as users see them, with the reasons why jobs wait.
 
 use super::{NodeBackend, refuse};
 use futures::{StreamExt, stream};
@@ -8,13 +8,12 @@ use mc_types::{JobId, JobRecord, JobState};
 use std::{collections::HashMap, pin::pin, time::Duration};
 use tokio::time::{Instant, timeout, timeout_at};
 
-/// Jobs of one list of which is said what they wait for: the newest, since all the others wait meanwhile.
+/// How many jobs of one list get the reason why they wait: the newest ones, since finding reasons delays the list.
 const MAX_EXPLAINED: usize = 256;
-/// Of these, jobs of other coordinators that they are asked about, and how many at a time.
+/// For how many of these this node asks other coordinators, and how many at a time.
 const MAX_ASKED: usize = 64;
 const ASKED_AT_A_TIME: usize = 8;
-/// How long the coordinator of a job may take to say what it waits for: nobody's look at a job waits for one that
-/// hangs.
+/// How long the coordinator of a job may take to give the reason: no user waits for a coordinator that hangs.
 const EXPLAINED_WITHIN: Duration = Duration::from_secs(1);
 
 impl NodeBackend {
@@ -22,7 +21,7 @@ impl NodeBackend {
     pub(super) async fn view(&self, job: &JobRecord) -> JobView {
         let mut view = JobView::from(job);
         if job.state == JobState::Queued {
-            // It may have been placed in the meantime, or its coordinator is away: then there is nothing to say.
+            // It may have been placed meanwhile, or its coordinator is away: then there is no reason to show.
             let why = timeout(EXPLAINED_WITHIN, self.coordinator.why(job.id)).await;
             let why = why.ok().and_then(Result::ok);
             view.waiting_for = why.and_then(|why| why.line());
@@ -51,7 +50,7 @@ impl NodeBackend {
         Ok(jobs.iter().map(view).collect())
     }
 
-    /// What jobs of other coordinators wait for, as far as these say so at once.
+    /// Why jobs of other coordinators wait, as far as these answer at once.
     async fn lines_of_others(&self, jobs: Vec<JobId>) -> HashMap<JobId, String> {
         let coordinator = &self.coordinator;
         let ask = |id: JobId| async move { (id, coordinator.why(id).await) };

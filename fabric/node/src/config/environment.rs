@@ -5,14 +5,14 @@
 
 use super::{
     ConfigError, Origin,
-    settings::{Kind, SETTINGS, Setting, nearest},
+    settings::{SETTINGS, Setting, ValueKind, nearest},
 };
 use std::{collections::BTreeMap, ffi::OsString};
 use toml::{Table, Value};
 
 /// What our variables begin with.
 const PREFIX: &str = "MC_WASM_";
-/// What they began with before. They are still read, with a warning.
+/// The old prefix. Variables with it are still read, with a warning.
 const OLD_PREFIX: &str = "MC_";
 /// The variable that names the configuration file, after the prefix.
 const FILE: &str = "CONFIG";
@@ -22,14 +22,14 @@ const FILE: &str = "CONFIG";
 pub(super) struct Variables {
     /// Key, value, and the variable that it is from.
     pub(super) values: Vec<(&'static str, Value, String)>,
-    /// What will not be read any more one day.
+    /// Names that later versions will no longer read.
     pub(super) warnings: Vec<String>,
     /// Variables that look like ours and are no settings.
     pub(super) hints: Vec<String>,
 }
 
-/// A variable as text, if it is. Of one that may be ours, what is not UTF-8 is marked: whoever reads it refuses it, since
-/// a command that passes over its data directory takes another one.
+/// A variable as text, if it is text. In a variable that may be ours, invalid UTF-8 is marked, so that its reader
+/// refuses it: a command that ignored such a data directory would use another one.
 pub(super) fn readable(name: OsString, value: OsString) -> Option<(String, String)> {
     let name = name.into_string().ok()?;
     let value = if name.starts_with(OLD_PREFIX) {
@@ -48,7 +48,7 @@ pub(super) fn check_utf8(text: &str) -> Result<(), String> {
     }
 }
 
-/// What a variable holds. One that is empty counts as one that is not set, as it does for shells and the XDG directories.
+/// The value of a variable. An empty one counts as not set, as in shells and for the XDG directories.
 fn held<'e>(environment: &'e BTreeMap<String, String>, name: &str) -> Option<&'e String> {
     environment.get(name).filter(|text| !text.is_empty())
 }
@@ -64,7 +64,7 @@ impl Variables {
     ///
     /// # Errors
     ///
-    /// [`ConfigError::Value`] for one that does not hold what its setting takes.
+    /// [`ConfigError::Value`] when its setting does not accept the value.
     pub(super) fn read(environment: &BTreeMap<String, String>) -> Result<Self, ConfigError> {
         let mut variables = Self::default();
         for setting in SETTINGS {
@@ -78,13 +78,13 @@ impl Variables {
                 variables.values.push((setting.key, value, name));
             }
         }
-        // Only for what is said of it: the file has been read by now.
+        // Only for display: the file has been read by now.
         let _ = variables.find(environment, FILE);
         variables.hints = unknown(environment);
         Ok(variables)
     }
 
-    /// The variable with our prefix, or else the one with the old prefix, which is warned of.
+    /// The variable with our prefix, or else, with a warning, the one with the old prefix.
     fn find<'e>(
         &mut self,
         environment: &'e BTreeMap<String, String>,
@@ -135,18 +135,18 @@ pub(super) fn parse(setting: &Setting, text: &str) -> Result<Value, String> {
             .filter(|part| !part.is_empty())
     };
     match setting.kind {
-        Kind::Text => Ok(text.into()),
-        Kind::List => Ok(Value::Array(parts().map(Value::from).collect())),
-        Kind::Bool => match text {
+        ValueKind::Text => Ok(text.into()),
+        ValueKind::List => Ok(Value::Array(parts().map(Value::from).collect())),
+        ValueKind::Bool => match text {
             "true" | "1" | "yes" | "on" => Ok(true.into()),
             "false" | "0" | "no" | "off" => Ok(false.into()),
             _ => Err(format!("{text:?} is neither true nor false")),
         },
-        Kind::Integer => text
+        ValueKind::Integer => text
             .parse::<i64>()
             .map(Value::from)
             .map_err(|_| format!("{text:?} is not a number")),
-        Kind::Map => {
+        ValueKind::Map => {
             let pair = |part: &str| {
                 let (name, value) = part
                     .split_once('=')

@@ -7,7 +7,7 @@ use std::time::Duration;
 const MAX_SLOTS: u32 = 1024;
 /// Half a year of the usual terms.
 const MAX_SILENT_TERMS: u32 = 1_000_000;
-/// Within a shorter time hardly any attempt comes to its first checkpoint.
+/// With a shorter time hardly any attempt would reach its first checkpoint.
 const MIN_ATTEMPT_TIME: Duration = Duration::from_secs(1);
 /// With less than that, no task runs and no component is compiled.
 const MIN_BYTES: u64 = 1 << 20;
@@ -122,7 +122,7 @@ mod tests {
             message.contains("100TiB") && message.contains("8192MiB"),
             "{message}"
         );
-        // A node that runs nothing lends nothing of it; and nothing is said about a machine that is not known.
+        // A node that runs nothing lends nothing of it. For an unknown machine there is no number.
         assert_eq!(worker(100 << 40, false).validate(machine), Ok(()));
         assert_eq!(worker(100 << 40, true).validate(0), Ok(()));
     }

@@ -4,7 +4,7 @@ use super::{
     Config, ConfigError,
     environment::{self, Variables},
     origin::Origin,
-    settings::{Kind, SETTINGS, Setting, Usual, nearest},
+    settings::{SETTINGS, Setting, Usual, ValueKind, nearest},
 };
 use serde::Deserialize;
 use std::{
@@ -21,7 +21,7 @@ pub struct Sources {
     /// A file that must exist. Without it, `mc-wasm/config.toml` in the user's configuration
     /// directory is read if it is there.
     pub file: Option<PathBuf>,
-    /// The environment: `HOME`, `XDG_*` and `MC_WASM_*` are looked at.
+    /// The environment: `HOME`, `XDG_*` and `MC_WASM_*` are read.
     pub environment: BTreeMap<String, String>,
     /// Settings from the command line, by key.
     pub flags: Vec<(&'static str, Value)>,
@@ -34,7 +34,7 @@ pub struct Merged {
     pub config: Config,
     /// By key.
     pub origins: BTreeMap<&'static str, Origin>,
-    /// What users should change before it is refused, in a sentence each.
+    /// What users should change before a later version refuses it, in a sentence each.
     pub warnings: Vec<String>,
     /// What may be a mistake, in a sentence each.
     pub hints: Vec<String>,
@@ -141,7 +141,7 @@ fn xdg(environment: &BTreeMap<String, String>, kind: &str, default: &str) -> Opt
 fn usual(setting: &Setting, environment: &BTreeMap<String, String>) -> Option<Value> {
     match setting.usual {
         Usual::Value(text) => environment::parse(setting, text).ok(),
-        Usual::Open(_) => (setting.kind == Kind::List).then(|| Value::Array(Vec::new())),
+        Usual::Open(_) => (setting.kind == ValueKind::List).then(|| Value::Array(Vec::new())),
         Usual::Directory(kind, below_home) => {
             let dir = xdg(environment, kind, below_home)?;
             Some(dir.to_string_lossy().into_owned().into())
@@ -209,7 +209,7 @@ impl Layers {
         }
     }
 
-    /// Finds the value that made the whole unreadable: the one without which it would be read.
+    /// Finds the value that made the whole unreadable: without it, parsing succeeds.
     fn blame(&self, message: &str) -> ConfigError {
         let culprit = self.values.iter().find(|(key, (value, _))| {
             let mut only = self.with_defaults_except(key);
@@ -260,7 +260,9 @@ fn flatten(table: Table) -> Vec<(String, Value)> {
 }
 
 fn is_map(key: &str) -> bool {
-    SETTINGS.iter().any(|s| s.key == key && s.kind == Kind::Map)
+    SETTINGS
+        .iter()
+        .any(|s| s.key == key && s.kind == ValueKind::Map)
 }
 
 fn insert(table: &mut Table, key: &str, value: Value) {

@@ -1,9 +1,9 @@
-//! The table of settings: the one list of valid keys. Names of variables, how they are read, what holds where nothing is
-//! set and what is printed follow from it.
+//! The table of settings: the one list of valid keys. The names of variables, how to parse them, defaults and what is
+//! printed follow from it.
 
 /// The shape of a setting's value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
+pub enum ValueKind {
     /// A string.
     Text,
     /// A list of strings; in a variable, separated by commas.
@@ -21,20 +21,20 @@ pub enum Kind {
 pub enum Usual {
     /// This value, written as in a variable.
     Value(&'static str),
-    /// Nothing is set, or a list is empty: then something else decides, which this says in words.
+    /// Nothing is set, or a list is empty: then something else decides; this text says what.
     Open(&'static str),
     /// `mc-wasm` in the user's directory of this kind (`$XDG_<kind>_HOME`), which without a variable is this one below
     /// the home directory.
     Directory(&'static str, &'static str),
 }
 
-/// One setting. What it is for is said where it is read: at the fields of [`Config`](super::Config).
+/// One setting. The fields of [`Config`](super::Config) document its purpose.
 #[derive(Debug, Clone, Copy)]
 pub struct Setting {
     /// Its dotted key.
     pub key: &'static str,
     /// The shape of its value.
-    pub kind: Kind,
+    pub kind: ValueKind,
     /// What holds where it is not set.
     pub usual: Usual,
 }
@@ -42,79 +42,83 @@ pub struct Setting {
 /// Every setting, in the order in which they are printed.
 pub const SETTINGS: &[Setting] = &[
     directory("data_dir", "DATA", ".local/share"),
-    value("network", Kind::Text, "main"),
+    value("network", ValueKind::Text, "main"),
     open(
         "node",
-        Kind::Text,
+        ValueKind::Text,
         "the node of data_dir, or one of the command's own",
     ),
     open(
         "api.listen",
-        Kind::Text,
+        ValueKind::Text,
         "127.0.0.1:7780, or a free port if that is taken",
     ),
-    value("api.hosts", Kind::List, ""),
+    value("api.hosts", ValueKind::List, ""),
     open(
         "p2p.listen",
-        Kind::List,
+        ValueKind::List,
         "TCP and QUIC port 7781 of all interfaces, or free ports if those are taken",
     ),
-    value("p2p.bootstrap", Kind::List, ""),
-    value("p2p.mdns", Kind::Bool, "true"),
-    value("p2p.dht", Kind::Text, "auto"),
-    value("p2p.relay", Kind::Bool, "true"),
-    value("p2p.ipfs", Kind::Bool, "true"),
-    value("p2p.ipfs_dht", Kind::List, ""),
-    value("content.gateways", Kind::List, ""),
+    value("p2p.bootstrap", ValueKind::List, ""),
+    value("p2p.mdns", ValueKind::Bool, "true"),
+    value("p2p.dht", ValueKind::Text, "auto"),
+    value("p2p.relay", ValueKind::Bool, "true"),
+    value("p2p.ipfs", ValueKind::Bool, "true"),
+    value("p2p.ipfs_dht", ValueKind::List, ""),
+    value("content.gateways", ValueKind::List, ""),
     open(
         "content.max",
-        Kind::Text,
+        ValueKind::Text,
         "four fifths of the room that the disk has for blocks",
     ),
-    value("worker.execute", Kind::Bool, "true"),
-    open("worker.slots", Kind::Integer, "one per core"),
-    open("worker.memory", Kind::Text, "four fifths of the machine's"),
-    open("worker.scratch", Kind::Text, "as much as worker.disk"),
-    open("worker.output", Kind::Text, "as much as worker.disk"),
+    value("worker.execute", ValueKind::Bool, "true"),
+    open("worker.slots", ValueKind::Integer, "one per core"),
+    open(
+        "worker.memory",
+        ValueKind::Text,
+        "four fifths of the machine's",
+    ),
+    open("worker.scratch", ValueKind::Text, "as much as worker.disk"),
+    open("worker.output", ValueKind::Text, "as much as worker.disk"),
     open(
         "worker.disk",
-        Kind::Text,
+        ValueKind::Text,
         "four fifths of what the disk has free at start, and 1GiB at least",
     ),
     open(
         "worker.attempt_time",
-        Kind::Text,
+        ValueKind::Text,
         "as long as the job allows",
     ),
     open(
         "worker.compile_memory",
-        Kind::Text,
+        ValueKind::Text,
         "as much as worker.memory",
     ),
-    value("worker.labels", Kind::Map, ""),
-    value("worker.silent_terms", Kind::Integer, "240"),
-    value("lease.ttl", Kind::Text, "15s"),
-    open("ledger.url", Kind::Text, "an SQLite file in data_dir"),
-    open("ledger.keep", Kind::Text, "for ever"),
-    open("ledger.archive", Kind::Text, "none"),
-    value("placement.policy", Kind::Text, "first-answer"),
-    value("placement.children", Kind::List, ""),
-    value("placement.peers", Kind::List, ""),
-    open("placement.parent", Kind::Text, "none"),
+    value("worker.labels", ValueKind::Map, ""),
+    value("worker.silent_terms", ValueKind::Integer, "240"),
+    value("lease.ttl", ValueKind::Text, "15s"),
+    open("ledger.url", ValueKind::Text, "an SQLite file in data_dir"),
+    open("ledger.keep", ValueKind::Text, "for ever"),
+    open("ledger.archive", ValueKind::Text, "none"),
+    value("placement.policy", ValueKind::Text, "first-answer"),
+    value("placement.children", ValueKind::List, ""),
+    value("placement.peers", ValueKind::List, ""),
+    open("placement.parent", ValueKind::Text, "none"),
     directory("cache.dir", "CACHE", ".cache"),
-    value("cache.max", Kind::Text, "2GiB"),
-    value("compile.max_component", Kind::Text, "128MiB"),
-    value("compile.time", Kind::Text, "180s"),
-    value("compile.memory", Kind::Text, "8GiB"),
-    value("compile.max_code", Kind::Text, "1GiB"),
+    value("cache.max", ValueKind::Text, "2GiB"),
+    value("compile.max_component", ValueKind::Text, "128MiB"),
+    value("compile.time", ValueKind::Text, "180s"),
+    value("compile.memory", ValueKind::Text, "8GiB"),
+    value("compile.max_code", ValueKind::Text, "1GiB"),
 ];
 
-const fn value(key: &'static str, kind: Kind, text: &'static str) -> Setting {
+const fn value(key: &'static str, kind: ValueKind, text: &'static str) -> Setting {
     let usual = Usual::Value(text);
     Setting { key, kind, usual }
 }
 
-const fn open(key: &'static str, kind: Kind, words: &'static str) -> Setting {
+const fn open(key: &'static str, kind: ValueKind, words: &'static str) -> Setting {
     let usual = Usual::Open(words);
     Setting { key, kind, usual }
 }
@@ -123,7 +127,7 @@ const fn directory(key: &'static str, variable: &'static str, below_home: &'stat
     let usual = Usual::Directory(variable, below_home);
     Setting {
         key,
-        kind: Kind::Text,
+        kind: ValueKind::Text,
         usual,
     }
 }

@@ -21,7 +21,7 @@ impl Config {
         }
     }
 
-    /// Memory that all tasks together may take: as much as is set, or four fifths of the machine's.
+    /// Memory that all tasks together may take: the setting, or else four fifths of the machine's.
     #[must_use]
     pub fn memory_bytes(&self) -> u64 {
         let usual = || mc_system::inventory::memory_bytes() / 5 * 4;
@@ -36,7 +36,7 @@ impl Config {
         }
     }
 
-    /// What holds where nothing is set, in words, by the keys of the settings.
+    /// The defaults in words, by the keys of the settings.
     #[must_use]
     pub fn unset(&self) -> Vec<(&'static str, String)> {
         let set = Table::try_from(self).unwrap_or_default();
@@ -51,7 +51,7 @@ impl Config {
         open.filter_map(words).collect()
     }
 
-    /// What holds for a setting that is not set, where that follows from others or from the machine.
+    /// The default of a setting, where it depends on other settings or on the machine.
     fn in_words(&self, key: &str) -> Option<String> {
         match key {
             "worker.slots" if self.worker.execute => {
@@ -67,7 +67,7 @@ impl Config {
     }
 }
 
-/// Whether a configuration has something for a key. An empty list is nothing.
+/// Whether a configuration sets a key. An empty list counts as not set.
 fn is_set(set: &Table, key: &str) -> bool {
     let value = match key.split_once('.') {
         None => set.get(key),
@@ -98,7 +98,7 @@ pub fn urls(list: &str) -> Vec<String> {
     urls
 }
 
-/// A URL, or several with commas between them, without their passwords, wherever in them those are.
+/// A URL, or several with commas between them, without the passwords in any part of them.
 #[must_use]
 pub fn without_password(list: &str) -> String {
     let shown: Vec<_> = urls(list).iter().map(|url| of_one(url)).collect();

@@ -13,7 +13,7 @@ pub struct Period(pub Duration);
 #[serde(try_from = "String", into = "String")]
 pub struct ByteSize(pub u64);
 
-/// A text that is not the value it should be; says what would be.
+/// An invalid value; says which values are valid.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{text:?} is not {expected}")]
 pub struct ValueError {

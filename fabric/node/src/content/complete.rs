@@ -1,5 +1,5 @@
-//! DAGs that were found to be complete in the store, so that a component which many jobs use is not looked
-//! through for each of them.
+//! DAGs that are known to be complete in the store, so that a component that many jobs use is not walked for each of
+//! them.
 
 use mc_types::Cid;
 use std::{
@@ -22,13 +22,13 @@ struct Roots {
 pub(super) struct Complete(Mutex<Roots>);
 
 impl Complete {
-    /// Whether the DAG below `root` is complete, if `removals` is what the store says now.
+    /// Whether the DAG below `root` is complete. `removals` is the store's current count.
     pub(super) fn has(&self, root: &Cid, removals: u64) -> bool {
         let roots = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         roots.removals == removals && roots.known.contains(root)
     }
 
-    /// The DAG below `root` is complete, and `removals` is what the store said before it was looked through.
+    /// Records that the DAG below `root` is complete. `removals` is the store's count before the walk.
     pub(super) fn add(&self, root: Cid, removals: u64) {
         let mut roots = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if roots.removals < removals {

@@ -1,7 +1,7 @@
 //! HTTP gateways of IPFS as providers of last resort.
 //!
-//! Specification: <https://specs.ipfs.tech/http-gateways/trustless-gateway/>. What they send is verified, so
-//! that they need not be trusted; but they learn what is looked for.
+//! Specification: <https://specs.ipfs.tech/http-gateways/trustless-gateway/>. This node verifies what they send, so it
+//! need not trust them; but they learn what it looks for.
 
 use crate::config::without_password;
 use bytes::BytesMut;
@@ -49,7 +49,7 @@ impl Gateways {
         })
     }
 
-    /// A block, from the first of them that has it, if that takes no longer than it may once it is asked for.
+    /// A block, from the first gateway that has it and answers in time.
     pub(super) async fn get(&self, cid: &Cid, within: Option<Duration>) -> Option<Block> {
         let _place = self.places.acquire().await.ok()?;
         let asking = self.ask_each(cid);

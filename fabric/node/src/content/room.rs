@@ -1,14 +1,14 @@
-//! How much room blocks have on a disk, unless that is configured.
+//! How much disk blocks may take, unless that is configured.
 
 use std::{fs, path::Path};
 
-/// Of what the disk has for blocks, they take so many parts of so many: the rest is for whatever else needs room there.
+/// The fraction of the available disk that blocks may take; the rest is for other uses.
 const PARTS: (u64, u64) = (4, 5);
 /// However little that is.
 const LEAST_BYTES: u64 = 64 << 20;
 
-/// Most bytes of blocks in `dir`: a part of what they take already and of what is free. `None` when the disk cannot
-/// be asked.
+/// Most bytes of blocks in `dir`: a fraction of what they take already and of the free space. `None` when the disk
+/// cannot be asked.
 pub(crate) fn usual_max_bytes(dir: &Path) -> Option<u64> {
     let existing = dir.ancestors().find(|dir| dir.exists())?;
     let free = mc_system::inventory::free_disk_bytes(existing)?;
@@ -20,7 +20,7 @@ fn part_of(bytes: u64) -> u64 {
     (bytes / of).saturating_mul(parts).max(LEAST_BYTES)
 }
 
-/// Of all files in a directory. What cannot be looked at is not counted.
+/// The bytes of all files in a directory. Unreadable ones are not counted.
 fn bytes_in(dir: &Path) -> u64 {
     let entries = fs::read_dir(dir).into_iter().flatten().flatten();
     let bytes = |entry: fs::DirEntry| match entry.metadata() {

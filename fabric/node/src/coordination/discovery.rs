@@ -3,12 +3,12 @@
 use crate::task_advert;
 use async_trait::async_trait;
 use mc_coordinator::Discovery;
-use mc_net::{Client, dht::Class};
+use mc_net::{NetworkHandle, dht::Class};
 use mc_types::JobRecord;
 
 /// Says in the DHT what becomes of jobs, and finds idle nodes there.
 #[derive(Debug)]
-pub(crate) struct Dht(pub(crate) Client);
+pub(crate) struct Dht(pub(crate) NetworkHandle);
 
 #[async_trait]
 impl Discovery for Dht {

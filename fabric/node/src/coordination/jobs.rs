@@ -57,7 +57,7 @@ impl JobStore for Jobs {
     }
 
     async fn replicas(&self) -> Result<Vec<NodeId>, Failure> {
-        self.0.sisters().await.map_err(failed)
+        self.0.replicas().await.map_err(failed)
     }
 
     async fn take_over(&self) -> Result<Vec<JobRecord>, Failure> {

@@ -11,7 +11,7 @@ async fn soon<T>(what: &str, work: impl Future<Output = T>) -> T {
     done.unwrap_or_else(|_| panic!("not within {PATIENCE:?}: {what}"))
 }
 
-/// A node that knows nobody and runs nothing.
+/// A node without peers that runs nothing.
 async fn node(dir: &Path) -> Node {
     let sources = Sources {
         file: None,
@@ -26,7 +26,7 @@ async fn node(dir: &Path) -> Node {
     Node::start(config, Mode::HandIn, None).await.unwrap()
 }
 
-/// Waits until nobody listens where its API was.
+/// Waits until its API no longer listens.
 async fn answers_no_more(api: &str) {
     let address = api.trim_start_matches("http://").to_owned();
     let begun = Instant::now();
@@ -92,7 +92,7 @@ async fn a_request_that_panics_is_counted_and_the_node_goes_on() {
     soon("it stops", node.shutdown()).await;
 }
 
-/// The network ends by itself only when nobody has a handle to it any more: nothing of a node keeps the rest alive.
+/// The network ends by itself only when its last handle is dropped: so no part of a node keeps the rest alive.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_node_that_is_dropped_leaves_nothing_behind() {
     let dir = tempfile::tempdir().unwrap();

@@ -5,7 +5,9 @@ use ipld_core::ipld::Ipld;
 use mc_protocol::{
     Error, Heard, MAX_BYTES, Request, Response, Unsupported, decode, decode_message, encode,
 };
-use mc_types::{Change, Clause, Ending, ErrorCode, FailureReason, FencingToken, JobId, NodeId};
+use mc_types::{
+    AttemptResult, Change, Clause, ErrorCode, FailureReason, FencingToken, JobId, NodeId,
+};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use std::{collections::BTreeMap, fmt::Debug};
 
@@ -37,8 +39,8 @@ enum NextRequest {
 enum NextResponse {
     Renewed {
         ttl_ms: u64,
-        #[serde(default)]
-        sisters: Vec<NodeId>,
+        #[serde(rename = "sisters", default)]
+        replicas: Vec<NodeId>,
         #[serde(default)]
         hurry: bool,
     },
@@ -185,13 +187,16 @@ fn the_next_version_is_understood_as_far_as_this_one_goes() {
 
     let renewed = NextResponse::Renewed {
         ttl_ms: 7,
-        sisters: vec![node()],
+        replicas: vec![node()],
         hurry: true,
     };
-    let sisters = vec![node()];
+    let replicas = vec![node()];
     assert_eq!(
         heard(&renewed),
-        Ok(Response::Renewed { ttl_ms: 7, sisters })
+        Ok(Response::Renewed {
+            ttl_ms: 7,
+            replicas
+        })
     );
     let stale = NextResponse::Stale { since_ms: 3 };
     assert_eq!(heard(&stale), Ok(Response::Stale));
@@ -220,11 +225,11 @@ fn the_next_version_understands_this_one() {
     assert_eq!(heard(&sample("heartbeat")), Ok(heartbeat));
     let renewed = Response::Renewed {
         ttl_ms: 7,
-        sisters: Vec::new(),
+        replicas: Vec::new(),
     };
     let expected = NextResponse::Renewed {
         ttl_ms: 7,
-        sisters: Vec::new(),
+        replicas: Vec::new(),
         hurry: false,
     };
     assert_eq!(heard(&renewed), Ok(expected));
@@ -268,7 +273,7 @@ fn a_reason_of_the_next_version_is_one_that_is_not_known() {
         code: Some(ErrorCode::CorruptContent),
         message: "no such entry".to_owned(),
     };
-    assert_eq!(ending, Ending::Failed(reason));
+    assert_eq!(ending, AttemptResult::Failed(reason));
 }
 
 #[test]

@@ -5,9 +5,10 @@ use mc_protocol::{
     Advert, Announcement, CompletionAdvert, Grant, REVISION, Request, Response, TaskAdvert,
 };
 use mc_types::{
-    Change, CheckpointEvery, Cid, Clause, Completion, Digest, End, Ending, Envelope, ErrorCode,
+    AttemptResult, Change, CheckpointEvery, Cid, Clause, Completion, Digest, Envelope, ErrorCode,
     FailureReason, FencingToken, JobId, JobSpec, JobState, Lack, Lease, Lent, LogStream, Meter,
-    NearestMiss, NodeId, Outcome, Policy, Resources, TaskSpec, Timestamp, Turn, Usage, Why, cid,
+    NearestMiss, NodeId, Outcome, Policy, Resources, TaskSpec, Termination, Timestamp, Turn, Usage,
+    Why, cid,
 };
 use std::{borrow::Cow, collections::BTreeMap};
 
@@ -95,7 +96,7 @@ fn completion() -> Completion {
         outcome_cid: content("outcome"),
         outcome: Outcome {
             task: cid::of(cid::DAG_CBOR, b"task"),
-            end: End::Exited { code: 3 },
+            end: Termination::Exited { code: 3 },
             stdout: content("out"),
             stderr: content(""),
             outputs: cid::of(cid::DAG_PB, b"outputs"),
@@ -116,7 +117,7 @@ fn offers() -> Vec<(Name, Request)> {
         lease: lease(),
         job: Box::new(spec()),
         checkpoints: vec![content("newest"), content("older")],
-        sisters: vec![other_node()],
+        replicas: vec![other_node()],
         grant: vec![1, 2, 3],
         key: Some(Envelope::new(vec![4; 80])),
     };
@@ -124,7 +125,7 @@ fn offers() -> Vec<(Name, Request)> {
         lease: lease(),
         job: Box::new(JobSpec::new(TaskSpec::wasm(content("component")))),
         checkpoints: Vec::new(),
-        sisters: Vec::new(),
+        replicas: Vec::new(),
         grant: Vec::new(),
         key: None,
     };
@@ -148,17 +149,23 @@ fn finishes() -> Vec<(Name, Request)> {
     };
     let unplaced = FailureReason::Unplaced { message: message() };
     let endings = [
-        ("finish", Ending::Completed(Box::new(completion()))),
-        ("finish-cancelled", Ending::Cancelled),
-        ("finish-timeout", Ending::Failed(FailureReason::Timeout)),
+        ("finish", AttemptResult::Completed(Box::new(completion()))),
+        ("finish-cancelled", AttemptResult::Cancelled),
+        (
+            "finish-timeout",
+            AttemptResult::Failed(FailureReason::Timeout),
+        ),
         (
             "finish-queue-timeout",
-            Ending::Failed(FailureReason::QueueTimeout),
+            AttemptResult::Failed(FailureReason::QueueTimeout),
         ),
-        ("finish-unplaced", Ending::Failed(unplaced)),
-        ("finish-rejected", Ending::Failed(rejected)),
-        ("finish-infrastructure", Ending::Failed(infrastructure)),
-        ("finish-other", Ending::Failed(other)),
+        ("finish-unplaced", AttemptResult::Failed(unplaced)),
+        ("finish-rejected", AttemptResult::Failed(rejected)),
+        (
+            "finish-infrastructure",
+            AttemptResult::Failed(infrastructure),
+        ),
+        ("finish-other", AttemptResult::Failed(other)),
     ];
     let finish = |(name, ending)| {
         let request = Request::Finish {
@@ -349,7 +356,7 @@ pub(crate) fn responses() -> Vec<(Name, Response)> {
     let kind = "suspend".to_owned();
     let renewed = Response::Renewed {
         ttl_ms: 15_000,
-        sisters: vec![node(), other_node()],
+        replicas: vec![node(), other_node()],
     };
     vec![
         ("ok", Response::Ok),

@@ -6,7 +6,7 @@ use crate::{
     retry,
 };
 use mc_types::{
-    Ending, ErrorCode, FailureReason, FencingToken, JobId, JobState, NodeId, Timestamp,
+    AttemptResult, ErrorCode, FailureReason, FencingToken, JobId, JobState, NodeId, Timestamp,
 };
 use std::time::Duration;
 
@@ -101,7 +101,7 @@ impl Scheduler {
             .as_ref()
             .map_or("unknown", NodeId::as_str);
         let message = format!("node {node} {what}; no retry is left");
-        let ending = Ending::Failed(FailureReason::Infrastructure { code, message });
+        let ending = AttemptResult::Failed(FailureReason::Infrastructure { code, message });
         self.end(now, id, JobState::Failed, ending, None, effects);
     }
 
@@ -148,7 +148,7 @@ impl Scheduler {
         now: Timestamp,
         id: JobId,
         state: JobState,
-        ending: Ending,
+        ending: AttemptResult,
         wall: Option<Duration>,
         effects: &mut Vec<Effect>,
     ) {
@@ -188,7 +188,7 @@ impl Scheduler {
     }
 
     /// `worker` came to an outcome, so the workers that failed the same job are to blame.
-    pub(super) fn blame(&mut self, now: Timestamp, id: JobId, worker: &NodeId) {
+    pub(super) fn penalize(&mut self, now: Timestamp, id: JobId, worker: &NodeId) {
         self.workers.succeeded(worker);
         if let Some(job) = self.jobs.get_mut(&id) {
             job.failed_by.remove(worker);

@@ -6,8 +6,8 @@ use crate::{
     placement::place,
 };
 use mc_types::{
-    End, Ending, ErrorCode, FailureReason, FencingToken, JobId, JobRecord, JobState, NodeId,
-    Timestamp,
+    AttemptResult, ErrorCode, FailureReason, FencingToken, JobId, JobRecord, JobState, NodeId,
+    Termination, Timestamp,
 };
 use std::{collections::BTreeSet, time::Duration};
 
@@ -172,22 +172,22 @@ impl Scheduler {
         worker: &NodeId,
         id: JobId,
         token: FencingToken,
-        ending: Ending,
+        ending: AttemptResult,
         effects: &mut Vec<Effect>,
     ) -> Answer {
         if let Err(refusal) = self.check(worker, id, token) {
             return refusal;
         }
         match ending {
-            Ending::Failed(FailureReason::Infrastructure {
+            AttemptResult::Failed(FailureReason::Infrastructure {
                 code: Some(ErrorCode::Overloaded),
                 ..
             }) => self.crowd_out(now, id, effects),
-            Ending::Failed(FailureReason::Infrastructure { code, message }) => {
+            AttemptResult::Failed(FailureReason::Infrastructure { code, message }) => {
                 self.fail(now, id, code, &format!("failed: {message}"), effects);
             }
             // Whatever a later version means by this reason, another machine may do better.
-            Ending::Failed(FailureReason::Other {
+            AttemptResult::Failed(FailureReason::Other {
                 kind,
                 code,
                 message,
@@ -196,17 +196,17 @@ impl Scheduler {
                 self.fail(now, id, code, what.trim_end(), effects);
             }
             // Nobody called the job off, so the worker gave up for reasons of its own.
-            Ending::Cancelled => self.fail(now, id, None, "gave the attempt up", effects),
-            Ending::Completed(ref completion) => {
+            AttemptResult::Cancelled => self.fail(now, id, None, "gave the attempt up", effects),
+            AttemptResult::Completed(ref completion) => {
                 let state = match completion.outcome.end {
-                    End::Exited { code: 0 } => JobState::Succeeded,
+                    Termination::Exited { code: 0 } => JobState::Succeeded,
                     _ => JobState::Failed,
                 };
                 let wall = Duration::from_millis(completion.usage.wall_ms);
-                self.blame(now, id, worker);
+                self.penalize(now, id, worker);
                 self.end(now, id, state, ending, Some(wall), effects);
             }
-            Ending::Failed(_) => self.end(now, id, JobState::Failed, ending, None, effects),
+            AttemptResult::Failed(_) => self.end(now, id, JobState::Failed, ending, None, effects),
         }
         Answer::Recorded
     }
@@ -249,7 +249,7 @@ impl Scheduler {
             now,
             id,
             JobState::Cancelled,
-            Ending::Cancelled,
+            AttemptResult::Cancelled,
             None,
             effects,
         );

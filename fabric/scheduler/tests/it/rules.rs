@@ -3,7 +3,7 @@ use crate::support::{
     submit,
 };
 use mc_scheduler::{Answer, Command, Effect, Scheduler};
-use mc_types::{Ending, FailureReason, FencingToken, JobState, NodeId};
+use mc_types::{AttemptResult, FailureReason, FencingToken, JobState, NodeId};
 use std::time::Duration;
 
 /// A scheduler whose only worker has been offered the only job.
@@ -15,7 +15,7 @@ fn granted() -> (Scheduler, NodeId, FencingToken) {
     (scheduler, worker, lease.token)
 }
 
-fn finish(worker: &NodeId, token: FencingToken, ending: Ending) -> Command {
+fn finish(worker: &NodeId, token: FencingToken, ending: AttemptResult) -> Command {
     Command::Finish {
         worker: worker.clone(),
         job: job(1),
@@ -70,8 +70,8 @@ fn repeated_finish_is_answered_alike_and_changes_nothing() {
 fn failures_of_the_task_are_not_retried() {
     for ending in [
         exited(1),
-        Ending::Failed(FailureReason::Timeout),
-        Ending::Failed(FailureReason::Rejected {
+        AttemptResult::Failed(FailureReason::Timeout),
+        AttemptResult::Failed(FailureReason::Rejected {
             code: None,
             message: "no component".to_owned(),
         }),
@@ -102,7 +102,8 @@ fn failures_of_machines_are_retried_until_no_retry_is_left() {
     }
     let ended = record(&step);
     assert_eq!((ended.state, ended.attempts), (JobState::Failed, 3));
-    let Some(Ending::Failed(FailureReason::Infrastructure { message, .. })) = ended.ending else {
+    let Some(AttemptResult::Failed(FailureReason::Infrastructure { message, .. })) = ended.ending
+    else {
         panic!("{:?}", ended.ending);
     };
     assert!(

@@ -2,7 +2,7 @@
 
 use crate::support::{announce, at, broke, config, exited, job, node, spec, submit};
 use mc_scheduler::{Answer, Command, Effect, Scheduler, Step};
-use mc_types::{Ending, FailureReason, FencingToken, JobId, JobSpec, JobState, NodeId};
+use mc_types::{AttemptResult, FailureReason, FencingToken, JobId, JobSpec, JobState, NodeId};
 use std::time::Duration;
 
 fn granted(step: &Step) -> Vec<(NodeId, JobId, FencingToken)> {
@@ -21,7 +21,7 @@ fn job_of(submitter: &str, priority: u8) -> JobSpec {
     }
 }
 
-fn finish(grant: &(NodeId, JobId, FencingToken), ending: Ending) -> Command {
+fn finish(grant: &(NodeId, JobId, FencingToken), ending: AttemptResult) -> Command {
     Command::Finish {
         worker: grant.0.clone(),
         job: grant.1,
@@ -102,7 +102,7 @@ fn a_job_that_no_node_took_in_time_fails_with_that_reason() {
         panic!("{step:?}");
     };
     assert_eq!(record.state, JobState::Failed);
-    let Some(Ending::Failed(FailureReason::Unplaced { message })) = &record.ending else {
+    let Some(AttemptResult::Failed(FailureReason::Unplaced { message })) = &record.ending else {
         panic!("{:?}", record.ending);
     };
     assert!(message.contains("no node"), "{message}");
@@ -132,9 +132,9 @@ fn a_worker_that_fails_what_others_do_is_passed_over_for_a_while() {
     // It has a free slot, is the only one, and is not asked.
     let step = scheduler.step(at(now), submit(job(9), spec()));
     assert!(granted(&step).is_empty());
-    let pardon = scheduler.next_deadline().unwrap();
-    assert_eq!(pardon, at(now).plus(Duration::from_secs(30)));
-    let step = scheduler.step(pardon, Command::Tick);
+    let reinstated = scheduler.next_deadline().unwrap();
+    assert_eq!(reinstated, at(now).plus(Duration::from_secs(30)));
+    let step = scheduler.step(reinstated, Command::Tick);
     assert_eq!(granted(&step)[0].0, node(0), "another chance");
 }
 

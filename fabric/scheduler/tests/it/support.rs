@@ -2,8 +2,8 @@
 
 use mc_scheduler::{Command, Config, Effect, Step, WorkerOffer};
 use mc_types::{
-    Completion, End, Ending, ErrorCode, FailureReason, JobId, JobRecord, JobSpec, Lease, Lent,
-    Meter, NodeId, Outcome, Resources, TaskSpec, Timestamp, Usage, cid,
+    AttemptResult, Completion, ErrorCode, FailureReason, JobId, JobRecord, JobSpec, Lease, Lent,
+    Meter, NodeId, Outcome, Resources, TaskSpec, Termination, Timestamp, Usage, cid,
 };
 use std::{sync::Arc, time::Duration};
 
@@ -94,11 +94,11 @@ pub(crate) fn record(step: &Step) -> JobRecord {
     newest.unwrap_or_else(|| panic!("nothing was persisted: {step:?}"))
 }
 
-pub(crate) fn exited(code: u8) -> Ending {
+pub(crate) fn exited(code: u8) -> AttemptResult {
     let empty = cid::of(cid::RAW, b"");
     let outcome = Outcome {
         task: cid::of(cid::DAG_CBOR, b"task"),
-        end: End::Exited { code },
+        end: Termination::Exited { code },
         stdout: empty,
         stderr: empty,
         outputs: empty,
@@ -111,22 +111,22 @@ pub(crate) fn exited(code: u8) -> Ending {
         memory_peak_bytes: 1,
         wall_ms: 5,
     };
-    Ending::Completed(Box::new(Completion {
+    AttemptResult::Completed(Box::new(Completion {
         outcome_cid: empty,
         outcome,
         usage,
     }))
 }
 
-pub(crate) fn broke() -> Ending {
-    Ending::Failed(FailureReason::Infrastructure {
+pub(crate) fn broke() -> AttemptResult {
+    AttemptResult::Failed(FailureReason::Infrastructure {
         code: None,
         message: "the disk broke".to_owned(),
     })
 }
 
-pub(crate) fn crowded_out() -> Ending {
-    Ending::Failed(FailureReason::Infrastructure {
+pub(crate) fn crowded_out() -> AttemptResult {
+    AttemptResult::Failed(FailureReason::Infrastructure {
         code: Some(ErrorCode::Overloaded),
         message: "there is no more room for what tasks print".to_owned(),
     })

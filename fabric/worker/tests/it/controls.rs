@@ -5,7 +5,7 @@ use crate::{
     world::{SLOTS, World, id, job, offer, token},
 };
 use mc_protocol::Response;
-use mc_types::{Ending, ErrorCode};
+use mc_types::{AttemptResult, ErrorCode};
 use std::time::Duration;
 
 fn is_refused(answer: &Response) -> bool {
@@ -64,7 +64,10 @@ async fn cancel_and_stop_reach_only_the_attempt_of_the_token_and_only_from_its_c
     // The other attempt is called off by the node that granted it.
     assert_eq!(world.tasks.running(), 1);
     world.cancel(2);
-    assert_eq!(world.network.finished(id(2)).await, Ending::Cancelled);
+    assert_eq!(
+        world.network.finished(id(2)).await,
+        AttemptResult::Cancelled
+    );
     world.until_free(SLOTS).await;
     assert_eq!(world.network.finish(id(1)), None);
 }

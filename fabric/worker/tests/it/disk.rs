@@ -1,7 +1,7 @@
 //! What becomes of attempts that find no room on the disk.
 
 use crate::world::{SLOTS, World, id};
-use mc_types::{Ending, ErrorCode, FailureReason};
+use mc_types::{AttemptResult, ErrorCode, FailureReason};
 use std::time::Duration;
 
 /// Long enough for what is printed to be counted.
@@ -10,7 +10,7 @@ const COUNTED: Duration = Duration::from_secs(3);
 /// By which code an attempt failed as by the machine.
 async fn code(world: &World, n: u64) -> Option<ErrorCode> {
     match world.network.finished(id(n)).await {
-        Ending::Failed(FailureReason::Infrastructure { code, .. }) => code,
+        AttemptResult::Failed(FailureReason::Infrastructure { code, .. }) => code,
         other => panic!("{other:?}"),
     }
 }

@@ -6,7 +6,7 @@ use crate::{
     world::{SLOTS, World, id, job, offer, token},
 };
 use mc_protocol::Response;
-use mc_types::{Ending, ErrorCode, FailureReason};
+use mc_types::{AttemptResult, ErrorCode, FailureReason};
 use mc_worker::{PIN_PREFIX, Stage};
 use std::{collections::BTreeSet, sync::atomic::Ordering, time::Duration};
 use tokio::time::Instant;
@@ -61,8 +61,8 @@ async fn an_ending_is_said_again_after_a_restart_and_to_a_replica() {
     let world = world.restart().await;
     assert_eq!(world.kept().len(), 1);
     let before = world.network.asked().len();
-    let unsaid = world.worker.resume();
-    assert_eq!(unsaid, BTreeSet::from([(id(1), token(1))]));
+    let undelivered = world.worker.resume();
+    assert_eq!(undelivered, BTreeSet::from([(id(1), token(1))]));
     let is_said = |network: &Network| network.kinds_since(before).len() > 3;
     world.network.until("it is said again", is_said).await;
     assert!(matches!(
@@ -73,7 +73,7 @@ async fn an_ending_is_said_again_after_a_restart_and_to_a_replica() {
     world.until_acknowledged().await;
     let (asked, ending) = world.network.finish(id(1)).unwrap();
     assert_eq!(asked, node('B'));
-    assert!(matches!(ending, Ending::Completed(_)), "{ending:?}");
+    assert!(matches!(ending, AttemptResult::Completed(_)), "{ending:?}");
 }
 
 #[tokio::test(start_paused = true)]
@@ -164,7 +164,7 @@ async fn what_panics_in_an_executor_is_told_as_infrastructure_and_frees_its_slot
     let world = World::new();
     world.begin(1, "panics");
     let ending = world.network.finished(id(1)).await;
-    let Ending::Failed(FailureReason::Infrastructure { code, message }) = ending else {
+    let AttemptResult::Failed(FailureReason::Infrastructure { code, message }) = ending else {
         panic!("{ending:?}");
     };
     assert_eq!(code, None);

@@ -6,7 +6,7 @@ use crate::{
     world::{SILENT_TERMS, SLOTS, World, caps, id},
 };
 use mc_protocol::Request;
-use mc_types::Ending;
+use mc_types::AttemptResult;
 use mc_worker::{Caps, Stage};
 use std::time::Duration;
 use tokio::time::Instant;
@@ -63,7 +63,10 @@ async fn a_job_that_was_called_off_ends_as_such() {
     let world = World::new();
     world.begin(1, "waits");
     world.network.set(node('A'), Manner::Cancelled);
-    assert_eq!(world.network.finished(id(1)).await, Ending::Cancelled);
+    assert_eq!(
+        world.network.finished(id(1)).await,
+        AttemptResult::Cancelled
+    );
     world.until_free(SLOTS).await;
     world.until_acknowledged().await;
 }
@@ -130,6 +133,6 @@ async fn what_cannot_be_stopped_fails_when_it_takes_too_long() {
     });
     world.begin(1, "stays");
     let ending = world.network.finished(id(1)).await;
-    assert!(matches!(ending, Ending::Failed(_)), "{ending:?}");
+    assert!(matches!(ending, AttemptResult::Failed(_)), "{ending:?}");
     world.until_free(SLOTS).await;
 }

@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 use mc_protocol::{Exchange, Request, RequestError, Response};
-use mc_types::{Ending, JobId, NodeId};
+use mc_types::{AttemptResult, JobId, NodeId};
 use std::{
     collections::HashMap,
     sync::{Mutex, MutexGuard},
@@ -79,7 +79,7 @@ impl Network {
     }
 
     /// How an attempt ended, as was said last, and to whom.
-    pub(crate) fn finish(&self, of: JobId) -> Option<(NodeId, Ending)> {
+    pub(crate) fn finish(&self, of: JobId) -> Option<(NodeId, AttemptResult)> {
         let asked = self.asked();
         asked
             .iter()
@@ -108,7 +108,7 @@ impl Network {
     }
 
     /// Waits until it is said how an attempt ended; gives that.
-    pub(crate) async fn finished(&self, job: JobId) -> Ending {
+    pub(crate) async fn finished(&self, job: JobId) -> AttemptResult {
         let is_said = |network: &Self| network.finish(job).is_some();
         self.until("how it ended is said", is_said).await;
         self.finish(job).unwrap().1
@@ -145,7 +145,7 @@ fn answer(manner: Manner, node: &NodeId, request: &Request) -> Result<Response, 
         (Manner::Fetching, Request::Finish { .. }) => Response::Pending,
         (_, Request::Heartbeat { .. }) => Response::Renewed {
             ttl_ms: u64::try_from(TTL.as_millis()).unwrap(),
-            sisters: Vec::new(),
+            replicas: Vec::new(),
         },
         (_, Request::Finish { .. } | Request::Checkpoint { .. } | Request::Wrote { .. }) => {
             Response::Recorded

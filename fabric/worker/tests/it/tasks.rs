@@ -11,10 +11,10 @@
 
 use async_trait::async_trait;
 use mc_execution::{
-    AttemptContext, Blocks, Controls, Ended, ExecutionError, Executor, Finished, Leaves, Left,
-    Need, Prepared, Streams, Watch,
+    AttemptContext, Blocks, Controls, Ended, ExecutionError, Executor, Finished, Leaves, Need,
+    Prepared, StoppedTask, Streams, Watch,
 };
-use mc_types::{Cid, Completion, End, KindName, Meter, Outcome, TaskSpec, Usage, cid};
+use mc_types::{Cid, Completion, KindName, Meter, Outcome, TaskSpec, Termination, Usage, cid};
 use std::{
     collections::BTreeMap,
     sync::{
@@ -160,7 +160,7 @@ async fn wait(
             () = controls.leaving.cancelled(), if can_stop => {
                 watch.stored(checkpoint(), 7).await;
                 let checkpoint = Ok((checkpoint(), 7));
-                return Ok(Finished::Left(Left { checkpoint }));
+                return Ok(Finished::Left(StoppedTask { checkpoint }));
             }
             () = controls.stop_now.notified(), if can_stop => watch.stored(checkpoint(), 5).await,
         }
@@ -172,7 +172,7 @@ fn ended(leaves: Leaves) -> Finished {
         panic!("what attempts leave is stored");
     };
     let (end, usage, empty) = (
-        End::Exited { code: 0 },
+        Termination::Exited { code: 0 },
         Usage::default(),
         cid::of(cid::RAW, b""),
     );

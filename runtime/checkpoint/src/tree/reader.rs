@@ -49,7 +49,7 @@ pub(crate) fn read<'a>(
 
 /// A block that is being read.
 struct Open<'a> {
-    kind: Kind,
+    kind: BlockKind,
     label: Label,
     /// The second label of those that have one.
     other: Label,
@@ -65,7 +65,7 @@ struct Open<'a> {
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Kind {
+enum BlockKind {
     Function,
     Block,
     Loop,
@@ -88,7 +88,7 @@ impl<'a> Reader<'a, '_> {
             self.site(Site::default());
         }
         self.open.push(Open {
-            kind: Kind::Function,
+            kind: BlockKind::Function,
             label: 0,
             other: 0,
             ty: BlockType::Empty,
@@ -136,7 +136,8 @@ impl<'a> Reader<'a, '_> {
     /// Whether a branch over `depth` blocks leads forward, and takes no operands along.
     fn is_plain(&self, depth: u32) -> bool {
         self.open_at(depth).is_some_and(|open| {
-            matches!(open.kind, Kind::Block | Kind::If | Kind::Try) && open.results.is_empty()
+            matches!(open.kind, BlockKind::Block | BlockKind::If | BlockKind::Try)
+                && open.results.is_empty()
         })
     }
 
@@ -150,9 +151,9 @@ impl<'a> Reader<'a, '_> {
             return Ok(());
         }
         match operator {
-            Operator::Block { blockty } => self.enter(validator, Kind::Block, *blockty)?,
-            Operator::Loop { blockty } => self.enter(validator, Kind::Loop, *blockty)?,
-            Operator::If { blockty } => self.enter(validator, Kind::If, *blockty)?,
+            Operator::Block { blockty } => self.enter(validator, BlockKind::Block, *blockty)?,
+            Operator::Loop { blockty } => self.enter(validator, BlockKind::Loop, *blockty)?,
+            Operator::If { blockty } => self.enter(validator, BlockKind::If, *blockty)?,
             Operator::TryTable { try_table } => self.enter_try(validator, try_table)?,
             Operator::Else => self.otherwise(),
             Operator::End => self.leave(),

@@ -3,7 +3,7 @@
 use crate::support::invocation;
 use mc_artifacts::guest;
 use mc_engine::{Allocation, Engine, Options};
-use mc_types::{Determinism::Deterministic, End, cid};
+use mc_types::{Determinism::Deterministic, Termination, cid};
 
 #[test]
 fn compiled_code_outlives_the_engine_and_damage_is_compiled_again() {
@@ -21,7 +21,7 @@ fn compiled_code_outlives_the_engine_and_damage_is_compiled_again() {
     let second = Engine::new(&options).unwrap();
     let program = second.cached(&cid, Deterministic).unwrap();
     let ended = program.run(invocation(&[])).unwrap();
-    assert_eq!(ended.end, End::Exited { code: 0 });
+    assert_eq!(ended.end, Termination::Exited { code: 0 });
     let entry = std::fs::read_dir(&cache)
         .unwrap()
         .next()
@@ -57,5 +57,5 @@ fn code_that_one_process_compiled_serves_a_pool_in_another() {
     .unwrap();
     let program = pooled.cached(&cid, Deterministic).unwrap();
     let ended = program.run(invocation(&[])).unwrap();
-    assert_eq!(ended.end, End::Exited { code: 0 });
+    assert_eq!(ended.end, Termination::Exited { code: 0 });
 }

@@ -5,8 +5,8 @@ use crate::{
     support::engines,
 };
 use mc_engine::{
-    Bell, Checkpoints, Engine, Execution, Keeper, Need, Next, Output, Program, RunError, Saved,
-    Stopped,
+    Checkpoints, Engine, Execution, Keeper, Need, Next, Output, Program, RunError, Saved,
+    StopSignal, Stopped,
 };
 use mc_types::cid;
 use std::{
@@ -17,12 +17,12 @@ use std::{
 type Kept = Arc<Mutex<Vec<Saved>>>;
 
 /// Keeps every state, and goes on at the next of its positions.
-struct Shelf {
+struct CheckpointRecorder {
     kept: Kept,
     then: Vec<u64>,
 }
 
-impl Keeper for Shelf {
+impl Keeper for CheckpointRecorder {
     fn keep(&mut self, stopped: &Stopped<'_>) -> Result<Next, RunError> {
         self.kept.lock().unwrap().push(stopped.save(None));
         if self.then.is_empty() {
@@ -44,8 +44,8 @@ fn run(
     let kept = Kept::default();
     let checkpoints = positions.split_first().map(|(first, then)| Checkpoints {
         first: Some(*first),
-        bell: Bell::default(),
-        keeper: Box::new(Shelf {
+        stop_signal: StopSignal::default(),
+        keeper: Box::new(CheckpointRecorder {
             kept: Arc::clone(&kept),
             then: then.to_vec(),
         }),
@@ -162,20 +162,20 @@ fn guest_goes_on_after_every_stop_that_is_asked_for() {
     let [native, _] = engines();
     let path = mc_artifacts::guest("cpu_forever");
     let program = load(&native, &path, Need::Resume);
-    let bell = Bell::default();
+    let stop_signal = StopSignal::default();
     let kept = Kept::default();
     let mut invocation = invocation(&[]);
     invocation.limits.fuel = Some(2_000_000_000);
     invocation.checkpoints = Some(Checkpoints {
         first: None,
-        bell: bell.clone(),
+        stop_signal: stop_signal.clone(),
         keeper: Box::new(Forever(Arc::clone(&kept))),
     });
     let ringer = std::thread::spawn({
         let kept = Arc::clone(&kept);
         move || {
             for expected in 1..=5 {
-                bell.ring();
+                stop_signal.raise();
                 while kept.lock().unwrap().len() < expected {
                     std::thread::sleep(std::time::Duration::from_millis(1));
                 }
@@ -183,7 +183,7 @@ fn guest_goes_on_after_every_stop_that_is_asked_for() {
         }
     });
     let ended = program.run(invocation).unwrap();
-    assert_eq!(ended.end, mc_types::End::OutOfFuel);
+    assert_eq!(ended.end, mc_types::Termination::OutOfFuel);
     assert_eq!(ended.usage.fuel, 2_000_000_000);
     ringer.join().unwrap();
     let kept = kept.lock().unwrap();
@@ -271,7 +271,7 @@ fn what_a_stopped_guest_seems_to_return_is_not_handed_back() {
     let [native, pulley] =
         [native, pulley].map(|engine| engine.load(&cid, &bytes, Need::Resume).unwrap());
     let whole = native.run(invocation(&[])).unwrap();
-    assert_eq!(whole.end, mc_types::End::Exited { code: 0 });
+    assert_eq!(whole.end, mc_types::Termination::Exited { code: 0 });
     let (left, kept, _) = run(&native, &[], None, &[100, 4_000]);
     assert!(matches!(left, Err(RunError::Left)), "{left:?}");
     let (ended, _, _) = run(&pulley, &[], kept.last(), &[]);

@@ -3,7 +3,7 @@
 use crate::support::{file, mount, with_inputs};
 use mc_artifacts::{example, guest};
 use mc_engine::{Allocation, Engine, Execution, Invocation, Options, Program, Target};
-use mc_types::{Determinism::Deterministic, End, Limits, Meter, cid};
+use mc_types::{Determinism::Deterministic, Limits, Meter, Termination, cid};
 use mc_wasi::{InMemory, Tree};
 use std::path::{Path, PathBuf};
 
@@ -27,7 +27,7 @@ const GUESTS: &[(&str, &[&str])] = &[
 /// All that peers must agree on.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Agreed {
-    end: End,
+    end: Termination,
     pub(crate) fuel: u64,
     meter: Meter,
     pub(crate) stdout: Vec<u8>,

@@ -3,7 +3,7 @@
 use crate::support::{engine, engines, invocation, load, program, run};
 use mc_artifacts::guest;
 use mc_engine::{Allocation, Engine, Error, Invocation, Options, RunError};
-use mc_types::{Determinism, End, Limits, Meter, TrapKind, cid};
+use mc_types::{Determinism, Limits, Meter, Termination, TrapKind, cid};
 use std::time::{Duration, Instant};
 
 #[test]
@@ -20,10 +20,18 @@ fn every_end_is_told_from_the_others() {
         output_bytes: 100_000,
         ..Limits::default()
     };
-    let trapped = |kind| End::Trapped { kind };
+    let trapped = |kind| Termination::Trapped { kind };
     for (name, limits, end) in [
-        ("exit_zero", Limits::default(), End::Exited { code: 0 }),
-        ("exit_failure", Limits::default(), End::Exited { code: 1 }),
+        (
+            "exit_zero",
+            Limits::default(),
+            Termination::Exited { code: 0 },
+        ),
+        (
+            "exit_failure",
+            Limits::default(),
+            Termination::Exited { code: 1 },
+        ),
         (
             "trap_unreachable",
             Limits::default(),
@@ -34,10 +42,10 @@ fn every_end_is_told_from_the_others() {
             Limits::default(),
             trapped(TrapKind::StackOverflow),
         ),
-        ("memory_hog", small, End::MemoryLimit),
-        ("cpu_forever", frugal, End::OutOfFuel),
-        ("sleep_forever", frugal, End::OutOfFuel),
-        ("output_flood", terse, End::OutputLimit),
+        ("memory_hog", small, Termination::MemoryLimit),
+        ("cpu_forever", frugal, Termination::OutOfFuel),
+        ("sleep_forever", frugal, Termination::OutOfFuel),
+        ("output_flood", terse, Termination::OutputLimit),
     ] {
         let ended = run(name, limits);
         assert_eq!(ended.end, end, "{name}");
@@ -45,7 +53,7 @@ fn every_end_is_told_from_the_others() {
     }
     // This one's frames lie in its memory, of whose end it knows nothing.
     let stack = run("trap_stack", Limits::default()).end;
-    assert!(matches!(stack, End::Trapped { .. }), "{stack:?}");
+    assert!(matches!(stack, Termination::Trapped { .. }), "{stack:?}");
 }
 
 #[test]
@@ -71,10 +79,10 @@ fn fuel_decides_at_a_position_that_depends_on_nothing_else() {
         )
     };
     let enough = with(whole);
-    assert_eq!(enough.end, End::Exited { code: 0 });
+    assert_eq!(enough.end, Termination::Exited { code: 0 });
     assert_eq!(enough.usage.fuel, whole);
     let short = with(whole / 2);
-    assert_eq!(short.end, End::OutOfFuel);
+    assert_eq!(short.end, Termination::OutOfFuel);
     assert_eq!(short.usage.fuel, whole / 2);
 }
 
@@ -161,7 +169,7 @@ fn what_cannot_be_instrumented_is_counted_by_wasmtime() {
     )
     .unwrap();
     let ended = load(&engine(), &module).run(invocation(&[])).unwrap();
-    assert_eq!(ended.end, End::Exited { code: 7 });
+    assert_eq!(ended.end, Termination::Exited { code: 7 });
     assert_eq!(ended.meter, Meter::Wasmtime48);
     assert!(ended.usage.fuel > 0);
 }
@@ -180,7 +188,7 @@ fn pooled_engine_runs_guests_side_by_side() {
             scope.spawn(|| {
                 for _ in 0..20 {
                     let ended = program.run(invocation(&[])).unwrap();
-                    assert_eq!(ended.end, End::Exited { code: 0 });
+                    assert_eq!(ended.end, Termination::Exited { code: 0 });
                 }
             });
         }
@@ -203,7 +211,7 @@ fn a_program_with_many_functions_runs_in_a_pool_too() {
         })
         .unwrap();
         let ended = load(&engine, &bytes).run(invocation(&[])).unwrap();
-        assert_eq!(ended.end, End::Exited { code: 0 });
+        assert_eq!(ended.end, Termination::Exited { code: 0 });
     }
 }
 
@@ -271,6 +279,6 @@ fn memories_and_tables_that_are_full_say_so_to_the_guest() {
     let bytes = wat::parse_str(text).unwrap();
     for engine in engines() {
         let ended = load(&engine, &bytes).run(invocation(&[])).unwrap();
-        assert_eq!(ended.end, End::Exited { code: 9 });
+        assert_eq!(ended.end, Termination::Exited { code: 9 });
     }
 }

@@ -3,7 +3,7 @@
 use crate::support::{engine, invocation, load, program, text};
 use mc_artifacts::guest;
 use mc_engine::Invocation;
-use mc_types::{End, Limits, TrapKind};
+use mc_types::{Limits, Termination, TrapKind};
 
 fn with(limits: Limits, args: &[&str]) -> Invocation {
     Invocation {
@@ -20,7 +20,7 @@ fn leaked_handles_reach_a_limit() {
     };
     let leak = program(&engine(), &guest("handle_leak"));
     let ended = leak.run(with(limits, &[])).unwrap();
-    assert_eq!(ended.end, End::Exited { code: 0 });
+    assert_eq!(ended.end, Termination::Exited { code: 0 });
     let told = text(&ended.stdout);
     let opened: u32 = told.split_once(' ').unwrap().0.parse().unwrap();
     assert!((50..100).contains(&opened), "{told}");
@@ -34,7 +34,7 @@ fn made_files_reach_a_limit() {
     };
     let bomb = program(&engine(), &guest("file_bomb"));
     let ended = bomb.run(with(limits, &[])).unwrap();
-    assert_eq!(ended.end, End::Exited { code: 0 });
+    assert_eq!(ended.end, Termination::Exited { code: 0 });
     assert!(text(&ended.stdout).starts_with("500 files"));
 }
 
@@ -48,7 +48,7 @@ fn arguments_larger_than_memory_are_the_guests_end() {
     let echo = program(&engine(), &guest("echo_world"));
     let ended = echo.run(with(limits, &[&large])).unwrap();
     assert!(
-        !matches!(ended.end, End::Exited { code: 0 }),
+        !matches!(ended.end, Termination::Exited { code: 0 }),
         "{:?}",
         ended.end
     );
@@ -75,7 +75,7 @@ fn a_table_grows_up_to_its_limit() {
          (if (i32.ne (table.grow (ref.null func) (i32.const 1)) (i32.const -1)) (then unreachable))",
     );
     let ended = load(&engine(), &grow).run(with(limits, &[])).unwrap();
-    assert_eq!(ended.end, End::Exited { code: 0 });
+    assert_eq!(ended.end, Termination::Exited { code: 0 });
 }
 
 #[test]
@@ -121,7 +121,7 @@ fn polling_nothing_and_addresses_beyond_memory_are_errors() {
     let ended = load(&engine(), &module(&imports, &body))
         .run(invocation(&[]))
         .unwrap();
-    assert_eq!(ended.end, End::Exited { code: 0 });
+    assert_eq!(ended.end, Termination::Exited { code: 0 });
 }
 
 #[test]
@@ -143,7 +143,7 @@ fn one_call_moves_a_bounded_number_of_bytes() {
     let ended = load(&engine(), &module(imports, body))
         .run(invocation(&[]))
         .unwrap();
-    assert_eq!(ended.end, End::Exited { code: 0 });
+    assert_eq!(ended.end, Termination::Exited { code: 0 });
     assert_eq!(ended.stdout.len(), 16 << 20);
 }
 
@@ -156,7 +156,7 @@ fn a_module_without_memory_cannot_call() {
     let ended = program.run(invocation(&[])).unwrap();
     assert_eq!(
         ended.end,
-        End::Trapped {
+        Termination::Trapped {
             kind: TrapKind::Other
         }
     );
@@ -183,6 +183,6 @@ fn dropping_what_one_does_not_have_is_a_trap() {
         let component = wat::parse_str(text.replace("FUNCTION", function)).unwrap();
         let ended = load(&engine(), &component).run(invocation(&[])).unwrap();
         let kind = TrapKind::Other;
-        assert_eq!(ended.end, End::Trapped { kind }, "{function}");
+        assert_eq!(ended.end, Termination::Trapped { kind }, "{function}");
     }
 }

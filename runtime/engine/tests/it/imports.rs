@@ -10,7 +10,7 @@
 use crate::support::{engines, invocation, load};
 use mc_artifacts::guest;
 use mc_engine::Engine;
-use mc_types::End;
+use mc_types::Termination;
 use wit_component::{ComponentEncoder, DecodedWasm, StringEncoding, embed_component_metadata};
 use wit_parser::{
     Function, LiftLowerAbi, ManglingAndAbi, Resolve, WasmImport, WorldId, WorldItem, WorldKey,
@@ -98,7 +98,7 @@ fn core(ty: WasmType) -> &'static str {
     }
 }
 
-fn end(engine: &Engine, component: &[u8], called: &str) -> (End, u64) {
+fn end(engine: &Engine, component: &[u8], called: &str) -> (Termination, u64) {
     let ended = load(engine, component).run(invocation(&[]));
     let ended = ended.unwrap_or_else(|error| panic!("{called}: {error}"));
     (ended.end, ended.usage.fuel)
@@ -109,7 +109,10 @@ fn assert_documented(engines: &[Engine; 2], program: &[u8], called: &str) {
     let [native, pulley] = engines;
     let ended = end(native, program, called);
     assert_eq!(ended, end(pulley, program, called), "{called}");
-    let documented = matches!(ended.0, End::Exited { .. } | End::Trapped { .. });
+    let documented = matches!(
+        ended.0,
+        Termination::Exited { .. } | Termination::Trapped { .. }
+    );
     assert!(documented, "{called}: {ended:?}");
 }
 

@@ -7,7 +7,7 @@
 
 use crate::support::{engine, load, mount, program, text, with_inputs};
 use mc_artifacts::guest;
-use mc_types::End;
+use mc_types::Termination;
 use mc_wasi::{InMemory, Tree};
 use rustix::{
     fs::{CWD, FileType, Mode, OFlags},
@@ -190,7 +190,7 @@ fn run(program: &mc_engine::Program, count: usize, stdin: Vec<u8>) -> Vec<u8> {
     let ended = program.run(with_inputs(&[], mounts, inputs)).unwrap();
     assert_eq!(
         ended.end,
-        End::Exited { code: 0 },
+        Termination::Exited { code: 0 },
         "{}",
         text(&ended.stderr)
     );

@@ -1,7 +1,7 @@
 //! Preview 1, call by call: what each returns and what it leaves in memory.
 
 use crate::support::{engine, invocation, load};
-use mc_types::End;
+use mc_types::Termination;
 
 /// Functions with the types of their parameters.
 const IMPORTS: &[(&str, &str)] = &[
@@ -148,7 +148,11 @@ impl Module {
         );
         let program = load(&engine(), &wat::parse_str(text).unwrap());
         let ended = program.run(invocation(&[])).unwrap();
-        assert_eq!(ended.end, End::Exited { code: 0 }, "the number of a check");
+        assert_eq!(
+            ended.end,
+            Termination::Exited { code: 0 },
+            "the number of a check"
+        );
     }
 }
 

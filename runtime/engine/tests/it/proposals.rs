@@ -4,7 +4,7 @@
 use crate::support::{engines, invocation, load};
 use mc_checkpoint::{Admission, Refused, cost::THROW_UNITS, inspect};
 use mc_engine::{Engine, Error, Execution};
-use mc_types::{Determinism, End, ErrorCode, Limits, Meter, TrapKind, cid};
+use mc_types::{Determinism, ErrorCode, Limits, Meter, Termination, TrapKind, cid};
 
 /// Programs that exit with 9, and whether they can be instrumented.
 const OFFERED: &[(&str, bool, &str)] = &[
@@ -148,7 +148,7 @@ fn what_is_offered_runs_and_inspect_says_with_which_meter() {
         };
         let ran = engines.each_ref().map(|engine| {
             let ended = run(engine, rest, Limits::default());
-            assert_eq!(ended.end, End::Exited { code: 9 }, "{name}");
+            assert_eq!(ended.end, Termination::Exited { code: 9 }, "{name}");
             assert_eq!(ended.meter, meter, "{name}");
             ended.usage.fuel
         });
@@ -223,7 +223,7 @@ fn exceptions_that_nobody_catches_are_traps() {
             (func (export "_start") (throw $t))"#;
         let ended = run(&engine, thrown, Limits::default());
         let kind = TrapKind::Other;
-        assert_eq!(ended.end, End::Trapped { kind });
+        assert_eq!(ended.end, Termination::Trapped { kind });
     }
 }
 
@@ -262,7 +262,7 @@ const CLIMBS: &str = r#"(memory (export "memory") 1) (tag $t (param i32)) (tag $
 fn exceptions_come_to_the_same_everywhere() {
     let run_once = |engine: &Engine| {
         let ended = run(engine, CLIMBS, Limits::default());
-        assert_eq!(ended.end, End::Exited { code: 9 });
+        assert_eq!(ended.end, Termination::Exited { code: 9 });
         assert_eq!(ended.meter, Meter::Operators1);
         (ended.usage.fuel, ended.usage.memory_peak_bytes)
     };
@@ -306,13 +306,16 @@ fn exceptions_let_nobody_escape_the_limits() {
           (br $again)))"#;
     for engine in engines() {
         let ended = run(&engine, THROWS, limits);
-        assert_eq!((ended.end, ended.usage.fuel), (End::OutOfFuel, fuel));
+        assert_eq!(
+            (ended.end, ended.usage.fuel),
+            (Termination::OutOfFuel, fuel)
+        );
         let unlimited = Limits {
             fuel: None,
             ..limits
         };
         let ended = run(&engine, hoards, unlimited);
-        assert_eq!(ended.end, End::MemoryLimit);
+        assert_eq!(ended.end, Termination::MemoryLimit);
     }
 }
 
@@ -333,6 +336,6 @@ fn exceptions_that_nobody_keeps_take_no_room() {
         (call $exit (i32.const 9)))"#;
     for engine in engines() {
         let ended = run(&engine, throws, limits);
-        assert_eq!(ended.end, End::Exited { code: 9 });
+        assert_eq!(ended.end, Termination::Exited { code: 9 });
     }
 }

@@ -3,7 +3,7 @@
 use crate::support::{engine, invocation};
 use mc_artifacts::guest;
 use mc_engine::{Invocation, Mount, Output, Stdin, World};
-use mc_types::{Determinism, End, Meter, cid};
+use mc_types::{Determinism, Meter, Termination, cid};
 
 #[test]
 fn relaxed_task_writes_to_this_machines_directories() {
@@ -11,7 +11,10 @@ fn relaxed_task_writes_to_this_machines_directories() {
     let bytes = std::fs::read(guest("file_flood")).unwrap();
     let cid = cid::of(cid::RAW, &bytes);
     let program = engine().load(&cid, &bytes, Determinism::Relaxed).unwrap();
-    for (mebibytes, end) in [("1", End::Exited { code: 0 }), ("3", End::OutputLimit)] {
+    for (mebibytes, end) in [
+        ("1", Termination::Exited { code: 0 }),
+        ("3", Termination::OutputLimit),
+    ] {
         let mut flood = Invocation {
             world: World::Relaxed {
                 mounts: vec![Mount {
@@ -54,7 +57,7 @@ fn what_was_in_a_directory_before_is_no_output_of_a_relaxed_task() {
     };
     flood.limits.output_bytes = 2 << 20;
     let ended = program.run(flood).unwrap();
-    assert_eq!(ended.end, End::Exited { code: 0 });
+    assert_eq!(ended.end, Termination::Exited { code: 0 });
 }
 
 /// A module of preview 1 that writes a file, reads the clock, and exits with 200.
@@ -99,7 +102,7 @@ fn relaxed_tasks_may_be_modules_of_preview_1() {
         ..invocation(&[])
     });
     let ended = ended.unwrap();
-    assert_eq!(ended.end, End::Exited { code: 200 });
+    assert_eq!(ended.end, Termination::Exited { code: 200 });
     assert_eq!(ended.stdout, b"made");
     assert_eq!(std::fs::read(dir.path().join("made")).unwrap(), b"made");
 }

@@ -1,7 +1,7 @@
 //! What programs of 2019 and 2020 need: the snapshot of WASI before preview 1, and clocks of processors.
 
 use crate::support::{engine, invocation, load};
-use mc_types::End;
+use mc_types::Termination;
 
 /// Functions with the types of their parameters.
 const IMPORTS: &[(&str, &str)] = &[
@@ -19,7 +19,7 @@ const IMPORTS: &[(&str, &str)] = &[
 const FD: &str = "(i32.load (i32.const 0))";
 
 /// Runs a module that imports WASI as `wasi`.
-fn run(wasi: &str, data: &str, body: &str) -> End {
+fn run(wasi: &str, data: &str, body: &str) -> Termination {
     let mut text = format!("(module (import \"{wasi}\" \"proc_exit\" (func $exit (param i32)))");
     for (name, params) in IMPORTS {
         text +=
@@ -39,7 +39,11 @@ fn assert_all_hold(wasi: &str, data: &str, checks: &[String]) {
         body += &format!("(if (i32.eqz {check}) (then (call $exit (i32.const {number}))))");
     }
     let end = run(wasi, data, &body);
-    assert_eq!(end, End::Exited { code: 0 }, "the number of a check");
+    assert_eq!(
+        end,
+        Termination::Exited { code: 0 },
+        "the number of a check"
+    );
 }
 
 /// A call that returns `errno`.
@@ -140,7 +144,7 @@ fn the_snapshot_before_preview_1_withstands_arguments_that_mean_nothing() {
                 "",
                 &format!("(drop (call ${name} {params}))"),
             );
-            assert_eq!(end, End::Exited { code: 0 }, "{name}({params})");
+            assert_eq!(end, Termination::Exited { code: 0 }, "{name}({params})");
         }
     }
 }

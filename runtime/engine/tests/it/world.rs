@@ -3,7 +3,7 @@
 use crate::support::{engine, file, invocation, load, mount, program, text, with_inputs};
 use mc_artifacts::{example, guest};
 use mc_engine::{Output, RunError, World};
-use mc_types::{End, Meter};
+use mc_types::{Meter, Termination};
 use mc_wasi::{InMemory, Tree};
 use std::time::{Duration, Instant};
 
@@ -16,7 +16,7 @@ fn arguments_environment_and_input_are_all_that_a_guest_sees() {
     let mut echo = with_inputs(&["--flag", "wörd"], vec![], inputs);
     echo.env.insert("COLOUR".to_owned(), "blue".to_owned());
     let ended = program(&engine(), &guest("echo_world")).run(echo).unwrap();
-    assert_eq!(ended.end, End::Exited { code: 0 });
+    assert_eq!(ended.end, Termination::Exited { code: 0 });
     assert_eq!(
         text(&ended.stdout),
         "argument --flag\nargument wörd\nvariable COLOUR=blue\ntyped\n"
@@ -39,7 +39,7 @@ fn inputs_are_read_and_outputs_are_left() {
         .unwrap();
     assert_eq!(
         ended.end,
-        End::Exited { code: 0 },
+        Termination::Exited { code: 0 },
         "{}",
         text(&ended.stderr)
     );
@@ -55,7 +55,7 @@ fn the_standard_library_finds_files_as_posix_has_them() {
         .unwrap();
     assert_eq!(text(&ended.stderr), "");
     assert_eq!(text(&ended.stdout), "all is well\n");
-    assert_eq!(ended.end, End::Exited { code: 0 });
+    assert_eq!(ended.end, Termination::Exited { code: 0 });
 }
 
 #[test]
@@ -72,7 +72,7 @@ fn every_call_of_wasi_does_what_it_says() {
         text(&ended.stdout),
         "written\nand flushed\n\0\0\0all is well\n"
     );
-    assert_eq!(ended.end, End::Exited { code: 0 });
+    assert_eq!(ended.end, Termination::Exited { code: 0 });
 }
 
 #[test]
@@ -94,7 +94,7 @@ fn time_is_the_tasks_own_and_so_are_random_numbers() {
         let ended = program.run(clocks).unwrap();
         assert_eq!(
             ended.end,
-            End::Exited { code: 0 },
+            Termination::Exited { code: 0 },
             "{}",
             text(&ended.stderr)
         );
@@ -119,7 +119,7 @@ fn the_network_is_there_and_denied() {
         "{}",
         text(&ended.stderr)
     );
-    assert_eq!(ended.end, End::Exited { code: 0 });
+    assert_eq!(ended.end, Termination::Exited { code: 0 });
 }
 
 #[test]
@@ -129,7 +129,11 @@ fn a_full_disk_is_an_error_of_the_guest() {
         let mut flood = invocation(&[mebibytes]);
         flood.limits.scratch_bytes = 2 << 20;
         let ended = program.run(flood).unwrap();
-        assert_eq!(ended.end == End::Exited { code: 0 }, fits, "{mebibytes}");
+        assert_eq!(
+            ended.end == Termination::Exited { code: 0 },
+            fits,
+            "{mebibytes}"
+        );
         let told = text(&ended.stderr);
         assert_eq!(told.is_empty(), fits, "{told}");
     }
@@ -220,6 +224,6 @@ const HTTP: &str = r#"(component
 fn http_is_there_and_denied() {
     let component = wat::parse_str(HTTP).unwrap();
     let ended = load(&engine(), &component).run(invocation(&[])).unwrap();
-    assert_eq!(ended.end, End::Exited { code: 0 });
+    assert_eq!(ended.end, Termination::Exited { code: 0 });
     assert_eq!(ended.meter, Meter::Operators1);
 }

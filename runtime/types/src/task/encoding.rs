@@ -1,5 +1,5 @@
-//! How a task is written: in one map, whatever its kind has of its own. Tasks have CIDs, so nothing of this may change; the
-//! part of a new kind is one more optional field.
+//! The encoding of a task: one map, including the fields of its kind. Tasks have CIDs, so this encoding must not
+//! change; a new kind adds one more optional field.
 
 use super::{Determinism, KindName, TaskKind, TaskSpec};
 use crate::{Cid, Limits, Private, cid::portable};

@@ -14,7 +14,7 @@ pub enum Change {
         /// In bytes.
         bytes: u64,
     },
-    /// It may make no more files than this, since so many take memory.
+    /// It may make no more files than this, since more would take memory.
     Files {
         /// How many.
         files: u64,

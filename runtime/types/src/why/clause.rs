@@ -17,7 +17,7 @@ pub enum Clause<'a> {
         /// That node.
         node: Cow<'a, NodeId>,
     },
-    /// It lends so much memory.
+    /// It lends this much memory.
     Memory {
         /// In bytes.
         bytes: u64,
@@ -25,12 +25,12 @@ pub enum Clause<'a> {
         #[serde(default, skip_serializing_if = "is_zero")]
         files: u64,
     },
-    /// It lends so much disk for the files that a task writes.
+    /// It lends this much disk for the files that a task writes.
     Scratch {
         /// In bytes.
         bytes: u64,
     },
-    /// It lends so much disk for what a task prints.
+    /// It lends this much disk for the output streams of a task.
     Output {
         /// In bytes.
         bytes: u64,
@@ -47,14 +47,14 @@ pub enum Clause<'a> {
         /// Its value.
         value: Cow<'a, str>,
     },
-    /// It said something of late.
+    /// It announced itself recently.
     Heard,
-    /// It is not passed over for having failed what others could.
+    /// It is not avoided for failing jobs that others could run.
     Trusted,
     /// One of its slots is free.
     FreeSlot,
-    /// So much of the memory that it lends is free. If a node never lends so much, only [`Clause::Memory`] says that it
-    /// lacks memory, and this one does not.
+    /// This much of the memory that it lends is free. If a node never lends this much, only [`Clause::Memory`] reports
+    /// that, not this clause.
     FreeMemory {
         /// In bytes.
         bytes: u64,
@@ -62,13 +62,13 @@ pub enum Clause<'a> {
         #[serde(default, skip_serializing_if = "is_zero")]
         files: u64,
     },
-    /// What a later version asks for, and this one does not know.
+    /// A requirement of a later version, unknown to this one.
     #[default]
     Unknown,
 }
 
 impl Clause<'_> {
-    /// Whether it holds, or does not, until somebody changes the node or the job. The other clauses change with time
+    /// Whether it stays true or false until somebody changes the node or the job. The other clauses change with time
     /// alone.
     #[must_use]
     pub const fn is_lasting(&self) -> bool {
@@ -123,7 +123,7 @@ impl fmt::Display for Clause<'_> {
             Self::Heard => f.write_str("a recent sign of life"),
             Self::Trusted => f.write_str("trust after failures"),
             Self::FreeSlot => f.write_str("a free slot"),
-            Self::Unknown => f.write_str("what only a later version of mc-wasm knows"),
+            Self::Unknown => f.write_str("something that only a later version of mc-wasm knows"),
             Self::FreeMemory { bytes, files } => {
                 write!(f, "{} of free memory{}", Size(*bytes), OfFiles(*files))
             }
@@ -131,7 +131,7 @@ impl fmt::Display for Clause<'_> {
     }
 }
 
-/// The part of some memory that files take, if they are so many that it counts.
+/// The part of some memory that files take, if there are enough of them to count.
 struct OfFiles(u64);
 
 impl fmt::Display for OfFiles {

@@ -9,8 +9,8 @@
 )]
 
 use mc_types::{
-    Cid, Determinism, End, Envelope, JobSpec, KeyId, Limits, Meter, NodeId, Outcome, Private,
-    SealedKey, TaskKind, TaskSpec, TrapKind, canonical, cid,
+    Cid, Determinism, Envelope, JobSpec, KeyId, Limits, Meter, NodeId, Outcome, Private, SealedKey,
+    TaskKind, TaskSpec, Termination, TrapKind, canonical, cid,
 };
 use serde::{Serialize, de::DeserializeOwned};
 use std::{collections::BTreeMap, fmt::Debug, path::Path};
@@ -77,7 +77,7 @@ fn full_task() -> TaskSpec {
     }
 }
 
-fn outcome(end: End) -> Outcome {
+fn outcome(end: Termination) -> Outcome {
     Outcome {
         task: cid::of(cid::DAG_CBOR, b"task"),
         end,
@@ -128,19 +128,19 @@ fn full_task_keeps_its_cid() {
 fn outcomes_keep_their_cids() {
     golden(
         "outcome-exited",
-        &outcome(End::Exited { code: 3 }),
+        &outcome(Termination::Exited { code: 3 }),
         "bafyreidd5ykvhdbe4wtqmv53fte6ofchhg3usvxbvugx7karyfxgn6hua4",
     );
     golden(
         "outcome-trapped",
-        &outcome(End::Trapped {
+        &outcome(Termination::Trapped {
             kind: TrapKind::DivisionByZero,
         }),
         "bafyreifzns6cpea7inenypo44cvthx5vpjsmx5y333i3kvzp7qhraicbdm",
     );
     golden(
         "outcome-out-of-fuel",
-        &outcome(End::OutOfFuel),
+        &outcome(Termination::OutOfFuel),
         "bafyreiefgrobxnoj5ypl3ckly2ts6vinsvvp2shtfvomrqbt6rgm4pmspe",
     );
 }

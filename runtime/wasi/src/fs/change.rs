@@ -1,8 +1,8 @@
 //! Making, removing and renaming.
 
 use super::{
-    node::{Directory, FileKind, Kind, Node, NodeId, Slot},
-    path::Place,
+    node::{Directory, FileKind, Node, NodeId, NodeKind, Slot},
+    path::ResolvedPath,
     tree::FileSystem,
 };
 use crate::{Errno, Inputs, Result, Stat};
@@ -10,7 +10,12 @@ use mc_types::MAX_LINK_TARGET_BYTES;
 
 impl FileSystem {
     /// Makes what a path leads to, where nothing is.
-    pub(super) fn make(&mut self, place: &Place, kind: Kind, now: u64) -> Result<NodeId> {
+    pub(super) fn make(
+        &mut self,
+        place: &ResolvedPath,
+        kind: NodeKind,
+        now: u64,
+    ) -> Result<NodeId> {
         self.check_parent(place.parent)?;
         self.charge_file()?;
         let node = self.insert(Node::new(kind, true, true, now));
@@ -87,12 +92,17 @@ impl FileSystem {
             parent: place.parent,
             ..Directory::default()
         };
-        self.make(&place, Kind::Directory(directory), now)?;
+        self.make(&place, NodeKind::Directory(directory), now)?;
         Ok(())
     }
 
     /// The place for a new entry. A link there is not followed, even with a slash after it.
-    fn resolve_new(&mut self, base: NodeId, path: &str, inputs: &mut dyn Inputs) -> Result<Place> {
+    fn resolve_new(
+        &mut self,
+        base: NodeId,
+        path: &str,
+        inputs: &mut dyn Inputs,
+    ) -> Result<ResolvedPath> {
         let bare = path.trim_end_matches('/');
         let mut place = self.resolve(
             base,
@@ -105,7 +115,12 @@ impl FileSystem {
     }
 
     /// A place where nothing is yet.
-    fn resolve_free(&mut self, base: NodeId, path: &str, inputs: &mut dyn Inputs) -> Result<Place> {
+    fn resolve_free(
+        &mut self,
+        base: NodeId,
+        path: &str,
+        inputs: &mut dyn Inputs,
+    ) -> Result<ResolvedPath> {
         let place = self.resolve_new(base, path, inputs)?;
         match place.node {
             Some(_) => Err(Errno::Exist.into()),
@@ -119,7 +134,7 @@ impl FileSystem {
         base: NodeId,
         path: &str,
         inputs: &mut dyn Inputs,
-    ) -> Result<Place> {
+    ) -> Result<ResolvedPath> {
         let place = self.resolve_free(base, path, inputs)?;
         if place.directory {
             return Err(Errno::NoEntry.into());
@@ -154,7 +169,7 @@ impl FileSystem {
             return Err(Errno::NameTooLong.into());
         }
         let place = self.resolve_free_name(base, path, inputs)?;
-        self.make(&place, Kind::Symlink(target.to_owned()), now)?;
+        self.make(&place, NodeKind::Symlink(target.to_owned()), now)?;
         Ok(())
     }
 
@@ -171,8 +186,10 @@ impl FileSystem {
     ) -> Result<String> {
         let node = self.resolve(base, path, false, inputs)?.existing()?;
         match &self.node(node)?.kind {
-            Kind::Symlink(target) => Ok(target.clone()),
-            Kind::Directory(_) | Kind::File(_) | Kind::Device(_) => Err(Errno::Invalid.into()),
+            NodeKind::Symlink(target) => Ok(target.clone()),
+            NodeKind::Directory(_) | NodeKind::File(_) | NodeKind::Device(_) => {
+                Err(Errno::Invalid.into())
+            }
         }
     }
 

@@ -3,7 +3,7 @@
 //! The guest can only have changed what it looked at, so only that is searched: given directories are not listed again.
 
 use super::{
-    node::{Directory, FileKind, Kind, NodeId, Slot},
+    node::{Directory, FileKind, NodeId, NodeKind, Slot},
     tree::FileSystem,
 };
 use crate::{At, Errno, Result};
@@ -98,9 +98,9 @@ impl Walk<'_> {
     fn origin(&self, id: NodeId) -> Option<&At> {
         let node = self.files.node(id).ok()?;
         let origin = match &node.kind {
-            Kind::Directory(directory) => directory.given.as_ref(),
-            Kind::File(data) if node.links == 1 => data.as_given(),
-            Kind::File(_) | Kind::Symlink(_) | Kind::Device(_) => None,
+            NodeKind::Directory(directory) => directory.given.as_ref(),
+            NodeKind::File(data) if node.links == 1 => data.as_given(),
+            NodeKind::File(_) | NodeKind::Symlink(_) | NodeKind::Device(_) => None,
         };
         origin.filter(|at| at.mount == self.root.mount)
     }
@@ -145,11 +145,11 @@ impl Walk<'_> {
     ) -> Result<(), Errno> {
         let node = self.files.node(id)?;
         match &node.kind {
-            Kind::Directory(_) if depth >= MAX_DIRECTORY_DEPTH => {
+            NodeKind::Directory(_) if depth >= MAX_DIRECTORY_DEPTH => {
                 self.tell(place, base, Now::TooDeep);
                 Ok(())
             }
-            Kind::Directory(directory) => {
+            NodeKind::Directory(directory) => {
                 let now = match &directory.given {
                     given if given.is_some() && given.as_ref() == base => {
                         return self.directory(id, &place, depth + 1);
@@ -170,7 +170,7 @@ impl Walk<'_> {
                 self.tell(place.clone(), base, now);
                 self.directory(id, &place, depth + 1)
             }
-            Kind::File(data) => {
+            NodeKind::File(data) => {
                 let as_given = data.as_given();
                 let now = match self.origin(id) {
                     _ if as_given.is_some() && as_given == base => return Ok(()),
@@ -183,11 +183,11 @@ impl Walk<'_> {
                 Ok(())
             }
             // The original place of the link is unknown. Whether it points elsewhere can be seen at its place.
-            Kind::Symlink(target) => {
+            NodeKind::Symlink(target) => {
                 self.tell(place, base, Now::Symlink(target.clone()));
                 Ok(())
             }
-            Kind::Device(_) => Ok(()),
+            NodeKind::Device(_) => Ok(()),
         }
     }
 

@@ -1,6 +1,6 @@
 //! `/dev`: the files that C libraries open by name. They are the same for the same task.
 
-use super::node::{Device, Directory, Kind, NodeId};
+use super::node::{Device, Directory, NodeId, NodeKind};
 use crate::At;
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -28,16 +28,16 @@ pub(super) const fn has(at: &At) -> bool {
 }
 
 /// What is at a place of these.
-pub(super) fn look_up(at: &At, parent: NodeId) -> Option<Kind> {
+pub(super) fn look_up(at: &At, parent: NodeId) -> Option<NodeKind> {
     if at.path.is_empty() {
-        return Some(Kind::Directory(Directory {
+        return Some(NodeKind::Directory(Directory {
             parent,
             given: Some(place()),
             entries: BTreeMap::new(),
         }));
     }
     let found = ALL.iter().find(|(name, _)| *name == at.path);
-    found.map(|(_, device)| Kind::Device(*device))
+    found.map(|(_, device)| NodeKind::Device(*device))
 }
 
 /// The names in the directory.

@@ -54,7 +54,7 @@ pub enum Device {
 /// A file, directory or link.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Node {
-    pub(super) kind: Kind,
+    pub(super) kind: NodeKind,
     /// Whether the guest may change it.
     pub(super) writable: bool,
     /// Whether the guest made it, so that it counts against the quota.
@@ -69,7 +69,7 @@ pub(super) struct Node {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) enum Kind {
+pub(super) enum NodeKind {
     Directory(Directory),
     File(Data),
     Symlink(String),
@@ -114,7 +114,7 @@ impl Slot {
 }
 
 impl Node {
-    pub(super) const fn new(kind: Kind, writable: bool, made: bool, now: u64) -> Self {
+    pub(super) const fn new(kind: NodeKind, writable: bool, made: bool, now: u64) -> Self {
         Self {
             kind,
             writable,
@@ -129,18 +129,18 @@ impl Node {
 
     pub(super) const fn file_kind(&self) -> FileKind {
         match self.kind {
-            Kind::Directory(_) => FileKind::Directory,
-            Kind::File(_) => FileKind::File,
-            Kind::Symlink(_) => FileKind::Symlink,
-            Kind::Device(_) => FileKind::Device,
+            NodeKind::Directory(_) => FileKind::Directory,
+            NodeKind::File(_) => FileKind::File,
+            NodeKind::Symlink(_) => FileKind::Symlink,
+            NodeKind::Device(_) => FileKind::Device,
         }
     }
 
     pub(super) fn stat(&self, node: NodeId) -> Stat {
         let size = match &self.kind {
-            Kind::Directory(_) | Kind::Device(_) => 0,
-            Kind::File(data) => data.size(),
-            Kind::Symlink(target) => target.len() as u64,
+            NodeKind::Directory(_) | NodeKind::Device(_) => 0,
+            NodeKind::File(data) => data.size(),
+            NodeKind::Symlink(target) => target.len() as u64,
         };
         Stat {
             node,

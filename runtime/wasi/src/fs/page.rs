@@ -16,24 +16,24 @@ pub(super) enum Page {
 /// A page outside of memory. Its copies share the bytes until one of them is written to.
 #[derive(Debug, Clone)]
 pub(super) struct Stored {
-    place: Arc<Place>,
+    place: Arc<StoredPlace>,
     length: usize,
 }
 
 /// Where a page is, for as long as somebody needs it.
 #[derive(Debug)]
-struct Place {
+struct StoredPlace {
     storage: Arc<dyn Storage>,
     number: u64,
 }
 
-impl Drop for Place {
+impl Drop for StoredPlace {
     fn drop(&mut self) {
         self.storage.release(self.number);
     }
 }
 
-impl Place {
+impl StoredPlace {
     fn new(storage: &Arc<dyn Storage>, bytes: &[u8]) -> Result<Arc<Self>, Stop> {
         let place = Self {
             number: storage.allocate()?,
@@ -61,7 +61,7 @@ impl Stored {
 
     fn write(&mut self, offset: usize, bytes: &[u8]) -> Result<(), Stop> {
         if Arc::strong_count(&self.place) > 1 {
-            self.place = Place::new(&self.place.storage, &self.bytes()?)?;
+            self.place = StoredPlace::new(&self.place.storage, &self.bytes()?)?;
         }
         if let Some(gap) = offset.checked_sub(self.length).filter(|gap| *gap > 0) {
             self.place.write(self.length, &vec![0; gap])?;
@@ -124,7 +124,7 @@ impl Page {
     pub(super) fn store(&mut self, storage: &Arc<dyn Storage>) -> Result<(), Stop> {
         if let Self::Held(bytes) = self {
             let stored = Stored {
-                place: Place::new(storage, bytes)?,
+                place: StoredPlace::new(storage, bytes)?,
                 length: bytes.len(),
             };
             *self = Self::Stored(stored);

@@ -1,7 +1,7 @@
 //! From paths to nodes.
 
 use super::{
-    node::{Kind, NodeId},
+    node::{NodeId, NodeKind},
     tree::FileSystem,
 };
 use crate::{Errno, Inputs, Result};
@@ -15,7 +15,7 @@ const MAX_LINKS: usize = 40;
 
 /// Where a path leads.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Place {
+pub(super) struct ResolvedPath {
     /// The directory that has, or would have, the entry.
     pub(super) parent: NodeId,
     /// The entry's name; empty when the path leads to a directory by no name, as `.` and `a/..` do.
@@ -26,7 +26,7 @@ pub(super) struct Place {
     pub(super) directory: bool,
 }
 
-impl Place {
+impl ResolvedPath {
     /// What is there.
     pub(super) fn existing(&self) -> Result<NodeId, Errno> {
         self.node.ok_or(Errno::NoEntry)
@@ -42,7 +42,7 @@ impl FileSystem {
         path: &str,
         follow: bool,
         inputs: &mut dyn Inputs,
-    ) -> Result<Place> {
+    ) -> Result<ResolvedPath> {
         check(path)?;
         let mut links = 0;
         // The directories from the base to where the path has come, without the base.
@@ -68,14 +68,14 @@ impl FileSystem {
                 if !last {
                     return Err(Errno::NoEntry.into());
                 }
-                return Ok(Place {
+                return Ok(ResolvedPath {
                     parent: here,
                     name: part,
                     node: None,
                     directory,
                 });
             };
-            if let Kind::Symlink(target) = &self.node(node)?.kind
+            if let NodeKind::Symlink(target) = &self.node(node)?.kind
                 && (follow || directory || !last)
             {
                 links += 1;
@@ -98,16 +98,21 @@ impl FileSystem {
 }
 
 /// The end of a path that led from `base` through the directories `below`.
-fn arrived(base: NodeId, mut below: Vec<(String, NodeId)>, path: &str, directory: bool) -> Place {
+fn arrived(
+    base: NodeId,
+    mut below: Vec<(String, NodeId)>,
+    path: &str,
+    directory: bool,
+) -> ResolvedPath {
     let Some((name, node)) = below.pop() else {
-        return Place {
+        return ResolvedPath {
             parent: base,
             name: String::new(),
             node: Some(base),
             directory: true,
         };
     };
-    Place {
+    ResolvedPath {
         parent: below.last().map_or(base, |(_, node)| *node),
         name: if ends_in_dots(path) {
             String::new()

@@ -1,6 +1,6 @@
 //! Keeping files outside of memory that were read from a checkpoint.
 
-use super::{data::HELD_BYTES, node::Kind, tree::FileSystem};
+use super::{data::HELD_BYTES, node::NodeKind, tree::FileSystem};
 use crate::{Inputs, Stop};
 
 impl FileSystem {
@@ -13,7 +13,7 @@ impl FileSystem {
             return Ok(());
         };
         for node in self.nodes.values_mut() {
-            if let Kind::File(data) = &mut node.kind {
+            if let NodeKind::File(data) = &mut node.kind {
                 data.store(&storage)?;
             }
         }

@@ -11,9 +11,9 @@ pub use open::OpenFlags;
 use super::{
     data::{Data, MAX_FILE_BYTES},
     devices,
-    node::{Device, Directory, FileKind, Kind, Node, NodeId, Slot, Stat},
+    node::{Device, Directory, FileKind, Node, NodeId, NodeKind, Slot, Stat},
 };
-use crate::{At, Errno, Given, Inputs, Result, Stop};
+use crate::{At, Errno, InputEntry, Inputs, Result, Stop};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -52,7 +52,7 @@ impl FileSystem {
             given: None,
             entries: BTreeMap::from([(devices::DIRECTORY.to_owned(), devices)]),
         };
-        let root = Node::new(Kind::Directory(root), false, false, start);
+        let root = Node::new(NodeKind::Directory(root), false, false, start);
         Self {
             nodes: BTreeMap::from([(Self::ROOT, root)]),
             next: Self::ROOT.0 + 1,
@@ -81,15 +81,19 @@ impl FileSystem {
 
     pub(super) fn directory(&self, id: NodeId) -> Result<&Directory, Errno> {
         match &self.node(id)?.kind {
-            Kind::Directory(directory) => Ok(directory),
-            Kind::File(_) | Kind::Symlink(_) | Kind::Device(_) => Err(Errno::NotDirectory),
+            NodeKind::Directory(directory) => Ok(directory),
+            NodeKind::File(_) | NodeKind::Symlink(_) | NodeKind::Device(_) => {
+                Err(Errno::NotDirectory)
+            }
         }
     }
 
     pub(super) fn directory_mut(&mut self, id: NodeId) -> Result<&mut Directory, Errno> {
         match &mut self.node_mut(id)?.kind {
-            Kind::Directory(directory) => Ok(directory),
-            Kind::File(_) | Kind::Symlink(_) | Kind::Device(_) => Err(Errno::NotDirectory),
+            NodeKind::Directory(directory) => Ok(directory),
+            NodeKind::File(_) | NodeKind::Symlink(_) | NodeKind::Device(_) => {
+                Err(Errno::NotDirectory)
+            }
         }
     }
 
@@ -114,7 +118,7 @@ impl FileSystem {
         let Some(kind) = look_up(at, parent, inputs)? else {
             return Ok(None);
         };
-        let writable = writable || matches!(kind, Kind::Device(_));
+        let writable = writable || matches!(kind, NodeKind::Device(_));
         let node = self.insert(Node::new(kind, writable, false, self.start));
         let entries = &mut self.directory_mut(parent)?.entries;
         entries.insert(name.to_owned(), slot(node));
@@ -154,9 +158,9 @@ impl FileSystem {
     #[must_use]
     pub fn origin(&self, id: NodeId) -> Option<&At> {
         match &self.node(id).ok()?.kind {
-            Kind::Directory(directory) => directory.given.as_ref(),
-            Kind::File(data) => data.origin(),
-            Kind::Symlink(_) | Kind::Device(_) => None,
+            NodeKind::Directory(directory) => directory.given.as_ref(),
+            NodeKind::File(data) => data.origin(),
+            NodeKind::Symlink(_) | NodeKind::Device(_) => None,
         }
     }
 
@@ -172,8 +176,8 @@ impl FileSystem {
     /// What a node is a device of, if it is one.
     pub(crate) fn device(&self, id: NodeId) -> Option<Device> {
         match self.node(id).ok()?.kind {
-            Kind::Device(device) => Some(device),
-            Kind::Directory(_) | Kind::File(_) | Kind::Symlink(_) => None,
+            NodeKind::Device(device) => Some(device),
+            NodeKind::Directory(_) | NodeKind::File(_) | NodeKind::Symlink(_) => None,
         }
     }
 
@@ -203,17 +207,17 @@ impl FileSystem {
 }
 
 /// What is at a place that was given.
-fn look_up(at: At, parent: NodeId, inputs: &mut dyn Inputs) -> Result<Option<Kind>, Stop> {
+fn look_up(at: At, parent: NodeId, inputs: &mut dyn Inputs) -> Result<Option<NodeKind>, Stop> {
     if devices::has(&at) {
         return Ok(devices::look_up(&at, parent));
     }
     Ok(inputs.look_up(&at)?.map(|given| match given {
-        Given::Directory => Kind::Directory(Directory {
+        InputEntry::Directory => NodeKind::Directory(Directory {
             parent,
             given: Some(at),
             entries: BTreeMap::new(),
         }),
-        Given::File { size } => Kind::File(Data::given(at, size.min(MAX_FILE_BYTES))),
-        Given::Symlink { target } => Kind::Symlink(target),
+        InputEntry::File { size } => NodeKind::File(Data::given(at, size.min(MAX_FILE_BYTES))),
+        InputEntry::Symlink { target } => NodeKind::Symlink(target),
     }))
 }

@@ -72,13 +72,13 @@ async fn what_is_of_another_kind_is_called_by_it() {
     let blocks = MemoryBlocks::default();
     let file = unixfs::add_bytes(b"file", &blocks).await.unwrap().cid;
     let failure = || Failure::new(ErrorCode::CorruptContent, "it is malformed");
-    let told = another_kind(&blocks, file.into(), Kind::Directory, failure()).await;
+    let told = another_kind(&blocks, file.into(), EntryKind::Directory, failure()).await;
     assert_eq!(
         told.message(),
         format!("{file} is no directory: it is a file")
     );
     assert!(told.hint().is_some_and(|hint| hint.contains("mc-wasm cat")));
-    let same = another_kind(&blocks, file.into(), Kind::File, failure()).await;
+    let same = another_kind(&blocks, file.into(), EntryKind::File, failure()).await;
     assert_eq!(same.message(), "it is malformed");
     let entry = look(&blocks, "name".to_owned(), file.into()).await.unwrap();
     assert_eq!((entry.kind, entry.size, entry.mode), ("file", 4, None));

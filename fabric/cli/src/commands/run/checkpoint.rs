@@ -12,7 +12,7 @@ use crate::{
 use futures::stream;
 use mc_content::{AddOptions, Block, BlockSink, MemoryBlocks, car, unixfs};
 use mc_execution::{
-    Checkpoints, Left, Start, When,
+    Checkpoints, Start, StoppedTask, When,
     checkpoint::{CheckpointError, task_of},
     wasm::MAX_COMPONENT_BYTES,
 };
@@ -53,7 +53,7 @@ pub(super) fn checkpoints(
 /// Writes the checkpoint that a run left, with its blocks in `made`, to the file `path`. Returns the position.
 pub(super) async fn save(
     path: &Path,
-    left: &Left,
+    left: &StoppedTask,
     (what, prepared): (&What, &Prepared),
     made: &MemoryBlocks,
 ) -> Result<u64, Failure> {

@@ -8,14 +8,14 @@ use crate::{
     follow,
     inputs::{self, Input},
     job::{self, Prepared},
-    leave::{self, Left},
+    leave::{self, OutputsReport},
     output, progress,
 };
 use mc_api::JobView;
 use mc_content::CountingSink;
 use mc_execution::{
     Ended, ExecutionError, Finished, Streams, completion,
-    world::{self, GivenInputs, Root, Seed, Seen, Spool, Stdin, TaskInputs},
+    world::{self, DeclaredInputs, Root, Seed, Seen, Spool, Stdin, TaskInputs},
 };
 use mc_options::{Format, Global, Run};
 use mc_types::{Determinism, ErrorCode, canonical, cid};
@@ -81,7 +81,7 @@ pub(super) async fn run(
             .map(|connection| connection.client.blocks(None)),
         ..RunBlocks::default()
     });
-    let mut context = context(global, args, TaskInputs::Given(inputs), blocks.clone());
+    let mut context = context(global, args, TaskInputs::Declared(inputs), blocks.clone());
     if let Some(prepared) = &prepared {
         context.checkpoints = checkpoint::checkpoints(prepared, from.as_ref(), wanted)?;
     }
@@ -210,7 +210,7 @@ fn given(
     roots: Vec<Option<Root>>,
     prepared: Option<&Prepared>,
     seen: &Seen,
-) -> Result<GivenInputs, Failure> {
+) -> Result<DeclaredInputs, Failure> {
     let args = &what.args;
     let stdin = match (&args.task.stdin, prepared) {
         (Some(path), _) => Stdin::Root(Root::Path(PathBuf::from(path))),
@@ -238,7 +238,7 @@ fn given(
             })
         }
     };
-    Ok(GivenInputs {
+    Ok(DeclaredInputs {
         mounts: mounts.to_vec(),
         roots,
         stdin,
@@ -252,14 +252,14 @@ fn internal(error: canonical::Error) -> Failure {
 }
 
 /// How a run ended, if known, and whether its results were written.
-type Told = (Result<JobView, Failure>, Result<Left, Failure>);
+type Told = (Result<JobView, Failure>, Result<OutputsReport, Failure>);
 type Came = Option<Result<Told, ExecutionError>>;
 
 /// Runs the program, writes what it left to disk, and tells how it ended.
 async fn finish(
     executed: Option<Result<Finished, ExecutionError>>,
     what: &Arc<What>,
-    (dirs, seen): (Vec<leave::Given>, Seen),
+    (dirs, seen): (Vec<leave::GivenDirectory>, Seen),
     prepared: Option<Prepared>,
 ) -> Result<Came, Failure> {
     let mut ended = match executed {
@@ -280,7 +280,7 @@ async fn finish(
         let out = what.args.task.out.as_deref();
         let left = match &mut ended.world {
             Some(world) => leave::leave_run(world, out, &dirs, &seen),
-            None => Ok(Left::default()),
+            None => Ok(OutputsReport::default()),
         };
         (view, left)
     };
@@ -290,12 +290,12 @@ async fn finish(
 }
 
 /// The user's own directories, with their numbers among the mounts.
-fn dirs(what: &What, mounts: &[Mount]) -> Vec<leave::Given> {
+fn dirs(what: &What, mounts: &[Mount]) -> Vec<leave::GivenDirectory> {
     let given = what.dirs.iter().filter_map(|(guest, host)| {
         let mut mounts = (0..).zip(mounts);
         let (mount, _) = mounts.find(|(_, mount)| mount.path == *guest)?;
         let (guest, host) = (guest.clone(), host.clone());
-        Some(leave::Given { mount, guest, host })
+        Some(leave::GivenDirectory { mount, guest, host })
     });
     given.collect()
 }

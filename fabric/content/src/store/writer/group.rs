@@ -5,7 +5,7 @@ use crate::{
     Error,
     store::{
         engine::{Engine, SMALL, io, storage},
-        packs::{Extents, Place},
+        packs::{BlockPlace, Extents},
     },
 };
 use bytes::Bytes;
@@ -24,7 +24,7 @@ pub(super) struct Group {
     pub(super) batch: fjall::OwnedWriteBatch,
     pub(super) bytes: usize,
     /// What is to be written to packs before the batch.
-    pub(super) writes: Vec<(Place, Bytes)>,
+    pub(super) writes: Vec<(BlockPlace, Bytes)>,
     /// Keys of blocks that this commit adds.
     pub(super) fresh: HashSet<Vec<u8>>,
     /// Blocks that are spared from now on.
@@ -32,7 +32,7 @@ pub(super) struct Group {
     /// Packs whose extent changes.
     pub(super) changed: BTreeSet<u32>,
     /// Disk space that becomes free, and packs that become useless, once the batch is committed.
-    pub(super) freed: Vec<Place>,
+    pub(super) freed: Vec<BlockPlace>,
     pub(super) emptied: Vec<u32>,
     pub(super) added_bytes: u64,
     pub(super) removed_bytes: u64,

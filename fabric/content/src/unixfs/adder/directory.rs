@@ -4,7 +4,7 @@ use super::{Added, Adder};
 use crate::{
     BlockSink, Error,
     dagpb::{DIRECTORY, Link, Node, SYMLINK, UnixFs},
-    seal::{Key, Place},
+    seal::{Key, SealContext},
     unixfs::hamt::{self, Tree},
 };
 use mc_types::Cid;
@@ -98,7 +98,7 @@ impl<S: BlockSink> Adder<'_, S> {
     pub async fn symlink(&mut self, target: String, key: Option<&Key>) -> Result<Added, Error> {
         let target = match key {
             None => target.into_bytes(),
-            Some(key) => key.cipher().seal(Place::Target, target.as_bytes()),
+            Some(key) => key.cipher().seal(SealContext::Target, target.as_bytes()),
         };
         let data = UnixFs {
             kind: SYMLINK,

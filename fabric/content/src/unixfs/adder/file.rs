@@ -4,7 +4,7 @@ use super::{Added, Adder};
 use crate::{
     Block, BlockSink, Error,
     limits::CHUNK_BYTES,
-    seal::{self, Cipher, Key, Place},
+    seal::{self, Cipher, Key, SealContext},
 };
 use mc_types::{Cid, cid};
 use rust_unixfs::{
@@ -55,7 +55,7 @@ impl Sealing {
     }
 
     fn seal(&mut self, is_last: bool) -> Vec<u8> {
-        let place = Place::Chunk {
+        let place = SealContext::Chunk {
             index: self.sealed,
             is_last,
         };

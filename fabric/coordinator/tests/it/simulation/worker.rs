@@ -5,8 +5,8 @@
 use super::{lock, process, wire, world::World};
 use mc_protocol::{Announcement, Request, RequestError, Response};
 use mc_types::{
-    Cid, Completion, End, Ending, ErrorCode, FailureReason, FencingToken, JobId, JobSpec, Lease,
-    Lent, Meter, NodeId, Outcome, Resources, Usage, canonical, cid,
+    AttemptResult, Cid, Completion, ErrorCode, FailureReason, FencingToken, JobId, JobSpec, Lease,
+    Lent, Meter, NodeId, Outcome, Resources, Termination, Usage, canonical, cid,
 };
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use tokio::time::Instant;
@@ -94,11 +94,11 @@ pub(crate) fn answer(
         Request::Offer {
             lease,
             job,
-            sisters,
+            replicas,
             grant,
             ..
         } => {
-            let coordinators = std::iter::once(from.clone()).chain(sisters).collect();
+            let coordinators = std::iter::once(from.clone()).chain(replicas).collect();
             offer(world, (node, life), coordinators, (lease, grant), &job)
         }
         Request::Cancel { job, token } => {
@@ -188,8 +188,8 @@ impl Attempt {
         let answer = answer.ok().and_then(Result::ok);
         match &answer {
             None | Some(Response::Elsewhere) => self.coordinators.rotate_left(1),
-            Some(Response::Renewed { sisters, .. }) => {
-                for node in sisters {
+            Some(Response::Renewed { replicas, .. }) => {
+                for node in replicas {
                     if !self.coordinators.contains(node) {
                         self.coordinators.push(node.clone());
                     }
@@ -263,7 +263,7 @@ impl Attempt {
     }
 
     /// What the attempt came to, as it says.
-    fn ending(&self) -> Ending {
+    fn ending(&self) -> AttemptResult {
         if self.character == Character::Unlucky {
             return broke();
         }
@@ -272,7 +272,7 @@ impl Attempt {
         let is_lie = self.character == Character::Liar;
         let outcome = Outcome {
             task: if is_lie { stdout } else { self.task },
-            end: End::Exited { code: 0 },
+            end: Termination::Exited { code: 0 },
             stdout,
             stderr: outputs,
             outputs,
@@ -287,7 +287,7 @@ impl Attempt {
             _ => {}
         }
         let outcome_cid = canonical::encode(&outcome).map_or(stdout, |(cid, _)| cid);
-        Ending::Completed(Box::new(Completion {
+        AttemptResult::Completed(Box::new(Completion {
             outcome_cid,
             outcome,
             usage: Usage {
@@ -306,7 +306,7 @@ impl Attempt {
             if !self.is_there() {
                 return;
             }
-            if matches!(ending, Ending::Failed(_)) {
+            if matches!(ending, AttemptResult::Failed(_)) {
                 self.report_log().await;
             }
             let finish = Request::Finish {
@@ -345,9 +345,9 @@ impl Attempt {
     }
 
     /// What was called recorded is in the store, and it is this attempt's.
-    fn check_recorded(&self, ending: &Ending) {
+    fn check_recorded(&self, ending: &AttemptResult) {
         let is_true = matches!(self.character, Character::Honest | Character::Stubborn);
-        let Ending::Completed(completion) = ending else {
+        let AttemptResult::Completed(completion) = ending else {
             return;
         };
         let job = self.lease.job;
@@ -361,8 +361,8 @@ impl Attempt {
 }
 
 /// What a machine says that fails a task.
-fn broke() -> Ending {
-    Ending::Failed(FailureReason::Infrastructure {
+fn broke() -> AttemptResult {
+    AttemptResult::Failed(FailureReason::Infrastructure {
         code: None,
         message: "the disk broke".to_owned(),
     })
@@ -391,7 +391,7 @@ pub(crate) async fn announce(world: &Arc<World>, node: &NodeId) {
             yours: yours.collect(),
             ..Announcement::default()
         };
-        // It is said again soon.
+        // It is sent again soon.
         let said = wire::deliver(world, node, &coordinator, Request::Announce(announcement));
         let _ = tokio::time::timeout(PATIENCE, said).await;
     }

@@ -16,7 +16,7 @@ use futures::{
 };
 use mc_content::{
     BlockSource, Order, car, links, ordered_by,
-    unixfs::{self, Kind},
+    unixfs::{self, EntryKind},
 };
 use mc_types::{Cid, ErrorCode, cid};
 use std::{collections::HashSet, ops::Range, sync::Arc};
@@ -146,7 +146,7 @@ async fn selected(
 async fn bytes(content: &Content, cid: Cid, range: ByteRange) -> Result<Selected, Error> {
     let blocks = &content.blocks;
     let stat = match unixfs::stat(blocks, cid).await {
-        Ok(stat) if stat.kind == Kind::File => stat,
+        Ok(stat) if stat.kind == EntryKind::File => stat,
         Ok(_) | Err(mc_content::Error::Malformed { .. }) => return Ok(Selected::Entity),
         Err(error) => return Err(error.into()),
     };

@@ -13,7 +13,7 @@ use axum::{
 };
 use mc_content::{
     BlockSource,
-    unixfs::{self, Kind},
+    unixfs::{self, EntryKind},
 };
 use mc_types::{ErrorCode, cid};
 use std::ops::Range;
@@ -93,7 +93,7 @@ pub(super) async fn respond(
         return Err(no_file());
     }
     let stat = unixfs::stat(&content.blocks, head.cid).await?;
-    if stat.kind != Kind::File {
+    if stat.kind != EntryKind::File {
         return Err(no_file());
     }
     // A file without the lengths of its parts is refused: it would be cut off, or seem empty.

@@ -1,6 +1,6 @@
 use super::*;
 use crate::{
-    dht::{Kind, MAX_ENTRY_BYTES, seal_grant},
+    dht::{MAX_ENTRY_BYTES, RecordKind, seal_grant},
     identity::Identity,
 };
 use mc_protocol::Grant;
@@ -14,7 +14,7 @@ fn at(seconds: u64) -> Timestamp {
 
 /// What `who` says about itself.
 fn advert(who: &Identity, seconds: u64, ttl: u64, body: &[u8]) -> Entry {
-    let what = (Kind::Node, who.node_id().to_string());
+    let what = (RecordKind::Node, who.node_id().to_string());
     let ttl = Duration::from_secs(ttl);
     Entry::new(who, what, None, body.to_vec(), (at(seconds), ttl))
 }
@@ -38,7 +38,7 @@ fn completion(coordinator: &Identity, worker: &Identity, token: u64) -> Entry {
     };
     let grant = seal_grant(&grant, coordinator, NETWORK);
     let ttl = Duration::from_secs(3600);
-    let what = (Kind::Completion, job.to_string());
+    let what = (RecordKind::Completion, job.to_string());
     Entry::new(
         worker,
         what,
@@ -188,7 +188,7 @@ fn who_speaks_of_a_job_first_is_believed_until_that_expires() {
         [Identity::generate(), Identity::generate()],
     );
     let advert = |who: &Identity, seconds| {
-        let what = (Kind::Task, JobId::new(at(0), 7).to_string());
+        let what = (RecordKind::Task, JobId::new(at(0), 7).to_string());
         let time = (at(seconds), Duration::from_secs(60));
         Entry::new(who, what, None, b"running".to_vec(), time)
     };
@@ -216,7 +216,7 @@ fn neither_publisher_nor_bearer_can_fill_the_store() {
             worker: worker.node_id(),
         };
         let grant = (1, seal_grant(&grant, &coordinator, NETWORK));
-        let what = (Kind::Completion, job.to_string());
+        let what = (RecordKind::Completion, job.to_string());
         let when = (at(0), Duration::from_secs(60));
         let entry = Entry::new(&worker, what, Some(grant), Vec::new(), when);
         refused += usize::from(hand_in(&mut guard, &worker, &entry, 1) == Err(Refusal::Flooded));

@@ -1,6 +1,6 @@
 //! Where blocks begin and end.
 
-use super::{Kind, Open, Reader, operands};
+use super::{BlockKind, Open, Reader, operands};
 use crate::{
     Refused,
     frame::Site,
@@ -32,7 +32,7 @@ impl Reader<'_, '_> {
     pub(super) fn enter(
         &mut self,
         validator: &FuncValidator<ValidatorResources>,
-        kind: Kind,
+        kind: BlockKind,
         ty: BlockType,
     ) -> Result<(), Refused> {
         if self.open.len() > MAX_DEPTH {
@@ -47,17 +47,17 @@ impl Reader<'_, '_> {
                 (ty.params().len(), ty.results().to_vec())
             }
         };
-        if kind == Kind::Try && params > 0 {
+        if kind == BlockKind::Try && params > 0 {
             return Err(Refused::Shape("a handler of exceptions with parameters"));
         }
         let operands = if self.stops {
-            operands(validator, usize::from(kind == Kind::If))?
+            operands(validator, usize::from(kind == BlockKind::If))?
         } else {
             Vec::new()
         };
         let (label, other) = (self.label(), self.label());
         let first_site = self.sites();
-        if kind == Kind::Loop {
+        if kind == BlockKind::Loop {
             self.site(Site {
                 operands: operands.clone(),
                 ..Site::default()
@@ -95,22 +95,22 @@ impl Reader<'_, '_> {
             sites: open.first_site..self.sites(),
         };
         self.push(match open.kind {
-            Kind::Function | Kind::Block => Node::Block(Block {
+            BlockKind::Function | BlockKind::Block => Node::Block(Block {
                 frame,
                 body: open.nodes,
             }),
-            Kind::Try => Node::Try(Try {
+            BlockKind::Try => Node::Try(Try {
                 frame,
                 handlers: open.handlers,
                 body: open.nodes,
             }),
-            Kind::Loop => Node::Loop(Loop {
+            BlockKind::Loop => Node::Loop(Loop {
                 frame,
                 pad: open.other,
                 site: open.first_site,
                 body: open.nodes,
             }),
-            Kind::If => {
+            BlockKind::If => {
                 let (then, or_else) = match open.then {
                     Some(then) => (then, Some(open.nodes)),
                     None => (open.nodes, None),
@@ -133,7 +133,7 @@ impl Reader<'_, '_> {
     ) -> Result<(), Refused> {
         let handlers = try_table.catches.iter().map(|catch| self.handler(*catch));
         let handlers = handlers.collect::<Result<_, Refused>>()?;
-        self.enter(validator, Kind::Try, try_table.ty)?;
+        self.enter(validator, BlockKind::Try, try_table.ty)?;
         if let Some(open) = self.open.last_mut() {
             open.handlers = handlers;
         }

@@ -54,7 +54,7 @@ impl Storage for Pages {
 struct Paged(Arc<Pages>);
 
 impl Inputs for Paged {
-    fn look_up(&mut self, at: &crate::At) -> Result<Option<crate::Given>, Stop> {
+    fn look_up(&mut self, at: &crate::At) -> Result<Option<crate::InputEntry>, Stop> {
         InMemory::default().look_up(at)
     }
 

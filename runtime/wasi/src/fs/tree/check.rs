@@ -3,7 +3,7 @@
 use super::FileSystem;
 use crate::{
     error::BadState,
-    fs::node::{Kind, NodeId, Slot},
+    fs::node::{NodeId, NodeKind, Slot},
 };
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -24,17 +24,17 @@ impl FileSystem {
                 return bad("a file with a number that is not given out");
             }
             match &node.kind {
-                Kind::File(data) if data.is_sound() => {
+                NodeKind::File(data) if data.is_sound() => {
                     charged = charged.saturating_add(data.charged());
                 }
-                Kind::File(_) => return bad("a file that contradicts itself"),
-                Kind::Symlink(_) | Kind::Device(_) => {}
-                Kind::Directory(directory) => {
+                NodeKind::File(_) => return bad("a file that contradicts itself"),
+                NodeKind::Symlink(_) | NodeKind::Device(_) => {}
+                NodeKind::Directory(directory) => {
                     for child in directory.entries.values().filter_map(Slot::node) {
                         let Some(node) = self.nodes.get(&child) else {
                             return bad("a name of nothing");
                         };
-                        let is_directory = matches!(node.kind, Kind::Directory(_));
+                        let is_directory = matches!(node.kind, NodeKind::Directory(_));
                         // Each directory has one place, so that there are no circles.
                         if is_directory && !entered.insert(child) {
                             return bad("a directory in two places");
@@ -61,7 +61,7 @@ impl FileSystem {
         let mut below: BTreeMap<NodeId, Vec<NodeId>> = BTreeMap::new();
         let (mut reached, mut directories) = (vec![Self::ROOT], 0_usize);
         for (id, node) in &self.nodes {
-            let Kind::Directory(directory) = &node.kind else {
+            let NodeKind::Directory(directory) = &node.kind else {
                 continue;
             };
             directories += 1;

@@ -5,7 +5,7 @@ use crate::{
     Errno, Inputs, Result,
     fs::{
         data::{Data, MAX_FILE_BYTES},
-        node::{Kind, NodeId},
+        node::{NodeId, NodeKind},
     },
 };
 
@@ -50,7 +50,7 @@ impl FileSystem {
         self.charge_bytes(before, size)?;
         let all = self.used.bytes;
         let node = self.node_mut(id)?;
-        if let Kind::File(data) = &mut node.kind {
+        if let NodeKind::File(data) = &mut node.kind {
             data.write(offset, bytes, all, inputs)?;
         }
         (node.modified, node.changed) = (now, now);
@@ -72,7 +72,7 @@ impl FileSystem {
         }
         self.charge_bytes(before, size)?;
         let node = self.node_mut(id)?;
-        if let Kind::File(data) = &mut node.kind {
+        if let NodeKind::File(data) = &mut node.kind {
             data.resize(size);
         }
         (node.modified, node.changed) = (now, now);
@@ -103,9 +103,9 @@ impl FileSystem {
 
     pub(super) fn data(&self, id: NodeId) -> Result<&Data, Errno> {
         match &self.node(id)?.kind {
-            Kind::File(data) => Ok(data),
-            Kind::Directory(_) => Err(Errno::IsDirectory),
-            Kind::Symlink(_) | Kind::Device(_) => Err(Errno::Invalid),
+            NodeKind::File(data) => Ok(data),
+            NodeKind::Directory(_) => Err(Errno::IsDirectory),
+            NodeKind::Symlink(_) | NodeKind::Device(_) => Err(Errno::Invalid),
         }
     }
 

@@ -3,7 +3,7 @@
 use super::FileSystem;
 use crate::{
     At, Nothing,
-    fs::node::{Directory, Kind, Node, NodeId, Slot},
+    fs::node::{Directory, Node, NodeId, NodeKind, Slot},
 };
 use std::collections::BTreeMap;
 
@@ -37,7 +37,7 @@ impl FileSystem {
             };
             let next = slot.node().unwrap_or(here);
             if let Some(Node {
-                kind: Kind::Directory(directory),
+                kind: NodeKind::Directory(directory),
                 ..
             }) = self.nodes.get_mut(&here)
             {
@@ -50,7 +50,7 @@ impl FileSystem {
     fn mount_root(&mut self, given: Option<At>, writable: bool) {
         if let Some(root) = self.nodes.get_mut(&Self::ROOT) {
             root.writable = writable;
-            if let Kind::Directory(directory) = &mut root.kind {
+            if let NodeKind::Directory(directory) = &mut root.kind {
                 directory.given = given;
             }
         }
@@ -92,7 +92,7 @@ impl FileSystem {
         };
         let start = self.start;
         self.insert(Node::new(
-            Kind::Directory(directory),
+            NodeKind::Directory(directory),
             writable,
             false,
             start,

@@ -5,7 +5,7 @@ use crate::{
     Errno, Inputs, Result,
     fs::{
         data::Data,
-        node::{FileKind, Kind, NodeId},
+        node::{FileKind, NodeId, NodeKind},
     },
 };
 
@@ -54,7 +54,7 @@ impl FileSystem {
         let node = match place.node {
             None if !flags.create => return Err(Errno::NoEntry.into()),
             None if place.directory => return Err(Errno::IsDirectory.into()),
-            None => self.make(&place, Kind::File(Data::default()), now)?,
+            None => self.make(&place, NodeKind::File(Data::default()), now)?,
             Some(_) if flags.create && flags.exclusive => return Err(Errno::Exist.into()),
             Some(node) => {
                 self.check_open(node, flags)?;
@@ -105,7 +105,7 @@ impl FileSystem {
             return;
         }
         let is_made = node.made;
-        if let Kind::File(data) = &node.kind {
+        if let NodeKind::File(data) = &node.kind {
             self.used.bytes = self.used.bytes.saturating_sub(data.charged());
         }
         if is_made {

@@ -17,10 +17,10 @@ use std::{
 };
 use tokio::sync::oneshot;
 
-/// Guests at a time. Further ones are turned away, unless a user asked for them.
-const MAX_GUESTS: usize = 128;
+/// IPFS nodes at a time. Further ones are turned away, unless a user asked for them.
+const MAX_IPFS_PEERS: usize = 128;
 /// The same with those that are in the DHT of IPFS.
-const MAX_DHT_GUESTS: usize = 512;
+const MAX_DHT_IPFS_PEERS: usize = 512;
 /// How long a peer that a user asked for may take to connect and identify itself.
 const CONNECT_WITHIN: Duration = Duration::from_secs(15);
 
@@ -42,14 +42,14 @@ struct Awaited {
 }
 
 #[derive(Debug, Default)]
-pub(super) struct Guests {
+pub(super) struct IpfsPeers {
     here: HashSet<PeerId>,
     awaited: HashMap<PeerId, Awaited>,
     /// Addresses that name no peer, until a peer answers at them.
     nameless: HashMap<ConnectionId, Nameless>,
 }
 
-impl Guests {
+impl IpfsPeers {
     pub(super) fn contains(&self, peer: &PeerId) -> bool {
         self.here.contains(peer)
     }
@@ -112,13 +112,13 @@ impl EventLoop {
 
     /// Waits for a peer, unless it is connected already or is this node itself.
     fn await_peer(&mut self, peer: PeerId, reply: Connected) -> bool {
-        let is_here = self.peers.contains_key(&peer) || self.guests.contains(&peer);
+        let is_here = self.peers.contains_key(&peer) || self.ipfs_peers.contains(&peer);
         if is_here || peer == *self.swarm.local_peer_id() {
             let _ = reply.send(Ok(()));
             return false;
         }
         self.discovery.forgive(&peer);
-        let awaited = self.guests.awaited.entry(peer).or_insert(Awaited {
+        let awaited = self.ipfs_peers.awaited.entry(peer).or_insert(Awaited {
             until: Instant::now() + CONNECT_WITHIN,
             replies: Vec::new(),
         });
@@ -149,19 +149,19 @@ impl EventLoop {
             until: Instant::now() + CONNECT_WITHIN,
             reply,
         };
-        self.guests.nameless.insert(connection, nameless);
+        self.ipfs_peers.nameless.insert(connection, nameless);
     }
 
     /// A peer answers at an address that named none.
     pub(super) fn whoever_answered(&mut self, connection: ConnectionId, peer: PeerId) {
-        if let Some(nameless) = self.guests.nameless.remove(&connection) {
+        if let Some(nameless) = self.ipfs_peers.nameless.remove(&connection) {
             self.await_peer(peer, nameless.reply);
         }
     }
 
     /// Nobody does.
     pub(super) fn nobody_answered(&mut self, connection: ConnectionId, error: &DialError) {
-        if let Some(nameless) = self.guests.nameless.remove(&connection) {
+        if let Some(nameless) = self.ipfs_peers.nameless.remove(&connection) {
             let _ = nameless.reply.send(nobody(&nameless.address, error));
         }
     }
@@ -182,19 +182,19 @@ impl EventLoop {
                 reason: reason(error),
             },
         };
-        self.guests.answer(&peer, || Err(error.clone()));
+        self.ipfs_peers.answer(&peer, || Err(error.clone()));
     }
 
     /// A caller waited for a peer that this node does not stay connected with.
     pub(super) fn turned_away(&mut self, peer: &PeerId, protocol_version: &str) {
         let error = self.foreign(node_id(peer), protocol_version);
-        self.guests.answer(peer, || Err(error.clone()));
+        self.ipfs_peers.answer(peer, || Err(error.clone()));
     }
 
     /// A connection has ended. If a caller waits for its peer, the peer has not identified itself.
     pub(super) fn ended_early(&mut self, peer: &PeerId) {
         let node = node_id(peer);
-        self.guests.answer(peer, || {
+        self.ipfs_peers.answer(peer, || {
             Err(ConnectError::Failed {
                 node: node.clone(),
                 reason: "it ended the connection before it said who it is".to_owned(),
@@ -204,25 +204,25 @@ impl EventLoop {
 
     /// A peer has come that was waited for.
     pub(super) fn arrived(&mut self, peer: &PeerId) {
-        self.guests.answer(peer, || Ok(()));
+        self.ipfs_peers.answer(peer, || Ok(()));
     }
 
     /// Gives up waiting for peers that say nothing.
     pub(super) fn expire_awaited(&mut self, now: Instant) {
-        let nameless = &mut self.guests.nameless;
+        let nameless = &mut self.ipfs_peers.nameless;
         for (_, late) in nameless.extract_if(|_, nameless| nameless.until <= now) {
             let _ = late.reply.send(Err(ConnectError::Nobody {
                 address: late.address.to_string(),
                 reason: "no answer in time".to_owned(),
             }));
         }
-        let late: Vec<_> = (self.guests.awaited.iter())
+        let late: Vec<_> = (self.ipfs_peers.awaited.iter())
             .filter(|(_, awaited)| awaited.until <= now)
             .map(|(peer, _)| *peer)
             .collect();
         for peer in late {
             let node = node_id(&peer);
-            self.guests.answer(&peer, || {
+            self.ipfs_peers.answer(&peer, || {
                 Err(ConnectError::Failed {
                     node: node.clone(),
                     reason: "no answer in time".to_owned(),
@@ -231,11 +231,12 @@ impl EventLoop {
         }
     }
 
-    /// A peer that is not of this network: a guest if it exchanges blocks and there is room.
+    /// A peer that is not of this network: an IPFS node if it exchanges blocks and there is room.
     pub(super) fn is_welcome(&self, peer: &PeerId, info: &identify::Info) -> bool {
         // Nodes of other networks of our kind keep to themselves.
         let is_foreign = info.protocol_version.starts_with("/mc/");
-        let room = self.guests.here.len() < MAX_GUESTS || self.guests.awaited.contains_key(peer);
+        let room = self.ipfs_peers.here.len() < MAX_IPFS_PEERS
+            || self.ipfs_peers.awaited.contains_key(peer);
         let exchanges = self.options.ipfs && room && info.protocols.contains(&PROTOCOL);
         !is_foreign && (exchanges || self.is_of_dht(info))
     }
@@ -244,7 +245,7 @@ impl EventLoop {
     /// connected while they are useful.
     fn is_of_dht(&self, info: &identify::Info) -> bool {
         !self.options.ipfs_dht.is_empty()
-            && self.guests.here.len() < MAX_DHT_GUESTS
+            && self.ipfs_peers.here.len() < MAX_DHT_IPFS_PEERS
             && info.protocols.contains(&IPFS_KAD)
     }
 
@@ -252,17 +253,17 @@ impl EventLoop {
         if self.is_of_dht(info) {
             self.met_ipfs_dht(peer);
         }
-        if self.guests.here.insert(peer) {
+        if self.ipfs_peers.here.insert(peer) {
             tracing::info!(%peer, "connected to an IPFS node");
         }
         self.provider_connected(peer);
         self.arrived(&peer);
     }
 
-    /// Guests get no place at this relay: what it carries is for its own network.
-    pub(super) fn keep_relay_from_guests(&mut self, event: &relay::Event) {
+    /// IPFS nodes get no place at this relay: what it carries is for its own network.
+    pub(super) fn keep_relay_from_ipfs_peers(&mut self, event: &relay::Event) {
         if let relay::Event::ReservationReqAccepted { src_peer_id, .. } = event
-            && self.guests.contains(src_peer_id)
+            && self.ipfs_peers.contains(src_peer_id)
         {
             self.shun(*src_peer_id);
         }

@@ -5,14 +5,14 @@ use std::{fmt, str::FromStr};
 
 /// A CID and a path below it, as users write them: `CID`, `CID/a/b`, `/ipfs/CID/a/b` or `ipfs://CID/a/b`.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Place {
+pub struct ContentPath {
     /// The CID.
     pub cid: Cid,
     /// Names with `/` between them, or nothing.
     pub path: String,
 }
 
-impl FromStr for Place {
+impl FromStr for ContentPath {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
@@ -27,7 +27,7 @@ impl FromStr for Place {
     }
 }
 
-impl fmt::Display for Place {
+impl fmt::Display for ContentPath {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}", self.cid)?;
         if self.path.is_empty() {
@@ -38,7 +38,7 @@ impl fmt::Display for Place {
     }
 }
 
-impl Place {
+impl ContentPath {
     /// Its default name on disk.
     #[must_use]
     pub fn name(&self) -> String {
@@ -60,9 +60,9 @@ mod tests {
             (format!("{cid}/a/b"), "a/b", "b"),
             (format!("ipfs://{cid}/a/"), "a", "a"),
         ] {
-            let place: Place = text.parse().unwrap();
+            let place: ContentPath = text.parse().unwrap();
             assert_eq!((place.path.as_str(), place.name().as_str()), (path, name));
         }
-        assert!("nonsense/a".parse::<Place>().is_err());
+        assert!("nonsense/a".parse::<ContentPath>().is_err());
     }
 }

@@ -6,7 +6,7 @@ use mc_content::{
     unixfs::{Entity, Found, RandomAccess},
 };
 use mc_types::with_causes;
-use mc_wasi::{At, Given as Kind, Inputs, Stop, Storage};
+use mc_wasi::{At, InputEntry, Inputs, Stop, Storage};
 use std::{
     collections::HashMap,
     fs::File,
@@ -77,7 +77,7 @@ impl Spool {
 pub type Seed = Arc<dyn Fn() -> Result<[u8; 32], Stop> + Send + Sync>;
 
 /// What a task was given. Reading blocks on `S`, so a runtime's own threads must not call it.
-pub struct Given<S> {
+pub struct InputReader<S> {
     roots: Vec<Option<Root>>,
     stdin: Stdin,
     seed: Seed,
@@ -95,13 +95,13 @@ pub struct Given<S> {
     listings: HashMap<At, Arc<[String]>>,
 }
 
-impl<S> std::fmt::Debug for Given<S> {
+impl<S> std::fmt::Debug for InputReader<S> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Given").finish_non_exhaustive()
+        f.debug_struct("InputReader").finish_non_exhaustive()
     }
 }
 
-impl<S: BlockSource> Given<S> {
+impl<S: BlockSource> InputReader<S> {
     /// The inputs at `roots`. Those that are content are read from `source` by `runtime`. Fetching ends when `cancel`
     /// is cancelled.
     #[must_use]
@@ -264,8 +264,8 @@ fn io_failed(error: std::io::Error) -> Stop {
     Stop::Host(format!("standard input cannot be read: {error}"))
 }
 
-impl<S: BlockSource> Inputs for Given<S> {
-    fn look_up(&mut self, at: &At) -> Result<Option<Kind>, Stop> {
+impl<S: BlockSource> Inputs for InputReader<S> {
+    fn look_up(&mut self, at: &At) -> Result<Option<InputEntry>, Stop> {
         let root = match self.root(at) {
             None => return Ok(None),
             Some(Root::Path(path)) => {
@@ -274,7 +274,7 @@ impl<S: BlockSource> Inputs for Given<S> {
                         seen.note(at, metadata);
                     }
                 })?;
-                if let (Some(seen), Some(Kind::Symlink { target })) = (&self.seen, &found) {
+                if let (Some(seen), Some(InputEntry::Symlink { target })) = (&self.seen, &found) {
                     seen.note_target(at, target);
                 }
                 return Ok(found);
@@ -285,9 +285,9 @@ impl<S: BlockSource> Inputs for Given<S> {
             return Ok(None);
         };
         Ok(Some(match self.find(entity)? {
-            Found::Directory(_) => Kind::Directory,
-            Found::File { file_bytes } => Kind::File { size: file_bytes },
-            Found::Symlink { target } => Kind::Symlink { target },
+            Found::Directory(_) => InputEntry::Directory,
+            Found::File { file_bytes } => InputEntry::File { size: file_bytes },
+            Found::Symlink { target } => InputEntry::Symlink { target },
         }))
     }
 
@@ -407,7 +407,7 @@ mod tests {
         }
     }
 
-    fn given(runtime: &tokio::runtime::Runtime) -> (Given<&'static Large>, &'static Large) {
+    fn given(runtime: &tokio::runtime::Runtime) -> (InputReader<&'static Large>, &'static Large) {
         let large: &'static Large = Box::leak(Box::default());
         let added = runtime.block_on(async {
             let mut adder = Adder::new(&large, &AddOptions::default());
@@ -419,7 +419,7 @@ mod tests {
             adder.flush().await.unwrap();
             added
         });
-        let given = Given::new(
+        let given = InputReader::new(
             vec![Some(Root::Content(added.cid.into()))],
             Stdin::Empty,
             Arc::new(|| Ok([0; 32])),
@@ -436,7 +436,7 @@ mod tests {
         let (mut given, large) = given(&runtime);
         let at = At::mount(0);
         let size = u64::from(LEAVES) * LEAF_BYTES as u64;
-        assert_eq!(given.look_up(&at).unwrap(), Some(Kind::File { size }));
+        assert_eq!(given.look_up(&at).unwrap(), Some(InputEntry::File { size }));
         let offset = size / 2 + 12_345;
         let mut bytes = vec![0; LEAF_BYTES];
         // In pieces, as guests read.
@@ -462,7 +462,7 @@ mod tests {
         let runtime = tokio::runtime::Runtime::new().unwrap();
         let cancel = CancellationToken::new();
         let never = Never;
-        let mut given = Given::new(
+        let mut given = InputReader::new(
             vec![Some(Root::Content(cid::of(cid::RAW, b"").into()))],
             Stdin::Empty,
             Arc::new(|| Ok([0; 32])),
@@ -473,7 +473,7 @@ mod tests {
         cancel.cancel();
         assert!(matches!(given.look_up(&At::mount(0)), Err(Stop::Host(_))));
         let expired = Instant::now();
-        let mut given = Given {
+        let mut given = InputReader {
             cancel: CancellationToken::new(),
             ..given
         }

@@ -8,14 +8,14 @@ const NEWEST: usize = 8;
 /// How many blocks to request at a time. There are more while blocks are small, since then the round trip takes the
 /// time, not the bytes.
 #[derive(Debug, Clone)]
-pub struct Ahead {
+pub struct AdaptiveWindow {
     usual: usize,
     most: usize,
     /// The average length of the latest blocks, in bytes.
     average: usize,
 }
 
-impl Ahead {
+impl AdaptiveWindow {
     /// `usual` blocks of a mebibyte, and at most `most` smaller ones.
     #[must_use]
     pub const fn new(usual: usize, most: usize) -> Self {
@@ -52,22 +52,22 @@ mod tests {
     #[test]
     fn there_are_more_of_small_ones_and_never_fewer_than_usual() {
         let after = |bytes: usize| {
-            let mut ahead = Ahead::new(16, 64);
+            let mut ahead = AdaptiveWindow::new(16, 64);
             (0..100).for_each(|_| ahead.came(bytes));
             ahead.blocks()
         };
-        assert_eq!(Ahead::new(16, 64).blocks(), 16);
+        assert_eq!(AdaptiveWindow::new(16, 64).blocks(), 16);
         assert_eq!(after(usize::MAX), 16);
         assert_eq!(after(1 << 20), 16);
         assert_eq!(after(1 << 19), 32);
         assert_eq!(after(1000), 64);
         assert_eq!(after(0), 64);
-        assert_eq!(Ahead::new(1, 1).blocks(), 1);
+        assert_eq!(AdaptiveWindow::new(1, 1).blocks(), 1);
     }
 
     #[test]
     fn a_large_one_after_small_ones_counts_at_once() {
-        let mut ahead = Ahead::new(16, 64);
+        let mut ahead = AdaptiveWindow::new(16, 64);
         (0..100).for_each(|_| ahead.came(100));
         ahead.came(2 << 20);
         assert_eq!(ahead.blocks(), 48, "a quarter of a mebibyte on average");

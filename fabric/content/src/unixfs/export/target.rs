@@ -18,14 +18,14 @@ const TREE: &str = "tree";
 /// A target, and a directory of our own for the incomplete tree: on the same file system, closed to others, with a
 /// secret name.
 #[derive(Debug)]
-pub(super) struct Place {
+pub(super) struct ExportTarget {
     target: PathBuf,
     staging: TempDir,
     /// Whether the place is an empty directory, which takes what is in the tree.
     is_directory: bool,
 }
 
-impl Place {
+impl ExportTarget {
     /// # Errors
     ///
     /// [`Error::Path`] when there is anything at `target` but an empty directory.
