@@ -41,11 +41,6 @@ const DELIBERATE: &[(&str, &str, &str)] = &[
         "the settings, and how they come together from their sources",
     ),
     (
-        "fabric/node/src/worker/",
-        "fabric/node/src/worker.rs",
-        "the things that a worker does, each with the state of the one handle",
-    ),
-    (
         "fabric/cli/src/home.rs",
         "fabric/cli/src/client.rs",
         "a client whose node has ended finds the next one, which is asked who it is",
@@ -57,12 +52,6 @@ const DELIBERATE: &[(&str, &str, &str)] = &[
     ),
 ];
 
-/// Directories in which circles are not looked at, and why.
-const TANGLED: &[(&str, &str)] = &[(
-    "fabric/node/src/worker/",
-    "an attempt, what it is made of and how its end is said know each other, as long as the worker is no crate",
-)];
-
 /// Reads every crate of the workspace and checks it.
 pub(crate) fn check() -> Result<()> {
     let root = root();
@@ -71,7 +60,7 @@ pub(crate) fn check() -> Result<()> {
     for file in roots(&root)? {
         resolve::add_edges(&Modules::read(&file, &read), &mut graph);
     }
-    let violations = violations(graph, DELIBERATE, TANGLED);
+    let violations = violations(graph, DELIBERATE);
     if violations.is_empty() {
         return Ok(());
     }
@@ -104,11 +93,7 @@ fn members(manifest: &str) -> Vec<&str> {
     list.split('"').skip(1).step_by(2).collect()
 }
 
-fn violations(
-    mut graph: Graph,
-    deliberate: &[(&str, &str, &str)],
-    tangled: &[(&str, &str)],
-) -> Vec<String> {
+fn violations(mut graph: Graph, deliberate: &[(&str, &str, &str)]) -> Vec<String> {
     let mut violations = Vec::new();
     for (users, used, _) in deliberate {
         let is_circle = |(file, uses): (&String, &BTreeMap<String, String>)| {
@@ -125,12 +110,8 @@ fn violations(
             uses.remove(*used);
         }
     }
-    for circle in circles(&graph) {
-        let is_there = |(dir, _): &(&str, &str)| circle.iter().all(|file| is_in(file, dir));
-        if !tangled.iter().any(is_there) {
-            violations.push(text(&graph, &circle));
-        }
-    }
+    let circles = circles(&graph);
+    violations.extend(circles.iter().map(|circle| text(&graph, circle)));
     violations
 }
 
@@ -162,7 +143,7 @@ mod tests {
         let mut graph = Graph::new();
         let modules = Modules::read(Path::new("lib.rs"), &read);
         resolve::add_edges(&modules, &mut graph);
-        violations(graph, deliberate, &[])
+        violations(graph, deliberate)
     }
 
     #[test]

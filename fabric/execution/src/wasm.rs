@@ -3,10 +3,12 @@
 //! Besides the executor, this checks, compiles and inspects programs, so that no other module needs the engine.
 
 mod attempt;
+mod bounds;
 mod copies;
 mod recorder;
 mod shared;
 
+pub use bounds::Bounds;
 pub use mc_checkpoint::{Admission, Inspection, inspect};
 pub use mc_engine::{
     Allocation, CompileLimits, Compiler, Error, Job, MAX_COMPONENT_BYTES, Options, Target, check,
@@ -29,26 +31,6 @@ use std::sync::Arc;
 #[derive(Debug, Clone)]
 pub struct Wasm {
     shared: Arc<Shared>,
-}
-
-/// How much there is at a time.
-#[derive(Debug, Clone, Copy)]
-pub struct Bounds {
-    /// Guests that run.
-    pub guests: usize,
-    /// Compilers that run; one may always.
-    pub compilers: usize,
-    /// Bytes of guests' memories that are copied for checkpoints. A guest that has more is copied while no other one is.
-    pub copied_bytes: u64,
-}
-
-impl Bounds {
-    /// Those of a command that runs one task.
-    pub const ONE: Self = Self {
-        guests: 1,
-        compilers: 1,
-        copied_bytes: 0,
-    };
 }
 
 impl Wasm {

@@ -1,6 +1,6 @@
 //! What all attempts of one executor share.
 
-use super::{Bounds, copies::Copies};
+use super::{bounds::Bounds, copies::Copies};
 use crate::{
     blocks::Blocks,
     error::ExecutionError,

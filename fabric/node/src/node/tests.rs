@@ -50,7 +50,7 @@ async fn a_node_of_which_a_part_fails_answers_no_more_and_says_why() {
     assert_eq!(failed.code(), ErrorCode::Internal);
     assert!(node.failure().is_some());
     let said = failed.to_string();
-    assert!(said.contains("a part of it: no luck"), "{said}");
+    assert!(said.contains("a part of it failed: no luck"), "{said}");
     answers_no_more(&api).await;
     soon("it stops", node.shutdown()).await;
 }
