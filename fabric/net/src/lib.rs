@@ -28,6 +28,6 @@ pub use error::{ConnectError, Error, FetchError};
 pub use identity::{Identity, is_node};
 pub use libp2p::Multiaddr;
 pub use mc_bitswap::{BlockStore, NoBlocks, StoreError};
+pub use mc_types::DhtMode;
 pub use options::Options;
-pub use reach::DhtMode;
 pub use swarm::{Started, start};

@@ -1,7 +1,7 @@
 //! How a node takes part in a network.
 
-use crate::DhtMode;
 use libp2p::Multiaddr;
+use mc_types::DhtMode;
 use std::{path::PathBuf, time::Duration};
 
 /// How a node takes part in a network.

@@ -1,21 +1,6 @@
 //! Whether others can connect to this node.
 
-use serde::{Deserialize, Serialize};
 use std::net::IpAddr;
-
-/// The part that a node takes in the DHT.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum DhtMode {
-    /// It asks and publishes, and keeps records for others once they can connect to it. A node without configured peers
-    /// begins the network, and keeps records from the start.
-    #[default]
-    Auto,
-    /// It keeps records for others and answers their questions. This needs an address that they can reach.
-    Server,
-    /// It only asks and publishes.
-    Client,
-}
 
 /// Whether an address means the same everywhere.
 pub(crate) fn is_global(ip: IpAddr) -> bool {

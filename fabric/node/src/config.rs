@@ -19,7 +19,7 @@ pub use settings::{SETTINGS, Setting, Usual, ValueKind};
 pub use shown::{urls, without_password};
 pub use value::{ByteSize, Period};
 
-pub use mc_net::DhtMode;
+pub use mc_types::DhtMode;
 
 use mc_types::{NodeId, Policy};
 use serde::{Deserialize, Serialize};

@@ -8,16 +8,12 @@ use super::{
     EventLoop,
     links::{Links, ip},
 };
-use crate::{
-    Options,
-    identity::node_id,
-    reach::{DhtMode, is_global},
-};
+use crate::{Options, identity::node_id, reach::is_global};
 use libp2p::{
     Multiaddr, PeerId, autonat, core::transport::ListenerId, kad, multiaddr::Protocol, relay,
     swarm::ConnectionId,
 };
-use mc_types::Reachability;
+use mc_types::{DhtMode, Reachability};
 use std::{
     collections::{BTreeSet, HashMap, HashSet},
     time::{Duration, Instant},
