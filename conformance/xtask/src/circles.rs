@@ -36,11 +36,6 @@ const DELIBERATE: &[(&str, &str, &str)] = &[
         "what the HTTP API is served from, with one file for each kind of question",
     ),
     (
-        "fabric/node/src/config/",
-        "fabric/node/src/config.rs",
-        "the settings, and how they come together from their sources",
-    ),
-    (
         "fabric/cli/src/home.rs",
         "fabric/cli/src/client.rs",
         "a client whose node has ended finds the next one, which is asked who it is",

@@ -6,8 +6,8 @@
 //! and compared with the whole workspace. What differs is mended by naming the features in the root's manifest: a crate
 //! that depends on everything, which is the other way, would make the smallest crate wait for the largest.
 //!
-//! Packages below `mc-node` alone (`cargo test -p mc-types`) are not compared: they have fewer features since they have
-//! a fraction of the tree.
+//! Packages without `mc-node` (`cargo test -p mc-types`) are not compared: they have fewer features since they have a
+//! fraction of the tree.
 
 use crate::layers::tree;
 use anyhow::{Result, bail, ensure};

@@ -23,6 +23,8 @@ const ALLOWED: &[(&str, &[&str])] = &[
         "mc-net",
         &["mc-types", "mc-protocol", "mc-bitswap", "mc-quic"],
     ),
+    // What the machine has, for defaults and bounds; neither a network nor a store.
+    ("mc-config", &["mc-types", "mc-system"]),
     ("mc-supervision", &["mc-types"]),
     // Neither a database, nor blocks, nor a network: tests are all of these.
     (
@@ -57,6 +59,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
         &[
             "mc-types",
             "mc-system",
+            "mc-config",
             "mc-content",
             "mc-scheduler",
             "mc-coordinator",
@@ -70,7 +73,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "mc-worker",
         ],
     ),
-    ("mc-options", &["mc-types", "mc-node"]),
+    ("mc-options", &["mc-types", "mc-config"]),
     (
         "mc-cli",
         &[
@@ -79,6 +82,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "mc-wasi",
             "mc-directories",
             "mc-system",
+            "mc-config",
             "mc-content",
             "mc-api",
             "mc-execution",
@@ -253,6 +257,8 @@ mod tests {
         );
         assert_eq!(one("mc-ledger", "mc-scheduler", false).len(), 1);
         assert_eq!(one("mc-worker", "mc-net", false).len(), 1);
+        // Options are compiled without a node, which takes long.
+        assert_eq!(one("mc-options", "mc-node", false).len(), 1);
         let runs = |name: &str| one(name, "mc-engine", false).is_empty();
         let all = ALLOWED.iter().map(|(name, _)| *name);
         let running: Vec<_> = all.filter(|name| runs(name)).collect();

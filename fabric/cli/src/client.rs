@@ -15,7 +15,7 @@ use mc_api::{
     JobListQuery, JobQuery, JobView, MigrateRequest, NodeList, NodeQuery, NodeView, PinList,
     PinView, SubmitRequest, paths,
 };
-use mc_node::config::{self, without_password};
+use mc_config::without_password;
 use mc_options::JobName;
 use mc_types::{CheckpointRecord, Cid, ErrorCode, JobId, JobSpec, JobState, NodeId, Why};
 use reqwest::{Method, RequestBuilder, Response, StatusCode, header::RETRY_AFTER};
@@ -82,7 +82,7 @@ impl Tries {
 impl NodeClient {
     /// `urls` is one URL, or several with commas between them.
     pub(crate) fn new(urls: &str) -> Result<Self, Failure> {
-        let each = config::urls(urls);
+        let each = mc_config::urls(urls);
         let each = each.iter().map(|url| url.trim().trim_end_matches('/'));
         let bases: Vec<_> = each.map(str::to_owned).collect();
         if let Some(url) = bases.iter().find(|url| !is_url(url)) {
@@ -485,7 +485,7 @@ impl NodeClient {
 /// Whether that is the URL of a single node, with the comma in its password.
 fn is_url(url: &str) -> bool {
     let place = url.rsplit_once('@').map_or(url, |(_, place)| place);
-    url.starts_with("http://") && config::is_http_url(url) && !place.contains(',')
+    url.starts_with("http://") && mc_config::is_http_url(url) && !place.contains(',')
 }
 
 /// After what time a node that has too much to do wants to be asked again.

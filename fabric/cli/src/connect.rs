@@ -1,10 +1,8 @@
 //! Which node to talk to: a named one, that of the data directory, or one of our own.
 
 use crate::{client::NodeClient, failure::Failure, home::Home, output};
-use mc_node::{
-    Config, Mode,
-    config::{Cache, ConfigError, Merged, Sources},
-};
+use mc_config::{Cache, Config, ConfigError, Merged, Sources};
+use mc_node::Mode;
 use mc_options::Global;
 use std::{
     path::PathBuf,

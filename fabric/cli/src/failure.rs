@@ -238,8 +238,8 @@ impl From<mc_node::Error> for Failure {
     }
 }
 
-impl From<mc_node::config::ConfigError> for Failure {
-    fn from(error: mc_node::config::ConfigError) -> Self {
+impl From<mc_config::ConfigError> for Failure {
+    fn from(error: mc_config::ConfigError) -> Self {
         Self::usage(with_causes(&error)).with_hint("mc-wasm config print")
     }
 }

@@ -4,8 +4,8 @@ use crate::{client::NodeClient, exit, failure::Failure, output, progress, termin
 use futures::StreamExt;
 use indicatif::ProgressBar;
 use mc_api::{JobFailure, JobView, LogQuery};
+use mc_config::without_password;
 use mc_content::TaskKey;
-use mc_node::config::without_password;
 use mc_options::{Format, Global};
 use mc_types::{ErrorCode, JobId, JobState, LogStream};
 use std::{

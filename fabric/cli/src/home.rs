@@ -3,7 +3,8 @@
 
 use crate::{client::NodeClient, failure::Failure, output};
 use futures::future::BoxFuture;
-use mc_node::{Config, Error, Mode, Node, NodeFile};
+use mc_config::Config;
+use mc_node::{Error, Mode, Node, NodeFile};
 use mc_options::Global;
 use std::{
     ffi::OsString,

@@ -10,8 +10,8 @@ use crate::{
     show::NAME,
     terminal,
 };
+use mc_config::Period;
 use mc_content::{AddOptions, CountingSink, Key, TaskKey, unixfs};
-use mc_node::config::Period;
 use mc_options::{Submit, Task};
 use mc_types::{Cid, Determinism, JobSpec, Limits, Private, TARGET_NODE, TaskKind, TaskSpec};
 use std::{

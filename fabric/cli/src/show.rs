@@ -2,7 +2,7 @@
 
 use crate::{output, terminal};
 use mc_api::JobView;
-use mc_node::config::ByteSize;
+use mc_config::ByteSize;
 use mc_types::{Clock, SteadyClock, Timestamp};
 use serde_json::Value;
 

@@ -1,8 +1,9 @@
 //! Exports, verifies and migrates the ledger, and archives old jobs.
 
-use crate::{Config, Error, data_dir::DataDir};
+use crate::{Error, data_dir::DataDir};
 use async_trait::async_trait;
 use futures::future::BoxFuture;
+use mc_config::Config;
 use mc_coordinator::Failure;
 use mc_ledger::{Batch, Ledger, Location};
 use mc_net::Identity;
@@ -258,7 +259,7 @@ pub(crate) fn append(path: &Path, records: &[JobRecord]) -> std::io::Result<()> 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::Sources;
+    use mc_config::Sources;
     use mc_types::{FailureReason, Meter, Outcome, TaskSpec, Termination, Usage, cid};
     use std::{collections::BTreeMap, sync::Arc};
 

@@ -7,7 +7,6 @@ mod own;
 mod waiting;
 
 use crate::{
-    Config,
     advert::{self, Found, Wanted},
     content::Content,
     error::Error as NodeError,
@@ -22,6 +21,7 @@ use mc_api::{
     BlockStat, DhtPeers, DhtRecord, ErrorBody, FsckView, GcView, Imported, JobView, LayerView,
     LogQuery, NodeQuery, NodeView, PeerAddresses, PeerView, PinView,
 };
+use mc_config::Config;
 use mc_coordinator::Coordinator;
 use mc_gateway::{
     backend::{Backend, BlockStream, Blocks, Error, LogBytes, Reach},

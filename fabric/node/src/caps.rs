@@ -1,6 +1,6 @@
 //! What a worker lends at most, as the configuration of its node says.
 
-use crate::config::{Config, Period};
+use mc_config::{Config, Period};
 use mc_types::{ONE_CORE_MILLIS, Resources};
 use mc_worker::Caps;
 use std::path::Path;
@@ -50,7 +50,7 @@ fn usual_disk(dir: &Path) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::Sources;
+    use mc_config::Sources;
 
     fn caps(worker: &str) -> (Caps, usize) {
         let file = tempfile::NamedTempFile::new().unwrap();

@@ -22,7 +22,6 @@ mod archive;
 mod backend;
 mod caps;
 mod completion;
-pub mod config;
 mod content;
 mod coordination;
 mod data_dir;
@@ -41,7 +40,6 @@ pub mod tried;
 mod worker;
 
 pub use archive::{Archive, Exported};
-pub use config::Config;
 pub use data_dir::NodeFile;
 pub use error::Error;
 pub use node::{Mode, Node};

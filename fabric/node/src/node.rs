@@ -1,10 +1,9 @@
 //! Starting a node, and stopping it in order.
 
 use crate::{
-    Config, Error, advert, archive,
+    Error, advert, archive,
     backend::{self, NodeBackend},
     caps,
-    config::Placement,
     content::{Content, Served, usual_max_bytes},
     coordination::{Dht, Jobs, NodeKeys},
     data_dir::{DataDir, NodeFile},
@@ -15,6 +14,7 @@ use crate::{
     worker::{Completions, NodeKey},
 };
 use futures::future::BoxFuture;
+use mc_config::{Config, Placement};
 use mc_content::Store;
 use mc_coordinator::{Archive, Coordinator, Duty, Parts, Retention};
 use mc_execution::{

@@ -1,7 +1,8 @@
 //! Tests a node's peers and its database without starting a node.
 
-use crate::{Config, Error};
+use crate::Error;
 use futures::future::BoxFuture;
+use mc_config::Config;
 use mc_ledger::{Ledger, Location};
 use mc_net::{ConnectError, DhtMode, Identity, Multiaddr, NoBlocks, Options};
 use mc_types::with_causes;

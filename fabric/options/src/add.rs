@@ -1,7 +1,7 @@
 //! `add`
 
 use clap::{Args, ValueEnum};
-use mc_node::config::ByteSize;
+use mc_config::ByteSize;
 use std::path::PathBuf;
 
 #[derive(Debug, Args)]

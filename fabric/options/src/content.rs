@@ -2,7 +2,7 @@
 
 use crate::{ContentPath, Links};
 use clap::{Args, Subcommand};
-use mc_node::config::{ByteSize, Period};
+use mc_config::{ByteSize, Period};
 use mc_types::{Cid, Digest};
 use std::{path::PathBuf, time::Duration};
 

@@ -2,7 +2,7 @@
 
 use crate::{JobName, Links};
 use clap::Args;
-use mc_node::config::Period;
+use mc_config::Period;
 use mc_types::JobState;
 use std::path::PathBuf;
 

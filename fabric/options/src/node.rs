@@ -2,7 +2,7 @@
 
 use crate::settings::{Typed, options};
 use clap::{Args, Subcommand, ValueEnum};
-use mc_node::config::{ByteSize, Period};
+use mc_config::{ByteSize, Period};
 use mc_types::Cid;
 use std::path::PathBuf;
 

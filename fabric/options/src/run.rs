@@ -2,7 +2,7 @@
 
 use crate::Task;
 use clap::{Args, ValueEnum};
-use mc_node::config::Period;
+use mc_config::Period;
 use std::path::PathBuf;
 
 #[derive(Debug, Args)]

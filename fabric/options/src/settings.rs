@@ -1,6 +1,6 @@
 //! Options that set a setting. Each is declared once, after the key of its setting.
 
-use mc_node::config::{ByteSize, Period};
+use mc_config::{ByteSize, Period};
 use std::path::PathBuf;
 use toml::Value;
 
@@ -93,7 +93,7 @@ pub(crate) use options;
 mod tests {
     use crate::{Cli, Command};
     use clap::Parser;
-    use mc_node::config::SETTINGS;
+    use mc_config::SETTINGS;
     use std::collections::BTreeMap;
     use toml::Value;
 

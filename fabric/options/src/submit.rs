@@ -2,7 +2,7 @@
 
 use crate::Task;
 use clap::Args;
-use mc_node::config::Period;
+use mc_config::Period;
 use mc_types::{CheckpointEvery, Policy};
 
 #[derive(Debug, Args)]

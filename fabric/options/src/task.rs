@@ -1,7 +1,7 @@
 //! Options of `run` and `submit`.
 
 use clap::Args;
-use mc_node::config::{ByteSize, Period};
+use mc_config::{ByteSize, Period};
 use std::path::PathBuf;
 
 /// The computation.

@@ -2,7 +2,7 @@
 
 use crate::{client::NodeClient, failure::Failure, output, progress, terminal};
 use mc_api::{DhtPeers, FsckView, GcView, PeerAddresses, PinView};
-use mc_node::config::Period;
+use mc_config::Period;
 use mc_options::{Add, Block, Command, Dht, Global, Pin};
 use mc_types::{ErrorCode, cid};
 use std::process::ExitCode;

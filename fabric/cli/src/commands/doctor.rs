@@ -1,11 +1,8 @@
 //! `doctor`
 
 use crate::{client::NodeClient, connect, failure::Failure, output, terminal};
-use mc_node::{
-    Config, NodeFile,
-    config::{urls, without_password},
-    tried,
-};
+use mc_config::{Config, urls, without_password};
+use mc_node::{NodeFile, tried};
 use mc_options::Global;
 use mc_system::{inventory, probe};
 use mc_types::{Reachability, with_causes};

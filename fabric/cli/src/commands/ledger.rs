@@ -1,10 +1,8 @@
 //! `ledger export`, `ledger verify`, `ledger migrate`
 
 use crate::{connect, failure::Failure, output, terminal};
-use mc_node::{
-    Archive,
-    config::{is_database_url, without_password},
-};
+use mc_config::{is_database_url, without_password};
+use mc_node::Archive;
 use mc_options::{Global, Ledger};
 use mc_types::ErrorCode;
 use serde::Serialize;

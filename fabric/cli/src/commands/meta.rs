@@ -1,10 +1,7 @@
 //! `config`, `explain`, `completions`, `version`
 
 use crate::{connect, exit, failure::Failure, output, terminal};
-use mc_node::{
-    Config,
-    config::{ByteSize, SETTINGS},
-};
+use mc_config::{ByteSize, Config, SETTINGS};
 use mc_options::{Format, Global, Shell};
 use mc_types::ErrorCode;
 use serde::Serialize;

@@ -18,6 +18,7 @@ use crate::{
     leave, out, output, progress, unread,
 };
 use mc_api::{JobFailure, JobView};
+use mc_config::Cache;
 use mc_content::{MemoryBlocks, unixfs};
 use mc_execution::{
     AttemptContext, Blocks, Controls, ExecutionError, Executors, Finished, Leaves, Need, Prepared,
@@ -25,7 +26,6 @@ use mc_execution::{
     wasm::{self, Bounds, Options, Target, Wasm},
     world::TaskInputs,
 };
-use mc_node::config::Cache;
 use mc_options::{EngineName, Format, Global, Resume, Run};
 use mc_types::{Cid, Determinism, JobState, TaskKind, TaskSpec};
 use std::{process::ExitCode, sync::Arc, time::Duration};

@@ -3,9 +3,9 @@
 //! Specification: <https://specs.ipfs.tech/http-gateways/trustless-gateway/>. This node verifies what they send, so it
 //! need not trust them; but they learn what it looks for.
 
-use crate::config::without_password;
 use bytes::BytesMut;
 use futures::StreamExt;
+use mc_config::without_password;
 use mc_content::{Block, MAX_BLOCK_BYTES};
 use mc_types::{Cid, with_causes};
 use reqwest::{Client, header};

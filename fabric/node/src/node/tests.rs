@@ -1,5 +1,5 @@
 use super::*;
-use crate::config::Sources;
+use mc_config::Sources;
 use mc_types::ErrorCode;
 use std::{collections::BTreeMap, path::Path, time::Instant};
 use tokio::net::TcpStream;

@@ -10,13 +10,13 @@ use crate::{
     out, output,
 };
 use futures::stream;
+use mc_config::ByteSize;
 use mc_content::{AddOptions, Block, BlockSink, MemoryBlocks, car, unixfs};
 use mc_execution::{
     Checkpoints, Start, StoppedTask, When,
     checkpoint::{CheckpointError, task_of},
     wasm::MAX_COMPONENT_BYTES,
 };
-use mc_node::config::ByteSize;
 use mc_options::{Resume as ResumeArgs, Run, Task};
 use mc_types::{Cid, ErrorCode, TaskKind, TaskSpec, canonical, cid, with_causes};
 use std::{

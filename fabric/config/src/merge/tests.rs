@@ -1,5 +1,6 @@
 use super::*;
-use std::path::Path;
+use crate::{Period, Placement};
+use std::{collections::BTreeSet, time::Duration};
 
 fn environment(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
     let home = [("HOME", "/home/ada")];

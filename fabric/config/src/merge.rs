@@ -1,8 +1,9 @@
 //! Putting the sources of configuration together.
 
-use super::{
-    Config, ConfigError,
+use crate::{
+    config::Config,
     environment::{self, Variables},
+    error::ConfigError,
     origin::Origin,
     settings::{SETTINGS, Setting, Usual, ValueKind, nearest},
 };
@@ -44,6 +45,17 @@ pub struct Merged {
 #[derive(Default)]
 struct Layers {
     values: BTreeMap<&'static str, (Value, Origin)>,
+}
+
+impl Config {
+    /// Puts the sources together and checks every value.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError`] names the key, where it was set, and which values are accepted.
+    pub fn load(sources: Sources) -> Result<Self, ConfigError> {
+        sources.merge().map(|merged| merged.config)
+    }
 }
 
 impl Sources {
@@ -281,3 +293,6 @@ fn insert(table: &mut Table, key: &str, value: Value) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,6 +1,6 @@
 //! Whether what should be a URL is one.
 
-use reqwest::Url;
+use url::Url;
 
 /// Whether `text` is the URL of a database that several nodes may share.
 #[must_use]

@@ -1,27 +1,10 @@
-//! Configuration: defaults, then the TOML file, then `MC_WASM_*` variables, then flags.
-//!
-//! Every setting has one dotted key ([`SETTINGS`]), which is its place in the file; its variable is
-//! the key in capitals with `MC_WASM_` before it and `_` for the dots (`p2p.listen`, `MC_WASM_P2P_LISTEN`).
+//! The configuration, and which values it takes.
 
-mod environment;
-mod lent;
-mod locator;
-mod merge;
-mod origin;
-mod settings;
-mod shown;
-mod value;
-
-pub use locator::{is_database_url, is_http_url};
-pub use merge::{Merged, Sources};
-pub use origin::Origin;
-pub use settings::{SETTINGS, Setting, Usual, ValueKind};
-pub use shown::{urls, without_password};
-pub use value::{ByteSize, Period};
-
-pub use mc_types::DhtMode;
-
-use mc_types::{NodeId, Policy};
+use crate::{
+    locator::{is_database_url, is_http_url},
+    value::{ByteSize, Period},
+};
+use mc_types::{DhtMode, NodeId, Policy};
 use serde::{Deserialize, Serialize};
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -219,71 +202,7 @@ pub struct Compile {
     pub max_code: ByteSize,
 }
 
-/// Why a configuration cannot be used.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum ConfigError {
-    /// The file was asked for, but cannot be read.
-    #[error("cannot read the configuration file {path}")]
-    Read {
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        #[source]
-        source: std::io::Error,
-    },
-    /// The user's default configuration file exists and cannot be read.
-    #[error("cannot read the configuration file {path}")]
-    ReadUsual {
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        #[source]
-        source: std::io::Error,
-    },
-    /// The file is not TOML.
-    #[error("{path} is not valid TOML: {message}")]
-    Syntax {
-        /// The file.
-        path: PathBuf,
-        /// Where and why.
-        message: String,
-    },
-    /// A key that does not exist.
-    #[error("unknown setting {key:?} in {origin}; did you mean {nearest:?}?")]
-    UnknownKey {
-        /// The key as written.
-        key: String,
-        /// Where it was written.
-        origin: String,
-        /// The valid key that looks most like it.
-        nearest: String,
-    },
-    /// A value that its key does not take.
-    #[error("{key} in {origin}: {message}")]
-    Value {
-        /// The key.
-        key: String,
-        /// Where it was written.
-        origin: String,
-        /// What is wrong, and what is accepted.
-        message: String,
-    },
-    /// There is no data directory: neither `data_dir` nor `HOME` is set.
-    #[error("no data directory: set data_dir (--data-dir, MC_WASM_DATA_DIR) or HOME")]
-    NoHome,
-}
-
 impl Config {
-    /// Puts the sources together and checks every value.
-    ///
-    /// # Errors
-    ///
-    /// [`ConfigError`] names the key, where it was set, and which values are accepted.
-    pub fn load(sources: Sources) -> Result<Self, ConfigError> {
-        sources.merge().map(|merged| merged.config)
-    }
-
     /// The addresses of all peers that a node connects to at start.
     #[must_use]
     pub fn bootstrap(&self) -> Vec<String> {
@@ -291,7 +210,7 @@ impl Config {
     }
 
     /// Checks what the types cannot express; returns the wrong key and what it accepts.
-    fn validate(&self) -> Result<(), (&'static str, String)> {
+    pub(crate) fn validate(&self) -> Result<(), (&'static str, String)> {
         let refuse = |key, message: &str| Err((key, message.to_owned()));
         let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
         if self.network.is_empty() || self.network.len() > 32 || !self.network.chars().all(plain) {
@@ -384,7 +303,8 @@ impl Placement {
     }
 
     /// The nodes that are named by `addresses`.
-    pub(crate) fn ids(addresses: &[String]) -> BTreeSet<NodeId> {
+    #[must_use]
+    pub fn ids(addresses: &[String]) -> BTreeSet<NodeId> {
         addresses
             .iter()
             .filter_map(|address| id_in(address))
@@ -406,6 +326,3 @@ fn not_a_named_multiaddr(address: &str) -> String {
 fn not_a_multiaddr(address: &str) -> String {
     format!("{address:?} is not a multiaddr such as /ip4/127.0.0.1/tcp/7781")
 }
-
-#[cfg(test)]
-mod tests;

@@ -3,8 +3,9 @@
 //! Other programs have variables that begin with `MC_` (Midnight Commander, the client of MinIO), so ours begin with
 //! `MC_WASM_`. A variable is never refused for its name: it may be another program's.
 
-use super::{
-    ConfigError, Origin,
+use crate::{
+    error::ConfigError,
+    origin::Origin,
     settings::{SETTINGS, Setting, ValueKind, nearest},
 };
 use std::{collections::BTreeMap, ffi::OsString};
@@ -19,18 +20,18 @@ const FILE: &str = "CONFIG";
 
 /// What the environment says.
 #[derive(Debug, Default)]
-pub(super) struct Variables {
+pub(crate) struct Variables {
     /// Key, value, and the variable that it is from.
-    pub(super) values: Vec<(&'static str, Value, String)>,
+    pub(crate) values: Vec<(&'static str, Value, String)>,
     /// Names that later versions will no longer read.
-    pub(super) warnings: Vec<String>,
+    pub(crate) warnings: Vec<String>,
     /// Variables that look like ours and are no settings.
-    pub(super) hints: Vec<String>,
+    pub(crate) hints: Vec<String>,
 }
 
 /// A variable as text, if it is text. In a variable that may be ours, invalid UTF-8 is marked, so that its reader
 /// refuses it: a command that ignored such a data directory would use another one.
-pub(super) fn readable(name: OsString, value: OsString) -> Option<(String, String)> {
+pub(crate) fn readable(name: OsString, value: OsString) -> Option<(String, String)> {
     let name = name.into_string().ok()?;
     let value = if name.starts_with(OLD_PREFIX) {
         value.to_string_lossy().into_owned()
@@ -41,7 +42,7 @@ pub(super) fn readable(name: OsString, value: OsString) -> Option<(String, Strin
 }
 
 /// Refuses what was not UTF-8 before it was made text.
-pub(super) fn check_utf8(text: &str) -> Result<(), String> {
+pub(crate) fn check_utf8(text: &str) -> Result<(), String> {
     match text.contains(char::REPLACEMENT_CHARACTER) {
         true => Err("it is not UTF-8".to_owned()),
         false => Ok(()),
@@ -54,7 +55,7 @@ fn held<'e>(environment: &'e BTreeMap<String, String>, name: &str) -> Option<&'e
 }
 
 /// The configuration file that is named.
-pub(super) fn file(environment: &BTreeMap<String, String>) -> Option<&String> {
+pub(crate) fn file(environment: &BTreeMap<String, String>) -> Option<&String> {
     let named = |prefix| held(environment, &format!("{prefix}{FILE}"));
     named(PREFIX).or_else(|| named(OLD_PREFIX))
 }
@@ -65,7 +66,7 @@ impl Variables {
     /// # Errors
     ///
     /// [`ConfigError::Value`] when its setting does not accept the value.
-    pub(super) fn read(environment: &BTreeMap<String, String>) -> Result<Self, ConfigError> {
+    pub(crate) fn read(environment: &BTreeMap<String, String>) -> Result<Self, ConfigError> {
         let mut variables = Self::default();
         for setting in SETTINGS {
             if let Some((name, text)) = variables.find(environment, &part(setting.key)) {
@@ -128,7 +129,7 @@ fn unknown(environment: &BTreeMap<String, String>) -> Vec<String> {
 }
 
 /// Reads a text, that of a variable or of the table of settings, as the value that the setting takes.
-pub(super) fn parse(setting: &Setting, text: &str) -> Result<Value, String> {
+pub(crate) fn parse(setting: &Setting, text: &str) -> Result<Value, String> {
     let parts = || {
         text.split(',')
             .map(str::trim)

@@ -1,7 +1,7 @@
 //! A configuration as it is shown.
 
-use super::{
-    Config,
+use crate::{
+    config::Config,
     settings::{SETTINGS, Setting, Usual},
 };
 use toml::{Table, Value};

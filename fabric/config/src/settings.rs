@@ -28,7 +28,7 @@ pub enum Usual {
     Directory(&'static str, &'static str),
 }
 
-/// One setting. The fields of [`Config`](super::Config) document its purpose.
+/// One setting. The fields of [`Config`](crate::Config) document its purpose.
 #[derive(Debug, Clone, Copy)]
 pub struct Setting {
     /// Its dotted key.
@@ -133,7 +133,7 @@ const fn directory(key: &'static str, variable: &'static str, below_home: &'stat
 }
 
 /// The valid name that looks most like `name`, among `valid`.
-pub(super) fn nearest<'a>(name: &str, valid: impl Iterator<Item = String> + 'a) -> String {
+pub(crate) fn nearest<'a>(name: &str, valid: impl Iterator<Item = String> + 'a) -> String {
     valid
         .min_by_key(|candidate| strsim::damerau_levenshtein(name, candidate))
         .unwrap_or_default()

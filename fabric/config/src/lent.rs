@@ -1,6 +1,9 @@
 //! What a worker may be told to lend, and compilers to take.
 
-use super::{ByteSize, Compile, Period, Worker};
+use crate::{
+    config::{Compile, Worker},
+    value::{ByteSize, Period},
+};
 use std::time::Duration;
 
 /// Most tasks at a time: far more than any machine has cores.
@@ -24,7 +27,7 @@ impl Worker {
     /// mistake: jobs are placed by this number, and the kernel would end the node with all that runs on it. A node that
     /// runs nothing may share the file. Disk is not compared: it may be mounted or enlarged later, and a task that finds
     /// it full is only told to wait.
-    pub(super) fn validate(&self, machine: u64) -> Result<(), Refused> {
+    pub(crate) fn validate(&self, machine: u64) -> Result<(), Refused> {
         if self
             .slots
             .is_some_and(|slots| !(1..=MAX_SLOTS).contains(&slots))
@@ -71,7 +74,7 @@ impl Worker {
 
 impl Compile {
     /// Checks that something can be compiled.
-    pub(super) fn validate(&self) -> Result<(), Refused> {
+    pub(crate) fn validate(&self) -> Result<(), Refused> {
         let sizes = [
             ("compile.max_component", self.max_component),
             ("compile.memory", self.memory),
@@ -97,8 +100,8 @@ fn refuse(key: &'static str, message: &str) -> Result<(), Refused> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Config, Sources};
     use super::*;
+    use crate::{Config, Sources};
 
     fn worker(memory: u64, execute: bool) -> Worker {
         let sources = Sources {
