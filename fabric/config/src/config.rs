@@ -1,28 +1,13 @@
-//! The configuration, and which values it takes.
+//! The configuration, complete.
 
-use crate::{
-    locator::{is_database_url, is_http_url},
-    value::{ByteSize, Period},
-};
+use crate::value::{ByteSize, Period};
 use mc_types::{DhtMode, NodeId, Policy};
 use serde::{Deserialize, Serialize};
 use std::{
     collections::{BTreeMap, BTreeSet},
     net::SocketAddr,
     path::PathBuf,
-    time::Duration,
 };
-
-/// A shorter term would expire between two heartbeats on a busy machine.
-const MIN_TTL: Duration = Duration::from_secs(1);
-/// Longest name of a host, in bytes, as DNS has it.
-const MAX_HOST_BYTES: usize = 253;
-/// A client that waits for a job must see that it ended.
-const MIN_KEEP: Duration = Duration::from_secs(1);
-/// Room for what is being fetched and stored at the moment.
-const MIN_CONTENT_BYTES: u64 = 64 << 20;
-/// A longer one would leave a lost task waiting for hours.
-const MAX_TTL: Duration = Duration::from_secs(3600);
 
 /// Everything that can be configured, complete and checked.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -208,86 +193,11 @@ impl Config {
     pub fn bootstrap(&self) -> Vec<String> {
         [self.p2p.bootstrap.clone(), self.placement.addresses()].concat()
     }
-
-    /// Checks what the types cannot express; returns the wrong key and what it accepts.
-    pub(crate) fn validate(&self) -> Result<(), (&'static str, String)> {
-        let refuse = |key, message: &str| Err((key, message.to_owned()));
-        let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
-        if self.network.is_empty() || self.network.len() > 32 || !self.network.chars().all(plain) {
-            return refuse(
-                "network",
-                "1 to 32 of the characters a-z, 0-9 and - are accepted",
-            );
-        }
-        let places = [("data_dir", &self.data_dir), ("cache.dir", &self.cache.dir)];
-        let empty = places.iter().find(|(_, dir)| dir.as_os_str().is_empty());
-        if let Some((key, _)) = empty {
-            return refuse(*key, "it is empty; a directory is to be named");
-        }
-        self.worker.validate(mc_system::inventory::memory_bytes())?;
-        self.compile.validate()?;
-        if !(MIN_TTL..=MAX_TTL).contains(&self.lease.ttl.0) {
-            return refuse("lease.ttl", "1s to 1h are accepted");
-        }
-        if !self.ledger.url.as_deref().is_none_or(is_database_url) {
-            return refuse(
-                "ledger.url",
-                "a URL such as postgres://user:password@host:5432/database is accepted",
-            );
-        }
-        if self.ledger.keep.is_some_and(|keep| keep.0 < MIN_KEEP) {
-            return refuse("ledger.keep", "1s or more is accepted");
-        }
-        if self
-            .content
-            .max
-            .is_some_and(|max| max.0 < MIN_CONTENT_BYTES)
-        {
-            return refuse("content.max", "64MiB or more is accepted");
-        }
-        if !self.content.gateways.iter().all(|url| is_http_url(url)) {
-            return refuse(
-                "content.gateways",
-                "URLs such as https://gateway.example are accepted",
-            );
-        }
-        let is_name = |name: &String| {
-            let plain = |c: char| c.is_ascii_alphanumeric() || "-._".contains(c);
-            !name.is_empty() && name.len() <= MAX_HOST_BYTES && name.chars().all(plain)
-        };
-        if !self.api.hosts.iter().all(is_name) {
-            return refuse(
-                "api.hosts",
-                "names such as gw1.example are accepted, without a port",
-            );
-        }
-        let multiaddr = |address: &&String| !address.starts_with('/');
-        if let Some(address) = self.p2p.listen.iter().find(multiaddr) {
-            return Err(("p2p.listen", not_a_multiaddr(address)));
-        }
-        if let Some(address) = self.p2p.bootstrap.iter().find(multiaddr) {
-            return Err(("p2p.bootstrap", not_a_multiaddr(address)));
-        }
-        for (key, addresses) in self.placement.lists() {
-            let nameless = |address: &&String| id_in(address).is_none();
-            if let Some(address) = addresses.iter().find(nameless) {
-                return Err((key, not_a_named_multiaddr(address)));
-            }
-        }
-        if self
-            .node
-            .as_ref()
-            .is_some_and(|url| !url.starts_with("http://"))
-        {
-            return refuse("node", "a URL such as http://127.0.0.1:7780 is accepted");
-        }
-        Ok(())
-    }
 }
 
 impl Placement {
     /// The addresses of each setting.
-    fn lists(&self) -> [(&'static str, Vec<String>); 3] {
+    pub(crate) fn lists(&self) -> [(&'static str, Vec<String>); 3] {
         [
             ("placement.children", self.children.clone()),
             ("placement.peers", self.peers.clone()),
@@ -313,16 +223,8 @@ impl Placement {
 }
 
 /// The node that a multiaddr ends in.
-fn id_in(address: &str) -> Option<NodeId> {
+pub(crate) fn id_in(address: &str) -> Option<NodeId> {
     let (place, id) = address.rsplit_once("/p2p/")?;
     (place.is_empty() || place.starts_with('/')).then_some(())?;
     id.parse().ok()
-}
-
-fn not_a_named_multiaddr(address: &str) -> String {
-    format!("{address:?} is not a multiaddr such as /ip4/127.0.0.1/tcp/7781/p2p/12D3KooW…")
-}
-
-fn not_a_multiaddr(address: &str) -> String {
-    format!("{address:?} is not a multiaddr such as /ip4/127.0.0.1/tcp/7781")
 }

@@ -1,6 +1,7 @@
 //! What a worker may be told to lend, and compilers to take.
 
 use crate::{
+    checks::{Refused, refuse},
     config::{Compile, Worker},
     value::{ByteSize, Period},
 };
@@ -16,9 +17,6 @@ const MIN_ATTEMPT_TIME: Duration = Duration::from_secs(1);
 const MIN_BYTES: u64 = 1 << 20;
 /// Nothing is compiled within less.
 const MIN_COMPILE_TIME: Duration = Duration::from_secs(1);
-
-/// The key that is wrong, and what it takes.
-type Refused = (&'static str, String);
 
 impl Worker {
     /// Checks what a worker on a machine with `machine` bytes of memory lends; 0 if that is not known.
@@ -92,10 +90,6 @@ impl Compile {
 
 fn too_small(size: ByteSize) -> bool {
     size.0 < MIN_BYTES
-}
-
-fn refuse(key: &'static str, message: &str) -> Result<(), Refused> {
-    Err((key, message.to_owned()))
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@
 //! Nothing here opens a data directory or uses the network: a crate that needs the settings alone, as options do, is
 //! compiled without a node.
 
+mod checks;
 mod config;
 mod environment;
 mod error;
