@@ -120,23 +120,36 @@ fn build(workspace: &str) -> PathBuf {
 #[cfg(test)]
 mod tests {
     use super::root;
-    use std::{fs, path::PathBuf};
+    use std::{
+        fs,
+        path::{Path, PathBuf},
+    };
 
     /// Where the tests are that run guests.
     const TESTS: &[&str] = &["runtime/engine/tests/it", "conformance/suite/tests/it"];
 
-    fn files(dir: &str) -> Vec<PathBuf> {
-        let entries = fs::read_dir(root().join(dir)).unwrap();
-        entries.map(|entry| entry.unwrap().path()).collect()
+    /// The files in a directory and those below it.
+    fn files(dir: &Path) -> Vec<PathBuf> {
+        let entries = fs::read_dir(dir).unwrap();
+        let paths = entries.map(|entry| entry.unwrap().path());
+        paths
+            .flat_map(|path| {
+                if path.is_dir() {
+                    files(&path)
+                } else {
+                    vec![path]
+                }
+            })
+            .collect()
     }
 
     #[test]
     fn every_guest_is_named_by_a_test() {
-        let sources = TESTS.iter().flat_map(|dir| files(dir));
+        let sources = TESTS.iter().flat_map(|dir| files(&root().join(dir)));
         let tests: String = sources
             .map(|file| fs::read_to_string(file).unwrap())
             .collect();
-        for guest in files("conformance/guests/src/bin") {
+        for guest in files(&root().join("conformance/guests/src/bin")) {
             let name = guest.file_stem().and_then(|name| name.to_str()).unwrap();
             assert!(
                 tests.contains(&format!("\"{name}\"")),
