@@ -105,7 +105,7 @@ fn a_job_that_no_node_took_in_time_fails_with_that_reason() {
     let Some(AttemptResult::Failed(FailureReason::Unplaced { message })) = &record.ending else {
         panic!("{:?}", record.ending);
     };
-    assert!(message.contains("no node"), "{message}");
+    assert!(message.contains("no known node"), "{message}");
     assert_eq!(scheduler.open_jobs(), 0);
     // One that runs does not wait.
     scheduler.step(at(5_000), submit(job(2), spec));
