@@ -16,11 +16,16 @@ impl Ledger {
     /// Writes down that this node is there, and will be for `term`, by the clock of the database. False if the node is
     /// new, or had fallen silent and another node took its jobs: then it has to read again which jobs it owns.
     ///
+    /// From the first call on, [`Self::commit`] writes nothing after another node has taken over, until this is called
+    /// again.
+    ///
     /// # Errors
     ///
     /// [`Error::Database`].
     pub fn renew<'a>(&'a self, term: Duration) -> BoxFuture<'a, Result<bool, Error>> {
         Box::pin(async move {
+            // First: whether or not this comes through, nobody would take the jobs of a node that is not listed.
+            self.join();
             let now = self.database.kind.now();
             let term = integer(u64::try_from(term.as_millis()).unwrap_or(u64::MAX));
             let update = format!("UPDATE coordinators SET expires = {now} + $2 WHERE node = $1");
@@ -60,6 +65,17 @@ impl Ledger {
                 .map_err(failed)?;
             Ok(nodes.iter().filter_map(|node| node.parse().ok()).collect())
         })
+    }
+
+    /// Whether this node is listed, and its jobs would be taken over if it fell silent.
+    pub(crate) async fn is_listed(&self) -> Result<bool, Error> {
+        let listed: Option<String> =
+            sqlx::query_scalar("SELECT node FROM coordinators WHERE node = $1")
+                .bind(self.owner.to_string())
+                .fetch_optional(&self.database.readers)
+                .await
+                .map_err(failed)?;
+        Ok(listed.is_some())
     }
 
     /// The node that owns a job; `None` if there is no such job.

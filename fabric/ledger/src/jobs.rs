@@ -12,20 +12,29 @@ use mc_types::{FencingToken, JobId, JobRecord, JobState, Timestamp};
 use sqlx::{AssertSqlSafe, Row};
 use std::{collections::BTreeMap, ops::RangeInclusive};
 
-/// Reads `$1`, the JSON of [`Written`] rows, in either dialect.
-const FROM_SQLITE: &str = "\
-    SELECT value ->> 'id', value ->> 'task_cid', unhex(value ->> 'spec'), value ->> 'state', \
-           value ->> 'holder', value ->> 'expires', value ->> 'last_node', value ->> 'last_token', \
-           value ->> 'attempts', value ->> 'not_before', unhex(value ->> 'ending'), \
-           value ->> 'submitted', value ->> 'started', value ->> 'finished', $2 \
-    FROM json_each($1) WHERE true";
-const FROM_POSTGRES: &str = "\
-    SELECT id, task_cid, decode(spec, 'hex'), state, holder, expires, last_node, last_token, attempts, \
-           not_before, decode(ending, 'hex'), submitted, started, finished, $2 \
-    FROM json_to_recordset($1::json) AS written ( \
+/// Reads `$1`, the JSON of [`Written`] rows, in either dialect. The token stands apart, since a rule may replace it.
+const FROM_SQLITE: [&str; 2] = [
+    "SELECT value ->> 'id', value ->> 'task_cid', unhex(value ->> 'spec'), value ->> 'state', \
+            value ->> 'holder', value ->> 'expires', value ->> 'last_node',",
+    "value ->> 'attempts', value ->> 'not_before', unhex(value ->> 'ending'), \
+     value ->> 'submitted', value ->> 'started', value ->> 'finished', $2 \
+     FROM json_each($1) WHERE true",
+];
+const FROM_POSTGRES: [&str; 2] = [
+    "SELECT id, task_cid, decode(spec, 'hex'), state, holder, expires, last_node,",
+    "attempts, not_before, decode(ending, 'hex'), submitted, started, finished, $2 \
+     FROM json_to_recordset($1::json) AS written ( \
         id text, task_cid text, spec text, state text, holder text, expires bigint, last_node text, \
         last_token bigint, attempts bigint, not_before bigint, ending text, submitted bigint, \
-        started bigint, finished bigint)";
+        started bigint, finished bigint)",
+];
+
+/// The coordinator that writes, if it is listed. Whoever takes over deletes its row in the transaction that takes its
+/// jobs. PostgreSQL therefore locks the row: either the jobs are written before others look for them, or the row is gone.
+/// SQLite has one writer at a time.
+const MEMBER_SQLITE: &str = "WITH member AS (SELECT node FROM coordinators WHERE node = $2)";
+const MEMBER_POSTGRES: &str =
+    "WITH member AS (SELECT node FROM coordinators WHERE node = $2 FOR KEY SHARE)";
 
 /// One statement is one transaction: written whole or not at all. If a row may not be replaced (by an older token,
 /// after its end, or by a node that does not own it), the statement gives it a token that no row may have, so that all
@@ -41,12 +50,21 @@ const ON_CONFLICT: &str = "\
              AND (jobs.ending IS NULL OR jobs.ending = excluded.ending) \
             THEN excluded.last_token ELSE -1 END";
 
-fn upsert(kind: DatabaseKind) -> String {
-    let from = match kind {
-        DatabaseKind::Sqlite => FROM_SQLITE,
-        DatabaseKind::Postgres => FROM_POSTGRES,
+/// The statement that writes rows; with `is_member_only`, it fails unless the writer is listed among the coordinators.
+fn upsert(kind: DatabaseKind, is_member_only: bool) -> String {
+    let (member, [before, after], token) = match kind {
+        DatabaseKind::Sqlite => (MEMBER_SQLITE, FROM_SQLITE, "value ->> 'last_token'"),
+        DatabaseKind::Postgres => (MEMBER_POSTGRES, FROM_POSTGRES, "last_token"),
     };
-    format!("INSERT INTO jobs ({COLUMNS}, owner) {from} {ON_CONFLICT}")
+    let insert = format!("INSERT INTO jobs ({COLUMNS}, owner) {before}");
+    let rest = format!("{after} {ON_CONFLICT}");
+    if is_member_only {
+        // No row may have that token, as in `ON_CONFLICT`.
+        let token = format!("CASE WHEN EXISTS (SELECT 1 FROM member) THEN {token} ELSE -1 END");
+        format!("{member} {insert} {token}, {rest}")
+    } else {
+        format!("{insert} {token}, {rest}")
+    }
 }
 
 impl Ledger {
@@ -54,7 +72,8 @@ impl Ledger {
     ///
     /// # Errors
     ///
-    /// [`Error::Fenced`] when a record may not replace its row: then nothing was written.
+    /// [`Error::Fenced`] when a record may not replace its row, [`Error::Superseded`] when another node has taken over from
+    /// this one since it last [renewed](Self::renew) its presence: then nothing was written.
     ///
     /// # Cancel safety
     ///
@@ -82,13 +101,14 @@ impl Ledger {
     }
 
     async fn upsert(&self, json: &str) -> Result<(), sqlx::Error> {
-        let query = sqlx::query(AssertSqlSafe(upsert(self.database.kind)))
+        let sql = upsert(self.database.kind, self.has_joined());
+        let query = sqlx::query(AssertSqlSafe(sql))
             .bind(json.to_owned())
             .bind(self.owner.to_string());
         query.execute(&self.database.writer).await.map(drop)
     }
 
-    /// Which of the records was refused.
+    /// Which of the records was refused, or why all were.
     async fn refused(&self, records: &[JobRecord]) -> Result<Error, Error> {
         for record in records {
             let owner = self.owner_of(record.id).await?;
@@ -101,6 +121,9 @@ impl Ledger {
             {
                 return Ok(Error::Fenced { job: record.id });
             }
+        }
+        if self.has_joined() && !self.is_listed().await? {
+            return Ok(Error::Superseded);
         }
         let reason = "a record breaks the rules of the schema".to_owned();
         Ok(Error::Database { reason })
