@@ -16,8 +16,8 @@ impl Ledger {
     /// Writes down that this node is there, and will be for `term`, by the clock of the database. False if the node is
     /// new, or had fallen silent and another node took its jobs: then it has to read again which jobs it owns.
     ///
-    /// From the first call on, [`Self::commit`] writes nothing after another node has taken over, until this is called
-    /// again.
+    /// From the first call on, [`Self::commit`] writes nothing and [`Self::take_over`] takes nothing after another node has
+    /// taken over, until this is called again.
     ///
     /// # Errors
     ///
@@ -98,7 +98,7 @@ impl Ledger {
     }
 
     /// Makes the open jobs of nodes that fell silent this node's own, and returns them, oldest first. If several nodes
-    /// try at the same time, one gets them.
+    /// try at the same time, one gets them. A node that another one has succeeded gets none before it is back.
     ///
     /// # Errors
     ///
@@ -112,9 +112,14 @@ impl Ledger {
                 DatabaseKind::Sqlite => "",
                 DatabaseKind::Postgres => "FOR UPDATE SKIP LOCKED",
             };
+            // Nobody would find the jobs again that a node takes which is not listed itself.
+            let (member, is_member) = match self.has_joined() {
+                true => (kind.member("$1"), "AND EXISTS (SELECT 1 FROM member)"),
+                false => (String::new(), ""),
+            };
             let silent = format!(
-                "DELETE FROM coordinators WHERE node IN \
-             (SELECT node FROM coordinators WHERE node <> $1 AND expires <= {now} {lock}) RETURNING node"
+                "{member} DELETE FROM coordinators WHERE node IN \
+             (SELECT node FROM coordinators WHERE node <> $1 AND expires <= {now} {lock}) {is_member} RETURNING node"
             );
             let take = format!(
                 "UPDATE jobs SET owner = $1 WHERE owner = $2 AND ending IS NULL RETURNING {COLUMNS}"

@@ -29,13 +29,6 @@ const FROM_POSTGRES: [&str; 2] = [
         started bigint, finished bigint)",
 ];
 
-/// The coordinator that writes, if it is listed. Whoever takes over deletes its row in the transaction that takes its
-/// jobs. PostgreSQL therefore locks the row: either the jobs are written before others look for them, or the row is gone.
-/// SQLite has one writer at a time.
-const MEMBER_SQLITE: &str = "WITH member AS (SELECT node FROM coordinators WHERE node = $2)";
-const MEMBER_POSTGRES: &str =
-    "WITH member AS (SELECT node FROM coordinators WHERE node = $2 FOR KEY SHARE)";
-
 /// One statement is one transaction: written whole or not at all. If a row may not be replaced (by an older token,
 /// after its end, or by a node that does not own it), the statement gives it a token that no row may have, so that all
 /// of it fails.
@@ -52,13 +45,14 @@ const ON_CONFLICT: &str = "\
 
 /// The statement that writes rows; with `is_member_only`, it fails unless the writer is listed among the coordinators.
 fn upsert(kind: DatabaseKind, is_member_only: bool) -> String {
-    let (member, [before, after], token) = match kind {
-        DatabaseKind::Sqlite => (MEMBER_SQLITE, FROM_SQLITE, "value ->> 'last_token'"),
-        DatabaseKind::Postgres => (MEMBER_POSTGRES, FROM_POSTGRES, "last_token"),
+    let ([before, after], token) = match kind {
+        DatabaseKind::Sqlite => (FROM_SQLITE, "value ->> 'last_token'"),
+        DatabaseKind::Postgres => (FROM_POSTGRES, "last_token"),
     };
     let insert = format!("INSERT INTO jobs ({COLUMNS}, owner) {before}");
     let rest = format!("{after} {ON_CONFLICT}");
     if is_member_only {
+        let member = kind.member("$2");
         // No row may have that token, as in `ON_CONFLICT`.
         let token = format!("CASE WHEN EXISTS (SELECT 1 FROM member) THEN {token} ELSE -1 END");
         format!("{member} {insert} {token}, {rest}")

@@ -18,6 +18,7 @@ on_both!(
     node_that_resigns_is_succeeded_at_once,
     node_that_was_succeeded_adds_no_job_before_it_is_back,
     jobs_that_are_added_during_a_take_over_are_refused_or_taken,
+    node_that_was_succeeded_takes_no_job_before_it_is_back,
 );
 
 async fn jobs_of_a_silent_node_are_taken_once_and_fenced_from_it(place: TestLedger) {
@@ -152,4 +153,19 @@ async fn jobs_that_are_added_during_a_take_over_are_refused_or_taken(place: Test
         assert_eq!(owner, Some(name(2)), "job {n} is nobody's");
     }
     println!("{acknowledged} of 99 jobs were added in time");
+}
+
+async fn node_that_was_succeeded_takes_no_job_before_it_is_back(place: TestLedger) {
+    let (first, second, third) = (
+        place.open(1).await,
+        place.open(2).await,
+        place.open(3).await,
+    );
+    first.renew(OVER).await.unwrap();
+    assert_eq!(third.take_over().await.unwrap(), []);
+    second.renew(OVER).await.unwrap();
+    second.commit(Batch { jobs: &[queued(1)] }).await.unwrap();
+    assert_eq!(first.take_over().await.unwrap(), []);
+    assert!(!first.renew(LONG).await.unwrap());
+    assert_eq!(first.take_over().await.unwrap(), [queued(1)]);
 }

@@ -185,6 +185,9 @@ impl Rows {
 
     /// Makes the open jobs of those who fell silent `node`'s.
     fn take_over(&mut self, node: &NodeId, now: Timestamp) -> Vec<JobRecord> {
+        if !self.there.contains_key(node) {
+            return Vec::new();
+        }
         let silent = self.there.iter();
         let silent = silent.filter(|(other, until)| *other != node && **until <= now);
         let silent: Vec<NodeId> = silent.map(|(other, _)| other.clone()).collect();
