@@ -105,6 +105,23 @@ async fn who_asks_for_a_checkpoint_gets_the_next_one() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn who_asks_for_a_checkpoint_gets_that_of_an_attempt_that_began_anew() {
+    let scene = Scene::new().await;
+    let (job, first) = taken(&scene).await;
+    take(&scene, &first, 10).await;
+    scene.release(&first).await;
+    let second = scene.taken(job.id).await;
+    let (job, coordinator) = (scene.stored(job.id), scene.coordinator());
+    let next = async {
+        tokio::time::sleep(SECOND).await;
+        take(&scene, &second, 4).await
+    };
+    let (checkpoint, (cid, _)) = tokio::join!(coordinator.checkpoint_now(&job), next);
+    assert_eq!(checkpoint.unwrap().cid, cid);
+    assert_eq!(positions(&scene, job.id).await, [4]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn who_asks_for_a_checkpoint_of_a_job_that_ends_is_told_at_once() {
     let scene = Scene::new().await;
     let (job, attempt) = taken(&scene).await;

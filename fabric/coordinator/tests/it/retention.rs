@@ -3,6 +3,7 @@
 use crate::support::{
     lock,
     scene::{Scene, pin, spec},
+    world::World,
 };
 use async_trait::async_trait;
 use mc_coordinator::{Archive, Failure, Retention};
@@ -19,6 +20,8 @@ const KEEP: Duration = Duration::from_secs(60);
 #[derive(Debug, Default)]
 struct MemoryArchive {
     is_full: bool,
+    /// Whose database goes away for a while after the first write.
+    breaks: Mutex<Option<Arc<World>>>,
     jobs: Mutex<Vec<JobRecord>>,
 }
 
@@ -29,6 +32,9 @@ impl Archive for MemoryArchive {
             return Err(Failure::new(ErrorCode::Storage, "the disk is full"));
         }
         lock(&self.jobs).extend(jobs);
+        if let Some(world) = lock(&self.breaks).take() {
+            world.database.go_away(KEEP / 6);
+        }
         Ok(())
     }
 }
@@ -76,4 +82,20 @@ async fn job_that_cannot_be_archived_is_not_forgotten() {
     assert!(scene.coordinator().job(ended).await.unwrap().is_some());
     assert!(scene.world.database.job(ended).is_some());
     assert!(scene.pins_of("").contains_key(&pin(ended)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_job_came_to_is_kept_until_the_store_has_forgotten_it() {
+    let archive = Arc::new(MemoryArchive::default());
+    let (scene, ended, _) = retained(&archive).await;
+    *lock(&archive.breaks) = Some(Arc::clone(&scene.world));
+    while lock(&archive.jobs).is_empty() {
+        tokio::time::sleep(KEEP / 60).await;
+    }
+    tokio::time::sleep(KEEP / 60).await;
+    assert!(scene.world.database.job(ended).is_some());
+    assert!(scene.pins_of("").contains_key(&pin(ended)));
+    tokio::time::sleep(KEEP).await;
+    assert!(scene.world.database.job(ended).is_none());
+    assert!(!scene.pins_of("").contains_key(&pin(ended)));
 }
