@@ -1,4 +1,4 @@
-//! Jobs that ended long ago: written to an archive if there is one, their results unpinned, and removed.
+//! Jobs that ended long ago: written to an archive if there is one, removed, and then their results unpinned.
 
 use super::Coordinator;
 use crate::{Error, Retention};
