@@ -43,24 +43,6 @@ const ON_CONFLICT: &str = "\
              AND (jobs.ending IS NULL OR jobs.ending = excluded.ending) \
             THEN excluded.last_token ELSE -1 END";
 
-/// The statement that writes rows; with `is_member_only`, it fails unless the writer is listed among the coordinators.
-fn upsert(kind: DatabaseKind, is_member_only: bool) -> String {
-    let ([before, after], token) = match kind {
-        DatabaseKind::Sqlite => (FROM_SQLITE, "value ->> 'last_token'"),
-        DatabaseKind::Postgres => (FROM_POSTGRES, "last_token"),
-    };
-    let insert = format!("INSERT INTO jobs ({COLUMNS}, owner) {before}");
-    let rest = format!("{after} {ON_CONFLICT}");
-    if is_member_only {
-        let member = kind.member("$2");
-        // No row may have that token, as in `ON_CONFLICT`.
-        let token = format!("CASE WHEN EXISTS (SELECT 1 FROM member) THEN {token} ELSE -1 END");
-        format!("{member} {insert} {token}, {rest}")
-    } else {
-        format!("{insert} {token}, {rest}")
-    }
-}
-
 impl Ledger {
     /// Writes a batch in one transaction; on disk when it returns.
     ///
@@ -94,9 +76,27 @@ impl Ledger {
         })
     }
 
+    /// The statement that writes rows. Once this node has joined the coordinators, it fails unless the node is listed.
+    fn upsert_statement(&self) -> String {
+        let kind = self.database.kind;
+        let ([before, after], token) = match kind {
+            DatabaseKind::Sqlite => (FROM_SQLITE, "value ->> 'last_token'"),
+            DatabaseKind::Postgres => (FROM_POSTGRES, "last_token"),
+        };
+        let insert = format!("INSERT INTO jobs ({COLUMNS}, owner) {before}");
+        let rest = format!("{after} {ON_CONFLICT}");
+        if self.has_joined() {
+            let member = kind.member("$2");
+            // No row may have that token, as in `ON_CONFLICT`.
+            let token = format!("CASE WHEN EXISTS (SELECT 1 FROM member) THEN {token} ELSE -1 END");
+            format!("{member} {insert} {token}, {rest}")
+        } else {
+            format!("{insert} {token}, {rest}")
+        }
+    }
+
     async fn upsert(&self, json: &str) -> Result<(), sqlx::Error> {
-        let sql = upsert(self.database.kind, self.has_joined());
-        let query = sqlx::query(AssertSqlSafe(sql))
+        let query = sqlx::query(AssertSqlSafe(self.upsert_statement()))
             .bind(json.to_owned())
             .bind(self.owner.to_string());
         query.execute(&self.database.writer).await.map(drop)
