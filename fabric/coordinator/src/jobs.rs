@@ -8,7 +8,9 @@ use std::time::Duration;
 /// The jobs of a node, or of several: each job has one owner, which alone writes it.
 ///
 /// What a method has written is durable when it returns, and it is written whole or not at all. A store never lets a
-/// record be replaced under an older token, after its job has ended, or by a node that does not own it.
+/// record be replaced under an older token, after its job has ended, or by a node that does not own it. A node that
+/// another one has succeeded writes no records and takes no jobs until it [renews](Self::renew) its presence: nobody would
+/// find them if it never came back.
 ///
 /// # Errors
 ///

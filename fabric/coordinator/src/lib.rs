@@ -3,7 +3,8 @@
 //! A [`Coordinator`] drives the pure scheduler ([`mc_scheduler`]) over what it is given in [`Parts`]: a [`JobStore`], a
 //! [`ContentStore`], an [`Exchange`](mc_protocol::Exchange) by which nodes are asked, [`Keys`] and [`Discovery`]. It knows
 //! no database, no blocks and no network, so that a test can be all of these: `tests/it/simulation.rs` has the
-//! coordinator that is shipped go through hundreds of seeded failures, under a clock of its own.
+//! coordinator that is shipped go through hundreds of seeded failures, under a clock of its own. The files beside it test
+//! its promises one by one, over the same parts.
 //!
 //! # Invariants
 //!

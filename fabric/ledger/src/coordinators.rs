@@ -16,11 +16,16 @@ impl Ledger {
     /// Writes down that this node is there, and will be for `term`, by the clock of the database. False if the node is
     /// new, or had fallen silent and another node took its jobs: then it has to read again which jobs it owns.
     ///
+    /// From the first call on, [`Self::commit`] writes nothing and [`Self::take_over`] takes nothing after another node has
+    /// taken over, until this is called again.
+    ///
     /// # Errors
     ///
     /// [`Error::Database`].
     pub fn renew<'a>(&'a self, term: Duration) -> BoxFuture<'a, Result<bool, Error>> {
         Box::pin(async move {
+            // First: whether or not this comes through, nobody would take the jobs of a node that is not listed.
+            self.join();
             let now = self.database.kind.now();
             let term = integer(u64::try_from(term.as_millis()).unwrap_or(u64::MAX));
             let update = format!("UPDATE coordinators SET expires = {now} + $2 WHERE node = $1");
@@ -62,6 +67,17 @@ impl Ledger {
         })
     }
 
+    /// Whether this node is listed, and its jobs would be taken over if it fell silent.
+    pub(crate) async fn is_listed(&self) -> Result<bool, Error> {
+        let listed: Option<String> =
+            sqlx::query_scalar("SELECT node FROM coordinators WHERE node = $1")
+                .bind(self.owner.to_string())
+                .fetch_optional(&self.database.readers)
+                .await
+                .map_err(failed)?;
+        Ok(listed.is_some())
+    }
+
     /// The node that owns a job; `None` if there is no such job.
     ///
     /// # Errors
@@ -82,7 +98,7 @@ impl Ledger {
     }
 
     /// Makes the open jobs of nodes that fell silent this node's own, and returns them, oldest first. If several nodes
-    /// try at the same time, one gets them.
+    /// try at the same time, one gets them. A node that another one has succeeded gets none before it is back.
     ///
     /// # Errors
     ///
@@ -96,9 +112,14 @@ impl Ledger {
                 DatabaseKind::Sqlite => "",
                 DatabaseKind::Postgres => "FOR UPDATE SKIP LOCKED",
             };
+            // Nobody would find the jobs again that a node takes which is not listed itself.
+            let (member, is_member) = match self.has_joined() {
+                true => (kind.member("$1"), "AND EXISTS (SELECT 1 FROM member)"),
+                false => (String::new(), ""),
+            };
             let silent = format!(
-                "DELETE FROM coordinators WHERE node IN \
-             (SELECT node FROM coordinators WHERE node <> $1 AND expires <= {now} {lock}) RETURNING node"
+                "{member} DELETE FROM coordinators WHERE node IN \
+             (SELECT node FROM coordinators WHERE node <> $1 AND expires <= {now} {lock}) {is_member} RETURNING node"
             );
             let take = format!(
                 "UPDATE jobs SET owner = $1 WHERE owner = $2 AND ending IS NULL RETURNING {COLUMNS}"

@@ -16,6 +16,9 @@ pub enum Error {
         /// The job.
         job: JobId,
     },
+    /// Another node has taken over from this one, which has to renew its presence before it writes jobs.
+    #[error("another node has taken over from this one, which is not back yet")]
+    Superseded,
     /// A row that cannot be understood.
     #[error("the ledger's row of job {job} is corrupt: {reason}")]
     CorruptRow {

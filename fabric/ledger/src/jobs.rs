@@ -12,20 +12,22 @@ use mc_types::{FencingToken, JobId, JobRecord, JobState, Timestamp};
 use sqlx::{AssertSqlSafe, Row};
 use std::{collections::BTreeMap, ops::RangeInclusive};
 
-/// Reads `$1`, the JSON of [`Written`] rows, in either dialect.
-const FROM_SQLITE: &str = "\
-    SELECT value ->> 'id', value ->> 'task_cid', unhex(value ->> 'spec'), value ->> 'state', \
-           value ->> 'holder', value ->> 'expires', value ->> 'last_node', value ->> 'last_token', \
-           value ->> 'attempts', value ->> 'not_before', unhex(value ->> 'ending'), \
-           value ->> 'submitted', value ->> 'started', value ->> 'finished', $2 \
-    FROM json_each($1) WHERE true";
-const FROM_POSTGRES: &str = "\
-    SELECT id, task_cid, decode(spec, 'hex'), state, holder, expires, last_node, last_token, attempts, \
-           not_before, decode(ending, 'hex'), submitted, started, finished, $2 \
-    FROM json_to_recordset($1::json) AS written ( \
+/// Reads `$1`, the JSON of [`Written`] rows, in either dialect. The token stands apart, since a rule may replace it.
+const FROM_SQLITE: [&str; 2] = [
+    "SELECT value ->> 'id', value ->> 'task_cid', unhex(value ->> 'spec'), value ->> 'state', \
+            value ->> 'holder', value ->> 'expires', value ->> 'last_node',",
+    "value ->> 'attempts', value ->> 'not_before', unhex(value ->> 'ending'), \
+     value ->> 'submitted', value ->> 'started', value ->> 'finished', $2 \
+     FROM json_each($1) WHERE true",
+];
+const FROM_POSTGRES: [&str; 2] = [
+    "SELECT id, task_cid, decode(spec, 'hex'), state, holder, expires, last_node,",
+    "attempts, not_before, decode(ending, 'hex'), submitted, started, finished, $2 \
+     FROM json_to_recordset($1::json) AS written ( \
         id text, task_cid text, spec text, state text, holder text, expires bigint, last_node text, \
         last_token bigint, attempts bigint, not_before bigint, ending text, submitted bigint, \
-        started bigint, finished bigint)";
+        started bigint, finished bigint)",
+];
 
 /// One statement is one transaction: written whole or not at all. If a row may not be replaced (by an older token,
 /// after its end, or by a node that does not own it), the statement gives it a token that no row may have, so that all
@@ -41,20 +43,13 @@ const ON_CONFLICT: &str = "\
              AND (jobs.ending IS NULL OR jobs.ending = excluded.ending) \
             THEN excluded.last_token ELSE -1 END";
 
-fn upsert(kind: DatabaseKind) -> String {
-    let from = match kind {
-        DatabaseKind::Sqlite => FROM_SQLITE,
-        DatabaseKind::Postgres => FROM_POSTGRES,
-    };
-    format!("INSERT INTO jobs ({COLUMNS}, owner) {from} {ON_CONFLICT}")
-}
-
 impl Ledger {
     /// Writes a batch in one transaction; on disk when it returns.
     ///
     /// # Errors
     ///
-    /// [`Error::Fenced`] when a record may not replace its row: then nothing was written.
+    /// [`Error::Fenced`] when a record may not replace its row, [`Error::Superseded`] when another node has taken over from
+    /// this one since it last [renewed](Self::renew) its presence: then nothing was written.
     ///
     /// # Cancel safety
     ///
@@ -81,14 +76,33 @@ impl Ledger {
         })
     }
 
+    /// The statement that writes rows. Once this node has joined the coordinators, it fails unless the node is listed.
+    fn upsert_statement(&self) -> String {
+        let kind = self.database.kind;
+        let ([before, after], token) = match kind {
+            DatabaseKind::Sqlite => (FROM_SQLITE, "value ->> 'last_token'"),
+            DatabaseKind::Postgres => (FROM_POSTGRES, "last_token"),
+        };
+        let insert = format!("INSERT INTO jobs ({COLUMNS}, owner) {before}");
+        let rest = format!("{after} {ON_CONFLICT}");
+        if self.has_joined() {
+            let member = kind.member("$2");
+            // No row may have that token, as in `ON_CONFLICT`.
+            let token = format!("CASE WHEN EXISTS (SELECT 1 FROM member) THEN {token} ELSE -1 END");
+            format!("{member} {insert} {token}, {rest}")
+        } else {
+            format!("{insert} {token}, {rest}")
+        }
+    }
+
     async fn upsert(&self, json: &str) -> Result<(), sqlx::Error> {
-        let query = sqlx::query(AssertSqlSafe(upsert(self.database.kind)))
+        let query = sqlx::query(AssertSqlSafe(self.upsert_statement()))
             .bind(json.to_owned())
             .bind(self.owner.to_string());
         query.execute(&self.database.writer).await.map(drop)
     }
 
-    /// Which of the records was refused.
+    /// Which of the records was refused, or why all were.
     async fn refused(&self, records: &[JobRecord]) -> Result<Error, Error> {
         for record in records {
             let owner = self.owner_of(record.id).await?;
@@ -101,6 +115,9 @@ impl Ledger {
             {
                 return Ok(Error::Fenced { job: record.id });
             }
+        }
+        if self.has_joined() && !self.is_listed().await? {
+            return Ok(Error::Superseded);
         }
         let reason = "a record breaks the rules of the schema".to_owned();
         Ok(Error::Database { reason })

@@ -31,6 +31,18 @@ impl DatabaseKind {
         }
     }
 
+    /// A table `member` before a statement: the row of the coordinator that is parameter `owner`, if it is listed. Whoever
+    /// takes over deletes that row in the transaction that takes the jobs. PostgreSQL therefore locks it: either the
+    /// statement comes first, and who takes over then sees what it wrote, or there is no row. SQLite has one writer at a
+    /// time.
+    pub(crate) fn member(self, owner: &str) -> String {
+        let lock = match self {
+            Self::Sqlite => "",
+            Self::Postgres => " FOR KEY SHARE",
+        };
+        format!("WITH member AS (SELECT node FROM coordinators WHERE node = {owner}{lock})")
+    }
+
     /// The time of the database in milliseconds since the Unix epoch.
     pub(crate) const fn now(self) -> &'static str {
         match self {

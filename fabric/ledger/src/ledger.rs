@@ -8,6 +8,10 @@ use crate::{
 };
 use futures::future::BoxFuture;
 use mc_types::NodeId;
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
+};
 
 /// A cheap handle to a ledger.
 #[derive(Debug, Clone)]
@@ -15,6 +19,8 @@ pub struct Ledger {
     pub(crate) database: Database,
     /// The node in whose name it is written.
     pub(crate) owner: NodeId,
+    /// Whether this node counts as a coordinator: then it writes jobs only while it is listed as one.
+    joined: Arc<AtomicBool>,
 }
 
 impl Ledger {
@@ -29,6 +35,7 @@ impl Ledger {
             let ledger = Self {
                 database: Database::open(location).await?,
                 owner,
+                joined: Arc::default(),
             };
             ledger.adopt_unowned().await?;
             Ok(ledger)
@@ -42,6 +49,16 @@ impl Ledger {
     /// Why it cannot be reached.
     pub fn try_out<'a>(location: &'a Location) -> BoxFuture<'a, Result<(), Error>> {
         Box::pin(Database::try_out(location))
+    }
+
+    /// From now on this node writes no jobs unless it is listed among the coordinators.
+    pub(crate) fn join(&self) {
+        self.joined.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether this node has joined the coordinators.
+    pub(crate) fn has_joined(&self) -> bool {
+        self.joined.load(Ordering::Relaxed)
     }
 
     /// Jobs that were written before jobs had owners belong to the only node there was.

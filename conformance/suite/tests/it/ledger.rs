@@ -19,7 +19,9 @@ fn jobs_that_ended_long_ago_are_archived_and_forgotten() {
     eventually("it is forgotten", Duration::from_secs(20), || {
         (node.mc(["status", &id]).code == Some(66)).then_some(())
     });
-    assert!(!pinned());
+    eventually("it is pinned no more", Duration::from_secs(20), || {
+        (!pinned()).then_some(())
+    });
     let archived = std::fs::read_to_string(&archive).unwrap();
     let lines: Vec<Value> = archived
         .lines()

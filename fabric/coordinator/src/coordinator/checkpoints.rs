@@ -53,6 +53,12 @@ fn pin(job: JobId, position: u64) -> String {
     format!("{CHECKPOINT}{job}/{position}")
 }
 
+/// By what the checkpoints of a job follow each other. An attempt that could not use those of an earlier one begins anew,
+/// and is not as far at first.
+const fn progress(checkpoint: &CheckpointRecord) -> (FencingToken, u64) {
+    (checkpoint.token, checkpoint.position)
+}
+
 impl Coordinator {
     /// A worker has taken a checkpoint. Repeating it changes nothing.
     pub async fn keep_checkpoint(
@@ -205,12 +211,13 @@ impl Coordinator {
     ///
     /// [`Error::NotRunning`], also if it ends meanwhile, or [`Error::NoCheckpoint`] when none came in time.
     pub async fn checkpoint_now(&self, job: &JobRecord) -> Result<CheckpointRecord, Error> {
-        let before = self.newest_position(job.id).await?;
+        let before = self.newest(job.id).await?;
+        let before = before.as_ref().map(progress);
         self.stop_at_owner(job).await?;
         let deadline = tokio::time::Instant::now() + WAIT;
         while tokio::time::Instant::now() < deadline {
-            if let Some(newest) = self.checkpoints(job.id).await?.into_iter().next()
-                && Some(newest.position) > before
+            if let Some(newest) = self.newest(job.id).await?
+                && Some(progress(&newest)) > before
             {
                 return Ok(newest);
             }
@@ -223,9 +230,8 @@ impl Coordinator {
         Err(Error::NoCheckpoint { after: WAIT })
     }
 
-    async fn newest_position(&self, job: JobId) -> Result<Option<u64>, Error> {
-        let newest = self.checkpoints(job).await?.into_iter().next();
-        Ok(newest.map(|checkpoint| checkpoint.position))
+    async fn newest(&self, job: JobId) -> Result<Option<CheckpointRecord>, Error> {
+        Ok(self.checkpoints(job).await?.into_iter().next())
     }
 
     /// Moves a job of this coordinator to another node, together with its progress.

@@ -129,14 +129,10 @@ impl Coordinator {
         Ok(self.jobs.logs(job).await?)
     }
 
-    /// Removes the output of the attempts of a job.
-    pub(super) async fn unpin_logs(&self, job: JobId) -> Result<(), Error> {
-        for log in self.jobs.logs(job).await? {
-            for name in pins(job, log.token) {
-                self.content.unpin(&name).await?;
-            }
-        }
-        Ok(())
+    /// The names of the pins that keep the output of the attempts of a job.
+    pub(super) async fn pins_of_logs(&self, job: JobId) -> Result<Vec<String>, Error> {
+        let logs = self.jobs.logs(job).await?;
+        Ok(logs.iter().flat_map(|log| pins(job, log.token)).collect())
     }
 
     /// Whether `name` is the pin of a log that the ledger does not have.

@@ -1,6 +1,6 @@
-//! Jobs that ended long ago: written to an archive if there is one, their results unpinned, and removed.
+//! Jobs that ended long ago: written to an archive if there is one, removed, and then their results unpinned.
 
-use super::{Coordinator, pin};
+use super::Coordinator;
 use crate::{Error, Retention};
 use mc_types::JobId;
 use std::time::Duration;
@@ -41,13 +41,29 @@ impl Coordinator {
         if let Some(archive) = &retention.archive {
             archive.append(old).await.map_err(Error::Archive)?;
         }
+        let mut logs = Vec::new();
         for id in &ids {
-            self.content.unpin(&pin(*id)).await?;
-            self.unpin_logs(*id).await?;
+            logs.extend(self.pins_of_logs(*id).await?);
         }
         self.jobs.remove_ended(&ids).await?;
         self.recent.remove(&ids);
+        // Only now: what is recorded is kept. If this fails, the next start removes the pins.
+        for id in &ids {
+            self.unpin_removed(*id).await?;
+        }
+        for log in logs {
+            self.content.unpin(&log).await?;
+        }
         Ok(ids.len())
+    }
+
+    /// Removes the pin of a job that the store has forgotten, unless the same job is handed in again meanwhile.
+    async fn unpin_removed(&self, job: JobId) -> Result<(), Error> {
+        let Some(_mark) = self.submitting.begin(job) else {
+            return Ok(());
+        };
+        let _turn = self.turn_to_pin(job).await;
+        self.pin_what_counts(job).await
     }
 }
 

@@ -5,4 +5,13 @@
     reason = "a failed expectation is how a test fails"
 )]
 
+mod checkpoints;
+mod finishing;
+mod logs;
+mod moving;
+mod replicas;
+mod retention;
 mod simulation;
+mod submitting;
+mod support;
+mod watching;

@@ -4,25 +4,19 @@
 //!
 //! `MC_SEEDS=FROM..TO` asks for other seeds than those of every test run.
 
-mod content;
-mod plain;
-mod process;
-mod random;
-mod store;
-mod wire;
-mod worker;
-mod world;
-
+use crate::support::{
+    lock, node, process, worker,
+    world::{TROUBLE, World},
+};
 use mc_coordinator::pins;
 use mc_supervision::Supervisor;
 use mc_types::{Cid, Clock, JobId, JobRecord, JobSpec, JobState, NodeId, TaskSpec, cid};
 use std::{
     collections::{BTreeMap, BTreeSet},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::Arc,
     time::Duration,
 };
 use tokio_util::sync::CancellationToken;
-use world::World;
 
 const SEEDS: std::ops::Range<u64> = 0..200;
 const WORKERS: u32 = 4;
@@ -35,8 +29,6 @@ const PATIENCE: Duration = Duration::from_secs(900);
 const ANSWER_WITHIN: Duration = Duration::from_secs(10);
 /// Between two times when something breaks, or is looked at.
 const STEP: Duration = Duration::from_millis(500);
-/// Between two announcements of a worker.
-const ANNOUNCE_EVERY: Duration = Duration::from_secs(2);
 /// With one of so many seeds, a coordinator that was killed does not come back.
 const FOR_GOOD_ONE_OF: u64 = 4;
 /// What must have happened in some of the runs: a simulation in which nothing goes wrong proves nothing.
@@ -52,15 +44,6 @@ const MUST_HAPPEN: &[&str] = &[
     "writes that came through and seemed to fail",
     "writes that were refused",
 ];
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-fn node(n: u32) -> NodeId {
-    let name = format!("12D3KooWnode{}", n + 1);
-    name.replace('0', "z").parse().unwrap()
-}
 
 /// Hands a job in, again and again, until it is acknowledged.
 async fn hand_in(world: Arc<World>, n: u32) {
@@ -96,14 +79,6 @@ async fn hand_in(world: Arc<World>, n: u32) {
     lock(&world.acknowledged).insert(id);
 }
 
-/// A worker says now and then what it lends.
-async fn chatter(world: Arc<World>, node: NodeId) {
-    loop {
-        worker::announce(&world, &node).await;
-        tokio::time::sleep(ANNOUNCE_EVERY).await;
-    }
-}
-
 /// A worker dies, and comes back.
 async fn lose_worker(world: Arc<World>, node: NodeId) {
     worker::die(&world, &node);
@@ -129,11 +104,8 @@ async fn lose_coordinator(world: Arc<World>, node: NodeId, in_order: bool) {
         true => process::stop(&world, &node).await,
         false => process::kill(&world, &node),
     }
-    // A coordinator that another one has succeeded may record a job before it has said that it is there again. If it is
-    // gone for good before it does, nobody takes that job: the store would have to refuse it, and does not.
-    let is_for_good = world.seed.is_multiple_of(FOR_GOOD_ONE_OF)
-        && process::all().first() == Some(&node)
-        && world.database.knows(&node);
+    let is_for_good =
+        world.seed.is_multiple_of(FOR_GOOD_ONE_OF) && process::all().first() == Some(&node);
     if !is_for_good {
         tokio::time::sleep(world.random.millis(20_000)).await;
         process::start(&world, &node).await;
@@ -284,13 +256,13 @@ async fn restart(world: &Arc<World>) {
 async fn run(seed: u64) -> (Vec<String>, BTreeMap<&'static str, u64>) {
     let stopping = CancellationToken::new();
     let tasks = Supervisor::new(stopping.clone());
-    let world = World::new(seed, tasks.clone());
+    let world = World::troubled(seed, tasks.clone());
     for node in process::all() {
         process::start(&world, &node).await;
     }
     for n in 0..WORKERS {
         worker::come_up(&world, &node(n));
-        tasks.serve("worker", chatter(Arc::clone(&world), node(n)));
+        tasks.serve("worker", worker::chatter(Arc::clone(&world), node(n)));
     }
     for n in 0..JOBS {
         tasks.serve("user", hand_in(Arc::clone(&world), n));
@@ -307,7 +279,7 @@ async fn run(seed: u64) -> (Vec<String>, BTreeMap<&'static str, u64>) {
     }
     check_jobs(&world);
     // Coordinators that come back do so before all are started anew.
-    tokio::time::sleep(world::TROUBLE).await;
+    tokio::time::sleep(TROUBLE).await;
     stopping.cancel();
     tasks.join().await;
     restart(&world).await;

@@ -16,6 +16,9 @@ on_both!(
     node_that_comes_back_is_told_that_it_lost_its_jobs,
     of_many_that_take_over_at_once_one_gets_each_job,
     node_that_resigns_is_succeeded_at_once,
+    node_that_was_succeeded_adds_no_job_before_it_is_back,
+    jobs_that_are_added_during_a_take_over_are_refused_or_taken,
+    node_that_was_succeeded_takes_no_job_before_it_is_back,
 );
 
 async fn jobs_of_a_silent_node_are_taken_once_and_fenced_from_it(place: TestLedger) {
@@ -115,4 +118,54 @@ async fn node_that_resigns_is_succeeded_at_once(place: TestLedger) {
     first.resign().await.unwrap();
     assert_eq!(second.replicas().await.unwrap(), []);
     assert_eq!(second.take_over().await.unwrap().len(), 1);
+}
+
+async fn node_that_was_succeeded_adds_no_job_before_it_is_back(place: TestLedger) {
+    let (first, second) = (place.open(1).await, place.open(2).await);
+    first.renew(OVER).await.unwrap();
+    first.commit(Batch { jobs: &[queued(1)] }).await.unwrap();
+    assert_eq!(second.take_over().await.unwrap().len(), 1);
+    let refused = first.commit(Batch { jobs: &[queued(2)] }).await;
+    assert!(matches!(refused, Err(Error::Superseded)), "{refused:?}");
+    assert_eq!(first.get(queued(2).id).await.unwrap(), None);
+    assert!(!first.renew(LONG).await.unwrap());
+    first.commit(Batch { jobs: &[queued(2)] }).await.unwrap();
+    assert_eq!(first.open_jobs().await.unwrap(), [queued(2)]);
+}
+
+async fn jobs_that_are_added_during_a_take_over_are_refused_or_taken(place: TestLedger) {
+    let (first, second) = (place.open(1).await, place.open(2).await);
+    let mut acknowledged = 0;
+    for n in 1..100 {
+        first.renew(OVER).await.unwrap();
+        let jobs = [queued(n)];
+        let (added, taken) = tokio::join!(first.commit(Batch { jobs: &jobs }), second.take_over());
+        taken.unwrap();
+        let is_refused = matches!(added, Err(Error::Superseded));
+        assert!(is_refused || added.is_ok(), "{added:?}");
+        if is_refused {
+            continue;
+        }
+        acknowledged += 1;
+        // The first node never comes back. What it added after the take-over would be lost.
+        second.take_over().await.unwrap();
+        let owner = second.owner_of(jobs[0].id).await.unwrap();
+        assert_eq!(owner, Some(name(2)), "job {n} is nobody's");
+    }
+    println!("{acknowledged} of 99 jobs were added in time");
+}
+
+async fn node_that_was_succeeded_takes_no_job_before_it_is_back(place: TestLedger) {
+    let (first, second, third) = (
+        place.open(1).await,
+        place.open(2).await,
+        place.open(3).await,
+    );
+    first.renew(OVER).await.unwrap();
+    assert_eq!(third.take_over().await.unwrap(), []);
+    second.renew(OVER).await.unwrap();
+    second.commit(Batch { jobs: &[queued(1)] }).await.unwrap();
+    assert_eq!(first.take_over().await.unwrap(), []);
+    assert!(!first.renew(LONG).await.unwrap());
+    assert_eq!(first.take_over().await.unwrap(), [queued(1)]);
 }

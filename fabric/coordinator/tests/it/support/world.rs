@@ -32,6 +32,8 @@ pub(crate) struct World {
     pub(crate) random: Random,
     pub(crate) clock: Arc<SimulatedClock>,
     begun: Instant,
+    /// How long things go wrong by chance.
+    trouble: Duration,
     /// What the coordinators share.
     pub(crate) database: Database,
     /// What each node has.
@@ -54,13 +56,24 @@ pub(crate) struct World {
 }
 
 impl World {
-    pub(crate) fn new(seed: u64, tasks: Supervisor) -> Arc<Self> {
+    /// A world in which things go wrong by chance.
+    pub(crate) fn troubled(seed: u64, tasks: Supervisor) -> Arc<Self> {
+        Self::new(seed, TROUBLE, tasks)
+    }
+
+    /// A world in which only that goes wrong which a test has go wrong.
+    pub(crate) fn calm(tasks: Supervisor) -> Arc<Self> {
+        Self::new(1, Duration::ZERO, tasks)
+    }
+
+    fn new(seed: u64, trouble: Duration, tasks: Supervisor) -> Arc<Self> {
         let begun = Instant::now();
         Arc::new(Self {
             seed,
             random: Random::new(seed),
             clock: Arc::new(SimulatedClock(begun)),
             begun,
+            trouble,
             database: Database::default(),
             holdings: Holdings::default(),
             lives: Mutex::default(),
@@ -79,7 +92,7 @@ impl World {
     }
 
     pub(crate) fn is_troubled(&self) -> bool {
-        self.elapsed() < TROUBLE
+        self.elapsed() < self.trouble
     }
 
     /// Whether something goes wrong that does so this often while anything does.

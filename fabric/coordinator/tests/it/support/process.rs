@@ -9,6 +9,7 @@ use super::{
     world::World,
 };
 use mc_coordinator::{Coordinator, Duty, Parts};
+use mc_scheduler::Config;
 use mc_supervision::Supervisor;
 use mc_types::NodeId;
 use std::{
@@ -86,22 +87,27 @@ impl Life {
 }
 
 /// How the scheduler of all coordinators behaves.
-fn config() -> mc_scheduler::Config {
-    mc_scheduler::Config {
+pub(crate) fn config() -> Config {
+    Config {
         lease_ttl: Duration::from_secs(6),
         backoff_cap: Duration::from_secs(4),
-        ..mc_scheduler::Config::default()
+        ..Config::default()
     }
 }
 
 /// Starts a coordinator, as often as it takes.
 pub(crate) async fn start(world: &Arc<World>, node: &NodeId) {
+    start_with(world, node, &config()).await;
+}
+
+/// The same, with another scheduler than usual.
+pub(crate) async fn start_with(world: &Arc<World>, node: &NodeId, config: &Config) {
     loop {
         let process = Arc::new(Process::new(node.clone()));
         let stopping = CancellationToken::new();
         let tasks = Supervisor::new(stopping.clone());
         let parts = parts(world, &process);
-        match Coordinator::start(parts, config(), &tasks, stopping.clone()).await {
+        match Coordinator::start(parts, config.clone(), &tasks, stopping.clone()).await {
             Ok(coordinator) => {
                 let life = Life {
                     coordinator,

@@ -1,4 +1,4 @@
-//! What the simulation has no part in: nobody is found, and nothing is secret.
+//! What the simulation has no part in: nobody is found, and nothing is encrypted.
 
 use async_trait::async_trait;
 use mc_coordinator::{Discovery, Error, Keys};
@@ -47,10 +47,15 @@ impl Keys for PlainKeys {
 
     fn for_coordinators(
         &self,
-        _: &JobSpec,
+        job: &JobSpec,
         _: &[&NodeId],
     ) -> Result<Option<BTreeMap<NodeId, Envelope>>, Error> {
-        Ok(None)
+        match &job.key {
+            Some(key) if !key.coordinators.contains_key(&self.node) => Err(Error::NoKey {
+                node: self.node.clone(),
+            }),
+            _ => Ok(None),
+        }
     }
 
     fn for_lease(&self, _: &JobSpec, _: &NodeId, _: &Lease) -> Result<Option<Envelope>, Error> {

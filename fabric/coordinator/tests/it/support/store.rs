@@ -39,6 +39,16 @@ pub(crate) struct Rows {
 pub(crate) struct Database {
     pub(crate) rows: Mutex<Rows>,
     away_until: Mutex<Option<Instant>>,
+    next_commit: Mutex<Option<Fault>>,
+}
+
+/// How a write of jobs fails.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Fault {
+    /// Nothing is written.
+    Unwritten,
+    /// All is written, and seems not to be.
+    Written,
 }
 
 impl Database {
@@ -50,9 +60,14 @@ impl Database {
         lock(&self.away_until).is_some_and(|until| Instant::now() < until)
     }
 
-    /// Whether it says of a coordinator that it is there, or was. If not, nobody would take its jobs over.
-    pub(crate) fn knows(&self, node: &NodeId) -> bool {
-        lock(&self.rows).there.contains_key(node)
+    /// Another coordinator takes over from this one, which has no jobs that it could take.
+    pub(crate) fn supersede(&self, node: &NodeId) {
+        lock(&self.rows).there.remove(node);
+    }
+
+    /// Has the next write of jobs fail.
+    pub(crate) fn fail_next_commit(&self, fault: Fault) {
+        *lock(&self.next_commit) = Some(fault);
     }
 
     pub(crate) fn job(&self, job: JobId) -> Option<Row> {
@@ -170,6 +185,9 @@ impl Rows {
 
     /// Makes the open jobs of those who fell silent `node`'s.
     fn take_over(&mut self, node: &NodeId, now: Timestamp) -> Vec<JobRecord> {
+        if !self.there.contains_key(node) {
+            return Vec::new();
+        }
         let silent = self.there.iter();
         let silent = silent.filter(|(other, until)| *other != node && **until <= now);
         let silent: Vec<NodeId> = silent.map(|(other, _)| other.clone()).collect();
@@ -192,7 +210,15 @@ impl JobStore for Jobs {
     }
 
     async fn commit(&self, records: &[JobRecord]) -> Result<(), Failure> {
+        let fault = lock(&self.world.database.next_commit).take();
+        if fault == Some(Fault::Unwritten) {
+            return Err(failure("nothing was written"));
+        }
         let apply = |rows: &mut Rows| {
+            if !rows.there.contains_key(self.me()) {
+                self.world.count("writes that were refused");
+                return Err(failure("another node has taken over"));
+            }
             if records.iter().any(|record| rows.refuses(self.me(), record)) {
                 self.world.count("writes that were refused");
                 return Err(failure("one of the jobs is another's, or has ended"));
@@ -203,7 +229,11 @@ impl JobStore for Jobs {
             }
             Ok(())
         };
-        self.ask(true, apply).await
+        self.ask(true, apply).await?;
+        match fault {
+            Some(_) => Err(failure("the connection broke")),
+            None => Ok(()),
+        }
     }
 
     async fn get(&self, job: JobId) -> Result<Option<JobRecord>, Failure> {
@@ -229,12 +259,32 @@ impl JobStore for Jobs {
         .await
     }
 
-    async fn ended_before(&self, _: Timestamp, _: u32) -> Result<Vec<JobRecord>, Failure> {
-        Ok(Vec::new())
+    async fn ended_before(&self, before: Timestamp, limit: u32) -> Result<Vec<JobRecord>, Failure> {
+        self.ask(false, |rows| {
+            let is_old = |job: &&JobRecord| job.finished.is_some_and(|at| at < before);
+            let mut old: Vec<JobRecord> = rows.of(self.me()).filter(is_old).cloned().collect();
+            old.sort_by_key(|job| job.finished);
+            old.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
+            Ok(old)
+        })
+        .await
     }
 
-    async fn remove_ended(&self, _: &[JobId]) -> Result<(), Failure> {
-        Ok(())
+    async fn remove_ended(&self, jobs: &[JobId]) -> Result<(), Failure> {
+        self.ask(true, |rows| {
+            rows.jobs
+                .retain(|job, row| row.record.ending.is_none() || !jobs.contains(job));
+            let Rows {
+                jobs: left,
+                checkpoints,
+                logs,
+                ..
+            } = rows;
+            checkpoints.retain(|(job, _), _| left.contains_key(job));
+            logs.retain(|(job, _), _| left.contains_key(job));
+            Ok(())
+        })
+        .await
     }
 
     async fn owner_of(&self, job: JobId) -> Result<Option<NodeId>, Failure> {
@@ -349,7 +399,8 @@ impl JobStore for Jobs {
         self.ask(true, |rows| {
             let row = rows.jobs.get(&job);
             let is_own = row.is_some_and(|row| row.owner == *self.me());
-            if !is_own || rows.logs.contains_key(&(job, log.token)) {
+            let is_granted = row.is_some_and(|row| row.record.last_token >= log.token);
+            if !is_own || !is_granted || rows.logs.contains_key(&(job, log.token)) {
                 return Ok(false);
             }
             if !self.world.holdings.has_all(self.me(), log.stdout) {

@@ -16,6 +16,8 @@ const SLOTS: usize = 2;
 /// Between two heartbeats, and how long each waits for its answer.
 const BEAT_EVERY: Duration = Duration::from_millis(1_500);
 const PATIENCE: Duration = Duration::from_secs(3);
+/// Between two announcements.
+const ANNOUNCE_EVERY: Duration = Duration::from_secs(2);
 /// How often an ending is reported before the worker gives up.
 const REPORTS: u32 = 100;
 /// After so many errors a worker takes its own result for lost.
@@ -27,7 +29,9 @@ pub(crate) struct Machine {
     pub(crate) is_up: bool,
     /// How often it has come up: what ran before is gone.
     life: u64,
-    running: BTreeMap<JobId, FencingToken>,
+    pub(crate) running: BTreeMap<JobId, FencingToken>,
+    /// Whether a test does what attempts here would do.
+    is_driven: bool,
 }
 
 /// How an attempt behaves.
@@ -109,6 +113,7 @@ pub(crate) fn answer(
             }
             Response::Ok
         }
+        Request::Stop { .. } => Response::Ok,
         Request::Solicit => {
             let (world, node) = (Arc::clone(world), node.clone());
             let tasks = world.tasks.clone();
@@ -143,6 +148,9 @@ fn offer(
             None => {}
         }
         machine.running.insert(lease.job, lease.token);
+        if machine.is_driven {
+            return Response::Accepted;
+        }
     }
     let attempt = Attempt {
         world: Arc::clone(world),
@@ -368,6 +376,14 @@ fn broke() -> AttemptResult {
     })
 }
 
+/// A worker says now and then what it lends.
+pub(crate) async fn chatter(world: Arc<World>, node: NodeId) {
+    loop {
+        announce(&world, &node).await;
+        tokio::time::sleep(ANNOUNCE_EVERY).await;
+    }
+}
+
 /// Says to all coordinators what a worker lends.
 pub(crate) async fn announce(world: &Arc<World>, node: &NodeId) {
     for coordinator in process::all() {
@@ -423,6 +439,14 @@ pub(crate) fn come_up(world: &World, node: &NodeId) {
         machine.running.clear();
     }
     world.publish_connected();
+}
+
+/// A machine comes up whose attempts do nothing by themselves.
+pub(crate) fn come_up_driven(world: &World, node: &NodeId) {
+    come_up(world, node);
+    if let Some(machine) = lock(&world.machines).get_mut(node) {
+        machine.is_driven = true;
+    }
 }
 
 /// A machine dies, and all that runs on it. It may lose what it has.

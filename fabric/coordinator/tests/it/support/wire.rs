@@ -132,6 +132,7 @@ async fn answer(coordinator: &Coordinator, from: NodeId, request: Request) -> Re
         }
         Request::Keep { job, task } => coordinator.keep(from, job, task).await,
         Request::CancelJob { job } => coordinator.cancel_for(from, job).await,
+        Request::WhyJob { job } => coordinator.why_for(from, job).await,
         other => {
             let kind = other.kind().to_owned();
             Response::Unsupported { kind }
