@@ -104,7 +104,7 @@ pub enum Command {
     Doctor,
     /// Explain an error code, or list all of them
     Explain {
-        /// A code, such as MC0002
+        /// A code, such as MC0002, or exit-codes
         code: Option<String>,
     },
     /// Print completions for a shell
