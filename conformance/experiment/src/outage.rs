@@ -51,7 +51,7 @@ fn comes_back(
     pause(BEFORE);
     gateway.kill();
     pause(arguments.away);
-    let finished_meanwhile: usize = fleet.iter().map(owed).sum();
+    let finished_meanwhile: usize = fleet.iter().map(undelivered).sum();
     let gateway = options().start();
     let back = Instant::now();
     jobs::wait_for_all(&gateway, PATIENCE)?;
@@ -114,8 +114,8 @@ fn form(agents: usize, ledger: &Ledger, what: &str) -> String {
     )
 }
 
-/// Endings that an agent keeps for its coordinator.
-fn owed(agent: &Node) -> usize {
+/// How many results an agent keeps for its coordinator: its outbox, which is the directory `owed` on disk.
+fn undelivered(agent: &Node) -> usize {
     std::fs::read_dir(agent.data_dir().join("owed")).map_or(0, Iterator::count)
 }
 

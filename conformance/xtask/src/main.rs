@@ -30,12 +30,12 @@ const USAGE: &str = "usage: cargo xtask COMMAND
   deny     licences, duplicates and origins of libraries, and what is known against them
   ci       check, clippy and deny
   timings  [COMMIT]: what building it from nothing costs, as a table
-  cross    [--resumes N]: the same outcomes on another processor, and checkpoints from one to the other
+  cross    [--resumes N]: the same outcomes on aarch64, by QEMU, and checkpoints from one processor to the other
   libp2p-quic  the tests against the QUIC that others use, which take a minute to compile
   fuzz     [--seconds N] [TARGET]: run the fuzz targets
   simulate [FROM..TO]: the scheduler under seeded failures, 10,000 seeds unless told otherwise
   experiment kill|scale|outage|partition|throughput|swarm [--agents N] [--tasks N] [--kill PERCENT]
-           [--ttl SECONDS] [--away SECONDS] [--ledger sqlite|postgres] [--seed N] [--short]
+           [--ttl SECONDS] [--away SECONDS] [--ledger sqlite|postgres] [--seed N] [--busy] [--short]
            [--format json|human]: a fleet of real nodes; `all --short` for all of them in short";
 
 fn main() -> ExitCode {

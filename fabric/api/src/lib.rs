@@ -1,13 +1,13 @@
-//! The JSON of the HTTP API and the paths that it is found at: one home for the gateway and its clients.
+//! The HTTP API's JSON and paths, for the gateway and for its clients.
 //!
 //! | file | what |
 //! |---|---|
 //! | [`paths`] | where each thing is |
 //! | `errors` | the body of every answer that is no success |
-//! | `jobs`, `job_view` | what is asked of jobs, and a job as users see it |
+//! | `jobs`, `job_view` | requests about jobs, and a job as users see it |
 //! | `nodes` | nodes, those of the DHT included |
 //! | `content` | blocks and CARs |
-//! | `pins` | pins, and what keeps the store in order |
+//! | `pins` | pins, garbage collection, and the check of the store |
 //! | `layers` | layers of container images |
 //! | `dht` | what a look into the DHT finds |
 //!

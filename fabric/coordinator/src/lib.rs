@@ -10,14 +10,14 @@
 //!
 //! * Only what is in the job store has happened. The coordinator sends no answer and no offer of a group of commands
 //!   before the group is written. If writing fails, it rebuilds the scheduler from the store.
-//! * Inputs are in this node's content before a job is acknowledged, and a result, a checkpoint or a log is before the job
-//!   store says that it exists.
-//! * What is pinned for a job is so before it is looked whether all of it is here, and is unpinned when the store has said
-//!   that it is needed no more. A crash in between leaves a pin too many, which the next start removes, and never one too
-//!   few.
+//! * Inputs are in this node's content before a job is acknowledged. A result, a checkpoint or a log is there before the
+//!   job store says that it exists.
+//! * Content of a job is pinned before the coordinator checks that all of it is here, and unpinned after the job store has
+//!   said that nobody needs it any more. A crash in between leaves a pin too many, which the next start removes, and never
+//!   one too few.
 //! * One task steps the scheduler. It never waits for another node: each request to one has a task of its own.
-//! * Time is that of the clock in [`Parts`], and of tokio. The id of a job that comes without one is the only thing that is
-//!   left to chance.
+//! * Time is that of the clock in [`Parts`], and of tokio. Only the id of a job that comes without
+//!   one is random.
 
 mod content;
 mod coordinator;

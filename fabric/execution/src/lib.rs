@@ -55,7 +55,8 @@
 //! # To add a kind of task
 //!
 //! Add a variant of [`TaskKind`](mc_types::TaskKind), and the compiler shows every place that must handle it. Write an
-//! [`Executor`] in a file beside [`wasm`], and add it to the executors that `mc-node` makes at start.
+//! [`Executor`] in a file beside [`wasm`], over a crate in `host/` that knows the machine, and add it to the executors
+//! that `mc-node` makes for workers and `mc-cli` for `mc-wasm run`. `conformance/CONTRIBUTING.md` has all steps.
 //!
 //! # Invariants
 //!

@@ -9,8 +9,8 @@
 //! # Invariants
 //!
 //! * One process uses a data directory at a time.
-//! * Each task has an owner that waits for its end ([`mc_supervision`]). If one fails without which the node would answer
-//!   and do nothing, the node ends: [`Node::failed`].
+//! * Each task has an owner that waits for its end ([`mc_supervision`]). If an essential task fails, the node ends:
+//!   [`Node::failed`].
 //! * No role keeps another one alive: they know each other only as nodes that may be asked.
 //! * Work that waits for blocks has threads of its own ([`mc_execution::threads`]): tokio's blocking threads read the
 //!   blocks.

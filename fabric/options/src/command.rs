@@ -16,29 +16,42 @@ pub enum Command {
     /// Resume a run from a checkpoint
     Resume(Resume),
     /// Show a component's imports and modules, and whether it can be stopped and resumed
-    Inspect { component: String },
+    Inspect {
+        /// A .wasm file, or a directory with a Cargo.toml to build
+        component: String,
+    },
     /// Run a component on whichever peer is idle, and wait for its result
     Submit(Submit),
     /// List jobs, newest first; with --quiet only their ids
     Ps(Ps),
-    /// Show jobs
+    /// Show the state of jobs
     Status(Jobs),
     /// Wait for jobs to end; the exit code is that of the first one that did not succeed
     Wait(Wait),
     /// Say why a job waits: what the known nodes lack, and which jobs go first
-    Why { id: JobName },
+    Why {
+        /// The job: its id, or a unique beginning of it
+        id: JobName,
+    },
     /// Print what a job has written
     Logs(Logs),
     /// Cancel jobs
     Cancel(Jobs),
     /// Take a checkpoint of a running job now
-    Checkpoint { id: JobName },
+    Checkpoint {
+        /// The job: its id, or a unique beginning of it
+        id: JobName,
+    },
     /// List the checkpoints of a job, newest first
-    Checkpoints { id: JobName },
+    Checkpoints {
+        /// The job: its id, or a unique beginning of it
+        id: JobName,
+    },
     /// Move a job to another node, together with its progress
     Migrate {
+        /// The job: its id, or a unique beginning of it
         id: JobName,
-        /// The node
+        /// The id of the node to move it to, as `nodes` prints it
         #[arg(long, value_name = "NODE")]
         to: NodeId,
     },
@@ -58,21 +71,21 @@ pub enum Command {
     Ls(Look),
     /// Describe a CID
     Stat(Look),
-    /// Content as CAR files, as other IPFS software reads and writes them
+    /// Write and read CAR files, which other IPFS software reads and writes too
     #[command(subcommand)]
     Car(Car),
     /// Layers of container images, by the digests that registries give them
     #[command(subcommand)]
     Layer(Layer),
-    /// Single blocks
+    /// Read and write single blocks
     #[command(subcommand)]
     Block(Block),
-    /// Names that keep content from collection
+    /// Keep content from being removed, under names
     #[command(subcommand)]
     Pin(Pin),
     /// Remove the blocks that no pin needs
     Gc {
-        /// Also those that were stored or requested in the last minutes
+        /// Remove also those that were stored or requested in the last ten minutes
         #[arg(long)]
         now: bool,
     },
@@ -84,15 +97,21 @@ pub enum Command {
     /// Export, examine or move the jobs of a node that does not run
     #[command(subcommand)]
     Ledger(Ledger),
-    /// The configuration
+    /// Show the configuration
     #[command(subcommand)]
     Config(Config),
-    /// Check this installation, and say how to fix it
+    /// Check this installation, and say how to fix what is wrong
     Doctor,
     /// Explain an error code, or list all of them
-    Explain { code: Option<String> },
+    Explain {
+        /// A code, such as MC0002, or exit-codes
+        code: Option<String>,
+    },
     /// Print completions for a shell
-    Completions { shell: Shell },
+    Completions {
+        /// The shell
+        shell: Shell,
+    },
     /// Print the version
     Version,
     /// Compile a component for a node

@@ -41,7 +41,7 @@ pub struct Get {
     /// Where to write it; default: here, under its own name
     #[arg(short, long, value_name = "PATH")]
     pub output: Option<PathBuf>,
-    /// What to do with symbolic links that lead out of it; default: refuse
+    /// What to do with symbolic links that lead out of the directory; default: refuse
     #[arg(long, value_enum, value_name = "WHAT")]
     pub links: Option<Links>,
     #[command(flatten)]
@@ -80,10 +80,16 @@ pub struct Look {
 
 #[derive(Debug, Subcommand)]
 pub enum Layer {
-    /// Make a file a layer that peers find by its digest, and print the digest
-    Add { path: PathBuf },
+    /// Add a file as a layer that peers find by its digest; print the digest
+    Add {
+        /// The file
+        path: PathBuf,
+    },
     /// Stop keeping the layer with this digest
-    Rm { digest: Digest },
+    Rm {
+        /// As sha256:6af9…
+        digest: Digest,
+    },
     /// Write the layer with this digest to a file, from any peer that has it
     Get {
         /// As sha256:6af9…
@@ -91,7 +97,7 @@ pub enum Layer {
         /// Its expected size in bytes
         #[arg(long, value_name = "BYTES")]
         size: Option<u64>,
-        /// The file
+        /// Where to write it
         #[arg(short, long, value_name = "FILE")]
         output: PathBuf,
         #[command(flatten)]
@@ -125,22 +131,35 @@ pub enum Car {
 #[derive(Debug, Subcommand)]
 pub enum Block {
     /// Print a block
-    Get { cid: Cid },
+    Get {
+        /// Its CID
+        cid: Cid,
+    },
     /// Store a file of up to 2 MiB as one raw block; print its CID
-    Put { path: PathBuf },
+    Put {
+        /// The file
+        path: PathBuf,
+    },
     /// Print the size of a block
-    Stat { cid: Cid },
+    Stat {
+        /// Its CID
+        cid: Cid,
+    },
     /// Remove a block
-    Rm { cid: Cid },
+    Rm {
+        /// Its CID
+        cid: Cid,
+    },
 }
 
 #[derive(Debug, Subcommand)]
 pub enum Pin {
     /// Keep a file, directory or other DAG
     Add {
+        /// The root of the DAG
         cid: Cid,
         /// The pin's name; default: the CID
-        #[arg(long)]
+        #[arg(long, value_name = "NAME")]
         name: Option<String>,
         /// Give up when parts are still missing after this time
         #[arg(long, value_name = "TIME")]
@@ -148,8 +167,9 @@ pub enum Pin {
     },
     /// Remove a pin
     Rm {
+        /// The pin's name
         name: String,
-        /// Remove the blocks that no other pin needs at once
+        /// Remove at once the blocks that no other pin needs
         #[arg(long)]
         now: bool,
     },

@@ -37,7 +37,7 @@ Exit codes: the guest's own, or
    66  a file cannot be read or written, or a job or content is not there
    69  no node answers
    70  the machine, the network or the node failed
-   73  what the task changed was changed here too; both are kept
+   73  the task and you changed the same file; both versions are kept
    75  detached, the time to wait is over, or no node answers: the job goes on
   124  the timeout passed
   130  cancelled
@@ -46,9 +46,9 @@ Exit codes: the guest's own, or
   141  the reader of the output has gone
   152  out of fuel
   153  output limit
-A component of WASI 0.2 can say of its exit only that all is well, or that it is not: 0 or 1,
-whatever the program passes to exit. Those that import exit-with-code, and core modules for
-preview 1, keep their codes.";
+A component of WASI 0.2 can only exit with 0 (success) or 1 (failure), whatever code its program
+passes to exit. Components that import exit-with-code, and core modules for preview 1, keep their
+codes.";
 
 #[cfg(test)]
 mod tests {

@@ -25,11 +25,11 @@ pub struct Wait {
 
 #[derive(Debug, Args)]
 pub struct Ps {
-    /// Only jobs in this state
+    /// Only jobs in this state: queued, assigned, running, succeeded, failed or cancelled
     #[arg(long, value_parser = state)]
     pub state: Option<JobState>,
     /// The most jobs to list
-    #[arg(long, default_value_t = 100)]
+    #[arg(long, value_name = "N", default_value_t = 100)]
     pub limit: u32,
 }
 
@@ -40,11 +40,12 @@ fn state(text: &str) -> Result<JobState, String> {
 
 #[derive(Debug, Args)]
 pub struct Logs {
+    /// The job: its id, or a unique beginning of it
     pub id: JobName,
     /// Follow the output until the job ends
     #[arg(short, long)]
     pub follow: bool,
-    /// Standard error instead of standard output
+    /// Print standard error instead of standard output
     #[arg(long)]
     pub stderr: bool,
     /// The attempt whose output to print, from 1 on; default: the newest
@@ -57,14 +58,16 @@ pub struct Logs {
 
 #[derive(Debug, Args)]
 pub struct Fetch {
+    /// The job: its id, or a unique beginning of it
     pub id: JobName,
-    /// Where to write the files that it left in /out
+    /// Where to write the files that the job left in /out
     #[arg(long, value_name = "DIR", required_unless_present = "dir")]
     pub out: Option<PathBuf>,
-    /// Apply its changes to a directory that it was given, except where you changed it meanwhile; repeatable
+    /// A directory that the job was given, to which its changes are to be applied; what you changed meanwhile stays as it
+    /// is; repeatable
     #[arg(long, value_name = "HOST::GUEST")]
     pub dir: Vec<String>,
-    /// What to do with symbolic links that lead out of it; default: skip
+    /// What to do with symbolic links that lead out of the directory; default: skip
     #[arg(long, value_enum, value_name = "WHAT")]
     pub links: Option<Links>,
 }

@@ -12,7 +12,7 @@ options! {
         /// Multiaddr to listen on, such as /ip4/0.0.0.0/tcp/7781; repeatable
         #[arg(long, value_name = "ADDR", help_heading = "Network")]
         "p2p.listen" => pub listen: Vec<String>,
-        /// Address of the HTTP API
+        /// Address of the HTTP API; default: 127.0.0.1:7780, or a free port if that is taken
         #[arg(long, value_name = "IP:PORT", help_heading = "Network")]
         "api.listen" => pub api: Option<String>,
         /// Grant leases and keep content, but run nothing
@@ -36,22 +36,22 @@ options! {
         /// Longest time of one attempt; default: as long as the job allows
         #[arg(long, value_name = "TIME", help_heading = "What it lends")]
         "worker.attempt_time" => pub attempt_time: Option<Period>,
-        /// Silence after which a task is given to another node
+        /// How long a worker may be silent before its task is given to another node; default: 15s
         #[arg(long, value_name = "TIME", help_heading = "Jobs")]
         "lease.ttl" => pub lease_ttl: Option<Period>,
         /// Whether to keep records of the DHT for others; default: when others can connect to this node
         #[arg(long, value_name = "MODE", help_heading = "Network")]
         "p2p.dht" => pub dht: Option<DhtName>,
-        /// PostgreSQL database for jobs, which several nodes can share; default: a file of its own
+        /// PostgreSQL database for jobs, which several nodes can share; default: a file in the data directory
         #[arg(long, value_name = "URL", help_heading = "Jobs")]
         "ledger.url" => pub ledger: Option<String>,
         /// How long to keep jobs and results after their end, such as 30d; default: for ever
         #[arg(long, value_name = "TIME", help_heading = "Jobs")]
         "ledger.keep" => pub keep: Option<Period>,
-        /// File to which jobs are appended as JSON before they are removed
+        /// File to which jobs are appended as JSON before --keep removes them
         #[arg(long, value_name = "PATH", help_heading = "Jobs")]
         "ledger.archive" => pub archive: Option<PathBuf>,
-        /// A name and value that describe this node; repeatable
+        /// A name and value that describe this node, for jobs with --require; repeatable
         #[arg(long, value_name = "K=V", help_heading = "What it lends")]
         pub label: Vec<String>,
     }
@@ -88,7 +88,7 @@ impl Typed for Option<DhtName> {
 
 #[derive(Debug, Args)]
 pub struct Nodes {
-    /// Search the DHT, beyond the connected nodes; implied by each of the following
+    /// Search the DHT too, not only the connected nodes; each of the options below implies it
     #[arg(long)]
     pub find: bool,
     /// Only nodes with a free slot
@@ -108,9 +108,15 @@ pub struct Nodes {
 #[derive(Debug, Subcommand)]
 pub enum Dht {
     /// Print a record
-    Get { key: String },
+    Get {
+        /// The key of the record, as text
+        key: String,
+    },
     /// List the nodes that provide a CID
-    Providers { cid: Cid },
+    Providers {
+        /// The CID
+        cid: Cid,
+    },
     /// List the nodes of the routing table
     Peers,
 }
@@ -123,7 +129,7 @@ pub enum Ledger {
     Verify,
     /// Copy all jobs to a PostgreSQL database; then start the node with --ledger
     Migrate {
-        /// postgres://user:password@host/database
+        /// The database, as postgres://user:password@host/database
         #[arg(long, value_name = "URL")]
         to: String,
     },

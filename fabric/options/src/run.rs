@@ -12,7 +12,7 @@ pub struct Run {
     /// What executes the component: native code, or an interpreter that behaves the same on all machines
     #[arg(long, value_enum, default_value_t = EngineName::Cranelift)]
     pub engine: EngineName,
-    /// Give it this machine's real directories, clock and network
+    /// Give it this machine's real directories, clock and network; its outcome may then differ elsewhere
     #[arg(long)]
     pub relaxed: bool,
     /// Stop it at the first place beyond N executed operators, and leave a checkpoint
@@ -30,7 +30,8 @@ pub struct Run {
 
 #[derive(Debug, Args)]
 pub struct Resume {
-    /// The checkpoint
+    /// The file with the checkpoint
+    #[arg(value_name = "FILE")]
     pub snapshot: PathBuf,
     /// The inputs of the run, unless it had none or a node can find them; repeatable
     #[arg(

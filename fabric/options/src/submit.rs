@@ -9,7 +9,7 @@ use mc_types::{CheckpointEvery, Policy};
 pub struct Submit {
     #[command(flatten)]
     pub task: Task,
-    /// A free name and value; target_node=ID names the node that must run it; repeatable
+    /// A name and value of your choice; target_node=ID names the node that must run the job; repeatable
     #[arg(long, value_name = "K=V", help_heading = "Where and when")]
     pub label: Vec<String>,
     /// How often to retry when a machine fails
@@ -20,7 +20,7 @@ pub struct Submit {
         help_heading = "When a machine fails"
     )]
     pub retries: u32,
-    /// From 0 to 9: it goes before all waiting jobs with a lower one
+    /// From 0 to 9; the job goes before all waiting jobs with a lower priority
     #[arg(
         long,
         value_name = "0-9",
@@ -28,21 +28,21 @@ pub struct Submit {
         help_heading = "Where and when"
     )]
     pub priority: u8,
-    /// Give up when no node has been free for this long
+    /// Give up if no node takes the job within this time, such as 10m; default: never
     #[arg(long, value_name = "TIME", help_heading = "Where and when")]
     pub queue_timeout: Option<Period>,
     /// How to choose among several nodes: first-answer, random, best-fit, local-first or data-locality; default: the
     /// setting of the node that grants the lease
     #[arg(long, value_name = "NAME", help_heading = "Where and when")]
     pub policy: Option<Policy>,
-    /// Only a node with this label; repeatable
+    /// Run it only on a node with this label; repeatable
     #[arg(long, value_name = "K=V", help_heading = "Where and when")]
     pub require: Vec<String>,
     /// The job's name in lists, stored as the label `name`; default: the name of the component's file, unless the job
     /// is private
     #[arg(long, value_name = "NAME", help_heading = "Where and when")]
     pub name: Option<String>,
-    /// The owner of the job: submitters share the machines evenly
+    /// Who submits the job; submitters take turns among jobs of the same priority
     #[arg(
         long,
         value_name = "NAME",

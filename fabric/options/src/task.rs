@@ -37,7 +37,7 @@ pub struct Task {
     /// Most linear memory, such as 256MiB; default 1GiB
     #[arg(long, value_name = "SIZE", help_heading = "Limits")]
     pub memory: Option<ByteSize>,
-    /// Most standard output and error, such as 64MiB; default 1GiB
+    /// Most standard output and error together, such as 64MiB; default 1GiB
     #[arg(long, value_name = "SIZE", help_heading = "Limits")]
     pub output: Option<ByteSize>,
     /// Most bytes in files that the component writes; default 1GiB
@@ -52,7 +52,7 @@ pub struct Task {
     /// Most stack, as the meter counts it; default 8MiB
     #[arg(long, value_name = "SIZE", help_heading = "Limits")]
     pub stack: Option<ByteSize>,
-    /// Most entries of all tables; default 10000000
+    /// Most entries of all tables together; default 10000000
     #[arg(long, value_name = "N", help_heading = "Limits")]
     pub table: Option<u64>,
     /// The start time that the component sees, in seconds since 1970; default: the beginning of 2026

@@ -1,6 +1,6 @@
 //! The worker: it runs what coordinators offer, as much at a time as its node lends.
 //!
-//! What it is not: it knows no network, no database and no engine. [`Parts`] says what it is put together from. Others
+//! It knows no network, no database and no engine. [`Parts`] says what it is put together from: other nodes
 //! are asked by an [`Exchange`](mc_protocol::Exchange), blocks are read and stored by [`Content`], tasks are run by
 //! [`Executors`](mc_execution::Executors), and the DHT and the key of the node are behind [`Completions`] and [`Keys`]. So
 //! a test can be all of these: `tests/it` has the worker that is shipped meet coordinators that say what the test says,
@@ -17,15 +17,15 @@
 //!                            attempt.rs   the slot is free
 //!                                │
 //!                                ▼
-//!                            outbox.rs    says how it ended until a coordinator has taken it
+//!                            outbox.rs    sends how it ended until a coordinator has taken it
 //! ```
 //!
 //! # Invariants
 //!
 //! * All running attempts together never take more than [`Caps`] allow, whatever coordinators and jobs ask for. Memory
 //!   and cores are reserved from the offer to the end; disk is counted as it fills (`disk.rs`).
-//! * An attempt that finds no room on the disk because of others has not failed: it is told as one that the job does not
-//!   pay for with a retry ([`ErrorCode::Overloaded`](mc_types::ErrorCode::Overloaded)).
+//! * An attempt that finds no room on the disk because of other attempts has not failed. The worker reports it as
+//!   [`ErrorCode::Overloaded`](mc_types::ErrorCode::Overloaded), which costs the job none of its retries.
 //! * Only the coordinator that granted a lease, and those that it named as its replicas, have a say in the attempt, and
 //!   only by its token.
 //! * A slot is freed however its attempt ends, even by a panic, and never before the guest has ended.

@@ -252,8 +252,8 @@ fn a_worker_tells_of_an_attempt_that_ended_without_its_gateway_also_after_a_rest
     let (worker, id) = left_alone(&data, &["--config", config.to_str().unwrap()]);
     tells(&worker, &id, "silent for too long");
     eventually("it is on disk", Duration::from_secs(30), || {
-        let owed = std::fs::read_dir(data.join("owed")).ok()?;
-        (owed.count() > 0).then_some(())
+        let outbox = std::fs::read_dir(data.join("owed")).ok()?;
+        (outbox.count() > 0).then_some(())
     });
     worker.kill();
     let worker = NodeOptions::new().data_dir(&data).start();
