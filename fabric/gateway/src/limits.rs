@@ -95,7 +95,10 @@ mod tests {
         let mut rest = in_time(stalled, Duration::from_millis(50)).into_data_stream();
         assert_eq!(rest.next().await.unwrap().unwrap(), "first");
         let error = rest.next().await.unwrap().unwrap_err();
-        assert!(error.to_string().contains("did not arrive in time"), "{error}");
+        assert!(
+            error.to_string().contains("did not arrive in time"),
+            "{error}"
+        );
     }
 
     #[tokio::test]
