@@ -11,7 +11,7 @@
 //!
 //! ```
 //! use mc_engine::{CancellationToken, Engine, Invocation, Options, Output, World};
-//! use mc_types::{Determinism, End, Limits, cid};
+//! use mc_types::{Determinism, Limits, Termination, cid};
 //! use mc_wasi::InMemory;
 //! use std::collections::BTreeMap;
 //!
@@ -35,7 +35,7 @@
 //!     checkpoints: None,
 //!     resume: None,
 //! })?;
-//! assert_eq!(execution.end, End::Exited { code: 0 });
+//! assert_eq!(execution.end, Termination::Exited { code: 0 });
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!

@@ -147,6 +147,11 @@ impl Coordinator {
     /// Unpins the inputs of others' ended jobs: the oldest ones, some at a time.
     async fn unpin_ended(&self) -> Result<(), Error> {
         for job in self.replicas.take_kept() {
+            let Some(_mark) = self.submitting.begin(job) else {
+                // It is handed in here now: the pin is this coordinator's own.
+                continue;
+            };
+            let _turn = self.turn_to_pin(job).await;
             if self.needs_no_pin(job).await? {
                 self.content.unpin(&pin(job)).await?;
             } else if self.jobs.owner_of(job).await?.as_ref() != Some(self.peers.local()) {
