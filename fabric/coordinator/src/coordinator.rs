@@ -250,8 +250,17 @@ impl Coordinator {
     ///
     /// # Cancel safety
     ///
-    /// After the future is dropped, the job may or may not be recorded.
+    /// After the future is dropped, the submission goes on to its end.
     pub async fn submit(&self, id: Option<JobId>, spec: JobSpec) -> Result<Submitted, Error> {
+        // A client that gives up may submit the same job again at once. If this one stopped halfway, its command could
+        // still be on the way to the ledger when the second one fails and removes the pin.
+        let coordinator = self.clone();
+        let whole = async move { coordinator.submit_whole(id, spec).await };
+        let submitted = self.tasks.ask("submission", whole);
+        submitted.await.unwrap_or(Err(Error::ShuttingDown))
+    }
+
+    async fn submit_whole(&self, id: Option<JobId>, spec: JobSpec) -> Result<Submitted, Error> {
         spec.validate()
             .map_err(|e| Error::InvalidJob(e.to_string()))?;
         self.check_target(&spec)?;
