@@ -29,8 +29,8 @@ const FROM_POSTGRES: [&str; 2] = [
         started bigint, finished bigint)",
 ];
 
-/// One statement is one transaction: written whole or not at all. If a row may not be replaced (by an older token,
-/// after its end, or by a node that does not own it), the statement gives it a token that no row may have, so that all
+/// One statement is one transaction: written whole or not at all. If a row may not be replaced (by an older token, by the
+/// same token for another worker, after its end, or by a node that does not own it), the statement gives it a token that no row may have, so that all
 /// of it fails.
 const ON_CONFLICT: &str = "\
     ON CONFLICT (id) DO UPDATE SET \
@@ -39,7 +39,10 @@ const ON_CONFLICT: &str = "\
         not_before = excluded.not_before, ending = excluded.ending, started = excluded.started, \
         finished = excluded.finished, \
         last_token = CASE \
-            WHEN excluded.last_token >= jobs.last_token AND excluded.owner = jobs.owner \
+            WHEN (excluded.last_token > jobs.last_token \
+                  OR (excluded.last_token = jobs.last_token \
+                      AND excluded.last_node IS NOT DISTINCT FROM jobs.last_node)) \
+             AND excluded.owner = jobs.owner \
              AND (jobs.ending IS NULL OR jobs.ending = excluded.ending) \
             THEN excluded.last_token ELSE -1 END";
 
@@ -111,6 +114,7 @@ impl Ledger {
             };
             if owner.is_none_or(|owner| owner != self.owner)
                 || row.last_token > record.last_token
+                || (row.last_token == record.last_token && row.last_node != record.last_node)
                 || (row.ending.is_some() && row.ending != record.ending)
             {
                 return Ok(Error::Fenced { job: record.id });

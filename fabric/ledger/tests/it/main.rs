@@ -201,7 +201,12 @@ async fn older_tokens_and_ended_jobs_are_fenced_and_nothing_of_the_transaction_s
         JobState::Failed,
         AttemptResult::Failed(FailureReason::Timeout),
     );
-    for bad in [running(1, 6), running(2, 9), other] {
+    // As of a coordinator that has lost the job and got it back, but has not read what the other one granted meanwhile.
+    let by_the_same_token = JobRecord {
+        last_node: Some("12D3KooWAnotherNode".parse().unwrap()),
+        ..running(1, 7)
+    };
+    for bad in [running(1, 6), running(2, 9), by_the_same_token, other] {
         let refused = ledger
             .commit(Batch {
                 jobs: &[queued(3), bad.clone()],

@@ -161,6 +161,8 @@ impl Rows {
             let ending = &row.record.ending;
             row.owner != *node
                 || row.record.last_token > record.last_token
+                || row.record.last_token == record.last_token
+                    && row.record.last_node != record.last_node
                 || ending.is_some() && *ending != record.ending
         })
     }
