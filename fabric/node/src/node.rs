@@ -53,6 +53,8 @@ const OFFER_GRACE: Duration = Duration::from_millis(500);
 const STOP_WITHIN: Duration = Duration::from_secs(30);
 /// How long a failed node may take: its other parts may wait for the failed one for ever.
 const FAILED_STOP_WITHIN: Duration = Duration::from_secs(10);
+/// How long a database may take to answer for the first time.
+const DATABASE_WITHIN: Duration = Duration::from_secs(10);
 /// How many connections to the HTTP API a node accepts at least, even with a low limit on open files.
 const MIN_CONNECTIONS: usize = 64;
 /// After this time without a block a search for blocks is given up.
@@ -157,7 +159,7 @@ impl Node {
         let store = Store::open(&data_dir.blocks(), options).await?;
         let identity = Identity::load_or_create(&data_dir.identity())?;
         let location = Location::of(config.ledger.url.as_deref(), &data_dir.ledger());
-        let ledger = Ledger::open(&location, identity.node_id()).await?;
+        let ledger = open(&location, identity.node_id()).await?;
         let slots = mode.slots(&config);
         let caps = caps::of(&config, slots, &data_dir.scratch());
         let executors = executors(&config, slots, compiler)?;
@@ -385,6 +387,17 @@ impl Node {
         self.tasks.network.join().await;
         self.store.close().await;
     }
+}
+
+/// Opens the ledger, unless its database says nothing at all. Once it answers, bringing the schema up to date may take
+/// longer.
+async fn open(location: &Location, owner: NodeId) -> Result<Ledger, Error> {
+    let tried = tokio::time::timeout(DATABASE_WITHIN, Ledger::try_out(location)).await;
+    tried.unwrap_or_else(|_| {
+        let reason = "it does not answer".to_owned();
+        Err(mc_ledger::Error::Unreachable { reason })
+    })?;
+    Ok(Ledger::open(location, owner).await?)
 }
 
 /// Where the coordinator writes jobs that it is to forget.

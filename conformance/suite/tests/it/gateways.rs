@@ -223,7 +223,7 @@ fn whoever_waits_while_the_database_is_away_is_told_how_to_go_on() {
 }
 
 #[test]
-fn a_node_that_waits_for_its_database_to_begin_with_can_be_stopped() {
+fn a_node_does_not_wait_for_ever_for_a_database_that_says_nothing_and_can_be_stopped_meanwhile() {
     let dir = tempfile::tempdir().unwrap();
     // It takes the connection, and says nothing.
     let silent = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -236,6 +236,8 @@ fn a_node_that_waits_for_its_database_to_begin_with_can_be_stopped() {
         kill_process(pid.unwrap(), signal).unwrap();
         Finished::of(child).expect_code(0);
     }
+    let refused = Finished::of(spawn_in(dir.path(), typed)).expect_code(70);
+    assert!(refused.stderr.contains("MC0017"), "{refused:#?}");
 }
 
 #[test]
