@@ -1,6 +1,9 @@
 //! The connections of the HTTP server, with bounds on their number and their silence.
 
-use crate::unread::Unread;
+use crate::{
+    places::Places,
+    unread::{Patience, Unread},
+};
 use axum::Router;
 use futures::FutureExt;
 use hyper::server::conn::http1;
@@ -26,17 +29,19 @@ const HEAD_WITHIN: Duration = Duration::from_secs(100);
 /// How long a client may read nothing of its answer. A reader of a job's output may pause for a while, and commands
 /// resume where they were.
 const READ_WITHIN: Duration = Duration::from_secs(300);
+/// The same while others wait for a place for an answer, which such a client may have.
+const READ_WITHIN_IF_CROWDED: Duration = Duration::from_secs(10);
 /// How long running requests may take once the server is stopping.
 const GRACE: Duration = Duration::from_secs(2);
 /// How long to wait before accepting again, if the system had no room for a connection.
 const ACCEPT_AGAIN: Duration = Duration::from_millis(500);
 
 /// Bounds of connections.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(crate) struct Bounds {
     connections: usize,
     head_within: Duration,
-    read_within: Duration,
+    read_within: Patience,
     grace: Duration,
 }
 
@@ -46,9 +51,19 @@ impl Bounds {
         Self {
             connections: connections.clamp(1, MAX_CONNECTIONS),
             head_within: HEAD_WITHIN,
-            read_within: READ_WITHIN,
+            read_within: Patience {
+                longest: READ_WITHIN,
+                if_crowded: READ_WITHIN_IF_CROWDED,
+                answers: None,
+            },
             grace: GRACE,
         }
+    }
+
+    /// The same, and clients that read nothing make room for others that wait for one of these places.
+    pub(crate) fn with_answers(mut self, answers: Arc<Places>) -> Self {
+        self.read_within.answers = Some(answers);
+        self
     }
 }
 
@@ -78,7 +93,7 @@ pub(crate) async fn serve(
         let Some(Some((stream, place))) = stopping.run_until_cancelled(next).await else {
             break;
         };
-        let serving = connection(stream, router.clone(), bounds, stopping.clone());
+        let serving = connection(stream, router.clone(), bounds.clone(), stopping.clone());
         let serving = AssertUnwindSafe(serving).catch_unwind();
         let (on_panic, cut_off) = (Arc::clone(&on_panic), cut_off.clone());
         let serving = async move {
@@ -150,7 +165,7 @@ async fn connection(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::limits::caught;
+    use crate::{limits::caught, places::answered_in_turn};
     use axum::{middleware, routing::get};
     use mc_types::panic_message;
     use std::net::SocketAddr;
@@ -209,7 +224,10 @@ mod tests {
     #[tokio::test]
     async fn a_client_that_reads_nothing_gives_its_place_to_others() {
         let bounds = Bounds {
-            read_within: Duration::from_millis(200),
+            read_within: Patience {
+                longest: Duration::from_millis(200),
+                ..Bounds::of(1).read_within
+            },
             ..Bounds::of(1)
         };
         // More than the system keeps for a connection.
@@ -218,6 +236,34 @@ mod tests {
         let mut deaf = TcpStream::connect(address).await.unwrap();
         let request = b"GET /much HTTP/1.1\r\nhost: localhost\r\n\r\n";
         deaf.write_all(request).await.unwrap();
+        let mut another = TcpStream::connect(address).await.unwrap();
+        another.write_all(REQUEST).await.unwrap();
+        let answered = answer(&mut another).await;
+        assert!(answered.ends_with("hello"), "{answered}");
+        stopping.cancel();
+    }
+
+    #[tokio::test]
+    async fn a_client_that_reads_nothing_gives_the_place_of_its_answer_to_whoever_waits() {
+        let answers = Arc::new(Places::new(1, "answers"));
+        let in_turn = middleware::from_fn_with_state(Arc::clone(&answers), answered_in_turn);
+        let router = hello()
+            .route("/much", get(async || vec![0_u8; 64 << 20]))
+            .layer(in_turn);
+        let bounds = Bounds {
+            read_within: Patience {
+                if_crowded: Duration::from_millis(200),
+                answers: Some(answers),
+                ..Bounds::of(8).read_within
+            },
+            ..Bounds::of(8)
+        };
+        let (address, stopping) = served(bounds, router).await;
+        let mut deaf = TcpStream::connect(address).await.unwrap();
+        let request = b"GET /much HTTP/1.1\r\nhost: localhost\r\n\r\n";
+        deaf.write_all(request).await.unwrap();
+        // It has the place by now.
+        soon(deaf.read_u8()).await.unwrap();
         let mut another = TcpStream::connect(address).await.unwrap();
         another.write_all(REQUEST).await.unwrap();
         let answered = answer(&mut another).await;

@@ -26,7 +26,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, SemaphorePermit};
 /// Uploads that are read at a time. Each has blocks of up to 16 MiB in memory.
 const MAX_UPLOADS: usize = 64;
 /// Answers with content that are under way at a time. For each, up to 16 MiB are read ahead, and stay in memory if its
-/// client does not read them.
+/// client does not read them; such a client is given up soon if others wait (`unread.rs`).
 const MAX_ANSWERS: usize = 64;
 /// Lists of jobs that are under way at a time. The longest has some ten megabytes.
 const MAX_LISTS: usize = 64;
@@ -97,7 +97,7 @@ impl Drop for Claim<'_> {
 }
 
 impl Places {
-    fn new(places: usize, what: &'static str) -> Self {
+    pub(crate) fn new(places: usize, what: &'static str) -> Self {
         Self {
             free: Arc::new(Semaphore::new(places)),
             wanted: Semaphore::new(0),
@@ -127,6 +127,11 @@ impl Places {
                 Err(_) => {}
             }
         }
+    }
+
+    /// Whether a request waits for a place.
+    pub(crate) fn is_waited_for(&self) -> bool {
+        self.wanted.available_permits() > 0
     }
 
     /// Whether a request wants the place of an upload. It is that upload's only, then.

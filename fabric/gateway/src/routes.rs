@@ -16,16 +16,15 @@ use axum::{Json, Router, routing::get};
 use mc_api::paths;
 
 /// Every route.
-pub(crate) fn all() -> Router<Shared> {
-    let places = AllPlaces::new();
+pub(crate) fn all(places: &AllPlaces) -> Router<Shared> {
     Router::new()
         .route(paths::HEALTH, get(async || Json("ok")))
-        .merge(jobs::routes(&places))
+        .merge(jobs::routes(places))
         .merge(metrics::routes())
         .merge(nodes::routes())
-        .merge(content::routes(&places))
-        .merge(blocks::routes(&places))
-        .merge(ipfs::routes(&places))
+        .merge(content::routes(places))
+        .merge(blocks::routes(places))
+        .merge(ipfs::routes(places))
         .merge(pins::routes())
         .merge(layers::routes())
         .merge(dht::routes())

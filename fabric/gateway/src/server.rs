@@ -5,7 +5,9 @@ use crate::{
     connections::{self, Bounds, OnPanic},
     error,
     guard::{self, Hosts},
-    limits, routes,
+    limits,
+    places::AllPlaces,
+    routes,
     shared::Shared,
 };
 use axum::{Router, extract::DefaultBodyLimit, middleware};
@@ -109,8 +111,9 @@ impl Server {
             };
             let on_panic: OnPanic = Arc::new(move |panic| backend.panicked(&panic_message(panic)));
             let catching = Arc::clone(&on_panic);
+            let places = AllPlaces::new();
             let router = Router::new()
-                .merge(routes::all())
+                .merge(routes::all(&places))
                 .fallback(error::unknown_path)
                 .method_not_allowed_fallback(error::wrong_method)
                 .layer(DefaultBodyLimit::max(MAX_JSON_BYTES))
@@ -118,7 +121,7 @@ impl Server {
                 .layer(middleware::from_fn_with_state(catching, limits::caught))
                 .layer(middleware::from_fn_with_state(self.hosts, guard::no_pages))
                 .with_state(shared);
-            let bounds = Bounds::of(self.connections);
+            let bounds = Bounds::of(self.connections).with_answers(places.answers);
             connections::serve(self.listener, router, bounds, on_panic, stopping).await;
         })
     }

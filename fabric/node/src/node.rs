@@ -49,8 +49,12 @@ const BEFORE_PROVIDING: Duration = Duration::from_secs(3);
 const ATTEMPT_GRACE: Duration = Duration::from_millis(1_800);
 /// How long pending offers may take to be answered then.
 const OFFER_GRACE: Duration = Duration::from_millis(500);
-/// How long a failed node may take to stop: its other parts may wait for the failed one for ever.
-const STOP_WITHIN: Duration = Duration::from_secs(10);
+/// How long a node may take to stop in order. Some of its parts wait for a database, which may not answer for ever.
+const STOP_WITHIN: Duration = Duration::from_secs(30);
+/// How long a failed node may take: its other parts may wait for the failed one for ever.
+const FAILED_STOP_WITHIN: Duration = Duration::from_secs(10);
+/// How long a database may take to answer for the first time.
+const DATABASE_WITHIN: Duration = Duration::from_secs(10);
 /// How many connections to the HTTP API a node accepts at least, even with a low limit on open files.
 const MIN_CONNECTIONS: usize = 64;
 /// After this time without a block a search for blocks is given up.
@@ -155,7 +159,7 @@ impl Node {
         let store = Store::open(&data_dir.blocks(), options).await?;
         let identity = Identity::load_or_create(&data_dir.identity())?;
         let location = Location::of(config.ledger.url.as_deref(), &data_dir.ledger());
-        let ledger = Ledger::open(&location, identity.node_id()).await?;
+        let ledger = open(&location, identity.node_id()).await?;
         let slots = mode.slots(&config);
         let caps = caps::of(&config, slots, &data_dir.scratch());
         let executors = executors(&config, slots, compiler)?;
@@ -347,18 +351,25 @@ impl Node {
     }
 
     /// Stops it: attempts that do not end at once give their leases back, and everything that was
-    /// acknowledged is on disk.
+    /// acknowledged is on disk. A part that does not end, such as one that waits for a database, is left behind.
     #[must_use]
     pub fn shutdown(self) -> BoxFuture<'static, ()> {
         Box::pin(async move {
-            if !self.tasks.all.failing().is_cancelled() {
-                return self.stop_all().await;
-            }
-            let stopped = tokio::time::timeout(STOP_WITHIN, self.stop_all()).await;
-            if stopped.is_err() {
-                tracing::warn!("the node ends without having stopped in order");
-            }
+            let within = match self.tasks.all.failing().is_cancelled() {
+                true => FAILED_STOP_WITHIN,
+                false => STOP_WITHIN,
+            };
+            self.stop_within(within).await;
         })
+    }
+
+    /// Stops it, in order if that takes no longer than `within`; returns whether it did.
+    async fn stop_within(self, within: Duration) -> bool {
+        let stopped = tokio::time::timeout(within, self.stop_all()).await;
+        if stopped.is_err() {
+            tracing::warn!("the node ends without having stopped in order");
+        }
+        stopped.is_ok()
     }
 
     async fn stop_all(self) {
@@ -376,6 +387,17 @@ impl Node {
         self.tasks.network.join().await;
         self.store.close().await;
     }
+}
+
+/// Opens the ledger, unless its database says nothing at all. Once it answers, bringing the schema up to date may take
+/// longer.
+async fn open(location: &Location, owner: NodeId) -> Result<Ledger, Error> {
+    let tried = tokio::time::timeout(DATABASE_WITHIN, Ledger::try_out(location)).await;
+    tried.unwrap_or_else(|_| {
+        let reason = "it does not answer".to_owned();
+        Err(mc_ledger::Error::Unreachable { reason })
+    })?;
+    Ok(Ledger::open(location, owner).await?)
 }
 
 /// Where the coordinator writes jobs that it is to forget.

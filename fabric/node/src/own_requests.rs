@@ -1,7 +1,8 @@
 //! What a node asks itself: its roles talk to each other as they do to those of other nodes.
 
-use mc_protocol::{Request, Response};
+use mc_protocol::{Request, RequestError, Response};
 use mc_types::{ErrorCode, NodeId};
+use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 
 /// Requests that may wait to be taken. Who asks beyond that waits to ask.
@@ -51,5 +52,26 @@ impl OwnRequests {
             let message = "the node is starting, or about to end";
             Response::error(ErrorCode::Infrastructure, message)
         })
+    }
+
+    /// The same, but an answer that takes longer than `within` counts as lost, as that of another node does. Otherwise a
+    /// worker would wait for its own coordinator, and that for its database, before it writes a result to disk.
+    ///
+    /// # Errors
+    ///
+    /// [`RequestError::Timeout`]. The request may be acted on nevertheless.
+    ///
+    /// # Cancel safety
+    ///
+    /// As [`Self::ask`].
+    pub(crate) async fn ask_within(
+        &self,
+        within: Duration,
+        from: NodeId,
+        request: Request,
+    ) -> Result<Response, RequestError> {
+        let asked = self.ask(from.clone(), request);
+        let answer = tokio::time::timeout(within, asked).await;
+        answer.map_err(|_| RequestError::Timeout(from))
     }
 }

@@ -5,6 +5,10 @@ use async_trait::async_trait;
 use mc_net::NetworkHandle;
 use mc_protocol::{Exchange, Request, RequestError, Response};
 use mc_types::NodeId;
+use std::time::Duration;
+
+/// How long this node may take to answer itself: as long as `mc-net` lets other nodes take.
+const ANSWER_WITHIN: Duration = Duration::from_secs(10);
 
 /// Carries requests to other nodes by the network, and to this node's own roles by the queue that the
 /// [dispatcher](crate::dispatcher) takes them from. So one node alone works in the same way as many.
@@ -30,7 +34,7 @@ impl Peers {
     ///
     /// # Errors
     ///
-    /// [`RequestError`] when the node is not connected or does not answer in time. It may have
+    /// [`RequestError`] when the node is not connected or does not answer in time, this node included. It may have
     /// acted on the request nevertheless.
     ///
     /// # Cancel safety
@@ -42,7 +46,8 @@ impl Peers {
         request: Request,
     ) -> Result<Response, RequestError> {
         if *node == self.local {
-            Ok(self.own.ask(node.clone(), request).await)
+            let own = self.own.ask_within(ANSWER_WITHIN, node.clone(), request);
+            own.await
         } else {
             self.net.request(node, request).await
         }

@@ -28,6 +28,9 @@ use tracing::{debug, info, warn};
 /// The first pause before an item is sent again, and the longest: it doubles in between.
 const RETRY_MIN: Duration = Duration::from_millis(50);
 const RETRY_MAX: Duration = Duration::from_secs(5);
+/// Bounds on the time within which a coordinator has to answer.
+const ANSWER_MIN: Duration = Duration::from_secs(1);
+const ANSWER_MAX: Duration = Duration::from_secs(10);
 /// After this time the pause is longer. A coordinator that connects gets the item at once.
 const SELDOM_AFTER: Duration = Duration::from_secs(600);
 const RETRY_SELDOM: Duration = Duration::from_secs(60);
@@ -247,7 +250,8 @@ impl Item {
         let mut pause = RETRY_MIN;
         let begun = Instant::now();
         while begun.elapsed() < GIVE_UP {
-            let answer = coordinators.ask(&*shared.parts.peers, self.request(&undelivered));
+            let (asked, request) = (Instant::now(), self.request(&undelivered));
+            let answer = coordinators.ask_within(self.patience(), &*shared.parts.peers, request);
             match self.take_answer(shared, answer.await, &mut undelivered) {
                 Next::Over => return true,
                 Next::Now => continue,
@@ -264,7 +268,9 @@ impl Item {
                     }
                 }
             }
-            pause = match wait(shared, coordinators, pause).await {
+            // Whoever was waited for in vain is no reason to let another one wait.
+            let rest = pause.saturating_sub(asked.elapsed());
+            pause = match wait(shared, coordinators, rest).await {
                 Pause::Over => (pause * 2).min(self.longest_pause(begun.elapsed())),
                 Pause::Met => RETRY_MIN,
                 // The next process goes on.
@@ -361,6 +367,13 @@ impl Item {
                 Next::Unanswered
             }
         }
+    }
+
+    /// How long a coordinator may take to answer. It may stand still, and another one have taken the job over: that one
+    /// grants the job again unless it is told within a term.
+    fn patience(&self) -> Duration {
+        let part = Duration::from_millis(self.ttl_ms / 5).saturating_mul(2);
+        part.clamp(ANSWER_MIN, ANSWER_MAX)
     }
 
     /// The longest pause by now. At first, a coordinator that comes back gets the item within a term.
@@ -549,5 +562,6 @@ mod tests {
         let pause = |after| item.longest_pause(Duration::from_secs(after));
         assert_eq!(pause(1), Duration::from_secs(1));
         assert_eq!(pause(3_600), RETRY_SELDOM);
+        assert!(item.patience() + pause(1) < Duration::from_secs(3));
     }
 }

@@ -3,7 +3,11 @@
 use mc_artifacts::guest;
 use mc_conformance::{Finished, Node, NodeOptions, eventually, mc, spawn_in};
 use mc_postgres::Server;
-use std::time::{Duration, Instant};
+use rustix::process::{Pid, Signal, kill_process};
+use std::{
+    net::TcpListener,
+    time::{Duration, Instant},
+};
 
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -216,6 +220,24 @@ fn whoever_waits_while_the_database_is_away_is_told_how_to_go_on() {
     }
     server.resume().unwrap();
     a.mc(["cancel", &id]).expect_code(0);
+}
+
+#[test]
+fn a_node_does_not_wait_for_ever_for_a_database_that_says_nothing_and_can_be_stopped_meanwhile() {
+    let dir = tempfile::tempdir().unwrap();
+    // It takes the connection, and says nothing.
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("postgres://me@{}/jobs", silent.local_addr().unwrap());
+    let typed = ["node", "--ledger", &url, "--data-dir", "."];
+    for signal in [Signal::TERM, Signal::INT] {
+        let child = spawn_in(dir.path(), typed);
+        let _connection = silent.accept().unwrap();
+        let pid = i32::try_from(child.id()).ok().and_then(Pid::from_raw);
+        kill_process(pid.unwrap(), signal).unwrap();
+        Finished::of(child).expect_code(0);
+    }
+    let refused = Finished::of(spawn_in(dir.path(), typed)).expect_code(70);
+    assert!(refused.stderr.contains("MC0017"), "{refused:#?}");
 }
 
 #[test]

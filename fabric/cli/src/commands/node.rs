@@ -21,7 +21,13 @@ pub(super) async fn run(global: &Global, args: Args) -> Result<ExitCode, Failure
     let internal = |e: std::io::Error| Failure::internal(e.to_string());
     let mut terminate = signal(SignalKind::terminate()).map_err(internal)?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(internal)?;
-    let node = Node::start(config, Mode::Daemon, home::compiler()).await?;
+    let starting = Node::start(config, Mode::Daemon, home::compiler());
+    // A database that does not answer must not make a node that nothing but `kill -9` ends.
+    let node = tokio::select! {
+        node = starting => node?,
+        _ = terminate.recv() => return Ok(stopped_early(global)),
+        _ = interrupt.recv() => return Ok(stopped_early(global)),
+    };
     announce(global, &node)?;
     let failed = tokio::select! {
         _ = terminate.recv() => None,
@@ -34,6 +40,12 @@ pub(super) async fn run(global: &Global, args: Args) -> Result<ExitCode, Failure
         Some(failed) => Err(failed.into()),
         None => Ok(ExitCode::SUCCESS),
     }
+}
+
+/// Says that the node was told to stop before it had started.
+fn stopped_early(global: &Global) -> ExitCode {
+    output::note(global, "stopped before it was ready");
+    ExitCode::SUCCESS
 }
 
 /// The flags as settings.

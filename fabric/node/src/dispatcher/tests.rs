@@ -1,5 +1,6 @@
 use super::*;
 use crate::own_requests::{OwnRequests, queue};
+use mc_protocol::RequestError;
 use mc_types::{ErrorCode, FencingToken, JobId, Timestamp};
 use std::sync::Weak;
 
@@ -108,4 +109,18 @@ async fn roles_end_with_the_dispatcher_and_who_asks_then_is_told() {
     let late = asks.ask(node(), cancel(job(0), 0));
     let late = tokio::time::timeout(PATIENCE, late).await.unwrap();
     assert!(about_to_end(&late));
+}
+
+#[tokio::test]
+async fn an_answer_of_the_node_itself_that_takes_too_long_counts_as_lost() {
+    let (asks, tasks, stopping) = start(|asks| Silent {
+        _kept: Arc::new(()),
+        _asks: asks,
+    });
+    let asked = asks.ask_within(Duration::from_millis(20), node(), cancel(job(0), 0));
+    let answer = tokio::time::timeout(PATIENCE, asked).await.unwrap();
+    let is_lost = matches!(&answer, Err(RequestError::Timeout(silent)) if *silent == node());
+    assert!(is_lost, "{answer:?}");
+    stopping.cancel();
+    tokio::time::timeout(PATIENCE, tasks.join()).await.unwrap();
 }

@@ -75,6 +75,21 @@ async fn a_node_whose_network_ends_ends_too() {
     soon("it stops", node.shutdown()).await;
 }
 
+/// A database that hangs holds the part that writes to it, and whoever waits for that part.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_node_stops_although_a_part_of_it_does_not_end() {
+    let dir = tempfile::tempdir().unwrap();
+    let node = node(dir.path()).await;
+    let api = node.api_url().to_owned();
+    node.tasks
+        .all
+        .essential("a part that waits", std::future::pending());
+    let stopping = node.stop_within(Duration::from_millis(500));
+    let is_in_order = soon("it stops", stopping).await;
+    assert!(!is_in_order);
+    answers_no_more(&api).await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_request_that_panics_is_counted_and_the_node_goes_on() {
     let dir = tempfile::tempdir().unwrap();

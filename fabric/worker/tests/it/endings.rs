@@ -1,7 +1,7 @@
 //! What becomes of how attempts ended.
 
 use crate::{
-    network::{Manner, Network, node},
+    network::{Manner, Network, TTL, node},
     tasks::PANIC,
     world::{SLOTS, World, id, job, offer, token},
 };
@@ -74,6 +74,22 @@ async fn an_ending_is_said_again_after_a_restart_and_to_a_replica() {
     let (asked, ending) = world.network.finish(id(1)).unwrap();
     assert_eq!(asked, node('B'));
     assert!(matches!(ending, AttemptResult::Completed(_)), "{ending:?}");
+}
+
+/// A replica that has taken the job over would grant it again.
+#[tokio::test(start_paused = true)]
+async fn an_ending_reaches_a_replica_within_a_term_while_its_coordinator_stands_still() {
+    let world = World::new();
+    world.network.set(node('A'), Manner::StandsStill);
+    let offer = offer(1, job("ends"), vec![node('B')]);
+    let begun = Instant::now();
+    assert_eq!(world.worker.offer(node('A'), offer), Response::Accepted);
+    let is_told = |network: &Network| {
+        let told = network.finish(id(1));
+        told.is_some_and(|(asked, _)| asked == node('B'))
+    };
+    world.network.until("the replica is told", is_told).await;
+    assert!(begun.elapsed() < TTL, "{:?}", begun.elapsed());
 }
 
 #[tokio::test(start_paused = true)]

@@ -22,6 +22,8 @@ pub(crate) enum Manner {
     Takes,
     /// It cannot be reached.
     Silent,
+    /// It is there, and never answers.
+    StandsStill,
     /// It has given the lease to another.
     Stale,
     /// Its user has called the job off.
@@ -126,6 +128,9 @@ impl Exchange for Network {
         let answer = answer(manner.unwrap_or(Manner::Takes), node, &request);
         self.asked().push((node.clone(), request));
         self.again.notify_waiters();
+        if manner == Some(Manner::StandsStill) {
+            std::future::pending::<()>().await;
+        }
         answer
     }
 
