@@ -173,6 +173,7 @@ mod tests {
 
     const PATIENCE: Duration = Duration::from_secs(20);
     const REQUEST: &[u8] = b"GET / HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n";
+    const MUCH: &[u8] = b"GET /much HTTP/1.1\r\nhost: localhost\r\n\r\n";
 
     async fn soon<T>(work: impl Future<Output = T>) -> T {
         let done = tokio::time::timeout(PATIENCE, work).await;
@@ -203,6 +204,19 @@ mod tests {
         answer
     }
 
+    /// A client that has sent so much.
+    async fn client(address: SocketAddr, sent: &[u8]) -> TcpStream {
+        let mut stream = TcpStream::connect(address).await.unwrap();
+        stream.write_all(sent).await.unwrap();
+        stream
+    }
+
+    /// Another client is answered.
+    async fn is_answered(address: SocketAddr) {
+        let answered = answer(&mut client(address, REQUEST).await).await;
+        assert!(answered.ends_with("hello"), "{answered}");
+    }
+
     #[tokio::test]
     async fn a_client_that_says_nothing_gives_its_place_to_others() {
         let bounds = Bounds {
@@ -210,12 +224,8 @@ mod tests {
             ..Bounds::of(1)
         };
         let (address, stopping) = served(bounds, hello()).await;
-        let mut silent = TcpStream::connect(address).await.unwrap();
-        silent.write_all(b"GET / HT").await.unwrap();
-        let mut another = TcpStream::connect(address).await.unwrap();
-        another.write_all(REQUEST).await.unwrap();
-        let answered = answer(&mut another).await;
-        assert!(answered.ends_with("hello"), "{answered}");
+        let mut silent = client(address, b"GET / HT").await;
+        is_answered(address).await;
         // It was hung up on.
         assert!(!answer(&mut silent).await.contains("hello"));
         stopping.cancel();
@@ -233,13 +243,8 @@ mod tests {
         // More than the system keeps for a connection.
         let router = hello().route("/much", get(async || vec![0_u8; 64 << 20]));
         let (address, stopping) = served(bounds, router).await;
-        let mut deaf = TcpStream::connect(address).await.unwrap();
-        let request = b"GET /much HTTP/1.1\r\nhost: localhost\r\n\r\n";
-        deaf.write_all(request).await.unwrap();
-        let mut another = TcpStream::connect(address).await.unwrap();
-        another.write_all(REQUEST).await.unwrap();
-        let answered = answer(&mut another).await;
-        assert!(answered.ends_with("hello"), "{answered}");
+        let _deaf = client(address, MUCH).await;
+        is_answered(address).await;
         stopping.cancel();
     }
 
@@ -259,15 +264,10 @@ mod tests {
             ..Bounds::of(8)
         };
         let (address, stopping) = served(bounds, router).await;
-        let mut deaf = TcpStream::connect(address).await.unwrap();
-        let request = b"GET /much HTTP/1.1\r\nhost: localhost\r\n\r\n";
-        deaf.write_all(request).await.unwrap();
+        let mut deaf = client(address, MUCH).await;
         // It has the place by now.
         soon(deaf.read_u8()).await.unwrap();
-        let mut another = TcpStream::connect(address).await.unwrap();
-        another.write_all(REQUEST).await.unwrap();
-        let answered = answer(&mut another).await;
-        assert!(answered.ends_with("hello"), "{answered}");
+        is_answered(address).await;
         stopping.cancel();
     }
 

@@ -11,7 +11,6 @@ use crate::{
     dispatcher::{self, Inbound, Roles},
     layers, own_requests,
     peers::Peers,
-    worker::{Completions, NodeKey},
 };
 use futures::future::BoxFuture;
 use mc_config::{Config, Placement};
@@ -192,15 +191,17 @@ impl Node {
         let content = Content::new(store.clone(), net.clone(), &config.content.gateways);
         let (asks, own) = own_requests::queue();
         let peers = Peers::new(net.clone(), asks);
+        let dht = Arc::new(Dht(net.clone()));
+        let keys = Arc::new(NodeKeys {
+            identity: identity.clone(),
+            network: config.network.clone(),
+        });
         let parts = Parts {
             jobs: Arc::new(Jobs(ledger.clone())),
             content: Arc::new(content.clone()),
             peers: Arc::new(peers.clone()),
-            discovery: Arc::new(Dht(net.clone())),
-            keys: Arc::new(NodeKeys {
-                identity: identity.clone(),
-                network: config.network.clone(),
-            }),
+            discovery: dht.clone(),
+            keys: keys.clone(),
             connected: connected.clone(),
             clock: Arc::new(SteadyClock::new()),
             duty: mode.duty(),
@@ -235,8 +236,8 @@ impl Node {
             executors,
             content: Arc::new(content.clone()),
             peers: Arc::new(peers.clone()),
-            completions: Arc::new(Completions(net.clone())),
-            keys: Arc::new(NodeKey(identity.clone())),
+            completions: dht,
+            keys,
         };
         let worker = Worker::new(options, parts, tasks.all.group(stopping.clone()), &ended);
         let undelivered = worker.resume();

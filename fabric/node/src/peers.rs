@@ -29,29 +29,6 @@ impl Peers {
             own,
         }
     }
-
-    /// Sends `request` to `node` and waits for the answer.
-    ///
-    /// # Errors
-    ///
-    /// [`RequestError`] when the node is not connected or does not answer in time, this node included. It may have
-    /// acted on the request nevertheless.
-    ///
-    /// # Cancel safety
-    ///
-    /// Dropping the future abandons the answer, not the request.
-    pub(crate) async fn request(
-        &self,
-        node: &NodeId,
-        request: Request,
-    ) -> Result<Response, RequestError> {
-        if *node == self.local {
-            let own = self.own.ask_within(ANSWER_WITHIN, node.clone(), request);
-            own.await
-        } else {
-            self.net.request(node, request).await
-        }
-    }
 }
 
 #[async_trait]
@@ -61,7 +38,12 @@ impl Exchange for Peers {
     }
 
     async fn request(&self, node: &NodeId, request: Request) -> Result<Response, RequestError> {
-        Self::request(self, node, request).await
+        if *node == self.local {
+            let own = self.own.ask_within(ANSWER_WITHIN, node.clone(), request);
+            own.await
+        } else {
+            self.net.request(node, request).await
+        }
     }
 
     async fn has_ended(&self, node: &NodeId) -> bool {

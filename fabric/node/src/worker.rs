@@ -1,12 +1,15 @@
-//! What a worker needs, as this node has it: content, the DHT, and the key of the node.
+//! What a worker needs, as this node has it: content, the DHT (as the coordinator has it, too), and the key of the node.
 
-use crate::{completion, content, private};
+use crate::{
+    completion, content,
+    coordination::{Dht, NodeKeys},
+    private,
+};
 use async_trait::async_trait;
 use bytes::Bytes;
 use mc_content::{Block, BlockSource, Error, TaskKey};
-use mc_net::{Identity, NetworkHandle};
 use mc_types::{Cid, Completion, Envelope, FencingToken, JobId, KeyId, Lease, NodeId};
-use mc_worker::{Content, Keys, Source};
+use mc_worker::{Completions, Content, Keys, Source};
 use std::time::Duration;
 
 #[async_trait]
@@ -50,12 +53,8 @@ impl Source for content::Source {
     }
 }
 
-/// The DHT, in which completions are published.
-#[derive(Debug)]
-pub(crate) struct Completions(pub(crate) NetworkHandle);
-
 #[async_trait]
-impl mc_worker::Completions for Completions {
+impl Completions for Dht {
     async fn publish(
         &self,
         job: JobId,
@@ -69,12 +68,8 @@ impl mc_worker::Completions for Completions {
     }
 }
 
-/// The key of this node, to which the keys of private tasks are sealed.
-#[derive(Debug)]
-pub(crate) struct NodeKey(pub(crate) Identity);
-
-impl Keys for NodeKey {
+impl Keys for NodeKeys {
     fn open(&self, envelope: &Envelope, lease: &Lease, id: KeyId) -> Option<TaskKey> {
-        private::open_for_lease(&self.0, envelope, lease, id)
+        private::open_for_lease(&self.identity, envelope, lease, id)
     }
 }

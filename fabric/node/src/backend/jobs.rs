@@ -10,7 +10,7 @@ use mc_content::{
     unixfs::{self, Entity},
 };
 use mc_gateway::backend::{Error, LogBytes};
-use mc_protocol::{Request, Response};
+use mc_protocol::{Exchange, Request, Response};
 use mc_types::{AttemptLog, Cid, Clock, ErrorCode, JobId, JobRecord, LogStream, SystemClock};
 use std::time::{Duration, Instant};
 

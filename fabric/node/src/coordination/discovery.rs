@@ -6,7 +6,7 @@ use mc_coordinator::Discovery;
 use mc_net::{NetworkHandle, dht::Class};
 use mc_types::JobRecord;
 
-/// Says in the DHT what becomes of jobs, and finds idle nodes there.
+/// The DHT, for both roles: what becomes of jobs is said there, and idle nodes are found.
 #[derive(Debug)]
 pub(crate) struct Dht(pub(crate) NetworkHandle);
 

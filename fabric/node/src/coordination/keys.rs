@@ -10,7 +10,7 @@ use mc_protocol::Grant;
 use mc_types::{Envelope, JobSpec, Lease, NodeId};
 use std::collections::BTreeMap;
 
-/// Signs for one network.
+/// Signs and opens for one network, for both roles.
 #[derive(Debug)]
 pub(crate) struct NodeKeys {
     /// In whose name.
